@@ -1,0 +1,1 @@
+"""Pretrained networks: the catalogue, their weights, and reading every stage of them."""

@@ -1,0 +1,99 @@
+"""Features of all stages: what the network saw on its way, pooled, in one forward pass."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from headstart.backbones.backbone import Backbone
+
+_STATISTICS = ("mean", "max", "std")
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """What each column of the features is.
+
+    Attributes:
+        blocks: Name and width of each block in order. The first is "output", the pooled output
+            of the last layer; the others are "stage2.mean", "stage2.max", "stage2.std" and so on.
+    """
+
+    blocks: tuple[tuple[str, int], ...]
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return sum(width for _, width in self.blocks)
+
+    def columns(self, features: str) -> slice:
+        """Give the columns of "last" or "multilevel"."""
+        return slice(0, self.blocks[0][1]) if features == "last" else slice(0, self.width)
+
+
+class StagePooling(nn.Module):
+    """Turn images into features of all stages.
+
+    Input: uint8 images of shape (batch, height, width, 3), as `Preprocess.pixels` gives them;
+    scaling and normalising are part of the network, so that an engine can fuse them.
+    Output: (batch, layout.width), float32.
+
+    Mean, maximum and standard deviation over the positions of each stage's output and of the
+    last map. Reading intermediate layers follows Head2Toe (Evci et al., 2022); the maximum and
+    the standard deviation keep what the mean washes out, such as one small crack.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.network = backbone.network
+        preprocess = backbone.preprocess
+        self.register_buffer("mean", torch.tensor(preprocess.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("scale", 1 / (torch.tensor(preprocess.std).view(1, 3, 1, 1) * 255))
+
+        self.size = preprocess.size
+        self._last_statistics = _STATISTICS[1:] if self._pools_by_mean() else _STATISTICS
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the features."""
+        return torch.cat([block for _, block in self._blocks(images)], dim=1)
+
+    @torch.inference_mode()
+    def layout(self) -> FeatureLayout:
+        """Find out what the network gives, by one blank image."""
+        blank = torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8)
+        return FeatureLayout(tuple((name, block.shape[1]) for name, block in self._blocks(blank)))
+
+    def _blocks(self, images: Tensor) -> list[tuple[str, Tensor]]:
+        output, last, stages = self._maps(images)
+        blocks = [("output", output)]
+        for number, stage in enumerate(stages, start=1):
+            blocks += [(f"stage{number}.{kind}", _pooled(stage, kind)) for kind in _STATISTICS]
+        if last.ndim == 4 and last.shape != stages[-1].shape:
+            blocks += [(f"last.{kind}", _pooled(last, kind)) for kind in self._last_statistics]
+        return blocks
+
+    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Give the pooled output, the last map and the map of every stage."""
+        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        last, stages = self.network.forward_intermediates(pixels)  # type: ignore[operator]
+        output = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        return output.flatten(1), last, stages
+
+    @torch.inference_mode()
+    def _pools_by_mean(self) -> bool:
+        """Tell whether the output is the last map's mean, so as not to give it twice."""
+        noise = torch.linspace(0, 255, 3 * self.size**2).view(1, self.size, self.size, 3)
+        output, last, _ = self._maps(noise)
+        mean = last.flatten(2).mean(dim=2) if last.ndim == 4 else last.flatten(1)
+        return output.shape == mean.shape and torch.allclose(output, mean, atol=1e-5)
+
+
+def _pooled(stage: Tensor, kind: str) -> Tensor:
+    positions = stage.flatten(2)
+    if kind == "mean":
+        return positions.mean(dim=2)
+    if kind == "max":
+        return positions.amax(dim=2)
+    # Not Tensor.std: written out, every engine computes it alike in bf16.
+    centred = positions - positions.mean(dim=2, keepdim=True)
+    return centred.square().mean(dim=2).sqrt()

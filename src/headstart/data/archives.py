@@ -1,0 +1,138 @@
+"""Archives of folders, unpacked where nothing can escape."""
+
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from headstart.data.hashing import file_sha256
+from headstart.errors import DataError, UnsafeArchive
+from headstart.options import ArchiveLimits
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int
+    problem: str | None
+    open: Callable[[], IO[bytes] | None]
+
+
+def is_archive(path: Path) -> bool:
+    """Tell by its name whether a file is an archive that can be unpacked."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Path:
+    """Unpack an archive once; the folder's name is the content's sha256.
+
+    Args:
+        archive: A zip or tar file, compressed or not.
+        into: The folder that keeps unpacked archives.
+        limits: Most files and bytes. What is really written counts, not what the archive says.
+
+    Returns:
+        The folder with the content. If the archive holds one folder alone, that folder.
+
+    Raises:
+        UnsafeArchive: A member is absolute, has "..", is a link or a device, or a limit is passed.
+        DataError: The file is no archive or is damaged.
+    """
+    folder = into / file_sha256(archive)
+    if not folder.is_dir():
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            _unpack(archive, partial, limits or ArchiveLimits())
+            partial.rename(folder)
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zipfile.LargeZipFile) as error:
+            raise DataError(f"Archive '{archive}' is damaged: {error}.") from None
+        except (RuntimeError, NotImplementedError) as error:
+            raise DataError(f"Archive '{archive}' cannot be unpacked: {error}.") from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return _only_folder(folder)
+
+
+def _unpack(archive: Path, into: Path, limits: ArchiveLimits) -> None:
+    into.mkdir(parents=True)
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            _write([_zip_member(opened, info) for info in opened.infolist()], archive, into, limits)
+    elif tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as packed:
+            members = [_tar_member(packed, info) for info in packed if not info.isdir()]
+            _write(members, archive, into, limits)
+    else:
+        raise DataError(f"'{archive}' is named like an archive but is neither zip nor tar.")
+
+
+def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLimits) -> None:
+    """Check every member before the first byte is written."""
+    if len(members) > limits.max_files:
+        raise UnsafeArchive(
+            f"Archive '{archive}' has {len(members):,} members, the limit is {limits.max_files:,}."
+        )
+    for member in members:
+        problem = member.problem or _name_problem(member.name)
+        if problem:
+            raise UnsafeArchive(f"Archive '{archive}' has an unsafe member '{member.name}': {problem}.")
+    left = limits.max_bytes
+    for member in members:
+        if not member.name.endswith("/"):
+            left = _write_member(member, into, left)
+            if left < 0:
+                raise UnsafeArchive(
+                    f"Archive '{archive}' unpacks to more than {limits.max_bytes:,} bytes."
+                )
+
+
+def _write_member(member: _Member, into: Path, left: int) -> int:
+    target = into / PurePosixPath(member.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = member.open()
+    if source is None:
+        return left
+    with source, target.open("wb") as file:
+        while left >= 0 and (chunk := source.read(_CHUNK)):
+            left -= len(chunk)
+            file.write(chunk[: left + len(chunk)] if left < 0 else chunk)
+    return left
+
+
+def _name_problem(name: str) -> str | None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or (path.parts and ":" in path.parts[0]):
+        return "its path is absolute"
+    if ".." in path.parts:
+        return "its path leads out of the archive's folder"
+    if "\0" in name:
+        return "its path has a null character"
+    return None
+
+
+def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    special = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
+    problem = "it is a link or a device" if special else None
+    return _Member(info.filename, info.file_size, problem, lambda: opened.open(info))
+
+
+def _tar_member(packed: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+    problem = None if info.isreg() else "it is a link or a device"
+    return _Member(info.name, info.size, problem, lambda: packed.extractfile(info))
+
+
+def _only_folder(folder: Path) -> Path:
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__MACOSX", "."))]
+    names = {entry.name.lower() for entry in entries}
+    if len(entries) == 1 and entries[0].is_dir() and not names & {"train", "test"}:
+        return entries[0]
+    return folder

@@ -1,0 +1,159 @@
+"""Where images come from: folders, tables and archives, all turned into the same entries."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headstart.data import archives, tables
+from headstart.data.decoding import SUFFIXES
+from headstart.data.manifest import SPLIT_NAMES, Entry
+from headstart.errors import DataError, OptionError
+
+@dataclass(frozen=True)
+class Source:
+    """What was found, before any file was opened.
+
+    Attributes:
+        name: A short name for the data, from its path.
+        entries: One for each image, in a fixed order.
+    """
+
+    name: str
+    entries: list[Entry]
+
+
+def open_source(data: str | Path, *, staging: Path, group: str | None = None) -> Source:
+    """List the images of a folder, a table or an archive.
+
+    Args:
+        data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
+            Parquet file, or a zip or tar of a folder.
+        staging: Folder for unpacked archives and embedded images.
+        group: A column of the table, or a regular expression on the image's path.
+
+    Raises:
+        DataError: It does not exist, is of no known kind, or holds no image.
+        OptionError: `group` is neither a column nor a regular expression with a group.
+    """
+    path = Path(data).expanduser()
+    if not path.exists():
+        raise DataError(f"Data '{data}' does not exist.")
+    if path.is_file() and tables.is_table(path):
+        entries = tables.read_table(path, staging=staging, group=group)
+    elif path.is_file() and archives.is_archive(path):
+        entries = _grouped(_folder_entries(archives.unpack(path, staging)), group)
+    elif path.is_dir():
+        entries = _grouped(_folder_entries(path), group)
+    else:
+        raise DataError(
+            f"'{data}' is no folder, no table (.csv, .parquet) and no archive (.zip, .tar)."
+        )
+    if not entries:
+        raise DataError(
+            f"'{data}' holds no images. Give a folder with one folder for each class, "
+            f"with files such as {', '.join(sorted(SUFFIXES)[:6])} …"
+        )
+    name = path.resolve().name
+    return Source(name.split(".")[0] if path.is_file() else name, entries)
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Walk all files below a folder in a fixed order, each real folder once, hidden ones never."""
+    seen: set[tuple[int, int]] = set()
+    for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = Path(root).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")
+
+
+def _folder_entries(folder: Path) -> list[Entry]:
+    """Read a folder of class folders, or of split folders of class folders."""
+    splits = _split_folders(folder)
+    entries: list[Entry] = []
+    for file in files_of(folder):
+        parts = file.relative_to(folder).parts
+        split = splits.get(parts[0]) if len(parts) > 1 else None
+        inner = parts[1:] if split else parts
+        entries.append(_entry(file, "/".join(parts), inner, split))
+    if entries and all(entry.label is None for entry in entries):
+        raise DataError(
+            f"'{folder}' has images but no class folders. Put each image into a folder named "
+            "by its class, or give a CSV file with the columns 'path' and 'label'."
+        )
+    return [entry for entry in entries if _is_candidate(entry)]
+
+
+def _split_folders(folder: Path) -> dict[str, str]:
+    """Map folder names to splits, if there are at least train and one to measure on."""
+    found = {
+        entry.name: SPLIT_NAMES[entry.name.lower()]
+        for entry in folder.iterdir()
+        if entry.is_dir() and entry.name.lower() in SPLIT_NAMES
+    }
+    others = [
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and entry.name not in found and not entry.name.startswith(".")
+    ]
+    return found if "train" in found.values() and len(found) > 1 and not others else {}
+
+
+def _entry(file: Path, name: str, inner: tuple[str, ...], split: str | None) -> Entry:
+    problem = _name_problem(name)
+    if problem:
+        return Entry(_printable(name), _printable(str(file)), rejected=problem)
+    label = inner[0] if len(inner) > 1 else None
+    reason = None if label else "it lies beside the class folders, not in one of them"
+    return Entry(name, str(file), label=label, split=split, rejected=reason)
+
+
+def _is_candidate(entry: Entry) -> bool:
+    """Leave out notes and tables that lie about; keep anything named like an image."""
+    return Path(entry.path).suffix.lower() in SUFFIXES
+
+
+def _name_problem(name: str) -> str | None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8; rename it"
+    return None
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _grouped(entries: list[Entry], group: str | None) -> list[Entry]:
+    if group is None:
+        return entries
+    pattern = _group_pattern(group)
+    return [replace(entry, group=_match(pattern, entry)) for entry in entries]
+
+
+def _group_pattern(group: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise OptionError(f"--group '{group}' is no regular expression: {error}.") from None
+    if pattern.groups != 1:
+        raise OptionError(
+            f"--group '{group}' must have exactly one (group) to read from the path, "
+            "like '(patient[0-9]+)'. For a folder it cannot be a column's name."
+        )
+    return pattern
+
+
+def _match(pattern: re.Pattern[str], entry: Entry) -> str | None:
+    match = pattern.search(entry.image)
+    return match.group(1) if match else None

@@ -1,0 +1,159 @@
+"""Images listed in a table: a CSV or Parquet file with paths, or with the images' own bytes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from headstart.data.hashing import file_sha256
+from headstart.data.manifest import SPLIT_NAMES, Entry
+from headstart.errors import DataError, OptionError, suggestion
+
+_MISSING = ("", "nan", "none", "null", "n/a")
+_ROWS = 256
+
+
+def is_table(path: Path) -> bool:
+    """Tell by its name whether a file is a table."""
+    return path.suffix.lower() in (".csv", ".tsv", ".parquet")
+
+
+def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[Entry]:
+    """Read a table with the columns `path` or `image`, `label`, and optional `split` and `group`.
+
+    `image` may hold paths, or embedded bytes as Hugging Face exports them: a struct with `bytes`
+    and `path`. Embedded images are written to `staging` once, so that memory does not grow with
+    their number. Relative paths start at the table's own folder.
+
+    Raises:
+        DataError: The file cannot be parsed, or a column is missing.
+        OptionError: `group` names no column.
+    """
+    schema, batches = _open(path)
+    image = _image_column(path, schema)
+    if group is not None and group not in schema.names:
+        raise OptionError(
+            f"--group '{group}' is no column of '{path}'. It has: {', '.join(schema.names)}."
+        )
+    wanted = [name for name in (image, "label", "split", group or "group") if name in schema.names]
+    label_names = _class_names(schema)
+    embedded = _is_embedded(schema.field(image).type)
+    folder = staging / file_sha256(path) if embedded else path.parent
+    entries: list[Entry] = []
+    for batch in batches(wanted):
+        for row in batch.to_pylist():
+            entries.append(_entry(len(entries), row, image, group or "group", folder, label_names))
+    return entries
+
+
+def _open(path: Path) -> tuple[pa.Schema, Any]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            file = pq.ParquetFile(path)
+            return file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
+        table = _read_csv(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"Table '{path}' cannot be read: {error}.") from None
+    return table.schema, lambda columns: table.select(columns).to_batches(_ROWS)
+
+
+def _read_csv(path: Path) -> pa.Table:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open("rb") as file:
+        header = file.readline().decode("utf-8-sig", "replace").strip().split(delimiter)
+    text = {name.strip('"'): pa.string() for name in header}
+    return pa.csv.read_csv(
+        path,
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
+        convert_options=pa.csv.ConvertOptions(column_types=text),
+    )
+
+
+def _image_column(path: Path, schema: pa.Schema) -> str:
+    for name in ("path", "image"):
+        if name in schema.names:
+            if "label" not in schema.names:
+                hint = suggestion("label", schema.names)
+                raise DataError(
+                    f"Table '{path}' has no column 'label'.{hint} "
+                    f"It has: {', '.join(schema.names)}."
+                )
+            return name
+    raise DataError(
+        f"Table '{path}' has no column 'path' or 'image'. It has: {', '.join(schema.names)}."
+    )
+
+
+def _is_embedded(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _class_names(schema: pa.Schema) -> list[str] | None:
+    """Read the names of a Hugging Face ClassLabel column, whose cells are numbers."""
+    info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = info.get("info", {}).get("features", {}).get("label", {})
+    names = feature.get("names")
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _entry(
+    number: int,
+    row: dict[str, Any],
+    image: str,
+    group: str,
+    folder: Path,
+    label_names: list[str] | None,
+) -> Entry:
+    label = _text(row["label"])
+    if label is not None and label_names and label.isdigit() and int(label) < len(label_names):
+        label = label_names[int(label)]
+    split, problem = _split(row.get("split"))
+    if label is None:
+        problem = "its label is missing"
+    name, path, missing = _locate(number, row[image], folder)
+    return Entry(name, path, label, split, _text(row.get(group)), problem or missing)
+
+
+def _locate(number: int, cell: Any, folder: Path) -> tuple[str, str, str | None]:  # noqa: ANN401
+    """Give an image's name, its path, and what is wrong with the cell."""
+    row = f"row {number + 1}"
+    if isinstance(cell, dict):
+        name = str(cell.get("path") or row)
+        return _stage(number, name, cell.get("bytes"), folder)
+    if isinstance(cell, bytes):
+        return _stage(number, row, cell, folder)
+    text = _text(cell)
+    if text is None:
+        return row, "", "its path is missing"
+    return text, str(folder / text), None
+
+
+def _stage(
+    number: int, name: str, data: bytes | None, folder: Path
+) -> tuple[str, str, str | None]:
+    if data is None:
+        return name, "", "it has no bytes"
+    target = folder / f"{number:08d}"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        partial.write_bytes(data)
+        partial.rename(target)
+    return name, str(target), None
+
+
+def _split(cell: Any) -> tuple[str | None, str | None]:  # noqa: ANN401
+    text = _text(cell)
+    if text is None:
+        return None, None
+    split = SPLIT_NAMES.get(text.lower())
+    return split, None if split else f"its split '{text}' is not train, val or test"
+
+
+def _text(cell: Any) -> str | None:  # noqa: ANN401
+    if cell is None or cell != cell or str(cell).strip().lower() in _MISSING:
+        return None
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()

@@ -1,0 +1,1 @@
+"""Run a network on arrays, as fast as the machine can."""

@@ -1,0 +1,33 @@
+"""Run a network with PyTorch: on a GPU, or as the reference on a CPU."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import nn
+
+from headstart.engines.engine import Features, Pixels
+
+
+class TorchEngine:
+    """Channels-last, automatic mixed precision in bf16 where asked."""
+
+    name = "torch"
+
+    def __init__(self, network: nn.Module, *, device: str, precision: str) -> None:
+        self.precision = precision
+        self.batch_size = 64 if device == "cuda" else 16
+        self._device = torch.device(device)
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+
+    def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
+        """See `Engine.run`."""
+        for batch in batches:
+            yield self._infer(batch)
+
+    @torch.inference_mode()
+    def _infer(self, batch: Pixels) -> Features:
+        images = torch.from_numpy(batch).to(self._device, non_blocking=True)
+        bf16 = self.precision == "bf16"
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bf16):
+            features: Features = self._network(images).float().cpu().numpy()
+        return features

@@ -1,0 +1,77 @@
+"""Every error that a user can cause. Each text says what is wrong, with the value, and what to do.
+
+HeadstartError
+├── OptionError           an option's name or value
+├── DataError             the images, labels or table that were given
+│   ├── UnreadableImage   one file that cannot be decoded
+│   └── UnsafeArchive     an archive that would write outside its folder, or is too large
+├── BackboneError
+│   ├── UnknownBackbone   no architecture of that name
+│   └── WeightsError      weights that are missing, damaged or of another architecture
+├── StoreError            the feature store cannot be read or written
+├── OutputError           the output folder exists or cannot be written
+└── BundleError           a saved model that is missing, damaged or of an unknown version
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HeadstartError(Exception):
+    """Base of every error that a user can cause."""
+
+
+class OptionError(HeadstartError):
+    """An option has an unknown name or a value outside its range."""
+
+
+class DataError(HeadstartError):
+    """The images, labels or table that were given cannot be used."""
+
+
+class UnreadableImage(DataError):
+    """One image cannot be decoded.
+
+    Attributes:
+        path: The file, as the user named it.
+        reason: What is wrong with it, without the path.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"Cannot read image '{path}': {reason}.")
+        self.path = path
+        self.reason = reason
+
+
+class UnsafeArchive(DataError):
+    """An archive has a member that would be written outside its folder, or is too large."""
+
+
+class BackboneError(HeadstartError):
+    """The backbone cannot be built or loaded."""
+
+
+class UnknownBackbone(BackboneError):
+    """No architecture has that name."""
+
+
+class WeightsError(BackboneError):
+    """Weights are missing, damaged or belong to another architecture."""
+
+
+class StoreError(HeadstartError):
+    """The feature store cannot be read or written."""
+
+
+class OutputError(HeadstartError):
+    """The output folder exists or cannot be written."""
+
+
+class BundleError(HeadstartError):
+    """A saved model is missing, damaged or of an unknown version."""
+
+
+def suggestion(wrong: str, known: Iterable[str]) -> str:
+    """Give `" Did you mean 'a', 'b'?"` for the known names nearest to a wrong one, or nothing."""
+    near = get_close_matches(wrong.lower(), list(known), n=3, cutoff=0.5)
+    return f" Did you mean {', '.join(repr(name) for name in near)}?" if near else ""

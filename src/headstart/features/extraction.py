@@ -1,0 +1,191 @@
+"""Step 3 in motion: files to features, decoding beside the engine, each batch kept at once."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from headstart.data.checks import Progress, read_image
+from headstart.data.decoding import decode_image, quiet_pillow
+from headstart.data.preprocessing import Preprocess
+from headstart.engines.engine import Engine
+from headstart.errors import DataError
+from headstart.features.fingerprint import Fingerprint
+from headstart.features.store import (
+    DamagedTable,
+    FeatureStore,
+    FeatureTable,
+    HalfRangeExceeded,
+)
+from headstart.options import DecodeLimits
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Features = np.ndarray[Any, np.dtype[np.float32]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Images between two commits: half a second of work at most is lost, and a commit costs 2 ms.
+_COMMIT = 128
+_AHEAD_BATCHES = 4
+
+
+def stored_features(
+    images: Sequence[tuple[str, str]],
+    *,
+    store: FeatureStore,
+    fingerprint: Fingerprint,
+    engine: Callable[[], Engine],
+    preprocess: Preprocess,
+    limits: DecodeLimits | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> tuple[Features, str]:
+    """Give the features of images, from the store where it has them, else by the engine.
+
+    Args:
+        images: Path and sha256 of each.
+        store: Where features are kept.
+        fingerprint: What they depend on.
+        engine: Builds the engine; called only if an image is not in the store.
+        preprocess: What happens to the pixels first.
+        limits: Most bytes and pixels of one image.
+        progress: Called as images get their features.
+        warn: Called with a sentence if the store was damaged.
+
+    Returns:
+        Features of shape (images, width), and the precision that they are stored in.
+
+    Raises:
+        DataError: A file changed since it was looked into.
+        StoreError: The store cannot be written.
+    """
+    table = store.table(fingerprint)
+    sha256s = [sha256 for _, sha256 in images]
+
+    def complete() -> Features:
+        known = table.known()
+        missing = {sha256: path for path, sha256 in images if sha256 not in known}
+        if missing:
+            extract(missing, table, engine(), preprocess, limits, progress)
+        return table.read(sha256s)
+
+    for _ in range(3):
+        try:
+            return complete(), table.kind
+        except HalfRangeExceeded:
+            table.discard()
+            table = store.wide_table(fingerprint)
+        except DamagedTable as damage:
+            table.discard()
+            if warn:
+                warn(f"The feature store was damaged ({damage}); its features are computed again.")
+    raise DataError("The feature store is damaged again and again. Is the disk failing?")
+
+
+def extract(
+    paths: dict[str, str],
+    table: FeatureTable,
+    engine: Engine,
+    preprocess: Preprocess,
+    limits: DecodeLimits | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Compute features of files and keep them, committing as it goes.
+
+    Memory does not grow with the number of images: a few batches are in flight, one commit waits.
+
+    Args:
+        paths: Path of each image, by sha256.
+        table: Where the features go.
+        engine: Runs the network.
+        preprocess: What happens to the pixels first.
+        limits: Most bytes and pixels of one image.
+        progress: Called after each batch.
+    """
+    names: list[str] = list(paths)
+    done = 0
+    waiting: list[Features] = []
+    with pixel_batches(paths.items(), engine.batch_size, preprocess, limits) as batches:
+        for features in engine.run(batches):
+            waiting.append(features)
+            count = sum(map(len, waiting))
+            if count >= _COMMIT or done + count == len(names):
+                table.append(names[done : done + count], np.concatenate(waiting))
+                done += count
+                waiting = []
+            if progress:
+                progress(done + sum(map(len, waiting)), len(names))
+    table.tidy()
+
+
+@contextmanager
+def pixel_batches(
+    files: Iterable[tuple[str, str]],
+    batch_size: int,
+    preprocess: Preprocess,
+    limits: DecodeLimits | None = None,
+) -> Iterator[Iterator[Pixels]]:
+    """Decode files on a pool of threads, a few batches ahead of who reads them.
+
+    Args:
+        files: sha256 and path of each image.
+        batch_size: Images in a batch; the last one may have fewer.
+        preprocess: What happens to the pixels.
+        limits: Most bytes and pixels of one image.
+
+    Yields:
+        An iterator of arrays (images, size, size, 3), in the order of the files.
+    """
+    limits = limits or DecodeLimits()
+
+    def load(file: tuple[str, str]) -> Pixels:
+        sha256, path = file
+        data = read_image(path)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DataError(f"'{path}' changed while it was being read. Run again.")
+        image = decode_image(
+            data, path=path, smallest=preprocess.smallest_side, limits=limits
+        )
+        return preprocess.pixels(image)
+
+    workers = os.cpu_count() or 1
+    with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
+        try:
+            loaded = in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)
+            yield stacked(loaded, batch_size)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    ahead: int,
+) -> Iterator[Result]:
+    """Map on a pool, lazily and in order, with a bounded number of results waiting."""
+    running: deque[Future[Result]] = deque()
+    for item in items:
+        running.append(pool.submit(function, item))
+        if len(running) > ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+def stacked(arrays: Iterable[Pixels], size: int) -> Iterator[Pixels]:
+    """Stack arrays into batches of a size."""
+    batch: list[Pixels] = []
+    for array in arrays:
+        batch.append(array)
+        if len(batch) == size:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)

@@ -1,0 +1,43 @@
+"""What a stored feature depends on. Anything that changes a feature changes this; nothing else."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headstart.data.decoding import DECODER_VERSION
+from headstart.data.preprocessing import Preprocess
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything that a feature depends on, besides the image's bytes.
+
+    Attributes:
+        architecture: timm's name.
+        weights: sha256 of the tensors.
+        blocks: Which layers are read and how they are pooled, with widths.
+        preprocess: What happens to the pixels first.
+        precision: "bf16" or "float32".
+        decoder: Version of the decode contract.
+    """
+
+    architecture: str
+    weights: str
+    blocks: tuple[tuple[str, int], ...]
+    preprocess: Preprocess
+    precision: str
+    decoder: int = DECODER_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return asdict(self) | {
+            "preprocess": self.preprocess.to_dict(),
+            "blocks": [list(block) for block in self.blocks],
+        }
+
+    @property
+    def key(self) -> str:
+        """The sha256 of all of it, in hexadecimal digits."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,205 @@
+"""The feature store: Lance tables, one for each fingerprint, committed batch by batch."""
+
+import json
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="lance is not fork-safe")
+    import lance
+
+from headstart.errors import StoreError
+from headstart.features.fingerprint import Fingerprint
+
+Features = np.ndarray[Any, np.dtype[np.float32]]
+
+_HALF_MAX = float(np.finfo(np.float16).max)
+_MANY_FRAGMENTS = 64
+
+
+class DamagedTable(Exception):
+    """A stored table cannot be read back as it was written."""
+
+
+class HalfRangeExceeded(Exception):
+    """A feature is too large for half precision."""
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What one table of the store holds.
+
+    Attributes:
+        about: The fingerprint's parts.
+        images: How many images have features in it.
+        bytes: What it takes on disk.
+    """
+
+    about: dict[str, Any]
+    images: int
+    bytes: int
+
+
+class FeatureTable:
+    """The features of one fingerprint, found by the sha256 of an image's bytes.
+
+    Half precision by default: it keeps 11 bits where bf16, in which a network is run, keeps 8,
+    and `benchmarks/extract.py` measures that it changes no prediction. Float32 where the
+    network is run in float32, or where a feature is beyond 65,504.
+
+    Several processes may append to one table at once: every append is one atomic commit. An
+    image that two of them added is simply there twice.
+    """
+
+    def __init__(self, path: Path, fingerprint: Fingerprint, kind: str) -> None:
+        self.path = path
+        self.kind = kind
+        width = sum(width for _, width in fingerprint.blocks)
+        self._dtype = np.dtype(kind)
+        vector = pa.list_(pa.from_numpy_dtype(self._dtype), width)
+        about = json.dumps(fingerprint.to_dict(), sort_keys=True)
+        self._schema = pa.schema(
+            [("sha256", pa.string()), ("crc32", pa.uint32()), ("features", vector)],
+            metadata={"headstart": about},
+        )
+
+    def known(self) -> set[str]:
+        """Give the sha256 of every image that has features.
+
+        Raises:
+            DamagedTable: The table cannot be read.
+        """
+        return set(self._rows()) if self.path.exists() else set()
+
+    def append(self, sha256s: Sequence[str], features: Features) -> None:
+        """Add features of shape (images, width), all or none.
+
+        Raises:
+            HalfRangeExceeded: A value does not fit the table's half precision.
+            StoreError: The disk is full, or the folder cannot be written.
+        """
+        if self.kind == "float16" and np.abs(features).max() > _HALF_MAX:
+            raise HalfRangeExceeded
+        stored = np.ascontiguousarray(features.astype(self._dtype))
+        checks = [zlib.crc32(row.data) for row in stored]
+        vectors = pa.FixedSizeListArray.from_arrays(
+            pa.array(stored.reshape(-1)), features.shape[1]
+        )
+        columns = [pa.array(sha256s, pa.string()), pa.array(checks, pa.uint32()), vectors]
+        self._write(pa.Table.from_arrays(columns, schema=self._schema))
+
+    def read(self, sha256s: Sequence[str]) -> Features:
+        """Give the features of images in the order asked for, shape (images, width), float32.
+
+        Raises:
+            DamagedTable: They are not as they were written.
+        """
+        rows = self._rows()
+        with _damage():
+            table = self._open().take([rows[sha256] for sha256 in sha256s])
+            vectors = table["features"].combine_chunks()
+            stored = vectors.flatten().to_numpy().reshape(len(sha256s), -1)
+            checks = table["crc32"].to_pylist()
+        if any(zlib.crc32(row.data) != check for row, check in zip(stored, checks, strict=True)):
+            raise DamagedTable("a stored feature differs from what was written")
+        return stored.astype(np.float32)
+
+    def tidy(self) -> None:
+        """Join the many small pieces that batches left behind, for faster reading."""
+        with _damage():
+            dataset = self._open()
+            if len(dataset.get_fragments()) > _MANY_FRAGMENTS:
+                dataset.optimize.compact_files()
+
+    def discard(self) -> None:
+        """Forget everything in the table."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _rows(self) -> dict[str, int]:
+        with _damage():
+            names = self._open().to_table(columns=["sha256"])["sha256"].to_pylist()
+        return {name: row for row, name in enumerate(names)}
+
+    def _open(self) -> Any:  # noqa: ANN401
+        return lance.dataset(str(self.path))
+
+    def _write(self, table: pa.Table) -> None:
+        for attempt in range(5):
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                mode = "append" if self.path.exists() else "create"
+                lance.write_dataset(table, str(self.path), mode=mode)
+                return
+            except OSError as error:
+                # Another process may have created the table, or removed it, in between.
+                raced = "already exists" in str(error) or "not found" in str(error).lower()
+                if not raced or attempt == 4:
+                    raise StoreError(
+                        f"The feature store at '{self.path.parent}' cannot be written: "
+                        f"{_first_line(error)}. What was computed before is kept. "
+                        "Free some space, or choose another folder with --cache."
+                    ) from None
+
+
+class FeatureStore:
+    """All tables, under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def table(self, fingerprint: Fingerprint) -> FeatureTable:
+        """Give the table of a fingerprint, in the precision that it already has or should have."""
+        wide = self.folder / f"{fingerprint.key}-float32.lance"
+        if wide.exists() or fingerprint.precision == "float32":
+            return FeatureTable(wide, fingerprint, "float32")
+        return FeatureTable(self.folder / f"{fingerprint.key}.lance", fingerprint, "float16")
+
+    def wide_table(self, fingerprint: Fingerprint) -> FeatureTable:
+        """Give the float32 table, for features beyond the range of half precision."""
+        return FeatureTable(
+            self.folder / f"{fingerprint.key}-float32.lance", fingerprint, "float32"
+        )
+
+    def infos(self) -> list[TableInfo]:
+        """Tell what is kept, a damaged table too."""
+        return [_info(path) for path in sorted(self.folder.glob("*.lance"))]
+
+
+def as_stored(features: Features, kind: str) -> Features:
+    """Round features as the store does, so that a new image is treated like a stored one."""
+    return features.astype(kind).astype(np.float32)
+
+
+def _info(path: Path) -> TableInfo:
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    try:
+        with _damage():
+            dataset = lance.dataset(str(path))
+            about = json.loads(dataset.schema.metadata[b"headstart"])
+            return TableInfo(about, dataset.count_rows(), size)
+    except DamagedTable:
+        return TableInfo({"architecture": "damaged"}, 0, size)
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Translate whatever Lance raises on a damaged table; its Rust panics are BaseExceptions."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise DamagedTable(_first_line(error)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

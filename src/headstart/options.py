@@ -1,0 +1,133 @@
+"""Every option, once: its meaning, its default and the reason for the default.
+
+The command line's help and Python's keywords both come from these classes.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from headstart.errors import OptionError, suggestion
+
+FeaturesOption = Literal["auto", "last", "multilevel"]
+HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
+DeviceOption = Literal["auto", "cpu", "cuda"]
+PrecisionOption = Literal["auto", "bf16", "float32"]
+
+LenientPath = Annotated[Path, Field(strict=False)]
+
+
+class Options(BaseModel):
+    """A frozen, strict set of options: unknown names and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:  # noqa: ANN401
+        """Build the options, or say which one is wrong and what would be right.
+
+        Raises:
+            OptionError: An unknown name (the nearest known ones are suggested) or a wrong value.
+        """
+        for name in values:
+            if name not in cls.model_fields:
+                hint = suggestion(name, cls.model_fields)
+                raise OptionError(f"Unknown option '{name}'.{hint}")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            raise OptionError(
+                f"Option '{name}' cannot be {first['input']!r}: {first['msg']}."
+            ) from None
+
+
+class DecodeLimits(Options):
+    """What a single image file may cost."""
+
+    max_bytes: int = Field(256 * 2**20, gt=0, description="Largest file, in bytes.")
+    max_pixels: int = Field(
+        100_000_000, gt=0, description="Largest width x height; stops decompression bombs."
+    )
+
+
+class ArchiveLimits(Options):
+    """What an archive may unpack to."""
+
+    max_files: int = Field(1_000_000, gt=0, description="Most members.")
+    max_bytes: int = Field(64 * 2**30, gt=0, description="Most bytes when unpacked.")
+
+
+class CacheOptions(Options):
+    """Where computed features, converted networks and unpacked archives are kept."""
+
+    cache: LenientPath | None = Field(
+        None, description="Folder for computed features [default: the user's cache folder]."
+    )
+
+
+class ComputeOptions(CacheOptions):
+    """How the backbone is run."""
+
+    device: DeviceOption = Field(
+        "auto", description="Where the backbone runs: auto takes a GPU if there is one."
+    )
+    precision: PrecisionOption = Field(
+        "auto", description="Numbers of the backbone: auto takes bf16 where the processor has it."
+    )
+
+
+class TrainOptions(ComputeOptions):
+    """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
+
+    out: LenientPath | None = Field(
+        None, description="Folder to write the run to [default: runs/NAME-OF-THE-DATA]."
+    )
+    overwrite: bool = Field(False, description="Replace the output folder if it is a run.")
+    backbone: str = Field(
+        "efficientnet-lite0",
+        description="The pretrained network. The default installs with the package and is fast.",
+    )
+    weights: str = Field(
+        "imagenet",
+        description="imagenet, random, a safetensors file or folder, or hf-hub:OWNER/NAME.",
+    )
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=2048,
+        description="Pixels of a side that the backbone sees "
+        "[default: the size it was made for, or 9/7 of it when the photos are that large].",
+    )
+    features: FeaturesOption = Field(
+        "auto", description="Read the last layer or all stages; auto decides on held-out folds."
+    )
+    head: HeadOption = Field(
+        "auto", description="The new classifier; auto takes linear or kernel on held-out folds."
+    )
+    balanced: bool = Field(False, description="Weigh classes inversely to their frequency.")
+    test: float = Field(
+        0.2, ge=0.0, lt=1.0, description="Share of the images kept for the final test."
+    )
+    group: str | None = Field(
+        None,
+        description="Keep images together that belong together: a column of the table, or a "
+        "regular expression whose first group is read from the path, like '(patient[0-9]+)'.",
+    )
+    seed: int = Field(0, ge=0, description="Changes the split, the folds and every random draw.")
+
+
+class PredictOptions(ComputeOptions):
+    """Options of `predict`."""
+
+    top: int = Field(5, ge=1, description="How many labels to list for an image.")
+
+
+class EvaluateOptions(ComputeOptions):
+    """Options of `evaluate`."""
+
+    split: Literal["auto", "all", "train", "val", "test"] = Field(
+        "auto", description="Which images: auto takes the data's test part, or all without one."
+    )
