@@ -1,0 +1,71 @@
+"""Headstart: a folder of labelled photos in, a trained, measured, explained model out."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone, load_backbone
+    from headstart.classifier import Classifier, Prediction
+    from headstart.commands.evaluate import evaluate
+    from headstart.commands.predict import predict
+    from headstart.commands.train import train
+    from headstart.data.images import Images, ImageSet
+    from headstart.commands.opening import load, open_images
+    from headstart.errors import HeadstartError, UnreadableImage
+    from headstart.features.featurizer import Featurizer
+    from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
+
+__all__ = [
+    "AutoHead",
+    "Backbone",
+    "Classifier",
+    "Featurizer",
+    "HeadstartError",
+    "ImageSet",
+    "Images",
+    "KernelHead",
+    "LinearHead",
+    "MLPHead",
+    "NearestHead",
+    "Prediction",
+    "UnreadableImage",
+    "evaluate",
+    "load",
+    "load_backbone",
+    "open_images",
+    "predict",
+    "train",
+]
+
+# Imported when first asked for, so that `import headstart` is cheap and brings no torch.
+_HOMES = {
+    "AutoHead": "heads.specs",
+    "Backbone": "backbones.backbone",
+    "Classifier": "classifier",
+    "Featurizer": "features.featurizer",
+    "HeadstartError": "errors",
+    "ImageSet": "data.images",
+    "Images": "data.images",
+    "KernelHead": "heads.specs",
+    "LinearHead": "heads.specs",
+    "MLPHead": "heads.specs",
+    "NearestHead": "heads.specs",
+    "Prediction": "classifier",
+    "UnreadableImage": "errors",
+    "evaluate": "commands.evaluate",
+    "load": "commands.opening",
+    "load_backbone": "backbones.backbone",
+    "open_images": "commands.opening",
+    "predict": "commands.predict",
+    "train": "commands.train",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headstart' has no attribute '{name}'")
+    return getattr(import_module(f"headstart.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

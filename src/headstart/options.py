@@ -6,6 +6,7 @@ The command line's help and Python's keywords both come from these classes.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headstart.errors import OptionError, suggestion
@@ -64,8 +65,22 @@ class CacheOptions(Options):
     """Where computed features, converted networks and unpacked archives are kept."""
 
     cache: LenientPath | None = Field(
-        None, description="Folder for computed features [default: the user's cache folder]."
+        None, description="Folder for computed features (default: the user's cache folder)."
     )
+
+
+class OpenOptions(CacheOptions):
+    """How images are opened and split."""
+
+    test: float = Field(
+        0.2, ge=0.0, lt=1.0, description="Share of the images kept for the final test."
+    )
+    group: str | None = Field(
+        None,
+        description="Keep images together that belong together: a column of the table, or a "
+        "regular expression whose first group is read from the path, like '(patient[0-9]+)'.",
+    )
+    seed: int = Field(0, ge=0, description="Changes the split, the folds and every random draw.")
 
 
 class ComputeOptions(CacheOptions):
@@ -79,11 +94,11 @@ class ComputeOptions(CacheOptions):
     )
 
 
-class TrainOptions(ComputeOptions):
+class TrainOptions(OpenOptions, ComputeOptions):
     """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
 
     out: LenientPath | None = Field(
-        None, description="Folder to write the run to [default: runs/NAME-OF-THE-DATA]."
+        None, description="Folder to write the run to (default: runs/NAME-OF-THE-DATA)."
     )
     overwrite: bool = Field(False, description="Replace the output folder if it is a run.")
     backbone: str = Field(
@@ -99,7 +114,7 @@ class TrainOptions(ComputeOptions):
         ge=32,
         le=2048,
         description="Pixels of a side that the backbone sees "
-        "[default: the size it was made for, or 9/7 of it when the photos are that large].",
+        "(default: what it was made for, or 9/7 of that when the photos are so large).",
     )
     features: FeaturesOption = Field(
         "auto", description="Read the last layer or all stages; auto decides on held-out folds."
@@ -108,15 +123,6 @@ class TrainOptions(ComputeOptions):
         "auto", description="The new classifier; auto takes linear or kernel on held-out folds."
     )
     balanced: bool = Field(False, description="Weigh classes inversely to their frequency.")
-    test: float = Field(
-        0.2, ge=0.0, lt=1.0, description="Share of the images kept for the final test."
-    )
-    group: str | None = Field(
-        None,
-        description="Keep images together that belong together: a column of the table, or a "
-        "regular expression whose first group is read from the path, like '(patient[0-9]+)'.",
-    )
-    seed: int = Field(0, ge=0, description="Changes the split, the folds and every random draw.")
 
 
 class PredictOptions(ComputeOptions):
@@ -131,3 +137,8 @@ class EvaluateOptions(ComputeOptions):
     split: Literal["auto", "all", "train", "val", "test"] = Field(
         "auto", description="Which images: auto takes the data's test part, or all without one."
     )
+
+
+def cache_folder(cache: Path | None) -> Path:
+    """Give the folder that keeps features, converted networks and unpacked archives."""
+    return cache.expanduser() if cache else user_cache_path("headstart")

@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from headstart.data.decoding import decode_image, quiet_pillow, stored_form
+from headstart.data.decoding import decode_image, quiet_pillow, read_image, stored_form
 from headstart.data.hashing import (
     Thumbnails,
     connected,
@@ -68,24 +67,6 @@ def scan(
     manifest, conflicts = _reject_conflicts(manifest)
     groups, duplicates = _groups(manifest, miniatures)
     return Scan(with_column(manifest, "group", groups), conflicts, duplicates)
-
-
-def read_image(path: str) -> bytes:
-    """Give a file's bytes.
-
-    Raises:
-        UnreadableImage: It does not exist, is a folder, or may not be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UnreadableImage(path, "the file does not exist") from None
-    except IsADirectoryError:
-        raise UnreadableImage(path, "it is a folder") from None
-    except PermissionError:
-        raise UnreadableImage(path, "permission denied") from None
-    except (OSError, ValueError) as error:
-        raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
 
 
 def _look(entry: Entry, limits: DecodeLimits) -> tuple[Facts, Thumbnails | None]:

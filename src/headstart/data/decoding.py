@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "J
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .tif .tiff .ppm .pgm .avif .jp2".split()
 )
+
+ImageLike = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _CAMERA_BITS = (8, 10, 12, 14, 16)
@@ -108,6 +111,50 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
+def read_image(path: str) -> bytes:
+    """Give a file's bytes.
+
+    Raises:
+        UnreadableImage: It does not exist, is a folder, or may not be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UnreadableImage(path, "the file does not exist") from None
+    except IsADirectoryError:
+        raise UnreadableImage(path, "it is a folder") from None
+    except PermissionError:
+        raise UnreadableImage(path, "permission denied") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
+
+
+def as_image(image: ImageLike) -> Image.Image:
+    """Open whatever stands for an image, by the decode contract.
+
+    Raises:
+        UnreadableImage: It cannot be decoded.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3):
+            raise UnreadableImage(
+                "array", f"it must be uint8 of shape (height, width, 3), not "
+                f"{image.dtype} of shape {image.shape}"
+            )
+        image = Image.fromarray(image)
+    if isinstance(image, Image.Image):
+        return to_rgb_or_grey(image)
+    with quiet_pillow():
+        if isinstance(image, bytes):
+            return decode_image(image)
+        return decode_image(read_image(str(image)), path=str(image))
+
+
+def image_name(image: ImageLike) -> str:
+    """Give a path as it is, and the kind of anything else."""
+    return str(image) if isinstance(image, (str, Path)) else type(image).__name__
+
+
 def _decode(data: bytes, path: str, smallest: int | None, limits: DecodeLimits) -> Image.Image:
     image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     width, height = image.size
@@ -116,7 +163,7 @@ def _decode(data: bytes, path: str, smallest: int | None, limits: DecodeLimits) 
     if smallest is not None and min(width, height) >= 2 * smallest:
         image.draft(None, _at_least(image.size, smallest))
     image.load()
-    return _to_rgb_or_grey(ImageOps.exif_transpose(image))
+    return to_rgb_or_grey(ImageOps.exif_transpose(image))
 
 
 def _at_least(size: tuple[int, int], smallest: int) -> tuple[int, int]:
@@ -124,7 +171,8 @@ def _at_least(size: tuple[int, int], smallest: int) -> tuple[int, int]:
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
+def to_rgb_or_grey(image: Image.Image) -> Image.Image:
+    """Bring any loaded image to mode "RGB", or to "L" where red, green and blue are equal."""
     if image.mode in ("RGB", "L"):
         if "transparency" not in image.info:
             return image

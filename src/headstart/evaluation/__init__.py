@@ -1,0 +1,1 @@
+"""How good a model is, with intervals; and probabilities that mean what they say."""

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from headstart.data.checks import Progress, read_image
-from headstart.data.decoding import decode_image, quiet_pillow
+from headstart.data.checks import Progress
+from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import DataError

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message="lance is not fork-safe")
-    import lance
+# Lance warns at every fork of the process; nothing here goes on in a forked child.
+warnings.filterwarnings("ignore", message="lance is not fork-safe")
+
+import lance  # noqa: E402
 
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint

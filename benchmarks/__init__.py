@@ -1,0 +1,1 @@
+"""What Headstart claims, measured. Each script prints a table and states the machine."""

@@ -1,0 +1,43 @@
+"""Accuracy and AUROC of the frozen backbone on solar cells, mean of five fixed splits.
+
+    python -m benchmarks.solar
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import describe
+from headstart.commands.demo import write_solar_cells
+from headstart.commands.train import train
+
+SEEDS = range(5)
+
+
+def main() -> None:
+    """Train on each split with the defaults and print what was measured."""
+    print(f"machine: {describe()}\n")
+    print("| seed | features | head | accuracy | 95 % interval | AUROC | ECE | head s | total s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for seed in SEEDS:
+            table = write_solar_cells(root / "images", seed=seed)
+            result = train(table, out=root / f"run-{seed}", cache=root, seed=seed)
+            test, seconds = result.metrics["test"], result.metrics["seconds"]
+            low, high = test["accuracy_ci95"]
+            rows.append([test["accuracy"], test["auroc"], test["ece"]])
+            print(
+                f"| {seed} | {result.metrics['features']} | {result.metrics['head']} "
+                f"| {test['accuracy']:.3f} | {low:.3f} … {high:.3f} | {test['auroc']:.3f} "
+                f"| {test['ece']:.3f} | {seconds['head']:.1f} | {seconds['total']:.1f} |",
+                flush=True,
+            )
+    accuracy, auroc, ece = np.mean(rows, axis=0)
+    print(f"| mean | | | {accuracy:.4f} | | {auroc:.4f} | {ece:.4f} | | |")
+
+
+if __name__ == "__main__":
+    main()

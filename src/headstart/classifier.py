@@ -1,0 +1,397 @@
+"""The model that people hold: a backbone and a head. Steps 4 and 5 of transfer learning."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+
+from headstart.backbones.backbone import Backbone, rebuild_backbone
+from headstart.bundle import Bundle, read_bundle, write_bundle
+from headstart.data.checks import Progress
+from headstart.data.decoding import ImageLike, as_image, image_name
+from headstart.data.images import ImageSet
+from headstart.data.preprocessing import Preprocess
+from headstart.data.splits import stratified_folds
+from headstart.engines.engine import choose_device, choose_precision
+from headstart.errors import BundleError, DataError, OptionError
+from headstart.evaluation.calibration import fit_temperature, probabilities
+from headstart.evaluation.metrics import Evaluation, Probabilities, evaluate_probabilities
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.store import as_stored
+from headstart.heads import fitted
+from headstart.heads.fitted import Array, FittedHead, NearestModel
+from headstart.heads.selection import Candidate, HeadFit, Problem, effort_for
+from headstart.heads.specs import AutoHead, Head
+from headstart.options import DeviceOption, FeaturesOption, PrecisionOption, cache_folder
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image.
+
+    Attributes:
+        image: How the user called it.
+        label: The most probable class.
+        probability: Of that class, 0 to 1, calibrated.
+        top: The most probable classes with their probabilities, best first.
+    """
+
+    image: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What fitting adds to a classifier.
+
+    Attributes:
+        head: The fitted head.
+        features: Which columns it reads: "last" or "multilevel".
+        stored_as: Precision that features are rounded to before the head reads them.
+        temperature: Divisor of scores that calibrates probabilities.
+        candidates: What the head was chosen from, the chosen one first.
+    """
+
+    head: FittedHead
+    features: str
+    stored_as: str
+    temperature: float
+    candidates: tuple[Candidate, ...] = ()
+
+
+class Classifier:
+    """A frozen backbone and a head that tells classes apart by its features.
+
+    Attributes:
+        backbone: The pretrained network.
+        classes: Names, in the order of the probabilities.
+        extractor: Gives the backbone's features, from the store where it has them.
+        learnt: The fitted head, or None before `fit`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Head | None = None,
+        *,
+        classes: Sequence[str],
+        features: FeaturesOption = "auto",
+        balanced: bool = False,
+        seed: int = 0,
+        device: DeviceOption = "auto",
+        precision: PrecisionOption = "auto",
+        cache: Path | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.classes = tuple(classes)
+        self.extractor = FeatureExtractor(
+            backbone, cache=cache_folder(cache), device=device, precision=precision
+        )
+        self.learnt: Learnt | None = None
+        self._head = head or AutoHead()
+        self._features = features
+        self._balanced = balanced
+        self._seed = seed
+
+    def fit(
+        self,
+        train: ImageSet,
+        *,
+        val: ImageSet | None = None,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> Self:
+        """Extract features, fit the head on them and calibrate its probabilities.
+
+        Args:
+            train: What to learn from. Everything is chosen on folds of it.
+            val: Where to calibrate, if not on the folds.
+            progress: Called as images get their features.
+            warn: Called with a sentence if the feature store was damaged.
+
+        Raises:
+            DataError: There is nothing to learn from, or the classes are not the model's.
+        """
+        features, stored_as = self.features_of(train, progress=progress, warn=warn)
+        return self.fit_features(train, features, stored_as, val=val)
+
+    def features_of(
+        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+    ) -> tuple[Array, str]:
+        """Give the features of all stages, shape (images, width), and how they are stored."""
+        files = list(zip(images.paths, images.sha256s, strict=True))
+        return self.extractor.of_files(files, progress=progress, warn=warn)
+
+    def fit_features(
+        self, train: ImageSet, features: Array, stored_as: str, *, val: ImageSet | None = None
+    ) -> Self:
+        """Do `fit` with features that `features_of` gave."""
+        self._require_classes(train)
+        if len(set(train.labels.tolist())) < 2:
+            raise DataError("The training part must have images of at least two classes.")
+        fit = self._head.fit(self._problem(train, features), seed=self._seed)
+        uncalibrated = Learnt(fit.head, fit.features, stored_as, 1.0, fit.candidates)
+        temperature = self._temperature(uncalibrated, fit, train, val)
+        self.learnt = Learnt(fit.head, fit.features, stored_as, temperature, fit.candidates)
+        return self
+
+    def evaluate(
+        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+    ) -> Evaluation:
+        """Measure on labelled images.
+
+        Raises:
+            DataError: There are none, or their classes are not the model's.
+        """
+        self._require_classes(images)
+        if not len(images):
+            raise DataError("There are no images to measure on.")
+        told = self.probabilities_of(images, progress=progress, warn=warn)
+        return evaluate_probabilities(told, images.labels, self.classes)
+
+    def probabilities_of(
+        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+    ) -> Probabilities:
+        """Give calibrated probabilities, shape (images, classes)."""
+        features, _ = self.features_of(images, progress=progress, warn=warn)
+        return self._probabilities(features)
+
+    def predict(
+        self, images: ImageLike | Sequence[ImageLike], *, top: int = 5
+    ) -> Prediction | list[Prediction]:
+        """Tell what one image, or each of a list of images, shows.
+
+        Args:
+            images: Paths, file contents, PIL images, or arrays (height, width, 3) of uint8.
+            top: How many classes to list.
+
+        Raises:
+            UnreadableImage: One cannot be decoded.
+        """
+        if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)):
+            return self.predict([images], top=top)[0]  # type: ignore[index]
+        opened = [as_image(image) for image in images]
+        names = [image_name(image) for image in images]
+        return list(self.predict_opened(zip(names, opened, strict=True), top=top))
+
+    def predict_opened(
+        self, images: Iterable[tuple[str, Image.Image]], *, top: int = 5
+    ) -> Iterator[Prediction]:
+        """Tell what decoded images show, given as (name, image), lazily and in order."""
+        names: list[str] = []
+
+        def pictures() -> Iterator[Image.Image]:
+            for name, image in images:
+                names.append(name)
+                yield image
+
+        done = 0
+        for features in self.extractor.of_images(pictures()):
+            rounded = as_stored(features, self._learnt().stored_as)
+            for row in self._probabilities(rounded):
+                yield self._prediction(names[done], row, top)
+                done += 1
+
+    def add_class(self, name: str, images: Sequence[ImageLike]) -> None:
+        """Learn one more class from some of its images, without a refit.
+
+        Raises:
+            OptionError: The head is not "nearest", or the class exists.
+            DataError: No image was given.
+        """
+        learnt = self._learnt()
+        if not isinstance(learnt.head, NearestModel):
+            raise OptionError(
+                f"A '{learnt.head.kind}' head cannot learn a class without a refit. "
+                "Train with head='nearest'."
+            )
+        if name in self.classes:
+            raise OptionError(f"The model already has a class '{name}'.")
+        if not images:
+            raise DataError(f"No image of class '{name}' was given.")
+        parts = list(self.extractor.of_images(as_image(image) for image in images))
+        columns = self._columns(as_stored(np.concatenate(parts), learnt.stored_as), learnt)
+        head = learnt.head.with_class(columns)
+        self.learnt = Learnt(head, learnt.features, learnt.stored_as, learnt.temperature)
+        self.classes = (*self.classes, name)
+
+    def save(
+        self, folder: str | Path, *, metrics: Mapping[str, Any] | None = None, overwrite: bool = False
+    ) -> None:
+        """Write a bundle: a folder that loads without network and without pickle.
+
+        Raises:
+            OutputError: The folder exists and `overwrite` is false, or it cannot be written.
+        """
+        learnt = self._learnt()
+        numbers, arrays = fitted.written(learnt.head)
+        backbone = {
+            name: tensor.detach().cpu().numpy()
+            for name, tensor in self.backbone.network.state_dict().items()
+        }
+        config = {
+            "headstart": version("headstart"),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "classes": list(self.classes),
+            "preprocess": self.backbone.preprocess.to_dict(),
+            "backbone": {
+                "name": self.backbone.name,
+                "architecture": self.backbone.architecture,
+                "origin": self.backbone.origin,
+            },
+            "features": learnt.features,
+            "stored_as": learnt.stored_as,
+            "precision": self.extractor.precision,
+            "head": {"kind": learnt.head.kind, "numbers": numbers},
+            "calibration": {"temperature": learnt.temperature},
+            "metrics": dict(metrics or {}),
+        }
+        tensors = {f"backbone.{name}": value for name, value in backbone.items()}
+        tensors |= {f"head.{name}": value for name, value in arrays.items()}
+        card = _card(config)
+        write_bundle(Bundle(config, tensors, card), Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path,
+        *,
+        device: DeviceOption = "auto",
+        precision: PrecisionOption = "auto",
+        cache: Path | None = None,
+    ) -> Self:
+        """Read a bundle, or the bundle of a run; no network is needed.
+
+        Args:
+            model: The folder.
+            device: Where to run it.
+            precision: "auto" is what it was trained in, where the processor has that.
+            cache: Folder for features and converted networks.
+
+        Raises:
+            BundleError: It is missing, changed, or of an unknown version.
+        """
+        bundle = read_bundle(Path(model))
+        config, tensors = bundle.config, bundle.tensors
+        try:
+            backbone = _backbone_of(config, tensors)
+            head = fitted.read(
+                config["head"]["kind"], config["head"]["numbers"], _part(tensors, "head.")
+            )
+            if precision == "auto":
+                able = choose_precision("auto", choose_device(device))
+                precision = "bf16" if config["precision"] == able == "bf16" else "float32"
+            out = cls(
+                backbone,
+                classes=config["classes"],
+                device=device,
+                precision=precision,
+                cache=cache,
+            )
+            temperature = config["calibration"]["temperature"]
+            out.learnt = Learnt(head, config["features"], config["stored_as"], temperature)
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"Model '{model}' is incomplete: {error} is missing.") from None
+        return out
+
+    def _problem(self, train: ImageSet, features: Array) -> Problem:
+        names = ["last", "multilevel"] if self._features == "auto" else [self._features]
+        folds = effort_for(len(train), len(self.classes)).folds
+        return Problem(
+            features,
+            {name: self.extractor.layout.columns(name) for name in names},
+            train.labels,
+            len(self.classes),
+            stratified_folds(train.labels, train.groups, folds=folds, seed=self._seed),
+            self._balanced,
+        )
+
+    def _temperature(
+        self, learnt: Learnt, fit: HeadFit, train: ImageSet, val: ImageSet | None
+    ) -> float:
+        """Calibrate on the validation part, or else on what the folds held out."""
+        if val is None or not len(val):
+            return fit_temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
+        features, _ = self.features_of(val)
+        return fit_temperature(learnt.head.logits(self._columns(features, learnt)), val.labels)
+
+    def _probabilities(self, features: Array) -> Probabilities:
+        learnt = self._learnt()
+        logits = learnt.head.logits(self._columns(features, learnt))
+        return probabilities(logits, learnt.temperature)
+
+    def _columns(self, features: Array, learnt: Learnt) -> Array:
+        return features[:, self.extractor.layout.columns(learnt.features)]
+
+    def _prediction(self, name: str, row: Probabilities, top: int) -> Prediction:
+        order = np.argsort(-row, kind="stable")[:top]
+        listed = tuple((self.classes[number], float(row[number])) for number in order)
+        return Prediction(name, *listed[0], listed)
+
+    def _learnt(self) -> Learnt:
+        if self.learnt is None:
+            raise OptionError("The model has not learnt anything yet. Call fit first.")
+        return self.learnt
+
+    def _require_classes(self, images: ImageSet) -> None:
+        if images.classes != self.classes:
+            raise DataError(
+                f"The images have the classes {', '.join(images.classes)}, "
+                f"the model has {', '.join(self.classes)}."
+            )
+
+
+def _backbone_of(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Backbone:
+    state = {name: torch.from_numpy(value) for name, value in _part(tensors, "backbone.").items()}
+    settings = config["backbone"]
+    return rebuild_backbone(
+        settings["architecture"],
+        settings["name"],
+        Preprocess.from_dict(config["preprocess"]),
+        settings["origin"],
+        state,
+    )
+
+
+def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _card(config: Mapping[str, Any]) -> str:
+    """Write the model card: what it tells apart, how well, and what it was made of."""
+    test = config["metrics"].get("test") or {}
+    lines = [
+        f"# A classifier of {len(config['classes'])} classes",
+        "",
+        "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
+        "`headstart predict folder image.jpg`.",
+        "",
+        f"- Classes: {', '.join(config['classes'])}",
+        f"- Backbone: {config['backbone']['name']}, weights: {config['backbone']['origin']}",
+        f"- Head: {config['head']['kind']} on {config['features']} features",
+        f"- Created: {config['created']} with headstart {config['headstart']}",
+    ]
+    if test:
+        low, high = test["accuracy_ci95"]
+        lines += [
+            "",
+            f"On {test['images']} test images that it never saw it was right {test['accuracy']:.1%} "
+            f"of the time (95 % interval {low:.1%} to {high:.1%}); macro-F1 {test['macro_f1']:.3f}.",
+        ]
+    if config["head"]["kind"] == "kernel":
+        lines += ["", "The head keeps the features of training images, not the images themselves."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,184 @@
+"""The commands. Each builds options, calls one use case and shows what came back."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headstart.cli.parameters import takes
+from headstart.errors import HeadstartError
+from headstart.options import CacheOptions, EvaluateOptions, PredictOptions, TrainOptions
+
+app = typer.Typer(
+    name="headstart",
+    help="A folder of labelled photos in; a trained, measured, explained model out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+cache_app = typer.Typer(no_args_is_help=True, help="What is kept between runs.")
+app.add_typer(cache_app, name="cache")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        show_default=False,
+        help="A folder of class folders (or of train/ and test/ of those), a CSV or Parquet file, "
+        "or an archive.",
+    ),
+]
+Model = Annotated[Path, typer.Argument(show_default=False, help="A run, or its bundle.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: exit 0 done, 1 the user's input, 2 usage, 130 interrupted."""
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except typer.Exit as end:
+        status = end.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted. What was computed is kept.", file=sys.stderr)  # noqa: T201
+        status = 130
+    except HeadstartError as error:
+        _say_error(str(error))
+        status = 1
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        error.show()  # type: ignore[attr-defined]
+        status = 2
+    sys.exit(status or 0)
+
+
+@app.command()
+@takes(TrainOptions)
+def demo(json_: Json = False, *, options: TrainOptions) -> None:
+    """Train on 2,624 real photos of solar cells, end to end."""
+    from headstart.cli.terminal import Terminal
+    from headstart.commands.demo import run_demo
+
+    _say_training(run_demo(options, Terminal(_stderr())), json_)
+
+
+@app.command()
+@takes(TrainOptions)
+def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
+    """Train a model on labelled images, and measure it."""
+    from headstart.cli.terminal import Terminal
+    from headstart.commands.train import run_training
+
+    _say_training(run_training(data, options, Terminal(_stderr())), json_)
+
+
+@app.command()
+@takes(PredictOptions)
+def predict(
+    model: Model,
+    images: Annotated[list[Path], typer.Argument(show_default=False, help="Files or folders.")],
+    json_: Json = False,
+    *,
+    options: PredictOptions,
+) -> None:
+    """Tell what images show."""
+    from headstart.cli.tables import show_predictions
+    from headstart.cli.terminal import Terminal
+    from headstart.commands.predict import Unread, run_prediction
+
+    told = run_prediction(model, images, options, Terminal(_stderr()))
+    if json_:
+        _print_json([_prediction_json(one) for one in told])
+    else:
+        show_predictions(_stdout(), told)
+    if all(isinstance(one, Unread) for one in told):
+        raise typer.Exit(1)
+
+
+@app.command()
+@takes(EvaluateOptions)
+def evaluate(model: Model, data: Data, json_: Json = False, *, options: EvaluateOptions) -> None:
+    """Measure a trained model on labelled images."""
+    from headstart.cli.tables import show_evaluation
+    from headstart.cli.terminal import Terminal
+    from headstart.commands.evaluate import run_evaluation
+
+    result = run_evaluation(model, data, options, Terminal(_stderr()))
+    if json_:
+        rejected = [{"image": image, "reason": reason} for image, reason in result.rejected]
+        _print_json({"split": result.split, **result.evaluation.headline(), "rejected": rejected})
+    else:
+        show_evaluation(_stdout(), result)
+
+
+@cache_app.command("info")
+@takes(CacheOptions)
+def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
+    """Tell what is kept, and how large it is."""
+    from headstart.cli.tables import show_cache
+    from headstart.commands.cache import cache_info
+
+    info = cache_info(options)
+    if json_:
+        tables = [
+            {"about": one.about, "images": one.images, "bytes": one.bytes} for one in info.tables
+        ]
+        _print_json({"folder": str(info.folder), "tables": tables, "bytes": info.bytes})
+    else:
+        show_cache(_stdout(), info)
+
+
+@cache_app.command("clear")
+@takes(CacheOptions)
+def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
+    """Forget everything that can be computed again."""
+    from headstart.cli.tables import megabytes
+    from headstart.commands.cache import cache_clear
+
+    before = cache_clear(options)
+    freed = sum(before.bytes.values())
+    if json_:
+        _print_json({"folder": str(before.folder), "freed_bytes": freed})
+    else:
+        _stdout().print(f"Freed {megabytes(freed)} in {before.folder}", highlight=False)
+
+
+def _say_training(result: Any, json_: bool) -> None:  # noqa: ANN401
+    from headstart.cli.tables import show_training
+
+    if json_:
+        _print_json(result.summary())
+    else:
+        show_training(_stdout(), result)
+
+
+def _prediction_json(one: Any) -> dict[str, Any]:  # noqa: ANN401
+    if hasattr(one, "error"):
+        return {"image": one.image, "error": one.error}
+    top = [{"label": label, "probability": probability} for label, probability in one.top]
+    return {"image": one.image, "label": one.label, "probability": one.probability, "top": top}
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
+
+
+def _say_error(text: str) -> None:
+    from rich.text import Text
+
+    _stderr().print(Text("Error: ", style="bold red").append(text, style="default"), soft_wrap=True)
+
+
+def _stdout() -> Any:  # noqa: ANN401
+    from rich.console import Console
+
+    return Console()
+
+
+def _stderr() -> Any:  # noqa: ANN401
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,69 @@
+"""What the terminal shows: stages, warnings and tables. Everything but results goes to stderr."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from headstart.data.checks import Progress as Advance
+
+
+class _Rate(ProgressColumn):
+    """Images per second."""
+
+    def render(self, task: Task) -> Text:
+        """Give the rate, once there is one."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+
+
+class Terminal:
+    """Shows a bar with rate and time left for each stage, and a line when it is done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: set[str] = set()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Advance]:
+        """See `Watcher.stage`."""
+        begin, count = time.perf_counter(), 0
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=self._console, transient=True) as bars:
+            task = bars.add_task(name, total=None)
+
+            def advance(done: int, total: int) -> None:
+                nonlocal count
+                count = total
+                bars.update(task, completed=done, total=total)
+
+            yield advance
+        seconds = time.perf_counter() - begin
+        images = f"  {count:,} images, {count / seconds:,.0f}/s" if count else ""
+        line = Text("✓ ", style="green").append(f"{name:<22}", style="default")
+        self._console.print(line.append(f"{seconds:6.1f} s{images}", style="dim"))
+
+    def warn(self, text: str) -> None:
+        """See `Watcher.warn`."""
+        if text not in self._said:
+            self._said.add(text)
+            self._console.print(Text("! ", style="bold yellow").append(text, style="yellow"))

@@ -1,0 +1,74 @@
+"""Demo: the main job on real photos of solar cells."""
+
+import csv
+import hashlib
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+
+from headstart.commands.train import TrainResult, run_training
+from headstart.commands.watching import Watcher
+from headstart.errors import DataError
+from headstart.options import TrainOptions, cache_folder
+
+_TEST = 0.25
+
+
+def run_demo(options: TrainOptions, watcher: Watcher) -> TrainResult:
+    """Train on 2,624 electroluminescence photos of solar cells, defective or functional.
+
+    The data is PyPI's `elpv-dataset` (Buerhop-Lutz et al., 2018; Deitsch et al., 2019), under
+    CC BY-NC-SA 4.0: not for commercial use.
+
+    Raises:
+        DataError: The package is not installed.
+    """
+    table = write_solar_cells(cache_folder(options.cache) / "images", seed=options.seed)
+    return run_training(table, options, watcher)
+
+
+def write_solar_cells(folder: Path, *, seed: int = 0) -> Path:
+    """Write the demo's table: paths, labels, and a fixed split.
+
+    A cell is "defective" where experts gave it a probability above 0.5. A quarter of the cells
+    of each probability and type (monocrystalline or polycrystalline) is for the test.
+
+    Args:
+        folder: Where the table goes.
+        seed: Of the split.
+
+    Returns:
+        The CSV file.
+    """
+    images = _installed_images()
+    rows = [line.split() for line in (images / "labels.csv").read_text().splitlines()]
+    tested = _quarter([(path, probability + kind) for path, probability, kind in rows], seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "solar-cells.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        for path, probability, _ in rows:
+            label = "defective" if float(probability) > 0.5 else "functional"
+            split = "test" if path in tested else "train"
+            writer.writerow([str(images / path), label, split])
+    return table
+
+
+def _installed_images() -> Path:
+    found = find_spec("elpv_dataset")
+    if found is None or found.origin is None:
+        raise DataError("The demo's photos are not installed. Run: pip install 'headstart[demo]'")
+    return Path(found.origin).parent / "data"
+
+
+def _quarter(cells: list[tuple[str, str]], seed: int) -> set[str]:
+    """Draw a quarter of each stratum by a hash, so that the split is the same everywhere."""
+    strata: dict[str, list[str]] = defaultdict(list)
+    for path, stratum in cells:
+        strata[stratum].append(path)
+    drawn: set[str] = set()
+    for paths in strata.values():
+        order = sorted(paths, key=lambda path: hashlib.sha256(f"{seed}:{path}".encode()).digest())
+        drawn.update(order[: round(len(order) * _TEST)])
+    return drawn

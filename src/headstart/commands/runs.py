@@ -1,0 +1,117 @@
+"""A run: the folder that a training writes."""
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from headstart.classifier import Classifier
+from headstart.data.decoding import decode_image, quiet_pillow, read_image
+from headstart.data.images import ImageSet
+from headstart.errors import OutputError
+from headstart.evaluation.metrics import Probabilities
+from headstart.report import Mistake, render_report
+
+METRICS, MANIFEST, REPORT, BUNDLE = "metrics.json", "manifest.parquet", "report.html", "bundle"
+
+_MISTAKES = 24
+_THUMBNAIL = 224
+
+
+def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
+    """Decide where a run goes, before any work is done.
+
+    Args:
+        out: What the user asked for, or None for runs/NAME, or runs/NAME-2 and so on.
+        name: Of the data.
+        overwrite: Whether an earlier run may be replaced.
+
+    Raises:
+        OutputError: The folder exists, or is no run although it may be replaced.
+    """
+    if out is None:
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+        names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 10**6))
+        return next(Path("runs", name) for name in names if not Path("runs", name).exists())
+    if out.exists() and not _is_empty(out):
+        if not overwrite:
+            raise OutputError(
+                f"Output '{out}' already exists. Pass --overwrite (overwrite=True) to replace it."
+            )
+        if not (out / METRICS).is_file():
+            raise OutputError(
+                f"Output '{out}' exists and is no run of headstart, so it is not replaced. "
+                "Choose another folder."
+            )
+    return out
+
+
+def write_run(
+    run: Path,
+    model: Classifier,
+    manifest: pa.Table,
+    metrics: Mapping[str, Any],
+    mistakes: Sequence[Mistake],
+) -> None:
+    """Write a run as a whole, so that an interrupted one leaves nothing half-made.
+
+    Raises:
+        OutputError: It cannot be written; an earlier run of that name is still there.
+    """
+    partial = run.with_name(f".{run.name}-{uuid4().hex}")
+    try:
+        partial.mkdir(parents=True)
+        model.save(partial / BUNDLE, metrics=metrics)
+        pq.write_table(manifest, partial / MANIFEST)
+        text = json.dumps(metrics, indent=2, ensure_ascii=False)
+        (partial / METRICS).write_text(text + "\n", encoding="utf-8")
+        (partial / REPORT).write_text(render_report(metrics, mistakes), encoding="utf-8")
+        if run.exists():
+            shutil.rmtree(run)
+        partial.rename(run)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"Output '{run}' cannot be written: {reason}.") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def worst_mistakes(images: ImageSet, told: Probabilities) -> list[Mistake]:
+    """Show the images that the model got wrong and was most sure of."""
+    labels, chosen = images.labels, told.argmax(axis=1)
+    wrong = np.flatnonzero(labels != chosen)
+    worst = wrong[np.argsort(-told[wrong, chosen[wrong]], kind="stable")][:_MISTAKES]
+    names, paths = images.names, images.paths
+    return [
+        Mistake(
+            names[row],
+            _thumbnail(paths[row]),
+            images.classes[labels[row]],
+            images.classes[chosen[row]],
+            float(told[row, chosen[row]]),
+        )
+        for row in worst
+    ]
+
+
+def _thumbnail(path: str) -> bytes:
+    with quiet_pillow():
+        image = decode_image(read_image(path), path=path, smallest=_THUMBNAIL)
+    small = image.copy()
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

@@ -1,0 +1,248 @@
+"""Train: the six steps of transfer learning, from a folder of images to a measured model."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.backbones.backbone import Backbone, larger_size, load_backbone, resized
+from headstart.classifier import Classifier
+from headstart.commands.runs import choose_folder, worst_mistakes, write_run
+from headstart.commands.watching import Silence, Watcher
+from headstart.data.images import Images, open_images
+from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
+from headstart.heads.selection import Candidate
+from headstart.heads.specs import head_named
+from headstart.options import TrainOptions, cache_folder
+from headstart.report import Mistake
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training made.
+
+    Attributes:
+        run: The folder that it wrote.
+        model: Ready to predict.
+        metrics: The content of the run's metrics.json.
+    """
+
+    run: Path
+    model: Classifier
+    metrics: dict[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        """Give the numbers that a script wants, as plain JSON values."""
+        metrics = self.metrics
+        names = ("accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece")
+        test = metrics["test"]
+        return {
+            "run": str(self.run),
+            "backbone": metrics["backbone"],
+            "features": metrics["features"],
+            "head": metrics["head"],
+            "tuned": metrics["tuned"],
+            "classes": metrics["data"]["classes"],
+            "images": metrics["data"]["images"],
+            "test": {name: test[name] for name in names} if test else None,
+            "seconds": metrics["seconds"],
+        }
+
+
+@dataclass
+class _Clock:
+    """Measures how long each part took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - begin, 3)
+
+    def total(self) -> dict[str, float]:
+        return self.seconds | {"total": round(time.perf_counter() - self.start, 3)}
+
+
+def train(
+    data: str | os.PathLike[str], *, watcher: Watcher | None = None, **options: Any  # noqa: ANN401
+) -> TrainResult:
+    """Train on labelled images with the defaults of the command line.
+
+    Args:
+        data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
+            Parquet file, or an archive of a folder.
+        watcher: Told how far it is.
+        options: See `TrainOptions`.
+
+    Raises:
+        HeadstartError: The data, an option or the output cannot be used; the text says why.
+    """
+    return run_training(data, TrainOptions.of(**options), watcher or Silence())
+
+
+def run_training(
+    data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
+) -> TrainResult:
+    """Do `train` with options that are built already."""
+    clock = _Clock()
+    run = choose_folder(options.out, Path(data).name.split(".")[0], overwrite=options.overwrite)
+    images = _open(data, options, watcher, clock)
+
+    # 1, 2: choose a pretrained backbone and load it without its classifier. 3: freeze it.
+    backbone = _sized(
+        load_backbone(
+            options.backbone,
+            weights=options.weights,
+            image_size=options.image_size,
+            seed=options.seed,
+        ),
+        options,
+        images,
+    )
+    # 4: add a new classifier.
+    model = Classifier(
+        backbone.freeze(),
+        head_named(options.head),
+        classes=images.classes,
+        features=options.features,
+        balanced=options.balanced,
+        seed=options.seed,
+        device=options.device,
+        precision=options.precision,
+        cache=options.cache,
+    )
+    with clock.part("extract"), watcher.stage("Extracting features") as progress:
+        model.features_of(images.all, progress=progress, warn=watcher.warn)
+    # 5: train the head.
+    with clock.part("head"), watcher.stage("Training the head"):
+        model.fit(images.train, val=images.val, warn=watcher.warn)
+    # 6, fine-tuning, is optional and not done here.
+    test, mistakes = _measure(model, images)
+    metrics = _metrics(data, options, images, model, test, clock)
+    write_run(run, model, images.manifest, metrics, mistakes)
+    return TrainResult(run, model, metrics)
+
+
+def _open(
+    data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher, clock: _Clock
+) -> Images:
+    with clock.part("scan"), watcher.stage("Checking images") as progress:
+        images = open_images(
+            data,
+            staging=cache_folder(options.cache) / "images",
+            test=options.test,
+            group=options.group,
+            seed=options.seed,
+            progress=progress,
+        )
+    for warning in images.warnings:
+        watcher.warn(warning)
+    return images
+
+
+def _sized(backbone: Backbone, options: TrainOptions, images: Images) -> Backbone:
+    """Let the backbone see large photos a little larger than it was trained on."""
+    if options.image_size is not None:
+        return backbone
+    table = images.train.table
+    sides = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
+    size = larger_size(backbone, int(np.median(sides)))
+    return backbone if size == backbone.preprocess.size else resized(backbone, size)
+
+
+def _measure(model: Classifier, images: Images) -> tuple[Evaluation | None, list[Mistake]]:
+    """Read the test part: here, once, after everything is chosen."""
+    if not len(images.test):
+        return None, []
+    told = model.probabilities_of(images.test)
+    evaluation = evaluate_probabilities(told, images.test.labels, images.classes)
+    return evaluation, worst_mistakes(images.test, told)
+
+
+def _metrics(
+    data: str | os.PathLike[str],
+    options: TrainOptions,
+    images: Images,
+    model: Classifier,
+    test: Evaluation | None,
+    clock: _Clock,
+) -> dict[str, Any]:
+    """Collect everything that was measured, as plain JSON values."""
+    learnt, backbone = model.learnt, model.backbone
+    assert learnt is not None
+    counts = {"train": len(images.train), "val": len(images.val), "test": len(images.test)}
+    return {
+        "headstart": version("headstart"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": {
+            "name": images.name,
+            "source": str(data),
+            "classes": list(images.classes),
+            "images": counts | {"rejected": len(images.rejected)},
+        },
+        "backbone": backbone.name,
+        "weights": backbone.origin,
+        "features": learnt.features,
+        "head": learnt.head.kind,
+        "tuned": None,
+        "engine": "openvino" if model.extractor.device == "cpu" else "torch",
+        "precision": model.extractor.precision,
+        "image_size": backbone.preprocess.size,
+        "seed": options.seed,
+        "options": options.model_dump(mode="json"),
+        "choice": [
+            _choice(candidate, number == 0) for number, candidate in enumerate(learnt.candidates)
+        ],
+        **evaluation_metrics(test, learnt.temperature),
+        "rejected": [{"image": image, "reason": why} for image, why in images.rejected],
+        "warnings": list(images.warnings),
+        "leaks": [{"images": list(leak)} for leak in images.leaks],
+        "seconds": {"tune": 0.0} | clock.total(),
+    }
+
+
+def evaluation_metrics(test: Evaluation | None, temperature: float) -> dict[str, Any]:
+    """Give the parts of metrics.json that an evaluation fills."""
+    if test is None:
+        return {"test": None, "per_class": [], "confusion": [], "reliability": []}
+    return {
+        "test": test.headline() | {"temperature": temperature},
+        "per_class": [
+            {
+                "class": one.name,
+                "precision": one.precision,
+                "recall": one.recall,
+                "recall_ci95": list(one.recall_ci95),
+                "f1": one.f1,
+                "images": one.images,
+            }
+            for one in test.per_class
+        ],
+        "confusion": [list(row) for row in test.confusion],
+        "reliability": [
+            {"confidence": one.confidence, "accuracy": one.accuracy, "images": one.images}
+            for one in test.reliability
+        ],
+    }
+
+
+def _choice(candidate: Candidate, chosen: bool) -> dict[str, Any]:
+    right = round(candidate.accuracy * candidate.images)
+    return {
+        "features": candidate.features,
+        "head": candidate.head,
+        "accuracy": candidate.accuracy,
+        "accuracy_ci95": list(wilson(right, candidate.images)),
+        "log_loss": candidate.log_loss,
+        "chosen": chosen,
+    }

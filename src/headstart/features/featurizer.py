@@ -1,0 +1,100 @@
+"""A scikit-learn transformer from images to features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from headstart.backbones.backbone import load_backbone
+from headstart.data.decoding import as_image
+from headstart.data.hashing import file_sha256
+from headstart.errors import UnreadableImage
+from headstart.features.extractor import FeatureExtractor, Features
+from headstart.features.store import as_stored
+from headstart.options import DeviceOption, PrecisionOption, cache_folder
+
+
+class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn images into features of a frozen, pretrained network, for use in a `Pipeline`.
+
+    Files get their features through the store: a grid search runs the network once per image.
+    Images in memory are computed each time.
+
+    Args:
+        backbone: A name of the catalogue or any architecture of timm.
+        features: "last", the pooled output, or "multilevel", pooled from every stage.
+        weights: See `load_backbone`.
+        image_size: Side of the square that the backbone sees, in pixels.
+        device: "auto", "cpu" or "cuda".
+        precision: "auto", "bf16" or "float32".
+        cache: Folder for features and converted networks.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "efficientnet-lite0",
+        *,
+        features: Literal["last", "multilevel"] = "last",
+        weights: str = "imagenet",
+        image_size: int | None = None,
+        device: DeviceOption = "auto",
+        precision: PrecisionOption = "auto",
+        cache: str | Path | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.features = features
+        self.weights = weights
+        self.image_size = image_size
+        self.device = device
+        self.precision = precision
+        self.cache = cache
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+        """Load the backbone; there is nothing to learn."""
+        self.extractor_ = FeatureExtractor(
+            load_backbone(self.backbone, weights=self.weights, image_size=self.image_size),
+            cache=cache_folder(Path(self.cache) if self.cache else None),
+            device=self.device,
+            precision=self.precision,
+        )
+        return self
+
+    def transform(self, X: Sequence[Any]) -> Features:
+        """Give features of shape (images, width), float32.
+
+        Args:
+            X: Paths, or PIL images, or arrays (height, width, 3) of uint8.
+
+        Raises:
+            UnreadableImage: One cannot be decoded.
+        """
+        images = list(X)
+        if images and all(isinstance(image, (str, Path)) for image in images):
+            features, _ = self.extractor_.of_files([_file(image) for image in images])
+        else:
+            features = self._of_images([as_image(image) for image in images])
+        return features[:, self.extractor_.layout.columns(self.features)]
+
+    def _of_images(self, images: list[Image.Image]) -> Features:
+        parts = list(self.extractor_.of_images(images))
+        empty = np.zeros((0, self.extractor_.layout.width), dtype=np.float32)
+        return as_stored(np.concatenate([empty, *parts]), self.extractor_.stored_as)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:  # noqa: ANN401, ARG002
+        """Name each column by its block: "output.0", "stage2.max.7" and so on."""
+        layout = self.extractor_.layout
+        names = [f"{block}.{number}" for block, width in layout.blocks for number in range(width)]
+        return np.array(names[layout.columns(self.features)], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "extractor_")
+
+
+def _file(path: str | Path) -> tuple[str, str]:
+    try:
+        return str(path), file_sha256(Path(path))
+    except OSError as error:
+        raise UnreadableImage(str(path), error.strerror or str(error)) from None

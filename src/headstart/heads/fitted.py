@@ -1,0 +1,178 @@
+"""Heads that are fitted: values that turn features into scores, and can be written to a bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.errors import BundleError
+from headstart.heads.spaces import radial_basis
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+# Rows that are scored at a time, so that memory does not grow with their number.
+_ROWS = 2048
+
+
+class FittedHead(Protocol):
+    """Something that tells classes apart by features.
+
+    Attributes:
+        kind: Its name in a bundle.
+    """
+
+    kind: ClassVar[str]
+
+    def logits(self, features: Array) -> Array:
+        """Give scores of shape (images, classes) for features (images, width)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A weighted sum of standardised features.
+
+    Attributes:
+        mean: Shape (width,).
+        scale: Shape (width,).
+        weight: Shape (width, classes).
+        bias: Shape (classes,).
+    """
+
+    kind: ClassVar[str] = "linear"
+    mean: Array
+    scale: Array
+    weight: Array
+    bias: Array
+
+    def logits(self, features: Array) -> Array:
+        """See `FittedHead.logits`."""
+        return np.asarray(((features - self.mean) / self.scale) @ self.weight + self.bias)
+
+
+@dataclass(frozen=True)
+class KernelModel:
+    """A weighted sum of similarities to training images, the landmarks.
+
+    Attributes:
+        mean: Shape (width,).
+        scale: Shape (width,).
+        landmarks: Features of the training images as stored, shape (landmarks, width).
+        weight: Shape (landmarks, classes).
+        bias: Shape (classes,).
+        bandwidth: Divisor of squared distances.
+    """
+
+    kind: ClassVar[str] = "kernel"
+    mean: Array
+    scale: Array
+    landmarks: np.ndarray[Any, Any]
+    weight: Array
+    bias: Array
+    bandwidth: float
+
+    def logits(self, features: Array) -> Array:
+        """See `FittedHead.logits`."""
+        landmarks = self._standardised(self.landmarks)
+        weight = torch.from_numpy(self.weight)
+        parts = []
+        for start in range(0, len(features), _ROWS):
+            rows = self._standardised(features[start : start + _ROWS])
+            parts.append(radial_basis(rows, landmarks, self.bandwidth) @ weight)
+        return np.asarray(torch.cat(parts).numpy() + self.bias)
+
+    def _standardised(self, features: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy((features.astype(np.float32) - self.mean) / self.scale)
+
+
+@dataclass(frozen=True)
+class MLPModel:
+    """The tutorial's head: Dense(hidden, relu), dropout while it learns, Dense(classes).
+
+    Attributes:
+        mean: Shape (width,).
+        scale: Shape (width,).
+        hidden_weight: Shape (width, hidden).
+        hidden_bias: Shape (hidden,).
+        weight: Shape (hidden, classes).
+        bias: Shape (classes,).
+    """
+
+    kind: ClassVar[str] = "mlp"
+    mean: Array
+    scale: Array
+    hidden_weight: Array
+    hidden_bias: Array
+    weight: Array
+    bias: Array
+
+    def logits(self, features: Array) -> Array:
+        """See `FittedHead.logits`."""
+        rows = (features - self.mean) / self.scale
+        hidden = np.maximum(rows @ self.hidden_weight + self.hidden_bias, 0)
+        return np.asarray(hidden @ self.weight + self.bias)
+
+
+@dataclass(frozen=True)
+class NearestModel:
+    """The nearest class mean by cosine similarity; it can learn a new class without a refit.
+
+    Attributes:
+        mean: Shape (width,).
+        scale: Shape (width,).
+        centres: Mean direction of each class, shape (classes, width), length 1.
+    """
+
+    kind: ClassVar[str] = "nearest"
+    mean: Array
+    scale: Array
+    centres: Array
+
+    def logits(self, features: Array) -> Array:
+        """See `FittedHead.logits`."""
+        return np.asarray(self._directions(features) @ self.centres.T)
+
+    def with_class(self, features: Array) -> Self:
+        """Give the head with one more class, from features of some of its images."""
+        centre = unit(self._directions(features).mean(axis=0, keepdims=True))
+        return replace(self, centres=np.concatenate([self.centres, centre]))
+
+    def _directions(self, features: Array) -> Array:
+        return unit((features - self.mean) / self.scale)
+
+
+_KINDS: dict[str, type[LinearModel | KernelModel | MLPModel | NearestModel]] = {
+    model.kind: model for model in (LinearModel, KernelModel, MLPModel, NearestModel)
+}
+
+
+def unit(rows: Array) -> Array:
+    """Bring each row to length 1; a zero row stays."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
+
+
+def written(head: FittedHead) -> tuple[dict[str, float], dict[str, np.ndarray[Any, Any]]]:
+    """Give a head's numbers and arrays by name."""
+    values = {field.name: getattr(head, field.name) for field in fields(head)}  # type: ignore[arg-type]
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    return {name: value for name, value in values.items() if name not in arrays}, arrays
+
+
+def read(
+    kind: str, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray[Any, Any]]
+) -> FittedHead:
+    """Undo `written`.
+
+    Raises:
+        BundleError: The kind is unknown, or a part is missing.
+    """
+    if kind not in _KINDS:
+        raise BundleError(f"The model has a head of unknown kind '{kind}'.")
+    try:
+        return _KINDS[kind](**numbers, **arrays)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise BundleError(f"The model's head is incomplete: {error}.") from None

@@ -1,0 +1,88 @@
+"""Multinomial logistic regression: many regularisation strengths and many folds in one fit.
+
+All problems share every matrix product, so that 25 of them cost little more than one; and a
+diagonal preconditioner from the data's own spectrum brings L-BFGS to a useful solution in about
+20 steps, where the plain problem takes hundreds.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LogisticModels:
+    """Solutions of several problems on the same inputs.
+
+    Attributes:
+        weight: Shape (problems, columns, classes).
+        bias: Shape (problems, 1, classes).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Give scores of shape (problems, images, classes) for inputs (images, columns)."""
+        return inputs @ self.weight + self.bias
+
+
+def fit_logistic(
+    inputs: Tensor,
+    labels: Tensor,
+    shares: Tensor,
+    strengths: Tensor,
+    *,
+    classes: int,
+    spectrum: Tensor,
+    steps: int,
+) -> LogisticModels:
+    """Minimise, for each problem, sum of share * log loss + strength / 2 * |weight|^2.
+
+    Args:
+        inputs: Shape (images, columns).
+        labels: Class numbers, shape (images,).
+        shares: How much each image counts in each problem, shape (images, problems); columns sum
+            to 1, and an image that is held out counts 0.
+        strengths: Of the regularisation of each problem, shape (problems,). The bias is free.
+        classes: How many classes there are, also those without an image.
+        spectrum: Mean square of each column, shape (columns,). Exact steps need uncorrelated
+            columns, as `spaces` gives them; others only need more steps.
+        steps: Most steps of L-BFGS.
+
+    The Hessian of the log loss is at most half the inputs' own covariance (Böhning, "Multinomial
+    logistic regression algorithm", 1992), which makes the preconditioner.
+    """
+    count, columns = inputs.shape
+    problems = len(strengths)
+    strength = strengths.view(problems, 1, 1)
+    scale = torch.rsqrt(0.25 * spectrum.view(1, columns, 1) + strength)
+    target = torch.nn.functional.one_hot(labels, classes).to(inputs.dtype).unsqueeze(1)
+    share = shares.unsqueeze(2)
+    scaled = torch.zeros(problems, columns, classes, dtype=inputs.dtype, requires_grad=True)
+    bias = torch.zeros(problems, 1, classes, dtype=inputs.dtype, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [scaled, bias],
+        max_iter=steps,
+        history_size=10,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-8,
+        line_search_fn="strong_wolfe",
+    )
+
+    @torch.no_grad()
+    def loss_and_gradient() -> Tensor:
+        weight = scale * scaled
+        flat = weight.permute(1, 0, 2).reshape(columns, problems * classes)
+        logits = (inputs @ flat).view(count, problems, classes) + bias.permute(1, 0, 2)
+        log_probability = torch.log_softmax(logits, dim=2)
+        loss = -(log_probability * target * share).sum() + 0.5 * (strength * weight**2).sum()
+        error = (log_probability.exp() - target) * share
+        pull = (inputs.T @ error.view(count, problems * classes)).view(columns, problems, classes)
+        scaled.grad = scale * (pull.permute(1, 0, 2) + strength * weight)
+        bias.grad = error.sum(dim=0).unsqueeze(1)
+        return loss
+
+    optimiser.step(loss_and_gradient)  # type: ignore[no-untyped-call]
+    return LogisticModels((scale * scaled).detach(), bias.detach())

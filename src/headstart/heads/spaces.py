@@ -1,0 +1,115 @@
+"""The spaces that logistic regression is fitted in: features turned into few, uncorrelated columns.
+
+Both are exact, not approximations. Regularised solutions lie in the span of the training images
+(the representer theorem), so with n images any width comes down to at most n columns; and a
+kernel matrix is the inner products of such columns. Folds of the rows are folds of the problem.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Directions with less than this share of the largest variance are rounding noise in float32.
+_NOISE = 1e-6
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Features brought to mean 0 and variance 1 / width, and what brings others there.
+
+    Attributes:
+        mean: Shape (width,).
+        scale: Divisor of each column, shape (width,).
+        rows: Shape (images, width).
+    """
+
+    mean: Tensor
+    scale: Tensor
+    rows: Tensor
+
+    def inner_products(self) -> Tensor:
+        """Give the images' inner products, shape (images, images)."""
+        return self.rows @ self.rows.T
+
+
+@dataclass(frozen=True)
+class Space:
+    """Inputs for logistic regression.
+
+    Attributes:
+        inputs: Shape (images, columns), columns uncorrelated.
+        spectrum: Mean square of each column.
+        back: Turns weights of these columns into weights of features (width, columns) or, for
+            a kernel, of images (images, columns).
+        bandwidth: For a kernel, the divisor of squared distances; else None.
+    """
+
+    inputs: Tensor
+    spectrum: Tensor
+    back: Tensor
+    bandwidth: float | None = None
+
+
+def standardise(features: Tensor) -> Standardised:
+    """Centre and scale each column; a constant column is left at 0."""
+    mean = features.mean(dim=0)
+    deviation = features.std(dim=0, correction=0)
+    scale = torch.where(deviation > 1e-7 * mean.abs() + 1e-12, deviation, torch.inf)
+    scale = scale * features.shape[1] ** 0.5
+    return Standardised(mean, scale, (features - mean) / scale)
+
+
+def linear_space(standardised: Standardised, products: Tensor) -> Space:
+    """Rotate standardised features to their principal axes, by way of the smaller matrix.
+
+    Args:
+        standardised: n rows.
+        products: Their inner products, shape (n, n).
+    """
+    rows = standardised.rows
+    if rows.shape[1] <= rows.shape[0]:
+        values, axes = _eigen(rows.T @ rows)
+        inputs = rows @ axes
+        return Space(inputs, values / len(rows), axes)
+    values, vectors = _eigen(products)
+    back = rows.T @ (vectors / values.sqrt())
+    return Space(vectors * values.sqrt(), values / len(rows), back)
+
+
+def kernel_space(products: Tensor, width: float) -> Space:
+    """Give the columns whose inner products are the radial-basis kernel of the images.
+
+    Args:
+        products: Inner products of standardised features, shape (images, images).
+        width: Of the kernel, as a multiple of the median squared distance.
+    """
+    distances = _squared_distances(products)
+    bandwidth = width * _typical(distances)
+    values, vectors = _eigen(torch.exp(-distances / bandwidth))
+    back = vectors / values.sqrt()
+    return Space(vectors * values.sqrt(), values / len(products), back, bandwidth)
+
+
+def radial_basis(rows: Tensor, landmarks: Tensor, bandwidth: float) -> Tensor:
+    """Give exp(-|row - landmark|^2 / bandwidth), shape (rows, landmarks)."""
+    distances = torch.cdist(rows, landmarks, compute_mode="use_mm_for_euclid_dist")
+    return torch.exp(-distances.square() / bandwidth)
+
+
+def _squared_distances(products: Tensor) -> Tensor:
+    norms = products.diagonal()
+    return (norms[:, None] + norms[None, :] - 2 * products).clamp_min(0)
+
+
+def _typical(distances: Tensor) -> float:
+    """Give the median distance between different images, from a sample of the rows."""
+    some = distances[:: max(1, len(distances) // 256)]
+    positive = some[some > 0]
+    return float(positive.median()) if len(positive) else 1.0
+
+
+def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    values, vectors = torch.linalg.eigh(matrix)
+    kept = values > _NOISE * values[-1]
+    return values[kept], vectors[:, kept]
