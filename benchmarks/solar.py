@@ -1,6 +1,6 @@
 """Accuracy and AUROC of the frozen backbone on solar cells, mean of five fixed splits.
 
-    python -m benchmarks.solar
+python -m benchmarks.solar
 """
 
 import tempfile

@@ -7,10 +7,10 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone, load_backbone
     from headstart.classifier import Classifier, Prediction
     from headstart.commands.evaluate import evaluate
+    from headstart.commands.opening import load, open_images
     from headstart.commands.predict import predict
     from headstart.commands.train import train
     from headstart.data.images import Images, ImageSet
-    from headstart.commands.opening import load, open_images
     from headstart.errors import HeadstartError, UnreadableImage
     from headstart.features.featurizer import Featurizer
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead

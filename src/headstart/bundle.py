@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
         (partial / CONFIG).write_text(text + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(partial, folder)
+        partial.replace(folder)
     except OSError as error:
         raise OutputError(f"Model '{folder}' cannot be written: {error.strerror}.") from None
     finally:

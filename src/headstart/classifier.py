@@ -226,7 +226,11 @@ class Classifier:
         self.classes = (*self.classes, name)
 
     def save(
-        self, folder: str | Path, *, metrics: Mapping[str, Any] | None = None, overwrite: bool = False
+        self,
+        folder: str | Path,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
     ) -> None:
         """Write a bundle: a folder that loads without network and without pickle.
 
@@ -377,8 +381,10 @@ def _card(config: Mapping[str, Any]) -> str:
     lines = [
         f"# A classifier of {len(config['classes'])} classes",
         "",
-        "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
-        "`headstart predict folder image.jpg`.",
+        (
+            "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
+            "`headstart predict folder image.jpg`."
+        ),
         "",
         f"- Classes: {', '.join(config['classes'])}",
         f"- Backbone: {config['backbone']['name']}, weights: {config['backbone']['origin']}",
@@ -390,7 +396,8 @@ def _card(config: Mapping[str, Any]) -> str:
         lines += [
             "",
             f"On {test['images']} test images that it never saw it was right {test['accuracy']:.1%} "
-            f"of the time (95 % interval {low:.1%} to {high:.1%}); macro-F1 {test['macro_f1']:.3f}.",
+            f"of the time (95 % interval {low:.1%} to {high:.1%}); "
+            f"macro-F1 {test['macro_f1']:.3f}.",
         ]
     if config["head"]["kind"] == "kernel":
         lines += ["", "The head keeps the features of training images, not the images themselves."]

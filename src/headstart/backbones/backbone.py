@@ -1,4 +1,4 @@
-"""Steps 1 to 3 of transfer learning: choose a network, load it without its classifier, freeze it."""
+"""Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
 
 from dataclasses import replace
 from typing import Any, Self
@@ -109,7 +109,7 @@ def rebuild_backbone(
 
 
 def larger_size(backbone: Backbone, photo_side: int) -> int:
-    """Give the image size that suits photos of a size: 9/7 of the trained one, if they are so large.
+    """Give the image size that suits photos: 9/7 of the trained one, if they are so large.
 
     A network trained on random crops sees things larger than they are, and is at its best on
     images that are larger than its training size by about that (Touvron et al., "Fixing the
@@ -161,9 +161,7 @@ def _load(network: nn.Module, state: State, name: str, weights: str) -> None:
             f"Weights '{weights}' do not belong to backbone '{name}': {problems[0]}"
             + (f", and {len(problems) - 1} more differences." if len(problems) > 1 else ".")
         )
-    fitting = {
-        key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape
-    }
+    fitting = {key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape}
     network.load_state_dict(fitting, strict=False)
 
 

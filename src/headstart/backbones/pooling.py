@@ -43,6 +43,9 @@ class StagePooling(nn.Module):
     the standard deviation keep what the mean washes out, such as one small crack.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.network = backbone.network

@@ -40,7 +40,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind = _plain(field.annotation)
     flag = f"--{name.replace('_', '-')}"
     option = typer.Option(flag, help=field.description, show_default=field.default is not None)
-    annotation = Annotated[kind, option]
+    annotation = Annotated.__class_getitem__((kind, option))  # type: ignore[attr-defined]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation
     )

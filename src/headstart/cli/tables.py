@@ -112,7 +112,7 @@ def _measured(
     split: str = "test",
 ) -> Table:
     low, high = test["accuracy_ci95"]
-    area = "–" if test["auroc"] is None else f"{test['auroc']:.3f}"
+    area = "-" if test["auroc"] is None else f"{test['auroc']:.3f}"
     title = (
         f"{test['accuracy']:.1%} right on {test['images']:,} {split} images "
         f"(95 % interval {low:.1%} … {high:.1%})"

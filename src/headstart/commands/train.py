@@ -74,7 +74,10 @@ class _Clock:
 
 
 def train(
-    data: str | os.PathLike[str], *, watcher: Watcher | None = None, **options: Any  # noqa: ANN401
+    data: str | os.PathLike[str],
+    *,
+    watcher: Watcher | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> TrainResult:
     """Train on labelled images with the defaults of the command line.
 

@@ -1,0 +1,1 @@
+"""Images and labels: found, checked, decoded, and split without leaks."""

@@ -83,7 +83,9 @@ def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLim
     for member in members:
         problem = member.problem or _name_problem(member.name)
         if problem:
-            raise UnsafeArchive(f"Archive '{archive}' has an unsafe member '{member.name}': {problem}.")
+            raise UnsafeArchive(
+                f"Archive '{archive}' has an unsafe member '{member.name}': {problem}."
+            )
     left = limits.max_bytes
     for member in members:
         if not member.name.endswith("/"):

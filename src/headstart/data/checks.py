@@ -45,7 +45,10 @@ class Scan:
 
 
 def scan(
-    entries: Sequence[Entry], *, limits: DecodeLimits | None = None, progress: Progress | None = None
+    entries: Sequence[Entry],
+    *,
+    limits: DecodeLimits | None = None,
+    progress: Progress | None = None,
 ) -> Scan:
     """Open, hash and compare every image.
 
@@ -95,7 +98,9 @@ def _reject_conflicts(manifest: pa.Table) -> tuple[pa.Table, list[str]]:
         names = labels.get(row["sha256"], set())
         if row["rejected"] is None and len(names) > 1:
             conflicts.append(row["image"])
-            row["rejected"] = f"the same image stands under the labels {' and '.join(sorted(names))}"
+            row["rejected"] = (
+                f"the same image stands under the labels {' and '.join(sorted(names))}"
+            )
         reasons.append(row["rejected"])
     return with_column(manifest, "rejected", reasons), conflicts
 

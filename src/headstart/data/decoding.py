@@ -19,7 +19,11 @@ DECODER_VERSION = 1
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .tif .tiff .ppm .pgm .avif .jp2".split()
+    "." + name
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "gif", "bmp"),
+        *("tif", "tiff", "ppm", "pgm", "avif", "jp2"),
+    )
 )
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
@@ -69,7 +73,9 @@ def decode_image(
     """
     limits = limits or DecodeLimits()
     if len(data) > limits.max_bytes:
-        raise UnreadableImage(path, f"it has {len(data):,} bytes, the limit is {limits.max_bytes:,}")
+        raise UnreadableImage(
+            path, f"it has {len(data):,} bytes, the limit is {limits.max_bytes:,}"
+        )
     if not data:
         raise UnreadableImage(path, "the file is empty")
     try:
@@ -138,8 +144,9 @@ def as_image(image: ImageLike) -> Image.Image:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
             raise UnreadableImage(
-                "array", f"it must be uint8 of shape (height, width, 3), not "
-                f"{image.dtype} of shape {image.shape}"
+                "array",
+                f"it must be uint8 of shape (height, width, 3), not "
+                f"{image.dtype} of shape {image.shape}",
             )
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):

@@ -142,7 +142,7 @@ def open_images(
     """
     if not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
-    source = open_source(data, staging=staging, group=group)
+    source = open_source(Path(data), staging=staging, group=group)
     looked = scan(source.entries, limits=limits, progress=progress)
     manifest = looked.manifest if classes is None else _reject_others(looked.manifest, classes)
     table = usable(manifest)

@@ -11,6 +11,7 @@ from headstart.data.decoding import SUFFIXES
 from headstart.data.manifest import SPLIT_NAMES, Entry
 from headstart.errors import DataError, OptionError
 
+
 @dataclass(frozen=True)
 class Source:
     """What was found, before any file was opened.

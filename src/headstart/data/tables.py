@@ -88,7 +88,8 @@ def _image_column(path: Path, schema: pa.Schema) -> str:
 
 
 def _is_embedded(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    kinds = (pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in kinds)
 
 
 def _class_names(schema: pa.Schema) -> list[str] | None:
@@ -131,9 +132,7 @@ def _locate(number: int, cell: Any, folder: Path) -> tuple[str, str, str | None]
     return text, str(folder / text), None
 
 
-def _stage(
-    number: int, name: str, data: bytes | None, folder: Path
-) -> tuple[str, str, str | None]:
+def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[str, str, str | None]:
     if data is None:
         return name, "", "it has no bytes"
     target = folder / f"{number:08d}"

@@ -67,9 +67,9 @@ def _result(running: deque[tuple[Any, Pixels]], free: list[Any]) -> Features:
 def _converted(network: nn.Module, size: int, cache: Path, key: str) -> Any:  # noqa: ANN401
     """Give the network in OpenVINO's form, from disk if it was converted before."""
     path = cache / f"{key}.xml"
-    if path.exists() and _checksum_file(path).exists():
-        if _checksum_file(path).read_text() == _checksum(path):
-            return ov.Core().read_model(path)
+    written = _checksum_file(path)
+    if path.exists() and written.exists() and written.read_text() == _checksum(path):
+        return ov.Core().read_model(path)
     model = _convert(network, size)
     _save(model, path)
     return model
@@ -84,7 +84,9 @@ def _convert(network: nn.Module, size: int) -> Any:  # noqa: ANN401
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        traced = torch.jit.freeze(torch.jit.trace(network.eval(), example, check_trace=False))
+        traced = torch.jit.freeze(
+            torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        )
         decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
     frontend = FrontEndManager().load_by_framework("pytorch")
     model = frontend.convert(frontend.load(decoder))

@@ -17,7 +17,7 @@ class TorchEngine:
         self.precision = precision
         self.batch_size = 64 if device == "cuda" else 16
         self._device = torch.device(device)
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
         """See `Engine.run`."""

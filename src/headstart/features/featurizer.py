@@ -52,7 +52,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.precision = precision
         self.cache = cache
 
-    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ANN401
         """Load the backbone; there is nothing to learn."""
         self.extractor_ = FeatureExtractor(
             load_backbone(self.backbone, weights=self.weights, image_size=self.image_size),
@@ -83,7 +83,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         empty = np.zeros((0, self.extractor_.layout.width), dtype=np.float32)
         return as_stored(np.concatenate([empty, *parts]), self.extractor_.stored_as)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:  # noqa: ANN401, ARG002
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:  # noqa: ANN401
         """Name each column by its block: "output.0", "stage2.max.7" and so on."""
         layout = self.extractor_.layout
         names = [f"{block}.{number}" for block, width in layout.blocks for number in range(width)]

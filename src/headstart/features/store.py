@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import pyarrow as pa
 
-# Lance warns at every fork of the process; nothing here goes on in a forked child.
-warnings.filterwarnings("ignore", message="lance is not fork-safe")
-
-import lance  # noqa: E402
-
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint
+
+# Lance warns at every fork of the process; nothing here goes on in a forked child.
+warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 Features = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -92,9 +91,7 @@ class FeatureTable:
             raise HalfRangeExceeded
         stored = np.ascontiguousarray(features.astype(self._dtype))
         checks = [zlib.crc32(row.data) for row in stored]
-        vectors = pa.FixedSizeListArray.from_arrays(
-            pa.array(stored.reshape(-1)), features.shape[1]
-        )
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1)), features.shape[1])
         columns = [pa.array(sha256s, pa.string()), pa.array(checks, pa.uint32()), vectors]
         self._write(pa.Table.from_arrays(columns, schema=self._schema))
 
@@ -112,7 +109,8 @@ class FeatureTable:
             checks = table["crc32"].to_pylist()
         if any(zlib.crc32(row.data) != check for row, check in zip(stored, checks, strict=True)):
             raise DamagedTable("a stored feature differs from what was written")
-        return stored.astype(np.float32)
+        features: Features = stored.astype(np.float32)
+        return features
 
     def tidy(self) -> None:
         """Join the many small pieces that batches left behind, for faster reading."""

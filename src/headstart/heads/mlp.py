@@ -1,4 +1,4 @@
-"""The tutorial's head: Dense(256, relu), Dropout(0.5), Dense(classes), trained on stored features."""
+"""The tutorial's head, Dense(256, relu), Dropout(0.5), Dense(classes), on stored features."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -74,7 +74,7 @@ def _network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequen
 
 
 def _batches(rows: Tensor) -> Iterator[Tensor]:
-    yield from rows[torch.randperm(len(rows))].split(_BATCH)
+    yield from torch.split(rows[torch.randperm(len(rows))], _BATCH)
 
 
 def _loss(network: nn.Module, inputs: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

@@ -157,9 +157,7 @@ class Problem:
             for kept, held in ((place[kept], place[held]) for kept, held in self.folds)
         ]
         usable = [(kept, held) for kept, held in folds if len(kept) and len(held)]
-        return replace(
-            self, features=self.features[rows], labels=self.labels[rows], folds=usable
-        )
+        return replace(self, features=self.features[rows], labels=self.labels[rows], folds=usable)
 
 
 @dataclass(frozen=True)
@@ -212,7 +210,9 @@ def select_head(
     for kind in kinds:
         trials += _refined(small, _best(trials, leading, kind))
     best = min(trials, key=_log_loss)
-    rows = {(trial.features, trial.kind): _best(trials, trial.features, trial.kind) for trial in trials}
+    rows = {
+        (trial.features, trial.kind): _best(trials, trial.features, trial.kind) for trial in trials
+    }
     table = tuple(trial.row() for trial in sorted(rows.values(), key=_log_loss))
     if sample is None:
         head, held_out = _finish_exactly(best, problem)
@@ -226,7 +226,9 @@ def best_of(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
 
     For heads whose scores are no log probabilities before they are calibrated.
     """
-    rated = sorted(((_rated(problem, fit), fit) for fit in fits), key=lambda pair: -pair[0].accuracy)
+    rated = sorted(
+        ((_rated(problem, fit), fit) for fit in fits), key=lambda pair: -pair[0].accuracy
+    )
     return replace(rated[0][1], candidates=tuple(candidate for candidate, _ in rated))
 
 
@@ -362,9 +364,7 @@ def _finish_on_all(best: Trial, problem: Problem, sample: Rows) -> tuple[FittedH
     strengths = [best.strength * fewer**power for power in (0.0, 0.5, 1.0)]
     all_rows = Space(inputs, spectrum, torch.empty(0))
     fold = replace(problem, folds=problem.folds[:1])
-    judged = _try(
-        fold, best.features, best.kind, standardised, best.products, all_rows, strengths
-    )
+    judged = _try(fold, best.features, best.kind, standardised, best.products, all_rows, strengths)
     model = _fit(problem, inputs, spectrum, judged.strength)
     weight = model.weight[0] if back is None else back @ model.weight[0]
     head = _model(best, standardised, features[sample], weight, model.bias[0, 0])
@@ -390,9 +390,7 @@ def _model(
     if best.kind == "linear":
         return LinearModel(mean, scale, weight.numpy(), bias.numpy())
     assert best.space.bandwidth is not None
-    return KernelModel(
-        mean, scale, landmarks, weight.numpy(), bias.numpy(), best.space.bandwidth
-    )
+    return KernelModel(mean, scale, landmarks, weight.numpy(), bias.numpy(), best.space.bandwidth)
 
 
 def _sample(labels: Rows, seed: int) -> Rows | None:

@@ -107,4 +107,3 @@ def head_named(name: HeadOption) -> Head:
         "nearest": NearestHead(),
     }
     return heads[name]
-
