@@ -114,7 +114,7 @@ class TrainOptions(OpenOptions, ComputeOptions):
         ge=32,
         le=2048,
         description="Pixels of a side that the backbone sees "
-        "(default: what it was made for, or 9/7 of that when the photos are so large).",
+        "(default: what it was made for, or up to half more when the photos are larger).",
     )
     features: FeaturesOption = Field(
         "auto", description="Read the last layer or all stages; auto decides on held-out folds."

@@ -108,17 +108,25 @@ def rebuild_backbone(
     return Backbone(network, name, architecture, preprocess, origin).freeze()
 
 
-def larger_size(backbone: Backbone, photo_side: int) -> int:
-    """Give the image size that suits photos: 9/7 of the trained one, if they are so large.
+def suitable_size(backbone: Backbone, photo_side: int) -> int:
+    """Give the image size that suits photos, in pixels.
 
     A network trained on random crops sees things larger than they are, and is at its best on
-    images that are larger than its training size by about that (Touvron et al., "Fixing the
-    train-test resolution discrepancy", 2019). Networks of a fixed size keep it.
+    images somewhat larger than its training size (Touvron et al., "Fixing the train-test
+    resolution discrepancy", 2019). Photos up to 3/2 of it are taken as they are, because
+    resampling them loses detail; larger ones come to 9/7 of it. Networks of a fixed size keep it.
+
+    Args:
+        backbone: With the size that it was trained with.
+        photo_side: Median shorter side of the photos.
     """
     settings: dict[str, Any] = getattr(backbone.network, "pretrained_cfg", {})
     trained = backbone.preprocess.size
-    wanted = int(settings.get("test_input_size", (3, trained * 9 // 7))[1])
-    return trained if settings.get("fixed_input_size") or photo_side < wanted else wanted
+    if settings.get("fixed_input_size") or photo_side <= trained:
+        return trained
+    if photo_side <= trained * 3 // 2:
+        return photo_side
+    return int(settings.get("test_input_size", (3, trained * 9 // 7))[1])
 
 
 def resized(backbone: Backbone, image_size: int) -> Backbone:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.backbones.backbone import Backbone, larger_size, load_backbone, resized
+from headstart.backbones.backbone import Backbone, load_backbone, resized, suitable_size
 from headstart.classifier import Classifier
 from headstart.commands.runs import choose_folder, worst_mistakes, write_run
 from headstart.commands.watching import Silence, Watcher
@@ -159,7 +159,7 @@ def _sized(backbone: Backbone, options: TrainOptions, images: Images) -> Backbon
         return backbone
     table = images.train.table
     sides = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
-    size = larger_size(backbone, int(np.median(sides)))
+    size = suitable_size(backbone, int(np.median(sides)))
     return backbone if size == backbone.preprocess.size else resized(backbone, size)
 
 

@@ -1,0 +1,42 @@
+"""What most tests need: small images made on the spot, tiny networks, and no network access."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY = "test_efficientnet"
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the user's cache and the hub out of every test."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def picture(seed: int, colour: tuple[int, int, int] = (128, 128, 128), side: int = 64) -> Image.Image:
+    """Make a noisy picture around a colour; each seed gives another one."""
+    noise = np.random.default_rng(seed).normal(0, 40, (side // 8, side // 8, 3))
+    small = np.clip(noise + colour, 0, 255).astype(np.uint8)
+    return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
+
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes a folder of class folders."""
+
+    def make(count: int = 12, classes: tuple[str, ...] = ("blue", "red"), name: str = "photos") -> Path:
+        for number, label in enumerate(classes):
+            folder = tmp_path / name / label
+            folder.mkdir(parents=True)
+            for index in range(count):
+                picture(number * 1000 + index, COLOURS[label]).save(folder / f"{index:03d}.png")
+        return tmp_path / name
+
+    return make
