@@ -1,0 +1,37 @@
+"""Fashion-MNIST from Debian's package `dataset-fashion-mnist`, as image files."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SOURCE = Path("/usr/share/datasets/fashion-mnist")
+CLASSES = (
+    *("T-shirt", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+
+def write_fashion(folder: Path, *, train: int = 5000, test: int = 5000) -> Path:
+    """Write the first images of both parts as PNG files, and a CSV table that lists them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "fashion.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        for split, prefix, count in (("train", "train", train), ("test", "t10k", test)):
+            images = _read(f"{prefix}-images-idx3-ubyte.gz", 16)[: count * 784]
+            labels = _read(f"{prefix}-labels-idx1-ubyte.gz", 8)[:count]
+            for number, (pixels, label) in enumerate(
+                zip(images.reshape(-1, 28, 28), labels, strict=True)
+            ):
+                path = folder / f"{split}-{number:05d}.png"
+                Image.fromarray(pixels).save(path)
+                writer.writerow([path.name, CLASSES[label], split])
+    return table
+
+
+def _read(name: str, header: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    return np.frombuffer(gzip.decompress((SOURCE / name).read_bytes())[header:], np.uint8)
