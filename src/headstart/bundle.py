@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from headstart.data.hashing import file_sha256
 from headstart.errors import BundleError, OutputError
@@ -48,10 +48,8 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
     partial = folder.with_name(f".{folder.name}-{uuid4().hex}")
     try:
         partial.mkdir(parents=True)
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in bundle.tensors.items()},
-            partial / TENSORS,
-        )
+        tensors = {name: np.ascontiguousarray(value) for name, value in bundle.tensors.items()}
+        (partial / TENSORS).write_bytes(save(tensors))
         (partial / CARD).write_text(bundle.card, encoding="utf-8")
         config = {
             "schema": SCHEMA,

@@ -23,6 +23,7 @@ def run_demo(options: TrainOptions, watcher: Watcher) -> TrainResult:
     Raises:
         DataError: The package is not installed.
     """
+    watcher.warn("The demo's photos are under CC BY-NC-SA 4.0: not for commercial use.")
     table = write_solar_cells(cache_folder(options.cache) / "images", seed=options.seed)
     return run_training(table, options, watcher)
 

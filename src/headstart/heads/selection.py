@@ -390,7 +390,9 @@ def _model(
     if best.kind == "linear":
         return LinearModel(mean, scale, weight.numpy(), bias.numpy())
     assert best.space.bandwidth is not None
-    return KernelModel(mean, scale, landmarks, weight.numpy(), bias.numpy(), best.space.bandwidth)
+    half = landmarks.astype(np.float16)
+    kept = half if np.array_equal(half, landmarks) else landmarks
+    return KernelModel(mean, scale, kept, weight.numpy(), bias.numpy(), best.space.bandwidth)
 
 
 def _sample(labels: Rows, seed: int) -> Rows | None:
