@@ -314,6 +314,7 @@ class Classifier:
         return Problem(
             features,
             {name: self.extractor.layout.columns(name) for name in names},
+            self.extractor.layout.weights(),
             train.labels,
             len(self.classes),
             stratified_folds(train.labels, train.groups, folds=folds, seed=self._seed),

@@ -1,7 +1,9 @@
 """Features of all stages: what the network saw on its way, pooled, in one forward pass."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,17 @@ class FeatureLayout:
     def width(self) -> int:
         """How many columns there are."""
         return sum(width for _, width in self.blocks)
+
+    def weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Give how much each column should count, shape (width,).
+
+        An early stage has few channels, and would drown among a thousand of the last layer. The
+        fourth root of a block's width, neither all columns alike nor all blocks alike, gave the
+        lowest held-out log loss on five of five training sets (see docs/decisions).
+        """
+        return np.concatenate(
+            [np.full(width, width**-0.25, dtype=np.float32) for _, width in self.blocks]
+        )
 
     def columns(self, features: str) -> slice:
         """Give the columns of "last" or "multilevel"."""

@@ -49,10 +49,9 @@ def show_predictions(console: Console, told: Sequence[Prediction | Unread]) -> N
         if isinstance(one, Unread):
             table.add_row(Text(one.image), Text(f"cannot be read: {one.error}", "red"), "", "")
         else:
-            others = ", ".join(f"{label} {share:.0%}" for label, share in one.top[1:3])
-            table.add_row(
-                Text(one.image), Text(one.label, "bold"), f"{one.probability:.1%}", Text(others)
-            )
+            others = ", ".join(f"{name} {other:.0%}" for name, other in one.top[1:3])
+            label, share = Text(one.label, "bold"), f"{one.probability:.1%}"
+            table.add_row(Text(one.image), label, share, Text(others, "dim"))
     console.print(table)
 
 

@@ -198,13 +198,13 @@ def _complete_given_split(manifest: pa.Table) -> pa.Table:
 def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> list[str]:
     out = []
     if conflicts:
-        out.append(f"{conflicts} images stand under two labels at once and are left out.")
+        out.append(f"Left out, because the same image stands under two labels: {conflicts} images.")
     if duplicates and not given:
-        out.append(f"{duplicates} images are copies of others; they stay on one side of the split.")
+        out.append(f"Copies of other images, kept on one side of the split: {duplicates}.")
     if images.leaks:
         out.append(
-            f"{len(images.leaks)} groups of copies stand on both sides of the given split: "
-            "the test result is too good by as much."
+            f"Copies of the same image stand on both sides of the given split, in "
+            f"{len(images.leaks)} cases: the test result is too good by as much."
         )
     trained = set(images.train.table["label"].to_pylist())
     tested = set(images.test.table["label"].to_pylist())

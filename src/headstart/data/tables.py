@@ -1,6 +1,8 @@
 """Images listed in a table: a CSV or Parquet file with paths, or with the images' own bytes."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,16 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
     for batch in batches(wanted):
         for row in batch.to_pylist():
             entries.append(_entry(len(entries), row, image, group or "group", folder, label_names))
-    return entries
+    return _short_names(entries)
+
+
+def _short_names(entries: list[Entry]) -> list[Entry]:
+    """Call files that are listed with absolute paths by what follows their common folder."""
+    absolute = [entry.image for entry in entries if Path(entry.image).is_absolute()]
+    if len(absolute) < 2 or len(absolute) < len(entries):
+        return entries
+    common = os.path.commonpath([str(Path(name).parent) for name in absolute])
+    return [replace(entry, image=os.path.relpath(entry.image, common)) for entry in entries]
 
 
 def _open(path: Path) -> tuple[pa.Schema, Any]:

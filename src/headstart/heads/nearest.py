@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from headstart.data.splits import Rows
 from headstart.heads.fitted import Array, NearestModel, unit
@@ -19,17 +20,18 @@ def fit_nearest(problem: Problem, features: str) -> HeadFit:
         features: Name of the columns to read.
     """
     columns = problem.features[:, problem.columns[features]]
+    weights = torch.from_numpy(problem.weights[problem.columns[features]])
     rows, logits = [], []
     for kept, held in problem.folds:
-        model = _fit(columns[kept], problem.labels[kept], problem.classes)
+        model = _fit(columns[kept], weights, problem.labels[kept], problem.classes)
         rows.append(held)
         logits.append(model.logits(columns[held]))
     held_out = HeldOut(np.concatenate(rows), np.concatenate(logits))
-    return HeadFit(_fit(columns, problem.labels, problem.classes), held_out, features)
+    return HeadFit(_fit(columns, weights, problem.labels, problem.classes), held_out, features)
 
 
-def _fit(columns: Array, labels: Rows, classes: int) -> NearestModel:
-    standard = standardise(torch.from_numpy(columns))
+def _fit(columns: Array, weights: Tensor, labels: Rows, classes: int) -> NearestModel:
+    standard = standardise(torch.from_numpy(columns), weights)
     mean, scale = standard.mean.numpy(), standard.scale.numpy()
     directions = unit((columns - mean) / scale)
     centres = np.zeros((classes, columns.shape[1]), dtype=np.float32)

@@ -118,6 +118,7 @@ class Problem:
     Attributes:
         features: Shape (images, width).
         columns: Columns of each kind of features, by name.
+        weights: How much each column counts in distances, shape (width,).
         labels: Class numbers, shape (images,).
         classes: How many classes there are.
         folds: Pairs of rows (learn from, measure on), each row measured on once.
@@ -126,10 +127,17 @@ class Problem:
 
     features: Array
     columns: Mapping[str, slice]
+    weights: Array
     labels: Rows
     classes: int
     folds: Folds
     balanced: bool = False
+
+    def standardised(self, part: slice) -> Standardised:
+        """Give some of the columns, standardised."""
+        return standardise(
+            torch.from_numpy(self.features[:, part]), torch.from_numpy(self.weights[part])
+        )
 
     def shares(self) -> Tensor:
         """Give how much each image counts, shape (images,), sum 1."""
@@ -243,7 +251,7 @@ def _rated(problem: Problem, fit: HeadFit) -> Candidate:
 def _first_trials(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
     trials = []
     for name, part in problem.columns.items():
-        standardised = standardise(torch.from_numpy(problem.features[:, part]))
+        standardised = problem.standardised(part)
         products = standardised.inner_products()
         for kind in kinds:
             if kind == "linear":
@@ -351,7 +359,7 @@ def _finish_on_all(best: Trial, problem: Problem, sample: Rows) -> tuple[FittedH
     """
     features = problem.features[:, problem.columns[best.features]]
     if best.kind == "linear":
-        standardised = standardise(torch.from_numpy(features))
+        standardised = problem.standardised(problem.columns[best.features])
         inputs, back = standardised.rows, None
     else:
         standardised = best.standardised

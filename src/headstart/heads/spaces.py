@@ -16,7 +16,7 @@ _NOISE = 1e-6
 
 @dataclass(frozen=True)
 class Standardised:
-    """Features brought to mean 0 and variance 1 / width, and what brings others there.
+    """Features brought to mean 0 and a total variance of 1, and what brings others there.
 
     Attributes:
         mean: Shape (width,).
@@ -51,12 +51,18 @@ class Space:
     bandwidth: float | None = None
 
 
-def standardise(features: Tensor) -> Standardised:
-    """Centre and scale each column; a constant column is left at 0."""
+def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised:
+    """Centre and scale each column; a constant column is left at 0.
+
+    Args:
+        features: Shape (images, width).
+        weights: How much each column counts, shape (width,); all the same by default.
+    """
+    weights = torch.ones(features.shape[1]) if weights is None else weights
     mean = features.mean(dim=0)
     deviation = features.std(dim=0, correction=0)
     scale = torch.where(deviation > 1e-7 * mean.abs() + 1e-12, deviation, torch.inf)
-    scale = scale * features.shape[1] ** 0.5
+    scale = scale / (weights / weights.norm())
     return Standardised(mean, scale, (features - mean) / scale)
 
 
