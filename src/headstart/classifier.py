@@ -314,11 +314,11 @@ class Classifier:
         return Problem(
             features,
             {name: self.extractor.layout.columns(name) for name in names},
-            self.extractor.layout.weights(),
             train.labels,
             len(self.classes),
             stratified_folds(train.labels, train.groups, folds=folds, seed=self._seed),
             self._balanced,
+            self.extractor.layout.weights(),
         )
 
     def _temperature(

@@ -20,7 +20,8 @@ def fit_nearest(problem: Problem, features: str) -> HeadFit:
         features: Name of the columns to read.
     """
     columns = problem.features[:, problem.columns[features]]
-    weights = torch.from_numpy(problem.weights[problem.columns[features]])
+    part = problem.columns[features]
+    weights = None if problem.weights is None else torch.from_numpy(problem.weights[part])
     rows, logits = [], []
     for kept, held in problem.folds:
         model = _fit(columns[kept], weights, problem.labels[kept], problem.classes)
@@ -30,7 +31,7 @@ def fit_nearest(problem: Problem, features: str) -> HeadFit:
     return HeadFit(_fit(columns, weights, problem.labels, problem.classes), held_out, features)
 
 
-def _fit(columns: Array, weights: Tensor, labels: Rows, classes: int) -> NearestModel:
+def _fit(columns: Array, weights: Tensor | None, labels: Rows, classes: int) -> NearestModel:
     standard = standardise(torch.from_numpy(columns), weights)
     mean, scale = standard.mean.numpy(), standard.scale.numpy()
     directions = unit((columns - mean) / scale)

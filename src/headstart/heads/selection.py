@@ -118,26 +118,25 @@ class Problem:
     Attributes:
         features: Shape (images, width).
         columns: Columns of each kind of features, by name.
-        weights: How much each column counts in distances, shape (width,).
         labels: Class numbers, shape (images,).
         classes: How many classes there are.
         folds: Pairs of rows (learn from, measure on), each row measured on once.
         balanced: Weigh classes inversely to their frequency.
+        weights: How much each column counts, shape (width,); all the same by default.
     """
 
     features: Array
     columns: Mapping[str, slice]
-    weights: Array
     labels: Rows
     classes: int
     folds: Folds
     balanced: bool = False
+    weights: Array | None = None
 
     def standardised(self, part: slice) -> Standardised:
         """Give some of the columns, standardised."""
-        return standardise(
-            torch.from_numpy(self.features[:, part]), torch.from_numpy(self.weights[part])
-        )
+        weights = None if self.weights is None else torch.from_numpy(self.weights[part])
+        return standardise(torch.from_numpy(self.features[:, part]), weights)
 
     def shares(self) -> Tensor:
         """Give how much each image counts, shape (images,), sum 1."""
