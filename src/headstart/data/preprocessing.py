@@ -54,7 +54,8 @@ class Preprocess:
             Array of shape (size, size, 3), values 0 to 255.
         """
         square = self._squash(image) if self.resize == "squash" else self._crop(image)
-        return np.asarray(square if square.mode == "RGB" else square.convert("RGB"))
+        pixels = np.asarray(square)
+        return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""

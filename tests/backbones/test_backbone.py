@@ -1,0 +1,144 @@
+"""Steps 1 to 3: a network without its classifier, frozen, from whatever weights."""
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from headstart.backbones.backbone import (
+    load_backbone,
+    rebuild_backbone,
+    resized,
+    suitable_size,
+)
+from headstart.errors import BackboneError
+
+TINY = "test_efficientnet"
+
+
+def same(one, other):
+    """Tell whether two state dicts are equal."""
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit", "test_convnext"])
+def test_a_backbone_gives_its_pooled_output(name):
+    """Calling a backbone gives one row of `width` numbers for each image, no class scores."""
+    backbone = load_backbone(name, weights="random")
+    images = torch.zeros(2, 3, backbone.preprocess.size, backbone.preprocess.size)
+    assert backbone(images).shape == (2, backbone.width)
+
+
+def test_random_weights_follow_the_seed():
+    """The same seed gives the same weights, another seed others."""
+    one = load_backbone(TINY, weights="random", seed=1)
+    again = load_backbone(TINY, weights="random", seed=1)
+    other = load_backbone(TINY, weights="random", seed=2)
+    assert same(one.state_dict(), again.state_dict())
+    assert one.weights_sha256() == again.weights_sha256() != other.weights_sha256()
+
+
+def test_loading_leaves_the_random_state_of_torch_alone():
+    """Building a network draws nothing from the user's random numbers."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_backbone(TINY, weights="random", seed=9)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit"])
+def test_a_frozen_backbone_does_not_change(name):
+    """No parameter learns, and no statistic moves, even in training mode."""
+    backbone = load_backbone(name, weights="random")
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    before = {key: tensor.clone() for key, tensor in backbone.state_dict().items()}
+    backbone.train()
+    size = backbone.preprocess.size
+    backbone(torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(0)))
+    assert same(backbone.state_dict(), before)
+    assert not any(module.training for module in backbone.modules())
+
+
+def test_what_is_thawed_trains_and_the_rest_stays():
+    """After a thaw of the last layer, its norm moves in training and the stem's does not."""
+    backbone = load_backbone(TINY, weights="random")
+    backbone.network.conv_head.requires_grad_(True)
+    backbone.network.bn2.requires_grad_(True)
+    backbone.train()
+    stem, last = backbone.network.bn1, backbone.network.bn2
+    before = stem.running_mean.clone(), last.running_mean.clone()
+    backbone(torch.randn(4, 3, 160, 160, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(stem.running_mean, before[0])
+    assert not torch.equal(last.running_mean, before[1])
+
+
+def test_preprocess_is_what_the_network_was_made_for():
+    """Size, filter and normalisation come from the network's own configuration."""
+    settings = timm.get_pretrained_cfg(TINY)
+    preprocess = load_backbone(TINY, weights="random").preprocess
+    assert preprocess.size == settings.input_size[1] == 160
+    assert preprocess.interpolation == settings.interpolation
+    assert (preprocess.mean, preprocess.std) == (settings.mean, settings.std)
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_vit"])
+def test_another_image_size(name):
+    """An image size is taken by free and by fixed architectures alike."""
+    backbone = load_backbone(name, weights="random", image_size=96)
+    assert backbone.preprocess.size == 96
+    assert backbone(torch.zeros(1, 3, 96, 96)).shape == (1, backbone.width)
+
+
+def test_weights_of_a_fixed_size_network_at_another_size(tmp_path):
+    """A ViT's own weights at another size are fitted to it, or the size is what is refused."""
+    file = tmp_path / "vit.safetensors"
+    save_file(timm.create_model("test_vit").state_dict(), file)
+    assert load_backbone("test_vit", weights=str(file)).preprocess.size == 160
+    try:
+        backbone = load_backbone("test_vit", weights=str(file), image_size=96)
+    except BackboneError as error:
+        assert "96 pixels" in str(error)
+        assert "do not belong" not in str(error)
+    else:
+        assert backbone(torch.zeros(1, 3, 96, 96)).shape == (1, 64)
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_vit"])
+def test_rebuilding_from_a_state_gives_the_same_backbone(name):
+    """A bundle's tensors and settings give the backbone that they were taken from."""
+    first = load_backbone(name, weights="random", image_size=96, seed=3)
+    state = first.network.state_dict()
+    again = rebuild_backbone(first.architecture, name, first.preprocess, "random", state)
+    assert again.weights_sha256() == first.weights_sha256()
+    assert again.preprocess == first.preprocess
+    assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "photos", "size"),
+    [
+        (TINY, 100, 160),
+        (TINY, 160, 160),
+        (TINY, 200, 200),
+        (TINY, 240, 240),
+        ("test_vit", 1000, 160),
+    ],
+)
+def test_the_size_that_suits_photos(name, photos, size):
+    """Small photos and fixed networks keep the training size; somewhat larger ones stay."""
+    assert suitable_size(load_backbone(name, weights="random"), photos) == size
+
+
+def test_large_photos_come_to_at_most_three_halves_of_the_training_size():
+    """Photos far larger than the network's size are brought to somewhat more than that."""
+    assert 160 <= suitable_size(load_backbone(TINY, weights="random"), 4000) <= 240
+
+
+def test_a_resized_backbone_keeps_its_weights():
+    """Another size changes the preprocess and nothing else."""
+    backbone = load_backbone(TINY, weights="random")
+    other = resized(backbone, 96)
+    assert other.preprocess.size == 96
+    assert backbone.preprocess.size == 160
+    assert other.weights_sha256() == backbone.weights_sha256()

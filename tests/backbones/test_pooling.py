@@ -1,0 +1,101 @@
+"""Features of all stages: where each block stands, and that it is what it says."""
+
+import numpy as np
+import pytest
+import torch
+
+from headstart.backbones.backbone import load_backbone
+from headstart.backbones.pooling import StagePooling
+
+TINY = "test_efficientnet"
+
+
+def noise(size, count=3):
+    """Give noisy uint8 images."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    return torch.from_numpy(pixels)
+
+
+def normalised(backbone, images):
+    """Give images as the plain network takes them."""
+    mean = torch.tensor(backbone.preprocess.mean).view(1, 3, 1, 1)
+    std = torch.tensor(backbone.preprocess.std).view(1, 3, 1, 1)
+    return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+@pytest.mark.parametrize("name", [TINY, "test_resnet", "test_vit", "test_convnext"])
+@torch.inference_mode()
+def test_the_first_block_is_the_output_of_the_backbone(name):
+    """Columns of "last" are what calling the backbone itself gives."""
+    backbone = load_backbone(name, weights="random")
+    pooling = StagePooling(backbone).eval()
+    images = noise(backbone.preprocess.size)
+    last = pooling(images)[:, pooling.layout().columns("last")]
+    assert last.shape == (3, backbone.width)
+    torch.testing.assert_close(last, backbone(normalised(backbone, images)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [TINY, "test_resnet", "test_vit", "test_convnext"])
+@torch.inference_mode()
+def test_widths_add_up(name):
+    """The layout's blocks are as wide as the features, and their names are all different."""
+    backbone = load_backbone(name, weights="random")
+    pooling = StagePooling(backbone).eval()
+    layout = pooling.layout()
+    features = pooling(noise(backbone.preprocess.size, count=2))
+    assert features.shape == (2, layout.width)
+    assert features.dtype == torch.float32
+    assert layout.columns("multilevel") == slice(0, layout.width)
+    assert layout.columns("last") == slice(0, backbone.width)
+    names = [block for block, _ in layout.blocks]
+    assert len(set(names)) == len(names)
+
+
+def test_names_and_order_of_the_blocks():
+    """The output, then mean, max and std of each stage, then what the last map adds."""
+    layout = StagePooling(load_backbone(TINY, weights="random")).layout()
+    stages = [
+        (f"stage{number}.{kind}", width)
+        for number, width in enumerate((16, 24, 32, 48, 64), start=1)
+        for kind in ("mean", "max", "std")
+    ]
+    last = [("last.max", 256), ("last.std", 256)]
+    assert list(layout.blocks) == [("output", 256), *stages, *last]
+
+
+@torch.inference_mode()
+def test_mean_max_and_std_are_those_of_numpy():
+    """A stage's three blocks are the statistics over the positions of its map."""
+    backbone = load_backbone(TINY, weights="random")
+    pooling = StagePooling(backbone).eval()
+    images = noise(160)
+    _, maps = backbone.network.forward_intermediates(normalised(backbone, images))
+    stage = maps[2].double().numpy().reshape(3, 32, -1)
+    start = 256 + 3 * (16 + 24)
+    found = pooling(images)[:, start : start + 96].numpy()
+    expected = np.concatenate([stage.mean(2), stage.max(2), stage.std(2)], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_a_blank_image_has_finite_features():
+    """An image without any variation gives no NaN."""
+    pooling = StagePooling(load_backbone(TINY, weights="random")).eval()
+    assert torch.isfinite(pooling(torch.zeros(1, 160, 160, 3, dtype=torch.uint8))).all()
+
+
+def test_channels_last_networks_are_pooled_over_positions():
+    """A Swin keeps its channels last; no block is as wide as its map is high."""
+    layout = StagePooling(
+        load_backbone("swin_tiny_patch4_window7_224", weights="random")
+    ).layout()
+    assert {width for _, width in layout.blocks} == {96, 192, 384, 768}
+
+
+def test_column_weights_are_the_fourth_root_of_the_width():
+    """Each column of a block counts width ** -1/4."""
+    layout = StagePooling(load_backbone(TINY, weights="random")).layout()
+    weights = layout.weights()
+    assert weights.shape == (layout.width,)
+    np.testing.assert_allclose(weights[:256], 256**-0.25, rtol=1e-6)
+    np.testing.assert_allclose(weights[256 : 256 + 48], 16**-0.25, rtol=1e-6)

