@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from timm.models.swin_transformer import SwinTransformer
 
-from headstart.backbones.backbone import load_backbone
+from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.pooling import StagePooling
+from headstart.data.preprocessing import Preprocess
 
 TINY = "test_efficientnet"
 
@@ -86,10 +88,12 @@ def test_a_blank_image_has_finite_features():
 
 def test_channels_last_networks_are_pooled_over_positions():
     """A Swin keeps its channels last; no block is as wide as its map is high."""
-    layout = StagePooling(
-        load_backbone("swin_tiny_patch4_window7_224", weights="random")
-    ).layout()
-    assert {width for _, width in layout.blocks} == {96, 192, 384, 768}
+    network = SwinTransformer(
+        img_size=64, window_size=2, embed_dim=16, depths=(1,) * 4, num_heads=(1,) * 4, num_classes=0
+    )
+    backbone = Backbone(network, "tiny swin", "swin", Preprocess(64), "random").freeze()
+    layout = StagePooling(backbone).layout()
+    assert {width for _, width in layout.blocks} == {16, 32, 64, 128}
 
 
 def test_column_weights_are_the_fourth_root_of_the_width():

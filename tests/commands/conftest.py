@@ -1,0 +1,33 @@
+"""A model that is trained in a moment, for tests of what is done with one."""
+
+from pathlib import Path
+
+import pytest
+
+from headstart.commands.train import TrainResult
+from headstart.commands.train import train as train_model
+from tests.conftest import COLOURS, TINY, picture
+
+QUICK = {
+    "backbone": TINY,
+    "weights": "random",
+    "image_size": 64,
+    "head": "linear",
+    "features": "last",
+}
+
+
+@pytest.fixture(scope="package")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """A run of blue and red; its folder also holds `photos`, with train and test, and `cache`."""
+    root = tmp_path_factory.mktemp("trained")
+    for number, (split, count) in enumerate((("train", 12), ("test", 6))):
+        for label in ("blue", "red"):
+            (root / "photos" / split / label).mkdir(parents=True)
+            for index in range(count):
+                # The last test images are of the wrong colour, so that there are mistakes.
+                wrong = split == "test" and index == 0
+                colour = COLOURS["blue" if (label == "blue") != wrong else "red"]
+                seed = number * 1000 + index + 100 * (label == "red")
+                picture(seed, colour).save(root / "photos" / split / label / f"{index:03d}.png")
+    return train_model(root / "photos", out=root / "run", cache=root / "cache", **QUICK)

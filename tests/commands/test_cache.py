@@ -1,0 +1,73 @@
+"""Cache: what is kept between runs, and forgetting it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headstart as hs
+from headstart.commands.cache import cache_clear, cache_info
+from headstart.errors import StoreError
+from headstart.options import CacheOptions
+from tests.commands.conftest import QUICK
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def filled(make_folder: MakeFolder, tmp_path: Path) -> CacheOptions:
+    """A cache with features, a converted network and an unpacked archive."""
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", make_folder())
+    hs.train(archive, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    return CacheOptions.of(cache=tmp_path / "cache")
+
+
+def test_an_empty_cache_holds_nothing(tmp_path: Path) -> None:
+    """Asking makes no folder."""
+    info = cache_info(CacheOptions.of(cache=tmp_path / "none"))
+    assert info.tables == ()
+    assert info.bytes == {"features": 0, "networks": 0, "images": 0}
+    assert not (tmp_path / "none").exists()
+
+
+def test_info_counts_everything_on_disk(filled: CacheOptions) -> None:
+    """The parts sum to what the folder takes, and a table tells its images."""
+    info = cache_info(filled)
+    files = [file for file in info.folder.rglob("*") if file.is_file()]
+    assert sum(info.bytes.values()) == sum(file.stat().st_size for file in files)
+    assert all(size > 0 for size in info.bytes.values())
+    assert [table.images for table in info.tables] == [24]
+
+
+def test_clear_removes_our_parts_only(filled: CacheOptions) -> None:
+    """What headstart did not write stays, so that a wrong --cache does no harm."""
+    folder = cache_info(filled).folder
+    (folder / "thesis.txt").write_text("mine")
+    before = cache_clear(filled)
+    assert sum(before.bytes.values()) > 0
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_clear_says_what_it_cannot_remove(
+    filled: CacheOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that cannot be removed is named with the reason."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(StoreError) as error:
+        cache_clear(filled)
+    features = cache_info(filled).folder / "features"
+    assert str(error.value) == f"'{features}' cannot be removed: Permission denied."
+
+
+def test_the_default_is_the_users_cache_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without --cache, everything is kept where the system keeps caches."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_info(CacheOptions()).folder == tmp_path / "headstart"

@@ -1,0 +1,218 @@
+"""A run's folder: its name, and that it is written as a whole or not at all."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import headstart as hs
+from headstart.commands import runs
+from headstart.commands.runs import choose_folder, worst_mistakes, write_run
+from headstart.commands.train import TrainResult
+from headstart.errors import OutputError
+from tests.commands.conftest import QUICK
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def write(trained: TrainResult) -> Callable[[Path], None]:
+    """Give a function that writes the trained model to a folder."""
+    manifest = pq.read_table(trained.run / "manifest.parquet")
+    return lambda run: write_run(run, trained.model, manifest, trained.metrics, [])
+
+
+def test_the_default_folder_is_named_after_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an output, a run goes to runs/NAME."""
+    monkeypatch.chdir(tmp_path)
+    assert choose_folder(None, "photos", overwrite=False) == Path("runs/photos")
+
+
+def test_the_default_folder_is_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later runs on the same data are NAME-2, NAME-3 and so on; nothing is replaced."""
+    monkeypatch.chdir(tmp_path)
+    for expected in ("runs/photos", "runs/photos-2", "runs/photos-3"):
+        chosen = choose_folder(None, "photos", overwrite=True)
+        assert chosen == Path(expected)
+        chosen.mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("my photos!", "my-photos"), ("../..", "run"), ("日本", "日本"), ("", "run")]
+)
+def test_the_default_folder_is_a_plain_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str
+) -> None:
+    """What does not belong into a file name is replaced; letters of any script stay."""
+    monkeypatch.chdir(tmp_path)
+    assert choose_folder(None, name, overwrite=False) == Path("runs", folder)
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"), [("photos", "photos"), ("photos/", "photos"), ("photos/../photos", "photos")]
+)
+def test_train_names_the_run(
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: str,
+    folder: str,
+) -> None:
+    """Two trainings without an output give runs/photos and runs/photos-2."""
+    make_folder()
+    monkeypatch.chdir(tmp_path)
+    first, second = (hs.train(data, cache=tmp_path / "cache", **QUICK) for _ in range(2))
+    assert (first.run, second.run) == (Path("runs", folder), Path("runs", f"{folder}-2"))
+
+
+def test_train_names_the_run_of_the_current_folder(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`train .` is named after the folder that the user stands in."""
+    monkeypatch.chdir(make_folder())
+    result = hs.train(".", cache=tmp_path / "cache", **QUICK)
+    assert result.run == Path("runs/photos")
+
+
+def test_a_folder_with_a_dot_keeps_its_name(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dot in a folder's name is no suffix: the run is called like the data in metrics.json."""
+    make_folder(name="photos.v2")
+    monkeypatch.chdir(tmp_path)
+    result = hs.train("photos.v2", cache=tmp_path / "cache", **QUICK)
+    assert result.metrics["data"]["name"] == "photos.v2"
+    assert result.run == Path("runs/photos.v2")
+
+
+def test_an_empty_folder_may_be_the_output(tmp_path: Path) -> None:
+    """A folder that was made for the run is taken."""
+    (tmp_path / "run").mkdir()
+    assert choose_folder(tmp_path / "run", "x", overwrite=False) == tmp_path / "run"
+
+
+def test_an_existing_output_is_an_error(tmp_path: Path) -> None:
+    """Nothing is replaced unasked."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/metrics.json").write_text("{}")
+    with pytest.raises(OutputError) as error:
+        choose_folder(tmp_path / "run", "x", overwrite=False)
+    assert str(error.value) == (
+        f"Output '{tmp_path / 'run'}' already exists. "
+        "Pass --overwrite (overwrite=True) to replace it."
+    )
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_overwrite_replaces_runs_only(tmp_path: Path, kind: str) -> None:
+    """What is no run of headstart is never replaced."""
+    out = tmp_path / "thesis"
+    if kind == "folder":
+        out.mkdir()
+    (out / "text" if kind == "folder" else out).write_text("mine")
+    with pytest.raises(OutputError) as error:
+        choose_folder(out, "x", overwrite=True)
+    assert str(error.value) == (
+        f"Output '{out}' exists and is no run of headstart, so it is not replaced. "
+        "Choose another folder."
+    )
+
+
+def test_overwrite_replaces_a_run(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """Nothing of the earlier run is left."""
+    write(tmp_path / "run")
+    (tmp_path / "run/old.txt").write_text("old")
+    out = choose_folder(tmp_path / "run", "x", overwrite=True)
+    write(out)
+    assert not (out / "old.txt").exists()
+    assert (out / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_run_that_fails_leaves_nothing(
+    write: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: BaseException,
+) -> None:
+    """A full disk or Ctrl-C while writing leaves no half run, not even a hidden one."""
+
+    def fail(*_: Any) -> str:
+        raise trouble
+
+    monkeypatch.setattr(runs, "render_report", fail)
+    expected = KeyboardInterrupt if isinstance(trouble, KeyboardInterrupt) else OutputError
+    with pytest.raises(expected) as error:
+        write(tmp_path / "runs/one")
+    assert list((tmp_path / "runs").iterdir()) == []
+    if expected is OutputError:
+        text = f"Output '{tmp_path / 'runs/one'}' cannot be written: No space left on device."
+        assert str(error.value) == text
+
+
+@pytest.mark.parametrize("method", ["save", "write_table"])
+def test_a_full_disk_names_the_output(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whichever part does not fit, the error names the folder that the user asked for."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    target = "headstart.bundle.save" if method == "save" else "pyarrow.parquet.write_table"
+    monkeypatch.setattr(target, fail)
+    with pytest.raises(OutputError) as error:
+        write(tmp_path / "run")
+    assert str(error.value) == (
+        f"Output '{tmp_path / 'run'}' cannot be written: No space left on device."
+    )
+
+
+def test_an_earlier_run_survives_a_failure(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the new run cannot be put into place, the earlier one is still there."""
+    run = tmp_path / "run"
+    write(run)
+    (run / "old.txt").write_text("old")
+    rename, failed = Path.rename, []
+
+    def fail_once(self: Path, target: Path) -> Path:
+        if Path(target) == run and not failed:
+            failed.append(self)
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_once)
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises(OutputError):
+        write(run)
+    assert (run / "old.txt").read_text() == "old"
+
+
+def test_the_worst_mistakes_come_first(trained: TrainResult) -> None:
+    """Wrong images are listed by how sure the model was, with a JPEG of each; right ones never."""
+    images = hs.open_images(trained.run.parent / "photos").test
+    truth = np.eye(2)[images.labels]
+    told = truth * 0.9 + 0.05
+    told[3] = (1 - truth[3]) * 0.2 + 0.4
+    told[7] = (1 - truth[7]) * 0.8 + 0.1
+    mistakes = worst_mistakes(images, told)
+    assert [one.image for one in mistakes] == [images.names[7], images.names[3]]
+    assert [one.probability for one in mistakes] == pytest.approx([0.9, 0.6])
+    assert (mistakes[0].label, mistakes[0].predicted) == ("red", "blue")
+    picture = Image.open(io.BytesIO(mistakes[0].thumbnail))
+    assert (picture.format, picture.size) == ("JPEG", (64, 64))
+
+
+def test_a_report_shows_24_mistakes_at_most(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """A page with thousands of pictures would be of no use."""
+    images = hs.open_images(make_folder(count=20), test=0.0, cache=tmp_path).all
+    assert len(worst_mistakes(images, 1 - np.eye(2)[images.labels])) == 24

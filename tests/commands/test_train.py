@@ -1,0 +1,227 @@
+"""Train: from a folder of images to a measured model."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import headstart as hs
+from headstart.commands.train import TrainResult
+from headstart.errors import OptionError
+from tests.commands.conftest import QUICK
+from tests.conftest import COLOURS, picture
+
+MakeFolder = Callable[..., Path]
+
+
+class Notes:
+    """A watcher that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.warnings: list[str] = []
+        self.last: dict[str, tuple[int, int]] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """See `Watcher.stage`."""
+        self.stages.append(name)
+        yield lambda done, total: self.last.__setitem__(name, (done, total))
+
+    def warn(self, text: str) -> None:
+        """See `Watcher.warn`."""
+        self.warnings.append(text)
+
+
+def forbid_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every attempt to run a network fail."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("an engine was built")
+
+    monkeypatch.setattr("headstart.features.extractor.make_engine", refuse)
+
+
+def test_a_run_holds_what_the_design_says(trained: TrainResult) -> None:
+    """A run is metrics.json, manifest.parquet, report.html and a bundle, and nothing hidden."""
+    run = trained.run
+    assert sorted(path.name for path in run.iterdir()) == [
+        *("bundle", "manifest.parquet", "metrics.json", "report.html"),
+    ]
+    bundle = sorted(path.name for path in (run / "bundle").iterdir())
+    assert bundle == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in run.parent.iterdir()) == ["cache", "photos", "run"]
+
+
+def test_metrics_json_is_the_result(trained: TrainResult) -> None:
+    """What Python gets back and what is on disk are the same."""
+    assert json.loads((trained.run / "metrics.json").read_text()) == trained.metrics
+
+
+def test_metrics_record_how_the_model_was_made(trained: TrainResult) -> None:
+    """Backbone, weights, size, seed, every option and what "auto" became are in the run."""
+    metrics = trained.metrics
+    assert (metrics["backbone"], metrics["weights"]) == ("test_efficientnet", "random")
+    assert (metrics["image_size"], metrics["seed"], metrics["tuned"]) == (64, 0, None)
+    assert metrics["precision"] in ("bf16", "float32")
+    assert metrics["options"]["precision"] == "auto"
+    assert metrics["options"]["head"] == "linear"
+    assert metrics["data"]["images"] == {"train": 24, "val": 0, "test": 12, "rejected": 0}
+    assert set(metrics["seconds"]) >= {"scan", "extract", "head", "tune", "total"}
+
+
+def test_the_manifest_has_a_row_for_each_image(trained: TrainResult) -> None:
+    """Name, label and split of every image are in the manifest."""
+    rows = pq.read_table(trained.run / "manifest.parquet").to_pylist()
+    told = {(row["image"], row["label"], row["split"]) for row in rows}
+    assert len(rows) == 36
+    assert ("train/blue/000.png", "blue", "train") in told
+    assert ("test/red/005.png", "red", "test") in told
+
+
+def test_the_report_is_a_page_about_the_run(trained: TrainResult) -> None:
+    """The report is HTML that names the data and the classes."""
+    page = (trained.run / "report.html").read_text()
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "photos" in page and "blue" in page
+    assert page.count("data:image/jpeg;base64,") == 2
+
+
+def test_the_model_card_tells_the_test_result(trained: TrainResult) -> None:
+    """The bundle's README has classes, backbone and the measured accuracy with its interval."""
+    card = (trained.run / "bundle/README.md").read_text()
+    assert "- Classes: blue, red\n" in card
+    assert "- Backbone: test_efficientnet, weights: random\n" in card
+    assert "On 12 test images that it never saw it was right 83.3% of the time" in card
+
+
+def test_the_summary_is_plain_json(trained: TrainResult) -> None:
+    """What `--json` prints survives a round trip."""
+    summary = trained.summary()
+    assert json.loads(json.dumps(summary)) == summary
+
+
+def test_a_watcher_is_told_each_stage_and_its_progress(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """Stages come in the order of the work, and progress ends at the number of images."""
+    notes = Notes()
+    hs.train(make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
+    assert notes.stages == ["Checking images", "Extracting features", "Training the head"]
+    assert notes.last["Checking images"] == (24, 24)
+    assert notes.last["Extracting features"] == (24, 24)
+
+
+def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Copies are told while it runs, and in metrics.json."""
+    folder, notes = make_folder(), Notes()
+    shutil.copy(folder / "red/000.png", folder / "red/copy.png")
+    result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
+    assert notes.warnings == ["Copies of other images, kept on one side of the split: 1."]
+    assert result.metrics["warnings"] == notes.warnings
+
+
+def test_a_second_training_runs_no_network(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With features in the store, not even the engine is built, and the result is the same."""
+    forbid_engines(monkeypatch)
+    root = trained.run.parent
+    again = hs.train(root / "photos", out=tmp_path / "run", cache=root / "cache", **QUICK)
+    assert again.metrics["test"] == trained.metrics["test"]
+
+
+def test_another_head_runs_no_network(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads and kinds of features share one store."""
+    forbid_engines(monkeypatch)
+    root, options = trained.run.parent, QUICK | {"head": "nearest", "features": "multilevel"}
+    again = hs.train(root / "photos", out=tmp_path / "run", cache=root / "cache", **options)
+    assert (again.metrics["head"], again.metrics["features"]) == ("nearest", "multilevel")
+
+
+def test_only_added_images_run_the_network(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After images were added, the network sees the new ones alone."""
+    folder, notes = make_folder(), Notes()
+    hs.train(folder, out=tmp_path / "one", cache=tmp_path / "c", **QUICK)
+    for index in range(3):
+        picture(5000 + index, COLOURS["red"]).save(folder / "red" / f"new{index}.png")
+    hs.train(folder, out=tmp_path / "two", cache=tmp_path / "c", watcher=notes, **QUICK)
+    assert notes.last["Extracting features"] == (3, 3)
+
+
+def test_the_same_training_gives_the_same_model(
+    trained: TrainResult, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """With the same images and seed, an empty cache gives the same numbers."""
+    photos = trained.run.parent / "photos"
+    again = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    for name in ("test", "per_class", "confusion", "choice"):
+        assert again.metrics[name] == trained.metrics[name]
+
+
+def test_the_image_size_follows_the_photos(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Without an image size, photos somewhat larger than the network's own are taken as they are."""
+    for number, label in enumerate(("blue", "red")):
+        (tmp_path / "large" / label).mkdir(parents=True)
+        for index in range(6):
+            image = picture(number * 100 + index, COLOURS[label], side=192)
+            image.save(tmp_path / "large" / label / f"{index}.png")
+    options = QUICK | {"image_size": None}
+    result = hs.train(tmp_path / "large", out=tmp_path / "r", cache=tmp_path / "c", **options)
+    assert result.metrics["image_size"] == 192
+
+
+def test_a_validation_part_is_kept_apart(trained: TrainResult, tmp_path: Path) -> None:
+    """Images of val/ are counted on their own, and are not learnt from."""
+    photos = tmp_path / "photos"
+    shutil.copytree(trained.run.parent / "photos", photos)
+    (photos / "val").mkdir()
+    for label in ("blue", "red"):
+        (photos / "val" / label).mkdir()
+        for index in range(4):
+            image = picture(9000 + index + 50 * (label == "red"), COLOURS[label])
+            image.save(photos / "val" / label / f"{index}.png")
+    result = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    expected = {"train": 24, "val": 8, "test": 12, "rejected": 0}
+    assert result.metrics["data"]["images"] == expected
+
+
+def test_test_labels_change_nothing_that_is_learnt(trained: TrainResult, tmp_path: Path) -> None:
+    """With the labels of the test part exchanged, the model is the same to the last number."""
+    photos = tmp_path / "photos"
+    shutil.copytree(trained.run.parent / "photos", photos)
+    (photos / "test/blue").rename(photos / "test/other")
+    (photos / "test/red").rename(photos / "test/blue")
+    (photos / "test/other").rename(photos / "test/red")
+    other = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    images = hs.open_images(photos, cache=tmp_path / "cache").all
+    told = [model.model.probabilities_of(images) for model in (trained, other)]
+    assert np.array_equal(*told)
+    mirrored = 1 - trained.metrics["test"]["accuracy"]
+    assert other.metrics["test"]["accuracy"] == pytest.approx(mirrored)
+
+
+def test_an_unknown_option_suggests_the_nearest(make_folder: MakeFolder) -> None:
+    """Python's keywords are the command line's options; a wrong one is an error at once."""
+    with pytest.raises(OptionError, match="^Unknown option 'bakbone'. Did you mean 'backbone'"):
+        hs.train(make_folder(), bakbone="x")
+
+
+def test_a_wrong_value_is_told_with_what_it_may_be(make_folder: MakeFolder) -> None:
+    """A head that does not exist is answered with those that do."""
+    with pytest.raises(OptionError) as error:
+        hs.train(make_folder(), head="forest")
+    assert str(error.value) == (
+        "Option 'head' cannot be 'forest': "
+        "Input should be 'auto', 'linear', 'kernel', 'mlp' or 'nearest'."
+    )

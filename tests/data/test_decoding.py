@@ -1,0 +1,410 @@
+"""Decoding: what each kind of file becomes, and what is said of a file that is no good."""
+
+import io
+import os
+import struct
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.data.decoding import (
+    as_image,
+    decode,
+    decode_image,
+    image_name,
+    read_image,
+    stored_form,
+)
+from headstart.errors import OptionError, UnreadableImage
+from headstart.options import DecodeLimits
+from tests.conftest import picture
+
+WHITE, RED = [255, 255, 255], [255, 0, 0]
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    """Give an image as the bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png_file(width: int, height: int, colour: int, bits: int, pixels: bytes = b"") -> bytes:
+    """Write a PNG by hand: forms that Pillow does not write, and headers that lie."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + data
+
+
+def ramp(top: int, dtype: type = np.uint16) -> Image.Image:
+    """Make 16 x 16 values that rise from 0 to `top`."""
+    return Image.fromarray(np.linspace(0, top, 256).astype(dtype).reshape(16, 16))
+
+
+def test_rgb_is_unchanged() -> None:
+    """An RGB PNG gives its own pixels."""
+    image = picture(1)
+    assert np.array_equal(decode(encoded(image, "PNG")), np.asarray(image))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_is_scaled_by_its_full_range(kind: str) -> None:
+    """0 to 65535 become 0 to 255, evenly."""
+    pixels = decode(encoded(ramp(65535), kind))
+    expected = np.rint(np.linspace(0, 65535, 256).astype(np.uint16) / 257).reshape(16, 16)
+    assert pixels.shape == (16, 16, 3)
+    assert np.abs(pixels[..., 0] - expected).max() <= 1
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    assert len(np.unique(pixels)) > 250
+
+
+def test_twelve_bits_in_sixteen_keep_their_contrast() -> None:
+    """A 12-bit picture in a 16-bit file spans black to white, no value clipped."""
+    pixels = decode(encoded(ramp(4095), "PNG"))[..., 0]
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    assert len(np.unique(pixels)) == 256
+
+
+def test_sixteen_bit_images_of_one_device_keep_their_relative_brightness() -> None:
+    """Two 12-bit pictures are scaled alike, not each by its own brightest pixel."""
+    bright, dim = decode(encoded(ramp(4095), "PNG")), decode(encoded(ramp(2100), "PNG"))
+    assert bright.max() == 255
+    assert dim.max() == round(2100 * 255 / 4095)
+
+
+def test_sixteen_bit_colour_is_not_clipped() -> None:
+    """A 16-bit RGB PNG is brought to 8 bits by its range."""
+    values = np.zeros((4, 4, 3), ">u2")
+    values[..., 0], values[..., 1] = 65535, 32768
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    assert decode(png_file(4, 4, 2, 16, rows))[0, 0].tolist() == [255, 128, 0]
+
+
+def test_float_tiff_is_scaled_by_its_own_range() -> None:
+    """Floats have no natural range: the smallest is black, the largest white."""
+    values = np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16)
+    pixels = decode(encoded(Image.fromarray(values), "TIFF"))[..., 0]
+    assert np.array_equal(pixels.reshape(-1), np.arange(256))
+
+
+def test_flat_float_tiff_is_black() -> None:
+    """A float image of one value does not divide by its range of zero."""
+    image = Image.fromarray(np.full((4, 4), 7.5, np.float32))
+    assert not decode(encoded(image, "TIFF")).any()
+
+
+def test_float_tiff_with_nan_is_refused() -> None:
+    """Not-a-number has no brightness, so the file is named."""
+    data = encoded(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF")
+    with pytest.raises(UnreadableImage) as caught:
+        decode(data, path="x.tif")
+    assert str(caught.value) == (
+        "Cannot read image 'x.tif': it is damaged (it has values that are not finite)."
+    )
+
+
+def test_cmyk_jpeg_is_converted() -> None:
+    """A CMYK JPEG of magenta and yellow is red."""
+    pixels = decode(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
+    assert np.abs(pixels.astype(int) - RED).max() <= 2
+
+
+def test_palette_with_alpha_lies_on_white() -> None:
+    """A transparent palette entry is white, an opaque one keeps its colour."""
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 255, 255, 0, 0])
+    image.putpixel((1, 0), 1)
+    assert decode(encoded(image, "PNG", transparency=0)).tolist() == [[WHITE, RED]]
+
+
+def test_grey_with_alpha_lies_on_white() -> None:
+    """Half-transparent black is middle grey."""
+    image = Image.new("LA", (1, 1), (0, 128))
+    assert decode(encoded(image, "PNG")).tolist() == [[[127, 127, 127]]]
+
+
+def test_rgba_lies_on_white() -> None:
+    """A hidden colour under full transparency does not show."""
+    image = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
+    image.putpixel((0, 0), (0, 255, 0, 0))
+    assert decode(encoded(image, "PNG")).tolist() == [[WHITE, RED]]
+
+
+@pytest.mark.parametrize(("mode", "hidden"), [("RGB", (0, 0, 255)), ("L", 9), ("1", 0)])
+def test_transparent_colour_lies_on_white(mode: str, hidden) -> None:
+    """A PNG that names one colour as transparent shows white there."""
+    data = encoded(Image.new(mode, (2, 2), hidden), "PNG", transparency=hidden)
+    assert decode(data).min() == 255
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_grey_stays_grey_until_asked(mode: str) -> None:
+    """Grey and black-and-white files give mode L, and three equal channels from `decode`."""
+    image = Image.linear_gradient("L").convert(mode)
+    data = encoded(image, "PNG")
+    assert decode_image(data).mode == "L"
+    pixels = decode(data)
+    assert pixels.shape == (256, 256, 3)
+    assert np.array_equal(pixels, np.asarray(image.convert("RGB")))
+    assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("smallest", [None, 20])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_gives_the_upright_picture(orientation: int, smallest: int | None) -> None:
+    """Each of the eight ways to hold a camera gives the same upright picture, at any scale."""
+    upright = Image.new("RGB", (64, 96))
+    for place, colour in {(0, 0): "red", (32, 0): "lime", (0, 48): "blue"}.items():
+        upright.paste(colour, (*place, place[0] + 32, place[1] + 48))
+    turn = Image.Transpose
+    stored = {
+        1: None,
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_90,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_270,
+    }[orientation]
+    image = upright if stored is None else upright.transpose(stored)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = decode(encoded(image, "JPEG", exif=exif, quality=95), smallest=smallest)
+    height, width = pixels.shape[:2]
+    assert (width, height) == ((64, 96) if smallest is None else (32, 48))
+    quarters = [(1, 1), (1, 3), (3, 1), (3, 3)]
+    seen = [pixels[height * row // 4, width * column // 4] for row, column in quarters]
+    expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]]
+    assert np.abs(np.array(seen, int) - expected).max() < 30
+
+
+def test_orientation_of_an_opened_pillow_image_is_applied() -> None:
+    """A photo means the same as a file and as an opened Pillow image."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(picture(3).resize((64, 32)), "JPEG", exif=exif)
+    opened = as_image(Image.open(io.BytesIO(data)))
+    assert np.array_equal(np.asarray(opened), decode(data))
+
+
+def test_animated_gif_gives_its_first_frame() -> None:
+    """Later frames of an animation are not read."""
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data)[4, 4].tolist() == RED
+
+
+@pytest.mark.parametrize("smallest", [1, 30, 63, 64, 65, 100, 128, 199, 256])
+@pytest.mark.parametrize("size", [(512, 512), (515, 777)])
+def test_reduced_jpeg_is_never_below_what_is_needed(size: tuple[int, int], smallest: int) -> None:
+    """The shorter side keeps at least the pixels asked for, whatever the scale."""
+    pixels = decode(encoded(picture(2).resize(size), "JPEG"), smallest=smallest)
+    assert min(pixels.shape[:2]) >= smallest
+
+
+def test_large_jpeg_is_decoded_at_reduced_scale() -> None:
+    """A JPEG eight times larger than needed is decoded at an eighth."""
+    data = encoded(picture(2, side=1024), "JPEG")
+    assert decode(data, smallest=128).shape == (128, 128, 3)
+    assert decode(data, smallest=129).shape == (256, 256, 3)
+    assert decode(data).shape == (1024, 1024, 3)
+
+
+def test_stored_form_reads_the_header() -> None:
+    """Width, height and mode are those of the file, before orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert stored_form(encoded(Image.new("L", (30, 20)), "JPEG", exif=exif)) == (30, 20, "L")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"This is a note, not a photo.", "it is not an image of a known format"),
+        (b"%PDF-1.7 and so on", "it is not an image of a known format"),
+        (encoded(picture(1), "JPEG")[:20], "it is not an image of a known format"),
+        (encoded(picture(1), "ICO"), "it is not an image of a known format"),
+    ],
+    ids=["empty", "text", "pdf", "header", "format not allowed"],
+)
+def test_what_is_no_image_is_named(data: bytes, reason: str) -> None:
+    """The error has the file's name and the reason."""
+    with pytest.raises(UnreadableImage) as caught:
+        decode(data, path="cats/a.jpg")
+    assert str(caught.value) == f"Cannot read image 'cats/a.jpg': {reason}."
+    assert (caught.value.path, caught.value.reason) == ("cats/a.jpg", reason)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("smallest", [None, 8])
+def test_truncated_image_is_refused(kind: str, smallest: int | None) -> None:
+    """Half a file is never filled up with grey."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(UnreadableImage, match=r"^Cannot read image 'x': it is "):
+        decode(data[: len(data) // 2], path="x", smallest=smallest)
+
+
+def test_too_many_bytes_are_refused() -> None:
+    """The limit on bytes is said with the size of the file."""
+    with pytest.raises(UnreadableImage) as caught:
+        decode(b"x" * 2000, path="x.png", limits=DecodeLimits(max_bytes=1999))
+    assert str(caught.value) == (
+        "Cannot read image 'x.png': it has 2,000 bytes, the limit is 1,999."
+    )
+
+
+def test_pixels_up_to_the_limit_are_decoded() -> None:
+    """The limit itself is allowed, one pixel more is not."""
+    data = encoded(Image.new("RGB", (40, 50)), "PNG")
+    assert decode(data, limits=DecodeLimits(max_pixels=2000)).shape == (50, 40, 3)
+    with pytest.raises(UnreadableImage) as caught:
+        decode(data, path="x.png", limits=DecodeLimits(max_pixels=1999))
+    assert caught.value.reason == "40 x 50: more pixels than the limit of 1,999"
+
+
+@pytest.mark.parametrize(
+    ("side", "reason"),
+    [
+        (10_001, "10001 x 10001: more pixels than the limit of 100,000,000"),
+        (60_000, "more pixels than the limit of 100,000,000"),
+    ],
+)
+def test_decompression_bomb_is_refused_by_its_header(side: int, reason: str) -> None:
+    """A small PNG that claims huge dimensions is refused before any pixel is decoded."""
+    with pytest.raises(UnreadableImage) as caught:
+        as_image(png_file(side, side, 2, 8))
+    assert caught.value.reason == reason
+
+
+def test_a_pixel_limit_that_pillow_would_not_honour_is_refused() -> None:
+    """Pillow refuses more than twice its own limit, so no larger one can be asked for."""
+    most = 178_956_970
+    assert DecodeLimits.of(max_pixels=most).max_pixels == most
+    with pytest.raises(OptionError) as caught:
+        DecodeLimits.of(max_pixels=most + 1)
+    assert str(caught.value) == (
+        "Option 'max_pixels' cannot be 178956971: Input should be less than or equal to 178956970."
+    )
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    """A path to nothing says so."""
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(str(tmp_path / "no.jpg"))
+    assert caught.value.reason == "the file does not exist"
+
+
+def test_folder_is_no_image(tmp_path: Path) -> None:
+    """A folder named like an image says so."""
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(str(tmp_path))
+    assert caught.value.reason == "it is a folder"
+
+
+def test_symlink_to_itself_is_no_image(tmp_path: Path) -> None:
+    """A link that leads back to itself is an error with a reason, not a hang."""
+    link = tmp_path / "a.jpg"
+    link.symlink_to(link)
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(str(link))
+    assert caught.value.reason == "Too many levels of symbolic links"
+
+
+def test_null_in_a_path_is_an_error() -> None:
+    """A path with a null character is no traceback."""
+    with pytest.raises(UnreadableImage) as caught:
+        read_image("a\0b.jpg")
+    assert caught.value.reason == "embedded null byte"
+
+
+def test_unreadable_permissions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not be read says so."""
+    secret = tmp_path / "secret.jpg"
+    secret.touch()
+
+    def refuse(path: Path, *_: object, **__: object) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(str(secret))
+    assert str(caught.value) == f"Cannot read image '{secret}': permission denied."
+
+
+def test_pipe_is_no_image(tmp_path: Path) -> None:
+    """A named pipe is refused at once instead of being waited for."""
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    outcome: list[object] = []
+
+    def look() -> None:
+        try:
+            outcome.append(read_image(str(pipe)))
+        except UnreadableImage as error:
+            outcome.append(error)
+
+    reader = threading.Thread(target=look, daemon=True)
+    reader.start()
+    reader.join(1)
+    hung = reader.is_alive()
+    if hung:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        reader.join(5)
+    assert not hung
+    assert isinstance(outcome[0], UnreadableImage)
+
+
+@pytest.mark.parametrize(
+    ("array", "form"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "float32 of shape (4, 4, 3)"),
+        (np.zeros(4, np.uint8), "uint8 of shape (4,)"),
+        (np.zeros((4, 4, 5), np.uint8), "uint8 of shape (4, 4, 5)"),
+        (np.zeros((0, 4, 3), np.uint8), "uint8 of shape (0, 4, 3)"),
+    ],
+)
+def test_array_that_is_no_image_is_refused(array: np.ndarray, form: str) -> None:
+    """An array of another type or shape is named, with what it must be."""
+    with pytest.raises(UnreadableImage) as caught:
+        as_image(array)
+    assert str(caught.value) == (
+        f"Cannot read image 'array': it must be uint8 of shape (height, width, 3), not {form}."
+    )
+
+
+def test_damaged_pillow_image_is_refused() -> None:
+    """An opened image whose pixels turn out to be damaged is a named error."""
+    data = encoded(picture(1, side=256), "JPEG", quality=95)
+    with pytest.raises(UnreadableImage):
+        as_image(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+def test_every_kind_of_input_gives_the_same_pixels(tmp_path: Path) -> None:
+    """A path, its text, bytes, an array and a Pillow image are one picture."""
+    image = picture(5)
+    path = tmp_path / "a.png"
+    image.save(path)
+    kinds = (path, str(path), path.read_bytes(), np.asarray(image), image)
+    for kind in kinds:
+        assert np.array_equal(np.asarray(as_image(kind)), np.asarray(image))
+
+
+def test_an_image_is_called_by_its_path_or_kind() -> None:
+    """What has no path is called by its kind."""
+    assert image_name(Path("a/b.jpg")) == "a/b.jpg"
+    assert image_name("c.jpg") == "c.jpg"
+    assert image_name(np.zeros((1, 1, 3), np.uint8)) == "ndarray"

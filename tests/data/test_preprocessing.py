@@ -1,0 +1,93 @@
+"""Preprocessing: the square that the backbone sees."""
+
+import json
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.data.preprocessing import Preprocess
+
+
+def bands() -> Image.Image:
+    """Make a wide picture: red, then green, then blue, a third each."""
+    image = Image.new("RGB", (300, 100), "lime")
+    image.paste("red", (0, 0, 100, 100))
+    image.paste("blue", (200, 0, 300, 100))
+    return image
+
+
+def test_squash_keeps_the_whole_image() -> None:
+    """A wide image is squeezed, both ends still there."""
+    pixels = Preprocess(30).pixels(bands())
+    assert pixels.shape == (30, 30, 3)
+    assert pixels.dtype == np.uint8
+    assert [pixels[15, x].tolist() for x in (2, 15, 27)] == [
+        [255, 0, 0],
+        [0, 255, 0],
+        [0, 0, 255],
+    ]
+
+
+def test_shorter_cuts_the_middle_out() -> None:
+    """Proportions stay, the ends of a wide image are cut off."""
+    pixels = Preprocess(30, resize="shorter").pixels(bands())
+    assert pixels.shape == (30, 30, 3)
+    assert pixels[15, 2:28].tolist() == [[0, 255, 0]] * 26
+
+
+def test_crop_leaves_the_border_out() -> None:
+    """With a crop of 0.5, only the middle half of each side is seen."""
+    image = Image.new("RGB", (100, 100), "red")
+    image.paste("lime", (20, 20, 80, 80))
+    pixels = Preprocess(20, resize="shorter", crop=0.5).pixels(image)
+    assert (pixels == [0, 255, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "side"),
+    [
+        (Preprocess(224), 224),
+        (Preprocess(224, crop=0.5), 224),
+        (Preprocess(224, resize="shorter", crop=0.875), 256),
+    ],
+)
+def test_smallest_side_is_what_resizing_needs(preprocess: Preprocess, side: int) -> None:
+    """Squashing needs the size itself, cropping as much more as it cuts away."""
+    assert preprocess.smallest_side == side
+
+
+@pytest.mark.parametrize("resize", ["squash", "shorter"])
+def test_grey_becomes_three_equal_channels(resize: str) -> None:
+    """A grey image gives the same pixels as its RGB form."""
+    grey = Image.linear_gradient("L")
+    preprocess = Preprocess(32, resize=resize, crop=0.9)
+    assert np.array_equal(preprocess.pixels(grey), preprocess.pixels(grey.convert("RGB")))
+
+
+def test_shrinking_is_antialiased() -> None:
+    """A fine checkerboard becomes grey, not a pattern."""
+    board = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    pixels = Preprocess(16, interpolation="bilinear").pixels(Image.fromarray(board))
+    assert np.abs(pixels.astype(int) - 127).max() <= 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1)])
+@pytest.mark.parametrize("resize", ["squash", "shorter"])
+def test_extreme_proportions_still_give_a_square(size: tuple[int, int], resize: str) -> None:
+    """One pixel, a line and a column are all brought to the square."""
+    image = Image.new("RGB", size, "red")
+    assert (Preprocess(24, resize=resize).pixels(image) == [255, 0, 0]).all()
+
+
+def test_dict_round_trip_through_json() -> None:
+    """What a bundle stores gives the same value again."""
+    preprocess = Preprocess(96, "shorter", 0.9, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
+    assert Preprocess.from_dict(json.loads(json.dumps(preprocess.to_dict()))) == preprocess
+
+
+def test_value_is_frozen() -> None:
+    """A preprocess cannot change after a feature was computed with it."""
+    with pytest.raises(FrozenInstanceError):
+        Preprocess(96).size = 97  # type: ignore[misc]

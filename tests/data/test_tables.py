@@ -1,0 +1,309 @@
+"""Tables: CSV and Parquet, paths and embedded images, and every kind of bad cell."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headstart.data.manifest import Entry
+from headstart.data.tables import is_table, read_table
+from headstart.errors import DataError, OptionError
+from tests.conftest import picture
+
+
+def png(seed: int) -> bytes:
+    """Give a picture as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    picture(seed).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read_csv(tmp_path: Path, text: str | bytes, name: str = "t.csv", **options) -> list[Entry]:
+    """Write a CSV file and read it."""
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return read_table(path, staging=tmp_path / "staging", **options)
+
+
+def read_parquet(tmp_path: Path, table: pa.Table, **options) -> list[Entry]:
+    """Write a Parquet file and read it."""
+    pq.write_table(table, tmp_path / "t.parquet")
+    return read_table(tmp_path / "t.parquet", staging=tmp_path / "staging", **options)
+
+
+def hugging_face(labels: list[int | None], names: list[str]) -> pa.Table:
+    """Make a table as the `datasets` library exports it."""
+    images = [{"bytes": png(row), "path": f"{row}.png"} for row in range(len(labels))]
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"names": names, "_type": "ClassLabel"},
+    }
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.table({"image": images, "label": labels}).replace_schema_metadata(metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.csv", True), ("a.TSV", True), ("a.parquet", True), ("a.xlsx", False), ("csv", False)],
+)
+def test_a_table_is_told_by_its_name(name: str, expected: bool) -> None:
+    """CSV, TSV and Parquet, in any case."""
+    assert is_table(Path(name)) is expected
+
+
+def test_paths_start_at_the_table(tmp_path: Path) -> None:
+    """A relative path is one from the table's folder; an absolute one stays."""
+    first, second = read_csv(tmp_path, "path,label\nx/1.png,a\n/data/2.png,b\n")
+    assert first == Entry("x/1.png", str(tmp_path / "x/1.png"), "a")
+    assert second == Entry("/data/2.png", "/data/2.png", "b")
+
+
+def test_absolute_paths_are_called_by_what_differs(tmp_path: Path) -> None:
+    """A list of absolute paths is shown without the folder that they share."""
+    entries = read_csv(tmp_path, "path,label\n/data/a/1.png,a\n/data/b/2.png,b\n")
+    assert [entry.image for entry in entries] == ["a/1.png", "b/2.png"]
+    assert [entry.path for entry in entries] == ["/data/a/1.png", "/data/b/2.png"]
+
+
+def test_an_image_column_may_hold_paths(tmp_path: Path) -> None:
+    """`image` of text is the same as `path`."""
+    assert read_csv(tmp_path, "image,label\n1.png,a\n") == [
+        Entry("1.png", str(tmp_path / "1.png"), "a")
+    ]
+
+
+def test_other_columns_do_not_matter(tmp_path: Path) -> None:
+    """Order and further columns are free."""
+    entries = read_csv(tmp_path, "age,label,who,path\n3,a,x,1.png\n")
+    assert [(entry.image, entry.label, entry.group) for entry in entries] == [("1.png", "a", None)]
+
+
+def test_labels_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
+    """A label is written as in the file."""
+    entries = read_csv(tmp_path, "path,label\n1.png,007\n2.png,1.0\n3.png,true\n4.png,2024-01-02\n")
+    assert [entry.label for entry in entries] == ["007", "1.0", "true", "2024-01-02"]
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "nan", "NaN", "NULL", "n/a", '""'])
+def test_a_missing_label_in_csv_is_rejected(tmp_path: Path, cell: str) -> None:
+    """The row is kept and named, not dropped."""
+    entries = read_csv(tmp_path, f"path,label\n1.png,{cell}\n2.png,a\n")
+    assert [(entry.image, entry.rejected) for entry in entries] == [
+        ("1.png", "its label is missing"),
+        ("2.png", None),
+    ]
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.string(), pa.int64()])
+def test_a_missing_label_in_parquet_is_rejected(tmp_path: Path, kind: pa.DataType) -> None:
+    """Null is missing in any type."""
+    table = pa.table({"path": ["1.png"], "label": pa.array([None], kind)})
+    assert read_parquet(tmp_path, table)[0].rejected == "its label is missing"
+
+
+def test_numeric_labels_in_parquet_have_no_fraction(tmp_path: Path) -> None:
+    """Pandas turns numbers beside a gap into floats: 1.0 is class 1, NaN is missing."""
+    table = pa.table({"path": ["1", "2", "3"], "label": [1.0, float("nan"), 2.5]})
+    assert [(entry.label, entry.rejected) for entry in read_parquet(tmp_path, table)] == [
+        ("1", None),
+        (None, "its label is missing"),
+        ("2.5", None),
+    ]
+
+
+def test_a_missing_path_is_rejected(tmp_path: Path) -> None:
+    """The row is called by its number."""
+    entries = read_csv(tmp_path, "path,label\n1.png,a\n,b\n")
+    assert entries[1] == Entry("row 2", "", "b", rejected="its path is missing")
+
+
+def test_split_and_group_columns_are_read(tmp_path: Path) -> None:
+    """Names of splits are understood in any case; an empty one is undecided."""
+    text = "path,label,split,group\n1,a,Train,p1\n2,a,VALIDATION,p2\n3,a,test,\n4,a,,p1\n"
+    assert [(entry.split, entry.group) for entry in read_csv(tmp_path, text)] == [
+        ("train", "p1"),
+        ("val", "p2"),
+        ("test", None),
+        (None, "p1"),
+    ]
+
+
+def test_an_unknown_split_is_rejected(tmp_path: Path) -> None:
+    """The row is named with its value."""
+    entry = read_csv(tmp_path, "path,label,split\n1.png,a,holdout\n")[0]
+    assert (entry.split, entry.rejected) == (
+        None,
+        "its split 'holdout' is not train, val or test",
+    )
+
+
+def test_the_group_option_names_a_column(tmp_path: Path) -> None:
+    """Any column can be the group."""
+    text = "path,label,patient,group\n1,a,7,x\n2,a,8,x\n"
+    assert [entry.group for entry in read_csv(tmp_path, text, group="patient")] == ["7", "8"]
+
+
+def test_an_unknown_group_column_is_an_error(tmp_path: Path) -> None:
+    """It lists the columns that there are."""
+    with pytest.raises(OptionError) as caught:
+        read_csv(tmp_path, "path,label\n1,a\n", group="patient")
+    assert str(caught.value) == (
+        f"--group 'patient' is no column of '{tmp_path / 't.csv'}'. It has: path, label."
+    )
+
+
+def test_a_missing_label_column_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
+    """The nearest column is suggested."""
+    with pytest.raises(DataError) as caught:
+        read_csv(tmp_path, "path,labels,width\n1,a,3\n")
+    assert str(caught.value) == (
+        f"Table '{tmp_path / 't.csv'}' has no column 'label'. Did you mean 'labels'? "
+        "It has: path, labels, width."
+    )
+
+
+def test_a_missing_image_column_is_an_error(tmp_path: Path) -> None:
+    """It lists the columns that there are."""
+    with pytest.raises(DataError) as caught:
+        read_csv(tmp_path, "file,label\n1,a\n")
+    assert str(caught.value) == (
+        f"Table '{tmp_path / 't.csv'}' has no column 'path' or 'image'. It has: file, label."
+    )
+
+
+def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    """Nobody can tell which one is meant."""
+    with pytest.raises(DataError, match=f"^Table '{tmp_path / 't.csv'}' "):
+        read_csv(tmp_path, "path,path,label\n1,2,a\n")
+
+
+def test_a_tab_separated_table_is_read(tmp_path: Path) -> None:
+    """TSV cells may hold commas."""
+    entries = read_csv(tmp_path, "path\tlabel\n1,5.png\ta\n", "t.tsv")
+    assert [(entry.image, entry.label) for entry in entries] == [("1,5.png", "a")]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """A CSV file as a spreadsheet saves it: BOM, CRLF and quotes."""
+    text = b'\xef\xbb\xbf"path","label"\r\n"1, 2.png","0012"\r\n'
+    assert read_csv(tmp_path, text) == [Entry("1, 2.png", str(tmp_path / "1, 2.png"), "0012")]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "Empty CSV file"),
+        (b"path,label\n1,a,b\n", "CSV parse error: Expected 2 columns, got 3: 1,a,b"),
+        (
+            b"path,label\ncaf\xe9.png,a\n",
+            "In CSV column #0: CSV conversion error to string: invalid UTF8 data",
+        ),
+    ],
+    ids=["empty", "ragged", "not UTF-8"],
+)
+def test_a_csv_that_cannot_be_parsed_is_an_error(tmp_path: Path, text: bytes, reason: str) -> None:
+    """It says what is wrong and where."""
+    with pytest.raises(DataError) as caught:
+        read_csv(tmp_path, text)
+    assert str(caught.value) == f"Table '{tmp_path / 't.csv'}' cannot be read: {reason}."
+
+
+def test_a_table_that_may_not_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing permission is an error that names the table, not a traceback."""
+    (tmp_path / "t.csv").write_text("path,label\n1,a\n")
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match=f"^Table '{tmp_path / 't.csv'}' cannot be read: "):
+        read_table(tmp_path / "t.csv", staging=tmp_path / "staging")
+
+
+def test_hugging_face_images_and_class_names_are_read(tmp_path: Path) -> None:
+    """Bytes are unpacked, numbers become names."""
+    entries = read_parquet(tmp_path, hugging_face([1, 0], ["cat", "dog"]))
+    assert [(entry.image, entry.label) for entry in entries] == [("0.png", "dog"), ("1.png", "cat")]
+    assert [Path(entry.path).read_bytes() for entry in entries] == [png(0), png(1)]
+    assert all(Path(entry.path).is_relative_to(tmp_path / "staging") for entry in entries)
+
+
+@pytest.mark.parametrize("number", [-1, 2, None])
+def test_a_class_number_without_a_name_is_rejected(tmp_path: Path, number: int | None) -> None:
+    """-1 stands for no label in Hugging Face's tables; it is not a class of its own."""
+    entries = read_parquet(tmp_path, hugging_face([0, number], ["cat", "dog"]))
+    assert (entries[0].label, entries[0].rejected) == ("cat", None)
+    assert entries[1].rejected is not None
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_a_plain_binary_column_is_read(tmp_path: Path, kind: pa.DataType) -> None:
+    """Without names, images are called by their row."""
+    table = pa.table({"image": pa.array([png(1), png(2)], kind), "label": ["a", "b"]})
+    entries = read_parquet(tmp_path, table)
+    assert [entry.image for entry in entries] == ["row 1", "row 2"]
+    assert [Path(entry.path).read_bytes() for entry in entries] == [png(1), png(2)]
+
+
+def test_embedded_images_without_bytes_are_rejected(tmp_path: Path) -> None:
+    """Null bytes and null structs are named, each row in its place."""
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    cells = [{"bytes": None, "path": "1.png"}, {"bytes": png(2), "path": None}, None]
+    table = pa.table({"image": pa.array(cells, kind), "label": ["a", "b", "c"]})
+    entries = read_parquet(tmp_path, table)
+    assert [(entry.image, entry.label) for entry in entries] == [
+        ("1.png", "a"),
+        ("row 2", "b"),
+        ("row 3", "c"),
+    ]
+    assert entries[0].rejected == "it has no bytes"
+    assert entries[1].rejected is None
+    assert entries[2].rejected is not None
+
+
+def test_embedded_images_are_written_once(tmp_path: Path) -> None:
+    """Reading the same table again writes nothing."""
+    table = pa.table({"image": [png(1)], "label": ["a"]})
+    path = Path(read_parquet(tmp_path, table)[0].path)
+    before = path.stat().st_mtime_ns
+    assert Path(read_parquet(tmp_path, table)[0].path) == path
+    assert path.stat().st_mtime_ns == before
+
+
+def test_rows_keep_their_numbers_across_batches(tmp_path: Path) -> None:
+    """A table longer than a batch loses no row."""
+    table = pa.table({"image": [b"%d" % row for row in range(600)], "label": ["a"] * 600})
+    entries = read_parquet(tmp_path, table)
+    assert [Path(entry.path).read_bytes() for entry in entries] == table["image"].to_pylist()
+    assert entries[599].image == "row 600"
+
+
+def test_a_parquet_file_that_is_none_is_an_error(tmp_path: Path) -> None:
+    """It names the file."""
+    path = tmp_path / "t.parquet"
+    path.write_text("hello, this is text")
+    with pytest.raises(DataError, match=f"^Table '{path}' cannot be read: Parquet magic bytes"):
+        read_table(path, staging=tmp_path / "staging")
+
+
+def test_a_parquet_file_with_damaged_pages_is_an_error(tmp_path: Path) -> None:
+    """Damage that shows only while reading is an error that names the file."""
+    path = tmp_path / "t.parquet"
+    table = pa.table({"path": [f"{row}.png" for row in range(3000)], "label": ["a", "b"] * 1500})
+    pq.write_table(table, path, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    data[10:400] = b"\xff" * 390
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"^Table '{path}' cannot be read: "):
+        read_table(path, staging=tmp_path / "staging")
+
+
+def test_damaged_hugging_face_metadata_does_not_matter(tmp_path: Path) -> None:
+    """Class names that cannot be read leave the labels as they are."""
+    table = hugging_face([0, 1], ["cat", "dog"]).replace_schema_metadata({"huggingface": "{"})
+    assert [entry.label for entry in read_parquet(tmp_path, table)] == ["0", "1"]

@@ -1,0 +1,52 @@
+"""Temperature scaling finds how much too sure scores are."""
+
+import numpy as np
+import pytest
+
+from headstart.evaluation.calibration import fit_temperature, probabilities
+
+
+def honest(count=20_000, classes=4, seed=0):
+    """Give scores and labels drawn by the probabilities that the scores mean."""
+    numbers = np.random.default_rng(seed)
+    logits = numbers.normal(0, 2, size=(count, classes)).astype(np.float32)
+    # Gumbel's trick: the largest of scores plus noise is a draw by their softmax.
+    labels = (logits + numbers.gumbel(size=logits.shape)).argmax(axis=1)
+    return logits, labels
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 5.0, 20.0])
+def test_a_known_scale_is_found(factor):
+    """Scores multiplied by a factor get that factor as their temperature."""
+    logits, labels = honest()
+    assert fit_temperature(logits * np.float32(factor), labels) == pytest.approx(factor, rel=0.05)
+
+
+def test_scores_that_are_always_right_have_a_finite_temperature():
+    """Where held-out images are all right, the temperature stays within its bounds."""
+    logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    assert 0.01 <= fit_temperature(logits, np.array([0, 1, 2, 0])) < 0.05
+
+
+def test_scores_that_tell_nothing_become_even():
+    """Scores that are always wrong are flattened as far as the bounds allow."""
+    logits = np.eye(2, dtype=np.float32)[[0, 1]]
+    assert fit_temperature(logits, np.array([1, 0])) == pytest.approx(100, rel=0.05)
+
+
+def test_probabilities_sum_to_one_even_for_large_scores():
+    """No overflow at scores of thousands, and the order is kept."""
+    logits = np.array([[1e4, 0.0, -1e4], [1.0, 2.0, 3.0]], dtype=np.float32)
+    found = probabilities(logits, 2.0)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(found[1], np.exp([0.5, 1, 1.5]) / np.exp([0.5, 1, 1.5]).sum())
+    assert found[0].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_calibration_changes_no_label():
+    """Whatever the temperature, the most probable class stays."""
+    logits, _ = honest(500)
+    for temperature in (0.01, 1.0, 100.0):
+        np.testing.assert_array_equal(
+            probabilities(logits, temperature).argmax(axis=1), logits.argmax(axis=1)
+        )

@@ -1,0 +1,137 @@
+"""Measures against scikit-learn and against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
+
+from headstart.evaluation.metrics import auroc, evaluate_probabilities, reliability, wilson
+
+CLASSES = ("a", "b", "c")
+
+
+def told(count=60, classes=3, seed=0):
+    """Give random probabilities and labels."""
+    numbers = np.random.default_rng(seed)
+    labels = numbers.integers(0, classes, count)
+    logits = numbers.normal(size=(count, classes)) + 1.2 * np.eye(classes)[labels]
+    values = np.exp(logits)
+    return values / values.sum(axis=1, keepdims=True), labels
+
+
+def test_wilson_by_hand():
+    """8 of 10 is 0.490 to 0.943, 0 of 10 is 0 to 0.278, as in the literature."""
+    assert wilson(8, 10) == pytest.approx((0.49016, 0.94331), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-4)
+
+
+def test_no_images_tell_nothing():
+    """Without an image the share may be anything."""
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_holds_the_share(pair):
+    """The measured share lies in its interval, which lies in 0..1."""
+    right, images = pair
+    low, high = wilson(right, images)
+    assert 0 <= low <= right / images + 1e-12
+    assert right / images - 1e-12 <= high <= 1
+
+
+def test_measures_agree_with_scikit_learn():
+    """Accuracy, macro F1, AUROC, log loss and the confusion are scikit-learn's."""
+    probabilities, labels = told()
+    found = evaluate_probabilities(probabilities, labels, CLASSES)
+    best = probabilities.argmax(axis=1)
+    assert found.images == 60
+    assert found.accuracy == pytest.approx((best == labels).mean())
+    assert found.accuracy_ci95 == wilson(int((best == labels).sum()), 60)
+    assert found.macro_f1 == pytest.approx(f1_score(labels, best, average="macro"))
+    assert found.auroc == pytest.approx(roc_auc_score(labels, probabilities, multi_class="ovr"))
+    assert found.log_loss == pytest.approx(log_loss(labels, probabilities))
+    assert found.majority == np.bincount(labels).max() / 60
+    assert np.sum(found.confusion) == 60
+
+
+def test_a_small_case_by_hand():
+    """Four images, three right: every number follows on paper."""
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
+    found = evaluate_probabilities(probabilities, np.array([0, 0, 1, 1]), ("no", "yes"))
+    assert found.confusion == ((2, 0), (1, 1))
+    no, yes = found.per_class
+    assert (no.name, no.precision, no.recall, no.images) == ("no", pytest.approx(2 / 3), 1.0, 2)
+    assert (yes.name, yes.precision, yes.recall, yes.images) == ("yes", 1.0, 0.5, 2)
+    assert yes.recall_ci95 == wilson(1, 2)
+    assert found.macro_f1 == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert found.auroc == pytest.approx(0.75)
+    # Bins of 1/15: 0.9, 0.6, 0.8 and 0.7 stand alone.
+    assert found.ece == pytest.approx((0.1 + 0.4 + 0.2 + 0.7) / 4)
+    assert found.log_loss == pytest.approx(-np.log([0.9, 0.6, 0.8, 0.3]).mean())
+
+
+def test_calibration_error_by_hand():
+    """Ten images at 0.75 of which five are right are wrong by 0.25."""
+    probabilities = np.tile([0.75, 0.25], (10, 1))
+    labels = np.array([0] * 5 + [1] * 5)
+    assert evaluate_probabilities(probabilities, labels, ("a", "b")).ece == pytest.approx(0.25)
+
+
+def test_bins_hold_every_image_once():
+    """Confidences of 0 and of exactly 1 have their bins too; empty ones are left out."""
+    confidence = np.array([0.0, 0.5, 0.5, 1.0])
+    bins = reliability(confidence, np.array([False, True, False, True]))
+    assert [one.images for one in bins] == [1, 2, 1]
+    assert [one.accuracy for one in bins] == [0.0, 0.5, 1.0]
+    assert [one.confidence for one in bins] == [0.0, 0.5, 1.0]
+
+
+def test_a_class_without_a_test_image():
+    """It counts in neither F1 nor AUROC, and its recall may be anything."""
+    probabilities, labels = told()
+    kept = labels != 2
+    probabilities, labels = probabilities[kept], labels[kept]
+    found = evaluate_probabilities(probabilities, labels, CLASSES)
+    best = probabilities.argmax(axis=1)
+    areas = [roc_auc_score(labels == number, probabilities[:, number]) for number in (0, 1)]
+    assert found.auroc == pytest.approx(np.mean(areas))
+    assert found.macro_f1 == pytest.approx(
+        f1_score(labels, best, average="macro", labels=[0, 1])
+    )
+    assert found.per_class[2].images == 0
+    assert found.per_class[2].recall_ci95 == (0.0, 1.0)
+
+
+def test_one_tested_class_has_no_roc():
+    """Where only one class was tested, AUROC is None and nothing warns."""
+    probabilities, _ = told(5)
+    labels = np.zeros(5, dtype=np.int64)
+    assert auroc(probabilities, labels) is None
+    assert evaluate_probabilities(probabilities, labels, CLASSES).auroc is None
+
+
+def test_certainty_that_is_wrong_has_a_finite_loss():
+    """A probability of 0 for the truth does not make the loss infinite."""
+    found = evaluate_probabilities(np.array([[1.0, 0.0]]), np.array([1]), ("a", "b"))
+    assert found.log_loss == pytest.approx(-np.log(1e-12))
+
+
+def test_the_headline_is_json():
+    """The single numbers are plain values, the tables are left out."""
+    import json
+
+    probabilities, labels = told()
+    headline = evaluate_probabilities(probabilities, labels, CLASSES).headline()
+    assert json.loads(json.dumps(headline)) == headline
+    assert sorted(headline) == [
+        "accuracy",
+        "accuracy_ci95",
+        "auroc",
+        "ece",
+        "images",
+        "log_loss",
+        "macro_f1",
+        "majority",
+    ]

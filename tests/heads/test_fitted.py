@@ -1,0 +1,73 @@
+"""Fitted heads are values: written and read, they give exactly the same scores."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from headstart.errors import BundleError
+from headstart.heads import fitted
+from headstart.heads.specs import KernelHead, LinearHead, MLPHead, NearestHead
+from tests.heads.problems import blobs, problem
+
+SPECS = [LinearHead(), KernelHead(), MLPHead(hidden=8, epochs=3), NearestHead()]
+
+
+@pytest.fixture(params=SPECS, ids=lambda spec: type(spec).__name__)
+def fit(request):
+    """Give a fitted head of each kind, and new features."""
+    head = request.param.fit(problem(*blobs()), seed=0).head
+    return head, blobs(count=40, seed=5)[0].astype(np.float32)
+
+
+def test_scores_have_a_column_for_each_class(fit):
+    """Any number of images, also none, gives (images, classes)."""
+    head, features = fit
+    for count in (40, 1, 0):
+        assert head.logits(features[:count]).shape == (count, 3)
+
+
+def test_written_and_read_is_the_same_head(fit):
+    """Numbers and arrays by name give back a head with bit-equal scores."""
+    head, features = fit
+    numbers, arrays = fitted.written(head)
+    assert all(isinstance(value, float) for value in numbers.values())
+    again = fitted.read(head.kind, numbers, arrays)
+    assert type(again) is type(head)
+    np.testing.assert_array_equal(again.logits(features), head.logits(features))
+
+
+def test_scores_do_not_depend_on_the_company(fit, monkeypatch):
+    """An image scores the same alone, in a crowd, and on either side of a block."""
+    head, features = fit
+    whole = head.logits(features)
+    alone = np.concatenate([head.logits(features[row : row + 1]) for row in range(40)])
+    np.testing.assert_allclose(alone, whole, atol=1e-4)
+    monkeypatch.setattr(fitted, "_ROWS", 7)
+    np.testing.assert_allclose(head.logits(features), whole, atol=1e-4)
+
+
+def test_a_head_cannot_be_changed(fit):
+    """Fitted heads are frozen."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        fit[0].mean = np.zeros(8)
+
+
+def test_an_unknown_kind_is_an_error():
+    """A head that this version does not know is named."""
+    with pytest.raises(BundleError) as caught:
+        fitted.read("forest", {}, {})
+    assert str(caught.value) == "The model has a head of unknown kind 'forest'."
+
+
+def test_a_part_that_is_missing_is_an_error():
+    """A head without its bias is incomplete."""
+    arrays = {name: np.zeros(2, dtype=np.float32) for name in ("mean", "scale", "weight")}
+    with pytest.raises(BundleError, match="The model's head is incomplete: .*'bias'"):
+        fitted.read("linear", {}, arrays)
+
+
+def test_unit_rows():
+    """Rows get length 1; a zero row stays."""
+    rows = fitted.unit(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)

@@ -1,0 +1,108 @@
+"""Few, uncorrelated columns that stand exactly for the features or for their kernel."""
+
+import numpy as np
+import pytest
+import torch
+
+from headstart.heads.spaces import kernel_space, linear_space, radial_basis, standardise
+
+
+def rows(count, width, seed=0):
+    """Give correlated features."""
+    numbers = np.random.default_rng(seed)
+    mixed = numbers.normal(size=(count, width)) @ numbers.normal(size=(width, width)) + 5
+    return torch.from_numpy(mixed.astype(np.float32))
+
+
+def test_standardising_gives_mean_0_and_a_total_variance_of_1():
+    """Each column has mean 0 and variance 1 / width."""
+    standard = standardise(rows(50, 8))
+    torch.testing.assert_close(standard.rows.mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
+    variance = standard.rows.var(dim=0, correction=0)
+    torch.testing.assert_close(variance, torch.full((8,), 1 / 8), atol=1e-5, rtol=0)
+
+
+def test_column_weights_share_out_the_variance():
+    """A column that counts twice has four times the variance; the total stays 1."""
+    weights = torch.tensor([2.0, 1.0, 1.0, 1.0])
+    variance = standardise(rows(50, 4), weights).rows.var(dim=0, correction=0)
+    torch.testing.assert_close(variance, weights**2 / 7, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -123.456, 65504.0, 1e-20])
+@pytest.mark.parametrize("count", [2, 7, 1000])
+def test_a_constant_column_is_0(value, count):
+    """Rounding of its mean is never blown up to a feature."""
+    features = rows(count, 3)
+    features[:, 1] = value
+    standard = standardise(features)
+    assert (standard.rows[:, 1] == 0).all()
+    assert torch.isfinite(standard.rows).all()
+
+
+@pytest.mark.parametrize(("count", "width"), [(30, 6), (6, 30), (12, 12)])
+def test_a_linear_space_keeps_inner_products(count, width):
+    """Distances and angles of the images are those of the standardised features."""
+    standard = standardise(rows(count, width))
+    products = standard.inner_products()
+    space = linear_space(standard, products)
+    assert space.inputs.shape[1] <= min(count, width)
+    torch.testing.assert_close(space.inputs @ space.inputs.T, products, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("count", "width"), [(30, 6), (6, 30)])
+def test_weights_brought_back_predict_the_same(count, width):
+    """Weights of the space, turned into weights of features, give the same scores."""
+    standard = standardise(rows(count, width))
+    space = linear_space(standard, standard.inner_products())
+    weight = torch.randn(space.inputs.shape[1], 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        standard.rows @ (space.back @ weight), space.inputs @ weight, atol=1e-3, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize("make", ["linear", "kernel"])
+def test_columns_are_uncorrelated_and_their_spectrum_is_told(make):
+    """The mean square of each column is its entry in the spectrum."""
+    standard = standardise(rows(40, 8))
+    products = standard.inner_products()
+    space = linear_space(standard, products) if make == "linear" else kernel_space(products, 1.0)
+    gram = space.inputs.T @ space.inputs / 40
+    torch.testing.assert_close(gram, torch.diag(space.spectrum), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("width", [0.5, 1.0, 2.0])
+def test_a_kernel_space_is_the_kernel(width):
+    """Inner products of its columns are the radial-basis kernel of the images."""
+    standard = standardise(rows(40, 8))
+    space = kernel_space(standard.inner_products(), width)
+    expected = radial_basis(standard.rows, standard.rows, space.bandwidth)
+    torch.testing.assert_close(space.inputs @ space.inputs.T, expected, atol=1e-3, rtol=0)
+
+
+def test_kernel_weights_brought_back_predict_the_same():
+    """Weights of the space, turned into weights of images, give the same scores."""
+    standard = standardise(rows(40, 8))
+    space = kernel_space(standard.inner_products(), 1.0)
+    weight = torch.randn(space.inputs.shape[1], 3, generator=torch.Generator().manual_seed(0))
+    kernel = radial_basis(standard.rows, standard.rows, space.bandwidth)
+    torch.testing.assert_close(
+        kernel @ (space.back @ weight), space.inputs @ weight, atol=2e-2, rtol=1e-2
+    )
+
+
+def test_the_bandwidth_is_a_multiple_of_the_median_squared_distance():
+    """Twice the width is twice the bandwidth, and 1 is the median."""
+    standard = standardise(rows(40, 8))
+    products = standard.inner_products()
+    distances = torch.cdist(standard.rows, standard.rows).square()
+    median = float(distances[distances > 1e-6].median())
+    assert kernel_space(products, 1.0).bandwidth == pytest.approx(median, rel=1e-3)
+    assert kernel_space(products, 2.0).bandwidth == pytest.approx(2 * median, rel=1e-3)
+
+
+def test_images_that_are_all_alike_have_a_kernel():
+    """Where every image is the same, the space is one finite column."""
+    space = kernel_space(torch.zeros(5, 5), 1.0)
+    assert space.inputs.shape == (5, 1)
+    assert torch.isfinite(space.inputs).all()

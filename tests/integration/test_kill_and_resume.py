@@ -1,0 +1,35 @@
+"""A training that is killed or interrupted costs time and nothing else."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import headstart as hs
+from tests.conftest import TINY
+from tests.integration.kill_and_resume import kill_and_resume, make_photos, start, wait_for
+
+
+def test_killed_trainings_resume(tmp_path: Path) -> None:
+    """After three kill -9 at random moments, the next training gives the same predictions."""
+    kills = kill_and_resume(3, tmp_path)
+    assert [kill.same for kill in kills] == [True, True, True]
+    assert any(kill.running for kill in kills)
+
+
+@pytest.mark.parametrize("stage", ["Checking images", "Extracting features"])
+def test_an_interrupted_training_leaves_no_half_run(tmp_path: Path, stage: str) -> None:
+    """Ctrl-C ends with status 130 and one line, leaves nothing, and the next run continues."""
+    photos = make_photos(tmp_path / "photos", 600)
+    (tmp_path / "runs").mkdir()
+    with start(photos, tmp_path / "runs/run", tmp_path / "cache") as process:
+        wait_for(process, stage)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = [line for line in process.stderr.read().splitlines() if not line.startswith("✓")]
+    assert process.returncode == 130
+    assert [line for line in said if line] == ["Interrupted. What was computed is kept."]
+    assert list((tmp_path / "runs").iterdir()) == []
+    options = {"backbone": TINY, "weights": "random", "image_size": 64, "head": "nearest"}
+    result = hs.train(photos, out=tmp_path / "runs/run", cache=tmp_path / "cache", **options)
+    assert result.metrics["test"]["accuracy"] == 1.0

@@ -1,0 +1,118 @@
+"""What goes out and comes back is the same: whatever is stored, written or configured."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from headstart.bundle import Bundle, read_bundle, write_bundle
+from headstart.data.preprocessing import Preprocess
+from headstart.features.fingerprint import Fingerprint
+from headstart.features.store import FeatureStore, as_stored
+from headstart.heads import fitted
+from headstart.heads.fitted import KernelModel, LinearModel, MLPModel, NearestModel
+
+FEW = settings(max_examples=25, deadline=None)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=10,
+)
+names = st.text("abc.xyz_0123", min_size=1, max_size=12)
+tensors = st.dictionaries(
+    names,
+    st.sampled_from([np.float32, np.float16, np.int64, np.uint8]).flatmap(
+        lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=0, max_dims=3, max_side=4))
+    ),
+    max_size=4,
+)
+OWN = ("schema", "files", "sha256")
+floats = st.floats(-1e3, 1e3, width=32)
+
+
+@FEW
+@given(st.dictionaries(texts, plain, max_size=4), tensors, texts)
+def test_a_bundle_comes_back(config, weights, card):
+    """Any JSON, any tensors and any text are read as they were written."""
+    config = {name: value for name, value in config.items() if name not in OWN}
+    with tempfile.TemporaryDirectory() as folder:
+        write_bundle(Bundle(config, weights, card), Path(folder) / "model")
+        found = read_bundle(Path(folder) / "model")
+    assert {name: value for name, value in found.config.items() if name not in OWN} == config
+    assert found.card == card
+    assert found.tensors.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert found.tensors[name].dtype == tensor.dtype
+        assert found.tensors[name].shape == tensor.shape
+        np.testing.assert_array_equal(found.tensors[name], tensor)
+
+
+@FEW
+@given(st.data())
+def test_a_head_comes_back(data):
+    """Any head of any kind gives the same scores after it was written and read."""
+    width, classes, count = (data.draw(st.integers(1, 4)) for _ in range(3))
+
+    def array(*shape):
+        return data.draw(arrays.arrays(np.float32, shape, elements=floats))
+
+    mean, scale = array(width), np.abs(array(width)) + 1
+    bias, rows = array(classes), array(count, width)
+    head = data.draw(
+        st.sampled_from(
+            [
+                LinearModel(mean, scale, array(width, classes), bias),
+                KernelModel(mean, scale, array(3, width), array(3, classes), bias, 0.7),
+                MLPModel(mean, scale, array(width, 2), array(2), array(2, classes), bias),
+                NearestModel(mean, scale, array(classes, width)),
+            ]
+        )
+    )
+    again = fitted.read(head.kind, *fitted.written(head))
+    np.testing.assert_array_equal(again.logits(rows), head.logits(rows))
+
+
+@FEW
+@given(
+    st.integers(1, 9).flatmap(
+        lambda count: st.tuples(
+            arrays.arrays(np.float32, (count, 5), elements=st.floats(-6e4, 6e4, width=32)),
+            st.permutations(range(count)),
+            st.integers(1, count),
+        )
+    ),
+    st.sampled_from(["bf16", "float32"]),
+)
+def test_stored_features_come_back(case, precision):
+    """Any features, in any number of batches, asked for in any order."""
+    features, order, batch = case
+    fingerprint = Fingerprint("net", "w", (("output", 5),), Preprocess(8), precision)
+    with tempfile.TemporaryDirectory() as folder:
+        table = FeatureStore(Path(folder)).table(fingerprint)
+        for start in range(0, len(features), batch):
+            rows = range(start, min(start + batch, len(features)))
+            table.append([str(row) for row in rows], features[rows.start : rows.stop])
+        found = table.read([str(row) for row in order])
+    np.testing.assert_array_equal(found, as_stored(features, table.kind)[list(order)])
+
+
+@given(
+    st.builds(
+        Preprocess,
+        size=st.integers(8, 600),
+        resize=st.sampled_from(["squash", "shorter"]),
+        crop=st.floats(0.1, 1.0),
+        interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+        mean=st.tuples(*[st.floats(0, 1)] * 3),
+        std=st.tuples(*[st.floats(0.1, 1)] * 3),
+    )
+)
+def test_a_preprocess_comes_back(preprocess):
+    """Any preprocess is the same after a bundle's JSON."""
+    assert Preprocess.from_dict(preprocess.to_dict()) == preprocess

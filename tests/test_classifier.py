@@ -1,0 +1,353 @@
+"""The model that people hold: fit, predict, measure, save and load."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from headstart.backbones.backbone import load_backbone
+from headstart.classifier import Classifier
+from headstart.data.images import open_images
+from headstart.errors import BundleError, DataError, OptionError, OutputError, UnreadableImage
+from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
+from tests.conftest import COLOURS, picture
+
+TINY = "test_resnet"
+
+
+@pytest.fixture
+def photos(make_folder, tmp_path):
+    """Open a folder of red and blue pictures."""
+    return open_images(make_folder(14), staging=tmp_path / "staging", test=0.3)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Give a function that makes a classifier on a tiny network."""
+
+    def make(head=None, *, name=TINY, classes=("blue", "red"), **options):
+        backbone = load_backbone(name, weights="random")
+        options = {"precision": "float32", "cache": tmp_path / "cache"} | options
+        return Classifier(backbone, head, classes=classes, **options)
+
+    return make
+
+
+@pytest.fixture
+def fitted(make, photos):
+    """Give a classifier that has learnt."""
+    return make(LinearHead()).fit(photos.train)
+
+
+def test_it_learns_to_tell_red_from_blue(fitted, photos):
+    """Test images are told right, and the evaluation says so."""
+    found = fitted.evaluate(photos.test)
+    assert found.images == len(photos.test) > 3
+    assert found.accuracy == 1.0
+    assert fitted.predict(picture(77, COLOURS["red"])).label == "red"
+    assert fitted.predict(picture(78, COLOURS["blue"])).label == "blue"
+
+
+def test_probabilities_are_probabilities(fitted, photos):
+    """One row for each image, each summing to 1, the same as `predict` tells."""
+    told = fitted.probabilities_of(photos.test)
+    np.testing.assert_allclose(told.sum(axis=1), 1)
+    for row, prediction in zip(told, fitted.predict(photos.test.paths), strict=True):
+        assert prediction.label == fitted.classes[row.argmax()]
+        assert prediction.probability == pytest.approx(row.max(), abs=1e-4)
+
+
+HEADS = [AutoHead(), LinearHead(), KernelHead(), MLPHead(hidden=8, epochs=5), NearestHead()]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+def test_a_saved_model_is_the_same_model(make, photos, tmp_path, head):
+    """Loaded from its bundle it gives identical probabilities and predictions."""
+    model = make(head).fit(photos.train)
+    model.save(tmp_path / "model")
+    again = Classifier.load(tmp_path / "model", cache=tmp_path / "elsewhere")
+    assert again.classes == model.classes
+    assert again.extractor.fingerprint == model.extractor.fingerprint
+    np.testing.assert_array_equal(
+        again.probabilities_of(photos.test), model.probabilities_of(photos.test)
+    )
+    image = picture(5)
+    assert again.predict(image) == model.predict(image)
+
+
+def test_a_loaded_model_can_be_saved_again(fitted, tmp_path):
+    """A bundle of a bundle is the same model."""
+    fitted.save(tmp_path / "one")
+    Classifier.load(tmp_path / "one", cache=tmp_path / "c").save(tmp_path / "two")
+    again = Classifier.load(tmp_path / "two", cache=tmp_path / "c")
+    assert again.predict(picture(5)) == fitted.predict(picture(5))
+
+
+def test_a_vit_of_another_size_is_saved_and_loaded(make, photos, tmp_path):
+    """A network of a fixed size that was built for another one loads from its bundle."""
+    backbone = load_backbone("test_vit", weights="random", image_size=96)
+    model = Classifier(
+        backbone,
+        LinearHead(),
+        classes=("blue", "red"),
+        precision="float32",
+        cache=tmp_path / "cache",
+    ).fit(photos.train)
+    model.save(tmp_path / "model")
+    again = Classifier.load(tmp_path / "model", cache=tmp_path / "elsewhere")
+    assert again.backbone.preprocess.size == 96
+    assert again.predict(picture(3)) == model.predict(picture(3))
+
+
+def test_the_same_seed_gives_the_same_model(make, photos):
+    """Fitting twice gives identical probabilities."""
+    one, other = (make(AutoHead()).fit(photos.train) for _ in range(2))
+    np.testing.assert_array_equal(
+        one.probabilities_of(photos.test), other.probabilities_of(photos.test)
+    )
+
+
+def close(one, other):
+    """Tell whether two predictions are the same up to rounding."""
+    return one.label == other.label and one.probability == pytest.approx(
+        other.probability, abs=1e-4
+    )
+
+
+def test_path_bytes_image_and_array_agree(fitted, photos):
+    """However an image is given, the prediction is the same, under its own name."""
+    path = photos.test.paths[0]
+    with open(path, "rb") as file:  # noqa: PTH123
+        content = file.read()
+    image = Image.open(io.BytesIO(content))
+    by_path = fitted.predict(path)
+    assert by_path.image == path
+    for given in (content, image, np.asarray(image)):
+        told = fitted.predict(given)
+        assert close(told, by_path)
+        assert told.image == type(given).__name__
+
+
+def test_one_image_gives_one_prediction_and_a_list_a_list(fitted):
+    """The number of predictions is the number of images, in their order."""
+    images = [picture(n, COLOURS["red" if n % 3 else "blue"]) for n in range(40)]
+    told = fitted.predict(images)
+    assert [one.label for one in told] == ["red" if n % 3 else "blue" for n in range(40)]
+    assert close(fitted.predict(images[7]), told[7])
+    assert fitted.predict([]) == []
+
+
+def test_top_lists_the_best_classes_first(fitted):
+    """The list has at most the classes there are, best first, the label being its first."""
+    told = fitted.predict(picture(1, COLOURS["red"]))
+    assert [name for name, _ in told.top] == ["red", "blue"]
+    assert told.top[0] == (told.label, told.probability)
+    assert sum(probability for _, probability in told.top) == pytest.approx(1)
+    assert len(fitted.predict(picture(1), top=1).top) == 1
+
+
+def test_a_list_of_no_classes_is_an_error(fitted):
+    """`top` must be at least 1."""
+    with pytest.raises(OptionError, match="top"):
+        fitted.predict(picture(1), top=0)
+
+
+def test_a_large_jpeg_is_told_as_it_was_learnt(fitted, make_folder, tmp_path):
+    """A JPEG that is decoded at reduced scale in training is decoded so in prediction."""
+    folder = make_folder(2, name="large")
+    Image.fromarray(skimage.data.astronaut()).save(folder / "red" / "large.jpg", quality=95)
+    images = open_images(folder, staging=tmp_path / "s", classes=("blue", "red")).all
+    row = next(n for n, path in enumerate(images.paths) if path.endswith("large.jpg"))
+    by_set, _ = fitted.features_of(images)
+    seen = []
+    of_images = fitted.extractor.of_images
+
+    def watched(pictures):
+        for features in of_images(pictures):
+            seen.append(features)
+            yield features
+
+    fitted.extractor.of_images = watched
+    fitted.predict(images.paths[row])
+    np.testing.assert_allclose(seen[0][0], by_set[row], rtol=1e-4, atol=1e-4)
+
+
+def test_a_rotated_photo_is_upright_however_it_is_given(fitted, tmp_path):
+    """An image opened with Pillow is turned as its file is."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(skimage.data.chelsea()).crop((0, 0, 300, 150))
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    with Image.open(tmp_path / "turned.jpg") as opened:
+        told = fitted.predict(opened)
+    assert close(told, fitted.predict(tmp_path / "turned.jpg"))
+
+
+def test_a_file_that_is_no_image_is_named(fitted, tmp_path):
+    """Predicting what cannot be read raises with its path."""
+    with pytest.raises(UnreadableImage) as caught:
+        fitted.predict(tmp_path / "none.jpg")
+    assert str(caught.value) == (
+        f"Cannot read image '{tmp_path / 'none.jpg'}': the file does not exist."
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, photos, folder: model.predict(picture(1)),
+        lambda model, photos, folder: model.evaluate(photos.test),
+        lambda model, photos, folder: model.save(folder / "model"),
+        lambda model, photos, folder: model.add_class("green", [picture(1)]),
+    ],
+)
+def test_a_model_that_has_not_learnt_says_so(make, photos, tmp_path, use):
+    """Whatever is asked of it before `fit`, the error says what to do."""
+    with pytest.raises(OptionError) as caught:
+        use(make(), photos, tmp_path)
+    assert str(caught.value) == "The model has not learnt anything yet. Call fit first."
+
+
+def test_other_classes_are_told(make, photos, fitted):
+    """Images of other classes than the model's are refused, both listed."""
+    text = "The images have the classes blue, red, the model has green, red."
+    with pytest.raises(DataError) as caught:
+        make(classes=("green", "red")).fit(photos.train)
+    assert str(caught.value) == text
+    fitted.classes = ("green", "red")
+    with pytest.raises(DataError) as caught:
+        fitted.evaluate(photos.test)
+    assert str(caught.value) == text
+
+
+def part(images, rows):
+    """Give some images of a set."""
+    return type(images)(images.table.take(rows), images.classes)
+
+
+def test_nothing_to_learn_from_is_told(make, photos):
+    """No image at all, or images of one class, are refused."""
+    reds = np.flatnonzero(photos.train.labels == 1)
+    for rows in ([], reds):
+        with pytest.raises(DataError) as caught:
+            make().fit(part(photos.train, rows))
+        assert str(caught.value) == (
+            "The training part must have images of at least two classes."
+        )
+
+
+def test_nothing_to_measure_on_is_told(fitted, photos):
+    """An evaluation needs an image."""
+    with pytest.raises(DataError) as caught:
+        fitted.evaluate(part(photos.test, []))
+    assert str(caught.value) == "There are no images to measure on."
+
+
+def test_no_images_have_no_probabilities(fitted, photos):
+    """An empty set gives an empty array."""
+    assert fitted.probabilities_of(part(photos.test, [])).shape == (0, 2)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+@pytest.mark.parametrize("counts", [(1, 1), (1, 9), (2, 2)])
+def test_very_few_images_are_enough(make, photos, head, counts):
+    """One image of each class, or one of one class, fits without an error or a warning."""
+    labels = photos.train.labels
+    rows = [row for label in (0, 1) for row in np.flatnonzero(labels == label)[: counts[label]]]
+    model = make(head).fit(part(photos.train, rows))
+    told = model.probabilities_of(photos.test)
+    assert np.isfinite(told).all()
+    np.testing.assert_allclose(told.sum(axis=1), 1)
+
+
+def test_all_images_in_one_group_are_told_or_learnt(make, photos):
+    """Where no fold can be held out, fitting works or says what is wrong."""
+    table = photos.train.table
+    column = table.schema.get_field_index("group")
+    same = table.set_column(column, "group", [["one"] * len(table)])
+    try:
+        model = make(LinearHead()).fit(type(photos.train)(same, photos.classes))
+    except DataError as error:
+        assert "group" in str(error)
+    else:
+        assert np.isfinite(model.probabilities_of(photos.test)).all()
+
+
+def test_a_validation_part_calibrates(make, photos):
+    """With a validation part the temperature comes from it, else from the folds."""
+    plain = make(LinearHead()).fit(photos.train)
+    with_val = make(LinearHead()).fit(photos.train, val=photos.test)
+    assert plain.learnt.temperature != with_val.learnt.temperature
+    np.testing.assert_array_equal(plain.learnt.head.weight, with_val.learnt.head.weight)
+
+
+def test_a_nearest_head_learns_a_class_later(make, photos, tmp_path):
+    """A third class is told after it was added, also from a bundle; the old ones still are."""
+    model = make(NearestHead()).fit(photos.train)
+    model.add_class("green", [picture(n, COLOURS["green"]) for n in range(2000, 2006)])
+    model.save(tmp_path / "model")
+    for one in (model, Classifier.load(tmp_path / "model", cache=tmp_path / "c")):
+        assert one.classes == ("blue", "red", "green")
+        for name in one.classes:
+            assert one.predict(picture(3000, COLOURS[name])).label == name
+
+
+def test_only_a_nearest_head_learns_a_class_later(fitted):
+    """Another head says what to train instead."""
+    with pytest.raises(OptionError) as caught:
+        fitted.add_class("green", [picture(1)])
+    assert str(caught.value) == (
+        "A 'linear' head cannot learn a class without a refit. Train with head='nearest'."
+    )
+
+
+def test_a_class_is_added_once_and_with_images(make, photos):
+    """A class that exists, or one without images, is refused and nothing changes."""
+    model = make(NearestHead()).fit(photos.train)
+    with pytest.raises(OptionError) as caught:
+        model.add_class("red", [picture(1)])
+    assert str(caught.value) == "The model already has a class 'red'."
+    with pytest.raises(DataError) as caught:
+        model.add_class("green", [])
+    assert str(caught.value) == "No image of class 'green' was given."
+    assert model.classes == ("blue", "red")
+    assert len(model.learnt.head.centres) == 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"features": "multi"}, {"device": "gpu"}, {"precision": "fp16"}]
+)
+def test_an_unknown_option_is_an_error(make, options):
+    """A value that does not exist is not taken for another one."""
+    with pytest.raises(OptionError):
+        make(**options)
+
+
+def test_a_saved_model_is_not_replaced(fitted, tmp_path):
+    """Saving twice needs overwrite."""
+    fitted.save(tmp_path / "model")
+    with pytest.raises(OutputError, match="already exists. Pass overwrite=True"):
+        fitted.save(tmp_path / "model")
+    fitted.save(str(tmp_path / "model"), overwrite=True)
+
+
+def test_what_is_no_model_is_not_loaded(tmp_path):
+    """Loading a folder without a bundle says so."""
+    with pytest.raises(BundleError, match="does not exist"):
+        Classifier.load(tmp_path / "none")
+
+
+def test_the_card_tells_what_the_model_is(fitted, tmp_path):
+    """Classes, backbone, head and the test result stand in the model card."""
+    test = {"images": 10, "accuracy": 0.9, "accuracy_ci95": [0.6, 0.98]}
+    fitted.save(tmp_path / "model", metrics={"test": test})
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "# A classifier of 2 classes\n" in card
+    assert "- Classes: blue, red\n" in card
+    assert f"- Backbone: {TINY}, weights: random\n" in card
+    assert (
+        "On 10 test images that it never saw it was right 90.0% of the time "
+        "(95 % interval 60.0% to 98.0%)." in card
+    )

@@ -1,0 +1,42 @@
+"""The tree of errors, and suggestions for what was probably meant."""
+
+import inspect
+
+import pytest
+
+from headstart import errors
+from headstart.errors import DataError, HeadstartError, UnreadableImage, suggestion
+
+
+def test_every_error_is_a_headstart_error():
+    """One `except` catches everything that a user can cause, and the tree shows all of it."""
+    found = [
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if kind.__module__ == errors.__name__
+    ]
+    assert len(found) == 12
+    for kind in found:
+        assert issubclass(kind, HeadstartError)
+        assert kind.__name__ in errors.__doc__
+
+
+def test_an_unreadable_image_knows_path_and_reason():
+    """The text has both, and each can be read alone."""
+    error = UnreadableImage("a/b.jpg", "the file is empty")
+    assert str(error) == "Cannot read image 'a/b.jpg': the file is empty."
+    assert (error.path, error.reason) == ("a/b.jpg", "the file is empty")
+    assert isinstance(error, DataError)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ("resnet5", " Did you mean 'resnet50', 'resnet101'?"),
+        ("RESNET50", " Did you mean 'resnet50', 'resnet101'?"),
+        ("zzz", ""),
+    ],
+)
+def test_suggestions(wrong, text):
+    """The nearest names, best first, whatever the case; nothing where nothing is near."""
+    assert suggestion(wrong, ["vgg16", "resnet101", "resnet50"]) == text

@@ -1,0 +1,101 @@
+"""Options are frozen and strict, and an error says what would be right."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from headstart.errors import OptionError
+from headstart.options import (
+    ArchiveLimits,
+    DecodeLimits,
+    EvaluateOptions,
+    OpenOptions,
+    PredictOptions,
+    TrainOptions,
+    cache_folder,
+)
+
+ALL = [ArchiveLimits, DecodeLimits, EvaluateOptions, OpenOptions, PredictOptions, TrainOptions]
+
+
+@pytest.mark.parametrize("options", ALL)
+def test_every_option_has_a_default_and_a_description(options):
+    """Nothing must be given, and help and documentation have a text for everything."""
+    options.of()
+    for name, field in options.model_fields.items():
+        assert field.description, name
+        assert not field.is_required(), name
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    """A typing error in a keyword is told, with what was probably meant."""
+    with pytest.raises(OptionError) as caught:
+        TrainOptions.of(backbon="resnet50")
+    assert str(caught.value).startswith("Unknown option 'backbon'. Did you mean 'backbone'")
+
+
+def test_an_unknown_name_like_no_other():
+    """Where nothing is near, no suggestion is made."""
+    with pytest.raises(OptionError) as caught:
+        TrainOptions.of(zzzz=1)
+    assert str(caught.value) == "Unknown option 'zzzz'."
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"test": 1.0}, "Option 'test' cannot be 1.0: Input should be less than 1."),
+        (
+            {"test": -0.5},
+            "Option 'test' cannot be -0.5: Input should be greater than or equal to 0.",
+        ),
+        ({"seed": "1"}, "Option 'seed' cannot be '1': Input should be a valid integer."),
+        ({"balanced": 1}, "Option 'balanced' cannot be 1: Input should be a valid boolean."),
+        (
+            {"image_size": 31},
+            "Option 'image_size' cannot be 31: Input should be greater than or equal to 32.",
+        ),
+        (
+            {"head": "forest"},
+            "Option 'head' cannot be 'forest': Input should be 'auto', 'linear', 'kernel', 'mlp' "
+            "or 'nearest'.",
+        ),
+        (
+            {"device": "gpu"},
+            "Option 'device' cannot be 'gpu': Input should be 'auto', 'cpu' or 'cuda'.",
+        ),
+        (
+            {"precision": "fp16"},
+            "Option 'precision' cannot be 'fp16': Input should be 'auto', 'bf16' or 'float32'.",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told(values, text):
+    """The error has the option, the value and what is allowed."""
+    with pytest.raises(OptionError) as caught:
+        TrainOptions.of(**values)
+    assert str(caught.value) == text
+
+
+def test_options_are_frozen():
+    """What was chosen cannot be changed afterwards."""
+    options = TrainOptions.of(seed=3)
+    with pytest.raises(ValidationError, match="frozen"):
+        options.seed = 4
+    assert options.seed == 3
+
+
+@pytest.mark.parametrize("given", ["runs/a", Path("runs/a")])
+def test_paths_may_be_text(given):
+    """A folder can be given as text or as a path."""
+    assert TrainOptions.of(out=given, cache=given).out == Path("runs/a")
+
+
+def test_the_cache_is_the_users_unless_one_is_given(tmp_path, monkeypatch):
+    """Without an option the user's cache folder is taken; a tilde is the user's home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cache_folder(None) == tmp_path / "cache" / "headstart"
+    assert cache_folder(Path("~/here")) == tmp_path / "here"
+    assert cache_folder(Path("there")) == Path("there")
