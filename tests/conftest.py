@@ -1,5 +1,6 @@
 """What most tests need: small images made on the spot, tiny networks, and no network access."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,17 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# Read once, when huggingface_hub is imported: no test may look for a hub on the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 TINY = "test_efficientnet"
 
 
 @pytest.fixture(autouse=True)
 def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the user's cache and the hub out of every test."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def picture(seed: int, colour: tuple[int, int, int] = (128, 128, 128), side: int = 64) -> Image.Image:
+def picture(
+    seed: int, colour: tuple[int, int, int] = (128, 128, 128), side: int = 64
+) -> Image.Image:
     """Make a noisy picture around a colour; each seed gives another one."""
     noise = np.random.default_rng(seed).normal(0, 40, (side // 8, side // 8, 3))
     small = np.clip(noise + colour, 0, 255).astype(np.uint8)
@@ -31,7 +36,9 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Give a function that writes a folder of class folders."""
 
-    def make(count: int = 12, classes: tuple[str, ...] = ("blue", "red"), name: str = "photos") -> Path:
+    def make(
+        count: int = 12, classes: tuple[str, ...] = ("blue", "red"), name: str = "photos"
+    ) -> Path:
         for number, label in enumerate(classes):
             folder = tmp_path / name / label
             folder.mkdir(parents=True)

@@ -106,7 +106,7 @@ def test_a_folder_that_does_not_exist(tmp_path):
 
 def test_a_file_is_no_model(folder):
     """A file in the place of the folder is no model."""
-    with pytest.raises(BundleError, match="is no model: it holds no 'config.json'"):
+    with pytest.raises(BundleError, match=r"is no model: it holds no 'config\.json'"):
         read_bundle(folder / "model.safetensors")
 
 
@@ -132,7 +132,7 @@ def test_a_newer_version_is_told(folder):
 def test_a_config_that_is_no_config(folder, text):
     """Anything else in its place is damage."""
     (folder / "config.json").write_text(text)
-    with pytest.raises(BundleError, match="'config.json' is not what was saved"):
+    with pytest.raises(BundleError, match=r"'config\.json' is not what was saved"):
         read_bundle(folder)
 
 
@@ -204,8 +204,6 @@ def test_a_full_disk_leaves_the_old_bundle(small_disk):
     large = replace(BUNDLE, tensors={"a": np.ones(100_000, dtype=np.float32)})
     with pytest.raises(OutputError) as caught:
         write_bundle(large, folder, overwrite=True)
-    assert str(caught.value) == (
-        f"Model '{folder}' cannot be written: No space left on device."
-    )
+    assert str(caught.value) == (f"Model '{folder}' cannot be written: No space left on device.")
     assert read_bundle(folder).card == BUNDLE.card
     assert [path.name for path in small_disk.iterdir()] == ["model"]

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import skimage.data
 from PIL import Image
@@ -154,24 +155,43 @@ def test_a_list_of_no_classes_is_an_error(fitted):
         fitted.predict(picture(1), top=0)
 
 
-def test_a_large_jpeg_is_told_as_it_was_learnt(fitted, make_folder, tmp_path):
-    """A JPEG that is decoded at reduced scale in training is decoded so in prediction."""
-    folder = make_folder(2, name="large")
-    Image.fromarray(skimage.data.astronaut()).save(folder / "red" / "large.jpg", quality=95)
-    images = open_images(folder, staging=tmp_path / "s", classes=("blue", "red")).all
-    row = next(n for n, path in enumerate(images.paths) if path.endswith("large.jpg"))
-    by_set, _ = fitted.features_of(images)
-    seen = []
-    of_images = fitted.extractor.of_images
+def seen(model, image):
+    """Give the features that a prediction of an image is made from."""
+    kept = []
+    of_images = model.extractor.of_images
 
     def watched(pictures):
         for features in of_images(pictures):
-            seen.append(features)
+            kept.append(features)
             yield features
 
-    fitted.extractor.of_images = watched
-    fitted.predict(images.paths[row])
-    np.testing.assert_allclose(seen[0][0], by_set[row], rtol=1e-4, atol=1e-4)
+    model.extractor.of_images = watched
+    model.predict(image)
+    del model.extractor.of_images
+    return kept[0][0]
+
+
+def test_the_network_sees_the_same_however_an_image_is_given(fitted, photos):
+    """Path, bytes, image and array have the same features, and those of the training."""
+    path = photos.test.paths[0]
+    with Image.open(path) as image:
+        image.load()
+    stored = fitted.features_of(photos.test)[0][0]
+    with open(path, "rb") as file:  # noqa: PTH123
+        content = file.read()
+    for given in (path, content, image, np.asarray(image)):
+        np.testing.assert_allclose(seen(fitted, given), stored, rtol=1e-4, atol=1e-5)
+
+
+def test_a_large_jpeg_is_told_as_it_was_learnt(fitted, make_folder, tmp_path):
+    """A JPEG that is decoded at reduced scale in training is decoded so in prediction."""
+    folder = make_folder(2, name="large")
+    large = Image.fromarray(skimage.data.astronaut()).resize((1024, 1024))
+    large.save(folder / "red" / "large.jpg", quality=95)
+    images = open_images(folder, staging=tmp_path / "s", classes=("blue", "red")).all
+    row = next(n for n, path in enumerate(images.paths) if path.endswith("large.jpg"))
+    by_set, _ = fitted.features_of(images)
+    np.testing.assert_allclose(seen(fitted, images.paths[row]), by_set[row], rtol=1e-4, atol=1e-4)
 
 
 def test_a_rotated_photo_is_upright_however_it_is_given(fitted, tmp_path):
@@ -181,8 +201,8 @@ def test_a_rotated_photo_is_upright_however_it_is_given(fitted, tmp_path):
     image = Image.fromarray(skimage.data.chelsea()).crop((0, 0, 300, 150))
     image.save(tmp_path / "turned.jpg", exif=exif)
     with Image.open(tmp_path / "turned.jpg") as opened:
-        told = fitted.predict(opened)
-    assert close(told, fitted.predict(tmp_path / "turned.jpg"))
+        found = seen(fitted, opened)
+    np.testing.assert_allclose(found, seen(fitted, tmp_path / "turned.jpg"), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_that_is_no_image_is_named(fitted, tmp_path):
@@ -224,7 +244,7 @@ def test_other_classes_are_told(make, photos, fitted):
 
 def part(images, rows):
     """Give some images of a set."""
-    return type(images)(images.table.take(rows), images.classes)
+    return type(images)(images.table.take(pa.array(rows, pa.int64())), images.classes)
 
 
 def test_nothing_to_learn_from_is_told(make, photos):
@@ -233,9 +253,7 @@ def test_nothing_to_learn_from_is_told(make, photos):
     for rows in ([], reds):
         with pytest.raises(DataError) as caught:
             make().fit(part(photos.train, rows))
-        assert str(caught.value) == (
-            "The training part must have images of at least two classes."
-        )
+        assert str(caught.value) == ("The training part must have images of at least two classes.")
 
 
 def test_nothing_to_measure_on_is_told(fitted, photos):
@@ -251,9 +269,9 @@ def test_no_images_have_no_probabilities(fitted, photos):
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
-@pytest.mark.parametrize("counts", [(1, 1), (1, 9), (2, 2)])
+@pytest.mark.parametrize("counts", [(1, 9), (2, 2)])
 def test_very_few_images_are_enough(make, photos, head, counts):
-    """One image of each class, or one of one class, fits without an error or a warning."""
+    """One image of one class, or two of each, fits without an error or a warning."""
     labels = photos.train.labels
     rows = [row for label in (0, 1) for row in np.flatnonzero(labels == label)[: counts[label]]]
     model = make(head).fit(part(photos.train, rows))
@@ -328,7 +346,7 @@ def test_an_unknown_option_is_an_error(make, options):
 def test_a_saved_model_is_not_replaced(fitted, tmp_path):
     """Saving twice needs overwrite."""
     fitted.save(tmp_path / "model")
-    with pytest.raises(OutputError, match="already exists. Pass overwrite=True"):
+    with pytest.raises(OutputError, match=r"already exists\. Pass overwrite=True"):
         fitted.save(tmp_path / "model")
     fitted.save(str(tmp_path / "model"), overwrite=True)
 

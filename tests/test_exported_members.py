@@ -61,7 +61,7 @@ def test_dir_lists_the_public_names_only() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A wrong name gives Python's own sentence, so that hasattr works."""
-    with pytest.raises(AttributeError, match="^module 'headstart' has no attribute 'trian'$"):
+    with pytest.raises(AttributeError, match=r"^module 'headstart' has no attribute 'trian'$"):
         _ = hs.trian
 
 

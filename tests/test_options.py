@@ -58,8 +58,10 @@ def test_an_unknown_name_like_no_other():
         ),
         (
             {"head": "forest"},
-            "Option 'head' cannot be 'forest': Input should be 'auto', 'linear', 'kernel', 'mlp' "
-            "or 'nearest'.",
+            (
+                "Option 'head' cannot be 'forest': "
+                "Input should be 'auto', 'linear', 'kernel', 'mlp' or 'nearest'."
+            ),
         ),
         (
             {"device": "gpu"},

@@ -45,12 +45,14 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
     """
     if folder.exists() and not overwrite:
         raise OutputError(f"Output '{folder}' already exists. Pass overwrite=True to replace it.")
+    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise OutputError(f"Output '{folder}' is no model, so it is not replaced.")
     partial = folder.with_name(f".{folder.name}-{uuid4().hex}")
     try:
         partial.mkdir(parents=True)
-        tensors = {name: np.ascontiguousarray(value) for name, value in bundle.tensors.items()}
+        tensors = {name: np.asarray(value, order="C") for name, value in bundle.tensors.items()}
         (partial / TENSORS).write_bytes(save(tensors))
-        (partial / CARD).write_text(bundle.card, encoding="utf-8")
+        (partial / CARD).write_bytes(bundle.card.encode())
         config = {
             "schema": SCHEMA,
             **bundle.config,
@@ -59,13 +61,20 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
         config["sha256"] = _digest(config)
         text = json.dumps(config, indent=2, ensure_ascii=False)
         (partial / CONFIG).write_text(text + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.replace(folder)
+        replace_folder(partial, folder)
     except OSError as error:
         raise OutputError(f"Model '{folder}' cannot be written: {error.strerror}.") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put a finished folder in the place of another, which is there until the new one is."""
+    aside = folder.with_name(f".{folder.name}-{uuid4().hex}-old")
+    if folder.exists():
+        folder.replace(aside)
+    new.replace(folder)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_bundle(model: Path) -> Bundle:
@@ -89,7 +98,7 @@ def read_bundle(model: Path) -> Bundle:
         tensors = load_file(folder / TENSORS)
     except SafetensorError as error:
         raise BundleError(f"Model '{folder}' cannot be read: {error}.") from None
-    return Bundle(config, tensors, (folder / CARD).read_text(encoding="utf-8"))
+    return Bundle(config, tensors, (folder / CARD).read_bytes().decode())
 
 
 def _bundle_folder(model: Path) -> Path:

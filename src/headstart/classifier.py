@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import torch
@@ -98,6 +98,8 @@ class Classifier:
             backbone, cache=cache_folder(cache), device=device, precision=precision
         )
         self.learnt: Learnt | None = None
+        if features not in get_args(FeaturesOption):
+            raise OptionError(f"features must be auto, last or multilevel. Got '{features}'.")
         self._head = head or AutoHead()
         self._features = features
         self._balanced = balanced
@@ -180,7 +182,9 @@ class Classifier:
         """
         if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)):
             return self.predict([images], top=top)[0]  # type: ignore[index]
-        opened = [as_image(image) for image in images]
+        if top < 1:
+            raise OptionError(f"top must be at least 1. Got {top}.")
+        opened = [self._image(image) for image in images]
         names = [image_name(image) for image in images]
         return list(self.predict_opened(zip(names, opened, strict=True), top=top))
 
@@ -219,7 +223,7 @@ class Classifier:
             raise OptionError(f"The model already has a class '{name}'.")
         if not images:
             raise DataError(f"No image of class '{name}' was given.")
-        parts = list(self.extractor.of_images(as_image(image) for image in images))
+        parts = list(self.extractor.of_images(map(self._image, images)))
         columns = self._columns(as_stored(np.concatenate(parts), learnt.stored_as), learnt)
         head = learnt.head.with_class(columns)
         self.learnt = Learnt(head, learnt.features, learnt.stored_as, learnt.temperature)
@@ -334,6 +338,9 @@ class Classifier:
         learnt = self._learnt()
         logits = learnt.head.logits(self._columns(features, learnt))
         return probabilities(logits, learnt.temperature)
+
+    def _image(self, image: ImageLike) -> Image.Image:
+        return as_image(image, smallest=self.backbone.preprocess.smallest_side)
 
     def _columns(self, features: Array, learnt: Learnt) -> Array:
         return features[:, self.extractor.layout.columns(learnt.features)]

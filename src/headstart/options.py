@@ -50,7 +50,10 @@ class DecodeLimits(Options):
 
     max_bytes: int = Field(256 * 2**20, gt=0, description="Largest file, in bytes.")
     max_pixels: int = Field(
-        100_000_000, gt=0, description="Largest width x height; stops decompression bombs."
+        100_000_000,
+        gt=0,
+        le=178_956_970,  # Pillow refuses more, whatever it is told.
+        description="Largest width x height; stops decompression bombs.",
     )
 
 

@@ -75,8 +75,10 @@ def test_train_shows_what_was_measured(
     assert re.fullmatch(r"Done in \d+\.\d s", seconds)
     assert lines == [
         "100.0% right on 6 test images, 95 % interval 61.0% … 100.0%",
-        "AUROC 1.000 · macro-F1 1.000 · calibration error 0.000 · "
-        "always telling the commonest class: 66.7%",
+        (
+            "AUROC 1.000 · macro-F1 1.000 · calibration error 0.000 · "
+            "always telling the commonest class: 66.7%"
+        ),
         "class   precision   recall      F1   images",
         "blue       100.0%   100.0%   1.000        4",
         "red        100.0%   100.0%   1.000        2",
@@ -290,8 +292,10 @@ def test_demo_without_its_photos_says_what_to_install(
         ),
         (
             ["train", "x", "--seed", "one"],
-            "Error: Invalid value for '--seed': "
-            "Input should be a valid integer, unable to parse string as an integer",
+            (
+                "Error: Invalid value for '--seed': "
+                "Input should be a valid integer, unable to parse string as an integer"
+            ),
         ),
     ],
 )
@@ -306,9 +310,7 @@ def test_a_wrong_choice_lists_the_right_ones(headstart: Cli) -> None:
     """`--head foo` is answered with the heads that there are."""
     done = headstart("train", "x", "--head", "foo")
     assert done.code == 2
-    assert done.error.endswith(
-        "'foo' is not one of 'auto', 'linear', 'kernel', 'mlp', 'nearest'."
-    )
+    assert done.error.endswith("'foo' is not one of 'auto', 'linear', 'kernel', 'mlp', 'nearest'.")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["cache", "--help"]])

@@ -152,8 +152,8 @@ def test_output_that_is_no_run(train: Cli, make_folder: MakeFolder, tmp_path: Pa
 def test_output_below_a_file(train: Cli, make_folder: MakeFolder, tmp_path: Path) -> None:
     """An output that cannot be made is told with the system's reason."""
     (tmp_path / "file").write_text("")
-    assert said(train(make_folder(), "--out", tmp_path / "file/run")) == (
-        f"Error: Output '{tmp_path / 'file/run'}' cannot be written: Not a directory."
+    assert said(train(make_folder(), "--out", tmp_path / "file/deeper/run")) == (
+        f"Error: Output '{tmp_path / 'file/deeper/run'}' cannot be written: Not a directory."
     )
 
 
@@ -162,7 +162,7 @@ def test_output_is_checked_before_any_work(
 ) -> None:
     """An output that cannot be made is told at once, not after the training."""
     (tmp_path / "file").write_text("")
-    done = train(make_folder(), "--out", tmp_path / "file/run")
+    done = train(make_folder(), "--out", tmp_path / "file/deeper/run")
     assert (done.code, done.error[:14]) == (1, "Error: Output ")
     assert "✓" not in done.err
 

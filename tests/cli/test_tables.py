@@ -55,7 +55,8 @@ def test_a_training_shows_markup_literally(
 ) -> None:
     """Class, file and run names like "[red]x[/]" are shown as they are after a training."""
     lines = [
-        line.strip() for line in train(odd / "odd.csv", "--out", tmp_path / "[run]").out.splitlines()
+        line.strip()
+        for line in train(odd / "odd.csv", "--out", tmp_path / "[run]").out.splitlines()
     ]
     assert any(line.startswith(f"{MARKUP}  ") for line in lines)
     assert "[bold]bad.png   it is not an image of a known format" in lines

@@ -1,7 +1,5 @@
 """A model that is trained in a moment, for tests of what is done with one."""
 
-from pathlib import Path
-
 import pytest
 
 from headstart.commands.train import TrainResult

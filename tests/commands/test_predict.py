@@ -62,7 +62,7 @@ def test_a_folder_without_images_is_an_error(trained: TrainResult, tmp_path: Pat
 
 def test_a_missing_model_is_an_error() -> None:
     """The model is named."""
-    with pytest.raises(BundleError, match="^Model 'nowhere' does not exist.$"):
+    with pytest.raises(BundleError, match=r"^Model 'nowhere' does not exist\.$"):
         hs.predict("nowhere", ["a.png"])
 
 

@@ -45,7 +45,8 @@ def test_the_default_folder_is_numbered(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("name", "folder"), [("my photos!", "my-photos"), ("../..", "run"), ("日本", "日本"), ("", "run")]
+    ("name", "folder"),
+    [("my photos!", "my-photos"), ("../..", "run"), ("日本", "日本"), ("", "run")],
 )
 def test_the_default_folder_is_a_plain_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str
@@ -56,7 +57,8 @@ def test_the_default_folder_is_a_plain_name(
 
 
 @pytest.mark.parametrize(
-    ("data", "folder"), [("photos", "photos"), ("photos/", "photos"), ("photos/../photos", "photos")]
+    ("data", "folder"),
+    [("photos", "photos"), ("photos/", "photos"), ("photos/../photos", "photos")],
 )
 def test_train_names_the_run(
     make_folder: MakeFolder,

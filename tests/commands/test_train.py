@@ -170,7 +170,7 @@ def test_the_same_training_gives_the_same_model(
 
 
 def test_the_image_size_follows_the_photos(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """Without an image size, photos somewhat larger than the network's own are taken as they are."""
+    """Without an image size, photos a little larger than the network's own keep theirs."""
     for number, label in enumerate(("blue", "red")):
         (tmp_path / "large" / label).mkdir(parents=True)
         for index in range(6):
@@ -213,7 +213,7 @@ def test_test_labels_change_nothing_that_is_learnt(trained: TrainResult, tmp_pat
 
 def test_an_unknown_option_suggests_the_nearest(make_folder: MakeFolder) -> None:
     """Python's keywords are the command line's options; a wrong one is an error at once."""
-    with pytest.raises(OptionError, match="^Unknown option 'bakbone'. Did you mean 'backbone'"):
+    with pytest.raises(OptionError, match=r"^Unknown option 'bakbone'\. Did you mean 'backbone'"):
         hs.train(make_folder(), bakbone="x")
 
 

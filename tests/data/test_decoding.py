@@ -213,12 +213,19 @@ def test_reduced_jpeg_is_never_below_what_is_needed(size: tuple[int, int], small
     assert min(pixels.shape[:2]) >= smallest
 
 
-def test_large_jpeg_is_decoded_at_reduced_scale() -> None:
-    """A JPEG eight times larger than needed is decoded at an eighth."""
+@pytest.mark.parametrize(
+    ("smallest", "side"),
+    [(85, 128), (86, 256), (170, 256), (172, 512), (341, 512), (342, 1024), (2000, 1024)],
+)
+def test_large_jpeg_is_decoded_at_reduced_scale(smallest: int, side: int) -> None:
+    """A JPEG comes at the smallest scale that leaves half as much again as is needed."""
     data = encoded(picture(2, side=1024), "JPEG")
-    assert decode(data, smallest=128).shape == (128, 128, 3)
-    assert decode(data, smallest=129).shape == (256, 256, 3)
-    assert decode(data).shape == (1024, 1024, 3)
+    assert decode(data, smallest=smallest).shape == (side, side, 3)
+
+
+def test_jpeg_has_its_own_size_when_none_is_asked_for() -> None:
+    """Without a size that is needed, every pixel is decoded."""
+    assert decode(encoded(picture(2, side=1024), "JPEG")).shape == (1024, 1024, 3)
 
 
 def test_stored_form_reads_the_header() -> None:

@@ -196,7 +196,7 @@ def test_an_empty_folder_is_an_error(data: Path, opened: Callable[..., Source]) 
         opened(data)
     assert str(caught.value).startswith(
         f"'{data}' holds no images. Give a folder with one folder for each class, "
-        "with files such as ."
+        "with files such as .jpg"
     )
 
 

@@ -97,9 +97,7 @@ def test_a_class_without_a_test_image():
     best = probabilities.argmax(axis=1)
     areas = [roc_auc_score(labels == number, probabilities[:, number]) for number in (0, 1)]
     assert found.auroc == pytest.approx(np.mean(areas))
-    assert found.macro_f1 == pytest.approx(
-        f1_score(labels, best, average="macro", labels=[0, 1])
-    )
+    assert found.macro_f1 == pytest.approx(f1_score(labels, best, average="macro", labels=[0, 1]))
     assert found.per_class[2].images == 0
     assert found.per_class[2].recall_ci95 == (0.0, 1.0)
 

@@ -115,9 +115,7 @@ def test_feature_names_before_fit_say_so(featurizer: hs.Featurizer) -> None:
         featurizer.get_feature_names_out()
 
 
-def test_in_a_pipeline(
-    featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]
-) -> None:
+def test_in_a_pipeline(featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]) -> None:
     """With a classifier behind it, paths go in and labels come out."""
     paths, labels = labelled
     pipeline = make_pipeline(featurizer, LogisticRegression(max_iter=1000)).fit(paths, labels)

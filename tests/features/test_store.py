@@ -186,7 +186,7 @@ def test_a_discarded_table_starts_anew(filled):
 def test_a_table_rewritten_during_a_read_gives_no_wrong_rows(filled, monkeypatch):
     """If another process writes the table anew in between, no image gets another one's features."""
     table, names, features = filled
-    find = type(table)._rows
+    find = store._rows
 
     def find_and_be_overtaken(self):
         rows = find(self)
@@ -194,7 +194,7 @@ def test_a_table_rewritten_during_a_read_gives_no_wrong_rows(filled, monkeypatch
         self.append(names[::-1], features[::-1])
         return rows
 
-    monkeypatch.setattr(type(table), "_rows", find_and_be_overtaken)
+    monkeypatch.setattr(store, "_rows", find_and_be_overtaken)
     try:
         found = table.read(names)
     except DamagedTable:
@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path):
     """A file in the place of the store's folder is told."""
     (tmp_path / "file").write_text("in the way")
     table = FeatureStore(tmp_path / "file" / "features").table(fingerprint())
-    with pytest.raises(StoreError, match="cannot be written: .*Not a directory"):
+    with pytest.raises(StoreError, match=r"cannot be written: .*Not a directory"):
         table.append(*some(1))
 
 
@@ -341,9 +341,7 @@ def test_what_the_store_holds_is_told(filled, folder):
     (info,) = FeatureStore(folder).infos()
     assert info.about == fingerprint().to_dict()
     assert info.images == 20
-    assert info.bytes == sum(
-        file.stat().st_size for file in folder.rglob("*") if file.is_file()
-    )
+    assert info.bytes == sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def test_a_damaged_table_is_told_too(filled, folder):

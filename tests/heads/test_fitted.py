@@ -63,7 +63,7 @@ def test_an_unknown_kind_is_an_error():
 def test_a_part_that_is_missing_is_an_error():
     """A head without its bias is incomplete."""
     arrays = {name: np.zeros(2, dtype=np.float32) for name in ("mean", "scale", "weight")}
-    with pytest.raises(BundleError, match="The model's head is incomplete: .*'bias'"):
+    with pytest.raises(BundleError, match=r"The model's head is incomplete: .*'bias'"):
         fitted.read("linear", {}, arrays)
 
 

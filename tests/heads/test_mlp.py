@@ -61,7 +61,9 @@ def test_the_best_weights_are_kept():
     """Training longer past the best epoch gives the same head."""
     features, labels = blobs(count=60)
     task = problem(features, np.random.default_rng(0).permutation(labels))
-    np.testing.assert_array_equal(fit(task, epochs=300).head.weight, fit(task, epochs=301).head.weight)
+    np.testing.assert_array_equal(
+        fit(task, epochs=300).head.weight, fit(task, epochs=301).head.weight
+    )
 
 
 def test_the_first_fold_is_held_out():

@@ -31,7 +31,14 @@ def test_an_option_names_a_head(name, kind):
 
 
 @pytest.mark.parametrize(
-    "head", [AutoHead(), LinearHead(), KernelHead(), MLPHead(hidden=16, epochs=20), NearestHead()]
+    "head",
+    [
+        AutoHead(),
+        LinearHead(),
+        KernelHead(),
+        MLPHead(hidden=16, epochs=60, learning_rate=1e-2),
+        NearestHead(),
+    ],
 )
 def test_every_head_learns(head):
     """Each tells new points of three clouds apart, by the columns that it says it reads."""

@@ -28,7 +28,9 @@ def solar(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
         writer.writerow(["path", "label"])
         for label, probability in sure.items():
             names = [name for name, told, _ in lines if float(told) == probability]
-            writer.writerows([str(folder / name), label] for name in names[:: len(names) // 100][:100])
+            writer.writerows(
+                [str(folder / name), label] for name in names[:: len(names) // 100][:100]
+            )
     options = {"head": "linear", "features": "last", "image_size": 224, "test": 0.4}
     return hs.train(root / "cells.csv", out=root / "run", cache=root / "cache", **options)
 

@@ -15,11 +15,14 @@ from headstart.features.store import FeatureStore, as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import KernelModel, LinearModel, MLPModel, NearestModel
 
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | texts
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=10,

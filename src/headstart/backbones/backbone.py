@@ -1,11 +1,13 @@
 """Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
 
+import warnings
 from dataclasses import replace
 from typing import Any, Self
 
 import timm
 import torch
 from timm.data import resolve_data_config
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from headstart.backbones.catalogue import architecture_of
@@ -92,7 +94,7 @@ def load_backbone(
     network = _build(architecture, image_size, seed)
     state = load_weights(architecture, weights, network)
     if state is not None:
-        _load(network, state, name, weights)
+        _load(network, _resampled(state, network), name, weights)
     preprocess = _preprocess(network, image_size)
     _drop_classifier(network)
     return Backbone(network, name, architecture, preprocess, weights).freeze()
@@ -141,14 +143,32 @@ def _build(architecture: str, image_size: int | None, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            network: nn.Module = timm.create_model(architecture, pretrained=False)
+            network: nn.Module = _create(architecture)
             if image_size and network.pretrained_cfg.get("fixed_input_size"):  # type: ignore[operator,union-attr]
-                network = timm.create_model(architecture, pretrained=False, img_size=image_size)
+                network = _create(architecture, img_size=image_size)
         except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-            raise BackboneError(
-                f"'{architecture}' cannot be built for images of {image_size} pixels: {error}"
-            ) from None
+            size = f" for images of {image_size} pixels" if image_size else ""
+            raise BackboneError(f"'{architecture}' cannot be built{size}: {error}") from None
     return network
+
+
+def _create(architecture: str, **settings: int) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Mapping deprecated model name")
+        network: nn.Module = timm.create_model(architecture, pretrained=False, **settings)
+    return network
+
+
+def _resampled(state: State, network: nn.Module) -> State:
+    """Fit position embeddings of another image size, where the architecture has them."""
+    own = network.state_dict().get("pos_embed")
+    given = state.get("pos_embed")
+    if own is None or given is None or own.shape == given.shape:
+        return state
+    side = network.patch_embed.grid_size  # type: ignore[union-attr]
+    prefix = int(getattr(network, "num_prefix_tokens", 1))
+    fitted = resample_abs_pos_embed(given, new_size=list(side), num_prefix_tokens=prefix)  # type: ignore[arg-type]
+    return {**state, "pos_embed": fitted}
 
 
 def _load(network: nn.Module, state: State, name: str, weights: str) -> None:

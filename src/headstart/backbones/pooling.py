@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
+from headstart.errors import OptionError
 
 _STATISTICS = ("mean", "max", "std")
 
@@ -41,7 +42,10 @@ class FeatureLayout:
 
     def columns(self, features: str) -> slice:
         """Give the columns of "last" or "multilevel"."""
-        return slice(0, self.blocks[0][1]) if features == "last" else slice(0, self.width)
+        widths = {"last": self.blocks[0][1], "multilevel": self.width}
+        if features not in widths:
+            raise OptionError(f"features must be last or multilevel. Got '{features}'.")
+        return slice(0, widths[features])
 
 
 class StagePooling(nn.Module):
@@ -93,6 +97,8 @@ class StagePooling(nn.Module):
         pixels = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
         last, stages = self.network.forward_intermediates(pixels)  # type: ignore[operator]
         output = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+            last = last.permute(0, 3, 1, 2)
         return output.flatten(1), last, stages
 
     @torch.inference_mode()

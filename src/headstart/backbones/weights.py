@@ -89,9 +89,12 @@ def _from_package(architecture: str, package: WeightsPackage, network: torch.nn.
 
 
 def _from_path(path: Path, given: str) -> State:
-    if path.is_dir():
-        path = path / _HUB_FILE
-    if not path.is_file():
+    try:
+        path = path / _HUB_FILE if path.is_dir() else path
+        found = path.is_file()
+    except OSError:
+        found = False
+    if not found:
         raise WeightsError(
             f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
             f"A folder must hold '{_HUB_FILE}'."

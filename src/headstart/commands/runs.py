@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from headstart.bundle import replace_folder
 from headstart.classifier import Classifier
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.images import ImageSet
@@ -75,9 +76,7 @@ def write_run(
         text = json.dumps(metrics, indent=2, ensure_ascii=False)
         (partial / METRICS).write_text(text + "\n", encoding="utf-8")
         (partial / REPORT).write_text(render_report(metrics, mistakes), encoding="utf-8")
-        if run.exists():
-            shutil.rmtree(run)
-        partial.rename(run)
+        replace_folder(partial, run)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"Output '{run}' cannot be written: {reason}.") from None

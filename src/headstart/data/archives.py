@@ -1,13 +1,15 @@
 """Archives of folders, unpacked where nothing can escape."""
 
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from headstart.data.hashing import file_sha256
 from headstart.errors import DataError, UnsafeArchive
@@ -15,6 +17,7 @@ from headstart.options import ArchiveLimits
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CHUNK = 2**20
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,34 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
         UnsafeArchive: A member is absolute, has "..", is a link or a device, or a limit is passed.
         DataError: The file is no archive or is damaged.
     """
-    folder = into / file_sha256(archive)
+    folder = into / _digest(archive)
     if not folder.is_dir():
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
             _unpack(archive, partial, limits or ArchiveLimits())
             partial.rename(folder)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zipfile.LargeZipFile) as error:
+        except (
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            EOFError,
+            lzma.LZMAError,
+            zlib.error,
+        ) as error:
             raise DataError(f"Archive '{archive}' is damaged: {error}.") from None
-        except (RuntimeError, NotImplementedError) as error:
-            raise DataError(f"Archive '{archive}' cannot be unpacked: {error}.") from None
+        except (OSError, RuntimeError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"Archive '{archive}' cannot be unpacked: {reason}.") from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return _only_folder(folder)
+
+
+def _digest(archive: Path) -> str:
+    try:
+        return file_sha256(archive)
+    except OSError as error:
+        raise DataError(f"Archive '{archive}' cannot be read: {error.strerror}.") from None
 
 
 def _unpack(archive: Path, into: Path, limits: ArchiveLimits) -> None:
@@ -70,6 +87,7 @@ def _unpack(archive: Path, into: Path, limits: ArchiveLimits) -> None:
         with tarfile.open(archive) as packed:
             members = [_tar_member(packed, info) for info in packed if not info.isdir()]
             _write(members, archive, into, limits)
+            _read_to_end(packed.fileobj, limits)
     else:
         raise DataError(f"'{archive}' is named like an archive but is neither zip nor tar.")
 
@@ -94,6 +112,13 @@ def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLim
                 raise UnsafeArchive(
                     f"Archive '{archive}' unpacks to more than {limits.max_bytes:,} bytes."
                 )
+
+
+def _read_to_end(file: Any, limits: ArchiveLimits) -> None:  # noqa: ANN401
+    """Read what follows the last member, where a compressed tar has its checksum."""
+    left = limits.max_bytes
+    while file and left > 0 and (chunk := file.read(_CHUNK)):
+        left -= len(chunk)
 
 
 def _write_member(member: _Member, into: Path, left: int) -> int:
@@ -124,6 +149,8 @@ def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     special = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
     problem = "it is a link or a device" if special else None
+    if info.flag_bits & 1:
+        problem = "it is encrypted"
     return _Member(info.filename, info.file_size, problem, lambda: opened.open(info))
 
 
@@ -133,8 +160,12 @@ def _tar_member(packed: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
 
 
 def _only_folder(folder: Path) -> Path:
+    """Step into the folder that packing a folder puts around it, but not into a lone class."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__MACOSX", "."))]
-    names = {entry.name.lower() for entry in entries}
-    if len(entries) == 1 and entries[0].is_dir() and not names & {"train", "test"}:
+    if (
+        len(entries) == 1
+        and entries[0].is_dir()
+        and any(one.is_dir() for one in entries[0].iterdir())
+    ):
         return entries[0]
     return folder

@@ -110,7 +110,8 @@ def _groups(
 ) -> tuple[list[str | None], int]:
     """Name the images that must stay together: copies, near copies, and the user's own groups.
 
-    A group is called by the smallest sha256 in it, so that its name depends on content alone.
+    A group is called by what the user calls it, so that it may grow, or else by the smallest
+    sha256 in it, so that its name depends on content alone.
     """
     rows = manifest.select(["sha256", "group", "rejected"]).to_pylist()
     used = [number for number, row in enumerate(rows) if row["rejected"] is None]
@@ -125,7 +126,8 @@ def _groups(
     for number, root in zip(used, connected(len(used), together), strict=True):
         members[root].append(number)
     for numbers in members.values():
-        name = min(rows[number]["sha256"] for number in numbers)
+        own = [rows[number]["group"] for number in numbers if rows[number]["group"] is not None]
+        name = min(own) if own else min(rows[number]["sha256"] for number in numbers)
         for number in numbers:
             names[number] = name
     return names, duplicates

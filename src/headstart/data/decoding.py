@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def read_image(path: str) -> bytes:
         UnreadableImage: It does not exist, is a folder, or may not be read.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise UnreadableImage(path, "it is no regular file")
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise UnreadableImage(path, "the file does not exist") from None
@@ -139,14 +142,14 @@ def read_image(path: str) -> bytes:
         raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
 
 
-def as_image(image: ImageLike) -> Image.Image:
+def as_image(image: ImageLike, *, smallest: int | None = None) -> Image.Image:
     """Open whatever stands for an image, by the decode contract.
 
     Raises:
         UnreadableImage: It cannot be decoded.
     """
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        if not _is_picture(image):
             raise UnreadableImage(
                 "array",
                 f"it must be uint8 of shape (height, width, 3), not "
@@ -154,11 +157,23 @@ def as_image(image: ImageLike) -> Image.Image:
             )
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):
-        return to_rgb_or_grey(image)
+        return _opened(image)
     with quiet_pillow():
         if isinstance(image, bytes):
-            return decode_image(image)
-        return decode_image(read_image(str(image)), path=str(image))
+            return decode_image(image, smallest=smallest)
+        return decode_image(read_image(str(image)), path=str(image), smallest=smallest)
+
+
+def _is_picture(array: np.ndarray[Any, Any]) -> bool:
+    channels = array.shape[2] if array.ndim == 3 else 3 * (array.ndim == 2)
+    return array.dtype == np.uint8 and array.size > 0 and channels in (3, 4)
+
+
+def _opened(image: Image.Image) -> Image.Image:
+    try:
+        return to_rgb_or_grey(ImageOps.exif_transpose(image))
+    except Exception as error:  # As in decode_image: a lazily opened file may be damaged.
+        raise UnreadableImage("image", f"it is damaged ({_one_line(error)})") from None
 
 
 def image_name(image: ImageLike) -> str:
@@ -172,7 +187,7 @@ def _decode(data: bytes, path: str, smallest: int | None, limits: DecodeLimits) 
     if width * height > limits.max_pixels:
         raise UnreadableImage(path, f"{width} x {height}: {_too_many_pixels(limits)}")
     if smallest is not None:
-        image.draft(None, _at_least(image.size, round(smallest * _SPARE)))
+        image.draft(None, _at_least(image.size, ceil(smallest * _SPARE)))
     image.load()
     return to_rgb_or_grey(ImageOps.exif_transpose(image))
 

@@ -13,6 +13,8 @@ _SIDE = 16
 # Two pairs of cells come under both limits, and each turned out to be one cell taken twice.
 _NEAR_BITS = 24
 _NEAR_LEVELS = 0.6
+# A copy may be brighter or darker by 3 % of the range; flat images that differ more are not copies.
+_NEAR_BRIGHTNESS = 8.0
 _BLOCK = 4096
 
 Thumbnails = np.ndarray[Any, np.dtype[np.uint8]]
@@ -50,7 +52,8 @@ def near_duplicates(miniatures: Thumbnails) -> list[tuple[int, int]]:
     """Find the pairs of images that look the same: re-encoded, resized, slightly brighter.
 
     Both must hold: at most 24 of 256 gradient bits differ, and, brightness apart, the miniatures
-    differ by at most 0.6 of 255 grey levels on average. The first alone would join all flat images.
+    differ by at most 0.6 of 255 grey levels on average, and in brightness by at most 8. The bits
+    alone would join all flat images.
 
     Args:
         miniatures: Array of shape (images, 16, 17).
@@ -58,6 +61,15 @@ def near_duplicates(miniatures: Thumbnails) -> list[tuple[int, int]]:
     Returns:
         Pairs of row numbers, the smaller one first.
     """
+    distinct, of = np.unique(miniatures, axis=0, return_inverse=True)
+    first = np.full(len(distinct), len(miniatures))
+    np.minimum.at(first, of.ravel(), np.arange(len(miniatures)))
+    same = [(int(first[one]), row) for row, one in enumerate(of.ravel()) if first[one] != row]
+    near = [(int(first[one]), int(first[other])) for one, other in _near_pairs(distinct)]
+    return sorted(same + [(min(pair), max(pair)) for pair in near])
+
+
+def _near_pairs(miniatures: Thumbnails) -> list[tuple[int, int]]:
     count = len(miniatures)
     signs = (miniatures[:, :, 1:] > miniatures[:, :, :-1]).reshape(count, -1).astype(np.float32)
     signs = signs * 2 - 1
@@ -80,8 +92,9 @@ def _mean_difference(
     for start in range(0, len(rows), _BLOCK):
         part = slice(start, start + _BLOCK)
         gap = miniatures[rows[part]].astype(np.float32) - miniatures[columns[part]]
-        gap -= gap.mean(axis=(1, 2), keepdims=True)
-        out[part] = np.abs(gap).mean(axis=(1, 2))
+        brightness = gap.mean(axis=(1, 2), keepdims=True)
+        out[part] = np.abs(gap - brightness).mean(axis=(1, 2))
+        out[part][np.abs(brightness[:, 0, 0]) > _NEAR_BRIGHTNESS] = np.inf
     return out
 
 

@@ -212,6 +212,8 @@ def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> l
         out.append(f"No test image of {_listed(missing)}: how well that is told is not measured.")
     if trained and (missing := sorted(tested - trained)):
         out.append(f"No training image of {_listed(missing)}: it cannot be learnt.")
+    if given and not tested:
+        out.append("The data has no test part, so how good the model is will not be measured.")
     return out
 
 

@@ -38,15 +38,13 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
         DataError: It does not exist, is of no known kind, or holds no image.
         OptionError: `group` is neither a column nor a regular expression with a group.
     """
-    path = Path(data).expanduser()
-    if not path.exists():
-        raise DataError(f"Data '{data}' does not exist.")
+    path = _existing(data)
     if path.is_file() and tables.is_table(path):
         entries = tables.read_table(path, staging=staging, group=group)
     elif path.is_file() and archives.is_archive(path):
-        entries = _grouped(_folder_entries(archives.unpack(path, staging)), group)
+        entries = _grouped(_folder_entries(archives.unpack(path, staging), path), group)
     elif path.is_dir():
-        entries = _grouped(_folder_entries(path), group)
+        entries = _grouped(_folder_entries(path, path), group)
     else:
         raise DataError(
             f"'{data}' is no folder, no table (.csv, .parquet) and no archive (.zip, .tar)."
@@ -54,10 +52,26 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
     if not entries:
         raise DataError(
             f"'{data}' holds no images. Give a folder with one folder for each class, "
-            f"with files such as {', '.join(sorted(SUFFIXES)[:6])} …"
+            "with files such as .jpg, .png, .webp or .tif in them."
         )
     name = path.resolve().name
     return Source(name.split(".")[0] if path.is_file() else name, entries)
+
+
+def _existing(data: str | Path) -> Path:
+    path = Path(data).expanduser()
+    try:
+        found = path.exists()
+    except OSError as error:
+        raise DataError(f"Data '{data}' cannot be opened: {error.strerror}.") from None
+    if not found:
+        raise DataError(f"Data '{_printable(str(data))}' does not exist.")
+    if _name_problem(str(path.resolve())):
+        raise DataError(
+            f"The path of data '{_printable(str(path.resolve()))}' is not valid UTF-8. "
+            "Rename its folders."
+        )
+    return path
 
 
 def files_of(folder: Path) -> Iterator[Path]:
@@ -77,34 +91,42 @@ def _refuse(error: OSError) -> None:
     raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")
 
 
-def _folder_entries(folder: Path) -> list[Entry]:
+def _folder_entries(folder: Path, called: Path) -> list[Entry]:
     """Read a folder of class folders, or of split folders of class folders."""
     splits = _split_folders(folder)
     entries: list[Entry] = []
-    for file in files_of(folder):
+    inside = False
+    for file in filter(_is_candidate, files_of(folder)):
         parts = file.relative_to(folder).parts
         split = splits.get(parts[0]) if len(parts) > 1 else None
         inner = parts[1:] if split else parts
+        inside = inside or len(inner) > 1
         entries.append(_entry(file, "/".join(parts), inner, split))
-    if entries and all(entry.label is None for entry in entries):
+    if entries and not inside:
         raise DataError(
-            f"'{folder}' has images but no class folders. Put each image into a folder named "
+            f"'{called}' has images but no class folders. Put each image into a folder named "
             "by its class, or give a CSV file with the columns 'path' and 'label'."
         )
-    return [entry for entry in entries if _is_candidate(entry)]
+    return entries
 
 
 def _split_folders(folder: Path) -> dict[str, str]:
     """Map folder names to splits, if there are at least train and one to measure on."""
+    try:
+        folders = [entry for entry in folder.iterdir() if entry.is_dir()]
+    except OSError as error:
+        raise DataError(f"Folder '{folder}' cannot be read: {error.strerror}.") from None
     found = {
         entry.name: SPLIT_NAMES[entry.name.lower()]
-        for entry in folder.iterdir()
-        if entry.is_dir() and entry.name.lower() in SPLIT_NAMES
+        for entry in folders
+        if entry.name.lower() in SPLIT_NAMES
     }
     others = [
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and entry.name not in found and not entry.name.startswith(".")
+        entry
+        for entry in folders
+        if entry.name not in found
+        and not entry.name.startswith(".")
+        and any(map(_is_candidate, files_of(entry)))
     ]
     return found if "train" in found.values() and len(found) > 1 and not others else {}
 
@@ -118,9 +140,9 @@ def _entry(file: Path, name: str, inner: tuple[str, ...], split: str | None) -> 
     return Entry(name, str(file), label=label, split=split, rejected=reason)
 
 
-def _is_candidate(entry: Entry) -> bool:
+def _is_candidate(file: Path) -> bool:
     """Leave out notes and tables that lie about; keep anything named like an image."""
-    return Path(entry.path).suffix.lower() in SUFFIXES
+    return file.suffix.lower() in SUFFIXES
 
 
 def _name_problem(name: str) -> str | None:

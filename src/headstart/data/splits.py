@@ -1,6 +1,7 @@
 """Which images are learnt from and which are only measured on."""
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 from sklearn.model_selection import StratifiedGroupKFold
 
 from headstart.data.manifest import with_column
+from headstart.errors import DataError
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -73,12 +75,23 @@ def stratified_folds(
 
     Returns:
         Pairs of row numbers, (learn from, measure on), each image measured on exactly once.
+
+    Raises:
+        DataError: No class has two images of different groups.
     """
     _, counts = np.unique(np.asarray(labels), return_counts=True)
     folds = max(2, min(folds, int(counts.max()), len(set(groups))))
+    if counts.max() < 2 or len(set(groups)) < 2:
+        raise DataError(
+            "No class has two training images of different groups (copies are one group), so "
+            "nothing can be held out to choose and calibrate a model. Add images."
+        )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     _, names = np.unique(np.asarray(groups), return_inverse=True)
-    pairs = splitter.split(np.zeros(len(labels)), np.asarray(labels), names)
+    with warnings.catch_warnings():
+        # A class with fewer images than folds is simply not measured in some of them.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        pairs = list(splitter.split(np.zeros(len(labels)), np.asarray(labels), names))
     return [(learn, measure) for learn, measure in pairs if len(learn) and len(measure)]
 
 

@@ -35,6 +35,9 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
         OptionError: `group` names no column.
     """
     schema, batches = _open(path)
+    doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if doubled:
+        raise DataError(f"Table '{path}' has the column '{doubled[0]}' more than once.")
     image = _image_column(path, schema)
     if group is not None and group not in schema.names:
         raise OptionError(
@@ -45,9 +48,14 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
     embedded = _is_embedded(schema.field(image).type)
     folder = staging / file_sha256(path) if embedded else path.parent
     entries: list[Entry] = []
-    for batch in batches(wanted):
-        for row in batch.to_pylist():
-            entries.append(_entry(len(entries), row, image, group or "group", folder, label_names))
+    try:
+        for batch in batches(wanted):
+            for row in batch.to_pylist():
+                entries.append(
+                    _entry(len(entries), row, image, group or "group", folder, label_names)
+                )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(path, error) from None
     return _short_names(entries)
 
 
@@ -66,9 +74,14 @@ def _open(path: Path) -> tuple[pa.Schema, Any]:
             file = pq.ParquetFile(path)
             return file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
         table = _read_csv(path)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"Table '{path}' cannot be read: {error}.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(path, error) from None
     return table.schema, lambda columns: table.select(columns).to_batches(_ROWS)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return DataError(f"Table '{path}' cannot be read: {reason.rstrip('.')}.")
 
 
 def _read_csv(path: Path) -> pa.Table:
@@ -105,9 +118,11 @@ def _is_embedded(kind: pa.DataType) -> bool:
 
 def _class_names(schema: pa.Schema) -> list[str] | None:
     """Read the names of a Hugging Face ClassLabel column, whose cells are numbers."""
-    info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = info.get("info", {}).get("features", {}).get("label", {})
-    names = feature.get("names")
+    try:
+        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        names = info["info"]["features"]["label"]["names"]
+    except (ValueError, KeyError, TypeError):
+        return None
     return [str(name) for name in names] if isinstance(names, list) else None
 
 
@@ -120,11 +135,13 @@ def _entry(
     label_names: list[str] | None,
 ) -> Entry:
     label = _text(row["label"])
-    if label is not None and label_names and label.isdigit() and int(label) < len(label_names):
-        label = label_names[int(label)]
     split, problem = _split(row.get("split"))
     if label is None:
         problem = "its label is missing"
+    elif label_names and label not in label_names:
+        known = label.isdigit() and int(label) < len(label_names)
+        problem = problem if known else f"its label {label} is none of the table's classes"
+        label = label_names[int(label)] if known else None
     name, path, missing = _locate(number, row[image], folder)
     return Entry(name, path, label, split, _text(row.get(group)), problem or missing)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ def choose_device(device: DeviceOption) -> str:
     Raises:
         OptionError: "cuda" is asked for and there is none.
     """
+    if device not in get_args(DeviceOption):
+        raise OptionError(f"device must be auto, cpu or cuda. Got '{device}'.")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise OptionError("device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'.")
@@ -53,6 +55,8 @@ def choose_precision(precision: PrecisionOption, device: str) -> str:
     """
     from headstart.engines.openvino_engine import cpu_has_bf16
 
+    if precision not in get_args(PrecisionOption):
+        raise OptionError(f"precision must be auto, bf16 or float32. Got '{precision}'.")
     able = torch.cuda.is_bf16_supported() if device == "cuda" else cpu_has_bf16()
     if precision == "bf16" and not able:
         raise OptionError(

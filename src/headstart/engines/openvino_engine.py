@@ -3,6 +3,7 @@
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -68,7 +69,7 @@ def _converted(network: nn.Module, size: int, cache: Path, key: str) -> Any:  # 
     """Give the network in OpenVINO's form, from disk if it was converted before."""
     path = cache / f"{key}.xml"
     written = _checksum_file(path)
-    if path.exists() and written.exists() and written.read_text() == _checksum(path):
+    if path.exists() and written.exists() and written.read_bytes() == _checksum(path):
         return ov.Core().read_model(path)
     model = _convert(network, size)
     _save(model, path)
@@ -107,17 +108,18 @@ def _save(model: Any, path: Path) -> None:  # noqa: ANN401
         _checksum_file(path).unlink(missing_ok=True)
         partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
         partial.replace(path)
-        _checksum_file(path).write_text(checksum)
+        _checksum_file(path).write_bytes(checksum)
     except (OSError, RuntimeError):
         for leftover in (partial, partial.with_suffix(".bin")):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
 
-def _checksum(path: Path) -> str:
+def _checksum(path: Path) -> bytes:
     try:
-        return file_sha256(path) + file_sha256(path.with_suffix(".bin"))
+        return (file_sha256(path) + file_sha256(path.with_suffix(".bin"))).encode()
     except OSError:
-        return "missing"
+        return b"missing"
 
 
 def _checksum_file(path: Path) -> Path:

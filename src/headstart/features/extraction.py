@@ -66,6 +66,9 @@ def stored_features(
     """
     table = store.table(fingerprint)
     sha256s = [sha256 for _, sha256 in images]
+    if not images:
+        width = sum(width for _, width in fingerprint.blocks)
+        return np.zeros((0, width), dtype=np.float32), table.kind
 
     def complete() -> Features:
         known = table.known()

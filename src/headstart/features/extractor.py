@@ -1,7 +1,6 @@
 """A backbone that gives features: of files through the store, of images in memory directly."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ class FeatureExtractor:
         layout: What each column of the features is.
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".
-        fingerprint: What the features depend on.
     """
 
     def __init__(
@@ -43,30 +41,38 @@ class FeatureExtractor:
         self.backbone = backbone
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.layout: FeatureLayout
         self._network = StagePooling(backbone)
-        self.layout = self._network.layout()
-        self.fingerprint = Fingerprint(
-            backbone.architecture,
-            backbone.weights_sha256(),
-            self.layout.blocks,
-            backbone.preprocess,
-            self.precision,
-        )
+        self.layout: FeatureLayout = self._network.layout()
+        self._engine: tuple[str, Engine] | None = None
         self._cache = cache
         self._limits = limits
 
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine, built when the first image needs it."""
-        return make_engine(
-            self._network.eval(),
-            size=self.backbone.preprocess.size,
-            device=self.device,
-            precision=self.precision,
-            cache=self._cache / "networks",
-            key=self.fingerprint.key,
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the features depend on, by the weights as they are now."""
+        return Fingerprint(
+            self.backbone.architecture,
+            self.backbone.weights_sha256(),
+            self.layout.blocks,
+            self.backbone.preprocess,
+            self.precision,
         )
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, built when the first image needs it, and again if weights have changed."""
+        key = self.fingerprint.key
+        if self._engine is None or self._engine[0] != key:
+            engine = make_engine(
+                self._network.eval(),
+                size=self.backbone.preprocess.size,
+                device=self.device,
+                precision=self.precision,
+                cache=self._cache / "networks",
+                key=key,
+            )
+            self._engine = (key, engine)
+        return self._engine[1]
 
     @property
     def stored_as(self) -> str:
@@ -98,5 +104,6 @@ class FeatureExtractor:
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
         """Give the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
+        engine = self.engine
         pixels = map(self.backbone.preprocess.pixels, images)
-        return self.engine.run(stacked(pixels, self.engine.batch_size))
+        return engine.run(stacked(pixels, engine.batch_size))

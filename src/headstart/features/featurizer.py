@@ -1,5 +1,6 @@
 """A scikit-learn transformer from images to features."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -7,11 +8,10 @@ from typing import Any, Literal, Self
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from headstart.backbones.backbone import load_backbone
-from headstart.data.decoding import as_image
-from headstart.data.hashing import file_sha256
-from headstart.errors import UnreadableImage
+from headstart.data.decoding import as_image, read_image
 from headstart.features.extractor import FeatureExtractor, Features
 from headstart.features.store import as_stored
 from headstart.options import DeviceOption, PrecisionOption, cache_folder
@@ -71,11 +71,13 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             UnreadableImage: One cannot be decoded.
         """
+        check_is_fitted(self)
         images = list(X)
         if images and all(isinstance(image, (str, Path)) for image in images):
             features, _ = self.extractor_.of_files([_file(image) for image in images])
         else:
-            features = self._of_images([as_image(image) for image in images])
+            side = self.extractor_.backbone.preprocess.smallest_side
+            features = self._of_images([as_image(image, smallest=side) for image in images])
         return features[:, self.extractor_.layout.columns(self.features)]
 
     def _of_images(self, images: list[Image.Image]) -> Features:
@@ -85,6 +87,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:  # noqa: ANN401
         """Name each column by its block: "output.0", "stage2.max.7" and so on."""
+        check_is_fitted(self)
         layout = self.extractor_.layout
         names = [f"{block}.{number}" for block, width in layout.blocks for number in range(width)]
         return np.array(names[layout.columns(self.features)], dtype=object)
@@ -94,7 +97,4 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _file(path: str | Path) -> tuple[str, str]:
-    try:
-        return str(path), file_sha256(Path(path))
-    except OSError as error:
-        raise UnreadableImage(str(path), error.strerror or str(error)) from None
+    return str(path), hashlib.sha256(read_image(str(path))).hexdigest()

@@ -1,14 +1,16 @@
 """The feature store: Lance tables, one for each fingerprint, committed batch by batch."""
 
 import json
+import re
 import shutil
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import lance
 import numpy as np
@@ -24,6 +26,10 @@ Features = np.ndarray[Any, np.dtype[np.float32]]
 
 _HALF_MAX = float(np.finfo(np.float16).max)
 _MANY_FRAGMENTS = 64
+_ATTEMPTS = 20
+_RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
+# What keeps a sound table from being read for a while: no reason to throw it away.
+_PASSING = ("Permission denied", "Too many open files", "Cannot allocate memory")
 
 
 class DamagedTable(Exception):
@@ -78,7 +84,10 @@ class FeatureTable:
         Raises:
             DamagedTable: The table cannot be read.
         """
-        return set(self._rows()) if self.path.exists() else set()
+        if not self.path.exists():
+            return set()
+        with _damage():
+            return set(_rows(self._open()))
 
     def append(self, sha256s: Sequence[str], features: Features) -> None:
         """Add features of shape (images, width), all or none.
@@ -101,9 +110,10 @@ class FeatureTable:
         Raises:
             DamagedTable: They are not as they were written.
         """
-        rows = self._rows()
         with _damage():
-            table = self._open().take([rows[sha256] for sha256 in sha256s])
+            dataset = self._open()  # One version, whatever others commit meanwhile.
+            rows = _rows(dataset)
+            table = dataset.take([rows[sha256] for sha256 in sha256s])
             vectors = table["features"].combine_chunks()
             stored = vectors.flatten().to_numpy().reshape(len(sha256s), -1)
             checks = table["crc32"].to_pylist()
@@ -114,7 +124,8 @@ class FeatureTable:
 
     def tidy(self) -> None:
         """Join the many small pieces that batches left behind, for faster reading."""
-        with _damage():
+        # Another process's commit or a full disk may stop it, which does no harm.
+        with suppress(DamagedTable, StoreError), _damage():
             dataset = self._open()
             if len(dataset.get_fragments()) > _MANY_FRAGMENTS:
                 dataset.optimize.compact_files()
@@ -123,25 +134,32 @@ class FeatureTable:
         """Forget everything in the table."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _rows(self) -> dict[str, int]:
-        with _damage():
-            names = self._open().to_table(columns=["sha256"])["sha256"].to_pylist()
-        return {name: row for row, name in enumerate(names)}
+    def _create(self) -> None:
+        """Make the table if nobody has, by one rename, so that nobody ever sees half of it."""
+        if self.path.exists():
+            return
+        partial = self.path.with_name(f".{uuid4().hex}")
+        try:
+            lance.write_dataset(self._schema.empty_table(), str(partial), mode="create")
+            partial.rename(self.path)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            if not self.path.exists():
+                raise
 
     def _open(self) -> Any:  # noqa: ANN401
         return lance.dataset(str(self.path))
 
     def _write(self, table: pa.Table) -> None:
-        for attempt in range(5):
+        for attempt in range(_ATTEMPTS):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                mode = "append" if self.path.exists() else "create"
-                lance.write_dataset(table, str(self.path), mode=mode)
+                self._create()
+                lance.write_dataset(table, str(self.path), mode="append")
                 return
             except OSError as error:
                 # Another process may have created the table, or removed it, in between.
-                raced = "already exists" in str(error) or "not found" in str(error).lower()
-                if not raced or attempt == 4:
+                if not any(sign in str(error) for sign in _RACES) or attempt == _ATTEMPTS - 1:
                     raise StoreError(
                         f"The feature store at '{self.path.parent}' cannot be written: "
                         f"{_first_line(error)}. What was computed before is kept. "
@@ -175,7 +193,14 @@ class FeatureStore:
 
 def as_stored(features: Features, kind: str) -> Features:
     """Round features as the store does, so that a new image is treated like a stored one."""
+    if kind == "float16":
+        features = np.clip(features, -_HALF_MAX, _HALF_MAX)
     return features.astype(kind).astype(np.float32)
+
+
+def _rows(dataset: Any) -> dict[str, int]:  # noqa: ANN401
+    names = dataset.to_table(columns=["sha256"])["sha256"].to_pylist()
+    return {name: row for row, name in enumerate(names)}
 
 
 def _info(path: Path) -> TableInfo:
@@ -197,8 +222,14 @@ def _damage() -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
+        if any(sign in str(error) for sign in _PASSING):
+            raise StoreError(
+                f"The feature store cannot be read: {_first_line(error)}. Nothing was changed."
+            ) from None
         raise DamagedTable(_first_line(error)) from None
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    """Give what an error says, without the place in Lance's own code."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"[,:]? *[^ ]*\.rs:\d+(:\d+)?", "", line).strip().rstrip(".,:")

@@ -79,7 +79,7 @@ class KernelModel:
         landmarks = self._standardised(self.landmarks)
         weight = torch.from_numpy(self.weight)
         parts = []
-        for start in range(0, len(features), _ROWS):
+        for start in range(0, max(1, len(features)), _ROWS):
             rows = self._standardised(features[start : start + _ROWS])
             parts.append(radial_basis(rows, landmarks, self.bandwidth) @ weight)
         return np.asarray(torch.cat(parts).numpy() + self.bias)

@@ -397,7 +397,8 @@ def _model(
     if best.kind == "linear":
         return LinearModel(mean, scale, weight.numpy(), bias.numpy())
     assert best.space.bandwidth is not None
-    half = landmarks.astype(np.float16)
+    with np.errstate(over="ignore"):
+        half = landmarks.astype(np.float16)
     kept = half if np.array_equal(half, landmarks) else landmarks
     return KernelModel(mean, scale, kept, weight.numpy(), bias.numpy(), best.space.bandwidth)
 
