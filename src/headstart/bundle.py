@@ -49,18 +49,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
         raise OutputError(f"Output '{folder}' is no model, so it is not replaced.")
     partial = folder.with_name(f".{folder.name}-{uuid4().hex}")
     try:
-        partial.mkdir(parents=True)
-        tensors = {name: np.asarray(value, order="C") for name, value in bundle.tensors.items()}
-        (partial / TENSORS).write_bytes(save(tensors))
-        (partial / CARD).write_bytes(bundle.card.encode())
-        config = {
-            "schema": SCHEMA,
-            **bundle.config,
-            "files": {name: file_sha256(partial / name) for name in (TENSORS, CARD)},
-        }
-        config["sha256"] = _digest(config)
-        text = json.dumps(config, indent=2, ensure_ascii=False)
-        (partial / CONFIG).write_text(text + "\n", encoding="utf-8")
+        write_files(bundle, partial)
         replace_folder(partial, folder)
     except OSError as error:
         raise OutputError(f"Model '{folder}' cannot be written: {error.strerror}.") from None
@@ -68,12 +57,33 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def write_files(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle's files into a new folder; an OSError is left to the caller."""
+    folder.mkdir(parents=True)
+    tensors = {name: np.asarray(value, order="C") for name, value in bundle.tensors.items()}
+    (folder / TENSORS).write_bytes(save(tensors))
+    (folder / CARD).write_bytes(bundle.card.encode())
+    config = {
+        "schema": SCHEMA,
+        **bundle.config,
+        "files": {name: file_sha256(folder / name) for name in (TENSORS, CARD)},
+    }
+    config["sha256"] = _digest(config)
+    text = json.dumps(config, indent=2, ensure_ascii=False)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
 def replace_folder(new: Path, folder: Path) -> None:
     """Put a finished folder in the place of another, which is there until the new one is."""
     aside = folder.with_name(f".{folder.name}-{uuid4().hex}-old")
     if folder.exists():
         folder.replace(aside)
-    new.replace(folder)
+    try:
+        new.replace(folder)
+    except OSError:
+        if aside.exists():
+            aside.replace(folder)
+        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -241,6 +241,10 @@ class Classifier:
         Raises:
             OutputError: The folder exists and `overwrite` is false, or it cannot be written.
         """
+        write_bundle(self.to_bundle(metrics), Path(folder), overwrite=overwrite)
+
+    def to_bundle(self, metrics: Mapping[str, Any] | None = None) -> Bundle:
+        """Give everything that the model consists of, and what was measured."""
         learnt = self._learnt()
         numbers, arrays = fitted.written(learnt.head)
         backbone = {
@@ -266,8 +270,7 @@ class Classifier:
         }
         tensors = {f"backbone.{name}": value for name, value in backbone.items()}
         tensors |= {f"head.{name}": value for name, value in arrays.items()}
-        card = _card(config)
-        write_bundle(Bundle(config, tensors, card), Path(folder), overwrite=overwrite)
+        return Bundle(config, tensors, _card(config))
 
     @classmethod
     def load(

@@ -35,7 +35,7 @@ def test_empty_folder(train: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert said(train(tmp_path / "empty")) == (
         f"Error: '{tmp_path / 'empty'}' holds no images. Give a folder with one folder for each "
-        "class, with files such as .avif, .bmp, .gif, .jfif, .jp2, .jpe …"
+        "class, with files such as .jpg, .png, .webp or .tif in them."
     )
 
 

@@ -12,6 +12,8 @@ from headstart.cli.parameters import takes
 from headstart.errors import HeadstartError
 from headstart.options import CacheOptions, EvaluateOptions, PredictOptions, TrainOptions
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="headstart",
     help="A folder of labelled photos in; a trained, measured, explained model out.",
@@ -42,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.Exit as end:
         status = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted. What was computed is kept.", file=sys.stderr)  # noqa: T201
-        status = 130
+        status = _INTERRUPTED
     except HeadstartError as error:
         _say_error(str(error))
         status = 1
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         error.show()  # type: ignore[attr-defined]
         status = 2
+    if status == _INTERRUPTED:
+        print("Interrupted. What was computed is kept.", file=sys.stderr)  # noqa: T201
     sys.exit(status or 0)
 
 

@@ -48,7 +48,8 @@ class Terminal:
             _Rate(),
             TimeRemainingColumn(compact=True),
         )
-        with Progress(*columns, console=self._console, transient=True) as bars:
+        quiet = not self._console.is_terminal
+        with Progress(*columns, console=self._console, transient=True, disable=quiet) as bars:
             task = bars.add_task(name, total=None)
 
             def advance(done: int, total: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headstart.commands.train import TrainResult, run_training
 from headstart.commands.watching import Watcher
+from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.options import TrainOptions, cache_folder
 
@@ -44,8 +45,7 @@ def write_solar_cells(folder: Path, *, seed: int = 0) -> Path:
     images = _installed_images()
     rows = [line.split() for line in (images / "labels.csv").read_text().splitlines()]
     tested = _quarter([(path, probability + kind) for path, probability, kind in rows], seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    table = folder / "solar-cells.csv"
+    table = make_staging(folder) / "solar-cells.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])

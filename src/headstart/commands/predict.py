@@ -12,7 +12,7 @@ from PIL import Image
 from headstart.classifier import Classifier, Prediction
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.decoding import SUFFIXES, decode_image, quiet_pillow, read_image
-from headstart.data.sources import files_of
+from headstart.data.sources import files_of, printable
 from headstart.errors import DataError, UnreadableImage
 from headstart.features.extraction import in_order
 from headstart.options import PredictOptions
@@ -79,7 +79,7 @@ def run_prediction(
                 if isinstance(image, Unread):
                     unread[number] = image
                 else:
-                    yield str(paths[number]), image
+                    yield printable(str(paths[number])), image
 
     told: list[Prediction] = []
     with watcher.stage("Predicting") as progress:
@@ -103,4 +103,4 @@ def _open(path: Path, smallest: int) -> Image.Image | Unread:
     try:
         return decode_image(read_image(str(path)), path=str(path), smallest=smallest)
     except UnreadableImage as error:
-        return Unread(str(path), error.reason)
+        return Unread(printable(str(path)), error.reason)

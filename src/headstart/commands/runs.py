@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from headstart.bundle import replace_folder
+from headstart.bundle import replace_folder, write_files
 from headstart.classifier import Classifier
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.images import ImageSet
@@ -43,6 +44,13 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
         stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 10**6))
         return next(Path("runs", name) for name in names if not Path("runs", name).exists())
+    if out.resolve() == Path.cwd():
+        raise OutputError(f"Output '{out}' is the folder you stand in. Name a folder within it.")
+    parent = next(one for one in out.resolve().parents if one.exists())
+    if not parent.is_dir():
+        raise OutputError(f"Output '{out}' cannot be written: Not a directory.")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"Output '{out}' cannot be written: Permission denied.")
     if out.exists() and not _is_empty(out):
         if not overwrite:
             raise OutputError(
@@ -71,7 +79,7 @@ def write_run(
     partial = run.with_name(f".{run.name}-{uuid4().hex}")
     try:
         partial.mkdir(parents=True)
-        model.save(partial / BUNDLE, metrics=metrics)
+        write_files(model.to_bundle(metrics), partial / BUNDLE)
         pq.write_table(manifest, partial / MANIFEST)
         text = json.dumps(metrics, indent=2, ensure_ascii=False)
         (partial / METRICS).write_text(text + "\n", encoding="utf-8")

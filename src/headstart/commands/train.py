@@ -17,6 +17,7 @@ from headstart.classifier import Classifier
 from headstart.commands.runs import choose_folder, worst_mistakes, write_run
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images, open_images
+from headstart.data.sources import data_name
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.selection import Candidate
 from headstart.heads.specs import head_named
@@ -98,7 +99,7 @@ def run_training(
 ) -> TrainResult:
     """Do `train` with options that are built already."""
     clock = _Clock()
-    run = choose_folder(options.out, Path(data).name.split(".")[0], overwrite=options.overwrite)
+    run = choose_folder(options.out, data_name(Path(data)), overwrite=options.overwrite)
     images = _open(data, options, watcher, clock)
 
     # 1, 2: choose a pretrained backbone and load it without its classifier. 3: freeze it.

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from headstart.data.hashing import file_sha256
+from headstart.data.staging import make_staging
 from headstart.errors import DataError, UnsafeArchive
 from headstart.options import ArchiveLimits
 
@@ -48,7 +49,7 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
         UnsafeArchive: A member is absolute, has "..", is a link or a device, or a limit is passed.
         DataError: The file is no archive or is damaged.
     """
-    folder = into / _digest(archive)
+    folder = make_staging(into) / _digest(archive)
     if not folder.is_dir():
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)

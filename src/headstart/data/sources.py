@@ -54,8 +54,13 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
             f"'{data}' holds no images. Give a folder with one folder for each class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
-    name = path.resolve().name
-    return Source(name.split(".")[0] if path.is_file() else name, entries)
+    return Source(data_name(path), entries)
+
+
+def data_name(data: str | Path) -> str:
+    """Give a short name for data: a folder's own, or a file's without its suffixes."""
+    path = Path(data).expanduser().resolve()
+    return path.name.split(".")[0] if path.is_file() else path.name
 
 
 def _existing(data: str | Path) -> Path:
@@ -65,10 +70,10 @@ def _existing(data: str | Path) -> Path:
     except OSError as error:
         raise DataError(f"Data '{data}' cannot be opened: {error.strerror}.") from None
     if not found:
-        raise DataError(f"Data '{_printable(str(data))}' does not exist.")
+        raise DataError(f"Data '{printable(str(data))}' does not exist.")
     if _name_problem(str(path.resolve())):
         raise DataError(
-            f"The path of data '{_printable(str(path.resolve()))}' is not valid UTF-8. "
+            f"The path of data '{printable(str(path.resolve()))}' is not valid UTF-8. "
             "Rename its folders."
         )
     return path
@@ -134,7 +139,7 @@ def _split_folders(folder: Path) -> dict[str, str]:
 def _entry(file: Path, name: str, inner: tuple[str, ...], split: str | None) -> Entry:
     problem = _name_problem(name)
     if problem:
-        return Entry(_printable(name), _printable(str(file)), rejected=problem)
+        return Entry(printable(name), printable(str(file)), rejected=problem)
     label = inner[0] if len(inner) > 1 else None
     reason = None if label else "it lies beside the class folders, not in one of them"
     return Entry(name, str(file), label=label, split=split, rejected=reason)
@@ -153,7 +158,8 @@ def _name_problem(name: str) -> str | None:
     return None
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """Give a name that can be shown: bytes that are no UTF-8 become escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

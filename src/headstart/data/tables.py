@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from headstart.data.hashing import file_sha256
 from headstart.data.manifest import SPLIT_NAMES, Entry
+from headstart.data.staging import make_staging
 from headstart.errors import DataError, OptionError, suggestion
 
 _MISSING = ("", "nan", "none", "null", "n/a")
@@ -46,7 +47,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
     wanted = [name for name in (image, "label", "split", group or "group") if name in schema.names]
     label_names = _class_names(schema)
     embedded = _is_embedded(schema.field(image).type)
-    folder = staging / file_sha256(path) if embedded else path.parent
+    folder = make_staging(staging / file_sha256(path)) if embedded else path.parent
     entries: list[Entry] = []
     try:
         for batch in batches(wanted):
@@ -165,7 +166,6 @@ def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[st
         return name, "", "it has no bytes"
     target = folder / f"{number:08d}"
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
         partial.write_bytes(data)
         partial.rename(target)

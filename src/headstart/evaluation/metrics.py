@@ -129,7 +129,7 @@ def evaluate_probabilities(
         macro_f1=float(f1[support > 0].mean()),
         auroc=auroc(probabilities, labels),
         ece=sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / len(labels),
-        log_loss=float(-np.log(np.maximum(truth, 1e-12)).mean()),
+        log_loss=float(np.log(1 / np.maximum(truth, 1e-12)).mean()),
         majority=float(support.max() / len(labels)),
         per_class=per_class,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
@@ -144,7 +144,8 @@ def wilson(right: int, images: int) -> Interval:
     share, z2 = right / images, _Z95**2
     centre = (share + z2 / (2 * images)) / (1 + z2 / images)
     half = _Z95 * sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = 0.0 if right == 0 else centre - half
+    return low, 1.0 if right == images else centre + half
 
 
 def auroc(probabilities: Probabilities, labels: Rows) -> float | None:
