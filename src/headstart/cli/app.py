@@ -1,5 +1,6 @@
 """The commands. Each builds options, calls one use case and shows what came back."""
 
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ Model = Annotated[Path, typer.Argument(show_default=False, help="A run, or its b
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: exit 0 done, 1 the user's input, 2 usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # A terminal may not show every name.
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.Exit as end:
@@ -178,7 +182,8 @@ def _say_error(text: str) -> None:
 def _stdout() -> Any:  # noqa: ANN401
     from rich.console import Console
 
-    return Console()
+    # Piped output is for grep and less: lines are not folded.
+    return Console() if sys.stdout.isatty() else Console(width=10_000)
 
 
 def _stderr() -> Any:  # noqa: ANN401

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.heads.fitted import MLPModel
+from headstart.heads.logistic import suitable_threads
 from headstart.heads.selection import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 
@@ -44,7 +45,7 @@ def fit_mlp(
     inputs = (torch.from_numpy(columns) - standard.mean) / scale
     labels = torch.from_numpy(problem.labels)
     weights = problem.shares() * len(labels)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * inputs.shape[1] * hidden):
         torch.manual_seed(seed)
         network = _network(inputs.shape[1], hidden, dropout, problem.classes)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
