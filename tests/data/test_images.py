@@ -215,8 +215,8 @@ def test_leaks_across_a_given_split_are_told(tmp_path: Path, opened: Callable[..
     )
     assert images.warnings == (
         (
-            "Copies of the same image stand on both sides of the given split, in 2 cases: "
-            "the test result is too good by as much."
+            "Images with a copy on the other side of the given split: 2. "
+            "The test result is too good by as much."
         ),
     )
     assert all(name.startswith("train/") for name in images.train.names)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
@@ -18,6 +17,16 @@ from rich.progress import (
 from rich.text import Text
 
 from headstart.data.checks import Progress as Advance
+
+
+class _Count(ProgressColumn):
+    """How many images are done, once it is known how many there are."""
+
+    def render(self, task: Task) -> Text:
+        """Give done/total."""
+        known = task.total is not None
+        text = f"{task.completed:,.0f}/{task.total:,.0f}" if known else ""
+        return Text(text, style="progress.download")
 
 
 class _Rate(ProgressColumn):
@@ -44,7 +53,7 @@ class Terminal:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            _Count(),
             _Rate(),
             TimeRemainingColumn(compact=True),
         )

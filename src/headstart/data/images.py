@@ -203,8 +203,8 @@ def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> l
         out.append(f"Copies of other images, kept on one side of the split: {duplicates}.")
     if images.leaks:
         out.append(
-            f"Copies of the same image stand on both sides of the given split, in "
-            f"{len(images.leaks)} cases: the test result is too good by as much."
+            f"Images with a copy on the other side of the given split: {len(images.leaks)}. "
+            "The test result is too good by as much."
         )
     trained = set(images.train.table["label"].to_pylist())
     tested = set(images.test.table["label"].to_pylist())
