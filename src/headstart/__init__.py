@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from headstart.commands.evaluate import evaluate
     from headstart.commands.opening import load, open_images
     from headstart.commands.predict import predict
+    from headstart.commands.recommend import recommend
     from headstart.commands.train import train
     from headstart.data.images import Images, ImageSet
     from headstart.errors import HeadstartError, UnreadableImage
@@ -34,6 +35,7 @@ __all__ = [
     "load_backbone",
     "open_images",
     "predict",
+    "recommend",
     "train",
 ]
 
@@ -57,6 +59,7 @@ _HOMES = {
     "load_backbone": "backbones.backbone",
     "open_images": "commands.opening",
     "predict": "commands.predict",
+    "recommend": "commands.recommend",
     "train": "commands.train",
 }
 

@@ -13,7 +13,7 @@ HeadstartError
 └── BundleError           a saved model that is missing, damaged or of an unknown version
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -71,7 +71,14 @@ class BundleError(HeadstartError):
     """A saved model is missing, damaged or of an unknown version."""
 
 
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """Give `" Did you mean 'a', 'b'?"` for the known names nearest to a wrong one, or nothing."""
+def suggestion(wrong: str, known: Iterable[str], *, shown: Mapping[str, str] | None = None) -> str:
+    """Give `" Did you mean 'a', 'b'?"` for the known names nearest to a wrong one, or nothing.
+
+    Args:
+        wrong: What was typed.
+        known: What it is compared with.
+        shown: What to show for a known name, where it differs.
+    """
     near = get_close_matches(wrong.lower(), list(known), n=3, cutoff=0.5)
-    return f" Did you mean {', '.join(repr(name) for name in near)}?" if near else ""
+    names = [shown.get(name, name) if shown else name for name in near]
+    return f" Did you mean {', '.join(repr(name) for name in names)}?" if near else ""

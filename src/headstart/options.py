@@ -97,16 +97,48 @@ class ComputeOptions(CacheOptions):
     )
 
 
-class TrainOptions(OpenOptions, ComputeOptions):
-    """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
+class RunOptions(CacheOptions):
+    """Where a run is written."""
 
     out: LenientPath | None = Field(
         None, description="Folder to write the run to (default: runs/NAME-OF-THE-DATA)."
     )
     overwrite: bool = Field(False, description="Replace the output folder if it is a run.")
+
+
+class TryOptions(OpenOptions, ComputeOptions):
+    """How backbones are tried on images."""
+
+    backbones: str | None = Field(
+        None,
+        description="What to try, NAME or NAME=WEIGHTS, separated by commas "
+        "(default: every backbone whose weights are on this machine).",
+    )
+    sample: int = Field(2000, ge=20, description="Training images to try them on, at most.")
+    budget_ms: float | None = Field(
+        None, gt=0, description="Most milliseconds for one image on this machine."
+    )
+
+
+class RecommendOptions(RunOptions, TryOptions):
+    """Options of `recommend`: what to try backbones on, and which ones."""
+
+
+class BackbonesOptions(ComputeOptions):
+    """Options of `backbones`."""
+
+    measure: bool = Field(
+        False, description="Run each on this machine: images per second, and how exact."
+    )
+
+
+class TrainOptions(RunOptions, TryOptions):
+    """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
+
     backbone: str = Field(
         "efficientnet-lite0",
-        description="The pretrained network. The default installs with the package and is fast.",
+        description="The pretrained network, or auto: try --backbones and take what suits the "
+        "images. The default installs with the package and is fast.",
     )
     weights: str = Field(
         "imagenet",

@@ -1,9 +1,12 @@
 """Names that people type become timm's names, or an error that suggests better ones."""
 
 import pytest
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.backbones.backbone import load_backbone
-from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.catalogue import CATALOGUE, architecture_of, entry_of
 from headstart.errors import BackboneError, UnknownBackbone
 
 
@@ -12,13 +15,21 @@ from headstart.errors import BackboneError, UnknownBackbone
     [
         ("efficientnet-lite0", "tf_efficientnet_lite0"),
         ("EfficientNet_Lite2", "tf_efficientnet_lite2"),
-        (" resnet50 ", "resnet50"),
+        (" resnet50 ", "resnet50.tv_in1k"),
+        ("VGG16", "vgg16.tv_in1k"),
+        ("EfficientNetB4", "efficientnet_b4.ra2_in1k"),
+        ("ViT-B/16", "vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+        ("InceptionV3", "inception_v3.tv_in1k"),
+        ("MobileNet", "mobilenetv2_100.ra_in1k"),
+        ("ConvNeXtBase", "convnext_base.fb_in22k_ft_in1k"),
+        ("Swin-Tiny", "swin_tiny_patch4_window7_224.ms_in1k"),
+        ("DINOv2 ViT-S/14", "vit_small_patch14_dinov2.lvd142m"),
         ("test_vit", "test_vit"),
         ("resnet50.a1_in1k", "resnet50.a1_in1k"),
     ],
 )
 def test_a_name_means_an_architecture(typed, architecture):
-    """Case, blanks and underscores of an alias do not matter; timm's names stay."""
+    """Case, blanks, slashes and hyphens do not matter; timm's other names stay."""
     assert architecture_of(typed) == architecture
 
 
@@ -50,3 +61,27 @@ def test_an_unknown_tag_of_weights_is_named():
 def test_a_renamed_architecture_gives_no_library_warning():
     """timm's old name of an architecture works, and timm does not warn past our door."""
     assert load_backbone("vit_tiny_patch16_224_in21k", weights="random").width == 192
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_the_catalogue_counts_right(entry):
+    """Parameters, multiply-accumulates, width and size are those of timm's network, no typing."""
+    settings = timm.get_pretrained_cfg(entry.architecture)
+    fixed = {"img_size": entry.image_size} if settings.fixed_input_size else {}
+    with torch.device("meta"):
+        network = timm.create_model(entry.architecture, num_classes=0, **fixed).eval()
+        with FlopCounterMode(display=False) as counter:
+            output = network(torch.zeros(1, 3, entry.image_size, entry.image_size))
+    assert sum(one.numel() for one in network.parameters()) == entry.parameters
+    assert counter.get_total_flops() // 2 == entry.macs
+    assert output.shape == (1, entry.width)
+    if entry.name != "dinov2-s14":  # Made for 518 pixels, but as good and far faster at 224.
+        assert settings.input_size[1] == entry.image_size
+    assert settings.hf_hub_id
+
+
+def test_every_name_means_one_backbone():
+    """No alias is given twice, and each name of the catalogue means its own row."""
+    names = [name for entry in CATALOGUE for name in (entry.name, *entry.aliases)]
+    assert len(set(names)) == len(names)
+    assert all(entry_of(name).name == entry.name for entry in CATALOGUE for name in [entry.name])

@@ -293,7 +293,10 @@ def test_demo_without_its_photos_says_what_to_install(
         (["train"], "Error: Missing argument 'data'."),
         (
             ["train", "x", "--bakbone", "y"],
-            "Error: No such option: --bakbone (Possible options: --backbone, --balanced)",
+            (
+                "Error: No such option: --bakbone "
+                "(Possible options: --backbone, --backbones, --balanced)"
+            ),
         ),
         (
             ["train", "x", "--seed", "one"],
@@ -338,3 +341,39 @@ def test_an_interrupt_exits_130(
     done = headstart("train", make_folder())
     assert (done.code, done.out) == (130, "")
     assert done.err == "Interrupted. What was computed is kept.\n"
+
+
+def test_recommend_shows_what_was_tried(
+    headstart: Cli, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """A row for each backbone, the one to take marked, and the command that uses it."""
+    arguments = (make_folder(), "--backbones", "test_efficientnet=random,test_resnet=random")
+    where = ("--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    done = headstart("recommend", *arguments, *where)
+    assert done.code == 0
+    assert "test_efficientnet" in done.out and "test_resnet" in done.out
+    assert done.out.count("← take") == 1
+    assert "headstart train DATA --backbone test_" in done.out
+    told = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
+    assert set(told) == {"recommended", "why", "images", "backbones"}
+    row = {"name", "accuracy", "accuracy_ci95", "images_per_second"}
+    assert all(row <= set(one) for one in told["backbones"])
+
+
+def test_backbones_lists_the_catalogue(headstart: Cli) -> None:
+    """The table has a row for each name that holds the text, and --json has the numbers."""
+    done = headstart("backbones", "vgg")
+    assert done.code == 0
+    assert "vgg16" in done.out and "vgg19" in done.out and "resnet" not in done.out
+    assert "bsd-3-clause" in done.out
+    told = json.loads(headstart("backbones", "vgg16", "--json").out)
+    assert [(one["name"], one["width"]) for one in told] == [("vgg16", 4096)]
+
+
+def test_an_unknown_backbone_suggests_near_ones(headstart: Cli, make_folder: MakeFolder) -> None:
+    """One line, with names to copy."""
+    done = headstart("train", make_folder(), "--backbone", "ResNet-51")
+    assert done.code == 1
+    assert done.error == (
+        "Error: There is no backbone 'ResNet-51'. Did you mean 'resnet51q', 'resnet50', 'resnet18'?"
+    )

@@ -215,8 +215,8 @@ def test_leaks_across_a_given_split_are_told(tmp_path: Path, opened: Callable[..
     )
     assert images.warnings == (
         (
-            "Images with a copy on the other side of the given split: 2. "
-            "The test result is too good by as much."
+            "Groups or copies that the given split has torn apart: 2. "
+            "What is measured on them is too good."
         ),
     )
     assert all(name.startswith("train/") for name in images.train.names)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from headstart.data.manifest import Entry, Facts, manifest_of
-from headstart.data.splits import find_leaks, leak_free_split, stratified_folds
+from headstart.data.splits import find_leaks, leak_free_split, stratified_folds, stratified_sample
 from headstart.errors import DataError
 
 
@@ -149,3 +149,13 @@ def test_one_image_of_each_class_is_an_error() -> None:
     """Nothing can be measured on what is learnt from alone, and the user is told so."""
     with pytest.raises(DataError):
         stratified_folds([0, 1, 2], ["x", "y", "z"], folds=5, seed=0)
+
+
+def test_a_sample_keeps_classes_in_proportion():
+    """A tenth of the images holds a tenth of each class, the same for the same seed."""
+    labels = np.repeat([0, 1, 2], [700, 200, 100])
+    sample = stratified_sample(labels, 100, seed=3)
+    assert np.abs(np.bincount(labels[sample]) - [70, 20, 10]).max() <= 1
+    assert len(set(sample.tolist())) == 100
+    np.testing.assert_array_equal(sample, stratified_sample(labels, 100, seed=3))
+    assert stratified_sample(labels, 1000, seed=3) is None

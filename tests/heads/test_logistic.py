@@ -49,7 +49,7 @@ def test_many_problems_at_once_are_each_as_alone():
     together = solve(inputs, labels, shares, strengths, 3).logits(inputs)
     for number, strength in enumerate(strengths):
         alone = solve(inputs, labels, shares[:, [number]], [strength], 3).logits(inputs)[0]
-        torch.testing.assert_close(together[number], alone, atol=2e-2, rtol=0)
+        torch.testing.assert_close(together[number], alone, atol=5e-2, rtol=0)
 
 
 def test_an_image_that_counts_nothing_is_not_learnt_from():

@@ -115,16 +115,6 @@ def test_many_images_come_close_to_the_exact_solution(monkeypatch, make):
         assert len(sampled.head.landmarks) == 100
 
 
-def test_the_sample_keeps_classes_in_proportion(monkeypatch):
-    """A tenth of the images holds a tenth of each class, the same for the same seed."""
-    monkeypatch.setattr(selection, "EXACT_IMAGES", 100)
-    labels = np.repeat([0, 1, 2], [700, 200, 100])
-    sample = selection._sample(labels, seed=3)
-    assert np.abs(np.bincount(labels[sample]) - [70, 20, 10]).max() <= 1
-    assert len(set(sample.tolist())) == 100
-    np.testing.assert_array_equal(sample, selection._sample(labels, seed=3))
-
-
 def test_a_class_of_one_image():
     """A class that only one fold can learn is no obstacle; the final head knows it."""
     features, labels = blobs(count=61)

@@ -1,19 +1,23 @@
 """Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
 
+import sys
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self
 
 import timm
 import torch
 from timm.data import resolve_data_config
-from timm.layers import resample_abs_pos_embed
+from timm.models import adapt_input_conv, get_pretrained_cfg
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.catalogue import architecture_of, entry_of
+from headstart.backbones.parts import Parts, is_still, set_still, take_apart, watch_over
 from headstart.backbones.weights import State, digest, load_weights
 from headstart.data.preprocessing import Preprocess
-from headstart.errors import BackboneError, WeightsError
+from headstart.errors import BackboneError, OptionError, WeightsError
 
 
 class Backbone(nn.Module):
@@ -39,6 +43,8 @@ class Backbone(nn.Module):
         self.architecture = architecture
         self.preprocess = preprocess
         self.origin = origin
+        self._parts: Parts | None = None
+        watch_over(network)
 
     @property
     def width(self) -> int:
@@ -50,24 +56,89 @@ class Backbone(nn.Module):
         out: Tensor = self.network(images)
         return out
 
-    def freeze(self) -> Self:
-        """Stop every parameter from learning, and every norm and dropout from changing."""
-        self.requires_grad_(False)
-        return self.eval()
+    def freeze(self, part: str = "all") -> Self:
+        """Stop a part from learning: its parameters, its norms' statistics and its dropout.
+
+        Args:
+            part: "all", "none", or "stages:N" or "layers:N", counted from the stem.
+
+        Raises:
+            OptionError: There is no such part.
+        """
+        if part == "all":
+            return self._freeze_all()
+        if part == "none":
+            return self.unfreeze("all")
+        kind, _, count = part.partition(":")
+        parts = self.parts()
+        total = {"stages": len(parts.stages), "layers": len(parts.layers)}.get(kind)
+        parts.first_trainable(part)  # Refuses what does not exist.
+        return self.unfreeze(f"{kind}:{(total or 0) - int(count)}")
+
+    def unfreeze(self, part: str) -> Self:
+        """Let a part learn, and freeze everything below it.
+
+        Args:
+            part: "all", "none", or the last ones of the network: "stages:N", or "layers:N" in
+                order of execution, as the tutorial's `layers[-10:]`. What follows the last stage
+                belongs to it.
+
+        Raises:
+            OptionError: There is no such part.
+        """
+        self._freeze_all()
+        if part == "none":
+            return self
+        if part == "all":
+            frozen, still = set[str](), set[str]()
+        else:
+            frozen, still = self.parts().frozen_below(self.parts().first_trainable(part))
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        set_still(self.network, still.__contains__)
+        return self
 
     def train(self, mode: bool = True) -> Self:
         """Enter training mode, except for the parts that are frozen."""
         super().train(mode)
         if mode:
             for module in self.modules():
-                parameters = list(module.parameters())
-                if parameters and not any(parameter.requires_grad for parameter in parameters):
+                if is_still(module):
                     module.eval()
         return self
+
+    def parts(self) -> Parts:
+        """Give the network's layers and stages, in the order in which an image passes them.
+
+        Raises:
+            BackboneError: The network cannot be traced.
+        """
+        if self._parts is None:
+            training = self.network.training
+            self._parts = take_apart(self.network.eval())
+            self.train(training)
+        return self._parts
+
+    def split(self, after: int) -> tuple[nn.Module, nn.Module]:
+        """Cut the network after a stage, counted from 1 at the stem.
+
+        Returns:
+            A network from normalised images to the stage's map, and one from there to the pooled
+            output; one after the other they are the whole, bit for bit. They share its weights.
+
+        Raises:
+            OptionError: There is no such boundary.
+        """
+        return self.parts().split(after)
 
     def weights_sha256(self) -> str:
         """Give the hash of the weights that a feature depends on."""
         return digest(self.network)
+
+    def _freeze_all(self) -> Self:
+        self.requires_grad_(False)
+        set_still(self.network, lambda name: True)
+        return self.eval()
 
 
 def load_backbone(
@@ -75,6 +146,7 @@ def load_backbone(
     *,
     weights: str = "imagenet",
     image_size: int | None = None,
+    channels: int = 3,
     seed: int = 0,
 ) -> Backbone:
     """Build a network of a known architecture, with weights, without its classifier.
@@ -83,6 +155,8 @@ def load_backbone(
         name: A name of the catalogue or any architecture of timm.
         weights: "imagenet", "random", a safetensors file or folder, or "hf-hub:" and an id.
         image_size: Side of the square that it sees, in pixels. Default: what it was trained with.
+        channels: Of the images, 3 for colour. The first convolution is adapted as timm does:
+            summed up for 1, repeated for more.
         seed: Of random weights.
 
     Raises:
@@ -91,12 +165,17 @@ def load_backbone(
         BackboneError: The architecture cannot take that image size.
     """
     architecture = architecture_of(name)
-    network = _build(architecture, image_size, seed)
+    if channels < 1:
+        raise OptionError(f"channels must be at least 1. Got {channels}.")
+    size = image_size or _usual_size(name)
+    network = _build(architecture, size, channels, seed)
     state = load_weights(architecture, weights, network)
     if state is not None:
-        _load(network, _resampled(state, network), name, weights)
-    preprocess = _preprocess(network, image_size)
+        state = _adapted(state, network, channels)
+        _load(network, state, name, weights)
+    preprocess = _preprocess(network, size, channels)
     _drop_classifier(network)
+    _require_size(network, architecture, preprocess.size, channels)
     return Backbone(network, name, architecture, preprocess, weights).freeze()
 
 
@@ -104,7 +183,7 @@ def rebuild_backbone(
     architecture: str, name: str, preprocess: Preprocess, origin: str, state: State
 ) -> Backbone:
     """Build the backbone of a bundle from its own weights, without network or other files."""
-    network = _build(architecture, preprocess.size, seed=0)
+    network = _build(architecture, preprocess.size, len(preprocess.mean), seed=0)
     _drop_classifier(network)
     _load(network, state, name, "the bundle")
     return Backbone(network, name, architecture, preprocess, origin).freeze()
@@ -139,36 +218,68 @@ def resized(backbone: Backbone, image_size: int) -> Backbone:
     ).freeze()
 
 
-def _build(architecture: str, image_size: int | None, seed: int) -> nn.Module:
+def _usual_size(name: str) -> int | None:
+    """Give the catalogue's image size, where it is not the one that the weights were made with."""
+    entry = entry_of(name)
+    return entry.image_size if entry else None
+
+
+def _build(architecture: str, image_size: int | None, channels: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            network: nn.Module = _create(architecture)
-            if image_size and network.pretrained_cfg.get("fixed_input_size"):  # type: ignore[operator,union-attr]
-                network = _create(architecture, img_size=image_size)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Mapping deprecated model name")
+                settings = get_pretrained_cfg(architecture)
+                fixed = settings is not None and settings.fixed_input_size
+                sized = {"img_size": image_size} if image_size and fixed else {}
+                network: nn.Module = timm.create_model(
+                    architecture, pretrained=False, in_chans=channels, **sized
+                )
         except (RuntimeError, ValueError, AssertionError, TypeError) as error:
             size = f" for images of {image_size} pixels" if image_size else ""
             raise BackboneError(f"'{architecture}' cannot be built{size}: {error}") from None
     return network
 
 
-def _create(architecture: str, **settings: int) -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Mapping deprecated model name")
-        network: nn.Module = timm.create_model(architecture, pretrained=False, **settings)
-    return network
+def _require_size(network: nn.Module, architecture: str, size: int, channels: int) -> None:
+    """Try one image without computing anything: shapes alone tell whether the size is possible."""
+    images = torch.zeros(1, channels, size, size, device="meta")
+    try:
+        with torch.inference_mode():
+            functional_call(network.eval(), _shapes_of(network), (images,))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise BackboneError(
+            f"'{architecture}' cannot take images of {size} pixels: {reason} "
+            "Take a larger image size, or the default."
+        ) from None
 
 
-def _resampled(state: State, network: nn.Module) -> State:
-    """Fit position embeddings of another image size, where the architecture has them."""
-    own = network.state_dict().get("pos_embed")
-    given = state.get("pos_embed")
-    if own is None or given is None or own.shape == given.shape:
+def _shapes_of(network: nn.Module) -> dict[str, Tensor]:
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    return {name: tensor.detach().to("meta") for name, tensor in tensors}
+
+
+def _adapted(state: State, network: nn.Module, channels: int) -> State:
+    """Bring a file's tensors to the form of the network, as timm does.
+
+    Position embeddings are resampled for another image size, old names become new ones, and the
+    first convolution is fitted to the number of channels.
+    """
+    module = sys.modules[type(network).__module__]
+    adapt = getattr(module, "checkpoint_filter_fn", None)
+    with suppress(KeyError):  # Weights of something else: told by name when they are loaded.
+        state = adapt(state, network) if adapt else state
+    if channels == 3:
         return state
-    side = network.patch_embed.grid_size  # type: ignore[union-attr]
-    prefix = int(getattr(network, "num_prefix_tokens", 1))
-    fitted = resample_abs_pos_embed(given, new_size=list(side), num_prefix_tokens=prefix)  # type: ignore[arg-type]
-    return {**state, "pos_embed": fitted}
+    settings: dict[str, Any] = getattr(network, "pretrained_cfg", {})
+    names = settings.get("first_conv") or ()
+    for name in (names,) if isinstance(names, str) else names:
+        key = f"{name}.weight"
+        if key in state and state[key].shape[1] == 3:
+            state = {**state, key: adapt_input_conv(channels, state[key])}
+    return state
 
 
 def _load(network: nn.Module, state: State, name: str, weights: str) -> None:
@@ -203,12 +314,15 @@ def _drop_classifier(network: nn.Module) -> None:
     network.reset_classifier(0)  # type: ignore[operator]
 
 
-def _preprocess(network: nn.Module, image_size: int | None) -> Preprocess:
+def _preprocess(network: nn.Module, image_size: int | None, channels: int) -> Preprocess:
     """Take size, filter and normalisation from the network; keep the whole image, see decisions."""
     config = resolve_data_config({}, model=network, verbose=False)
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    if channels != 3:
+        mean, std = (sum(mean) / 3,) * channels, (sum(std) / 3,) * channels
     return Preprocess(
         size=image_size or int(config["input_size"][1]),
         interpolation=config["interpolation"],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+        mean=mean,
+        std=std,
     )

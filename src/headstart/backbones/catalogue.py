@@ -1,6 +1,9 @@
-"""What there is to choose from: names that people type, and the weights that come with packages."""
+"""Step 1, choose a pretrained network: what there is, under the names that people type."""
 
+import csv
+import re
 from dataclasses import dataclass
+from importlib import resources
 
 import timm
 
@@ -24,11 +27,55 @@ class WeightsPackage:
     extra: str | None = None
 
 
-ALIASES = {
-    "efficientnet-lite0": "tf_efficientnet_lite0",
-    "efficientnet-lite1": "tf_efficientnet_lite1",
-    "efficientnet-lite2": "tf_efficientnet_lite2",
-}
+@dataclass(frozen=True)
+class Entry:
+    """A backbone of the catalogue.
+
+    Attributes:
+        name: How headstart calls it.
+        family: What it is called in the literature.
+        architecture: timm's name, with the recommended ImageNet weights after the dot.
+        parameters: How many numbers it has learnt, without the classifier.
+        macs: Multiply-accumulates for one image of `image_size`.
+        image_size: Side of the square that it sees by default, in pixels.
+        width: How many features its last layer gives.
+        aliases: Other names that mean it.
+    """
+
+    name: str
+    family: str
+    architecture: str
+    parameters: int
+    macs: int
+    image_size: int
+    width: int
+    aliases: tuple[str, ...] = ()
+
+
+def _read_catalogue() -> tuple[Entry, ...]:
+    """Read catalogue.csv. Its counts are timm's own; the tests count them again.
+
+    Where timm has several weights, the file names those of the plainest training recipe: label
+    smoothing, strong mixing and binary losses raise ImageNet accuracy but make frozen features
+    worse (Kornblith et al., "Do better ImageNet models transfer better?", 2019).
+    """
+    text = resources.files(__package__).joinpath("catalogue.csv").read_text("utf-8")
+    return tuple(
+        Entry(
+            row["name"],
+            row["family"],
+            row["architecture"],
+            parameters=int(row["parameters"]),
+            macs=int(row["macs"]),
+            image_size=int(row["image_size"]),
+            width=int(row["width"]),
+            aliases=tuple(row["aliases"].split()),
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+CATALOGUE = _read_catalogue()
 
 PACKAGES = {
     "tf_efficientnet_lite0": WeightsPackage(
@@ -51,15 +98,32 @@ PACKAGES = {
 }
 
 
+def entry_of(name: str) -> Entry | None:
+    """Give the catalogue's row for a name, however it is written, or None."""
+    return _BY_NAME.get(_plain(name))
+
+
 def architecture_of(name: str) -> str:
     """Give timm's name of the architecture that a name means.
 
     Raises:
         UnknownBackbone: There is none; the nearest names are suggested.
     """
+    entry = entry_of(name)
+    if entry:
+        return entry.architecture
     typed = name.strip().lower()
-    architecture = ALIASES.get(typed.replace("_", "-"), typed)
-    if timm.is_model(architecture.split(".")[0]):
-        return architecture
-    hint = suggestion(typed, [*ALIASES, *timm.list_models()])
+    if timm.is_model(typed.split(".")[0]):
+        return typed
+    known = {_plain(one.name): one.name for one in CATALOGUE}
+    names = {suggested: suggested for suggested in timm.list_models()} | known
+    hint = suggestion(_plain(name), names, shown=names)
     raise UnknownBackbone(f"There is no backbone '{name}'.{hint}")
+
+
+def _plain(name: str) -> str:
+    """Take away what people write differently: case, hyphens, slashes, blanks."""
+    return re.sub(r"[\s/_-]", "", name.lower())
+
+
+_BY_NAME = {_plain(name): entry for entry in CATALOGUE for name in (entry.name, *entry.aliases)}

@@ -1,14 +1,13 @@
 """Where a backbone's weights come from, and the one place where a `.pth` is read."""
 
 import hashlib
-import importlib
+import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
@@ -21,6 +20,7 @@ State = dict[str, torch.Tensor]
 
 _HUB_FILE = "model.safetensors"
 _HUB_PREFIX = "hf-hub:"
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> State | None:
@@ -110,15 +110,54 @@ def _from_path(path: Path, given: str) -> State:
         raise WeightsError(f"Weights '{path}' cannot be read: {error}.") from None
 
 
+def weights_here(architecture: str) -> bool:
+    """Tell whether the ImageNet weights are on this machine, without asking the network."""
+    package = PACKAGES.get(architecture)
+    if package:
+        return importlib.util.find_spec(package.module) is not None
+    settings = get_pretrained_cfg(architecture)
+    if settings is None or not settings.hf_hub_id:
+        return False
+    return isinstance(try_to_load_from_cache(settings.hf_hub_id, _HUB_FILE), str)
+
+
+def licence_of(architecture: str) -> str:
+    """Give the licence of the ImageNet weights as timm tells it, or "unknown"."""
+    settings = get_pretrained_cfg(architecture)
+    return str(getattr(settings, "license", None) or "unknown")
+
+
 def _from_hub(name: str) -> State:
     try:
-        return _from_path(Path(hf_hub_download(name, _HUB_FILE)), name)
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        path = Path(hf_hub_download(name, _HUB_FILE))
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:  # The client passes on whatever its HTTP library raises.
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
             f"Cannot get '{_HUB_FILE}' of '{name}' from the hub: {reason} "
             f"Without network: fetch that file elsewhere and pass --weights PATH/{_HUB_FILE}."
         ) from None
+    _require_whole(path, name)
+    return _from_path(path, name)
+
+
+def _require_whole(path: Path, name: str) -> None:
+    """Compare a fetched file with its sha256, which is what the hub's cache names it by.
+
+    A file that differs is removed, so that the next run fetches it again.
+    """
+    blob = path.resolve()
+    if not _SHA256.fullmatch(blob.name):
+        return
+    found = file_sha256(blob)
+    if found != blob.name:
+        for damaged in {path, blob}:
+            damaged.unlink(missing_ok=True)
+        raise WeightsError(
+            f"'{_HUB_FILE}' of '{name}' arrived damaged: sha256 {found} instead of {blob.name}. "
+            "It was removed. Run again to fetch it once more."
+        )
 
 
 # How EfficientNet-PyTorch, which the packages' files were saved with, calls what timm calls

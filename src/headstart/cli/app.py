@@ -11,7 +11,14 @@ import typer
 
 from headstart.cli.parameters import takes
 from headstart.errors import HeadstartError
-from headstart.options import CacheOptions, EvaluateOptions, PredictOptions, TrainOptions
+from headstart.options import (
+    BackbonesOptions,
+    CacheOptions,
+    EvaluateOptions,
+    PredictOptions,
+    RecommendOptions,
+    TrainOptions,
+)
 
 _INTERRUPTED = 130
 
@@ -119,6 +126,43 @@ def evaluate(model: Model, data: Data, json_: Json = False, *, options: Evaluate
         _print_json({"split": result.split, **result.evaluation.headline(), "rejected": rejected})
     else:
         show_evaluation(_stdout(), result)
+
+
+@app.command()
+@takes(RecommendOptions)
+def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> None:
+    """Try backbones on the images themselves, and say which one to take."""
+    from headstart.cli.tables import show_recommendation
+    from headstart.cli.terminal import Terminal
+    from headstart.commands.recommend import run_recommendation
+
+    result = run_recommendation(data, options, Terminal(_stderr()))
+    if json_:
+        _print_json(result.summary())
+    else:
+        show_recommendation(_stdout(), result)
+
+
+@app.command()
+@takes(BackbonesOptions)
+def backbones(
+    text: Annotated[
+        str, typer.Argument(show_default=False, help="Only those with this in their name.")
+    ] = "",
+    json_: Json = False,
+    *,
+    options: BackbonesOptions,
+) -> None:
+    """List the pretrained networks that there are to choose from."""
+    from headstart.cli.tables import show_backbones
+    from headstart.cli.terminal import Terminal
+    from headstart.commands.backbones import list_backbones
+
+    listed = list_backbones(text, options, Terminal(_stderr()))
+    if json_:
+        _print_json([one.to_dict() for one in listed])
+    else:
+        show_backbones(_stdout(), listed, measured=options.measure)
 
 
 @cache_app.command("info")

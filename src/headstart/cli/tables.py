@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from headstart.classifier import Prediction
+from headstart.commands.backbones import Listed
 from headstart.commands.cache import CacheInfo
 from headstart.commands.evaluate import EvaluateResult
 from headstart.commands.predict import Unread
+from headstart.commands.recommend import Recommendation
 from headstart.commands.train import TrainResult
 from headstart.evaluation.metrics import ClassResult
 
@@ -21,6 +23,8 @@ _CLASSES = 12
 def show_training(console: Console, result: TrainResult) -> None:
     """Show what was chosen from, what was measured, and where it lies."""
     metrics = result.metrics
+    if metrics["recommendation"]:
+        _show_tried(console, metrics["recommendation"])
     if len(metrics["choice"]) > 1:
         _show_choice(console, metrics["choice"])
     _show_rejections(console, [(one["image"], one["reason"]) for one in metrics["rejected"]])
@@ -55,6 +59,40 @@ def show_predictions(console: Console, told: Sequence[Prediction | Unread]) -> N
     console.print(table)
 
 
+def show_recommendation(console: Console, result: Recommendation) -> None:
+    """Show what was tried, most accurate first, and which one to take."""
+    _show_tried(console, result.summary())
+    if result.run is not None:
+        _line(console, f"  picture  {result.run}/report.html")
+    weights = "" if result.weights == "imagenet" else f" --weights {result.weights}"
+    _line(console, f"  use it   headstart train DATA --backbone {result.recommended}{weights}")
+
+
+def show_backbones(console: Console, listed: Sequence[Listed], *, measured: bool) -> None:
+    """Show the catalogue."""
+    extra = ("images/s>", "cosine>") if measured else ()
+    table = _table(
+        *("name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "here"), *extra
+    )
+    for one in listed:
+        entry = one.entry
+        speed, cosine = one.images_per_second, one.cosine
+        figures = (f"{speed:,.1f}", f"{cosine:.5f}") if speed and cosine else ()
+        table.add_row(
+            Text(entry.name, "bold" if one.here else ""),
+            entry.family,
+            f"{entry.parameters / 1e6:.1f} M",
+            f"{entry.macs / 1e9:.2f} G",
+            f"{entry.image_size}",
+            f"{entry.width:,}",
+            one.licence,
+            Text("yes", "green") if one.here else Text("-", "dim"),
+            *figures,
+        )
+    console.print(table)
+    _line(console, "Weights that are not here are fetched from the hub when they are first used.")
+
+
 def show_cache(console: Console, info: CacheInfo) -> None:
     """Show what is kept."""
     _line(console, f"Kept in {info.folder}")
@@ -73,6 +111,28 @@ def show_cache(console: Console, info: CacheInfo) -> None:
 def megabytes(size: int) -> str:
     """Give a size in megabytes."""
     return f"{size / 1e6:,.1f} MB"
+
+
+def _show_tried(console: Console, recommendation: dict[str, Any]) -> None:
+    _line(console, f"Tried on {recommendation['images']:,} training images:")
+    table = _table(
+        *("backbone", "accuracy>", "95 % interval>", "neighbours>", "LogME>", "images/s>", "")
+    )
+    for one in recommendation["backbones"]:
+        taken = one["name"] == recommendation["recommended"]
+        weights = "" if one["weights"] == "imagenet" else f" ({one['weights']})"
+        table.add_row(
+            Text(f"{one['name']}{weights}"),
+            f"{one['accuracy']:.1%}",
+            _interval(one["accuracy_ci95"]),
+            f"{one['knn_accuracy']:.1%}",
+            f"{one['log_me']:.3f}",
+            f"{one['images_per_second']:,.0f}",
+            "← take" if taken else "on the front" if one["on_front"] else "",
+            style="bold" if taken else "dim",
+        )
+    console.print(table)
+    _line(console, f"{recommendation['recommended']}: {recommendation['why']}.")
 
 
 def _show_choice(console: Console, choice: Sequence[dict[str, Any]]) -> None:

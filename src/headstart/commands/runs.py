@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +23,7 @@ from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.images import ImageSet
 from headstart.errors import OutputError
 from headstart.evaluation.metrics import Probabilities
-from headstart.report import Mistake, render_report
+from headstart.report import Mistake, render_recommendation, render_report
 
 METRICS, MANIFEST, REPORT, BUNDLE = "metrics.json", "manifest.parquet", "report.html", "bundle"
 
@@ -76,20 +78,48 @@ def write_run(
     Raises:
         OutputError: It cannot be written; an earlier run of that name is still there.
     """
+    with _whole(run) as partial:
+        write_files(model.to_bundle(metrics), partial / BUNDLE)
+        pq.write_table(manifest, partial / MANIFEST)
+        _write_json(partial / METRICS, metrics)
+        (partial / REPORT).write_text(render_report(metrics, mistakes), encoding="utf-8")
+
+
+def write_recommendation(
+    run: Path, name: str, source: str, recommendation: Mapping[str, Any]
+) -> None:
+    """Write what was recommended, as numbers and as a page, as a whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    metrics = {
+        "headstart": version("headstart"),
+        "data": {"name": name, "source": source},
+        "recommendation": recommendation,
+    }
+    with _whole(run) as partial:
+        _write_json(partial / METRICS, metrics)
+        (partial / REPORT).write_text(render_recommendation(metrics), encoding="utf-8")
+
+
+@contextmanager
+def _whole(run: Path) -> Iterator[Path]:
+    """Give a folder that takes the run's place once everything is in it."""
     partial = run.with_name(f".{run.name}-{uuid4().hex}")
     try:
         partial.mkdir(parents=True)
-        write_files(model.to_bundle(metrics), partial / BUNDLE)
-        pq.write_table(manifest, partial / MANIFEST)
-        text = json.dumps(metrics, indent=2, ensure_ascii=False)
-        (partial / METRICS).write_text(text + "\n", encoding="utf-8")
-        (partial / REPORT).write_text(render_report(metrics, mistakes), encoding="utf-8")
+        yield partial
         replace_folder(partial, run)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"Output '{run}' cannot be written: {reason}.") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def worst_mistakes(images: ImageSet, told: Probabilities) -> list[Mistake]:

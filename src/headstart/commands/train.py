@@ -10,10 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from headstart.backbones.backbone import Backbone, load_backbone, resized, suitable_size
+from headstart.backbones.backbone import load_backbone
 from headstart.classifier import Classifier
+from headstart.commands.recommend import (
+    Recommendation,
+    candidates_of,
+    sized_for,
+    try_backbones,
+)
 from headstart.commands.runs import choose_folder, worst_mistakes, write_run
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images, open_images
@@ -102,17 +106,13 @@ def run_training(
     run = choose_folder(options.out, data_name(Path(data)), overwrite=options.overwrite)
     images = _open(data, options, watcher, clock)
 
-    # 1, 2: choose a pretrained backbone and load it without its classifier. 3: freeze it.
-    backbone = _sized(
-        load_backbone(
-            options.backbone,
-            weights=options.weights,
-            image_size=options.image_size,
-            seed=options.seed,
-        ),
-        options,
-        images,
+    # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
+    name, weights, recommendation = _chosen(options, images, watcher, clock)
+    backbone = load_backbone(
+        name, weights=weights, image_size=options.image_size, seed=options.seed
     )
+    if options.image_size is None:
+        backbone = sized_for(backbone, images.train)
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),
@@ -133,6 +133,7 @@ def run_training(
     # 6, fine-tuning, is optional and not done here.
     test, mistakes = _measure(model, images)
     metrics = _metrics(data, options, images, model, test, clock)
+    metrics["recommendation"] = recommendation.summary() if recommendation else None
     write_run(run, model, images.manifest, metrics, mistakes)
     return TrainResult(run, model, metrics)
 
@@ -154,14 +155,16 @@ def _open(
     return images
 
 
-def _sized(backbone: Backbone, options: TrainOptions, images: Images) -> Backbone:
-    """Let the backbone see large photos a little larger than it was trained on."""
-    if options.image_size is not None:
-        return backbone
-    table = images.train.table
-    sides = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
-    size = suitable_size(backbone, int(np.median(sides)))
-    return backbone if size == backbone.preprocess.size else resized(backbone, size)
+def _chosen(
+    options: TrainOptions, images: Images, watcher: Watcher, clock: _Clock
+) -> tuple[str, str, Recommendation | None]:
+    """Give name and weights of the backbone: as the user says, or as the training images say."""
+    if options.backbone != "auto":
+        return options.backbone, options.weights, None
+    with clock.part("recommend"):
+        candidates = candidates_of(options.backbones)
+        found = try_backbones(images.train, candidates, options, watcher)
+    return found.recommended, found.weights, found
 
 
 def _measure(model: Classifier, images: Images) -> tuple[Evaluation | None, list[Mistake]]:

@@ -62,6 +62,10 @@ class ImageSet:
         names = self.table["label"].to_pylist()
         return np.array([number[name] for name in names], dtype=np.int64)
 
+    def take(self, rows: Labels) -> "ImageSet":
+        """Give some of the images, by their row numbers."""
+        return ImageSet(self.table.take(pa.array(rows)), self.classes)
+
 
 @dataclass(frozen=True)
 class Images:
@@ -203,8 +207,8 @@ def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> l
         out.append(f"Copies of other images, kept on one side of the split: {duplicates}.")
     if images.leaks:
         out.append(
-            f"Images with a copy on the other side of the given split: {len(images.leaks)}. "
-            "The test result is too good by as much."
+            f"Groups or copies that the given split has torn apart: {len(images.leaks)}. "
+            "What is measured on them is too good."
         )
     trained = set(images.train.table["label"].to_pylist())
     tested = set(images.test.table["label"].to_pylist())

@@ -26,7 +26,7 @@ class Preprocess:
             brings the shorter side to size / crop and cuts the middle out.
         crop: Share of the shorter side that stays with "shorter", 0 to 1.
         interpolation: Always antialiased.
-        mean: Subtracted from red, green and blue after scaling to 0..1.
+        mean: Subtracted from each channel (red, green, blue) after scaling to 0..1.
         std: Divided by after that.
     """
 
@@ -34,8 +34,8 @@ class Preprocess:
     resize: Literal["squash", "shorter"] = "squash"
     crop: float = 1.0
     interpolation: Interpolation = "bicubic"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     @property
     def smallest_side(self) -> int:

@@ -167,7 +167,12 @@ def _grouped(entries: list[Entry], group: str | None) -> list[Entry]:
     if group is None:
         return entries
     pattern = _group_pattern(group)
-    return [replace(entry, group=_match(pattern, entry)) for entry in entries]
+    grouped = [replace(entry, group=_match(pattern, entry)) for entry in entries]
+    if entries and all(entry.group is None for entry in grouped):
+        raise OptionError(
+            f"--group '{group}' matches no image's path. The first path is '{entries[0].image}'."
+        )
+    return grouped
 
 
 def _group_pattern(group: str) -> re.Pattern[str]:

@@ -14,6 +14,9 @@ from headstart.data.manifest import with_column
 from headstart.errors import DataError
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
+Folds = Sequence[tuple[Rows, Rows]]
+
+_PARTS = ("train", "val", "test")
 
 
 def leak_free_split(manifest: pa.Table, *, test: float, seed: int) -> pa.Table:
@@ -49,16 +52,16 @@ def leak_free_split(manifest: pa.Table, *, test: float, seed: int) -> pa.Table:
 
 
 def find_leaks(manifest: pa.Table) -> list[list[str]]:
-    """Find groups of copies that a given split has torn apart.
+    """Find groups, copies above all, that a given split has torn apart.
 
     Returns:
-        For each, the images of the group, those of the training part first.
+        For each, the images of the group: those of the training part first, then val, then test.
     """
-    members: dict[str, list[tuple[bool, str]]] = defaultdict(list)
+    members: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for row in manifest.select(["image", "group", "split", "rejected"]).to_pylist():
         if row["rejected"] is None:
-            members[row["group"]].append((row["split"] == "test", row["image"]))
-    torn = [sorted(group) for group in members.values() if len({side for side, _ in group}) == 2]
+            members[row["group"]].append((_PARTS.index(row["split"]), row["image"]))
+    torn = [sorted(group) for group in members.values() if len({part for part, _ in group}) > 1]
     return [[image for _, image in group] for group in torn]
 
 
@@ -93,6 +96,15 @@ def stratified_folds(
         warnings.filterwarnings("ignore", message="The least populated class")
         pairs = list(splitter.split(np.zeros(len(labels)), np.asarray(labels), names))
     return [(learn, measure) for learn, measure in pairs if len(learn) and len(measure)]
+
+
+def stratified_sample(labels: Rows, count: int, *, seed: int) -> Rows | None:
+    """Draw images, classes in proportion: sorted row numbers, or None if there are no more."""
+    if len(labels) <= count:
+        return None
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    return np.sort(by_class[np.linspace(0, len(labels) - 1, count).astype(np.int64)])
 
 
 def _draw(group: str, seed: int) -> float:

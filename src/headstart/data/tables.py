@@ -15,7 +15,7 @@ from headstart.data.manifest import SPLIT_NAMES, Entry
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, OptionError, suggestion
 
-_MISSING = ("", "nan", "none", "null", "n/a")
+_MISSING = ("", "nan", "null", "n/a")
 _ROWS = 256
 
 

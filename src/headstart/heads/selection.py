@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.data.splits import Rows
+from headstart.data.splits import Folds, Rows, stratified_sample
 from headstart.heads.fitted import Array, FittedHead, KernelModel, LinearModel
 from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.spaces import (
@@ -25,7 +25,6 @@ from headstart.heads.spaces import (
 )
 
 Kind = Literal["linear", "kernel"]
-Folds = Sequence[tuple[Rows, Rows]]
 
 # Decades first, then half-decades around the best.
 _STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -210,7 +209,7 @@ def select_head(
         kinds: Heads to try.
         seed: Of the sample that chooses where there are more than `EXACT_IMAGES`.
     """
-    sample = _sample(problem.labels, seed)
+    sample = stratified_sample(problem.labels, EXACT_IMAGES, seed=seed)
     small = problem if sample is None else problem.part(sample)
     trials = _first_trials(small, kinds)
     leading = min(trials, key=_log_loss).features
@@ -401,15 +400,6 @@ def _model(
         half = landmarks.astype(np.float16)
     kept = half if np.array_equal(half, landmarks) else landmarks
     return KernelModel(mean, scale, kept, weight.numpy(), bias.numpy(), best.space.bandwidth)
-
-
-def _sample(labels: Rows, seed: int) -> Rows | None:
-    """Draw the images that choose, classes in proportion, or None where all of them can."""
-    if len(labels) <= EXACT_IMAGES:
-        return None
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    return np.sort(by_class[np.linspace(0, len(labels) - 1, EXACT_IMAGES).astype(np.int64)])
 
 
 def _best(trials: Sequence[Trial], features: str, kind: Kind) -> Trial:

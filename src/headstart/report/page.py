@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 LARGE = 15
 """Above this many classes, or rows, a table scrolls in its own container."""
@@ -75,6 +74,35 @@ class Point:
     radius: float
 
 
+@dataclass(frozen=True)
+class Tick:
+    """A line of a drawing's grid: where it is, 0 to 100, and what stands beside it."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A backbone in the drawing of accuracy against speed, x and y from 0 to 100, y down."""
+
+    name: str
+    x: float
+    y: float
+    low: float
+    high: float
+    on_front: bool
+
+
+@dataclass(frozen=True)
+class Field:
+    """The drawing of accuracy against speed."""
+
+    accuracies: list[Tick]
+    speeds: list[Tick]
+    dots: list[Dot]
+
+
 def render_report(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
     """One self-contained HTML page about the content of `metrics.json`.
 
@@ -82,7 +110,7 @@ def render_report(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> st
     be encoded as UTF-8: the undecodable bytes of a file name are shown as escapes.
     """
     measured = metrics["test"] is not None
-    page = _template().render(
+    page = _template("report.html.jinja").render(
         metrics,
         created=datetime.fromisoformat(metrics["created"]),
         matrix=_matrix(metrics["confusion"]) if measured else [],
@@ -92,14 +120,28 @@ def render_report(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> st
         points=_points(metrics["reliability"]) if measured else [],
         mistakes=sorted(mistakes, key=lambda mistake: -mistake.probability),
         reasons=_frequent_reasons(metrics["rejected"]),
+        recommendation=metrics.get("recommendation"),
+        field=_field(metrics.get("recommendation")),
+    )
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def render_recommendation(metrics: Mapping[str, Any]) -> str:
+    """One self-contained HTML page about which backbone to take, and what it was chosen from."""
+    page = _template("recommendation.html.jinja").render(
+        metrics, field=_field(metrics["recommendation"])
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("headstart.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "count": _count,
@@ -109,8 +151,7 @@ def _template() -> Template:
         "position": _position,
     }
     environment.globals |= {"large": LARGE, "with_shares": WITH_SHARES}
-    source = resources.files("headstart.report").joinpath("report.html.jinja")
-    return environment.from_string(source.read_text("utf-8"))
+    return environment.get_template(name)
 
 
 def _matrix(confusion: Sequence[Sequence[int]]) -> list[list[Cell]]:
@@ -157,6 +198,44 @@ def _points(reliability: Sequence[Mapping[str, Any]]) -> list[Point]:
         )
         for bin_ in sorted(reliability, key=lambda bin_: bin_["confidence"])
     ]
+
+
+def _field(recommendation: Mapping[str, Any] | None) -> Field | None:
+    """Place backbones by accuracy (linear) and images per second (logarithmic)."""
+    if recommendation is None:
+        return None
+    tried = recommendation["backbones"]
+    lowest = min(float(one["accuracy_ci95"][0]) for one in tried)
+    highest = max(float(one["accuracy_ci95"][1]) for one in tried)
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2) if (highest - lowest) / step <= 6)
+    bottom, top = math.floor(lowest / step) * step, math.ceil(highest / step) * step
+    speeds = [math.log10(one["images_per_second"]) for one in tried]
+    left, right = min(speeds) - 0.15, max(speeds) + 0.15
+
+    def height(accuracy: float) -> float:
+        return 100 * (top - accuracy) / (top - bottom)
+
+    def place(speed: float) -> float:
+        return 100 * (math.log10(speed) - left) / (right - left)
+
+    dots = [
+        Dot(
+            one["name"],
+            place(one["images_per_second"]),
+            height(one["accuracy"]),
+            height(one["accuracy_ci95"][0]),
+            height(one["accuracy_ci95"][1]),
+            one["on_front"],
+        )
+        for one in sorted(tried, key=lambda one: one["images_per_second"])
+    ]
+    levels = [bottom + step * number for number in range(round((top - bottom) / step) + 1)]
+    marks = [mark * 10**power for power in range(-2, 5) for mark in (1, 2, 5)]
+    return Field(
+        [Tick(height(level), f"{100 * level:.0f}") for level in levels],
+        [Tick(place(mark), f"{mark:g}") for mark in marks if 0 <= place(mark) <= 100],
+        dots,
+    )
 
 
 def _frequent_reasons(rejected: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:

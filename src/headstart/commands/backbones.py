@@ -1,0 +1,103 @@
+"""Backbones: what there is to choose from, and what it does on this machine."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from headstart.backbones.backbone import load_backbone
+from headstart.backbones.catalogue import CATALOGUE, Entry
+from headstart.backbones.pooling import StagePooling
+from headstart.backbones.weights import licence_of, weights_here
+from headstart.commands.watching import Watcher
+from headstart.engines.timing import images_per_second
+from headstart.features.extractor import FeatureExtractor
+from headstart.options import BackbonesOptions, cache_folder
+
+_COMPARED = 4
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row of the table.
+
+    Attributes:
+        entry: The catalogue's row.
+        licence: Of the weights.
+        here: Whether the weights are on this machine.
+        images_per_second: Measured, if asked for.
+        cosine: Between features by the engine and by torch in float32, the lowest of a few
+            images, if asked for.
+    """
+
+    entry: Entry
+    licence: str
+    here: bool
+    images_per_second: float | None = None
+    cosine: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        entry = self.entry
+        return {
+            "name": entry.name,
+            "family": entry.family,
+            "architecture": entry.architecture,
+            "parameters": entry.parameters,
+            "macs": entry.macs,
+            "image_size": entry.image_size,
+            "width": entry.width,
+            "licence": self.licence,
+            "weights_here": self.here,
+            "images_per_second": self.images_per_second,
+            "cosine": self.cosine,
+        }
+
+
+def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> list[Listed]:
+    """Give the catalogue's rows whose name or family holds a text.
+
+    Args:
+        text: Case and hyphens do not matter; "" gives all.
+        options: Whether and how to measure them.
+        watcher: Told how far it is.
+    """
+    wanted = _plain(text)
+    entries = [one for one in CATALOGUE if wanted in _plain(f"{one.name} {one.family}")]
+    listed = []
+    for entry in entries:
+        here = weights_here(entry.architecture)
+        row = Listed(entry, licence_of(entry.architecture), here)
+        if options.measure:
+            with watcher.stage(f"Measuring {entry.name}"):
+                speed, cosine = _measure(entry, here, options)
+            row = Listed(entry, row.licence, here, speed, cosine)
+        listed.append(row)
+    return listed
+
+
+def _measure(entry: Entry, here: bool, options: BackbonesOptions) -> tuple[float, float]:
+    """Time the engine on ready arrays, and compare its features with those of float32 torch."""
+    backbone = load_backbone(entry.name, weights="imagenet" if here else "random")
+    extractor = FeatureExtractor(
+        backbone,
+        cache=cache_folder(options.cache),
+        device=options.device,
+        precision=options.precision,
+    )
+    size = backbone.preprocess.size
+    pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED, size, size, 3), dtype=np.uint8)
+    engine = extractor.engine
+    (features,) = engine.run([pixels])
+    with torch.inference_mode():
+        reference = StagePooling(backbone).eval()(torch.from_numpy(pixels)).numpy()
+    cosines = (features * reference).sum(axis=1) / (
+        np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
+    )
+    return images_per_second(engine, size), float(cosines.min())
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())

@@ -1,0 +1,255 @@
+"""Recommend: try backbones on the images themselves, and name one to take."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from headstart.backbones.backbone import Backbone, load_backbone, resized, suitable_size
+from headstart.backbones.catalogue import CATALOGUE, architecture_of
+from headstart.backbones.weights import weights_here
+from headstart.commands.runs import choose_folder, write_recommendation
+from headstart.commands.watching import Silence, Watcher
+from headstart.data.images import ImageSet, open_images
+from headstart.data.sources import data_name
+from headstart.data.splits import Folds, stratified_folds, stratified_sample
+from headstart.engines.timing import images_per_second
+from headstart.errors import OptionError
+from headstart.evaluation.metrics import Interval, wilson
+from headstart.evaluation.recommendation import Rated, front, recommended
+from headstart.evaluation.transferability import knn_accuracy, log_me
+from headstart.features.extractor import FeatureExtractor
+from headstart.heads.fitted import Array
+from headstart.heads.selection import Problem, effort_for
+from headstart.heads.specs import LinearHead
+from headstart.options import RecommendOptions, TryOptions, cache_folder
+
+
+@dataclass(frozen=True)
+class BackboneTrial:
+    """What a backbone did on a sample of the images.
+
+    Attributes:
+        name: How the user called it.
+        weights: Where they came from.
+        image_size: Side of the square that it saw, in pixels.
+        parameters: How many numbers it has learnt.
+        features: What the probe read best: "last" or "multilevel".
+        accuracy: Of the probe on held-out folds.
+        accuracy_ci95: Wilson interval.
+        knn_accuracy: Of the ten nearest training images, on the same folds.
+        log_me: Logarithm of maximum evidence (You et al., 2021); higher is better.
+        images_per_second: Of the network on this machine.
+        on_front: Whether no other is both faster and more accurate.
+        seconds: What trying it took.
+    """
+
+    name: str
+    weights: str
+    image_size: int
+    parameters: int
+    features: str
+    accuracy: float
+    accuracy_ci95: Interval
+    knn_accuracy: float
+    log_me: float
+    images_per_second: float
+    on_front: bool
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return self.__dict__ | {"accuracy_ci95": list(self.accuracy_ci95)}
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which backbone to take, and what it was chosen from.
+
+    Attributes:
+        recommended: Name of the backbone.
+        weights: Of the backbone.
+        why: A sentence without its name.
+        images: How many images were tried.
+        backbones: Best accuracy first.
+        run: The folder that was written, if one was.
+    """
+
+    recommended: str
+    weights: str
+    why: str
+    images: int
+    backbones: tuple[BackboneTrial, ...]
+    run: Path | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return {
+            "recommended": self.recommended,
+            "why": self.why,
+            "images": self.images,
+            "backbones": [one.to_dict() for one in self.backbones],
+        }
+
+
+def recommend(
+    data: str | os.PathLike[str],
+    *,
+    watcher: Watcher | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Recommendation:
+    """Try backbones on a sample of labelled images and say which one to take.
+
+    Only training images are looked at. The features that this computes are used by `train`.
+
+    Args:
+        data: See `train`.
+        watcher: Told how far it is.
+        options: See `RecommendOptions`.
+
+    Raises:
+        HeadstartError: The data, a backbone or an option cannot be used; the text says why.
+    """
+    return run_recommendation(data, RecommendOptions.of(**options), watcher or Silence())
+
+
+def run_recommendation(
+    data: str | os.PathLike[str], options: RecommendOptions, watcher: Watcher
+) -> Recommendation:
+    """Do `recommend` with options that are built already."""
+    candidates = candidates_of(options.backbones)
+    name = f"{data_name(Path(data))}-backbones"
+    run = choose_folder(options.out, name, overwrite=options.overwrite)
+    with watcher.stage("Checking images") as progress:
+        images = open_images(
+            data,
+            staging=cache_folder(options.cache) / "images",
+            test=options.test,
+            group=options.group,
+            seed=options.seed,
+            progress=progress,
+        )
+    for warning in images.warnings:
+        watcher.warn(warning)
+    result = try_backbones(images.train, candidates, options, watcher)
+    write_recommendation(run, images.name, str(data), result.summary())
+    return Recommendation(**(result.__dict__ | {"run": run}))
+
+
+def candidates_of(names: str | None) -> list[tuple[str, str]]:
+    """Give the backbones to try as (name, weights).
+
+    Args:
+        names: NAME or NAME=WEIGHTS, separated by commas; None is what is on this machine.
+
+    Raises:
+        OptionError: One is named twice.
+        UnknownBackbone: There is no such architecture.
+    """
+    if names is None:
+        here = [entry for entry in CATALOGUE if weights_here(entry.architecture)]
+        return [(entry.name, "imagenet") for entry in here]
+    pairs = [one.strip().partition("=") for one in names.split(",") if one.strip()]
+    candidates = [(name, weights or "imagenet") for name, _, weights in pairs]
+    if not candidates:
+        raise OptionError("backbones must name at least one, like efficientnet-lite0,resnet50.")
+    for name, _ in candidates:
+        architecture_of(name)
+    if len(set(candidates)) < len(candidates):
+        raise OptionError(f"backbones names one twice: '{names}'.")
+    return candidates
+
+
+def try_backbones(
+    train: ImageSet,
+    candidates: Sequence[tuple[str, str]],
+    options: TryOptions,
+    watcher: Watcher,
+) -> Recommendation:
+    """Rate each backbone on the same folds of the same sample of the training images."""
+    rows = stratified_sample(train.labels, options.sample, seed=options.seed)
+    sample = train if rows is None else train.take(rows)
+    classes = len(train.classes)
+    folds = stratified_folds(
+        sample.labels, sample.groups, folds=effort_for(len(sample), classes).folds, seed=0
+    )
+    rated, trials = [], []
+    for name, weights in candidates:
+        one, trial = _try(name, weights, sample, folds, options, watcher)
+        rated.append(one)
+        trials.append(trial)
+    slowest = 1000 / options.budget_ms if options.budget_ms else 0.0
+    taken, why = recommended(rated, slowest=slowest)
+    best = front(rated)
+    marked = [
+        BackboneTrial(**(trial.__dict__ | {"on_front": one in best}))
+        for one, trial in zip(rated, trials, strict=True)
+    ]
+    marked.sort(key=lambda one: -one.accuracy)
+    return Recommendation(taken.name, taken.weights, why, len(sample), tuple(marked))
+
+
+def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
+    """Let a backbone see large photos a little larger than it was trained on."""
+    sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
+    size = suitable_size(backbone, int(np.median(sides)))
+    return backbone if size == backbone.preprocess.size else resized(backbone, size)
+
+
+def _try(
+    name: str,
+    weights: str,
+    sample: ImageSet,
+    folds: Folds,
+    options: TryOptions,
+    watcher: Watcher,
+) -> tuple[Rated, BackboneTrial]:
+    begin = perf_counter()
+    backbone = sized_for(load_backbone(name, weights=weights, seed=options.seed), sample)
+    extractor = FeatureExtractor(
+        backbone,
+        cache=cache_folder(options.cache),
+        device=options.device,
+        precision=options.precision,
+    )
+    files = list(zip(sample.paths, sample.sha256s, strict=True))
+    with watcher.stage(f"Trying {name}") as progress:
+        features, _ = extractor.of_files(files, progress=progress, warn=watcher.warn)
+        speed = images_per_second(extractor.engine, backbone.preprocess.size)
+        right, read = _probed(extractor, features, sample, folds)
+        last = features[:, extractor.layout.columns("last")]
+        knn, evidence = knn_accuracy(last, sample.labels, folds), log_me(last, sample.labels)
+    trial = BackboneTrial(
+        name=name,
+        weights=weights,
+        image_size=backbone.preprocess.size,
+        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        features=read,
+        accuracy=float(right.mean()),
+        accuracy_ci95=wilson(int(right.sum()), len(right)),
+        knn_accuracy=knn,
+        log_me=evidence,
+        images_per_second=speed,
+        on_front=False,
+        seconds=perf_counter() - begin,
+    )
+    return Rated(name, weights, speed, right), trial
+
+
+def _probed(
+    extractor: FeatureExtractor, features: Array, sample: ImageSet, folds: Folds
+) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], str]:
+    """Tell which held-out images a probe tells right, and which features it read."""
+    layout = extractor.layout
+    columns = {name: layout.columns(name) for name in ("last", "multilevel")}
+    classes = len(sample.classes)
+    problem = Problem(features, columns, sample.labels, classes, folds, weights=layout.weights())
+    fit = LinearHead().fit(problem)
+    held_out = fit.held_out
+    right = np.zeros(len(sample), dtype=np.bool_)
+    right[held_out.rows] = held_out.logits.argmax(axis=1) == sample.labels[held_out.rows]
+    return right, fit.features

@@ -1,0 +1,106 @@
+"""Which backbone to take: the fastest of those that nothing beats by more than noise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from headstart.evaluation.metrics import Interval
+
+Right = np.ndarray[Any, np.dtype[np.bool_]]
+
+_Z95 = 1.959964
+# A backbone that is this much worse on the folds is not taken for its speed, however few the
+# images: noise may hide a difference, but does not make one go away.
+_MOST_LOST = 0.005
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A backbone that was tried on the images.
+
+    Attributes:
+        name: How the user called it.
+        weights: Where they came from.
+        images_per_second: On this machine.
+        right: Which held-out images a linear head on its features told right, shape (images,);
+            the same images in the same order for all backbones.
+    """
+
+    name: str
+    weights: str
+    images_per_second: float
+    right: Right
+
+    @property
+    def accuracy(self) -> float:
+        """Share of held-out images that were told right."""
+        return float(self.right.mean())
+
+
+def difference(one: Right, other: Right) -> Interval:
+    """Give the 95 % interval of the difference of two accuracies on the same images.
+
+    The images being the same, only those that one of both tells right count: the normal interval
+    for paired proportions (Agresti and Min, 2005), with half an image added to each side.
+    """
+    images = len(one)
+    gained, lost = int((one & ~other).sum()) + 0.5, int((~one & other).sum()) + 0.5
+    centre = (gained - lost) / images
+    half = _Z95 * sqrt(gained + lost - (gained - lost) ** 2 / images) / images
+    return centre - half, centre + half
+
+
+def recommended(rated: Sequence[Rated], *, slowest: float = 0.0) -> tuple[Rated, str]:
+    """Choose a backbone and say why.
+
+    Args:
+        rated: At least one.
+        slowest: Fewest images per second that will do.
+
+    Returns:
+        The one to take, and a sentence without its name that says why.
+    """
+    pretrained = [one for one in rated if one.weights != "random"] or list(rated)
+    able = [one for one in pretrained if one.images_per_second >= slowest]
+    if not able:
+        fastest = max(pretrained, key=lambda one: one.images_per_second)
+        return fastest, "none is within the time that you allow for an image; this is the fastest"
+    best = max(able, key=lambda one: (one.accuracy, one.images_per_second))
+    equal = [one for one in able if _as_good(one, best)]
+    taken = max(equal, key=lambda one: one.images_per_second)
+    if taken is not best:
+        times = taken.images_per_second / best.images_per_second
+        return taken, f"within noise of the best, {best.name}, at {times:.1f} times its speed"
+    others = [one for one in able if one is not best]
+    if not others:
+        return best, "there was no other to choose from"
+    second = max(others, key=lambda one: one.accuracy)
+    ahead = 100 * (best.accuracy - second.accuracy)
+    if best.images_per_second >= max(one.images_per_second for one in others):
+        return best, f"the most accurate by {ahead:.1f} points, and the fastest"
+    return best, f"the most accurate by {ahead:.1f} points over {second.name}"
+
+
+def front(rated: Sequence[Rated]) -> list[Rated]:
+    """Give those that no other beats in both accuracy and speed, fastest first."""
+    return sorted(
+        (one for one in rated if not any(_dominates(other, one) for other in rated)),
+        key=lambda one: -one.images_per_second,
+    )
+
+
+def _as_good(one: Rated, best: Rated) -> bool:
+    _, high = difference(one.right, best.right)
+    return high >= 0 and best.accuracy - one.accuracy <= _MOST_LOST
+
+
+def _dominates(one: Rated, other: Rated) -> bool:
+    speeds = one.images_per_second, other.images_per_second
+    return (
+        one.accuracy >= other.accuracy
+        and speeds[0] >= speeds[1]
+        and (one.accuracy > other.accuracy or speeds[0] > speeds[1])
+    )

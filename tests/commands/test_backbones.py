@@ -1,0 +1,40 @@
+"""Backbones: the list, and what is measured of it."""
+
+from headstart.commands.backbones import list_backbones
+from headstart.commands.watching import Silence
+from headstart.options import BackbonesOptions
+
+
+def names(text):
+    """Give the names that a text finds."""
+    return [one.entry.name for one in list_backbones(text, BackbonesOptions(), Silence())]
+
+
+def test_everything_is_listed_without_a_text():
+    """All families of the tutorial are there."""
+    assert {"vgg16", "resnet50", "inception-v3", "vit-b16", "swin-tiny"} <= set(names(""))
+
+
+def test_a_text_filters_by_name_and_family():
+    """However it is written."""
+    assert names("ResNet") == ["resnet18", "resnet50", "resnet101"]
+    assert names("Lite-1") == ["efficientnet-lite1"]
+    assert names("no such thing") == []
+
+
+def test_what_is_here_is_told_apart():
+    """The package's weights are on this machine, the hub's are not; licences are timm's."""
+    listed = {one.entry.name: one for one in list_backbones("", BackbonesOptions(), Silence())}
+    assert listed["efficientnet-lite0"].here
+    assert not listed["vgg16"].here
+    assert listed["vgg16"].licence == "bsd-3-clause"
+    assert listed["swin-tiny"].licence == "mit"
+
+
+def test_measuring(tmp_path):
+    """Speed is above 0, and the engine agrees with torch."""
+    options = BackbonesOptions(measure=True, cache=tmp_path)
+    (lite,) = list_backbones("lite0", options, Silence())
+    assert lite.images_per_second > 0
+    assert lite.cosine > 0.999
+    assert lite.to_dict()["cosine"] == lite.cosine

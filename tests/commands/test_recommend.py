@@ -1,0 +1,119 @@
+"""Recommend: backbones are tried on the training images, and the features are kept for train."""
+
+import json
+import re
+
+import pytest
+
+import headstart as hs
+from headstart.commands.recommend import candidates_of
+from headstart.errors import OptionError, OutputError, UnknownBackbone
+from tests.commands.test_train import Notes, forbid_engines
+
+BOTH = "test_efficientnet=random,test_resnet=random"
+
+
+@pytest.fixture
+def options(tmp_path):
+    """Give options of a quick recommendation."""
+    return {"backbones": BOTH, "cache": tmp_path / "cache", "out": tmp_path / "out"}
+
+
+def test_both_are_tried_and_one_is_named(make_folder, options):
+    """Numbers are in their ranges, and the best accuracy comes first."""
+    result = hs.recommend(make_folder(), **options)
+    assert result.recommended in ("test_efficientnet", "test_resnet")
+    assert {one.name for one in result.backbones} == {"test_efficientnet", "test_resnet"}
+    accuracies = [one.accuracy for one in result.backbones]
+    assert accuracies == sorted(accuracies, reverse=True)
+    for one in result.backbones:
+        low, high = one.accuracy_ci95
+        assert 0 <= low <= one.accuracy <= high <= 1
+        assert 0 <= one.knn_accuracy <= 1
+        assert one.images_per_second > 0
+    assert any(one.on_front for one in result.backbones)
+
+
+def test_what_is_written(make_folder, options):
+    """The folder holds the numbers, and a page with a dot for each backbone that loads nothing."""
+    result = hs.recommend(make_folder(), **options)
+    assert sorted(one.name for one in result.run.iterdir()) == ["metrics.json", "report.html"]
+    written = json.loads((result.run / "metrics.json").read_text())
+    assert written["recommendation"] == json.loads(json.dumps(result.summary()))
+    page = (result.run / "report.html").read_text()
+    assert page.count("<circle") == 2
+    assert result.why in page
+    assert not re.search(r"(src|href)=\"http", page)
+    with pytest.raises(OutputError, match="already exists"):
+        hs.recommend(make_folder(name="others"), **options)
+
+
+def test_train_uses_what_was_computed(make_folder, options, tmp_path, monkeypatch):
+    """After a recommendation, training with the same backbone runs no network for those images."""
+    folder = make_folder()
+    hs.recommend(folder, **(options | {"test": 0.0}))
+    forbid_engines(monkeypatch)
+    result = hs.train(
+        folder,
+        backbone="test_resnet",
+        weights="random",
+        head="linear",
+        cache=tmp_path / "cache",
+        out=tmp_path / "run",
+        test=0.0,
+    )
+    assert result.metrics["backbone"] == "test_resnet"
+
+
+def test_train_chooses_by_itself(make_folder, options):
+    """backbone=auto tries, takes what it recommends, and reports both."""
+    result = hs.train(make_folder(), **options, backbone="auto", head="linear")
+    told = result.metrics["recommendation"]
+    assert result.metrics["backbone"] == told["recommended"]
+    assert result.metrics["weights"] == "random"
+    assert "Which backbone" in (result.run / "report.html").read_text()
+
+
+def test_the_test_part_has_no_say(make_folder, options):
+    """Only training images are tried."""
+    notes = Notes()
+    result = hs.recommend(make_folder(), watcher=notes, **(options | {"test": 0.5}))
+    assert result.images < 24
+    assert notes.last["Trying test_resnet"] == (result.images, result.images)
+
+
+def test_a_sample_limits_the_work(make_folder, options):
+    """No more images than asked for are tried."""
+    result = hs.recommend(make_folder(count=20), **options, sample=24)
+    assert result.images == 24
+
+
+def test_a_limit_on_time_that_nothing_meets(make_folder, options):
+    """The fastest is named, and the sentence says that it is too slow."""
+    result = hs.recommend(make_folder(), **options, budget_ms=1e-6)
+    assert result.why.startswith("none is within the time")
+
+
+def test_candidates_are_read_from_names():
+    """Weights stand behind an equals sign; the default is what is installed."""
+    assert candidates_of("vgg16, resnet50=random") == [
+        ("vgg16", "imagenet"),
+        ("resnet50", "random"),
+    ]
+    here = candidates_of(None)
+    assert ("efficientnet-lite0", "imagenet") in here
+    assert ("vgg16", "imagenet") not in here
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "text"),
+    [
+        ("vgg61", UnknownBackbone, "Did you mean"),
+        ("vgg16,vgg16", OptionError, "twice"),
+        (" , ", OptionError, "at least one"),
+    ],
+)
+def test_candidates_that_cannot_be(names, error, text):
+    """Each is told before any work is done."""
+    with pytest.raises(error, match=text):
+        candidates_of(names)

@@ -1,0 +1,60 @@
+"""Scores of features against labels: better features score higher."""
+
+import numpy as np
+import pytest
+
+from headstart.data.splits import stratified_folds
+from headstart.evaluation.transferability import knn_accuracy, log_me
+
+
+def problem(distance, images=120, classes=3, width=20):
+    """Give features whose classes are some distance apart, labels and folds."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(images) % classes
+    centres = draw.normal(size=(classes, width)) * distance
+    features = (centres[labels] + draw.normal(size=(images, width))).astype(np.float32)
+    folds = stratified_folds(labels, [str(n) for n in range(images)], folds=4, seed=0)
+    return features, labels, folds
+
+
+def test_neighbours_of_separate_classes_are_told_right():
+    """Far apart all are right; without any distance about one in three is."""
+    assert knn_accuracy(*problem(5)) == 1.0
+    assert 0.15 < knn_accuracy(*problem(0)) < 0.5
+
+
+def test_neighbours_may_be_fewer_than_ten():
+    """With four images there is still an answer."""
+    features, labels, _ = problem(5, images=6)
+    folds = stratified_folds(labels, list("abcdef"), folds=2, seed=0)
+    assert 0 <= knn_accuracy(features, labels, folds) <= 1
+
+
+@pytest.mark.parametrize("width", [20, 300])
+def test_evidence_rises_with_what_features_tell(width):
+    """With fewer and with more columns than images."""
+    scores = [log_me(*problem(distance, width=width)[:2]) for distance in (0, 0.3, 1, 3)]
+    assert scores == sorted(scores)
+    assert scores[-1] > scores[0] + 0.1
+
+
+def test_evidence_is_that_of_the_linear_model():
+    """At the precisions that were found it is the logarithm of a normal density of the labels."""
+    from scipy.stats import multivariate_normal
+
+    features, labels, _ = problem(1, images=60, classes=2)
+    truth = (labels == 0).astype(float)
+    other = (labels == 1).astype(float)
+    best = -np.inf
+    wide = features.astype(float)
+    grid = 10.0 ** np.arange(-2, 4, 0.25)
+    totals = []
+    for target in (truth, other):
+        best = -np.inf
+        for alpha in grid:
+            for beta in grid:
+                covariance = wide @ wide.T / alpha + np.eye(len(wide)) / beta
+                density = multivariate_normal(cov=covariance, allow_singular=True).logpdf(target)
+                best = max(best, density / len(wide))
+        totals.append(best)
+    assert log_me(features, labels) == pytest.approx(np.mean(totals), abs=0.02)
