@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -90,7 +91,7 @@ class Classifier:
         seed: int = 0,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
-        cache: Path | None = None,
+        cache: str | PathLike[str] | None = None,
     ) -> None:
         self.backbone = backbone
         self.classes = tuple(classes)
@@ -279,7 +280,7 @@ class Classifier:
         *,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
-        cache: Path | None = None,
+        cache: str | PathLike[str] | None = None,
     ) -> Self:
         """Read a bundle, or the bundle of a run; no network is needed.
 

@@ -3,6 +3,7 @@
 The command line's help and Python's keywords both come from these classes.
 """
 
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -116,7 +117,16 @@ class TryOptions(OpenOptions, ComputeOptions):
     )
     sample: int = Field(2000, ge=20, description="Training images to try them on, at most.")
     budget_ms: float | None = Field(
-        None, gt=0, description="Most milliseconds for one image on this machine."
+        None,
+        gt=0,
+        description="Most milliseconds for one image on this machine, when many are told at once.",
+    )
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=2048,
+        description="Pixels of a side that the backbone sees "
+        "(default: what it was made for, or up to half more when the photos are larger).",
     )
 
 
@@ -144,13 +154,6 @@ class TrainOptions(RunOptions, TryOptions):
         "imagenet",
         description="imagenet, random, a safetensors file or folder, or hf-hub:OWNER/NAME.",
     )
-    image_size: int | None = Field(
-        None,
-        ge=32,
-        le=2048,
-        description="Pixels of a side that the backbone sees "
-        "(default: what it was made for, or up to half more when the photos are larger).",
-    )
     features: FeaturesOption = Field(
         "auto", description="Read the last layer or all stages; auto decides on held-out folds."
     )
@@ -174,6 +177,6 @@ class EvaluateOptions(ComputeOptions):
     )
 
 
-def cache_folder(cache: Path | None) -> Path:
+def cache_folder(cache: str | PathLike[str] | None) -> Path:
     """Give the folder that keeps features, converted networks and unpacked archives."""
-    return cache.expanduser() if cache else user_cache_path("headstart")
+    return Path(cache).expanduser() if cache else user_cache_path("headstart")

@@ -11,7 +11,8 @@ from headstart.backbones.backbone import (
     resized,
     suitable_size,
 )
-from headstart.errors import BackboneError
+from headstart.backbones.pooling import StagePooling
+from headstart.errors import BackboneError, OptionError
 
 TINY = "test_efficientnet"
 
@@ -142,3 +143,51 @@ def test_a_resized_backbone_keeps_its_weights():
     assert other.preprocess.size == 96
     assert backbone.preprocess.size == 160
     assert other.weights_sha256() == backbone.weights_sha256()
+
+
+def test_grey_images():
+    """One channel gives what three equal ones give, and photos' features can be read."""
+    state = timm.create_model(TINY).state_dict()
+    colour = load_backbone(TINY, weights="random", seed=1)
+    grey = load_backbone(TINY, weights="random", seed=1, channels=1)
+    assert grey.network.conv_stem.weight.shape[1] == 1
+    assert len(state) == len(grey.network.state_dict()) + 2
+    pooling = StagePooling(grey).eval()
+    assert pooling(torch.zeros(2, 160, 160, 3, dtype=torch.uint8)).shape[0] == 2
+    assert colour.width == grey.width
+
+
+def test_the_first_convolution_is_summed_for_grey(tmp_path):
+    """With given weights, a grey image gives what it gives as three equal channels."""
+    file = tmp_path / "model.safetensors"
+    save_file(timm.create_model(TINY).state_dict(), file)
+    colour = load_backbone(TINY, weights=file)
+    grey = load_backbone(TINY, weights=file, channels=1)
+    five = load_backbone(TINY, weights=file, channels=5)
+    images = torch.randn(2, 1, 160, 160, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = colour(images.expand(2, 3, 160, 160))
+        torch.testing.assert_close(grey(images), expected, rtol=1e-4, atol=1e-5)
+        assert five(images.expand(2, 5, 160, 160)).shape == expected.shape
+    with pytest.raises(BackboneError, match="takes 5 channels, and photos have 3"):
+        StagePooling(five)
+
+
+@pytest.mark.parametrize("size", [0, -5, 7, "224", 2.5])
+def test_image_sizes_that_cannot_be(size):
+    """Each is one clear error."""
+    with pytest.raises(OptionError, match="image_size must be a number from 16 up"):
+        load_backbone(TINY, weights="random", image_size=size)
+
+
+@pytest.mark.parametrize("channels", [0, -1])
+def test_channels_that_cannot_be(channels):
+    """At least one is needed."""
+    with pytest.raises(OptionError, match="channels must be at least 1"):
+        load_backbone(TINY, weights="random", channels=channels)
+
+
+def test_an_architecture_says_which_size_it_cannot_take():
+    """VGG pools five times; there is nothing left of 16 pixels, and the error says so."""
+    with pytest.raises(BackboneError, match="cannot take images of 16 pixels"):
+        load_backbone("vgg16", weights="random", image_size=16)

@@ -218,14 +218,14 @@ def test_a_pickle_named_safetensors_is_not_executed(tmp_path, capsys):
 
 
 def test_a_missing_file(tmp_path):
-    """A path that does not exist is told with what would be right; so is an empty folder."""
-    for given in (str(tmp_path / "none.safetensors"), str(tmp_path)):
-        with pytest.raises(WeightsError) as caught:
-            load_backbone(TINY, weights=given)
-        assert str(caught.value) == (
-            f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
-            "A folder must hold 'model.safetensors'."
-        )
+    """A path that does not exist is told with what would be right."""
+    given = str(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=given)
+    assert str(caught.value) == (
+        f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
+        "A folder must hold 'model.safetensors'."
+    )
 
 
 def test_an_endless_name_is_a_weights_error():
@@ -283,3 +283,20 @@ def test_the_digest_depends_on_every_tensor():
         seen.add(backbone.weights_sha256())
         tensor.view(-1)[0] -= 1
     assert len(seen) == 1 + len(list(backbone.network.state_dict())[::7])
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    """A file with a NaN is damaged, and the tensor is named."""
+    state = timm.create_model(TINY).state_dict()
+    state["bn1.weight"][3] = float("nan")
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"not finite in 'bn1\.weight'"):
+        load_backbone(TINY, weights=tmp_path)
+
+
+def test_an_empty_folder_and_an_empty_id(tmp_path):
+    """Each says what is missing."""
+    with pytest.raises(WeightsError, match=r"holds no 'model.safetensors'"):
+        load_backbone(TINY, weights=tmp_path)
+    with pytest.raises(WeightsError, match="must be followed by OWNER/NAME"):
+        load_backbone(TINY, weights="hf-hub:")

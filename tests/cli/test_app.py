@@ -355,7 +355,7 @@ def test_recommend_shows_what_was_tried(
     assert done.out.count("← take") == 1
     assert "headstart train DATA --backbone test_" in done.out
     told = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
-    assert set(told) == {"recommended", "why", "images", "backbones"}
+    assert set(told) == {"recommended", "weights", "why", "images", "backbones"}
     row = {"name", "accuracy", "accuracy_ci95", "images_per_second"}
     assert all(row <= set(one) for one in told["backbones"])
 

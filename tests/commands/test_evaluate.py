@@ -9,6 +9,7 @@ import pytest
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.errors import DataError
+from tests.commands.test_train import Notes
 from tests.conftest import COLOURS, picture
 
 
@@ -81,3 +82,14 @@ def test_all_right_is_100_percent(trained: TrainResult) -> None:
     evaluation = hs.evaluate(trained.run, trained.run.parent / "photos", split="train").evaluation
     assert evaluation.accuracy_ci95[1] == 1.0
     assert not str(evaluation.log_loss).startswith("-")
+
+
+def test_images_that_were_learnt_from_are_told(trained: TrainResult) -> None:
+    """Measuring on training images is possible, and said to be too good."""
+    notes = Notes()
+    photos = trained.run.parent / "photos" / "train"
+    cache = trained.run.parent / "cache"
+    hs.evaluate(trained.run, photos, cache=cache, watcher=notes)
+    assert notes.warnings == [
+        "24 of these 24 images were learnt from, so what is measured is too good."
+    ]

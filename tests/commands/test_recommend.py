@@ -4,10 +4,19 @@ import json
 import re
 
 import pytest
+import timm
+from safetensors.torch import save_file
 
 import headstart as hs
 from headstart.commands.recommend import candidates_of
-from headstart.errors import OptionError, OutputError, UnknownBackbone
+from headstart.commands.runs import reserved_folder
+from headstart.errors import (
+    BackboneError,
+    HeadstartError,
+    OptionError,
+    OutputError,
+    UnknownBackbone,
+)
 from tests.commands.test_train import Notes, forbid_engines
 
 BOTH = "test_efficientnet=random,test_resnet=random"
@@ -109,7 +118,7 @@ def test_candidates_are_read_from_names():
     ("names", "error", "text"),
     [
         ("vgg61", UnknownBackbone, "Did you mean"),
-        ("vgg16,vgg16", OptionError, "twice"),
+        ("vgg16,VGG-16", OptionError, "twice"),
         (" , ", OptionError, "at least one"),
     ],
 )
@@ -117,3 +126,50 @@ def test_candidates_that_cannot_be(names, error, text):
     """Each is told before any work is done."""
     with pytest.raises(error, match=text):
         candidates_of(names)
+
+
+def test_a_backbone_that_cannot_be_loaded_is_left_out(make_folder, options, tmp_path):
+    """The others are tried; if none is left, that is the error."""
+    notes = Notes()
+    names = f"test_resnet=random,test_vit={tmp_path}"
+    result = hs.recommend(make_folder(), watcher=notes, **(options | {"backbones": names}))
+    assert [one.name for one in result.backbones] == ["test_resnet"]
+    assert any("'test_vit' is left out" in warning for warning in notes.warnings)
+    names = f"test_resnet={tmp_path},test_vit={tmp_path}"
+    with pytest.raises(BackboneError, match="None of the backbones"):
+        hs.recommend(make_folder(name="more"), **(options | {"backbones": names, "out": None}))
+
+
+def test_one_backbone_with_two_weights(make_folder, options, tmp_path):
+    """Only one of both is taken, and the numbers say which."""
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "model.safetensors")
+    names = f"test_resnet=random,test_resnet={tmp_path}"
+    result = hs.recommend(make_folder(), **(options | {"backbones": names}))
+    assert [one.taken for one in result.backbones].count(True) == 1
+    assert result.summary()["weights"] == result.weights == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"backbone": "auto", "weights": "random"}, "--weights cannot go with --backbone auto"),
+        ({"backbones": "resnet50"}, "--backbones says how to choose. It needs --backbone auto"),
+        ({"budget_ms": 3.0}, "--budget-ms says how to choose"),
+        ({"backbone": "nonesuch"}, "There is no backbone"),
+    ],
+)
+def test_train_refuses_before_it_works(tmp_path, options, text):
+    """Options that contradict each other are told before any image is looked at."""
+    with pytest.raises(HeadstartError, match=text):
+        hs.train(tmp_path / "not even there", **options)
+
+
+def test_two_trainings_at_once_get_two_folders(tmp_path, monkeypatch):
+    """The name is taken when the run begins; a run that fails gives it back."""
+    monkeypatch.chdir(tmp_path)
+    with reserved_folder(None, "photos", overwrite=False) as one:
+        with reserved_folder(None, "photos", overwrite=False) as other:
+            assert (str(one), str(other)) == ("runs/photos", "runs/photos-2")
+            (other / "something").write_text("kept")
+        assert other.exists()
+    assert not one.exists()

@@ -41,7 +41,7 @@ def test_the_default_folder_is_numbered(tmp_path: Path, monkeypatch: pytest.Monk
     for expected in ("runs/photos", "runs/photos-2", "runs/photos-3"):
         chosen = choose_folder(None, "photos", overwrite=True)
         assert chosen == Path(expected)
-        chosen.mkdir(parents=True)
+        assert chosen.is_dir()  # Taken, so that nobody else takes it.
 
 
 @pytest.mark.parametrize(

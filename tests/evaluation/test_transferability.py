@@ -38,6 +38,16 @@ def test_evidence_rises_with_what_features_tell(width):
     assert scores[-1] > scores[0] + 0.1
 
 
+def test_evidence_has_no_unit():
+    """Features in other units score the same, and none at all score less, but a number."""
+    features, labels, _ = problem(1)
+    score = log_me(features, labels)
+    assert log_me(features * 1000, labels) == pytest.approx(score, abs=1e-6)
+    assert log_me(features / 1000, labels) == pytest.approx(score, abs=1e-6)
+    assert np.isfinite(log_me(features * 0, labels))
+    assert log_me(features * 0, labels) < score
+
+
 def test_evidence_is_that_of_the_linear_model():
     """At the precisions that were found it is the logarithm of a normal density of the labels."""
     from scipy.stats import multivariate_normal

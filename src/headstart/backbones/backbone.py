@@ -4,6 +4,7 @@ import sys
 import warnings
 from contextlib import suppress
 from dataclasses import replace
+from os import PathLike, fspath
 from typing import Any, Self
 
 import timm
@@ -144,7 +145,7 @@ class Backbone(nn.Module):
 def load_backbone(
     name: str = "efficientnet-lite0",
     *,
-    weights: str = "imagenet",
+    weights: str | PathLike[str] = "imagenet",
     image_size: int | None = None,
     channels: int = 3,
     seed: int = 0,
@@ -164,9 +165,11 @@ def load_backbone(
         WeightsError: The weights are missing, damaged, or of another architecture.
         BackboneError: The architecture cannot take that image size.
     """
-    architecture = architecture_of(name)
+    architecture, weights = architecture_of(name), fspath(weights)
     if channels < 1:
         raise OptionError(f"channels must be at least 1. Got {channels}.")
+    if image_size is not None and not (isinstance(image_size, int) and image_size >= 16):
+        raise OptionError(f"image_size must be a number from 16 up. Got {image_size!r}.")
     size = image_size or _usual_size(name)
     network = _build(architecture, size, channels, seed)
     state = load_weights(architecture, weights, network)
@@ -211,7 +214,13 @@ def suitable_size(backbone: Backbone, photo_side: int) -> int:
 
 
 def resized(backbone: Backbone, image_size: int) -> Backbone:
-    """Give the same backbone for another image size."""
+    """Give the same backbone for another image size.
+
+    Raises:
+        BackboneError: The architecture cannot take that image size.
+    """
+    channels = len(backbone.preprocess.mean)
+    _require_size(backbone.network, backbone.architecture, image_size, channels)
     preprocess = replace(backbone.preprocess, size=image_size)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
@@ -251,7 +260,7 @@ def _require_size(network: nn.Module, architecture: str, size: int, channels: in
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise BackboneError(
-            f"'{architecture}' cannot take images of {size} pixels: {reason} "
+            f"'{architecture}' cannot take images of {size} pixels: {reason.rstrip('.')}. "
             "Take a larger image size, or the default."
         ) from None
 
@@ -269,7 +278,7 @@ def _adapted(state: State, network: nn.Module, channels: int) -> State:
     """
     module = sys.modules[type(network).__module__]
     adapt = getattr(module, "checkpoint_filter_fn", None)
-    with suppress(KeyError):  # Weights of something else: told by name when they are loaded.
+    with suppress(Exception):  # Weights of something else: told by name when they are loaded.
         state = adapt(state, network) if adapt else state
     if channels == 3:
         return state
@@ -300,6 +309,9 @@ def _load(network: nn.Module, state: State, name: str, weights: str) -> None:
             f"Weights '{weights}' do not belong to backbone '{name}': {problems[0]}"
             + (f", and {len(problems) - 1} more differences." if len(problems) > 1 else ".")
         )
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(f"Weights '{weights}' have numbers that are not finite in '{key}'.")
     fitting = {key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape}
     network.load_state_dict(fitting, strict=False)
 

@@ -113,6 +113,8 @@ def architecture_of(name: str) -> str:
     if entry:
         return entry.architecture
     typed = name.strip().lower()
+    if typed.removesuffix(".in1k") in PACKAGES:
+        return typed.removesuffix(".in1k")
     if timm.is_model(typed.split(".")[0]):
         return typed
     known = {_plain(one.name): one.name for one in CATALOGUE}

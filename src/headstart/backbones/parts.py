@@ -7,6 +7,7 @@ is a place in the graph.
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +23,12 @@ _SPEC = re.compile(r"(stages|layers):(\d+)")
 class _Tracer(fx.Tracer):
     """Traces down to layers and no further: what a layer does in training is its own affair."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__(autowrap_functions=tuple(get_notrace_functions()))
         self._opaque = tuple(get_notrace_modules())
+        # Functions to leave whole are looked for where the network's code is, even if what is
+        # traced is something around it.
+        self._autowrap_search.append(sys.modules[type(network).__module__])
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """See `torch.fx.Tracer`."""
@@ -75,6 +79,14 @@ class Parts:
             return own[-count]
         return nodes[0] if count == len(own) else own[-count - 1].next
 
+    def stages_below(self, spec: str) -> int:
+        """Give how many whole stages stay frozen below the trainable part that `spec` names."""
+        first = self.first_trainable(spec)
+        nodes = list(self.graph.nodes)
+        if first is None:
+            return len(self.stages)
+        return sum(nodes.index(end) < nodes.index(first) for end in self.stages)
+
     def frozen_below(self, first: fx.Node | None) -> tuple[set[str], set[str]]:
         """Give names of the parameters and of the layers that a boundary leaves frozen.
 
@@ -118,12 +130,6 @@ class Parts:
             fx.GraphModule(self.network, _between(self.graph, end, [_result(self.graph)])),
         )
 
-    def above(self, after: int) -> fx.GraphModule:
-        """Give the network from a stage's map to the maps of all later stages and the output."""
-        end = self.stages[after - 1] if after else None
-        wanted = [*self.stages[after:], _result(self.graph)]
-        return fx.GraphModule(self.network, _between(self.graph, end, wanted))
-
 
 def take_apart(network: nn.Module) -> Parts:
     """Trace a network without its classifier.
@@ -131,19 +137,27 @@ def take_apart(network: nn.Module) -> Parts:
     Raises:
         BackboneError: torch.fx cannot trace it, or timm tells no stages of it.
     """
-    tracer = _Tracer()
+    graph = trace(network, network)
+    modules = dict(network.named_modules())
+    layers = [node for node in graph.nodes if node.op == "call_module"]
+    doing = [node for node in layers if not _does_nothing(modules[str(node.target)])]
+    ends = [end_of(graph, stage) for stage in stage_names(network)]
+    return Parts(network, graph, tuple(doing), tuple(ends))
+
+
+def trace(module: nn.Module, network: nn.Module) -> fx.Graph:
+    """Give the graph of a network, or of a module around it.
+
+    Raises:
+        BackboneError: torch.fx cannot trace it.
+    """
     try:
-        graph = tracer.trace(network, concrete_args=_defaults(network))
+        return _Tracer(network).trace(module, concrete_args=_defaults(module))
     except Exception as error:  # Tracing runs the network's own code, which may raise anything.
         raise BackboneError(
             f"'{type(network).__name__}' cannot be taken apart into layers: {error}. "
             "Use it frozen as a whole, or train all of it."
         ) from None
-    modules = dict(network.named_modules())
-    layers = [node for node in graph.nodes if node.op == "call_module"]
-    doing = [node for node in layers if not _does_nothing(modules[str(node.target)])]
-    ends = [_end_of(graph, stage) for stage in stage_names(network)]
-    return Parts(network, graph, tuple(doing), tuple(ends))
 
 
 def stage_names(network: nn.Module) -> list[str]:
@@ -180,7 +194,7 @@ def _does_nothing(module: nn.Module) -> bool:
     )
 
 
-def _end_of(graph: fx.Graph, stage: str) -> fx.Node:
+def end_of(graph: fx.Graph, stage: str) -> fx.Node:
     """Give the last node that ran inside a module."""
     inside = [
         node
@@ -188,7 +202,10 @@ def _end_of(graph: fx.Graph, stage: str) -> fx.Node:
         if any(name == stage for name, _ in node.meta.get("nn_module_stack", {}).values())
     ]
     if not inside:
-        raise BackboneError(f"The stage '{stage}' does not take part in what the backbone does.")
+        raise BackboneError(
+            f"Where the stage '{stage}' ends cannot be found, so the backbone cannot be taken "
+            "apart. Use it frozen as a whole, or train all of it."
+        )
     end: fx.Node = inside[-1]
     return end
 
@@ -210,7 +227,7 @@ def _between(graph: fx.Graph, start: fx.Node | None, ends: Sequence[fx.Node]) ->
     def copied(node: fx.Node) -> fx.Node:
         return copies[node]
 
-    for node in _needed(ends, start):
+    for node in needed(ends, start):
         if start is not None and node.op == "placeholder":
             raise BackboneError(f"More than one value crosses the boundary at '{start}'.")
         copies[node] = part.node_copy(node, copied)
@@ -219,16 +236,16 @@ def _between(graph: fx.Graph, start: fx.Node | None, ends: Sequence[fx.Node]) ->
     return part
 
 
-def _needed(ends: Sequence[fx.Node], start: fx.Node | None) -> list[fx.Node]:
+def needed(ends: Sequence[fx.Node], start: fx.Node | None) -> list[fx.Node]:
     """Give the nodes that some depend on, up to a start, in order of execution."""
-    needed: set[fx.Node] = set()
+    found: set[fx.Node] = set()
     waiting = list(ends)
     while waiting:
         node = waiting.pop()
-        if node is not start and node not in needed:
-            needed.add(node)
+        if node is not start and node not in found:
+            found.add(node)
             waiting += node.all_input_nodes
-    return [node for node in ends[-1].graph.nodes if node in needed]
+    return [node for node in ends[-1].graph.nodes if node in found]
 
 
 def watch_over(network: nn.Module) -> None:

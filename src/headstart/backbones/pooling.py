@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
-from headstart.errors import OptionError
+from headstart.errors import BackboneError, OptionError
 
 _STATISTICS = ("mean", "max", "std")
 
@@ -67,11 +67,22 @@ class StagePooling(nn.Module):
         super().__init__()
         self.network = backbone.network
         preprocess = backbone.preprocess
-        self.register_buffer("mean", torch.tensor(preprocess.mean).view(1, 3, 1, 1) * 255)
-        self.register_buffer("scale", 1 / (torch.tensor(preprocess.std).view(1, 3, 1, 1) * 255))
+        self._grey = len(preprocess.mean) == 1
+        if len(preprocess.mean) not in (1, 3):
+            raise BackboneError(
+                f"'{backbone.name}' takes {len(preprocess.mean)} channels, and photos have 3. "
+                "Call it with arrays of your own, or load it with channels=3 or 1."
+            )
+        if not hasattr(backbone.network, "forward_intermediates"):
+            raise BackboneError(
+                f"'{backbone.architecture}' does not tell what its stages give, so no features "
+                "can be read. Take a backbone that `headstart backbones` lists."
+            )
+        self.register_buffer("mean", torch.tensor(preprocess.mean).view(1, -1, 1, 1) * 255)
+        self.register_buffer("scale", 1 / (torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255))
 
         self.size = preprocess.size
-        self._last_statistics = _STATISTICS[1:] if self._pools_by_mean() else _STATISTICS
+        self._last_statistics = self._new_in_last()
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the features."""
@@ -88,13 +99,15 @@ class StagePooling(nn.Module):
         blocks = [("output", output)]
         for number, stage in enumerate(stages, start=1):
             blocks += [(f"stage{number}.{kind}", _pooled(stage, kind)) for kind in _STATISTICS]
-        if last.ndim == 4 and last.shape != stages[-1].shape:
-            blocks += [(f"last.{kind}", _pooled(last, kind)) for kind in self._last_statistics]
+        blocks += [(f"last.{kind}", _pooled(last, kind)) for kind in self._last_statistics]
         return blocks
 
     def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Give the pooled output, the last map and the map of every stage."""
-        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self._grey:
+            pixels = pixels.mean(dim=1, keepdim=True)
+        pixels = (pixels - self.mean) * self.scale
         last, stages = self.network.forward_intermediates(pixels)  # type: ignore[operator]
         output = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
@@ -102,12 +115,18 @@ class StagePooling(nn.Module):
         return output.flatten(1), last, stages
 
     @torch.inference_mode()
-    def _pools_by_mean(self) -> bool:
-        """Tell whether the output is the last map's mean, so as not to give it twice."""
+    def _new_in_last(self) -> tuple[str, ...]:
+        """Give the statistics of the last map that neither a stage nor the output has already.
+
+        Decided once, so that `forward` has no choices to make and can be traced.
+        """
         noise = torch.linspace(0, 255, 3 * self.size**2).view(1, self.size, self.size, 3)
-        output, last, _ = self._maps(noise)
-        mean = last.flatten(2).mean(dim=2) if last.ndim == 4 else last.flatten(1)
-        return output.shape == mean.shape and torch.allclose(output, mean, atol=1e-5)
+        output, last, stages = self._maps(noise)
+        if last.ndim != 4 or last.shape == stages[-1].shape:
+            return ()
+        mean = last.flatten(2).mean(dim=2)
+        same = output.shape == mean.shape and torch.allclose(output, mean, atol=1e-5)
+        return _STATISTICS[1:] if same else _STATISTICS
 
 
 def _pooled(stage: Tensor, kind: str) -> Tensor:

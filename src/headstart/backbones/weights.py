@@ -90,6 +90,8 @@ def _from_package(architecture: str, package: WeightsPackage, network: torch.nn.
 
 def _from_path(path: Path, given: str) -> State:
     try:
+        if path.is_dir() and not (path / _HUB_FILE).is_file():
+            raise WeightsError(f"The folder '{given}' holds no '{_HUB_FILE}'.")
         path = path / _HUB_FILE if path.is_dir() else path
         found = path.is_file()
     except OSError:
@@ -107,7 +109,10 @@ def _from_path(path: Path, given: str) -> State:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"Weights '{path}' cannot be read: {error}.") from None
+        raise WeightsError(
+            f"Weights '{path}' cannot be read: {error}. The file is incomplete or damaged: "
+            "fetch it again."
+        ) from None
 
 
 def weights_here(architecture: str) -> bool:
@@ -128,6 +133,8 @@ def licence_of(architecture: str) -> str:
 
 
 def _from_hub(name: str) -> State:
+    if not name:
+        raise WeightsError("'hf-hub:' must be followed by OWNER/NAME, as in hf-hub:timm/resnet18.")
     try:
         path = Path(hf_hub_download(name, _HUB_FILE))
     except KeyboardInterrupt:

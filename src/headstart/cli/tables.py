@@ -71,6 +71,9 @@ def show_recommendation(console: Console, result: Recommendation) -> None:
 def show_backbones(console: Console, listed: Sequence[Listed], *, measured: bool) -> None:
     """Show the catalogue."""
     extra = ("images/s>", "cosine>") if measured else ()
+    if not listed:
+        _line(console, "No backbone of the catalogue has that in its name.")
+        return
     table = _table(
         *("name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "here"), *extra
     )
@@ -91,6 +94,8 @@ def show_backbones(console: Console, listed: Sequence[Listed], *, measured: bool
         )
     console.print(table)
     _line(console, "Weights that are not here are fetched from the hub when they are first used.")
+    if measured:
+        _line(console, "Those that are not here were measured with random weights.")
 
 
 def show_cache(console: Console, info: CacheInfo) -> None:
@@ -119,7 +124,6 @@ def _show_tried(console: Console, recommendation: dict[str, Any]) -> None:
         *("backbone", "accuracy>", "95 % interval>", "neighbours>", "LogME>", "images/s>", "")
     )
     for one in recommendation["backbones"]:
-        taken = one["name"] == recommendation["recommended"]
         weights = "" if one["weights"] == "imagenet" else f" ({one['weights']})"
         table.add_row(
             Text(f"{one['name']}{weights}"),
@@ -128,8 +132,8 @@ def _show_tried(console: Console, recommendation: dict[str, Any]) -> None:
             f"{one['knn_accuracy']:.1%}",
             f"{one['log_me']:.3f}",
             f"{one['images_per_second']:,.0f}",
-            "← take" if taken else "on the front" if one["on_front"] else "",
-            style="bold" if taken else "dim",
+            "← take" if one["taken"] else "on the front" if one["on_front"] else "",
+            style="bold" if one["taken"] else "dim",
         )
     console.print(table)
     _line(console, f"{recommendation['recommended']}: {recommendation['why']}.")

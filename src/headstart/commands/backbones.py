@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 
-from headstart.backbones.backbone import load_backbone
+from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import licence_of, weights_here
@@ -51,6 +53,7 @@ class Listed:
             "width": entry.width,
             "licence": self.licence,
             "weights_here": self.here,
+            "measured_with": None if self.cosine is None else "imagenet" if self.here else "random",
             "images_per_second": self.images_per_second,
             "cosine": self.cosine,
         }
@@ -81,11 +84,13 @@ def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> li
 def _measure(entry: Entry, here: bool, options: BackbonesOptions) -> tuple[float, float]:
     """Time the engine on ready arrays, and compare its features with those of float32 torch."""
     backbone = load_backbone(entry.name, weights="imagenet" if here else "random")
+    with TemporaryDirectory() as folder:  # Random networks are not worth keeping.
+        return _measure_in(cache_folder(options.cache) if here else Path(folder), backbone, options)
+
+
+def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> tuple[float, float]:
     extractor = FeatureExtractor(
-        backbone,
-        cache=cache_folder(options.cache),
-        device=options.device,
-        precision=options.precision,
+        backbone, cache=cache, device=options.device, precision=options.precision
     )
     size = backbone.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED, size, size, 3), dtype=np.uint8)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.classifier import Classifier
+from headstart.commands.runs import learnt_from
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images, ImageSet, open_images
 from headstart.errors import DataError
@@ -69,6 +70,12 @@ def run_evaluation(
             progress=progress,
         )
     split, chosen = _part(images, options.split)
+    learnt = learnt_from(Path(model)) & set(chosen.sha256s)
+    if learnt:
+        watcher.warn(
+            f"{len(learnt):,} of these {len(chosen):,} images were learnt from, so what is "
+            "measured is too good."
+        )
     with watcher.stage("Extracting features") as progress:
         evaluation = classifier.evaluate(chosen, progress=progress, warn=watcher.warn)
     return EvaluateResult(evaluation, split, classifier.classes, tuple(images.rejected))

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,13 +13,13 @@ import numpy as np
 from headstart.backbones.backbone import Backbone, load_backbone, resized, suitable_size
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
 from headstart.backbones.weights import weights_here
-from headstart.commands.runs import choose_folder, write_recommendation
+from headstart.commands.runs import reserved_folder, write_recommendation
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import ImageSet, open_images
 from headstart.data.sources import data_name
 from headstart.data.splits import Folds, stratified_folds, stratified_sample
 from headstart.engines.timing import images_per_second
-from headstart.errors import OptionError
+from headstart.errors import BackboneError, OptionError
 from headstart.evaluation.metrics import Interval, wilson
 from headstart.evaluation.recommendation import Rated, front, recommended
 from headstart.evaluation.transferability import knn_accuracy, log_me
@@ -44,8 +45,9 @@ class BackboneTrial:
         knn_accuracy: Of the ten nearest training images, on the same folds.
         log_me: Logarithm of maximum evidence (You et al., 2021); higher is better.
         images_per_second: Of the network on this machine.
-        on_front: Whether no other is both faster and more accurate.
         seconds: What trying it took.
+        taken: Whether it is the recommended one.
+        on_front: Whether no other is both faster and more accurate.
     """
 
     name: str
@@ -58,8 +60,9 @@ class BackboneTrial:
     knn_accuracy: float
     log_me: float
     images_per_second: float
-    on_front: bool
     seconds: float
+    taken: bool = False
+    on_front: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
@@ -90,6 +93,7 @@ class Recommendation:
         """Give plain JSON values."""
         return {
             "recommended": self.recommended,
+            "weights": self.weights,
             "why": self.why,
             "images": self.images,
             "backbones": [one.to_dict() for one in self.backbones],
@@ -123,21 +127,21 @@ def run_recommendation(
     """Do `recommend` with options that are built already."""
     candidates = candidates_of(options.backbones)
     name = f"{data_name(Path(data))}-backbones"
-    run = choose_folder(options.out, name, overwrite=options.overwrite)
-    with watcher.stage("Checking images") as progress:
-        images = open_images(
-            data,
-            staging=cache_folder(options.cache) / "images",
-            test=options.test,
-            group=options.group,
-            seed=options.seed,
-            progress=progress,
-        )
-    for warning in images.warnings:
-        watcher.warn(warning)
-    result = try_backbones(images.train, candidates, options, watcher)
-    write_recommendation(run, images.name, str(data), result.summary())
-    return Recommendation(**(result.__dict__ | {"run": run}))
+    with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
+        with watcher.stage("Checking images") as progress:
+            images = open_images(
+                data,
+                staging=cache_folder(options.cache) / "images",
+                test=options.test,
+                group=options.group,
+                seed=options.seed,
+                progress=progress,
+            )
+        for warning in images.warnings:
+            watcher.warn(warning)
+        result = try_backbones(images.train, candidates, options, watcher)
+        write_recommendation(run, images.name, str(data), result.summary())
+    return replace(result, run=run)
 
 
 def candidates_of(names: str | None) -> list[tuple[str, str]]:
@@ -157,9 +161,8 @@ def candidates_of(names: str | None) -> list[tuple[str, str]]:
     candidates = [(name, weights or "imagenet") for name, _, weights in pairs]
     if not candidates:
         raise OptionError("backbones must name at least one, like efficientnet-lite0,resnet50.")
-    for name, _ in candidates:
-        architecture_of(name)
-    if len(set(candidates)) < len(candidates):
+    meant = [(architecture_of(name), weights) for name, weights in candidates]
+    if len(set(meant)) < len(meant):
         raise OptionError(f"backbones names one twice: '{names}'.")
     return candidates
 
@@ -175,41 +178,54 @@ def try_backbones(
     sample = train if rows is None else train.take(rows)
     classes = len(train.classes)
     folds = stratified_folds(
-        sample.labels, sample.groups, folds=effort_for(len(sample), classes).folds, seed=0
+        sample.labels,
+        sample.groups,
+        folds=effort_for(len(sample), classes).folds,
+        seed=options.seed,
     )
-    rated, trials = [], []
+    tried: list[tuple[Rated, BackboneTrial]] = []
     for name, weights in candidates:
-        one, trial = _try(name, weights, sample, folds, options, watcher)
-        rated.append(one)
-        trials.append(trial)
+        try:
+            backbone = load_backbone(
+                name, weights=weights, image_size=options.image_size, seed=options.seed
+            )
+        except BackboneError as error:
+            if len(candidates) == 1:
+                raise
+            watcher.warn(f"'{name}' is left out. {error}")
+            continue
+        if options.image_size is None:
+            backbone = sized_for(backbone, train)
+        tried.append(_try(backbone, sample, folds, options, watcher))
+    if not tried:
+        raise BackboneError("None of the backbones can be loaded; the reasons are above.")
+    rated = [one for one, _ in tried]
     slowest = 1000 / options.budget_ms if options.budget_ms else 0.0
     taken, why = recommended(rated, slowest=slowest)
     best = front(rated)
-    marked = [
-        BackboneTrial(**(trial.__dict__ | {"on_front": one in best}))
-        for one, trial in zip(rated, trials, strict=True)
+    trials = [
+        replace(trial, taken=one is taken, on_front=any(one is other for other in best))
+        for one, trial in tried
     ]
-    marked.sort(key=lambda one: -one.accuracy)
-    return Recommendation(taken.name, taken.weights, why, len(sample), tuple(marked))
+    trials.sort(key=lambda one: -one.accuracy)
+    return Recommendation(taken.name, taken.weights, why, len(sample), tuple(trials))
 
 
 def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
-    """Let a backbone see large photos a little larger than it was trained on."""
+    """Let a backbone see large photos a little larger than it was trained on, if it can."""
     sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
     size = suitable_size(backbone, int(np.median(sides)))
-    return backbone if size == backbone.preprocess.size else resized(backbone, size)
+    if size == backbone.preprocess.size:
+        return backbone
+    with suppress(BackboneError):
+        return resized(backbone, size)
+    return backbone
 
 
 def _try(
-    name: str,
-    weights: str,
-    sample: ImageSet,
-    folds: Folds,
-    options: TryOptions,
-    watcher: Watcher,
+    backbone: Backbone, sample: ImageSet, folds: Folds, options: TryOptions, watcher: Watcher
 ) -> tuple[Rated, BackboneTrial]:
     begin = perf_counter()
-    backbone = sized_for(load_backbone(name, weights=weights, seed=options.seed), sample)
     extractor = FeatureExtractor(
         backbone,
         cache=cache_folder(options.cache),
@@ -217,15 +233,15 @@ def _try(
         precision=options.precision,
     )
     files = list(zip(sample.paths, sample.sha256s, strict=True))
-    with watcher.stage(f"Trying {name}") as progress:
+    with watcher.stage(f"Trying {backbone.name}") as progress:
         features, _ = extractor.of_files(files, progress=progress, warn=watcher.warn)
         speed = images_per_second(extractor.engine, backbone.preprocess.size)
         right, read = _probed(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]
         knn, evidence = knn_accuracy(last, sample.labels, folds), log_me(last, sample.labels)
     trial = BackboneTrial(
-        name=name,
-        weights=weights,
+        name=backbone.name,
+        weights=backbone.origin,
         image_size=backbone.preprocess.size,
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
         features=read,
@@ -234,10 +250,9 @@ def _try(
         knn_accuracy=knn,
         log_me=evidence,
         images_per_second=speed,
-        on_front=False,
         seconds=perf_counter() - begin,
     )
-    return Rated(name, weights, speed, right), trial
+    return Rated(backbone.name, backbone.origin, speed, right), trial
 
 
 def _probed(

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,7 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
         OutputError: The folder exists, or is no run although it may be replaced.
     """
     if out is None:
-        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-        names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 10**6))
-        return next(Path("runs", name) for name in names if not Path("runs", name).exists())
+        return _next_free(re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     if out.resolve() == Path.cwd():
         raise OutputError(f"Output '{out}' is the folder you stand in. Name a folder within it.")
     parent = next(one for one in out.resolve().parents if one.exists())
@@ -64,6 +62,31 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
                 "Choose another folder."
             )
     return out
+
+
+@contextmanager
+def reserved_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[Path]:
+    """Do `choose_folder`, and give the folder back if nothing came to be written into it."""
+    run = choose_folder(out, name, overwrite=overwrite)
+    try:
+        yield run
+    finally:
+        with suppress(OSError):
+            run.rmdir()  # Only if it is empty.
+
+
+def _next_free(stem: str) -> Path:
+    """Make the first folder of runs/NAME, runs/NAME-2, … that is not there: nobody else has it."""
+    for number in range(1, 10**6):
+        run = Path("runs", stem if number == 1 else f"{stem}-{number}")
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OutputError(f"Output '{run}' cannot be written: {error.strerror}.") from None
+        return run
+    raise OutputError(f"There are a million runs of '{stem}'. Pass --out.")
 
 
 def write_run(
@@ -120,6 +143,15 @@ def _whole(run: Path) -> Iterator[Path]:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def learnt_from(run: Path) -> set[str]:
+    """Give the sha256 of each image that a run learnt from; none if it is a bundle alone."""
+    path = run / MANIFEST
+    if not path.is_file():
+        return set()
+    rows = pq.read_table(path, columns=["sha256", "split", "rejected"]).to_pylist()
+    return {row["sha256"] for row in rows if row["split"] == "train" and row["rejected"] is None}
 
 
 def worst_mistakes(images: ImageSet, told: Probabilities) -> list[Mistake]:

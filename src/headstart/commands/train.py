@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.backbones.backbone import load_backbone
+from headstart.backbones.catalogue import architecture_of
 from headstart.classifier import Classifier
 from headstart.commands.recommend import (
     Recommendation,
@@ -18,10 +19,11 @@ from headstart.commands.recommend import (
     sized_for,
     try_backbones,
 )
-from headstart.commands.runs import choose_folder, worst_mistakes, write_run
+from headstart.commands.runs import reserved_folder, worst_mistakes, write_run
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images, open_images
 from headstart.data.sources import data_name
+from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.selection import Candidate
 from headstart.heads.specs import head_named
@@ -102,8 +104,16 @@ def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     """Do `train` with options that are built already."""
+    _require_sense(options)
+    name = data_name(Path(data))
+    with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
+        return _train(data, run, options, watcher)
+
+
+def _train(
+    data: str | os.PathLike[str], run: Path, options: TrainOptions, watcher: Watcher
+) -> TrainResult:
     clock = _Clock()
-    run = choose_folder(options.out, data_name(Path(data)), overwrite=options.overwrite)
     images = _open(data, options, watcher, clock)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
@@ -153,6 +163,23 @@ def _open(
     for warning in images.warnings:
         watcher.warn(warning)
     return images
+
+
+def _require_sense(options: TrainOptions) -> None:
+    """Refuse what can be seen to be wrong before any work is done."""
+    if options.backbone == "auto":
+        candidates_of(options.backbones)
+        if options.weights != "imagenet":
+            raise OptionError(
+                "--weights cannot go with --backbone auto. Name them with the backbones: "
+                "--backbones NAME=WEIGHTS,…"
+            )
+        return
+    architecture_of(options.backbone)
+    for name in ("backbones", "budget_ms"):
+        if getattr(options, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise OptionError(f"{flag} says how to choose. It needs --backbone auto.")
 
 
 def _chosen(

@@ -42,6 +42,7 @@ def log_me(features: Array, labels: Rows) -> float:
         labels: Class numbers, shape (images,).
     """
     matrix = features.astype(np.float64)
+    matrix /= max(float(np.sqrt(np.square(matrix).mean())), _TINY)  # Any unit scores the same.
     left, singular, _ = np.linalg.svd(matrix, full_matrices=False)
     energy = singular**2
     truths = [(labels == number).astype(np.float64) for number in np.unique(labels)]
@@ -60,7 +61,7 @@ def _evidence(energy: Array, rotated: Array, truth: Array, width: int) -> float:
         effective = (energy / (energy + ratio)).sum()
         size = (energy * explained / (energy + ratio) ** 2).sum()
         residual = (explained / (1 + energy / ratio) ** 2).sum() + outside
-        of_weights = effective / (size + _TINY)
+        of_weights = max(effective, _TINY) / (size + _TINY)
         of_noise = (images - effective) / (residual + _TINY)
         unseen = (width - len(energy)) * np.log(of_weights)
         evidence = (

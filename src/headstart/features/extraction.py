@@ -14,7 +14,7 @@ from headstart.data.checks import Progress
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
-from headstart.errors import DataError
+from headstart.errors import BackboneError, DataError
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import (
     DamagedTable,
@@ -115,6 +115,11 @@ def extract(
     waiting: list[Features] = []
     with pixel_batches(paths.items(), engine.batch_size, preprocess, limits) as batches:
         for features in engine.run(batches):
+            if not np.isfinite(features).all():
+                raise BackboneError(
+                    "The backbone gives numbers that are not finite. Are its weights damaged? "
+                    "Otherwise try --precision float32."
+                )
             waiting.append(features)
             count = sum(map(len, waiting))
             if count >= _COMMIT or done + count == len(names):

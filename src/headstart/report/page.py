@@ -26,6 +26,9 @@ WITH_SHARES = 8
 CONFUSIONS_LISTED = 10
 REASONS_LISTED = 8
 
+_MARKS = 2
+"""The fewest marks that an axis needs to be read."""
+
 NOT_MEASURED = "\u2013"
 
 
@@ -210,7 +213,10 @@ def _field(recommendation: Mapping[str, Any] | None) -> Field | None:
     step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2) if (highest - lowest) / step <= 6)
     bottom, top = math.floor(lowest / step) * step, math.ceil(highest / step) * step
     speeds = [math.log10(one["images_per_second"]) for one in tried]
+    marks = [mark * 10**power for power in range(-2, 5) for mark in (1, 2, 5)]
     left, right = min(speeds) - 0.15, max(speeds) + 0.15
+    while sum(left <= math.log10(mark) <= right for mark in marks) < _MARKS:
+        left, right = left - 0.05, right + 0.05
 
     def height(accuracy: float) -> float:
         return 100 * (top - accuracy) / (top - bottom)
@@ -220,7 +226,7 @@ def _field(recommendation: Mapping[str, Any] | None) -> Field | None:
 
     dots = [
         Dot(
-            one["name"],
+            one["name"] if one["weights"] == "imagenet" else f"{one['name']} ({one['weights']})",
             place(one["images_per_second"]),
             height(one["accuracy"]),
             height(one["accuracy_ci95"][0]),
@@ -230,7 +236,6 @@ def _field(recommendation: Mapping[str, Any] | None) -> Field | None:
         for one in sorted(tried, key=lambda one: one["images_per_second"])
     ]
     levels = [bottom + step * number for number in range(round((top - bottom) / step) + 1)]
-    marks = [mark * 10**power for power in range(-2, 5) for mark in (1, 2, 5)]
     return Field(
         [Tick(height(level), f"{100 * level:.0f}") for level in levels],
         [Tick(place(mark), f"{mark:g}") for mark in marks if 0 <= place(mark) <= 100],
