@@ -146,3 +146,29 @@ def _config(folder: Path) -> dict[str, Any]:
 def _digest(config: Mapping[str, Any]) -> str:
     text = json.dumps(config, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Write the model card: what it tells apart, how well, and what it was made of."""
+    test = config["metrics"].get("test") or {}
+    lines = [
+        f"# A classifier of {len(config['classes'])} classes",
+        "",
+        (
+            "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
+            "`headstart predict folder image.jpg`."
+        ),
+        "",
+        f"- Classes: {', '.join(config['classes'])}",
+        f"- Backbone: {config['backbone']['name']}, weights: {config['backbone']['origin']}",
+        f"- Head: {config['head']['kind']} on {config['features']} features",
+        f"- Created: {config['created']} with headstart {config['headstart']}",
+    ]
+    if test:
+        low, high = test["accuracy_ci95"]
+        right = f"On {test['images']} test images that it never saw it was right "
+        right += f"{test['accuracy']:.1%} of the time (95 % interval {low:.1%} to {high:.1%})."
+        lines += ["", right]
+    if config["head"]["kind"] == "kernel":
+        lines += ["", "The head keeps the features of training images, not the images themselves."]
+    return "\n".join(lines) + "\n"

@@ -1,19 +1,20 @@
 """The model that people hold: a backbone and a head. Steps 4 and 5 of transfer learning."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
 from PIL import Image
 
 from headstart.backbones.backbone import Backbone, rebuild_backbone
-from headstart.bundle import Bundle, read_bundle, write_bundle
+from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
 from headstart.data.checks import Progress
 from headstart.data.decoding import ImageLike, as_image, image_name
 from headstart.data.images import ImageSet
@@ -22,16 +23,29 @@ from headstart.data.splits import stratified_folds
 from headstart.engines.engine import choose_device, choose_precision
 from headstart.errors import BundleError, DataError, OptionError
 from headstart.evaluation.calibration import fit_temperature, probabilities
+from headstart.evaluation.comparison import rival, surely_better
 from headstart.evaluation.metrics import Evaluation, Probabilities, evaluate_probabilities
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import as_stored
 from headstart.heads import fitted
-from headstart.heads.fitted import Array, FittedHead, NearestModel
+from headstart.heads.fitted import Array, FittedHead, LinearModel, NearestModel
 from headstart.heads.selection import Candidate, HeadFit, Problem, effort_for
-from headstart.heads.specs import AutoHead, Head
-from headstart.options import DeviceOption, FeaturesOption, PrecisionOption, cache_folder
+from headstart.heads.specs import AutoHead, Head, LinearHead
+from headstart.options import (
+    DeviceOption,
+    FeaturesOption,
+    PrecisionOption,
+    TuneOptions,
+    cache_folder,
+)
+from headstart.tuning.plan import deepest_part
+from headstart.tuning.report import TuneReport
+from headstart.tuning.tuner import Task, tune
 
 Warn = Callable[[str], None]
+
+# Fine-tuning holds out a fifth of the training images to choose by.
+_HELD_OUT_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,7 @@ class Classifier:
         classes: Names, in the order of the probabilities.
         extractor: Gives the backbone's features, from the store where it has them.
         learnt: The fitted head, or None before `fit`.
+        tuning: What `fine_tune` did, or None without it.
     """
 
     def __init__(
@@ -99,6 +114,7 @@ class Classifier:
             backbone, cache=cache_folder(cache), device=device, precision=precision
         )
         self.learnt: Learnt | None = None
+        self.tuning: TuneReport | None = None
         if features not in get_args(FeaturesOption):
             raise OptionError(f"features must be auto, last or multilevel. Got '{features}'.")
         self._head = head or AutoHead()
@@ -147,6 +163,90 @@ class Classifier:
         temperature = self._temperature(uncalibrated, fit, train, val)
         self.learnt = Learnt(fit.head, fit.features, stored_as, temperature, fit.candidates)
         return self
+
+    def fine_tune(
+        self,
+        train: ImageSet,
+        *,
+        val: ImageSet | None = None,
+        unfreeze: str = "stages:1",
+        keep: Literal["better", "always"] = "better",
+        checkpoints: Path | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> TuneReport | None:
+        """Train the last layers too, from the fitted head on, and keep them if that helps.
+
+        Args:
+            train: What to learn from.
+            val: What to choose by; without it a fifth of `train` is held out.
+            unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
+                be trained in the minutes, 10 by default.
+            keep: "better" goes back to the frozen backbone unless the tuned one is better on
+                the validation part by more than noise; "always" keeps it in any case.
+            checkpoints: Folder that the state is kept in, so that `resume` can go on.
+            resume: Go on from there.
+            progress: Called with steps done and steps in all.
+            warn: Told what the user should know.
+            options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
+
+        Returns:
+            What it did, or None where "auto" found that no part fits into the time.
+
+        Raises:
+            OptionError: There is no such part, or an option is wrong.
+            DataError: The classes are not the model's.
+            TuningError: The checkpoint is of another training.
+        """
+        self._require_classes(train)
+        images, task = self._task(train, val)
+        before = self._learnt()
+        frozen = {key: one.clone() for key, one in self.backbone.network.state_dict().items()}
+        features, stored_as = self.features_of(images, warn=warn)
+        probe, start = self._probes(images.take(task.train), features[task.train], stored_as)
+        chosen = TuneOptions.of(**options)
+        begin = time.perf_counter()
+        columns = self.extractor.layout.columns(start.features)
+        assert isinstance(start.head, LinearModel)
+        part: str | None = unfreeze
+        if unfreeze == "auto":
+            say = warn or (lambda text: None)
+            part = deepest_part(self.extractor, start.head, columns, len(task.train), chosen, say)
+        if part is None:
+            self.tuning = None
+            return None
+        tuned = tune(
+            self.extractor,
+            start.head,
+            columns,
+            task,
+            part,
+            chosen,
+            checkpoints=checkpoints,
+            resume=resume,
+            from_start=keep == "better",
+            deadline=begin + 60 * chosen.minutes if chosen.minutes else None,
+            progress=progress,
+            warn=warn,
+        )
+        labels = task.labels[task.val]
+        told = probe.head.logits(self._columns(features[task.val], probe))
+        old, new = rival(told, labels), rival(tuned.trained.val_logits.numpy(), labels)
+        kept = keep == "always" or surely_better(new, old)
+        if kept:
+            self.learnt = replace(
+                start,
+                head=tuned.head,
+                temperature=new.temperature,
+                candidates=before.candidates,
+            )
+        else:
+            self.backbone.network.load_state_dict(frozen)
+            self.learnt = before
+        self.tuning = TuneReport.of(part, tuned, old, new, kept)
+        return self.tuning
 
     def evaluate(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
@@ -271,7 +371,7 @@ class Classifier:
         }
         tensors = {f"backbone.{name}": value for name, value in backbone.items()}
         tensors |= {f"head.{name}": value for name, value in arrays.items()}
-        return Bundle(config, tensors, _card(config))
+        return Bundle(config, tensors, model_card(config))
 
     @classmethod
     def load(
@@ -315,6 +415,30 @@ class Classifier:
         except (KeyError, TypeError) as error:
             raise BundleError(f"Model '{model}' is incomplete: {error} is missing.") from None
         return out
+
+    def _task(self, train: ImageSet, val: ImageSet | None) -> tuple[ImageSet, Task]:
+        """Say what fine-tuning learns from and what it chooses by."""
+        if val is not None and len(val):
+            images = train.joined(val)
+            learn, judge = np.split(np.arange(len(images)), [len(train)])
+        else:
+            images = train
+            folds = stratified_folds(
+                train.labels, train.groups, folds=_HELD_OUT_FOLDS, seed=self._seed
+            )
+            learn, judge = folds[0]
+        files = tuple(zip(images.paths, images.sha256s, strict=True))
+        return images, Task(files, images.labels, learn, judge, self._seed)
+
+    def _probes(self, learn: ImageSet, features: Array, stored_as: str) -> tuple[Learnt, Learnt]:
+        """Fit the head on the part that fine-tuning learns from, and a linear one to start from."""
+        problem = self._problem(learn, features)
+        fit = self._head.fit(problem, seed=self._seed)
+        probe = Learnt(fit.head, fit.features, stored_as, 1.0)
+        if isinstance(fit.head, LinearModel):
+            return probe, probe
+        linear = LinearHead().fit(problem, seed=self._seed)
+        return probe, Learnt(linear.head, linear.features, stored_as, 1.0)
 
     def _problem(self, train: ImageSet, features: Array) -> Problem:
         names = ["last", "multilevel"] if self._features == "auto" else [self._features]
@@ -385,29 +509,3 @@ def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _card(config: Mapping[str, Any]) -> str:
-    """Write the model card: what it tells apart, how well, and what it was made of."""
-    test = config["metrics"].get("test") or {}
-    lines = [
-        f"# A classifier of {len(config['classes'])} classes",
-        "",
-        (
-            "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
-            "`headstart predict folder image.jpg`."
-        ),
-        "",
-        f"- Classes: {', '.join(config['classes'])}",
-        f"- Backbone: {config['backbone']['name']}, weights: {config['backbone']['origin']}",
-        f"- Head: {config['head']['kind']} on {config['features']} features",
-        f"- Created: {config['created']} with headstart {config['headstart']}",
-    ]
-    if test:
-        low, high = test["accuracy_ci95"]
-        right = f"On {test['images']} test images that it never saw it was right "
-        right += f"{test['accuracy']:.1%} of the time (95 % interval {low:.1%} to {high:.1%})."
-        lines += ["", right]
-    if config["head"]["kind"] == "kernel":
-        lines += ["", "The head keeps the features of training images, not the images themselves."]
-    return "\n".join(lines) + "\n"

@@ -17,6 +17,8 @@ HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
 DeviceOption = Literal["auto", "cpu", "cuda"]
 PrecisionOption = Literal["auto", "bf16", "float32"]
 
+AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
+
 LenientPath = Annotated[Path, Field(strict=False)]
 
 
@@ -142,7 +144,32 @@ class BackbonesOptions(ComputeOptions):
     )
 
 
-class TrainOptions(RunOptions, TryOptions):
+class TuneOptions(Options):
+    """How the last layers are fine-tuned."""
+
+    epochs: int = Field(10, ge=1, description="Epochs of fine-tuning, at most.")
+    learning_rate: float = Field(
+        2e-4, gt=0, description="Highest learning rate of fine-tuning; lower layers get less."
+    )
+    augment: AugmentOption = Field(
+        "flip",
+        description="How views of an image differ in fine-tuning; dihedral for images without an "
+        "up, such as cells or tissue.",
+    )
+    views: int = Field(
+        4, ge=1, le=64, description="Views of each image that the boundary store keeps."
+    )
+    batch_size: int = Field(32, ge=2, description="Images of one step of fine-tuning.")
+    mixup: float = Field(0.0, ge=0.0, description="Mixing of images in fine-tuning; 0 for none.")
+    minutes: float | None = Field(
+        None, gt=0, description="Most minutes for fine-tuning; --tune auto plans by it."
+    )
+    store_gb: float = Field(
+        8.0, gt=0, description="Most disk for the boundary store; else training reads images."
+    )
+
+
+class TrainOptions(RunOptions, TryOptions, TuneOptions):
     """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
 
     backbone: str = Field(
@@ -161,6 +188,15 @@ class TrainOptions(RunOptions, TryOptions):
         "auto", description="The new classifier; auto takes linear or kernel on held-out folds."
     )
     balanced: bool = Field(False, description="Weigh classes inversely to their frequency.")
+    tune: str = Field(
+        "none",
+        pattern=r"^(none|auto|all|stages:[0-9]+|layers:[0-9]+)$",
+        description="Fine-tune the last layers:N or stages:N, all, or auto: as much as fits into "
+        "--minutes. Kept only if it helps on held-out images.",
+    )
+    resume: bool = Field(
+        False, description="Go on with a fine-tuning of the same data that was cut off."
+    )
 
 
 class PredictOptions(ComputeOptions):

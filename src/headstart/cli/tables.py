@@ -27,6 +27,8 @@ def show_training(console: Console, result: TrainResult) -> None:
         _show_tried(console, metrics["recommendation"])
     if len(metrics["choice"]) > 1:
         _show_choice(console, metrics["choice"])
+    if metrics["tuned"]:
+        _show_tuning(console, metrics["tuning"])
     _show_rejections(console, [(one["image"], one["reason"]) for one in metrics["rejected"]])
     if metrics["test"]:
         rows = [_class_row(one) for one in metrics["per_class"]]
@@ -137,6 +139,16 @@ def _show_tried(console: Console, recommendation: dict[str, Any]) -> None:
         )
     console.print(table)
     _line(console, f"{recommendation['recommended']}: {recommendation['why']}.")
+
+
+def _show_tuning(console: Console, tuning: dict[str, Any]) -> None:
+    low, high = tuning["gain_ci95"]
+    _line(
+        console,
+        f"Fine-tuned {tuning['part']} in {tuning['seconds'] / 60:.1f} minutes: "
+        f"{tuning['tuned_accuracy']:.1%} on {tuning['images']:,} held-out images, frozen "
+        f"{tuning['probe_accuracy']:.1%}; gain {low:+.1%} … {high:+.1%}.",
+    )
 
 
 def _show_choice(console: Console, choice: Sequence[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from headstart.errors import StoreError
 from headstart.features.store import FeatureStore, TableInfo
 from headstart.options import CacheOptions, cache_folder
 
-_PARTS = ("features", "networks", "images")
+_PARTS = ("features", "networks", "images", "boundary", "tuning")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class CacheInfo:
     Attributes:
         folder: Where.
         tables: The feature tables.
-        bytes: What each part takes on disk: features, networks, images.
+        bytes: What each part takes on disk: features, networks, images, boundary, tuning.
     """
 
     folder: Path

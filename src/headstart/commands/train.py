@@ -27,8 +27,11 @@ from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.selection import Candidate
 from headstart.heads.specs import head_named
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions, TuneOptions, cache_folder
 from headstart.report import Mistake
+
+# What --tune auto may take without --minutes.
+_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ def _train(
     # 5: train the head.
     with clock.part("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, warn=watcher.warn)
-    # 6, fine-tuning, is optional and not done here.
+    # 6: unfreeze the last layers and go on with a low learning rate, if asked for.
+    _tune(model, images, options, watcher, clock)
     test, mistakes = _measure(model, images)
     metrics = _metrics(data, options, images, model, test, clock)
     metrics["recommendation"] = recommendation.summary() if recommendation else None
@@ -180,6 +184,37 @@ def _require_sense(options: TrainOptions) -> None:
         if getattr(options, name) is not None:
             flag = f"--{name.replace('_', '-')}"
             raise OptionError(f"{flag} says how to choose. It needs --backbone auto.")
+
+
+def _tune(
+    model: Classifier, images: Images, options: TrainOptions, watcher: Watcher, clock: _Clock
+) -> None:
+    """Fine-tune on the training part, and say what came of it."""
+    if options.tune == "none":
+        return
+    chosen = options.model_dump(include=set(TuneOptions.model_fields))
+    if options.tune == "auto" and options.minutes is None:
+        chosen["minutes"] = _MINUTES
+    name = f"tuning-{images.name}"
+    with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
+        report = model.fine_tune(
+            images.train,
+            val=images.val,
+            unfreeze=options.tune,
+            checkpoints=cache_folder(options.cache) / "tuning" / name,
+            resume=options.resume,
+            progress=progress,
+            warn=watcher.warn,
+            **chosen,
+        )
+    if report is None:
+        watcher.warn("No part of the backbone can be tuned in that time; it stays frozen.")
+    elif not report.kept:
+        watcher.warn(
+            f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} on {report.images} "
+            f"held-out images, the frozen backbone {report.probe_accuracy:.1%}: not better by "
+            "more than noise, so it stays frozen."
+        )
 
 
 def _chosen(
@@ -228,7 +263,8 @@ def _metrics(
         "weights": backbone.origin,
         "features": learnt.features,
         "head": learnt.head.kind,
-        "tuned": None,
+        "tuned": model.tuning.part if model.tuning and model.tuning.kept else None,
+        "tuning": model.tuning.to_dict() if model.tuning else None,
         "engine": "openvino" if model.extractor.device == "cpu" else "torch",
         "precision": model.extractor.precision,
         "image_size": backbone.preprocess.size,

@@ -27,6 +27,7 @@ class FeatureExtractor:
         layout: What each column of the features is.
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".
+        cache: Folder for features and converted networks.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class FeatureExtractor:
         self._network = StagePooling(backbone)
         self.layout: FeatureLayout = self._network.layout()
         self._engine: tuple[str, Engine] | None = None
-        self._cache = cache
+        self.cache = cache
         self._limits = limits
 
     @property
@@ -68,7 +69,7 @@ class FeatureExtractor:
                 size=self.backbone.preprocess.size,
                 device=self.device,
                 precision=self.precision,
-                cache=self._cache / "networks",
+                cache=self.cache / "networks",
                 key=key,
             )
             self._engine = (key, engine)
@@ -77,7 +78,7 @@ class FeatureExtractor:
     @property
     def stored_as(self) -> str:
         """The precision that the store keeps these features in."""
-        return FeatureStore(self._cache / "features").table(self.fingerprint).kind
+        return FeatureStore(self.cache / "features").table(self.fingerprint).kind
 
     def of_files(
         self,
@@ -93,7 +94,7 @@ class FeatureExtractor:
         """
         return stored_features(
             images,
-            store=FeatureStore(self._cache / "features"),
+            store=FeatureStore(self.cache / "features"),
             fingerprint=self.fingerprint,
             engine=lambda: self.engine,
             preprocess=self.backbone.preprocess,

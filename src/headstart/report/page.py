@@ -124,6 +124,7 @@ def render_report(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> st
         mistakes=sorted(mistakes, key=lambda mistake: -mistake.probability),
         reasons=_frequent_reasons(metrics["rejected"]),
         recommendation=metrics.get("recommendation"),
+        tuning=metrics.get("tuning"),
         field=_field(metrics.get("recommendation")),
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,182 @@
+"""The boundary store: what the frozen part gives for each view of each image, computed once.
+
+One memory-mapped file of rows and one of checksums, so that an epoch reads it as fast as the disk's
+cache gives it. A row counts once its checksum stands: a run killed at any moment loses at most the
+batch in flight, and a damaged row is computed again.
+"""
+
+import hashlib
+import json
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.data.checks import Progress
+from headstart.data.preprocessing import Preprocess
+from headstart.engines.engine import Engine, Pixels
+from headstart.errors import OptionError, StoreError
+from headstart.features.extraction import pixel_batches, stacked
+from headstart.options import AugmentOption
+from headstart.tuning.augment import augmented
+
+Rows = np.ndarray[Any, Any]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class ViewPlan:
+    """Which views of which images.
+
+    Attributes:
+        files: Path and sha256 of each image.
+        preset: How views differ; view 0 is always the image as it is.
+        views: How many of each image.
+        seed: Of the views.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    preset: AugmentOption
+    views: int
+    seed: int
+
+    def seed_of(self, sha256: str, view: int) -> int:
+        """Give the seed of a view, which depends on the image's bytes and not on its place."""
+        digest = hashlib.sha256(f"{self.seed}:{sha256}:{view}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
+        """Give a view of an image; view 0 is the image."""
+        if view == 0:
+            return pixels
+        return augmented(pixels, self.preset, self.seed_of(sha256, view))
+
+
+class ViewStore:
+    """Rows of every view of every image, in files.
+
+    Attributes:
+        plan: What the rows are of.
+        width: Numbers in a row.
+        bytes: Size on disk.
+    """
+
+    def __init__(
+        self, folder: Path, key: str, plan: ViewPlan, width: int, *, half: bool, most_bytes: int
+    ) -> None:
+        self.plan, self.width = plan, width
+        kind = np.dtype(np.float16 if half else np.float32)
+        self.count = len(plan.files) * plan.views
+        self.bytes = self.count * (width * kind.itemsize + 4)
+        if self.bytes > most_bytes:
+            raise OptionError(
+                f"The boundary store would take {self.bytes / 1e9:.1f} GB for {plan.views} views "
+                f"of {len(plan.files):,} images; the limit is {most_bytes / 1e9:.1f} GB. Take "
+                "fewer views, tune fewer stages, or raise --store-gb."
+            )
+        name = hashlib.sha256(
+            json.dumps([key, plan.preset, plan.views, plan.seed, plan.files, str(kind)]).encode()
+        ).hexdigest()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._rows = _mapped(folder / f"{name}.rows", kind, (self.count, width))
+            self._sums = _mapped(folder / f"{name}.sums", np.dtype(np.uint32), (self.count,))
+        except OSError as error:
+            raise StoreError(
+                f"The boundary store cannot be written: {error.strerror or error}."
+            ) from None
+        self._checked = np.zeros(self.count, dtype=np.bool_)
+
+    def fill(
+        self,
+        engine: Engine,
+        preprocess: Preprocess,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Compute the rows that are missing or damaged.
+
+        Returns:
+            How many were computed.
+        """
+        missing = self._missing()
+        done = 0
+        wanted = [(image, view) for image, view in map(self._place, missing)]
+        with self._view_batches(wanted, engine.batch_size, preprocess) as batches:
+            for features in engine.run(batches):
+                places = missing[done : done + len(features)]
+                rows = features.astype(self._rows.dtype)
+                if not np.isfinite(rows).all():
+                    raise StoreError(
+                        "The maps at the boundary exceed half precision. Use --precision float32."
+                    )
+                self._rows[places] = rows
+                self._sums[places] = [_checksum(row) for row in rows]
+                self._checked[places] = True
+                done += len(features)
+                if progress:
+                    progress(done, len(missing))
+        return done
+
+    def read(self, images: Indices, view: int) -> Tensor:
+        """Give rows of one view of some images, by their numbers: (images, width), float32."""
+        rows = self._rows[images * self.plan.views + view % self.plan.views]
+        return torch.from_numpy(rows).float()
+
+    def _missing(self) -> Indices:
+        """Give the places whose checksum does not stand for what is there."""
+        bad = [
+            place
+            for place in range(self.count)
+            if self._sums[place] == 0 or self._sums[place] != _checksum(self._rows[place])
+        ]
+        return np.array(bad, dtype=np.int64)
+
+    def _place(self, place: int) -> tuple[int, int]:
+        return divmod(int(place), self.plan.views)
+
+    @contextmanager
+    def _view_batches(
+        self, wanted: Sequence[tuple[int, int]], batch_size: int, preprocess: Preprocess
+    ) -> Iterator[Iterator[Pixels]]:
+        """Decode each image once for all of its missing views."""
+        views_of: dict[int, list[int]] = {}
+        for image, view in wanted:
+            views_of.setdefault(image, []).append(view)
+        files = [(self.plan.files[image][1], self.plan.files[image][0]) for image in views_of]
+        with pixel_batches(files, 1, preprocess) as decoded:
+
+            def views() -> Iterator[Pixels]:
+                for (sha256, _), numbers, pixels in zip(
+                    files, views_of.values(), decoded, strict=True
+                ):
+                    for number in numbers:
+                        yield self.plan.view(pixels[0], sha256, number)
+
+            yield stacked(views(), batch_size)
+
+
+def free_bytes(folder: Path) -> int:
+    """Give how much the disk of a folder, which need not exist yet, has free."""
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Rows:
+    size = int(np.prod(shape)) * kind.itemsize
+    if not path.exists() or path.stat().st_size != size:
+        with path.open("wb") as file:
+            file.truncate(size)
+    return np.memmap(path, dtype=kind, mode="r+", shape=shape)
+
+
+def _checksum(row: Rows) -> int:
+    """Give a crc32 that is never 0, which stands for a row that is not there."""
+    return zlib.crc32(np.ascontiguousarray(row).view(np.uint8).data) or 1
