@@ -241,8 +241,8 @@ def test_cache_info_tells_what_is_kept(headstart: Cli, run: Path, tmp_path: Path
     name, side, _, images, size, unit = lines[3].split()
     assert (name, side, images, unit) == ("test_efficientnet", "64", "24", "MB")
     assert float(size) > 0
-    pattern = r"In all: features \d+\.\d MB, networks \d+\.\d MB, images 0\.0 MB"
-    assert re.fullmatch(pattern, lines[4])
+    pattern = r"In all: features \d+\.\d MB, networks \d+\.\d MB, images 0\.0 MB, "
+    assert re.fullmatch(pattern + r"boundary 0\.0 MB, tuning 0\.0 MB", lines[4])
 
 
 def test_cache_info_json(headstart: Cli, run: Path, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_cache_info_json(headstart: Cli, run: Path, tmp_path: Path) -> None:
     (table,) = told["tables"]
     assert set(table) == {"about", "images", "bytes"}
     assert (table["about"]["architecture"], table["images"]) == ("test_efficientnet", 24)
-    assert set(told["bytes"]) == {"features", "networks", "images"}
+    assert set(told["bytes"]) == {"features", "networks", "images", "boundary", "tuning"}
 
 
 def test_cache_clear_forgets_everything(headstart: Cli, run: Path, tmp_path: Path) -> None:
