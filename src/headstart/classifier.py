@@ -201,33 +201,27 @@ class Classifier:
             TuningError: The checkpoint is of another training.
         """
         self._require_classes(train)
+        chosen = TuneOptions.of(**options)
+        deadline = time.perf_counter() + 60 * chosen.minutes if chosen.minutes else None
         images, task = self._task(train, val)
         before = self._learnt()
         frozen = {key: one.clone() for key, one in self.backbone.network.state_dict().items()}
         features, stored_as = self.features_of(images, warn=warn)
-        probe, start = self._probes(images.take(task.train), features[task.train], stored_as)
-        chosen = TuneOptions.of(**options)
-        begin = time.perf_counter()
+        probe, start, head = self._probes(images.take(task.train), features[task.train], stored_as)
         columns = self.extractor.layout.columns(start.features)
-        assert isinstance(start.head, LinearModel)
         part: str | None = unfreeze
         if unfreeze == "auto":
             say = warn or (lambda text: None)
-            part = deepest_part(self.extractor, start.head, columns, len(task.train), chosen, say)
+            part = deepest_part(self.extractor, head, columns, len(task.train), chosen, say)
         if part is None:
             self.tuning = None
             return None
         tuned = tune(
-            self.extractor,
-            start.head,
-            columns,
-            task,
-            part,
-            chosen,
+            *(self.extractor, head, columns, task, part, chosen),
             checkpoints=checkpoints,
             resume=resume,
             from_start=keep == "better",
-            deadline=begin + 60 * chosen.minutes if chosen.minutes else None,
+            deadline=deadline,
             progress=progress,
             warn=warn,
         )
@@ -235,16 +229,12 @@ class Classifier:
         told = probe.head.logits(self._columns(features[task.val], probe))
         old, new = rival(told, labels), rival(tuned.trained.val_logits.numpy(), labels)
         kept = keep == "always" or surely_better(new, old)
+        self.learnt = before
         if kept:
-            self.learnt = replace(
-                start,
-                head=tuned.head,
-                temperature=new.temperature,
-                candidates=before.candidates,
-            )
+            trained = replace(start, head=tuned.head, temperature=new.temperature)
+            self.learnt = replace(trained, candidates=before.candidates)
         else:
             self.backbone.network.load_state_dict(frozen)
-            self.learnt = before
         self.tuning = TuneReport.of(part, tuned, old, new, kept)
         return self.tuning
 
@@ -430,15 +420,18 @@ class Classifier:
         files = tuple(zip(images.paths, images.sha256s, strict=True))
         return images, Task(files, images.labels, learn, judge, self._seed)
 
-    def _probes(self, learn: ImageSet, features: Array, stored_as: str) -> tuple[Learnt, Learnt]:
-        """Fit the head on the part that fine-tuning learns from, and a linear one to start from."""
+    def _probes(
+        self, learn: ImageSet, features: Array, stored_as: str
+    ) -> tuple[Learnt, Learnt, LinearModel]:
+        """Fit the head on what fine-tuning learns from, and a linear one that it starts from."""
         problem = self._problem(learn, features)
         fit = self._head.fit(problem, seed=self._seed)
         probe = Learnt(fit.head, fit.features, stored_as, 1.0)
         if isinstance(fit.head, LinearModel):
-            return probe, probe
-        linear = LinearHead().fit(problem, seed=self._seed)
-        return probe, Learnt(linear.head, linear.features, stored_as, 1.0)
+            return probe, probe, fit.head
+        fit = LinearHead().fit(problem, seed=self._seed)
+        assert isinstance(fit.head, LinearModel)
+        return probe, Learnt(fit.head, fit.features, stored_as, 1.0), fit.head
 
     def _problem(self, train: ImageSet, features: Array) -> Problem:
         names = ["last", "multilevel"] if self._features == "auto" else [self._features]
