@@ -216,15 +216,20 @@ class Classifier:
         if part is None:
             self.tuning = None
             return None
-        tuned = tune(
-            *(self.extractor, head, columns, task, part, chosen),
-            checkpoints=checkpoints,
-            resume=resume,
-            from_start=keep == "better",
-            deadline=deadline,
-            progress=progress,
-            warn=warn,
-        )
+        try:
+            tuned = tune(
+                *(self.extractor, head, columns, task, part, chosen),
+                checkpoints=checkpoints,
+                resume=resume,
+                from_start=keep == "better",
+                deadline=deadline,
+                progress=progress,
+                warn=warn,
+            )
+        except BaseException:  # Whatever ends it, Ctrl-C too, the model stays as it was.
+            self.backbone.network.load_state_dict(frozen)
+            self.backbone.freeze()
+            raise
         labels = task.labels[task.val]
         told = probe.head.logits(self._columns(features[task.val], probe))
         old, new = rival(told, labels), rival(tuned.trained.val_logits.numpy(), labels)

@@ -9,6 +9,7 @@ HeadstartError
 │   ├── UnknownBackbone   no architecture of that name
 │   └── WeightsError      weights that are missing, damaged or of another architecture
 ├── StoreError            the feature store cannot be read or written
+├── TuningError           fine-tuning cannot go on
 ├── OutputError           the output folder exists or cannot be written
 └── BundleError           a saved model that is missing, damaged or of an unknown version
 """
@@ -61,6 +62,10 @@ class WeightsError(BackboneError):
 
 class StoreError(HeadstartError):
     """The feature store cannot be read or written."""
+
+
+class TuningError(HeadstartError):
+    """Fine-tuning cannot go on."""
 
 
 class OutputError(HeadstartError):

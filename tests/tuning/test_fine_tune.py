@@ -7,10 +7,9 @@ import pytest
 import torch
 
 import headstart as hs
-from headstart.errors import OptionError
+from headstart.errors import OptionError, TuningError
 from headstart.tuning import loop
 from headstart.tuning.checkpoint import read_checkpoint
-from headstart.tuning.loop import TuningError
 from tests.conftest import COLOURS, picture
 
 TINY = "test_resnet"
@@ -228,3 +227,12 @@ def test_a_tuned_model_can_be_saved_and_loaded(model, data, tmp_path):
     np.testing.assert_allclose(
         again.probabilities_of(data.test), model.probabilities_of(data.test), atol=1e-6
     )
+
+
+def test_a_training_that_is_cut_off_leaves_the_model_as_it_was(model, data, tmp_path, monkeypatch):
+    """Whatever ends it, weights and predictions are those of before, and nothing learns."""
+    told, before = model.probabilities_of(data.test), state(model)
+    interrupted(model, data, tmp_path / "state", monkeypatch, 3)
+    assert not changed(before, state(model))
+    assert not any(one.requires_grad for one in model.backbone.parameters())
+    np.testing.assert_array_equal(model.probabilities_of(data.test), told)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.classifier import Classifier
+from headstart.commands.watching import Watcher
 from headstart.data import images
 from headstart.options import ComputeOptions, OpenOptions, cache_folder
 
@@ -29,6 +30,24 @@ def open_images(data: str | os.PathLike[str], **options: Any) -> images.Images: 
         group=chosen.group,
         seed=chosen.seed,
     )
+
+
+def open_checked(
+    data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher
+) -> images.Images:
+    """Do `open_images` with options that are built already, and say what the user should know."""
+    with watcher.stage("Checking images") as progress:
+        opened = images.open_images(
+            data,
+            staging=cache_folder(options.cache) / "images",
+            test=options.test,
+            group=options.group,
+            seed=options.seed,
+            progress=progress,
+        )
+    for warning in opened.warnings:
+        watcher.warn(warning)
+    return opened
 
 
 def load(model: str | os.PathLike[str], **options: Any) -> Classifier:  # noqa: ANN401

@@ -13,9 +13,10 @@ import numpy as np
 from headstart.backbones.backbone import Backbone, load_backbone, resized, suitable_size
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
 from headstart.backbones.weights import weights_here
+from headstart.commands.opening import open_checked
 from headstart.commands.runs import reserved_folder, write_recommendation
 from headstart.commands.watching import Silence, Watcher
-from headstart.data.images import ImageSet, open_images
+from headstart.data.images import ImageSet
 from headstart.data.sources import data_name
 from headstart.data.splits import Folds, stratified_folds, stratified_sample
 from headstart.engines.timing import images_per_second
@@ -128,17 +129,7 @@ def run_recommendation(
     candidates = candidates_of(options.backbones)
     name = f"{data_name(Path(data))}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
-        with watcher.stage("Checking images") as progress:
-            images = open_images(
-                data,
-                staging=cache_folder(options.cache) / "images",
-                test=options.test,
-                group=options.group,
-                seed=options.seed,
-                progress=progress,
-            )
-        for warning in images.warnings:
-            watcher.warn(warning)
+        images = open_checked(data, options, watcher)
         result = try_backbones(images.train, candidates, options, watcher)
         write_recommendation(run, images.name, str(data), result.summary())
     return replace(result, run=run)

@@ -13,6 +13,7 @@ from typing import Any
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.classifier import Classifier
+from headstart.commands.opening import open_checked
 from headstart.commands.recommend import (
     Recommendation,
     candidates_of,
@@ -21,7 +22,7 @@ from headstart.commands.recommend import (
 )
 from headstart.commands.runs import reserved_folder, worst_mistakes, write_run
 from headstart.commands.watching import Silence, Watcher
-from headstart.data.images import Images, open_images
+from headstart.data.images import Images
 from headstart.data.sources import data_name
 from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
@@ -117,7 +118,8 @@ def _train(
     data: str | os.PathLike[str], run: Path, options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     clock = _Clock()
-    images = _open(data, options, watcher, clock)
+    with clock.part("scan"):
+        images = open_checked(data, options, watcher)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _chosen(options, images, watcher, clock)
@@ -150,23 +152,6 @@ def _train(
     metrics["recommendation"] = recommendation.summary() if recommendation else None
     write_run(run, model, images.manifest, metrics, mistakes)
     return TrainResult(run, model, metrics)
-
-
-def _open(
-    data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher, clock: _Clock
-) -> Images:
-    with clock.part("scan"), watcher.stage("Checking images") as progress:
-        images = open_images(
-            data,
-            staging=cache_folder(options.cache) / "images",
-            test=options.test,
-            group=options.group,
-            seed=options.seed,
-            progress=progress,
-        )
-    for warning in images.warnings:
-        watcher.warn(warning)
-    return images
 
 
 def _require_sense(options: TrainOptions) -> None:

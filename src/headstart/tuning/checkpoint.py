@@ -21,7 +21,8 @@ class Checkpoint:
     """The state of a training.
 
     Attributes:
-        tensors: Weights, statistics, optimiser, best weights and random state, by name.
+        tensors: Weights, statistics, optimiser and best weights, by name; random numbers
+            follow from the step.
         state: Plain JSON values: where it is, what it is of, and what was measured so far.
     """
 

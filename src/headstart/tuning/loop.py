@@ -14,7 +14,7 @@ from timm.optim import param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
-from headstart.errors import HeadstartError
+from headstart.errors import OutputError, TuningError
 from headstart.heads.fitted import LinearModel
 from headstart.tuning.checkpoint import (
     Checkpoint,
@@ -26,10 +26,6 @@ from headstart.tuning.checkpoint import (
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Warn = Callable[[str], None]
-
-
-class TuningError(HeadstartError):
-    """Fine-tuning cannot go on."""
 
 
 class RowSource(Protocol):
@@ -58,7 +54,6 @@ class Recipe:
             (at a boundary above the images: manifold mixup, Verma et al., 2019).
         patience: Epochs without a lower validation loss after which training stops.
         from_start: Whether the weights as they were at the start may win.
-        optimiser: "adamw", or "adam" without schedule as in the tutorial.
         seed: Of order, mixing and dropout.
     """
 
@@ -74,13 +69,12 @@ class Recipe:
     mixup: float = 0.0
     patience: int = 4
     from_start: bool = True
-    optimiser: str = "adamw"
     seed: int = 0
 
 
 @dataclass
 class Epoch:
-    """What one epoch did: a line of events.jsonl."""
+    """What one epoch did."""
 
     epoch: int
     train_loss: float
@@ -95,18 +89,14 @@ class Trained:
     """What the loop gives back.
 
     Attributes:
-        best: The weights with the lowest validation loss, by name in the network.
-        val_logits: Of the validation part, by those weights.
+        val_logits: Of the validation part, by the weights with the lowest loss on it.
         history: One for each epoch.
         stopped: Why it ended before its epochs were over, if it did.
-        steps_per_second: Measured.
     """
 
-    best: dict[str, Tensor]
     val_logits: Tensor
     history: list[Epoch] = field(default_factory=list)
     stopped: str | None = None
-    steps_per_second: float = 0.0
 
 
 class HeadedNetwork(nn.Module):
@@ -145,6 +135,12 @@ class HeadedNetwork(nn.Module):
                 for inner, value in module.named_buffers(recurse=False):
                     state[f"{name}.{inner}"] = value
         return state
+
+    @torch.no_grad()
+    def put(self, weights: dict[str, Tensor]) -> None:
+        """Take the values that `learnt` gave before."""
+        for name, one in self.learnt().items():
+            one.copy_(weights[name])
 
 
 def parameter_groups(
@@ -194,10 +190,7 @@ class Loop:
         groups = parameter_groups(network, backbone, recipe)
         for group in groups:
             group["lr"] = recipe.learning_rate * group["lr_scale"]
-        if recipe.optimiser == "adam":
-            self._optimiser: torch.optim.Optimizer = torch.optim.Adam(groups)
-        else:
-            self._optimiser = torch.optim.AdamW(groups)
+        self._optimiser = torch.optim.AdamW(groups)
         total = self._steps * recipe.epochs
         self._scheduler = CosineLRScheduler(
             self._optimiser,
@@ -211,19 +204,20 @@ class Loop:
         self._best_loss = math.inf
         self._history: list[Epoch] = []
         self._step, self._loss_sum, self._waited = 0, 0.0, 0
-        self._computing = 0.0
 
     def run(self, *, resume: bool = False) -> Trained:
         """Train to the end, to the deadline, or until validation no longer improves."""
-        torch.manual_seed(self.recipe.seed)
+        with torch.random.fork_rng(devices=[]):  # Leaves the caller's random numbers alone.
+            return self._run(resume)
+
+    def _run(self, resume: bool) -> Trained:
         if resume:
             self._resume()
         stopped = None
         if self._best_loss == math.inf and self.recipe.from_start:
             self._best_loss = self._validate(self._average)[0]
         total = self._steps * self.recipe.epochs
-        begin, start = time.perf_counter(), self._step
-        epoch_start = begin
+        epoch_start = time.perf_counter()
         while self._step < total and stopped is None:
             epoch, place = divmod(self._step, self._steps)
             for batch in self._batches(epoch, place):
@@ -242,9 +236,8 @@ class Loop:
                 epoch_start = time.perf_counter()
                 self._save()
         _, logits = self._validate(self._best)
-        self._put(self._best)
-        rate = (self._step - start) / max(1e-9, time.perf_counter() - begin)
-        return Trained(self._best, logits, self._history, stopped, rate)
+        self.network.put(self._best)
+        return Trained(logits, self._history, stopped)
 
     def _batches(self, epoch: int, place: int) -> Iterator[Indices]:
         """Give the batches of an epoch from some place on; the order depends on its number."""
@@ -258,8 +251,7 @@ class Loop:
 
     def _learn(self, batch: Indices, epoch: int) -> str | None:
         """Take one step; give the reason if training cannot go on."""
-        if self.recipe.optimiser != "adam":
-            self._scheduler.step_update(self._step)
+        self._scheduler.step_update(self._step)
         rows, labels = self.source.rows(batch, epoch % self._views), self._labels[batch]
         self.network.train()
         torch.manual_seed(self.recipe.seed * 1_000_003 + self._step)
@@ -317,21 +309,16 @@ class Loop:
     def _validate(self, weights: dict[str, Tensor]) -> tuple[float, Tensor]:
         """Give loss and scores of the validation part by some weights."""
         own = {name: one.detach().clone() for name, one in self.network.learnt().items()}
-        self._put(weights)
+        self.network.put(weights)
         self.network.eval()
         parts = []
         for start in range(0, len(self._val), 64):
             rows = self.source.rows(self._val[start : start + 64], 0)
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
                 parts.append(self.network(rows).float())
-        self._put(own)
+        self.network.put(own)
         logits = torch.cat(parts)
         return float(nn.functional.cross_entropy(logits, self._labels[self._val])), logits
-
-    @torch.no_grad()
-    def _put(self, weights: dict[str, Tensor]) -> None:
-        for name, one in self.network.learnt().items():
-            one.copy_(weights[name])
 
     def _save(self) -> None:
         """Write a checkpoint; a full disk is said, and training goes on."""
@@ -352,7 +339,7 @@ class Loop:
         }
         try:
             write_checkpoint(self._folder, Checkpoint(tensors, state))
-        except HeadstartError as error:
+        except OutputError as error:
             self._warn(f"{error} Training goes on.")
 
     def _resume(self) -> None:
@@ -380,7 +367,7 @@ class Loop:
             )
         tensors = found.tensors
         own = {name: tensors[f"own.{name}"] for name in self.network.learnt()}
-        self._put(own)
+        self.network.put(own)
         self._average = {name: tensors[f"average.{name}"].clone() for name in own}
         self._best = {name: tensors[f"best.{name}"].clone() for name in own}
         unpack_optimiser(self._optimiser, tensors)

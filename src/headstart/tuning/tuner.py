@@ -270,9 +270,7 @@ def _untouched(network: HeadedNetwork) -> Iterator[None]:
     """Put the statistics back that a few steps have moved."""
     before = {name: one.detach().clone() for name, one in network.learnt().items()}
     yield
-    with torch.no_grad():
-        for name, one in network.learnt().items():
-            one.copy_(before[name])
+    network.put(before)
 
 
 def _digest(task: Task) -> str:

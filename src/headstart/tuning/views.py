@@ -92,7 +92,6 @@ class ViewStore:
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
             ) from None
-        self._checked = np.zeros(self.count, dtype=np.bool_)
 
     def fill(
         self,
@@ -119,7 +118,6 @@ class ViewStore:
                     )
                 self._rows[places] = rows
                 self._sums[places] = [_checksum(row) for row in rows]
-                self._checked[places] = True
                 done += len(features)
                 if progress:
                     progress(done, len(missing))
