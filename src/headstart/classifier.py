@@ -1,13 +1,12 @@
 """The model that people hold: a backbone and a head. Steps 4 and 5 of transfer learning."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import torch
@@ -19,18 +18,17 @@ from headstart.data.checks import Progress
 from headstart.data.decoding import ImageLike, as_image, image_name
 from headstart.data.images import ImageSet
 from headstart.data.preprocessing import Preprocess
-from headstart.data.splits import stratified_folds
 from headstart.engines.engine import choose_device, choose_precision
 from headstart.errors import BundleError, DataError, OptionError
 from headstart.evaluation.calibration import fit_temperature, probabilities
-from headstart.evaluation.comparison import rival, surely_better
 from headstart.evaluation.metrics import Evaluation, Probabilities, evaluate_probabilities
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import as_stored
 from headstart.heads import fitted
-from headstart.heads.fitted import Array, FittedHead, LinearModel, NearestModel
-from headstart.heads.selection import Candidate, HeadFit, Problem, effort_for
-from headstart.heads.specs import AutoHead, Head, LinearHead
+from headstart.heads.choice import HeadChoice
+from headstart.heads.fitted import Array, FittedHead, NearestModel
+from headstart.heads.selection import Candidate, HeadFit
+from headstart.heads.specs import AutoHead, Head
 from headstart.options import (
     DeviceOption,
     FeaturesOption,
@@ -38,14 +36,12 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
-from headstart.tuning.plan import deepest_part
+from headstart.tuning.fine_tuning import Keep, fine_tune
 from headstart.tuning.report import TuneReport
-from headstart.tuning.tuner import Task, tune
+from headstart.tuning.rounds import Reading
+from headstart.tuning.task import make_task
 
 Warn = Callable[[str], None]
-
-# Fine-tuning holds out a fifth of the training images to choose by.
-_HELD_OUT_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -111,12 +107,18 @@ class Classifier:
         self.backbone = backbone
         self.classes = tuple(classes)
         self.extractor = FeatureExtractor(
-            backbone, cache=cache_folder(cache), device=device, precision=precision
+            backbone,
+            cache=cache_folder(cache),
+            device=device,
+            precision=precision,
+            reads="map" if features == "flatten" else "stages",
         )
         self.learnt: Learnt | None = None
         self.tuning: TuneReport | None = None
         if features not in get_args(FeaturesOption):
-            raise OptionError(f"features must be auto, last or multilevel. Got '{features}'.")
+            raise OptionError(
+                f"features must be auto, last, multilevel or flatten. Got '{features}'."
+            )
         self._head = head or AutoHead()
         self._features = features
         self._balanced = balanced
@@ -158,7 +160,7 @@ class Classifier:
         self._require_classes(train)
         if len(set(train.labels.tolist())) < 2:
             raise DataError("The training part must have images of at least two classes.")
-        fit = self._head.fit(self._problem(train, features), seed=self._seed)
+        fit = self._heads().fit(features, train.labels, train.groups)
         uncalibrated = Learnt(fit.head, fit.features, stored_as, 1.0, fit.candidates)
         temperature = self._temperature(uncalibrated, fit, train, val)
         self.learnt = Learnt(fit.head, fit.features, stored_as, temperature, fit.candidates)
@@ -170,7 +172,7 @@ class Classifier:
         *,
         val: ImageSet | None = None,
         unfreeze: str = "stages:1",
-        keep: Literal["better", "always"] = "better",
+        keep: Keep = "better",
         checkpoints: Path | None = None,
         resume: bool = False,
         progress: Progress | None = None,
@@ -201,46 +203,24 @@ class Classifier:
             TuningError: The checkpoint is of another training.
         """
         self._require_classes(train)
-        chosen = TuneOptions.of(**options)
-        deadline = time.perf_counter() + 60 * chosen.minutes if chosen.minutes else None
-        images, task = self._task(train, val)
-        before = self._learnt()
-        frozen = {key: one.clone() for key, one in self.backbone.network.state_dict().items()}
-        features, stored_as = self.features_of(images, warn=warn)
-        probe, start, head = self._probes(images.take(task.train), features[task.train], stored_as)
-        columns = self.extractor.layout.columns(start.features)
-        part: str | None = unfreeze
-        if unfreeze == "auto":
-            say = warn or (lambda text: None)
-            part = deepest_part(self.extractor, head, columns, len(task.train), chosen, say)
-        if part is None:
-            self.tuning = None
-            return None
-        try:
-            tuned = tune(
-                *(self.extractor, head, columns, task, part, chosen),
-                checkpoints=checkpoints,
-                resume=resume,
-                from_start=keep == "better",
-                deadline=deadline,
-                progress=progress,
-                warn=warn,
+        chosen, learnt = TuneOptions.of(**options), self._learnt()
+        task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
+        features, stored_as = self.extractor.of_files(task.files, warn=warn)
+        outcome = fine_tune(
+            *(self.extractor, self._heads(), Reading(learnt.head, learnt.features)),
+            *(features, task, unfreeze, chosen),
+            keep=keep,
+            checkpoints=checkpoints,
+            resume=resume,
+            progress=progress,
+            warn=warn,
+        )
+        self.tuning = outcome.report if outcome else None
+        if outcome and outcome.head:
+            self.learnt = Learnt(
+                *(outcome.head, outcome.features, stored_as, outcome.temperature),
+                learnt.candidates,
             )
-        except BaseException:  # Whatever ends it, Ctrl-C too, the model stays as it was.
-            self.backbone.network.load_state_dict(frozen)
-            self.backbone.freeze()
-            raise
-        labels = task.labels[task.val]
-        told = probe.head.logits(self._columns(features[task.val], probe))
-        old, new = rival(told, labels), rival(tuned.trained.val_logits.numpy(), labels)
-        kept = keep == "always" or surely_better(new, old)
-        self.learnt = before
-        if kept:
-            trained = replace(start, head=tuned.head, temperature=new.temperature)
-            self.learnt = replace(trained, candidates=before.candidates)
-        else:
-            self.backbone.network.load_state_dict(frozen)
-        self.tuning = TuneReport.of(part, tuned, old, new, kept)
         return self.tuning
 
     def evaluate(
@@ -401,6 +381,7 @@ class Classifier:
             out = cls(
                 backbone,
                 classes=config["classes"],
+                features="flatten" if config["features"] == "flatten" else "auto",
                 device=device,
                 precision=precision,
                 cache=cache,
@@ -411,50 +392,19 @@ class Classifier:
             raise BundleError(f"Model '{model}' is incomplete: {error} is missing.") from None
         return out
 
-    def _task(self, train: ImageSet, val: ImageSet | None) -> tuple[ImageSet, Task]:
-        """Say what fine-tuning learns from and what it chooses by."""
-        if val is not None and len(val):
-            images = train.joined(val)
-            learn, judge = np.split(np.arange(len(images)), [len(train)])
-        else:
-            images = train
-            folds = stratified_folds(
-                train.labels, train.groups, folds=_HELD_OUT_FOLDS, seed=self._seed
-            )
-            learn, judge = folds[0]
-        files = tuple(zip(images.paths, images.sha256s, strict=True))
-        return images, Task(files, images.labels, learn, judge, self._seed)
-
-    def _probes(
-        self, learn: ImageSet, features: Array, stored_as: str
-    ) -> tuple[Learnt, Learnt, LinearModel]:
-        """Fit the head on what fine-tuning learns from, and a linear one that it starts from."""
-        problem = self._problem(learn, features)
-        fit = self._head.fit(problem, seed=self._seed)
-        probe = Learnt(fit.head, fit.features, stored_as, 1.0)
-        if isinstance(fit.head, LinearModel):
-            return probe, probe, fit.head
-        fit = LinearHead().fit(problem, seed=self._seed)
-        assert isinstance(fit.head, LinearModel)
-        return probe, Learnt(fit.head, fit.features, stored_as, 1.0), fit.head
-
-    def _problem(self, train: ImageSet, features: Array) -> Problem:
-        names = ["last", "multilevel"] if self._features == "auto" else [self._features]
-        folds = effort_for(len(train), len(self.classes)).folds
-        return Problem(
-            features,
-            {name: self.extractor.layout.columns(name) for name in names},
-            train.labels,
-            len(self.classes),
-            stratified_folds(train.labels, train.groups, folds=folds, seed=self._seed),
-            self._balanced,
-            self.extractor.layout.weights(),
+    def _heads(self) -> HeadChoice:
+        kinds = ("last", "multilevel") if self._features == "auto" else (self._features,)
+        return HeadChoice(
+            *(self._head, kinds, self.extractor.layout, len(self.classes)),
+            *(self._balanced, self._seed),
         )
 
     def _temperature(
         self, learnt: Learnt, fit: HeadFit, train: ImageSet, val: ImageSet | None
     ) -> float:
         """Calibrate on the validation part, or else on what the folds held out."""
+        if fit.held_out is None:
+            return 1.0
         if val is None or not len(val):
             return fit_temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
         features, _ = self.features_of(val)

@@ -12,12 +12,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headstart.errors import OptionError, suggestion
 
-FeaturesOption = Literal["auto", "last", "multilevel"]
+FeaturesOption = Literal["auto", "last", "multilevel", "flatten"]
 HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
 DeviceOption = Literal["auto", "cpu", "cuda"]
 PrecisionOption = Literal["auto", "bf16", "float32"]
 
 AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
+RecipeOption = Literal["headstart", "tutorial"]
+
+# The tutorial's second part; its first part is a head of its own.
+_TUTORIAL = {
+    "features": "flatten",
+    "head": "auto",
+    "tune": "layers:10",
+    "epochs": 5,
+    "learning_rate": 1e-4,
+    "augment": "none",
+    "mixup": 0.0,
+    "batch_size": 32,
+}
+# What --tune auto may take without --minutes.
+_AUTO_MINUTES = 10.0
 
 LenientPath = Annotated[Path, Field(strict=False)]
 
@@ -167,6 +182,21 @@ class TuneOptions(Options):
     store_gb: float = Field(
         8.0, gt=0, description="Most disk for the boundary store; else training reads images."
     )
+    wise: bool = Field(
+        False,
+        description="Interpolate frozen and tuned weights (WiSE-FT), the share chosen on held-out "
+        "images: for images that differ from those that will come.",
+    )
+    recipe: RecipeOption = Field(
+        "headstart",
+        description="tutorial trains as the tutorial does, to compare: Flatten, Dense(256), "
+        "Dropout(0.5), Dense; 10 epochs of Adam frozen; then the last 10 layers, 5 epochs at 1e-4.",
+    )
+
+    @property
+    def views_kept(self) -> int:
+        """How many different views of an image there are."""
+        return 1 if self.augment == "none" else self.views
 
 
 class TrainOptions(RunOptions, TryOptions, TuneOptions):
@@ -182,7 +212,9 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
         description="imagenet, random, a safetensors file or folder, or hf-hub:OWNER/NAME.",
     )
     features: FeaturesOption = Field(
-        "auto", description="Read the last layer or all stages; auto decides on held-out folds."
+        "auto",
+        description="Read the last layer or all stages; auto decides on held-out folds. flatten "
+        "reads the last map as it is, as the tutorial does.",
     )
     head: HeadOption = Field(
         "auto", description="The new classifier; auto takes linear or kernel on held-out folds."
@@ -197,6 +229,24 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
     resume: bool = Field(
         False, description="Go on with a fine-tuning of the same data that was cut off."
     )
+
+    def resolved(self) -> Self:
+        """Give the options with what the recipe and the minutes decide put in.
+
+        Raises:
+            OptionError: An option contradicts the recipe.
+        """
+        if self.recipe != "tutorial":
+            minutes = _AUTO_MINUTES if self.tune == "auto" and self.minutes is None else None
+            return self.model_copy(update={"minutes": self.minutes or minutes})
+        for name, value in _TUTORIAL.items():
+            given = getattr(self, name)
+            if given not in (value, type(self).model_fields[name].default):
+                raise OptionError(
+                    f"The tutorial's recipe has {name} {value}. Got {given}. "
+                    "Leave that option out, or the recipe."
+                )
+        return self.model_copy(update=_TUTORIAL)
 
 
 class PredictOptions(ComputeOptions):

@@ -35,7 +35,7 @@ def test_what_does_not_help_is_said(
     make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frozen model stays, with both numbers in a warning."""
-    monkeypatch.setattr("headstart.classifier.surely_better", lambda new, old: False)
+    monkeypatch.setattr("headstart.tuning.verdict.surely_better", lambda new, old: False)
     notes = Notes()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=notes, **options)
     assert result.metrics["tuned"] is None
@@ -48,7 +48,9 @@ def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) ->
     folder = make_folder(count=20)
     result = hs.train(folder, tune="auto", minutes=5.0, watcher=notes, **options)
     assert result.metrics["tuning"]["part"].startswith("stages:")
-    assert any("would take about" in warning for warning in notes.warnings)
+    assert any(
+        "Minutes that fine-tuning would take: stages:1" in warning for warning in notes.warnings
+    )
     options |= {"out": options["out"].with_name("other")}
     result = hs.train(folder, tune="auto", minutes=1e-6, watcher=notes, **options)
     assert result.metrics["tuning"] is None
@@ -71,3 +73,34 @@ def test_options_that_cannot_be(tmp_path: Path, wrong: dict[str, Any], text: str
     """Each is told before any work is done."""
     with pytest.raises(OptionError, match=f"Option '{text}' cannot be"):
         hs.train(tmp_path, **wrong)
+
+
+def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
+    """Flatten, its head, ten epochs, then the last ten layers for five, kept in any case."""
+    from headstart.heads.fitted import MLPModel
+
+    common = {"backbone": "test_efficientnet", "weights": "random", "image_size": 64}
+    folder = make_folder(count=8)
+    result = hs.train(
+        folder,
+        recipe="tutorial",
+        cache=tmp_path / "cache",
+        out=tmp_path / "run",
+        **common,
+    )
+    model, told = result.model, result.metrics["tuning"]
+    assert result.metrics["tuned"] == "layers:10" and told["kept"]
+    assert len(told["epochs"]) == 5 and told["probe_accuracy"] is None
+    assert isinstance(model.learnt.head, MLPModel)
+    assert model.learnt.features == "flatten" and model.learnt.head.hidden_weight.shape[1] == 256
+    again = hs.load(result.run, cache=tmp_path / "cache")
+    photo = next((folder / "red").iterdir())
+    assert again.predict(photo).probability == pytest.approx(
+        model.predict(photo).probability, abs=1e-3
+    )
+
+
+def test_the_tutorial_takes_no_other_options(tmp_path: Path) -> None:
+    """What contradicts it is an error that says what it has."""
+    with pytest.raises(OptionError, match="The tutorial's recipe has epochs 5. Got 3."):
+        hs.train(tmp_path, recipe="tutorial", epochs=3)

@@ -85,7 +85,7 @@ def test_other_parts(model, data, part):
 
 def test_what_does_not_help_is_undone(model, data, monkeypatch):
     """Where the tuned model is not surely better, weights, head and predictions are as before."""
-    monkeypatch.setattr("headstart.classifier.surely_better", lambda new, old: False)
+    monkeypatch.setattr("headstart.tuning.verdict.surely_better", lambda new, old: False)
     told, before = model.probabilities_of(data.test), state(model)
     report = model.fine_tune(data.train, **QUICK)
     assert not report.kept
@@ -106,21 +106,19 @@ def test_the_store_gives_the_gradients_of_the_images(model, data, tmp_path):
     from headstart.backbones.pooling import StagePooling
     from headstart.engines.torch_engine import TorchEngine
     from headstart.tuning.halves import cut
-    from headstart.tuning.tuner import ImageRows, StoredRows
+    from headstart.tuning.sources import ImageRows, StoredRows
     from headstart.tuning.views import ViewPlan, ViewStore
 
     backbone = model.backbone.unfreeze("stages:1")
     halves = cut(StagePooling(backbone).eval(), 4)
     files = tuple(zip(data.train.paths[:8], data.train.sha256s[:8], strict=True))
     plan = ViewPlan(files, "none", 1, 0)
-    store = ViewStore(
-        tmp_path / "maps", "key", plan, halves.row_width, half=False, most_bytes=10**9
-    )
+    store = ViewStore(tmp_path / "maps", "key", plan, halves.row_width, half=False)
     engine = TorchEngine(halves.below.eval(), device="cpu", precision="float32")
     engine.batch_size = 8
     store.fill(engine, backbone.preprocess)
     gradients = []
-    for source in (StoredRows(store), ImageRows(plan, backbone, halves.below)):
+    for source in (StoredRows(store), ImageRows(plan, backbone, engine)):
         backbone.zero_grad()
         halves.above(source.rows(np.arange(8), 0)).square().sum().backward()
         gradients.append([one.grad.clone() for one in backbone.parameters() if one.requires_grad])
@@ -135,10 +133,10 @@ def interrupted(model, data, folder, monkeypatch, steps):
 
     learn = loop.Loop._learn
 
-    def until(self, batch, epoch):
-        if self._step == steps:
+    def until(self, batch, rows, epoch):
+        if self._at.step == steps and self._folder.name == "round-0":
             raise Killed
-        return learn(self, batch, epoch)
+        return learn(self, batch, rows, epoch)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "_learn", until)
@@ -149,7 +147,7 @@ def interrupted(model, data, folder, monkeypatch, steps):
 @pytest.mark.parametrize("steps", [1, 5, 7, 9])
 def test_a_killed_training_ends_with_the_same_weights(make, data, tmp_path, monkeypatch, steps):
     """Resumed in the middle of an epoch, the weights are those of an undisturbed run."""
-    monkeypatch.setitem(loop.Loop.__init__.__kwdefaults__, "save_every", 2)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 2)
     calm, torn, again = make(), make(), make()
     calm.fine_tune(data.train, checkpoints=tmp_path / "calm", keep="always", **QUICK)
     interrupted(torn, data, tmp_path / "torn", monkeypatch, steps)
@@ -161,12 +159,13 @@ def test_a_killed_training_ends_with_the_same_weights(make, data, tmp_path, monk
 def test_a_checkpoint_with_a_flipped_byte(model, data, tmp_path):
     """The one before it is used, and that is said."""
     model.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
-    newest = json.loads((tmp_path / "state" / "checkpoint.json").read_text())
-    file = tmp_path / "state" / newest["tensors"]
+    folder = tmp_path / "state" / "round-0"
+    newest = json.loads((folder / "checkpoint.json").read_text())
+    file = folder / newest["tensors"]
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    found, problem = read_checkpoint(tmp_path / "state")
+    found, problem = read_checkpoint(folder)
     assert found is not None and found.state["number"] == newest["number"] - 1
     assert "is damaged; the one before it is used" in problem
 
@@ -181,7 +180,7 @@ def test_resuming_with_other_options_lists_what_differs(make, data, tmp_path):
 
 
 def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
-    """The reason is told, and the weights are finite."""
+    """The reason and the batch's images are told, and the weights are finite."""
     entropy = torch.nn.functional.cross_entropy
     calls = []
 
@@ -193,13 +192,24 @@ def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", diverging)
     report = model.fine_tune(data.train, keep="always", **QUICK)
     assert report.stopped.startswith("the loss was nan in epoch")
+    assert ".png" in report.stopped
     assert all(torch.isfinite(one).all() for one in state(model).values())
 
 
-def test_time_that_is_up_ends_training(model, data):
-    """Training stops within its minutes and says so."""
-    report = model.fine_tune(data.train, minutes=1e-6, **(QUICK | {"epochs": 50}))
+def test_time_that_is_up_ends_training(model, data, monkeypatch):
+    """Training stops within its minutes and says so; what it learnt till then is judged."""
+    monkeypatch.setattr(loop.Loop, "_time_is_up", lambda self: self._at.step >= 3)
+    report = model.fine_tune(data.train, minutes=5.0, **(QUICK | {"epochs": 50}))
     assert report.stopped == "the time was up"
+
+
+def test_no_time_at_all_leaves_the_model_as_it_was(model, data):
+    """The store is not even filled; that is said."""
+    said = []
+    told = model.probabilities_of(data.test)
+    assert model.fine_tune(data.train, minutes=1e-6, warn=said.append, **QUICK) is None
+    assert "The time was up before training could begin, so the backbone stays frozen." in said
+    np.testing.assert_array_equal(model.probabilities_of(data.test), told)
 
 
 @pytest.mark.parametrize(
@@ -236,3 +246,154 @@ def test_a_training_that_is_cut_off_leaves_the_model_as_it_was(model, data, tmp_
     assert not changed(before, state(model))
     assert not any(one.requires_grad for one in model.backbone.parameters())
     np.testing.assert_array_equal(model.probabilities_of(data.test), told)
+
+
+def test_small_data_is_held_out_in_turns(model, data):
+    """Every training image is judged once, and what is kept learns from all of them."""
+    report = model.fine_tune(data.train, keep="always", **QUICK)
+    assert report.rounds == 5
+    assert report.images == len(data.train)
+    assert report.final
+
+
+def test_a_validation_part_is_what_is_judged_by(model, data):
+    """Then there is one round, and nothing is learnt from the validation part."""
+    half = np.arange(len(data.train)) % 2 == 0
+    learn, val = (data.train.take(np.flatnonzero(part)) for part in (half, ~half))
+    report = model.fine_tune(learn, val=val, keep="always", **QUICK)
+    assert (report.rounds, report.images, report.final) == (1, len(val), False)
+
+
+def test_short_memory_halves_the_batch_and_goes_on(model, data, monkeypatch):
+    """Gradients are accumulated over parts of the batch, and that is said once for each half."""
+    accumulated, said, sizes = loop.Loop._accumulated, [], []
+
+    def greedy(self, rows, targets):
+        sizes.append(min(self._at.micro_batch, len(rows)))
+        if sizes[-1] > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return accumulated(self, rows, targets)
+
+    monkeypatch.setattr(loop.Loop, "_accumulated", greedy)
+    monkeypatch.setattr("headstart.tuning.task._ALL_FOLDS", 0)
+    report = model.fine_tune(data.train, warn=said.append, keep="always", **QUICK)
+    assert sizes[:3] == [8, 4, 2]
+    assert [text for text in said if "parts of" in text] == [
+        f"Memory was short, so gradients are now accumulated over parts of {count} images."
+        for count in (4, 2, 4, 2)
+    ]
+    assert report.stopped is None
+
+
+def test_other_errors_of_a_step_are_not_swallowed(model, data, monkeypatch):
+    """Only a shortage of memory is answered by smaller parts."""
+
+    def broken(self, rows, targets):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(loop.Loop, "_accumulated", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        model.fine_tune(data.train, **QUICK)
+
+
+def test_parts_of_a_batch_give_the_gradients_of_the_whole(model, data):
+    """Accumulated gradients are those of the batch at once, up to rounding, where no norm learns."""
+    from headstart.tuning.network import HeadedNetwork
+    from headstart.tuning.recipe import Recipe
+    from headstart.tuning.setting import Setting
+
+    head = model.learnt.head
+    lesson = loop.Lesson(data.train.labels, np.arange(8), np.arange(0), data.train.names)
+    rows, targets = torch.rand(8, len(head.mean)), torch.eye(3)[torch.arange(8) % 3]
+    gradients = []
+    for micro_batch in (8, 3):
+        network = HeadedNetwork(torch.nn.Identity(), head, slice(0, len(head.mean)))
+        setting = Setting(micro_batch=micro_batch)
+        training = loop.Loop(
+            network, torch.nn.Linear(1, 1), None, lesson, Recipe(), setting, views=1
+        )
+        training._accumulated(rows, targets)
+        gradients.append(network.top.weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_an_interruption_saves_and_leaves_a_usable_model(model, data, tmp_path, monkeypatch):
+    """After Ctrl-C the step is finished, a checkpoint is written, and the model can predict."""
+    import signal
+
+    learn = loop.Loop._learn
+
+    def interrupted_after(self, batch, rows, epoch):
+        if self._at.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return learn(self, batch, rows, epoch)
+
+    monkeypatch.setattr(loop.Loop, "_learn", interrupted_after)
+    report = model.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
+    assert report.stopped == "it was interrupted"
+    assert report.rounds == 1 and not report.final
+    assert read_checkpoint(tmp_path / "state" / "round-0")[0].state["step"] == 4
+    assert model.probabilities_of(data.test).shape == (len(data.test), 3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_wise_interpolates_where_held_out_images_like_it(model, data, monkeypatch):
+    """The share of tuned weights is told; the final weights lie between start and end."""
+    monkeypatch.setattr("headstart.tuning.task._ALL_FOLDS", 0)
+    report = model.fine_tune(data.train, wise=True, keep="always", **QUICK)
+    assert report.alpha in (0.25, 0.5, 0.75, 1.0)
+
+
+def test_a_full_disk_under_the_checkpoints_is_said(model, data, tmp_path, monkeypatch):
+    """Training goes on without them."""
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    said = []
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    report = model.fine_tune(
+        data.train, checkpoints=tmp_path / "state", warn=said.append, keep="always", **QUICK
+    )
+    assert any("No space left on device. Training goes on." in text for text in said)
+    assert report.stopped is None
+
+
+def test_a_full_disk_under_the_boundary_store_is_said(model, data, monkeypatch):
+    """Training then reads the images."""
+
+    def full(self, places, features):
+        raise OSError(28, "No space left on device")
+
+    said = []
+    monkeypatch.setattr("headstart.tuning.views.ViewStore.put", full)
+    model.fine_tune(data.train, warn=said.append, keep="always", **QUICK)
+    assert any("No space left on device), so training reads images" in text for text in said)
+
+
+def test_what_was_timed_is_not_timed_again_on_resuming(make, data, tmp_path, monkeypatch):
+    """A resumed training takes its steps as the first one did, whatever is faster now."""
+    calm, again = make(), make()
+    calm.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
+    monkeypatch.setattr("headstart.tuning.fine_tuning.fastest", None)
+    report = again.fine_tune(
+        data.train, checkpoints=tmp_path / "state", resume=True, keep="always", **QUICK
+    )
+    assert not changed(state(calm), state(again))
+    assert report.setting["name"]
+
+
+def test_a_batch_larger_than_the_data(model, data):
+    """It is all of the data."""
+    report = model.fine_tune(data.train, keep="always", **(QUICK | {"batch_size": 10_000}))
+    assert len(report.epochs) == 2
+
+
+def test_one_image_per_class_cannot_be_judged(data, tmp_path):
+    """The error says what is missing."""
+    from headstart.errors import DataError
+
+    firsts = [int(np.flatnonzero(data.train.labels == number)[0]) for number in range(3)]
+    model = fitted(data, tmp_path)
+    with pytest.raises(DataError, match="nothing can be held out"):
+        model.fine_tune(data.train.take(np.array(firsts)), **QUICK)

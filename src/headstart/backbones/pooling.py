@@ -1,7 +1,7 @@
 """Features of all stages: what the network saw on its way, pooled, in one forward pass."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from headstart.backbones.backbone import Backbone
 from headstart.errors import BackboneError, OptionError
 
 _STATISTICS = ("mean", "max", "std")
+
+Reads = Literal["stages", "map"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class FeatureLayout:
         )
 
     def columns(self, features: str) -> slice:
-        """Give the columns of "last" or "multilevel"."""
+        """Give the columns of "last" or "multilevel", or of "flatten"."""
         widths = {"last": self.blocks[0][1], "multilevel": self.width}
+        if self.blocks[0][0] == "map":
+            widths = {"flatten": self.width}
         if features not in widths:
-            raise OptionError(f"features must be last or multilevel. Got '{features}'.")
+            raise OptionError(f"features must be {' or '.join(widths)}. Got '{features}'.")
         return slice(0, widths[features])
 
 
@@ -58,14 +62,19 @@ class StagePooling(nn.Module):
     Mean, maximum and standard deviation over the positions of each stage's output and of the
     last map. Reading intermediate layers follows Head2Toe (Evci et al., 2022); the maximum and
     the standard deviation keep what the mean washes out, such as one small crack.
+
+    Args:
+        backbone: The network.
+        reads: "map" gives the last map as it is, flattened, as the tutorial's Flatten layer does.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, *, reads: Reads = "stages") -> None:
         super().__init__()
         self.network = backbone.network
+        self._reads = reads
         preprocess = backbone.preprocess
         self._grey = len(preprocess.mean) == 1
         if len(preprocess.mean) not in (1, 3):
@@ -82,7 +91,7 @@ class StagePooling(nn.Module):
         self.register_buffer("scale", 1 / (torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255))
 
         self.size = preprocess.size
-        self._last_statistics = self._new_in_last()
+        self._last_statistics = self._new_in_last() if reads == "stages" else ()
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the features."""
@@ -96,6 +105,8 @@ class StagePooling(nn.Module):
 
     def _blocks(self, images: Tensor) -> list[tuple[str, Tensor]]:
         output, last, stages = self._maps(images)
+        if self._reads == "map":
+            return [("map", last.flatten(1))]
         blocks = [("output", output)]
         for number, stage in enumerate(stages, start=1):
             blocks += [(f"stage{number}.{kind}", _pooled(stage, kind)) for kind in _STATISTICS]

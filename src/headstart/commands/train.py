@@ -1,5 +1,6 @@
 """Train: the six steps of transfer learning, from a folder of images to a measured model."""
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -27,12 +28,9 @@ from headstart.data.sources import data_name
 from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.selection import Candidate
-from headstart.heads.specs import head_named
+from headstart.heads.specs import TutorialHead, head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
 from headstart.report import Mistake
-
-# What --tune auto may take without --minutes.
-_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,7 @@ def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     """Do `train` with options that are built already."""
+    options = options.resolved()
     _require_sense(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
@@ -126,12 +125,12 @@ def _train(
     backbone = load_backbone(
         name, weights=weights, image_size=options.image_size, seed=options.seed
     )
-    if options.image_size is None:
+    if options.image_size is None and options.recipe != "tutorial":
         backbone = sized_for(backbone, images.train)
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),
-        head_named(options.head),
+        TutorialHead() if options.recipe == "tutorial" else head_named(options.head),
         classes=images.classes,
         features=options.features,
         balanced=options.balanced,
@@ -146,7 +145,7 @@ def _train(
     with clock.part("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, warn=watcher.warn)
     # 6: unfreeze the last layers and go on with a low learning rate, if asked for.
-    _tune(model, images, options, watcher, clock)
+    _tune(data, model, images, options, watcher, clock)
     test, mistakes = _measure(model, images)
     metrics = _metrics(data, options, images, model, test, clock)
     metrics["recommendation"] = recommendation.summary() if recommendation else None
@@ -172,28 +171,32 @@ def _require_sense(options: TrainOptions) -> None:
 
 
 def _tune(
-    model: Classifier, images: Images, options: TrainOptions, watcher: Watcher, clock: _Clock
+    data: str | os.PathLike[str],
+    model: Classifier,
+    images: Images,
+    options: TrainOptions,
+    watcher: Watcher,
+    clock: _Clock,
 ) -> None:
     """Fine-tune on the training part, and say what came of it."""
     if options.tune == "none":
         return
-    chosen = options.model_dump(include=set(TuneOptions.model_fields))
-    if options.tune == "auto" and options.minutes is None:
-        chosen["minutes"] = _MINUTES
-    name = f"tuning-{images.name}"
+    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
+    checkpoints = cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
     with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
         report = model.fine_tune(
             images.train,
             val=images.val,
             unfreeze=options.tune,
-            checkpoints=cache_folder(options.cache) / "tuning" / name,
+            keep="always" if options.recipe == "tutorial" else "better",
+            checkpoints=checkpoints,
             resume=options.resume,
             progress=progress,
             warn=watcher.warn,
-            **chosen,
+            **options.model_dump(include=set(TuneOptions.model_fields)),
         )
     if report is None:
-        watcher.warn("No part of the backbone can be tuned in that time; it stays frozen.")
+        watcher.warn("No part of the backbone was tuned in that time; it stays frozen.")
     elif not report.kept:
         watcher.warn(
             f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} on {report.images} "

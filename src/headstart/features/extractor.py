@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.backbones.backbone import Backbone
-from headstart.backbones.pooling import FeatureLayout, StagePooling
+from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
 from headstart.data.checks import Progress
 from headstart.engines.engine import Engine, choose_device, choose_precision, make_engine
 from headstart.features.extraction import stacked, stored_features
@@ -28,6 +28,7 @@ class FeatureExtractor:
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".
         cache: Folder for features and converted networks.
+        reads: "stages", pooled, or "map", the last one flattened.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class FeatureExtractor:
         cache: Path,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
+        reads: Reads = "stages",
         limits: DecodeLimits | None = None,
     ) -> None:
         self.backbone = backbone
+        self.reads = reads
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self._network = StagePooling(backbone)
+        self._network = StagePooling(backbone, reads=reads)
         self.layout: FeatureLayout = self._network.layout()
         self._engine: tuple[str, Engine] | None = None
         self.cache = cache

@@ -68,6 +68,42 @@ def fit_mlp(
     return HeadFit(head, HeldOut(held, head.logits(columns[held])), features)
 
 
+def fit_as_tutorial(
+    problem: Problem,
+    features: str,
+    *,
+    hidden: int,
+    dropout: float,
+    epochs: int,
+    learning_rate: float,
+    seed: int,
+) -> HeadFit:
+    """Train as the tutorial does: features as they are, every image, every epoch, the last kept.
+
+    First weights are Keras's: Glorot's uniform ones and biases of 0. For the arguments see
+    `fit_mlp`.
+    """
+    columns = problem.columns[features]
+    inputs = torch.from_numpy(problem.features)[:, columns]
+    labels = torch.from_numpy(problem.labels)
+    width = inputs.shape[1]
+    with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * width * hidden):
+        torch.manual_seed(seed)
+        network = _network(width, hidden, dropout, problem.classes)
+        for layer in (network[0], network[3]):
+            nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=1e-7)
+        for _ in range(epochs):
+            for rows in _batches(torch.arange(len(labels))):
+                loss = nn.functional.cross_entropy(network.train()(inputs[rows]), labels[rows])
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+    plain = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
+    return HeadFit(_model(network.state_dict(), *plain), None, features)
+
+
 def _network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)

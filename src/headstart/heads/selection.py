@@ -99,13 +99,13 @@ class HeadFit:
 
     Attributes:
         head: The head.
-        held_out: For calibration.
-        features: Which columns it reads: "last" or "multilevel".
+        held_out: For calibration; None where every image was learnt from.
+        features: Which columns it reads: "last", "multilevel" or "flatten".
         candidates: What it was chosen from; the chosen one first.
     """
 
     head: FittedHead
-    held_out: HeldOut
+    held_out: HeldOut | None
     features: str
     candidates: tuple[Candidate, ...] = ()
 

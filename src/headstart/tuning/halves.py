@@ -44,7 +44,7 @@ class Below(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Give what crosses the boundary, flat: shape (batch, row_width)."""
-        return torch.cat([part.flatten(1) for part in self.graph_module(images)], dim=1)
+        return torch.cat([_laid_out(part).flatten(1) for part in self.graph_module(images)], dim=1)
 
 
 class Above(nn.Module):
@@ -59,9 +59,22 @@ class Above(nn.Module):
         """Give the features of all stages: shape (batch, width)."""
         sizes = [int(torch.Size(shape).numel()) for shape in self._shapes]
         parts = torch.split(rows, sizes, dim=1)
-        shaped = [part.reshape(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        shaped = [_shaped(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
         features: Tensor = self.graph_module(*shaped)
         return features
+
+
+def _laid_out(part: Tensor) -> Tensor:
+    """Put the channels of a map's pixel side by side, as convolutions read them fastest."""
+    return part.permute(0, 2, 3, 1) if part.ndim == 4 else part
+
+
+def _shaped(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Undo `_laid_out` and flattening, without a copy."""
+    if len(shape) != 3:
+        return rows.reshape(-1, *shape)
+    channels, height, width = shape
+    return rows.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 def cut(pooling: StagePooling, after: int) -> Halves:

@@ -3,19 +3,19 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from timm.optim import param_groups_layer_decay
-from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from headstart.errors import OutputError, TuningError
-from headstart.heads.fitted import LinearModel
+from headstart.features.extraction import in_order
 from headstart.tuning.checkpoint import (
     Checkpoint,
     packed_optimiser,
@@ -23,9 +23,20 @@ from headstart.tuning.checkpoint import (
     unpack_optimiser,
     write_checkpoint,
 )
+from headstart.tuning.events import EpochEvent, Listener, StepEvent
+from headstart.tuning.interruption import noticed
+from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
+from headstart.tuning.setting import Setting
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Warn = Callable[[str], None]
+Weights = dict[str, Tensor]
+
+_AHEAD = 2
+_JUDGED_AT_A_TIME = 64
+SAVE_EVERY = 200
+INTERRUPTED = "it was interrupted"
 
 
 class RowSource(Protocol):
@@ -37,125 +48,54 @@ class RowSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train.
+class Lesson:
+    """What is learnt from and what is judged by.
 
     Attributes:
-        epochs: At most.
-        learning_rate: The highest, of the layers nearest to the head.
-        batch_size: Images of one step.
-        weight_decay: Not on norms and biases.
-        layer_decay: Factor on the learning rate from each group of layers to the one below.
-        label_smoothing: Share of the truth that is spread over all classes.
-        clip: Longest gradient.
-        warm_up: Share of the steps in which the learning rate rises.
-        average: Decay of the moving average of weights that is kept; 0 for none.
-        mixup: Parameter of the beta distribution that rows are mixed by; 0 for none
-            (at a boundary above the images: manifold mixup, Verma et al., 2019).
-        patience: Epochs without a lower validation loss after which training stops.
-        from_start: Whether the weights as they were at the start may win.
-        seed: Of order, mixing and dropout.
+        labels: Class numbers of all images.
+        learn: Numbers of the images to learn from.
+        judge: Numbers of the images held out; none if nothing is to be chosen.
+        names: How the user calls each image.
+        epochs: After how many to stop, if that was found before; the schedule stays the recipe's.
     """
 
-    epochs: int = 10
-    learning_rate: float = 2e-4
-    batch_size: int = 32
-    weight_decay: float = 0.02
-    layer_decay: float = 0.8
-    label_smoothing: float = 0.05
-    clip: float = 1.0
-    warm_up: float = 0.1
-    average: float = 0.98
-    mixup: float = 0.0
-    patience: int = 4
-    from_start: bool = True
-    seed: int = 0
-
-
-@dataclass
-class Epoch:
-    """What one epoch did."""
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
-    seconds: float
+    labels: Indices
+    learn: Indices
+    judge: Indices
+    names: Sequence[str] = ()
+    epochs: int | None = None
 
 
 @dataclass
 class Trained:
-    """What the loop gives back.
+    """What the loop gives back; the network holds the weights.
 
     Attributes:
-        val_logits: Of the validation part, by the weights with the lowest loss on it.
+        scores: Of the images held out, by the weights that were kept: (images, classes).
+        best_epoch: Whose weights were kept, counted from 1; 0 for the weights of the start.
         history: One for each epoch.
         stopped: Why it ended before its epochs were over, if it did.
+        computing: Share of the time in which nobody waited for rows, 0 to 1.
     """
 
-    val_logits: Tensor
-    history: list[Epoch] = field(default_factory=list)
+    scores: Tensor
+    best_epoch: int
+    history: list[EpochEvent] = field(default_factory=list)
     stopped: str | None = None
+    computing: float = 1.0
 
 
-class HeadedNetwork(nn.Module):
-    """The trainable part of the backbone with a linear head on its features."""
+@dataclass
+class _Progress:
+    """Where a training is: what a checkpoint holds besides tensors."""
 
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, above: nn.Module, head: LinearModel, columns: slice) -> None:
-        super().__init__()
-        self.above = above
-        self.weight = nn.Parameter(torch.from_numpy(head.weight.copy()))
-        self.bias = nn.Parameter(torch.from_numpy(head.bias.copy()))
-        self.register_buffer("mean", torch.from_numpy(head.mean.copy()))
-        self.register_buffer("scale", torch.from_numpy(head.scale.copy()))
-        self._columns = columns
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Give scores, shape (images, classes)."""
-        features: Tensor = self.above(rows)[:, self._columns].float()
-        logits: Tensor = ((features - self.mean) / self.scale) @ self.weight + self.bias
-        return logits
-
-    def head(self) -> LinearModel:
-        """Give the head as it is now."""
-        values = (self.mean, self.scale, self.weight, self.bias)
-        return LinearModel(*(value.detach().numpy().copy() for value in values))
-
-    def learnt(self) -> dict[str, Tensor]:
-        """Give what training changes: parameters that learn, and statistics beside them."""
-        state: dict[str, Tensor] = {
-            name: one for name, one in self.named_parameters() if one.requires_grad
-        }
-        for name, module in self.above.named_modules(prefix="above"):
-            if any(one.requires_grad for one in module.parameters(recurse=False)):
-                for inner, value in module.named_buffers(recurse=False):
-                    state[f"{name}.{inner}"] = value
-        return state
-
-    @torch.no_grad()
-    def put(self, weights: dict[str, Tensor]) -> None:
-        """Take the values that `learnt` gave before."""
-        for name, one in self.learnt().items():
-            one.copy_(weights[name])
-
-
-def parameter_groups(
-    network: HeadedNetwork, backbone: nn.Module, recipe: Recipe
-) -> list[dict[str, Any]]:
-    """Give the parameters that learn, with timm's layer-wise decay of the learning rate."""
-    groups: list[dict[str, Any]] = param_groups_layer_decay(
-        backbone, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay
-    )
-    top = max((group["lr_scale"] for group in groups), default=1.0)
-    for group in groups:
-        group["lr_scale"] /= top
-        group.pop("param_names", None)
-    head = {"params": [network.weight, network.bias], "weight_decay": 0.0, "lr_scale": 1.0}
-    return [*(group for group in groups if group["params"]), head]
+    step: int = 0
+    loss_sum: float = 0.0
+    waited: int = 0
+    best_loss: float | None = None
+    best_epoch: int = 0
+    micro_batch: int = 1024
+    history: list[EpochEvent] = field(default_factory=list)
 
 
 class Loop:
@@ -166,177 +106,213 @@ class Loop:
         network: HeadedNetwork,
         backbone: nn.Module,
         source: RowSource,
-        labels: Indices,
-        train: Indices,
-        val: Indices,
+        lesson: Lesson,
         recipe: Recipe,
+        setting: Setting,
         *,
         views: int,
         folder: Path | None = None,
         identity: dict[str, Any] | None = None,
-        bf16: bool = False,
         deadline: float | None = None,
-        save_every: int = 200,
+        listeners: Sequence[Listener] = (),
         warn: Warn | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.network, self.source, self.recipe = network, source, recipe
-        self._labels = torch.from_numpy(labels)
-        self._train, self._val = train, val
+        setting.laid_out(network)
+        self.network, self.source, self.lesson = network, source, lesson
+        self.recipe, self.setting = recipe, setting
+        self._labels = torch.from_numpy(lesson.labels)
         self._views, self._folder, self._identity = views, folder, identity or {}
-        self._bf16, self._deadline, self._save_every = bf16, deadline, save_every
+        self._deadline, self._listeners = deadline, listeners
         self._warn, self._progress = warn or (lambda text: None), progress
-        self._steps = max(1, math.ceil(len(train) / recipe.batch_size))
-        groups = parameter_groups(network, backbone, recipe)
-        for group in groups:
-            group["lr"] = recipe.learning_rate * group["lr_scale"]
-        self._optimiser = torch.optim.AdamW(groups)
-        total = self._steps * recipe.epochs
-        self._scheduler = CosineLRScheduler(
-            self._optimiser,
-            t_initial=total,
-            warmup_t=round(recipe.warm_up * total),
-            warmup_lr_init=recipe.learning_rate * 0.01,
-            t_in_epochs=False,
+        self._steps = max(1, math.ceil(len(lesson.learn) / recipe.batch_size))
+        self._optimiser = optimiser_of(network, backbone, recipe)
+        self._scheduler = schedule_of(self._optimiser, recipe, self._steps * recipe.epochs)
+        self._average = ModelEmaV3(
+            network, decay=recipe.average, use_warmup=recipe.average > 0, warmup_power=0.9
         )
-        self._average = {name: one.detach().clone() for name, one in network.learnt().items()}
-        self._best: dict[str, Tensor] = {name: one.clone() for name, one in self._average.items()}
-        self._best_loss = math.inf
-        self._history: list[Epoch] = []
-        self._step, self._loss_sum, self._waited = 0, 0.0, 0
+        self._best = network.copied()
+        self._at = _Progress(micro_batch=setting.micro_batch)
+        self._validating = 0.0
+        self._waiting = 0.0
 
     def run(self, *, resume: bool = False) -> Trained:
-        """Train to the end, to the deadline, or until validation no longer improves."""
-        with torch.random.fork_rng(devices=[]):  # Leaves the caller's random numbers alone.
-            return self._run(resume)
+        """Train to the end, to the deadline, to a Ctrl-C, or until nothing improves any more.
 
-    def _run(self, resume: bool) -> Trained:
-        if resume:
-            self._resume()
-        stopped = None
-        if self._best_loss == math.inf and self.recipe.from_start:
-            self._best_loss = self._validate(self._average)[0]
-        total = self._steps * self.recipe.epochs
-        epoch_start = time.perf_counter()
-        while self._step < total and stopped is None:
-            epoch, place = divmod(self._step, self._steps)
-            for batch in self._batches(epoch, place):
-                stopped = self._learn(batch, epoch)
-                if stopped or self._step % self._steps == 0:
-                    break
-                if self._step % self._save_every == 0:
-                    self._save()
-                if self._deadline and time.perf_counter() > self._deadline:
-                    stopped = "the time was up"
-                    break
-            if self._progress:
-                self._progress(self._step, total)
-            if self._step % self._steps == 0 and not (stopped or "").startswith("the loss"):
-                stopped = self._end_epoch(epoch, time.perf_counter() - epoch_start) or stopped
-                epoch_start = time.perf_counter()
+        Raises:
+            TuningError: The checkpoint is of another training.
+        """
+        # Leaves the caller's random numbers and threads alone.
+        with torch.random.fork_rng(devices=[]), self.setting.threaded():
+            if resume:
+                self._resume()
+            if self._at.best_loss is None and self.recipe.choose and len(self.lesson.judge):
+                self._at.best_loss, _ = self._judged(self._average.module)
+            start = time.perf_counter()
+            stopped = self._epochs()
+            computing = 1 - self._waiting / max(time.perf_counter() - start, 1e-9)
+            if not self.recipe.choose or not len(self.lesson.judge):
+                self._keep(len(self._at.history))
+            self.network.put(self._best)
+            _, scores = self._judged(self.network)
+        return Trained(scores, self._at.best_epoch, self._at.history, stopped, computing)
+
+    def _epochs(self) -> str | None:
+        """Train epoch after epoch; give the reason if it ends early."""
+        total = self._steps * min(self.recipe.epochs, self.lesson.epochs or self.recipe.epochs)
+        with noticed() as interruption:
+            while self._at.step < total:
+                begin = time.perf_counter()
+                epoch, place = divmod(self._at.step, self._steps)
+                for batch, rows in self._batches(epoch, place):
+                    if problem := self._learn(batch, rows, epoch):
+                        return problem
+                    if self._progress:
+                        self._progress(self._at.step, total)
+                    if interruption.asked or self._time_is_up():
+                        self._save()
+                        return INTERRUPTED if interruption.asked else "the time was up"
+                    if self._at.step % SAVE_EVERY == 0 and self._at.step % self._steps:
+                        self._save()
+                self._end_epoch(epoch, time.perf_counter() - begin)
                 self._save()
-        _, logits = self._validate(self._best)
-        self.network.put(self._best)
-        return Trained(logits, self._history, stopped)
+                if self._at.waited >= self.recipe.patience:
+                    return f"held-out images did not improve for {self._at.waited} epochs"
+        return None
 
-    def _batches(self, epoch: int, place: int) -> Iterator[Indices]:
-        """Give the batches of an epoch from some place on; the order depends on its number."""
-        order = np.random.default_rng([self.recipe.seed, epoch]).permutation(self._train)
+    def _time_is_up(self) -> bool:
+        """Tell whether only the time is left that judging at the end needs."""
+        left = math.inf if self._deadline is None else self._deadline - time.perf_counter()
+        return left < 2 * self._validating
+
+    def _batches(self, epoch: int, place: int) -> Iterator[tuple[Indices, Tensor]]:
+        """Give batches and their rows from some place on, read while the one before is learnt.
+
+        The order depends on the epoch's number and the seed alone.
+        """
+        order = np.random.default_rng([self.recipe.seed, epoch]).permutation(self.lesson.learn)
         size = self.recipe.batch_size
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         if len(batches) > 1 and len(batches[-1]) == 1:  # Batch norm needs two.
-            batches[-2:] = [np.concatenate(batches[-2:])]
-            batches.append(order[:2])
-        yield from batches[place:]
+            batches[-1] = np.concatenate([batches[-1], order[:1]])
+        view = epoch % self._views
+        with ThreadPoolExecutor(1) as pool:
+            read = in_order(
+                pool, lambda batch: self.source.rows(batch, view), batches[place:], ahead=_AHEAD
+            )
+            for batch in batches[place:]:
+                begin = time.perf_counter()
+                rows = next(read)
+                self._waiting += time.perf_counter() - begin
+                yield batch, rows
 
-    def _learn(self, batch: Indices, epoch: int) -> str | None:
+    def _learn(self, batch: Indices, rows: Tensor, epoch: int) -> str | None:
         """Take one step; give the reason if training cannot go on."""
-        self._scheduler.step_update(self._step)
-        rows, labels = self.source.rows(batch, epoch % self._views), self._labels[batch]
-        self.network.train()
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self._step)
-        targets = nn.functional.one_hot(labels, self.network.bias.shape[0]).float()
-        if self.recipe.mixup > 0:
-            mixing = self.recipe.mixup
-            share = float(np.random.default_rng(self._step).beta(mixing, mixing))
-            rows = share * rows + (1 - share) * rows.flip(0)
-            targets = share * targets + (1 - share) * targets.flip(0)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-            logits = self.network(rows)
-        loss = nn.functional.cross_entropy(
-            logits.float(), targets, label_smoothing=self.recipe.label_smoothing
-        )
-        if not math.isfinite(loss.item()):
-            return f"the loss was {loss.item()} in epoch {epoch + 1}"
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        learning = [one for one in self.network.parameters() if one.requires_grad]
-        nn.utils.clip_grad_norm_(learning, self.recipe.clip)
+        if self._scheduler:
+            self._scheduler.step_update(self._at.step)
+        loss = self._gradients(batch, rows)
+        if not math.isfinite(loss):
+            named = ", ".join(str(self.lesson.names[image]) for image in batch[:3])
+            return f"the loss was {loss} in epoch {epoch + 1}, at images {named} and others"
+        if self.recipe.clip:
+            learning = [one for one in self.network.parameters() if one.requires_grad]
+            nn.utils.clip_grad_norm_(learning, self.recipe.clip)
         self._optimiser.step()
-        self._step += 1
-        self._loss_sum += loss.item()
-        self._follow()
+        self._at.step += 1
+        self._at.loss_sum += loss
+        self._average.update(self.network, step=self._at.step + 1)
+        event = StepEvent(self._at.step, epoch + 1, loss, self._rate())
+        for listener in self._listeners:
+            listener.step(event)
         return None
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the average towards the weights, faster at first (Polyak and Juditsky, 1992)."""
-        decay = min(self.recipe.average, (1 + self._step) / (10 + self._step))
-        for name, one in self.network.learnt().items():
-            if one.is_floating_point():
-                self._average[name].lerp_(one.detach(), 1 - decay)
-            else:
-                self._average[name].copy_(one)
+    def _gradients(self, batch: Indices, rows: Tensor) -> float:
+        """Run forward and backward, in smaller parts if memory is short; give the loss."""
+        targets = nn.functional.one_hot(self._labels[batch], self.network.top.bias.shape[0]).float()
+        if self.recipe.mixup > 0:
+            draw = np.random.default_rng([self.recipe.seed, self._at.step])
+            share = float(draw.beta(self.recipe.mixup, self.recipe.mixup))
+            rows = torch.lerp(rows.flip(0).float(), rows.float(), share)
+            targets = torch.lerp(targets.flip(0), targets, share)
+        while True:
+            self._optimiser.zero_grad(set_to_none=True)
+            self.network.train()
+            torch.manual_seed(self.recipe.seed * 1_000_003 + self._at.step)
+            try:
+                return self._accumulated(rows, targets)
+            except (RuntimeError, MemoryError) as error:
+                if not _short_of_memory(error) or self._at.micro_batch < 2:
+                    raise
+                self._at.micro_batch = min(self._at.micro_batch, len(rows)) // 2
+                self._warn(
+                    "Memory was short, so gradients are now accumulated over parts of "
+                    f"{self._at.micro_batch} images."
+                )
 
-    def _end_epoch(self, epoch: int, seconds: float) -> str | None:
-        loss, logits = self._validate(self._average)
-        labels = self._labels[self._val]
-        accuracy = float((logits.argmax(1) == labels).float().mean())
-        rate = max(group["lr"] for group in self._optimiser.param_groups)
-        mean = self._loss_sum / self._steps
-        self._history.append(Epoch(epoch + 1, mean, loss, accuracy, rate, seconds))
-        self._loss_sum = 0.0
-        if loss < self._best_loss:
-            self._best_loss, self._waited = loss, 0
-            self._best = {name: one.clone() for name, one in self._average.items()}
-        else:
-            self._waited += 1
-        if self._waited >= self.recipe.patience:
-            return f"validation did not improve for {self._waited} epochs"
-        return None
+    def _accumulated(self, rows: Tensor, targets: Tensor) -> float:
+        total = 0.0
+        parts = zip(
+            rows.split(self._at.micro_batch), targets.split(self._at.micro_batch), strict=True
+        )
+        for part, truth in parts:
+            with self.setting.autocast():
+                scores = self.network(moved(part, self.setting))
+            loss = nn.functional.cross_entropy(
+                scores, moved(truth, self.setting), label_smoothing=self.recipe.label_smoothing
+            )
+            share = len(part) / len(rows)
+            (loss * share).backward()  # type: ignore[no-untyped-call]
+            total += loss.item() * share
+        return total
 
-    @torch.no_grad()
-    def _validate(self, weights: dict[str, Tensor]) -> tuple[float, Tensor]:
-        """Give loss and scores of the validation part by some weights."""
-        own = {name: one.detach().clone() for name, one in self.network.learnt().items()}
-        self.network.put(weights)
-        self.network.eval()
-        parts = []
-        for start in range(0, len(self._val), 64):
-            rows = self.source.rows(self._val[start : start + 64], 0)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-                parts.append(self.network(rows).float())
-        self.network.put(own)
-        logits = torch.cat(parts)
-        return float(nn.functional.cross_entropy(logits, self._labels[self._val])), logits
+    def _rate(self) -> float:
+        return max(float(group["lr"]) for group in self._optimiser.param_groups)
+
+    def _end_epoch(self, epoch: int, seconds: float) -> None:
+        """Judge the epoch and keep its weights if they are the best so far."""
+        begin = time.perf_counter()
+        loss, accuracy = math.nan, math.nan
+        if len(self.lesson.judge):
+            loss, scores = self._judged(self._average.module)
+            truth = self._labels[self.lesson.judge]
+            accuracy = float((scores.argmax(1) == truth).float().mean())
+        self._validating = time.perf_counter() - begin
+        mean, self._at.loss_sum = self._at.loss_sum / self._steps, 0.0
+        event = EpochEvent(epoch + 1, mean, loss, accuracy, self._rate(), seconds)
+        self._at.history.append(event)
+        for listener in self._listeners:
+            listener.epoch(event)
+        if self._at.best_loss is not None and loss < self._at.best_loss:
+            self._at.best_loss, self._at.waited = loss, 0
+            self._keep(epoch + 1)
+        elif self._at.best_loss is not None:
+            self._at.waited += 1
+
+    def _keep(self, epoch: int) -> None:
+        state = self._average.module.state_dict()
+        self._best = {name: state[name].clone() for name in self._best}
+        self._at.best_epoch = epoch
+
+    def _judged(self, network: nn.Module) -> tuple[float, Tensor]:
+        """Give loss and scores of the images held out."""
+        judge = self.lesson.judge
+        scores = judged(network, self.source, judge, self.setting)
+        if not len(judge):
+            return math.nan, scores
+        return float(nn.functional.cross_entropy(scores, self._labels[judge])), scores
 
     def _save(self) -> None:
         """Write a checkpoint; a full disk is said, and training goes on."""
         if self._folder is None:
             return
-        tensors = {f"own.{name}": one.detach() for name, one in self.network.learnt().items()}
-        tensors |= {f"average.{name}": one for name, one in self._average.items()}
+        average = self._average.module.state_dict()
+        own = self.network.learnt()
+        tensors = {f"own.{name}": one.detach() for name, one in own.items()}
+        tensors |= {f"average.{name}": average[name] for name in own}
         tensors |= {f"best.{name}": one for name, one in self._best.items()}
         tensors |= packed_optimiser(self._optimiser)
         tensors = {name: one.contiguous().clone() for name, one in tensors.items()}
-        state = {
-            "identity": self._identity,
-            "step": self._step,
-            "loss_sum": self._loss_sum,
-            "waited": self._waited,
-            "best_loss": self._best_loss,
-            "history": [asdict(one) for one in self._history],
-        }
+        state = asdict(self._at) | {"identity": self._identity}
         try:
             write_checkpoint(self._folder, Checkpoint(tensors, state))
         except OutputError as error:
@@ -355,23 +331,57 @@ class Loop:
             self._warn(problem)
         if found is None:
             return
-        theirs, ours = found.state["identity"], json.loads(json.dumps(self._identity))
-        differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
-        if differing:
-            listed = "; ".join(
-                f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing
-            )
-            raise TuningError(
-                f"'{self._folder}' is a checkpoint of another training: {listed}. "
-                "Give the same options, or start anew without --resume."
-            )
-        tensors = found.tensors
-        own = {name: tensors[f"own.{name}"] for name in self.network.learnt()}
-        self.network.put(own)
-        self._average = {name: tensors[f"average.{name}"].clone() for name in own}
+        require_same(found.state["identity"], self._identity, self._folder)
+        tensors, state = found.tensors, found.state
+        own = self.network.learnt()
+        self.network.put({name: tensors[f"own.{name}"] for name in own})
+        average = {name: tensors[f"average.{name}"] for name in own}
+        self._average.module.load_state_dict(average, strict=False)
         self._best = {name: tensors[f"best.{name}"].clone() for name in own}
         unpack_optimiser(self._optimiser, tensors)
-        state = found.state
-        self._step, self._loss_sum = state["step"], state["loss_sum"]
-        self._waited, self._best_loss = state["waited"], state["best_loss"]
-        self._history = [Epoch(**one) for one in state["history"]]
+        names = ("step", "loss_sum", "waited", "best_loss", "best_epoch", "micro_batch")
+        history = [EpochEvent(**one) for one in state["history"]]
+        self._at = _Progress(**{name: state[name] for name in names}, history=history)
+
+
+@torch.no_grad()
+def judged(network: nn.Module, source: RowSource, images: Indices, setting: Setting) -> Tensor:
+    """Give what a network makes of images as they are, without augmentation: (images, width)."""
+    network.eval()
+    parts = []
+    for start in range(0, len(images), _JUDGED_AT_A_TIME):
+        rows = source.rows(images[start : start + _JUDGED_AT_A_TIME], 0)
+        with setting.autocast():
+            parts.append(network(moved(rows, setting)).float().cpu())
+    return torch.cat(parts) if parts else torch.zeros(0, 0)
+
+
+def moved(tensor: Tensor, setting: Setting) -> Tensor:
+    """Bring a batch to where it is computed with."""
+    if setting.device == "cpu":
+        return tensor
+    return tensor.pin_memory().to(setting.device, non_blocking=True)
+
+
+def require_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with another training.
+
+    Raises:
+        TuningError: What differs is listed.
+    """
+    ours = json.loads(json.dumps(ours))
+    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    if differing:
+        listed = "; ".join(
+            f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing
+        )
+        raise TuningError(
+            f"'{folder}' is a checkpoint of another training: {listed}. "
+            "Give the same options, or start anew without --resume."
+        )
+
+
+def _short_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    signs = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

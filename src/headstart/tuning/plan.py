@@ -1,7 +1,7 @@
 """How much of the network can be tuned in a given time: found by timing, not by guessing."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -10,66 +10,86 @@ from headstart.backbones.pooling import StagePooling
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.fitted import LinearModel
-from headstart.options import TuneOptions
 from headstart.tuning.halves import cut
-from headstart.tuning.loop import HeadedNetwork
+from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.setting import Setting, seconds_of_a_step
 
-# Shares of the time: what is kept back for validation, checkpoints and a busy machine.
+# What is kept back for fitting heads, checkpoints and a busy machine.
 _USABLE = 0.7
-_STEPS = 2
+# Judging runs forward only, over rows and over images at the end.
+_FORWARD = 0.35
 
 
-def deepest_part(
+@dataclass(frozen=True)
+class Workload:
+    """How much there is to do, whatever is trained.
+
+    Attributes:
+        views: Rows that the boundary store has to be filled with.
+        learnt: Images that pass forward and backward, epochs and rounds counted.
+        judged: Images that pass forward only.
+        batch_size: Images of a step.
+    """
+
+    views: int
+    learnt: int
+    judged: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What tuning a part would take.
+
+    Attributes:
+        part: "stages:N".
+        seconds: In all.
+    """
+
+    part: str
+    seconds: float
+
+
+def costs(
     extractor: FeatureExtractor,
     head: LinearModel,
     columns: slice,
-    images: int,
-    options: TuneOptions,
-    say: Callable[[str], None],
-) -> str | None:
-    """Give the deepest "stages:N" whose training fits into the minutes, or None if none does.
+    work: Workload,
+    ways: Sequence[Setting],
+    *,
+    enough: float,
+) -> list[Cost]:
+    """Time steps from the top stage down; stop once a part takes longer than what is enough.
 
     Args:
-        extractor: With the backbone.
+        extractor: With the backbone, which is left frozen.
         head: Where the head starts.
         columns: Which features it reads.
-        images: How many are learnt from.
-        options: With `minutes`, `epochs`, `views` and `batch_size`.
-        say: Told what each part would cost.
+        work: How much there is to do.
+        ways: Settings to time steps by; the faster counts.
+        enough: Seconds.
     """
-    seconds = _USABLE * 60 * (options.minutes or 10.0)
     backbone = extractor.backbone
-    size = backbone.preprocess.size
-    views = 1 if options.augment == "none" else options.views
-    filling = images * views / images_per_second(extractor.engine, size)
-    deepest = None
+    filling = work.views / images_per_second(extractor.engine, backbone.preprocess.size)
+    found: list[Cost] = []
     stages = len(stage_names(backbone.network))
     for count in range(1, stages):
-        step = _seconds_of_a_step(extractor, head, columns, stages - count, options.batch_size)
-        training = options.epochs * images / options.batch_size * step
-        say(f"stages:{count} would take about {(filling + training) / 60:.1f} minutes.")
-        if filling + training > seconds:
+        backbone.unfreeze(f"stages:{count}")
+        halves = cut(StagePooling(backbone).eval(), stages - count)
+        network = HeadedNetwork(halves.above, head, columns)
+        rows = torch.rand(work.batch_size, halves.row_width)
+        image = min(seconds_of_a_step(network, rows, way) for way in ways) / work.batch_size
+        seconds = filling + image * (work.learnt + _FORWARD * work.judged)
+        found.append(Cost(f"stages:{count}", seconds))
+        if seconds > enough:
             break
-        deepest = f"stages:{count}"
     backbone.freeze()
-    return deepest
+    return found
 
 
-def _seconds_of_a_step(
-    extractor: FeatureExtractor, head: LinearModel, columns: slice, after: int, batch: int
-) -> float:
-    """Time forward and backward above a boundary, on rows of noise."""
-    backbone = extractor.backbone
-    backbone.unfreeze(f"stages:{len(stage_names(backbone.network)) - after}")
-    halves = cut(StagePooling(backbone).eval(), after)
-    network = HeadedNetwork(halves.above, head, columns)
-    network.eval()  # Statistics must not move.
-    rows = torch.rand(batch, halves.row_width)
-    times = []
-    for _ in range(_STEPS + 1):
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=extractor.precision == "bf16"):
-            network(rows).square().mean().backward()
-        network.zero_grad(set_to_none=True)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+def deepest(costs: Sequence[Cost], minutes: float, say: Callable[[str], None]) -> str | None:
+    """Give the deepest part that fits into the minutes, or None; say what each would take."""
+    fitting = [cost for cost in costs if cost.seconds <= _USABLE * 60 * minutes]
+    listed = ", ".join(f"{cost.part} {cost.seconds / 60:.1f}" for cost in costs)
+    say(f"Minutes that fine-tuning would take: {listed}.")
+    return fitting[-1].part if fitting else None

@@ -1,12 +1,10 @@
 """What fine-tuning did, and whether it was worth its time."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
-from headstart.evaluation.comparison import Rival, accuracy_gain
 from headstart.evaluation.metrics import Interval
-from headstart.tuning.loop import Epoch
-from headstart.tuning.tuner import Tuned
+from headstart.tuning.events import EpochEvent
 
 
 @dataclass(frozen=True)
@@ -16,55 +14,43 @@ class TuneReport:
     Attributes:
         part: What was trained: "all", "stages:N" or "layers:N".
         kept: Whether the tuned model is the one that is used.
-        images: How many were held out.
-        probe_accuracy: Of the frozen backbone with its head.
+        rounds: How many times a part of the training images was held out, to judge by it.
+        images: How many were held out in all.
+        probe_accuracy: Of the frozen backbone with its head; None where nothing was held out.
         tuned_accuracy: Of the tuned one.
         gain_ci95: Interval of the difference.
         probe_log_loss: Calibrated.
         tuned_log_loss: Likewise.
         seconds: Of fine-tuning.
-        steps_per_second: By each setting that was timed.
-        bf16: Whether it trained in bf16.
+        setting: How steps were taken, with the images per second of each way that was timed.
+        computing: Share of the time in which nobody waited for rows, 0 to 1.
         store_bytes: What the boundary store takes.
+        alpha: Share of the tuned weights, if they were interpolated with those of the start.
+        head: Which head reads the tuned features.
+        final: Whether the kept model learnt from the held-out images too, after the decision.
         stopped: Why it ended early, if it did.
-        epochs: What each epoch did.
+        epochs: What each epoch of the first round did.
     """
 
     part: str
     kept: bool
+    rounds: int
     images: int
-    probe_accuracy: float
-    tuned_accuracy: float
-    gain_ci95: Interval
-    probe_log_loss: float
-    tuned_log_loss: float
+    probe_accuracy: float | None
+    tuned_accuracy: float | None
+    gain_ci95: Interval | None
+    probe_log_loss: float | None
+    tuned_log_loss: float | None
     seconds: float
-    steps_per_second: dict[str, float]
-    bf16: bool
+    setting: dict[str, Any]
+    computing: float
     store_bytes: int
+    alpha: float
+    head: str
+    final: bool
     stopped: str | None
-    epochs: tuple[Epoch, ...]
-
-    @classmethod
-    def of(cls, part: str, tuned: Tuned, probe: Rival, new: Rival, kept: bool) -> Self:
-        """Collect it."""
-        return cls(
-            part,
-            kept,
-            len(probe.right),
-            probe.accuracy,
-            new.accuracy,
-            accuracy_gain(new, probe),
-            probe.log_loss,
-            new.log_loss,
-            tuned.seconds,
-            tuned.setting.steps_per_second,
-            tuned.setting.bf16,
-            tuned.store_bytes,
-            tuned.trained.stopped,
-            tuple(tuned.trained.history),
-        )
+    epochs: tuple[EpochEvent, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
-        return asdict(self) | {"gain_ci95": list(self.gain_ci95)}
+        return asdict(self) | {"gain_ci95": list(self.gain_ci95) if self.gain_ci95 else None}

@@ -8,6 +8,7 @@ batch in flight, and a damaged row is computed again.
 import hashlib
 import json
 import shutil
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ from torch import Tensor
 
 from headstart.data.checks import Progress
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import Engine, Pixels
-from headstart.errors import OptionError, StoreError
+from headstart.engines.engine import Engine, Features, Pixels
+from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches, stacked
 from headstart.options import AugmentOption
 from headstart.tuning.augment import augmented
@@ -59,6 +60,10 @@ class ViewPlan:
         return augmented(pixels, self.preset, self.seed_of(sha256, view))
 
 
+class OutOfTime(Exception):
+    """The time was up before training could begin."""
+
+
 class ViewStore:
     """Rows of every view of every image, in files.
 
@@ -68,19 +73,11 @@ class ViewStore:
         bytes: Size on disk.
     """
 
-    def __init__(
-        self, folder: Path, key: str, plan: ViewPlan, width: int, *, half: bool, most_bytes: int
-    ) -> None:
+    def __init__(self, folder: Path, key: str, plan: ViewPlan, width: int, *, half: bool) -> None:
         self.plan, self.width = plan, width
         kind = np.dtype(np.float16 if half else np.float32)
         self.count = len(plan.files) * plan.views
-        self.bytes = self.count * (width * kind.itemsize + 4)
-        if self.bytes > most_bytes:
-            raise OptionError(
-                f"The boundary store would take {self.bytes / 1e9:.1f} GB for {plan.views} views "
-                f"of {len(plan.files):,} images; the limit is {most_bytes / 1e9:.1f} GB. Take "
-                "fewer views, tune fewer stages, or raise --store-gb."
-            )
+        self.bytes = self.size_of(plan, width, half=half)
         name = hashlib.sha256(
             json.dumps([key, plan.preset, plan.views, plan.seed, plan.files, str(kind)]).encode()
         ).hexdigest()
@@ -93,35 +90,60 @@ class ViewStore:
                 f"The boundary store cannot be written: {error.strerror or error}."
             ) from None
 
+    @staticmethod
+    def size_of(plan: ViewPlan, width: int, *, half: bool) -> int:
+        """Give the bytes that rows of some width take on disk, checksums included."""
+        return len(plan.files) * plan.views * (width * (2 if half else 4) + 4)
+
     def fill(
         self,
         engine: Engine,
         preprocess: Preprocess,
         *,
         progress: Progress | None = None,
+        deadline: float | None = None,
     ) -> int:
         """Compute the rows that are missing or damaged.
 
+        Args:
+            engine: Runs what is below the boundary.
+            preprocess: What happens to the pixels first.
+            progress: Called with rows computed and rows missing.
+            deadline: When to give up, by `time.perf_counter`.
+
         Returns:
             How many were computed.
+
+        Raises:
+            OutOfTime: The deadline has passed; the rows so far stay.
+            StoreError: A value is beyond half precision.
         """
         missing = self._missing()
         done = 0
         wanted = [(image, view) for image, view in map(self._place, missing)]
         with self._view_batches(wanted, engine.batch_size, preprocess) as batches:
             for features in engine.run(batches):
-                places = missing[done : done + len(features)]
-                rows = features.astype(self._rows.dtype)
-                if not np.isfinite(rows).all():
-                    raise StoreError(
-                        "The maps at the boundary exceed half precision. Use --precision float32."
-                    )
-                self._rows[places] = rows
-                self._sums[places] = [_checksum(row) for row in rows]
+                self.put(missing[done : done + len(features)], features)
                 done += len(features)
                 if progress:
                     progress(done, len(missing))
+                if deadline and time.perf_counter() > deadline:
+                    raise OutOfTime
         return done
+
+    def put(self, places: Indices, features: Features) -> None:
+        """Write rows; a place is image * views + view.
+
+        Raises:
+            StoreError: A value is beyond half precision.
+        """
+        rows = features.astype(self._rows.dtype)
+        if not np.isfinite(rows).all():
+            raise StoreError(
+                "The maps at the boundary exceed half precision. Use --precision float32."
+            )
+        self._rows[places] = rows
+        self._sums[places] = [_checksum(row) for row in rows]
 
     def read(self, images: Indices, view: int) -> Tensor:
         """Give rows of one view of some images, by their numbers: (images, width), float32."""

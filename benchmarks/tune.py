@@ -1,0 +1,391 @@
+"""What fine-tuning costs and what it gives.
+
+    python -m benchmarks.tune [step] [epochs] [keras PYTHON] [whole] [auto] [solar]
+
+step: a training step of the whole network, ResNet50: eager float32 PyTorch against headstart's.
+epochs: images per second of an epoch with the boundary store and without it, at every stage boundary
+    of ResNet50 and EfficientNet-Lite0. Without: the whole network in PyTorch's best setting on ready
+    arrays, the frozen part without gradients.
+keras: the same for Keras on TensorFlow, ResNet50 with the same part frozen; PYTHON has TensorFlow.
+whole: accuracy and time of the frozen model, the tuned one and the tutorial's recipe.
+auto: `--tune auto` against the better of frozen and tuned, 200-image samples too.
+solar: five fixed splits of solar cells, the better of frozen and tuned by held-out images.
+"""
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import headstart as hs
+from benchmarks.fashion import write_fashion
+from benchmarks.machine import describe
+from headstart.backbones.backbone import Backbone, load_backbone
+from headstart.backbones.parts import stage_names
+from headstart.backbones.pooling import StagePooling
+from headstart.commands.demo import write_solar_cells
+from headstart.engines.engine import choose_precision, make_engine
+from headstart.heads.fitted import LinearModel
+from headstart.tuning.halves import cut
+from headstart.tuning.loop import Lesson, Loop
+from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.recipe import Recipe
+from headstart.tuning.setting import Setting, candidates, fastest
+from headstart.tuning.sources import StoredRows
+from headstart.tuning.views import ViewPlan, ViewStore
+
+ROUNDS, BATCH, CLASSES, IMAGES = 3, 32, 10, 96
+SEEDS = range(5)
+TUNED = {"tune": "stages:2", "augment": "dihedral", "views": 8, "epochs": 12}
+"""For solar cells, which have no up; chosen on held-out images of one split."""
+
+
+def real(name: str) -> Backbone:
+    """Load with real weights where they install with packages."""
+    return load_backbone(name, weights="imagenet" if "lite" in name else "random")
+
+
+def linear(width: int) -> LinearModel:
+    """Give a head that knows nothing."""
+    zeros = np.zeros((width, CLASSES), dtype=np.float32)
+    return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
+
+
+class ReadyRows:
+    """Pixels in memory, run through the frozen part in each epoch by PyTorch."""
+
+    def __init__(self, pixels: torch.Tensor, below: nn.Module | None, setting: Setting) -> None:
+        self._pixels, self._setting = pixels, setting
+        self._below = below.eval() if below else None
+
+    @torch.no_grad()
+    def rows(self, images: Any, view: int) -> torch.Tensor:
+        """See `RowSource.rows`."""
+        pixels = self._pixels[torch.from_numpy(images)]
+        if self._below is None:
+            return pixels
+        with self._setting.autocast():
+            return self._below(pixels).float()
+
+
+def seconds_of_an_epoch(
+    network: HeadedNetwork, backbone: Backbone, source: Any, setting: Setting
+) -> tuple[float, float]:
+    """Train two epochs; give the seconds of the second, and the share nobody waited for rows."""
+    labels = np.arange(IMAGES) % CLASSES
+    lesson = Lesson(labels, np.arange(IMAGES), np.arange(0), ["image"] * IMAGES)
+    recipe = Recipe(epochs=2, batch_size=BATCH)
+    trained = Loop(network, backbone.network, source, lesson, recipe, setting, views=1).run()
+    return trained.history[1].seconds, trained.computing
+
+
+def best_setting(network: HeadedNetwork, source: Any) -> Setting:
+    """Time the ways to take a step, as fine-tuning does."""
+    rows = source.rows(np.arange(BATCH), 0)
+    ways = candidates(device="cpu", bf16=choose_precision("auto", "cpu") == "bf16")
+    return fastest(network, rows, torch.arange(BATCH) % CLASSES, ways)
+
+
+def epochs(names: tuple[str, ...] = ("resnet50", "efficientnet-lite0")) -> None:
+    """Print both rates at each stage boundary."""
+    print(
+        "| backbone | trained | row, kB | filling, images/s | with the store, images/s | setting "
+        "| without, images/s | setting | ratio | computing |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in names:
+        backbone = real(name)
+        stages = len(stage_names(backbone.network))
+        for count in range(1, stages):
+            print(_epochs_at(name, count, stages - count), flush=True)
+
+
+def _epochs_at(name: str, count: int, after: int) -> str:
+    backbone = real(name)
+    size = backbone.preprocess.size
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, size, size, 3), dtype=np.uint8)
+    backbone.unfreeze(f"stages:{count}")
+    halves = cut(StagePooling(backbone).eval(), after)
+    layout = StagePooling(backbone).eval().layout()
+    with tempfile.TemporaryDirectory() as folder:
+        engine = make_engine(
+            halves.below.eval(),
+            size=size,
+            device="cpu",
+            precision=choose_precision("auto", "cpu"),
+            cache=Path(folder),
+            key="below",
+        )
+        plan = ViewPlan(tuple((str(n), str(n)) for n in range(IMAGES)), "none", 1, 0)
+        store = ViewStore(Path(folder), "bench", plan, halves.row_width, half=True)
+        begin = time.perf_counter()
+        fill(store, engine, pixels)
+        filling = IMAGES / (time.perf_counter() - begin)
+        sources = {"with": StoredRows(store)}
+        network = HeadedNetwork(halves.above, linear(layout.width), slice(0, layout.width))
+        setting = best_setting(network, sources["with"])
+        # Without: what is below runs in each step too, in the setting that is best for the whole.
+        whole = best_below(halves.below, pixels)
+        sources["without"] = ReadyRows(torch.from_numpy(pixels), halves.below, whole)
+        seconds: dict[str, list[float]] = {"with": [], "without": []}
+        computing = 1.0
+        for _ in range(ROUNDS):
+            for way, source in sources.items():
+                taken, share = seconds_of_an_epoch(network, backbone, source, setting)
+                seconds[way].append(taken)
+                computing = min(computing, share) if way == "with" else computing
+    rates = {way: IMAGES / median(values) for way, values in seconds.items()}
+    return (
+        f"| {name} | stages:{count} | {halves.row_width * 2 / 1000:.0f} | {filling:.0f} "
+        f"| {rates['with']:.1f} | {setting.name} | {rates['without']:.1f} | below: {whole.name} "
+        f"| {rates['with'] / rates['without']:.2f} | {computing:.1%} |"
+    )
+
+
+def fill(store: ViewStore, engine: Any, pixels: np.ndarray) -> None:
+    """Put rows of ready arrays into a store."""
+    done = 0
+    batches = [pixels[at : at + 8] for at in range(0, len(pixels), 8)]
+    for rows in engine.run(batches):
+        store.put(np.arange(done, done + len(rows)), rows)
+        done += len(rows)
+
+
+def best_below(below: nn.Module, pixels: np.ndarray) -> Setting:
+    """Find PyTorch's fastest setting for the frozen part."""
+    batch = torch.from_numpy(pixels[:BATCH])
+    ways = candidates(device="cpu", bf16=choose_precision("auto", "cpu") == "bf16")
+    times = {}
+    for way in ways:
+        way.laid_out(below)
+        for _ in range(3):
+            begin = time.perf_counter()
+            with torch.no_grad(), way.autocast():
+                below(batch)
+            times[way.name] = time.perf_counter() - begin
+    best = min(ways, key=lambda way: times[way.name])
+    best.laid_out(below)
+    return best
+
+
+def step() -> None:
+    """Print images per second of a training step of the whole network."""
+    print("| backbone | eager float32 torch, images/s | headstart | setting | ratio |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in ("resnet50", "efficientnet-lite0"):
+        plain, ours = real(name), real(name)
+        size = plain.preprocess.size
+        draw = np.random.default_rng(0)
+        pixels = torch.from_numpy(draw.integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8))
+        eager = _eager_step(plain, pixels)
+        ours.unfreeze("all")
+        layout = StagePooling(ours).eval().layout()
+        last = layout.columns("last")
+        pooling = StagePooling(ours)
+        network = HeadedNetwork(pooling, linear(last.stop), last)
+        source = ReadyRows(pixels, None, Setting())
+        setting = best_setting(network, source)
+        labels = np.arange(BATCH) % CLASSES
+        lesson = Lesson(labels, np.arange(BATCH), np.arange(0), ["image"] * BATCH)
+        loop = Loop(network, ours.network, source, lesson, Recipe(epochs=99), setting, views=1)
+        rows = source.rows(np.arange(BATCH), 0)
+        ways: list[Callable[[], Any]] = [eager, lambda: loop._learn(np.arange(BATCH), rows, 0)]
+        times = [[], []]
+        for _ in range(ROUNDS + 1):
+            for way, taken in zip(ways, times, strict=True):
+                begin = time.perf_counter()
+                way()
+                taken.append(time.perf_counter() - begin)
+        rates = [BATCH / median(taken[1:]) for taken in times]
+        print(
+            f"| {name} | {rates[0]:.1f} | {rates[1]:.1f} | {setting.name} "
+            f"| {rates[1] / rates[0]:.2f} |",
+            flush=True,
+        )
+
+
+def _eager_step(backbone: Backbone, pixels: torch.Tensor) -> Callable[[], None]:
+    """Give a step as tutorials write it: float32, Adam, the last layer's output, a dense layer."""
+    backbone.unfreeze("all")
+    network = nn.Sequential(backbone, nn.Linear(backbone.width, CLASSES)).train()
+    images = (pixels.permute(0, 3, 1, 2).float() / 255).contiguous()
+    labels = torch.arange(len(pixels)) % CLASSES
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
+
+    def run() -> None:
+        loss = nn.functional.cross_entropy(network(images), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    return run
+
+
+KERAS = """
+import json, os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy as np, tensorflow as tf, keras
+images, epochs, first = int(sys.argv[1]), 3, sys.argv[2]
+base = keras.applications.ResNet50(weights=None, include_top=False, pooling="avg",
+                                   input_shape=(224, 224, 3))
+trained = first == "all"
+for layer in base.layers:
+    trained = trained or layer.name.startswith(first)
+    layer.trainable = trained
+model = keras.Sequential([base, keras.layers.Dense(10, activation="softmax")])
+model.compile("adam", "sparse_categorical_crossentropy")
+x = np.random.rand(images, 224, 224, 3).astype("float32")
+y = np.arange(images) % 10
+model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+begin = time.perf_counter()
+model.fit(x, y, batch_size=32, epochs=epochs, verbose=0)
+print(json.dumps({"rate": images * epochs / (time.perf_counter() - begin),
+                  "versions": f"keras {keras.__version__}, tensorflow {tf.__version__}"}))
+"""
+
+
+def keras(python: str) -> None:
+    """Print Keras's images per second with the same parts frozen."""
+    print("| Keras, ResNet50, trained | images/s | versions |")
+    print("| --- | --- | --- |")
+    for part, first in (("stages:1", "conv5"), ("stages:2", "conv4"), ("all", "all")):
+        done = subprocess.run(
+            [python, "-c", KERAS, str(IMAGES), first], check=True, capture_output=True, text=True
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+        print(f"| {part} | {found['rate']:.1f} | {found['versions']} |", flush=True)
+
+
+def sample(table: Path, count: int, folder: Path) -> Path:
+    """Write a table with the first so many training images of a table, and all test images."""
+    rows = list(csv.DictReader(table.open()))
+    draw = np.random.default_rng(0).permutation(len(rows))
+    train = [rows[place] for place in draw if rows[place]["split"] == "train"][:count]
+    kept = train + [row for row in rows if row["split"] == "test"]
+    out = table.with_name(f"{folder.name}-{count}.csv")
+    with out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(kept[0]))
+        writer.writeheader()
+        writer.writerows(kept)
+    return out
+
+
+def tables(folder: Path, *, samples: bool) -> Iterator[tuple[str, Path]]:
+    """Write the data sets."""
+    solar, fashion = write_solar_cells(folder / "solar"), write_fashion(folder / "fashion")
+    yield "solar cells", solar
+    yield "Fashion-MNIST, 5,000", fashion
+    if samples:
+        yield "solar cells, 200", sample(solar, 200, folder)
+        yield "Fashion-MNIST, 200", sample(fashion, 200, folder)
+
+
+def trained(table: Path, root: Path, **options: Any) -> dict[str, Any]:
+    """Train and give the metrics."""
+    out = root / f"run-{time.time_ns()}"
+    return hs.train(table, out=out, cache=root / "cache", **options).metrics
+
+
+def row(name: str, what: str, metrics: dict[str, Any]) -> str:
+    """Give a line of a table."""
+    test = metrics["test"]
+    low, high = test["accuracy_ci95"]
+    return (
+        f"| {name} | {what} | {metrics['tuned'] or 'frozen'} | {test['accuracy']:.4f} "
+        f"| {low:.3f} … {high:.3f} | {test['auroc']:.4f} | {metrics['seconds']['tune']:.0f} "
+        f"| {metrics['seconds']['total']:.0f} |"
+    )
+
+
+def whole() -> None:
+    """Print frozen, tuned and tutorial on both data sets."""
+    _header()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, table in tables(root, samples=False):
+            for what, options in (
+                ("frozen", {}),
+                ("tuned", {"tune": "stages:1"}),
+                ("tutorial", {"recipe": "tutorial"}),
+            ):
+                print(row(name, what, trained(table, root, **options)), flush=True)
+
+
+def auto() -> None:
+    """Print what `--tune auto` keeps beside frozen and tuned."""
+    minutes = 5.0
+    _header()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, table in tables(root, samples=True):
+            print(row(name, "frozen", trained(table, root)), flush=True)
+            found = trained(table, root, tune="auto", minutes=minutes)
+            print(row(name, f"auto, {minutes:.0f} minutes", found), flush=True)
+            part = (found["tuning"] or {"part": "stages:1"})["part"]
+            data = hs.open_images(table, cache=root / "cache")
+            model = hs.Classifier(load_backbone(), classes=data.classes, cache=root / "cache").fit(
+                data.train
+            )
+            begin = time.perf_counter()
+            model.fine_tune(data.train, unfreeze=part, keep="always")
+            test = model.evaluate(data.test)
+            print(
+                f"| {name} | tuned, kept in any case | {part} | {test.accuracy:.4f} | | "
+                f"{test.auroc:.4f} | {time.perf_counter() - begin:.0f} | |",
+                flush=True,
+            )
+
+
+def solar() -> None:
+    """Print five splits, and the accuracy that weighs a cell by how sure its label is."""
+    print("| seed | kept | accuracy | weighted accuracy | AUROC | frozen accuracy | tune s |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for seed in SEEDS:
+            table = write_solar_cells(root / "images", seed=seed)
+            frozen = trained(table, root, seed=seed)
+            tuned = trained(table, root, seed=seed, **TUNED)
+            test = tuned["test"]
+            found.append([test["accuracy"], test["auroc"], frozen["test"]["accuracy"]])
+            print(
+                f"| {seed} | {tuned['tuned'] or 'frozen'} | {test['accuracy']:.4f} | "
+                f"| {test['auroc']:.4f} | {frozen['test']['accuracy']:.4f} "
+                f"| {tuned['seconds']['tune']:.0f} |",
+                flush=True,
+            )
+    accuracy, auroc, before = np.mean(found, axis=0)
+    print(f"| mean | | {accuracy:.4f} | | {auroc:.4f} | {before:.4f} | |")
+
+
+def _header() -> None:
+    print("| data | what | kept | accuracy | 95 % interval | AUROC | tuning s | total s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+
+
+def main() -> None:
+    """Run what the arguments name."""
+    print(f"machine: {describe()}\n")
+    given = sys.argv[1:] or ["step", "epochs", "whole", "auto", "solar"]
+    known = {"step": step, "epochs": epochs, "whole": whole, "auto": auto, "solar": solar}
+    for number, name in enumerate(given):
+        if name == "keras":
+            keras(given[number + 1])
+        elif name in known:
+            known[name]()
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What may be fitted on features: a kind of head, and which columns it may read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from headstart.backbones.pooling import FeatureLayout
+from headstart.data.splits import Rows, stratified_folds
+from headstart.heads.fitted import Array
+from headstart.heads.selection import HeadFit, Problem, effort_for
+from headstart.heads.specs import Head, LinearHead
+
+
+@dataclass(frozen=True)
+class HeadChoice:
+    """A head that is not fitted yet, and everything that fitting needs besides the images.
+
+    Attributes:
+        head: Its kind.
+        kinds: Features that it may read: "last", "multilevel", or "flatten".
+        layout: What each column of the features is.
+        classes: How many classes there are.
+        balanced: Weigh classes inversely to their frequency.
+        seed: Of folds and everything that is drawn.
+    """
+
+    head: Head
+    kinds: tuple[str, ...]
+    layout: FeatureLayout
+    classes: int
+    balanced: bool = False
+    seed: int = 0
+
+    def fit(self, features: Array, labels: Rows, groups: Sequence[str]) -> HeadFit:
+        """Fit on features of shape (images, width), choosing on folds that keep groups whole.
+
+        Raises:
+            DataError: No class has two images of different groups.
+        """
+        folds = effort_for(len(labels), self.classes).folds
+        problem = Problem(
+            features,
+            {name: self.layout.columns(name) for name in self.kinds},
+            labels,
+            self.classes,
+            stratified_folds(labels, groups, folds=folds, seed=self.seed),
+            self.balanced,
+            self.layout.weights(),
+        )
+        return self.head.fit(problem, seed=self.seed)
+
+    def linear(self) -> Self:
+        """Give the same for a linear head."""
+        return replace(self, head=LinearHead())

@@ -1,0 +1,106 @@
+"""How to train: the numbers, the optimiser and the schedule that follow from them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.optim import param_groups_layer_decay
+from timm.scheduler import CosineLRScheduler
+from torch import nn
+
+from headstart.tuning.network import HeadedNetwork
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        epochs: At most.
+        learning_rate: The highest, of the layers nearest to the head.
+        batch_size: Images of one step.
+        weight_decay: Not on norms and biases.
+        layer_decay: Factor on the learning rate from each group of layers to the one below.
+        label_smoothing: Share of the truth that is spread over all classes.
+        clip: Longest gradient; 0 for any.
+        warm_up: Share of the steps in which the learning rate rises.
+        cosine: Whether it falls afterwards, as half a cosine, or stays.
+        average: Decay of the moving average of weights that is judged and kept; 0 for none.
+        mixup: Parameter of the beta distribution that rows are mixed by; 0 for none
+            (at a boundary above the images: manifold mixup, Verma et al., 2019).
+        patience: Epochs without a lower validation loss after which training stops.
+        choose: Whether the best epoch on held-out images is kept, or always the last.
+        dropout: Of the hidden layer, where the head has one.
+        seed: Of order, mixing and dropout.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 2e-4
+    batch_size: int = 32
+    weight_decay: float = 0.02
+    layer_decay: float = 0.8
+    label_smoothing: float = 0.05
+    clip: float = 1.0
+    warm_up: float = 0.1
+    cosine: bool = True
+    average: float = 0.98
+    mixup: float = 0.0
+    patience: int = 4
+    choose: bool = True
+    dropout: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def tutorial(cls, *, epochs: int, learning_rate: float, batch_size: int, seed: int) -> "Recipe":
+        """Give the tutorial's: plain Adam at one rate, every epoch run, the last one kept."""
+        return cls(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            weight_decay=0.0,
+            layer_decay=1.0,
+            label_smoothing=0.0,
+            clip=0.0,
+            warm_up=0.0,
+            cosine=False,
+            average=0.0,
+            patience=epochs + 1,
+            choose=False,
+            dropout=0.5,
+            seed=seed,
+        )
+
+
+def optimiser_of(
+    network: HeadedNetwork, backbone: nn.Module, recipe: Recipe
+) -> torch.optim.Optimizer:
+    """Give AdamW over what learns, with timm's layer-wise decay of the learning rate.
+
+    Without weight decay it is Adam.
+    """
+    groups: list[dict[str, Any]] = param_groups_layer_decay(
+        backbone, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay
+    )
+    top = max((group["lr_scale"] for group in groups), default=1.0)
+    for group in groups:
+        group["lr_scale"] /= top
+    head = {"params": list(network.top.parameters()), "weight_decay": 0.0, "lr_scale": 1.0}
+    groups = [*(group for group in groups if group["params"]), head]
+    for group in groups:
+        group["lr"] = recipe.learning_rate * group["lr_scale"]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def schedule_of(
+    optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int
+) -> CosineLRScheduler | None:
+    """Give the learning rate's way over all steps, or None where it stays."""
+    if not recipe.cosine:
+        return None
+    return CosineLRScheduler(
+        optimiser,
+        t_initial=steps,
+        warmup_t=round(recipe.warm_up * steps),
+        warmup_lr_init=recipe.learning_rate * 0.01,
+        t_in_epochs=False,
+    )

@@ -1,0 +1,44 @@
+"""What a training decided before its first step, so that going on decides the same."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from headstart.tuning.setting import Setting
+
+_FILE = "session.json"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What timing has found, which another run would find otherwise.
+
+    Attributes:
+        part: What is trained.
+        setting: How steps are taken.
+    """
+
+    part: str
+    setting: Setting
+
+    def write(self, folder: Path | None) -> None:
+        """Keep it beside the checkpoints; without a folder, or on a full disk, nothing is kept."""
+        if folder is None:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f"{_FILE}.partial"
+            partial.write_text(json.dumps(asdict(self)))
+            partial.replace(folder / _FILE)
+        except OSError:
+            return
+
+    @classmethod
+    def read(cls, folder: Path | None) -> Self | None:
+        """Read it back, or give None where there is none or it is damaged."""
+        try:
+            values: dict[str, Any] = json.loads((folder / _FILE).read_text()) if folder else {}
+            return cls(values["part"], Setting(**values["setting"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

@@ -1,0 +1,158 @@
+"""Where the trainable part's rows come from: the boundary store, or the images themselves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headstart.backbones.backbone import Backbone
+from headstart.backbones.pooling import StagePooling
+from headstart.data.checks import Progress
+from headstart.engines.engine import Engine, make_engine
+from headstart.errors import StoreError
+from headstart.features.extraction import pixel_batches
+from headstart.features.extractor import FeatureExtractor
+from headstart.options import TuneOptions
+from headstart.tuning.halves import Halves, cut
+from headstart.tuning.loop import Indices, RowSource
+from headstart.tuning.views import ViewPlan, ViewStore, free_bytes
+
+_SPARE_DISK = 0.9
+
+
+class StoredRows:
+    """Rows from the boundary store."""
+
+    def __init__(self, store: ViewStore) -> None:
+        self._store = store
+
+    def rows(self, images: Indices, view: int) -> Tensor:
+        """See `RowSource.rows`."""
+        return self._store.read(images, view)
+
+
+class ImageRows:
+    """Rows made from the images each time, where nothing can be kept.
+
+    Args:
+        plan: Which views of which images.
+        backbone: With its preprocess.
+        below: Runs the frozen part; without it the rows are the pixels.
+    """
+
+    def __init__(self, plan: ViewPlan, backbone: Backbone, below: Engine | None) -> None:
+        self._plan, self._preprocess, self._below = plan, backbone.preprocess, below
+
+    def rows(self, images: Indices, view: int) -> Tensor:
+        """See `RowSource.rows`."""
+        places = [int(image) for image in images]
+        hashed = [(self._plan.files[place][1], self._plan.files[place][0]) for place in places]
+        with pixel_batches(hashed, 1, self._preprocess) as decoded:
+            pixels = [
+                self._plan.view(one[0], self._plan.files[place][1], view % self._plan.views)
+                for place, one in zip(places, decoded, strict=True)
+            ]
+        if self._below is None:
+            return torch.from_numpy(np.stack(pixels))
+        size = self._below.batch_size
+        batches = [np.stack(pixels[at : at + size]) for at in range(0, len(pixels), size)]
+        return torch.from_numpy(np.concatenate(list(self._below.run(batches))))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A backbone that is ready to be trained above a boundary.
+
+    Attributes:
+        above: From rows to features; what of it learns is set.
+        source: Of the rows.
+        store_bytes: What the boundary store takes; 0 where training reads images.
+    """
+
+    above: nn.Module
+    source: RowSource
+    store_bytes: int
+
+
+def cut_open(
+    extractor: FeatureExtractor,
+    plan: ViewPlan,
+    part: str,
+    options: TuneOptions,
+    *,
+    warn: Callable[[str], None],
+    progress: Progress | None = None,
+    deadline: float | None = None,
+) -> Cut:
+    """Unfreeze a part, and run what is frozen below it once for each view of each image.
+
+    Args:
+        extractor: With the backbone, all of it frozen.
+        plan: Which views of which images.
+        part: "all", "stages:N" or "layers:N".
+        options: With `store_gb`.
+        warn: Told what the store takes, or why there is none.
+        progress: Called as the store fills.
+        deadline: When to give up, by `time.perf_counter`.
+
+    Raises:
+        OptionError: There is no such part.
+        OutOfTime: The store could not be filled in time; what is in it stays.
+    """
+    backbone = extractor.backbone
+    key = extractor.fingerprint.key  # Of the weights before anything is trained.
+    backbone.unfreeze(part)
+    after = backbone.parts().stages_below(part) if part != "all" else 0
+    pooling = StagePooling(backbone, reads=extractor.reads).eval()
+    if after == 0:
+        return Cut(pooling, ImageRows(plan, backbone, None), 0)
+    halves = cut(pooling, after)
+    engine = make_engine(
+        halves.below.eval(),
+        size=backbone.preprocess.size,
+        device=extractor.device,
+        precision=extractor.precision,
+        cache=extractor.cache / "networks",
+        key=f"{key}-below-{after}",
+    )
+    store = _store(extractor, plan, halves, f"{key}-{after}", options, warn)
+    if store is None:
+        return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
+    try:
+        store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
+    except OSError as error:
+        warn(f"The boundary store cannot be written ({error.strerror}), so training reads images.")
+        return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
+    return Cut(halves.above, StoredRows(store), store.bytes)
+
+
+def _store(
+    extractor: FeatureExtractor,
+    plan: ViewPlan,
+    halves: Halves,
+    key: str,
+    options: TuneOptions,
+    warn: Callable[[str], None],
+) -> ViewStore | None:
+    """Open the boundary store if it fits, and say what it takes."""
+    folder = extractor.cache / "boundary"
+    half = extractor.precision == "bf16"
+    needed = ViewStore.size_of(plan, halves.row_width, half=half)
+    most = min(options.store_gb * 1e9, free_bytes(folder) * _SPARE_DISK)
+    if needed > most:
+        warn(
+            f"The boundary store would take {needed / 1e9:.1f} GB and {most / 1e9:.1f} GB may be "
+            "used, so training reads the images in each epoch, which is slower."
+        )
+        return None
+    warn(
+        f"The boundary store takes {needed / 1e9:.2f} GB: {plan.views} views of "
+        f"{len(plan.files):,} images."
+    )
+    try:
+        return ViewStore(folder, key, plan, halves.row_width, half=half)
+    except StoreError as error:
+        warn(f"{error} Training reads the images in each epoch, which is slower.")
+        return None
