@@ -1,6 +1,10 @@
-"""Kill a training at random moments of extraction; the next one must end with the same predictions.
+"""Kill a training at random moments; the next one must end as an undisturbed one does.
 
-python -m benchmarks.kills [KILLS]
+    python -m benchmarks.kills [extract|tune] [KILLS]
+
+extract: killed while features are extracted; the next run must tell the same probabilities.
+tune: killed while the last stage is fine-tuned, checkpoints every 5 steps; the resumed run must end with
+    the same weights, to the bit.
 """
 
 import json
@@ -12,8 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import headstart as hs
+from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
+from headstart.backbones.backbone import load_backbone
 from headstart.commands.demo import write_solar_cells
+from headstart.tuning import loop
 
 HEADSTART = str(Path(sys.executable).with_name("headstart"))
 
@@ -51,11 +59,86 @@ def predictions(run: Path, images: Path) -> str:
     return json.dumps(json.loads(done.stdout))
 
 
+def tune_once(table: str, cache: str, checkpoints: str, resume: str) -> None:
+    """Fine-tune in this process and print what the weights are; run in a process of its own."""
+    loop.SAVE_EVERY = 5
+    data = hs.open_images(table, cache=cache)
+    model = hs.Classifier(load_backbone(), hs.LinearHead(), classes=data.classes, cache=cache)
+    model.fit(data.train)
+    print("ready", flush=True)
+    options = {"epochs": 3, "views": 2, "augment": "flip"}
+    model.fine_tune(
+        data.train,
+        keep="always",
+        checkpoints=Path(checkpoints),
+        resume=resume == "resume",
+        **options,
+    )
+    print(model.backbone.weights_sha256(), flush=True)
+
+
+def tuning(table: Path, cache: Path, state: Path, *, resume: bool) -> subprocess.Popen[str]:
+    """Start `tune_once` and wait until it begins to fine-tune."""
+    arguments = ["once", str(table), str(cache), str(state), "resume" if resume else "anew"]
+    command = [sys.executable, "-m", "benchmarks.kills", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def kill_tuning(kills: int) -> None:
+    """Kill fine-tuning, resume it, and compare the weights."""
+    draw = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        table, cache = write_fashion(root / "data", train=1000, test=100), root / "cache"
+        begin = time.perf_counter()
+        first = tuning(table, cache, root / "filled", resume=False)
+        first.communicate()
+        begin = time.perf_counter()
+        calm = tuning(table, cache, root / "calm", resume=False)
+        ready = time.perf_counter() - begin
+        expected = calm.communicate()[0].strip()
+        whole = time.perf_counter() - begin - ready
+        print("| kill | after s of tuning | was running | step kept | same weights |")
+        print("| --- | --- | --- | --- | --- |")
+        same = 0
+        for number in range(1, kills + 1):
+            state, after = root / f"state-{number}", draw.uniform(0, 1) * whole
+            process = tuning(table, cache, state, resume=False)
+            time.sleep(after)
+            running = process.poll() is None
+            process.kill()
+            process.communicate()
+            found = [json.loads(path.read_text()) for path in state.glob("*/checkpoint.json")]
+            steps = ", ".join(str(one["step"]) for one in found) or "none"
+            resumed = tuning(table, cache, state, resume=True).communicate()[0].strip()
+            same += resumed == expected
+            print(
+                f"| {number} | {after:.1f} | {running} | {steps} | {resumed == expected} |",
+                flush=True,
+            )
+    print(f"\n{same} of {kills} resumed runs ended with the weights of the undisturbed run.")
+
+
 def main() -> None:
     """Kill as often as asked, 20 times by default."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    draw = random.Random(0)
+    given = sys.argv[1:]
+    if given[:1] == ["once"]:
+        tune_once(*given[1:])
+        return
+    kills = next((int(one) for one in given if one.isdigit()), 20)
     print(f"machine: {describe()}\n")
+    if "tune" in given:
+        kill_tuning(kills)
+    else:
+        kill_extraction(kills)
+
+
+def kill_extraction(kills: int) -> None:
+    """Kill extraction, run again, and compare the probabilities."""
+    draw = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         table = write_solar_cells(root / "data")

@@ -120,6 +120,7 @@ class StagePooling(nn.Module):
             pixels = pixels.mean(dim=1, keepdim=True)
         pixels = (pixels - self.mean) * self.scale
         last, stages = self.network.forward_intermediates(pixels)  # type: ignore[operator]
+        last = last.float()  # In bf16, pooling would round to 8 bits.
         output = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             last = last.permute(0, 3, 1, 2)
@@ -141,11 +142,14 @@ class StagePooling(nn.Module):
 
 
 def _pooled(stage: Tensor, kind: str) -> Tensor:
-    positions = stage.flatten(2)
+    positions = stage.flatten(2).float()
     if kind == "mean":
         return positions.mean(dim=2)
     if kind == "max":
         return positions.amax(dim=2)
     # Not Tensor.std: written out, every engine computes it alike in bf16.
     centred = positions - positions.mean(dim=2, keepdim=True)
-    return centred.square().mean(dim=2).sqrt()
+    variance = centred.square().mean(dim=2)
+    # A channel that is the same everywhere has no gradient, and sqrt's at 0 is infinite.
+    varies = variance > 0
+    return torch.where(varies, variance, 1.0).sqrt() * varies

@@ -236,7 +236,7 @@ class Loop:
             targets = torch.lerp(targets.flip(0), targets, share)
         while True:
             self._optimiser.zero_grad(set_to_none=True)
-            self.network.train()
+            enter_training(self.network, statistics=self.recipe.statistics)
             torch.manual_seed(self.recipe.seed * 1_000_003 + self._at.step)
             try:
                 return self._accumulated(rows, targets)
@@ -342,6 +342,14 @@ class Loop:
         names = ("step", "loss_sum", "waited", "best_loss", "best_epoch", "micro_batch")
         history = [EpochEvent(**one) for one in state["history"]]
         self._at = _Progress(**{name: state[name] for name in names}, history=history)
+
+
+def enter_training(network: nn.Module, *, statistics: bool) -> None:
+    """Enter training mode, batch norms only if they are to gather statistics."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not statistics:
+            module.eval()
 
 
 @torch.no_grad()

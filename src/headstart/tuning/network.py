@@ -21,7 +21,9 @@ class _Top(nn.Module):
         self._kind = type(head)
         self.dropout = dropout
         for name in ("mean", "scale"):
-            self.register_buffer(name, torch.from_numpy(getattr(head, name).copy()))
+            # Not averaged: the scale of a column that never varies is infinite.
+            value = torch.from_numpy(getattr(head, name).copy())
+            self.register_buffer(name, value, persistent=False)
         self._names = ["weight", "bias"]
         if isinstance(head, MLPModel):
             self._names = ["hidden_weight", "hidden_bias", *self._names]

@@ -25,6 +25,8 @@ class Recipe:
         clip: Longest gradient; 0 for any.
         warm_up: Share of the steps in which the learning rate rises.
         cosine: Whether it falls afterwards, as half a cosine, or stays.
+        statistics: Whether norms that learn gather statistics of their batches. Small batches
+            shift them away from what the fitted head knows, so they rest by default.
         average: Decay of the moving average of weights that is judged and kept; 0 for none.
         mixup: Parameter of the beta distribution that rows are mixed by; 0 for none
             (at a boundary above the images: manifold mixup, Verma et al., 2019).
@@ -43,6 +45,7 @@ class Recipe:
     clip: float = 1.0
     warm_up: float = 0.1
     cosine: bool = True
+    statistics: bool = False
     average: float = 0.98
     mixup: float = 0.0
     patience: int = 4
@@ -63,6 +66,7 @@ class Recipe:
             clip=0.0,
             warm_up=0.0,
             cosine=False,
+            statistics=True,
             average=0.0,
             patience=epochs + 1,
             choose=False,
