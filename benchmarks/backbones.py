@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -27,8 +28,9 @@ from headstart.backbones.backbone import Backbone, load_backbone, resized
 from headstart.backbones.catalogue import CATALOGUE
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import weights_here
-from headstart.engines.engine import Engine, choose_precision, make_engine
+from headstart.engines.engine import Engine, make_engine
 from headstart.engines.openvino_engine import OpenVinoEngine
+from headstart.engines.precision import has_bf16, try_precisions
 from headstart.errors import HeadstartError
 
 ROUNDS, SECONDS, BATCHES = 3, 1.5, (1, 7, 32)
@@ -176,12 +178,12 @@ def speed(names: Iterable[str]) -> None:
         "| / torch float32 | / bare |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    precision = choose_precision("auto", "cpu")
     for name in names:
         backbone = loaded(name)
         size = backbone.preprocess.size
         with tempfile.TemporaryDirectory() as cache:
-            fast = engine_of(backbone, precision, Path(cache))
+            build = partial(engine_of, backbone, cache=Path(cache))
+            fast = build(try_precisions(build, size).precision if has_bf16("cpu") else "float32")
             plain = engine_of(backbone, "float32", Path(cache))
             batch = images(size, fast.batch_size)
 

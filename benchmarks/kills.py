@@ -3,8 +3,8 @@
     python -m benchmarks.kills [extract|tune] [KILLS]
 
 extract: killed while features are extracted; the next run must tell the same probabilities.
-tune: killed while the last stage is fine-tuned, checkpoints every 5 steps; the resumed run must end with
-    the same weights, to the bit.
+tune: killed while the last stage is fine-tuned, checkpoints every 5 steps; the resumed run must
+    end with the same weights, to the bit.
 """
 
 import json

@@ -3,9 +3,9 @@
     python -m benchmarks.tune [step] [epochs] [keras PYTHON] [whole] [auto] [solar]
 
 step: a training step of the whole network, ResNet50: eager float32 PyTorch against headstart's.
-epochs: images per second of an epoch with the boundary store and without it, at every stage boundary
-    of ResNet50 and EfficientNet-Lite0. Without: the whole network in PyTorch's best setting on ready
-    arrays, the frozen part without gradients.
+epochs: images per second of an epoch with the boundary store and without it, at every stage
+    boundary of ResNet50 and EfficientNet-Lite0. Without: the whole network in PyTorch's best
+    setting on ready arrays, the frozen part without gradients.
 keras: the same for Keras on TensorFlow, ResNet50 with the same part frozen; PYTHON has TensorFlow.
 whole: accuracy and time of the frozen model, the tuned one and the tutorial's recipe.
 auto: `--tune auto` against the better of frozen and tuned, 200-image samples too.
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,7 +35,8 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
 from headstart.commands.demo import write_solar_cells
-from headstart.engines.engine import choose_precision, make_engine
+from headstart.engines.engine import make_engine
+from headstart.engines.precision import has_bf16
 from headstart.heads.fitted import LinearModel
 from headstart.tuning.halves import cut
 from headstart.tuning.loop import Lesson, Loop
@@ -92,7 +94,7 @@ def seconds_of_an_epoch(
 def best_setting(network: HeadedNetwork, source: Any) -> Setting:
     """Time the ways to take a step, as fine-tuning does."""
     rows = source.rows(np.arange(BATCH), 0)
-    ways = candidates(device="cpu", bf16=choose_precision("auto", "cpu") == "bf16")
+    ways = candidates(device="cpu", bf16=has_bf16("cpu"))
     return fastest(network, rows, torch.arange(BATCH) % CLASSES, ways)
 
 
@@ -122,7 +124,7 @@ def _epochs_at(name: str, count: int, after: int) -> str:
             halves.below.eval(),
             size=size,
             device="cpu",
-            precision=choose_precision("auto", "cpu"),
+            precision="bf16" if has_bf16("cpu") else "float32",
             cache=Path(folder),
             key="below",
         )
@@ -164,7 +166,7 @@ def fill(store: ViewStore, engine: Any, pixels: np.ndarray) -> None:
 def best_below(below: nn.Module, pixels: np.ndarray) -> Setting:
     """Find PyTorch's fastest setting for the frozen part."""
     batch = torch.from_numpy(pixels[:BATCH])
-    ways = candidates(device="cpu", bf16=choose_precision("auto", "cpu") == "bf16")
+    ways = candidates(device="cpu", bf16=has_bf16("cpu"))
     times = {}
     for way in ways:
         way.laid_out(below)
@@ -198,9 +200,9 @@ def step() -> None:
         labels = np.arange(BATCH) % CLASSES
         lesson = Lesson(labels, np.arange(BATCH), np.arange(0), ["image"] * BATCH)
         loop = Loop(network, ours.network, source, lesson, Recipe(epochs=99), setting, views=1)
-        rows = source.rows(np.arange(BATCH), 0)
-        ways: list[Callable[[], Any]] = [eager, lambda: loop._learn(np.arange(BATCH), rows, 0)]
-        times = [[], []]
+        learn = partial(loop._learn, np.arange(BATCH), source.rows(np.arange(BATCH), 0), 0)
+        ways: list[Callable[[], Any]] = [eager, learn]
+        times: list[list[float]] = [[], []]
         for _ in range(ROUNDS + 1):
             for way, taken in zip(ways, times, strict=True):
                 begin = time.perf_counter()

@@ -18,7 +18,8 @@ from headstart.data.checks import Progress
 from headstart.data.decoding import ImageLike, as_image, image_name
 from headstart.data.images import ImageSet
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import choose_device, choose_precision
+from headstart.engines.engine import choose_device
+from headstart.engines.precision import has_bf16
 from headstart.errors import BundleError, DataError, OptionError
 from headstart.evaluation.calibration import fit_temperature, probabilities
 from headstart.evaluation.metrics import Evaluation, Probabilities, evaluate_probabilities
@@ -376,8 +377,8 @@ class Classifier:
                 config["head"]["kind"], config["head"]["numbers"], _part(tensors, "head.")
             )
             if precision == "auto":
-                able = choose_precision("auto", choose_device(device))
-                precision = "bf16" if config["precision"] == able == "bf16" else "float32"
+                trained_in = config["precision"] == "bf16" and has_bf16(choose_device(device))
+                precision = "bf16" if trained_in else "float32"
             out = cls(
                 backbone,
                 classes=config["classes"],

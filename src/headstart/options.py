@@ -111,7 +111,9 @@ class ComputeOptions(CacheOptions):
         "auto", description="Where the backbone runs: auto takes a GPU if there is one."
     )
     precision: PrecisionOption = Field(
-        "auto", description="Numbers of the backbone: auto takes bf16 where the processor has it."
+        "auto",
+        description="Numbers of the backbone: auto times bf16 and float32 once on this processor "
+        "and takes bf16 where it is at least 5 % faster.",
     )
 
 

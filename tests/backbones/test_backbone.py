@@ -11,6 +11,7 @@ from headstart.backbones.backbone import (
     resized,
     suitable_size,
 )
+from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.pooling import StagePooling
 from headstart.errors import BackboneError, OptionError
 
@@ -187,7 +188,36 @@ def test_channels_that_cannot_be(channels):
         load_backbone(TINY, weights="random", channels=channels)
 
 
-def test_an_architecture_says_which_size_it_cannot_take():
-    """VGG pools five times; there is nothing left of 16 pixels, and the error says so."""
-    with pytest.raises(BackboneError, match="cannot take images of 16 pixels"):
-        load_backbone("vgg16", weights="random", image_size=16)
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("test_vit", 150, "150 pixels: it cuts them into patches of 16. Take 144 or 160."),
+        ("test_vit", 20, "20 pixels: it cuts them into patches of 16. Take 16 or 32."),
+        (
+            "vit_small_patch14_dinov2",
+            512,
+            "512 pixels: it cuts them into patches of 14. Take 504 or 518.",
+        ),
+        ("mixer_s32_224", 230, "230 pixels: it cuts them into patches of 32. Take 224 or 256."),
+        ("levit_128s", 230, "230 pixels. Take 224 or 240."),
+        ("xcit_nano_12_p16_224", 230, "230 pixels. Take 224 or 240."),
+        ("vgg11", 16, "16 pixels. Take 32."),
+    ],
+)
+def test_an_architecture_says_which_sizes_it_can_take(name, size, said):
+    """A size that fails, or whose rim would be dropped unseen, is refused with the nearest ones."""
+    with pytest.raises(BackboneError) as caught:
+        load_backbone(name, weights="random", image_size=size)
+    architecture = architecture_of(name)
+    assert str(caught.value) == f"'{architecture}' cannot take images of {said}"
+
+
+def test_a_network_that_was_built_for_another_size():
+    """It is not resized afterwards, and the error says how to have the size."""
+    backbone = load_backbone("vit_tiny_patch16_224", weights="random")
+    with pytest.raises(BackboneError) as caught:
+        resized(backbone, 240)
+    assert str(caught.value) == (
+        f"'{backbone.architecture}' was built for images of 224 pixels. "
+        "Load it again with image_size=240."
+    )

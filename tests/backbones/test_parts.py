@@ -201,3 +201,30 @@ def test_a_network_that_cannot_be_traced():
 
     with pytest.raises(BackboneError, match="'Wilful' cannot be taken apart into layers"):
         take_apart(Wilful())
+
+
+INSTEAD = "Use it frozen as a whole, train all of it, or take one of `headstart backbones`."
+
+
+@pytest.mark.parametrize("part", ["stages:1", "layers:1"])
+def test_stages_that_do_not_follow_one_another(part):
+    """HRNet's stages run side by side: it learns as a whole or not at all."""
+    backbone = tiny("hrnet_w18_small")
+    for attempt in (lambda: backbone.unfreeze(part), lambda: backbone.split(1)):
+        with pytest.raises(BackboneError) as caught:
+            attempt()
+        assert str(caught.value) == (
+            "'hrnet_w18_small' cannot be taken apart into stages: they are not modules that "
+            f"follow one another. {INSTEAD}"
+        )
+    assert learning(backbone.unfreeze("all"))
+
+
+@pytest.mark.parametrize("name", ["crossvit_tiny_240", "pit_ti_224"])
+def test_stages_that_hand_on_more_than_a_map(name):
+    """Where more than one value crosses a boundary, the network is not cut there."""
+    with pytest.raises(BackboneError) as caught:
+        tiny(name).split(1)
+    assert str(caught.value) == (
+        f"'{name}' cannot be cut after stage 1: more than one value crosses there. {INSTEAD}"
+    )

@@ -8,6 +8,7 @@ from timm.models.swin_transformer import SwinTransformer
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.pooling import StagePooling
 from headstart.data.preprocessing import Preprocess
+from headstart.errors import BackboneError
 
 TINY = "test_efficientnet"
 
@@ -103,3 +104,13 @@ def test_column_weights_are_the_fourth_root_of_the_width():
     assert weights.shape == (layout.width,)
     np.testing.assert_allclose(weights[:256], 256**-0.25, rtol=1e-6)
     np.testing.assert_allclose(weights[256 : 256 + 48], 16**-0.25, rtol=1e-6)
+
+
+def test_stages_that_give_no_maps():
+    """CrossViT's stages give two sequences each, and there are no features to read of them."""
+    with pytest.raises(BackboneError) as caught:
+        StagePooling(load_backbone("crossvit_tiny_240", weights="random"))
+    assert str(caught.value) == (
+        "No features can be read of 'crossvit_tiny_240': its stages do not give one map each. "
+        "Take a backbone that `headstart backbones` lists."
+    )

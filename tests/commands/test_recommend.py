@@ -173,3 +173,18 @@ def test_two_trainings_at_once_get_two_folders(tmp_path, monkeypatch):
             (other / "something").write_text("kept")
         assert other.exists()
     assert not one.exists()
+
+
+def test_backbones_are_timed_together_as_far_as_memory_goes(make_folder, options, monkeypatch):
+    """All of them have turns at the end; large ones are timed before more are loaded."""
+    notes, folder = Notes(), make_folder()
+    hs.recommend(folder, **options, watcher=notes)
+    assert notes.stages[-3:] == ["Trying test_efficientnet", "Trying test_resnet", "Timing"]
+    monkeypatch.setattr("headstart.commands.recommend._WAITING", 1000)
+    hs.recommend(folder, **options, watcher=notes, overwrite=True)
+    assert notes.stages[-4:] == [
+        "Trying test_efficientnet",
+        "Timing",
+        "Trying test_resnet",
+        "Timing",
+    ]

@@ -6,6 +6,7 @@ from PIL import Image
 
 from headstart.backbones.backbone import load_backbone
 from headstart.data.hashing import file_sha256
+from headstart.engines.precision import PrecisionTrial
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import as_stored
 from tests.conftest import picture
@@ -67,3 +68,37 @@ def test_weights_that_change_after_the_extractor_was_made(extractor, files, tmp_
         load_backbone(TINY, weights="random"), cache=tmp_path / "cache2", precision="float32"
     )
     np.testing.assert_allclose(fresh.of_files(files[:2])[0], first, rtol=1e-4, atol=1e-5)
+
+
+def auto(tmp_path, monkeypatch, trial):
+    """Give an extractor on a processor with bf16 whose trial ends as told; None: it may not be."""
+    made = []
+
+    def stand_in(build, size):
+        assert trial is not None, "timed although there was no need"
+        made.append(size)
+        return trial
+
+    monkeypatch.setattr("headstart.engines.openvino_engine.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("headstart.features.extractor.try_precisions", stand_in)
+    backbone = load_backbone(TINY, weights="random")
+    return FeatureExtractor(backbone, cache=tmp_path / "cache"), made
+
+
+def test_auto_precision_is_what_the_trial_says(tmp_path, monkeypatch):
+    """The trial is made when first needed, once, and another extractor takes it over."""
+    extractor, made = auto(tmp_path, monkeypatch, PrecisionTrial(100.0, 80.0, 0.999))
+    assert made == []
+    assert extractor.precision == extractor.fingerprint.precision == "float32"
+    assert made == [extractor.backbone.preprocess.size]
+    again, _ = auto(tmp_path, monkeypatch, None)
+    assert again.precision == "float32"
+    fresh, _ = auto(tmp_path / "other", monkeypatch, PrecisionTrial(100.0, 120.0, 0.999))
+    assert fresh.precision == "bf16"
+
+
+def test_a_precision_that_is_asked_for_is_not_timed(tmp_path, monkeypatch):
+    """With precision "bf16" there is no trial."""
+    extractor, _ = auto(tmp_path, monkeypatch, None)
+    asked = FeatureExtractor(extractor.backbone, cache=tmp_path, precision="bf16")
+    assert (asked.precision, asked.trial) == ("bf16", None)

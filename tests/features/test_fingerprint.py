@@ -78,3 +78,10 @@ def test_other_weights_are_in_it(tmp_path):
         for seed in (0, 1)
     }
     assert len(keys) == 2
+
+
+def test_a_converted_network_does_not_depend_on_the_precision():
+    """Engines in bf16 and in float32 share it; other weights have another."""
+    assert replace(FIRST, precision="float32").network_key == FIRST.network_key
+    assert replace(FIRST, weights="def").network_key != FIRST.network_key
+    assert FIRST.network_key != FIRST.key

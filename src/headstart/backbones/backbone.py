@@ -1,24 +1,22 @@
 """Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
 
 import sys
-import warnings
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any, Self
 
-import timm
 import torch
 from timm.data import resolve_data_config
-from timm.models import adapt_input_conv, get_pretrained_cfg
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from headstart.backbones.building import build_network, require_size
 from headstart.backbones.catalogue import architecture_of, entry_of
 from headstart.backbones.parts import Parts, is_still, set_still, take_apart, watch_over
 from headstart.backbones.weights import State, digest, load_weights
 from headstart.data.preprocessing import Preprocess
-from headstart.errors import BackboneError, OptionError, WeightsError
+from headstart.errors import OptionError, WeightsError
 
 
 class Backbone(nn.Module):
@@ -129,6 +127,7 @@ class Backbone(nn.Module):
 
         Raises:
             OptionError: There is no such boundary.
+        BackboneError: The architecture cannot be cut there.
         """
         return self.parts().split(after)
 
@@ -163,7 +162,8 @@ def load_backbone(
     Raises:
         UnknownBackbone: No such architecture; the nearest names are suggested.
         WeightsError: The weights are missing, damaged, or of another architecture.
-        BackboneError: The architecture cannot take that image size.
+        BackboneError: The architecture cannot take that image size; the nearest that it can take
+            are named.
     """
     architecture, weights = architecture_of(name), fspath(weights)
     if channels < 1:
@@ -171,14 +171,14 @@ def load_backbone(
     if image_size is not None and not (isinstance(image_size, int) and image_size >= 16):
         raise OptionError(f"image_size must be a number from 16 up. Got {image_size!r}.")
     size = image_size or _usual_size(name)
-    network = _build(architecture, size, channels, seed)
+    network = build_network(architecture, size, channels, seed=seed)
     state = load_weights(architecture, weights, network)
     if state is not None:
         state = _adapted(state, network, channels)
         _load(network, state, name, weights)
     preprocess = _preprocess(network, size, channels)
     _drop_classifier(network)
-    _require_size(network, architecture, preprocess.size, channels)
+    require_size(network, architecture, preprocess.size, channels)
     return Backbone(network, name, architecture, preprocess, weights).freeze()
 
 
@@ -186,7 +186,7 @@ def rebuild_backbone(
     architecture: str, name: str, preprocess: Preprocess, origin: str, state: State
 ) -> Backbone:
     """Build the backbone of a bundle from its own weights, without network or other files."""
-    network = _build(architecture, preprocess.size, len(preprocess.mean), seed=0)
+    network = build_network(architecture, preprocess.size, len(preprocess.mean), seed=0)
     _drop_classifier(network)
     _load(network, state, name, "the bundle")
     return Backbone(network, name, architecture, preprocess, origin).freeze()
@@ -220,7 +220,7 @@ def resized(backbone: Backbone, image_size: int) -> Backbone:
         BackboneError: The architecture cannot take that image size.
     """
     channels = len(backbone.preprocess.mean)
-    _require_size(backbone.network, backbone.architecture, image_size, channels)
+    require_size(backbone.network, backbone.architecture, image_size, channels)
     preprocess = replace(backbone.preprocess, size=image_size)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
@@ -231,43 +231,6 @@ def _usual_size(name: str) -> int | None:
     """Give the catalogue's image size, where it is not the one that the weights were made with."""
     entry = entry_of(name)
     return entry.image_size if entry else None
-
-
-def _build(architecture: str, image_size: int | None, channels: int, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Mapping deprecated model name")
-                settings = get_pretrained_cfg(architecture)
-                fixed = settings is not None and settings.fixed_input_size
-                sized = {"img_size": image_size} if image_size and fixed else {}
-                network: nn.Module = timm.create_model(
-                    architecture, pretrained=False, in_chans=channels, **sized
-                )
-        except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-            size = f" for images of {image_size} pixels" if image_size else ""
-            raise BackboneError(f"'{architecture}' cannot be built{size}: {error}") from None
-    return network
-
-
-def _require_size(network: nn.Module, architecture: str, size: int, channels: int) -> None:
-    """Try one image without computing anything: shapes alone tell whether the size is possible."""
-    images = torch.zeros(1, channels, size, size, device="meta")
-    try:
-        with torch.inference_mode():
-            functional_call(network.eval(), _shapes_of(network), (images,))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise BackboneError(
-            f"'{architecture}' cannot take images of {size} pixels: {reason.rstrip('.')}. "
-            "Take a larger image size, or the default."
-        ) from None
-
-
-def _shapes_of(network: nn.Module) -> dict[str, Tensor]:
-    tensors = [*network.named_parameters(), *network.named_buffers()]
-    return {name: tensor.detach().to("meta") for name, tensor in tensors}
 
 
 def _adapted(state: State, network: nn.Module, channels: int) -> State:

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from headstart.errors import BackboneError, OptionError
 
+_INSTEAD = "Use it frozen as a whole, train all of it, or take one of `headstart backbones`."
 _SPEC = re.compile(r"(stages|layers):(\d+)")
 
 
@@ -118,16 +119,22 @@ class Parts:
 
         Raises:
             OptionError: There is no such stage.
+            BackboneError: More than its map crosses the boundary.
         """
         if not 1 <= after <= len(self.stages):
             raise OptionError(
                 f"There is no boundary after stage {after}: the backbone has "
                 f"{len(self.stages)} stages. Take 1 to {len(self.stages)}."
             )
-        end = self.stages[after - 1]
+        end, result = self.stages[after - 1], _result(self.graph)
+        if any(node.op == "placeholder" for node in needed([result], end)):
+            raise BackboneError(
+                f"'{_name(self.network)}' cannot be cut after stage {after}: more than one value "
+                f"crosses there. {_INSTEAD}"
+            )
         return (
-            fx.GraphModule(self.network, _between(self.graph, None, [end])),
-            fx.GraphModule(self.network, _between(self.graph, end, [_result(self.graph)])),
+            fx.GraphModule(self.network, _between(self.graph, None, end)),
+            fx.GraphModule(self.network, _between(self.graph, end, result)),
         )
 
 
@@ -141,7 +148,7 @@ def take_apart(network: nn.Module) -> Parts:
     modules = dict(network.named_modules())
     layers = [node for node in graph.nodes if node.op == "call_module"]
     doing = [node for node in layers if not _does_nothing(modules[str(node.target)])]
-    ends = [end_of(graph, stage) for stage in stage_names(network)]
+    ends = [end_of(graph, stage, network) for stage in stage_names(network)]
     return Parts(network, graph, tuple(doing), tuple(ends))
 
 
@@ -155,8 +162,7 @@ def trace(module: nn.Module, network: nn.Module) -> fx.Graph:
         return _Tracer(network).trace(module, concrete_args=_defaults(module))
     except Exception as error:  # Tracing runs the network's own code, which may raise anything.
         raise BackboneError(
-            f"'{type(network).__name__}' cannot be taken apart into layers: {error}. "
-            "Use it frozen as a whole, or train all of it."
+            f"'{_name(network)}' cannot be taken apart into layers: {error}. {_INSTEAD}"
         ) from None
 
 
@@ -194,8 +200,12 @@ def _does_nothing(module: nn.Module) -> bool:
     )
 
 
-def end_of(graph: fx.Graph, stage: str) -> fx.Node:
-    """Give the last node that ran inside a module."""
+def end_of(graph: fx.Graph, stage: str, network: nn.Module) -> fx.Node:
+    """Give the last node that ran inside a module.
+
+    Raises:
+        BackboneError: None did: the stages of the network are no modules that follow each other.
+    """
     inside = [
         node
         for node in graph.nodes
@@ -203,11 +213,16 @@ def end_of(graph: fx.Graph, stage: str) -> fx.Node:
     ]
     if not inside:
         raise BackboneError(
-            f"Where the stage '{stage}' ends cannot be found, so the backbone cannot be taken "
-            "apart. Use it frozen as a whole, or train all of it."
+            f"'{_name(network)}' cannot be taken apart into stages: they are not modules that "
+            f"follow one another. {_INSTEAD}"
         )
     end: fx.Node = inside[-1]
     return end
+
+
+def _name(network: nn.Module) -> str:
+    settings: Any = getattr(network, "pretrained_cfg", {})
+    return str(settings.get("architecture") or type(network).__name__)
 
 
 def _result(graph: fx.Graph) -> fx.Node:
@@ -217,22 +232,15 @@ def _result(graph: fx.Graph) -> fx.Node:
     return result
 
 
-def _between(graph: fx.Graph, start: fx.Node | None, ends: Sequence[fx.Node]) -> fx.Graph:
-    """Copy what leads from one node, or from the images, to some others."""
+def _between(graph: fx.Graph, start: fx.Node | None, end: fx.Node) -> fx.Graph:
+    """Copy what leads from one node, or from the images, to another."""
     part = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
     if start is not None:
         copies[start] = part.placeholder("below")
-
-    def copied(node: fx.Node) -> fx.Node:
-        return copies[node]
-
-    for node in needed(ends, start):
-        if start is not None and node.op == "placeholder":
-            raise BackboneError(f"More than one value crosses the boundary at '{start}'.")
-        copies[node] = part.node_copy(node, copied)
-    results = tuple(copies[end] for end in ends)
-    part.output(results if len(results) > 1 else results[0])
+    for node in needed([end], start):
+        copies[node] = part.node_copy(node, copies.__getitem__)
+    part.output(copies[end])
     return part
 
 

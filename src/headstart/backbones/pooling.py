@@ -83,15 +83,12 @@ class StagePooling(nn.Module):
                 "Call it with arrays of your own, or load it with channels=3 or 1."
             )
         if not hasattr(backbone.network, "forward_intermediates"):
-            raise BackboneError(
-                f"'{backbone.architecture}' does not tell what its stages give, so no features "
-                "can be read. Take a backbone that `headstart backbones` lists."
-            )
+            raise _unreadable(backbone, "it does not tell what its stages give")
         self.register_buffer("mean", torch.tensor(preprocess.mean).view(1, -1, 1, 1) * 255)
         self.register_buffer("scale", 1 / (torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255))
 
         self.size = preprocess.size
-        self._last_statistics = self._new_in_last() if reads == "stages" else ()
+        self._last_statistics = self._new_in_last(backbone) if reads == "stages" else ()
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the features."""
@@ -127,18 +124,30 @@ class StagePooling(nn.Module):
         return output.flatten(1), last, stages
 
     @torch.inference_mode()
-    def _new_in_last(self) -> tuple[str, ...]:
+    def _new_in_last(self, backbone: Backbone) -> tuple[str, ...]:
         """Give the statistics of the last map that neither a stage nor the output has already.
 
         Decided once, so that `forward` has no choices to make and can be traced.
+
+        Raises:
+            BackboneError: The network gives something else than maps.
         """
         noise = torch.linspace(0, 255, 3 * self.size**2).view(1, self.size, self.size, 3)
         output, last, stages = self._maps(noise)
+        if not all(isinstance(one, Tensor) for one in (last, *stages)):
+            raise _unreadable(backbone, "its stages do not give one map each")
         if last.ndim != 4 or last.shape == stages[-1].shape:
             return ()
         mean = last.flatten(2).mean(dim=2)
         same = output.shape == mean.shape and torch.allclose(output, mean, atol=1e-5)
         return _STATISTICS[1:] if same else _STATISTICS
+
+
+def _unreadable(backbone: Backbone, why: str) -> BackboneError:
+    return BackboneError(
+        f"No features can be read of '{backbone.architecture}': {why}. "
+        "Take a backbone that `headstart backbones` lists."
+    )
 
 
 def _pooled(stage: Tensor, kind: str) -> Tensor:

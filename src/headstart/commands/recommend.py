@@ -1,9 +1,10 @@
 """Recommend: try backbones on the images themselves, and name one to take."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,7 +20,8 @@ from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import ImageSet
 from headstart.data.sources import data_name
 from headstart.data.splits import Folds, stratified_folds, stratified_sample
-from headstart.engines.timing import images_per_second
+from headstart.engines.engine import Engine
+from headstart.engines.timing import rates_in_turns
 from headstart.errors import BackboneError, OptionError
 from headstart.evaluation.metrics import Interval, wilson
 from headstart.evaluation.recommendation import Rated, front, recommended
@@ -29,6 +31,10 @@ from headstart.heads.fitted import Array
 from headstart.heads.selection import Problem, effort_for
 from headstart.heads.specs import LinearHead
 from headstart.options import RecommendOptions, TryOptions, cache_folder
+
+_ROUNDS, _SECONDS, _LIMIT = 3, 0.4, 10.0
+# Parameters of the networks that wait for their turns in memory: about 1 GB.
+_WAITING = 250_000_000
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,8 @@ class BackboneTrial:
         accuracy_ci95: Wilson interval.
         knn_accuracy: Of the ten nearest training images, on the same folds.
         log_me: Logarithm of maximum evidence (You et al., 2021); higher is better.
-        images_per_second: Of the network on this machine.
-        seconds: What trying it took.
+        images_per_second: Of the network on this machine, timed in turns with the others.
+        seconds: What trying it took, timing apart.
         taken: Whether it is the recommended one.
         on_front: Whether no other is both faster and more accurate.
     """
@@ -175,19 +181,13 @@ def try_backbones(
         seed=options.seed,
     )
     tried: list[tuple[Rated, BackboneTrial]] = []
-    for name, weights in candidates:
-        try:
-            backbone = load_backbone(
-                name, weights=weights, image_size=options.image_size, seed=options.seed
-            )
-        except BackboneError as error:
-            if len(candidates) == 1:
-                raise
-            watcher.warn(f"'{name}' is left out. {error}")
-            continue
-        if options.image_size is None:
-            backbone = sized_for(backbone, train)
-        tried.append(_try(backbone, sample, folds, options, watcher))
+    waiting: list[_Waiting] = []
+    for backbone in _loaded(candidates, train, options, watcher):
+        waiting.append(_try(backbone, sample, folds, options, watcher))
+        if sum(one.parameters for one in waiting) > _WAITING:
+            tried += _timed(waiting, watcher)
+            waiting = []
+    tried += _timed(waiting, watcher)
     if not tried:
         raise BackboneError("None of the backbones can be loaded; the reasons are above.")
     rated = [one for one, _ in tried]
@@ -202,6 +202,23 @@ def try_backbones(
     return Recommendation(taken.name, taken.weights, why, len(sample), tuple(trials))
 
 
+def _loaded(
+    candidates: Sequence[tuple[str, str]], train: ImageSet, options: TryOptions, watcher: Watcher
+) -> Iterator[Backbone]:
+    """Load one after the other; with several, those that cannot be loaded are left out."""
+    for name, weights in candidates:
+        try:
+            backbone = load_backbone(
+                name, weights=weights, image_size=options.image_size, seed=options.seed
+            )
+        except BackboneError as error:
+            if len(candidates) == 1:
+                raise
+            watcher.warn(f"'{name}' is left out. {error}")
+            continue
+        yield sized_for(backbone, train) if options.image_size is None else backbone
+
+
 def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
     """Let a backbone see large photos a little larger than it was trained on, if it can."""
     sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
@@ -213,9 +230,28 @@ def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
     return backbone
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A backbone that was tried and is still to be timed.
+
+    Attributes:
+        engine: Its engine.
+        size: Side of the images, in pixels.
+        parameters: How many numbers it has learnt.
+        right: Which held-out images a probe told right.
+        trial: Gives what it did, once its images per second are known.
+    """
+
+    engine: Engine
+    size: int
+    parameters: int
+    right: np.ndarray[Any, np.dtype[np.bool_]]
+    trial: Callable[..., BackboneTrial]
+
+
 def _try(
     backbone: Backbone, sample: ImageSet, folds: Folds, options: TryOptions, watcher: Watcher
-) -> tuple[Rated, BackboneTrial]:
+) -> _Waiting:
     begin = perf_counter()
     extractor = FeatureExtractor(
         backbone,
@@ -226,24 +262,44 @@ def _try(
     files = list(zip(sample.paths, sample.sha256s, strict=True))
     with watcher.stage(f"Trying {backbone.name}") as progress:
         features, _ = extractor.of_files(files, progress=progress, warn=watcher.warn)
-        speed = images_per_second(extractor.engine, backbone.preprocess.size)
         right, read = _probed(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]
         knn, evidence = knn_accuracy(last, sample.labels, folds), log_me(last, sample.labels)
-    trial = BackboneTrial(
+    parameters = sum(parameter.numel() for parameter in backbone.parameters())
+    trial = partial(
+        BackboneTrial,
         name=backbone.name,
         weights=backbone.origin,
         image_size=backbone.preprocess.size,
-        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        parameters=parameters,
         features=read,
         accuracy=float(right.mean()),
         accuracy_ci95=wilson(int(right.sum()), len(right)),
         knn_accuracy=knn,
         log_me=evidence,
-        images_per_second=speed,
         seconds=perf_counter() - begin,
     )
-    return Rated(backbone.name, backbone.origin, speed, right), trial
+    return _Waiting(extractor.engine, backbone.preprocess.size, parameters, right, trial)
+
+
+def _timed(waiting: Sequence[_Waiting], watcher: Watcher) -> list[tuple[Rated, BackboneTrial]]:
+    """Time backbones in turns: a busy moment must not make one of them look slow."""
+    if not waiting:
+        return []
+    with watcher.stage("Timing"):
+        speeds = rates_in_turns(
+            [(one.engine, one.size) for one in waiting],
+            rounds=_ROUNDS,
+            seconds=_SECONDS,
+            limit=_LIMIT * len(waiting),
+        )
+    trials = [
+        one.trial(images_per_second=speed) for one, speed in zip(waiting, speeds, strict=True)
+    ]
+    return [
+        (Rated(trial.name, trial.weights, trial.images_per_second, one.right), trial)
+        for one, trial in zip(waiting, trials, strict=True)
+    ]
 
 
 def _probed(

@@ -237,6 +237,7 @@ def _metrics(
     """Collect everything that was measured, as plain JSON values."""
     learnt, backbone = model.learnt, model.backbone
     assert learnt is not None
+    trial = model.extractor.trial
     counts = {"train": len(images.train), "val": len(images.val), "test": len(images.test)}
     return {
         "headstart": version("headstart"),
@@ -255,6 +256,7 @@ def _metrics(
         "tuning": model.tuning.to_dict() if model.tuning else None,
         "engine": "openvino" if model.extractor.device == "cpu" else "torch",
         "precision": model.extractor.precision,
+        "precision_trial": trial.to_dict() if trial else None,
         "image_size": backbone.preprocess.size,
         "seed": options.seed,
         "options": options.model_dump(mode="json"),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from headstart.errors import OptionError
-from headstart.options import DeviceOption, PrecisionOption
+from headstart.options import DeviceOption
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Features = np.ndarray[Any, np.dtype[np.float32]]
@@ -45,25 +45,6 @@ def choose_device(device: DeviceOption) -> str:
     if device == "cuda" and not available:
         raise OptionError("device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'.")
     return "cuda" if available and device != "cpu" else "cpu"
-
-
-def choose_precision(precision: PrecisionOption, device: str) -> str:
-    """Resolve "auto" to "bf16" where the processor computes in it, else "float32".
-
-    Raises:
-        OptionError: "bf16" is asked for and the processor has no such instructions.
-    """
-    from headstart.engines.openvino_engine import cpu_has_bf16
-
-    if precision not in get_args(PrecisionOption):
-        raise OptionError(f"precision must be auto, bf16 or float32. Got '{precision}'.")
-    able = torch.cuda.is_bf16_supported() if device == "cuda" else cpu_has_bf16()
-    if precision == "bf16" and not able:
-        raise OptionError(
-            f"precision 'bf16' is asked for, but this {device} does not compute in it. "
-            "Use 'float32'."
-        )
-    return "bf16" if able and precision != "float32" else "float32"
 
 
 def make_engine(

@@ -24,6 +24,12 @@ def cpu_has_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def cpu_facts() -> dict[str, str]:
+    """Give what the speed of a network depends on, besides the network."""
+    processor = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    return {"openvino": ov.get_version(), "processor": processor.strip()}
+
+
 class OpenVinoEngine:
     """Converts a torch module once, keeps the result on disk, and runs batches side by side.
 

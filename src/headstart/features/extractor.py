@@ -1,6 +1,7 @@
 """A backbone that gives features: of files through the store, of images in memory directly."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ from PIL import Image
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
 from headstart.data.checks import Progress
-from headstart.engines.engine import Engine, choose_device, choose_precision, make_engine
+from headstart.engines.engine import Engine, choose_device, make_engine
+from headstart.engines.precision import (
+    PrecisionTrial,
+    remembered_trial,
+    settled_precision,
+    try_precisions,
+)
 from headstart.features.extraction import stacked, stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
@@ -26,7 +33,6 @@ class FeatureExtractor:
         backbone: The network, frozen.
         layout: What each column of the features is.
         device: "cpu" or "cuda".
-        precision: "bf16" or "float32".
         cache: Folder for features and converted networks.
         reads: "stages", pooled, or "map", the last one flattened.
     """
@@ -44,38 +50,39 @@ class FeatureExtractor:
         self.backbone = backbone
         self.reads = reads
         self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
+        self._settled = settled_precision(precision, self.device)
         self._network = StagePooling(backbone, reads=reads)
         self.layout: FeatureLayout = self._network.layout()
         self._engine: tuple[str, Engine] | None = None
         self.cache = cache
         self._limits = limits
 
+    @cached_property
+    def trial(self) -> PrecisionTrial | None:
+        """What decided the precision, made when first needed; None where there was no choice."""
+        if self._settled is not None:
+            return None
+        folder, size = self.cache / "networks", self.backbone.preprocess.size
+        return remembered_trial(
+            folder, self.backbone.architecture, size, lambda: try_precisions(self._build, size)
+        )
+
+    @property
+    def precision(self) -> str:
+        """The numbers that the network computes in: "bf16" or "float32"."""
+        return self._settled or (self.trial.precision if self.trial else "float32")
+
     @property
     def fingerprint(self) -> Fingerprint:
         """What the features depend on, by the weights as they are now."""
-        return Fingerprint(
-            self.backbone.architecture,
-            self.backbone.weights_sha256(),
-            self.layout.blocks,
-            self.backbone.preprocess,
-            self.precision,
-        )
+        return self._fingerprint(self.precision)
 
     @property
     def engine(self) -> Engine:
         """The engine, built when the first image needs it, and again if weights have changed."""
         key = self.fingerprint.key
         if self._engine is None or self._engine[0] != key:
-            engine = make_engine(
-                self._network.eval(),
-                size=self.backbone.preprocess.size,
-                device=self.device,
-                precision=self.precision,
-                cache=self.cache / "networks",
-                key=key,
-            )
-            self._engine = (key, engine)
+            self._engine = (key, self._build(self.precision))
         return self._engine[1]
 
     @property
@@ -111,3 +118,22 @@ class FeatureExtractor:
         engine = self.engine
         pixels = map(self.backbone.preprocess.pixels, images)
         return engine.run(stacked(pixels, engine.batch_size))
+
+    def _fingerprint(self, precision: str) -> Fingerprint:
+        return Fingerprint(
+            self.backbone.architecture,
+            self.backbone.weights_sha256(),
+            self.layout.blocks,
+            self.backbone.preprocess,
+            precision,
+        )
+
+    def _build(self, precision: str) -> Engine:
+        return make_engine(
+            self._network.eval(),
+            size=self.backbone.preprocess.size,
+            device=self.device,
+            precision=precision,
+            cache=self.cache / "networks",
+            key=self._fingerprint(precision).network_key,
+        )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from headstart.data.checks import Progress
+from headstart.engines.precision import has_bf16
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, FittedHead, LinearModel
@@ -178,7 +179,7 @@ def _planned(
     )
     found = costs(
         *(extractor, start.head, extractor.layout.columns(start.features), work),
-        candidates(device=extractor.device, bf16=extractor.precision == "bf16"),
+        candidates(device=extractor.device, bf16=has_bf16(extractor.device)),
         enough=60 * (options.minutes or 0),
     )
     return deepest(found, options.minutes or 0, warn)
@@ -209,7 +210,7 @@ def _timed(
     batch = np.arange(recipe.batch_size)
     rows, labels = cut.source.rows(batch, 0), torch.from_numpy(task.labels[batch])
     network = HeadedNetwork(cut.above, head, slice(0, width))
-    ways = candidates(device=extractor.device, bf16=extractor.precision == "bf16")
+    ways = candidates(device=extractor.device, bf16=has_bf16(extractor.device))
     return fastest(network, rows, labels, ways)
 
 

@@ -91,7 +91,7 @@ def cut(pooling: StagePooling, after: int) -> Halves:
             f"Take 1 to {len(stages)}."
         )
     graph = trace(pooling, pooling.network)
-    end = end_of(graph, f"network.{stages[after - 1]}")
+    end = end_of(graph, f"network.{stages[after - 1]}", pooling.network)
     changing = _descendants(end)
     seen = _descendants(next(node for node in graph.nodes if node.op == "placeholder"))
     crossing = _crossing(seen, changing, end)
