@@ -195,6 +195,17 @@ class TuneOptions(Options):
         "Dropout(0.5), Dense; 10 epochs of Adam frozen; then the last 10 layers, 5 epochs at 1e-4.",
     )
 
+    log: str = Field(
+        "",
+        description="Where fine-tuning is followed, besides events.jsonl: tensorboard, mlflow, or "
+        "both with a comma.",
+    )
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """Names of what is told of each step and epoch."""
+        return ("events", *(name.strip() for name in self.log.split(",") if name.strip()))
+
     @property
     def views_kept(self) -> int:
         """How many different views of an image there are."""

@@ -102,5 +102,5 @@ def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
 
 def test_the_tutorial_takes_no_other_options(tmp_path: Path) -> None:
     """What contradicts it is an error that says what it has."""
-    with pytest.raises(OptionError, match="The tutorial's recipe has epochs 5. Got 3."):
+    with pytest.raises(OptionError, match=r"The tutorial's recipe has epochs 5\. Got 3\."):
         hs.train(tmp_path, recipe="tutorial", epochs=3)

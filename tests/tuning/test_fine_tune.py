@@ -297,7 +297,7 @@ def test_other_errors_of_a_step_are_not_swallowed(model, data, monkeypatch):
 
 
 def test_parts_of_a_batch_give_the_gradients_of_the_whole(model, data):
-    """Accumulated gradients are those of the batch at once, up to rounding, where no norm learns."""
+    """Accumulated gradients are those of the batch at once, up to rounding."""
     from headstart.tuning.network import HeadedNetwork
     from headstart.tuning.recipe import Recipe
     from headstart.tuning.setting import Setting

@@ -142,6 +142,9 @@ def _show_tried(console: Console, recommendation: dict[str, Any]) -> None:
 
 
 def _show_tuning(console: Console, tuning: dict[str, Any]) -> None:
+    if tuning["gain_ci95"] is None:
+        _line(console, f"Fine-tuned {tuning['part']} in {tuning['seconds'] / 60:.1f} minutes.")
+        return
     low, high = tuning["gain_ci95"]
     _line(
         console,

@@ -24,6 +24,7 @@ from headstart.data.images import ImageSet
 from headstart.errors import OutputError
 from headstart.evaluation.metrics import Probabilities
 from headstart.report import Mistake, render_recommendation, render_report
+from headstart.tuning.listeners import EVENTS
 
 METRICS, MANIFEST, REPORT, BUNDLE = "metrics.json", "manifest.parquet", "report.html", "bundle"
 
@@ -95,8 +96,18 @@ def write_run(
     manifest: pa.Table,
     metrics: Mapping[str, Any],
     mistakes: Sequence[Mistake],
+    *,
+    events: str = "",
 ) -> None:
     """Write a run as a whole, so that an interrupted one leaves nothing half-made.
+
+    Args:
+        run: The folder.
+        model: What was trained.
+        manifest: Every image.
+        metrics: What was measured.
+        mistakes: For the report.
+        events: Lines of JSON that fine-tuning wrote.
 
     Raises:
         OutputError: It cannot be written; an earlier run of that name is still there.
@@ -106,6 +117,17 @@ def write_run(
         pq.write_table(manifest, partial / MANIFEST)
         _write_json(partial / METRICS, metrics)
         (partial / REPORT).write_text(render_report(metrics, mistakes), encoding="utf-8")
+        if events:
+            (partial / EVENTS).write_text(events, encoding="utf-8")
+
+
+def events_below(checkpoints: Path) -> str:
+    """Give the events of every round of a fine-tuning, each with the name of its round."""
+    lines = []
+    for path in sorted(checkpoints.glob(f"*/{EVENTS}")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
+    return "".join(lines)
 
 
 def write_recommendation(

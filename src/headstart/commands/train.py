@@ -21,7 +21,7 @@ from headstart.commands.recommend import (
     sized_for,
     try_backbones,
 )
-from headstart.commands.runs import reserved_folder, worst_mistakes, write_run
+from headstart.commands.runs import events_below, reserved_folder, worst_mistakes, write_run
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images
 from headstart.data.sources import data_name
@@ -31,6 +31,7 @@ from headstart.heads.selection import Candidate
 from headstart.heads.specs import TutorialHead, head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
 from headstart.report import Mistake
+from headstart.tuning.listeners import require_listeners
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,14 @@ def _train(
     with clock.part("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, warn=watcher.warn)
     # 6: unfreeze the last layers and go on with a low learning rate, if asked for.
-    _tune(data, model, images, options, watcher, clock)
+    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
+    checkpoints = cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
+    _tune(model, images, checkpoints, options, watcher, clock)
     test, mistakes = _measure(model, images)
     metrics = _metrics(data, options, images, model, test, clock)
     metrics["recommendation"] = recommendation.summary() if recommendation else None
-    write_run(run, model, images.manifest, metrics, mistakes)
+    events = events_below(checkpoints) if model.tuning else ""
+    write_run(run, model, images.manifest, metrics, mistakes, events=events)
     return TrainResult(run, model, metrics)
 
 
@@ -163,6 +167,7 @@ def _require_sense(options: TrainOptions) -> None:
                 "--backbones NAME=WEIGHTS,…"
             )
         return
+    require_listeners(options.listeners)
     architecture_of(options.backbone)
     for name in ("backbones", "budget_ms"):
         if getattr(options, name) is not None:
@@ -171,9 +176,9 @@ def _require_sense(options: TrainOptions) -> None:
 
 
 def _tune(
-    data: str | os.PathLike[str],
     model: Classifier,
     images: Images,
+    checkpoints: Path,
     options: TrainOptions,
     watcher: Watcher,
     clock: _Clock,
@@ -181,8 +186,6 @@ def _tune(
     """Fine-tune on the training part, and say what came of it."""
     if options.tune == "none":
         return
-    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-    checkpoints = cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
     with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
         report = model.fine_tune(
             images.train,

@@ -17,6 +17,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from headstart.report.curves import tuning_gain, tuning_panels
+
 LARGE = 15
 """Above this many classes, or rows, a table scrolls in its own container."""
 
@@ -125,6 +127,8 @@ def render_report(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> st
         reasons=_frequent_reasons(metrics["rejected"]),
         recommendation=metrics.get("recommendation"),
         tuning=metrics.get("tuning"),
+        gain=tuning_gain(metrics.get("tuning")),
+        panels=tuning_panels(metrics.get("tuning")),
         field=_field(metrics.get("recommendation")),
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -153,6 +157,8 @@ def _template(name: str) -> Template:
         "interval": _interval,
         "percent": _percent,
         "position": _position,
+        "signed": _signed,
+        "size": _size,
     }
     environment.globals |= {"large": LARGE, "with_shares": WITH_SHARES}
     return environment.get_template(name)
@@ -288,6 +294,16 @@ def _decimal(value: float | None, digits: int = 3) -> str:
     if value is None or math.isnan(value):
         return NOT_MEASURED
     return f"{value:,.{digits}f}"
+
+
+def _signed(difference: float) -> str:
+    """A difference in points with its sign, '+1.2'; a minus as wide as the plus."""
+    return f"{100 * difference:+.1f}".replace("-", "\u2212")
+
+
+def _size(content: int) -> str:
+    unit, divisor = ("GB", 1e9) if content >= 1e9 else ("MB", 1e6)
+    return f"{content / divisor:,.1f}\u00a0{unit}"
 
 
 def _count(number: int, singular: str = "", plural: str = "") -> str:

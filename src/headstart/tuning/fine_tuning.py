@@ -1,12 +1,11 @@
 """Step 6: unfreeze the last layers, go on from the fitted head, and keep that only if it helps.
 
-The fitted linear head is where training starts (LP-FT: Kumar et al., 2022). A round learns from most
-of the training images and is judged by the rest, beside the frozen model; if tuning wins, the model
-that is kept learns from all of them.
+The fitted linear head is where training starts (LP-FT: Kumar et al., 2022). A round learns from
+most of the training images and is judged by the rest, beside the frozen model; if tuning wins, the
+model that is kept learns from all of them.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,14 +19,13 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, FittedHead, LinearModel
 from headstart.options import TuneOptions
-from headstart.tuning.events import Listener
 from headstart.tuning.loop import Warn
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.plan import Workload, costs, deepest
 from headstart.tuning.recipe import Recipe
 from headstart.tuning.report import TuneReport
 from headstart.tuning.rounds import Bench, Reading, train_finally, train_rounds
-from headstart.tuning.session import Session
+from headstart.tuning.session import Session, forget
 from headstart.tuning.setting import Setting, candidates, fastest
 from headstart.tuning.sources import Cut, cut_open
 from headstart.tuning.task import Task
@@ -66,7 +64,6 @@ def fine_tune(
     keep: Keep = "better",
     checkpoints: Path | None = None,
     resume: bool = False,
-    listeners: Sequence[Listener] = (),
     progress: Progress | None = None,
     warn: Warn | None = None,
 ) -> Outcome | None:
@@ -83,7 +80,6 @@ def fine_tune(
         keep: "better" keeps the tuned model only if it is surely better; "always" in any case.
         checkpoints: Where the state is kept, or None.
         resume: Go on from there.
-        listeners: Told of every step and epoch.
         progress: Called with steps done and steps in all.
         warn: Told what the user should know.
 
@@ -100,6 +96,8 @@ def fine_tune(
     outcome = None
     try:
         session = Session.read(checkpoints) if resume else None
+        if not resume:
+            forget(checkpoints)
         recipe = _recipe(options, task)
         chosen = session.part if session else part
         if chosen == "auto":
@@ -132,7 +130,7 @@ def fine_tune(
                 setting,
                 frozen,
             ),
-            *(checkpoints, resume, identity, deadline, listeners, warn, progress),
+            *(checkpoints, resume, identity, deadline, warn, progress),
         )
         outcome = _outcome(bench, chosen, keep, begin)
         return outcome

@@ -23,8 +23,9 @@ from headstart.tuning.checkpoint import (
     unpack_optimiser,
     write_checkpoint,
 )
-from headstart.tuning.events import EpochEvent, Listener, StepEvent
+from headstart.tuning.events import EpochEvent, StepEvent
 from headstart.tuning.interruption import noticed
+from headstart.tuning.listeners import listeners
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
 from headstart.tuning.setting import Setting
@@ -114,7 +115,7 @@ class Loop:
         folder: Path | None = None,
         identity: dict[str, Any] | None = None,
         deadline: float | None = None,
-        listeners: Sequence[Listener] = (),
+        told: Sequence[str] = (),
         warn: Warn | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -123,7 +124,7 @@ class Loop:
         self.recipe, self.setting = recipe, setting
         self._labels = torch.from_numpy(lesson.labels)
         self._views, self._folder, self._identity = views, folder, identity or {}
-        self._deadline, self._listeners = deadline, listeners
+        self._deadline, self._told = deadline, told if folder else ()
         self._warn, self._progress = warn or (lambda text: None), progress
         self._steps = max(1, math.ceil(len(lesson.learn) / recipe.batch_size))
         self._optimiser = optimiser_of(network, backbone, recipe)
@@ -149,7 +150,10 @@ class Loop:
             if self._at.best_loss is None and self.recipe.choose and len(self.lesson.judge):
                 self._at.best_loss, _ = self._judged(self._average.module)
             start = time.perf_counter()
-            stopped = self._epochs()
+            with listeners(
+                self._told, self._folder or Path(), self._at.step, warn=self._warn
+            ) as self._listener:
+                stopped = self._epochs()
             computing = 1 - self._waiting / max(time.perf_counter() - start, 1e-9)
             if not self.recipe.choose or not len(self.lesson.judge):
                 self._keep(len(self._at.history))
@@ -221,9 +225,7 @@ class Loop:
         self._at.step += 1
         self._at.loss_sum += loss
         self._average.update(self.network, step=self._at.step + 1)
-        event = StepEvent(self._at.step, epoch + 1, loss, self._rate())
-        for listener in self._listeners:
-            listener.step(event)
+        self._listener.step(StepEvent(self._at.step, epoch + 1, loss, self._rate()))
         return None
 
     def _gradients(self, batch: Indices, rows: Tensor) -> float:
@@ -278,10 +280,10 @@ class Loop:
             accuracy = float((scores.argmax(1) == truth).float().mean())
         self._validating = time.perf_counter() - begin
         mean, self._at.loss_sum = self._at.loss_sum / self._steps, 0.0
-        event = EpochEvent(epoch + 1, mean, loss, accuracy, self._rate(), seconds)
+        step, rate = self._at.step, self._rate()
+        event = EpochEvent(step, epoch + 1, mean, loss, accuracy, rate, seconds)
         self._at.history.append(event)
-        for listener in self._listeners:
-            listener.epoch(event)
+        self._listener.epoch(event)
         if self._at.best_loss is not None and loss < self._at.best_loss:
             self._at.best_loss, self._at.waited = loss, 0
             self._keep(epoch + 1)

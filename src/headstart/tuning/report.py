@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from headstart.evaluation.metrics import Interval
-from headstart.tuning.events import EpochEvent
+from headstart.tuning.events import EpochEvent, finite
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,8 @@ class TuneReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
-        return asdict(self) | {"gain_ci95": list(self.gain_ci95) if self.gain_ci95 else None}
+        gain = list(self.gain_ci95) if self.gain_ci95 else None
+        return asdict(self) | {
+            "gain_ci95": gain,
+            "epochs": [finite(asdict(epoch)) for epoch in self.epochs],
+        }

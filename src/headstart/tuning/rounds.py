@@ -18,7 +18,6 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, FittedHead, LinearModel, MLPModel
 from headstart.options import TuneOptions
-from headstart.tuning.events import Listener
 from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained, Warn, judged
 from headstart.tuning.network import HeadedNetwork, between
 from headstart.tuning.recipe import Recipe
@@ -58,7 +57,6 @@ class Bench:
         resume: Go on from them.
         identity: What they must have in common with this training.
         deadline: When to be done, by `time.perf_counter`.
-        listeners: Told of every step and epoch.
         warn: Told what the user should know.
         progress: Called with steps done and steps in all.
     """
@@ -78,7 +76,6 @@ class Bench:
     resume: bool
     identity: dict[str, Any]
     deadline: float | None
-    listeners: Sequence[Listener]
     warn: Warn
     progress: Progress | None
 
@@ -167,7 +164,7 @@ def _train(
         folder=bench.folder / name if bench.folder else None,
         identity=bench.identity,
         deadline=deadline,
-        listeners=bench.listeners,
+        told=bench.options.listeners,
         warn=bench.warn,
         progress=bench.progress,
     )
@@ -179,7 +176,8 @@ def _train(
     heads = {"tuned": Reading(network.top.head(), start.features)}
     scores = {"probe": _scores(bench, probe, bench.features[judge])}
     scores["tuned"] = judged(network, bench.cut.source, judge, bench.setting).numpy()
-    if bench.recipe.choose:
+    diverged = trained.stopped is not None and trained.best_epoch == 0
+    if bench.recipe.choose and not diverged:
         heads["refitted"], scores["refitted"] = _refitted(bench, network, learn, judge)
     weights = {key: one.clone() for key, one in backbone.network.state_dict().items()}
     seconds = time.perf_counter() - begin
@@ -187,7 +185,7 @@ def _train(
 
 
 def _heads_before(bench: Bench, learn: Rows) -> tuple[Reading, Reading]:
-    """Give the frozen model's head for what is learnt from, and the one that training starts from."""
+    """Give the frozen model's head for what is learnt from, and the one to start from."""
     probe = bench.fitted
     if len(learn) < len(bench.task.labels):
         probe = _fit(bench, bench.heads, bench.features[learn], learn)
@@ -227,7 +225,8 @@ def _refitted(
 ) -> tuple[Reading, Array]:
     """Fit the head anew, on the tuned features."""
     source, setting = bench.cut.source, bench.setting
-    reading = _fit(bench, bench.heads, judged(network.above, source, learn, setting).numpy(), learn)
+    features = judged(network.above, source, learn, setting).numpy()
+    reading = _fit(bench, bench.heads, features, learn)
     if not len(judge):
         return reading, np.zeros((0, bench.heads.classes), dtype=np.float32)
     held = judged(network.above, source, judge, setting).numpy()

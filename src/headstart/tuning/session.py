@@ -1,6 +1,8 @@
 """What a training decided before its first step, so that going on decides the same."""
 
 import json
+import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +10,14 @@ from typing import Any, Self
 from headstart.tuning.setting import Setting
 
 _FILE = "session.json"
+
+
+def forget(folder: Path | None) -> None:
+    """Remove what an earlier training left, so that nobody goes on from half of each."""
+    for path in [folder / _FILE, *folder.glob("round-*"), folder / "final"] if folder else []:
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class Verdict:
             return cls("tuned", True, 1.0)
         rivals = {
             name: rival(np.concatenate([one.scores[name] for one in rounds]), labels[judged])
-            for name in rounds[0].scores
+            for name in ("probe", "tuned", "refitted")
+            if all(name in one.scores for one in rounds)
         }
         probe = rivals.pop("probe")
         name = min(rivals, key=lambda name: rivals[name].log_loss)
