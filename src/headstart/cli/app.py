@@ -204,6 +204,8 @@ def _say_training(result: Any, json_: bool) -> None:  # noqa: ANN401
         _print_json(result.summary())
     else:
         show_training(_stdout(), result)
+    if result.interrupted:
+        raise typer.Exit(_INTERRUPTED)
 
 
 def _prediction_json(one: Any) -> dict[str, Any]:  # noqa: ANN401

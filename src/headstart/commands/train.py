@@ -32,6 +32,7 @@ from headstart.heads.specs import TutorialHead, head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
 from headstart.report import Mistake
 from headstart.tuning.listeners import require_listeners
+from headstart.tuning.loop import INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class TrainResult:
     run: Path
     model: Classifier
     metrics: dict[str, Any]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether fine-tuning was ended by Ctrl-C; `resume` goes on with it."""
+        return bool(self.model.tuning and self.model.tuning.stopped == INTERRUPTED)
 
     def summary(self) -> dict[str, Any]:
         """Give the numbers that a script wants, as plain JSON values."""
