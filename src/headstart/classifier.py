@@ -208,8 +208,13 @@ class Classifier:
         task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
         features, stored_as = self.extractor.of_files(task.files, warn=warn)
         outcome = fine_tune(
-            *(self.extractor, self._heads(), Reading(learnt.head, learnt.features)),
-            *(features, task, unfreeze, chosen),
+            self.extractor,
+            self._heads(),
+            Reading(learnt.head, learnt.features),
+            features,
+            task,
+            unfreeze,
+            chosen,
             keep=keep,
             checkpoints=checkpoints,
             resume=resume,
@@ -219,7 +224,10 @@ class Classifier:
         self.tuning = outcome.report if outcome else None
         if outcome and outcome.head:
             self.learnt = Learnt(
-                *(outcome.head, outcome.features, stored_as, outcome.temperature),
+                outcome.head,
+                outcome.features,
+                stored_as,
+                outcome.temperature,
                 learnt.candidates,
             )
         return self.tuning
@@ -396,8 +404,12 @@ class Classifier:
     def _heads(self) -> HeadChoice:
         kinds = ("last", "multilevel") if self._features == "auto" else (self._features,)
         return HeadChoice(
-            *(self._head, kinds, self.extractor.layout, len(self.classes)),
-            *(self._balanced, self._seed),
+            self._head,
+            kinds,
+            self.extractor.layout,
+            len(self.classes),
+            balanced=self._balanced,
+            seed=self._seed,
         )
 
     def _temperature(

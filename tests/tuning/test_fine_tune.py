@@ -397,3 +397,42 @@ def test_one_image_per_class_cannot_be_judged(data, tmp_path):
     model = fitted(data, tmp_path)
     with pytest.raises(DataError, match="nothing can be held out"):
         model.fine_tune(data.train.take(np.array(firsts)), **QUICK)
+
+
+def test_old_stores_make_room(tmp_path):
+    """Together they take no more than one may; the one in use stays."""
+    from headstart.tuning.views import ViewPlan, ViewStore
+
+    plan = ViewPlan((("a.png", "a"),), "none", 1, 0)
+    first, second = (ViewStore(tmp_path, key, plan, 100, half=True) for key in ("1", "2"))
+    second.forget_others(first.bytes + second.bytes + 1)
+    assert len(list(tmp_path.glob("*.rows"))) == 2
+    second.forget_others(second.bytes + 1)
+    assert len(list(tmp_path.iterdir())) == 2
+    second.put(np.arange(1), np.ones((1, 100), dtype=np.float32))
+    assert second.read(np.arange(1), 0).sum() == 100
+
+
+def test_going_on_with_another_part_is_refused(make, data, tmp_path):
+    """The part that is asked for counts, not the one that was trained before."""
+    make().fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
+    with pytest.raises(TuningError, match="part was 'stages:1', is 'stages:2'"):
+        make().fine_tune(
+            data.train,
+            unfreeze="stages:2",
+            checkpoints=tmp_path / "state",
+            resume=True,
+            **QUICK,
+        )
+
+
+def test_starting_anew_forgets_what_was_there(make, data, tmp_path):
+    """Without resume, other options are no obstacle and nothing old is gone on from."""
+    make().fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
+    again = make()
+    report = again.fine_tune(
+        data.train, checkpoints=tmp_path / "state", keep="always", **(QUICK | {"epochs": 1})
+    )
+    assert len(report.epochs) == 1
+    events = (tmp_path / "state" / "round-0" / "events.jsonl").read_text().splitlines()
+    assert sum('"event": "epoch"' in line for line in events) == 1

@@ -312,6 +312,7 @@ def _probed(
     problem = Problem(features, columns, sample.labels, classes, folds, weights=layout.weights())
     fit = LinearHead().fit(problem)
     held_out = fit.held_out
+    assert held_out is not None
     right = np.zeros(len(sample), dtype=np.bool_)
     right[held_out.rows] = held_out.logits.argmax(axis=1) == sample.labels[held_out.rows]
     return right, fit.features

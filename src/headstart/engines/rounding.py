@@ -1,8 +1,9 @@
 """Weights rounded to bf16 so that each kernel keeps its sum.
 
-Rounding to 8 bits moves the sum of a small kernel, and with it the mean of everything that it gives:
-of a network's error in bf16, most comes from there. Handing each weight's rounding error on to the next
-one (error diffusion) keeps every partial sum within one rounding, at no cost when the network runs.
+Rounding to 8 bits moves the sum of a small kernel, and with it the mean of everything that it
+gives: of a network's error in bf16, most comes from there. Handing each weight's rounding error on
+to the next one (error diffusion) keeps every partial sum within one rounding, at no cost when the
+network runs.
 """
 
 from typing import Any

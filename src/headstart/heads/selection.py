@@ -239,6 +239,7 @@ def best_of(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
 
 
 def _rated(problem: Problem, fit: HeadFit) -> Candidate:
+    assert fit.held_out is not None
     logits = torch.from_numpy(fit.held_out.logits)
     labels = torch.from_numpy(problem.labels[fit.held_out.rows])
     loss = float(_losses(logits.unsqueeze(0), labels)[0])

@@ -6,7 +6,7 @@ model that is kept learns from all of them.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,17 +99,20 @@ def fine_tune(
         if not resume:
             forget(checkpoints)
         recipe = _recipe(options, task)
-        chosen = session.part if session else part
-        if chosen == "auto":
-            planned = _planned(extractor, heads, features, task, options, warn)
-            if planned is None:
-                return None
-            chosen = planned
+        chosen: str | None = part
+        if part == "auto":
+            planned = None if session else _planned(extractor, heads, features, task, options, warn)
+            chosen = session.part if session else planned
+        if chosen is None:
+            return None
         deadline = begin + 60 * options.minutes if options.minutes else None
         plan = ViewPlan(task.files, options.augment, options.views_kept, task.seed)
         identity = _identity(extractor, chosen, recipe, plan, task)
         cut = cut_open(
-            *(extractor, plan, chosen, options),
+            extractor,
+            plan,
+            chosen,
+            options,
             warn=warn,
             progress=progress,
             deadline=deadline,
@@ -117,20 +120,23 @@ def fine_tune(
         setting = session.setting if session else _timed(extractor, cut, heads, task, recipe)
         Session(chosen, setting).write(checkpoints)
         bench = Bench(
-            *(
-                extractor,
-                heads,
-                fitted,
-                features,
-                task,
-                recipe,
-                options,
-                plan,
-                cut,
-                setting,
-                frozen,
-            ),
-            *(checkpoints, resume, identity, deadline, warn, progress),
+            extractor=extractor,
+            heads=heads,
+            fitted=fitted,
+            features=features,
+            task=task,
+            recipe=recipe,
+            options=options,
+            plan=plan,
+            cut=cut,
+            setting=setting,
+            frozen=frozen,
+            folder=checkpoints,
+            resume=resume,
+            identity=identity,
+            deadline=deadline,
+            warn=warn,
+            progress=progress,
         )
         outcome = _outcome(bench, chosen, keep, begin)
         return outcome
@@ -140,20 +146,19 @@ def fine_tune(
     finally:
         if outcome is None or outcome.head is None:
             network.load_state_dict(frozen)
-        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        network.to(memory_format=torch.contiguous_format)
         extractor.backbone.freeze()
 
 
 def _recipe(options: TuneOptions, task: Task) -> Recipe:
-    shared = {
-        "epochs": options.epochs,
-        "learning_rate": options.learning_rate,
-        "batch_size": min(options.batch_size, len(task.labels)),
-        "seed": task.seed,
-    }
-    if options.recipe == "tutorial":
-        return Recipe.tutorial(**shared)
-    return Recipe(mixup=options.mixup, **shared)
+    kind = Recipe.tutorial() if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
+    return replace(
+        kind,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        batch_size=min(options.batch_size, len(task.labels)),
+        seed=task.seed,
+    )
 
 
 def _planned(
@@ -176,7 +181,10 @@ def _planned(
         batch_size=min(options.batch_size, len(task.labels)),
     )
     found = costs(
-        *(extractor, start.head, extractor.layout.columns(start.features), work),
+        extractor,
+        start.head,
+        extractor.layout.columns(start.features),
+        work,
         candidates(device=extractor.device, bf16=has_bf16(extractor.device)),
         enough=60 * (options.minutes or 0),
     )

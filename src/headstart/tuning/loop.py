@@ -254,7 +254,9 @@ class Loop:
     def _accumulated(self, rows: Tensor, targets: Tensor) -> float:
         total = 0.0
         parts = zip(
-            rows.split(self._at.micro_batch), targets.split(self._at.micro_batch), strict=True
+            torch.split(rows, self._at.micro_batch),
+            torch.split(targets, self._at.micro_batch),
+            strict=True,
         )
         for part, truth in parts:
             with self.setting.autocast():

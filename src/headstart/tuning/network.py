@@ -15,6 +15,10 @@ class _Top(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    hidden_weight: nn.Parameter
+    hidden_bias: nn.Parameter
+    weight: nn.Parameter
+    bias: nn.Parameter
 
     def __init__(self, head: Trainable, dropout: float) -> None:
         super().__init__()
@@ -34,9 +38,9 @@ class _Top(nn.Module):
         """Give scores, shape (images, classes)."""
         rows = (features - self.mean) / self.scale
         if "hidden_weight" in self._names:
-            rows = torch.relu(rows @ self.hidden_weight + self.hidden_bias)
+            rows = torch.relu(torch.addmm(self.hidden_bias, rows, self.hidden_weight))
             rows = nn.functional.dropout(rows, self.dropout, self.training)
-        return torch.as_tensor(rows @ self.weight + self.bias)
+        return torch.addmm(self.bias, rows, self.weight)
 
     def head(self) -> Trainable:
         """Give the head as it is now."""

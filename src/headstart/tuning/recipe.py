@@ -1,7 +1,7 @@
 """How to train: the numbers, the optimiser and the schedule that follow from them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from timm.optim import param_groups_layer_decay
@@ -54,12 +54,9 @@ class Recipe:
     seed: int = 0
 
     @classmethod
-    def tutorial(cls, *, epochs: int, learning_rate: float, batch_size: int, seed: int) -> "Recipe":
+    def tutorial(cls) -> Self:
         """Give the tutorial's: plain Adam at one rate, every epoch run, the last one kept."""
         return cls(
-            epochs=epochs,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
             weight_decay=0.0,
             layer_decay=1.0,
             label_smoothing=0.0,
@@ -68,10 +65,8 @@ class Recipe:
             cosine=False,
             statistics=True,
             average=0.0,
-            patience=epochs + 1,
             choose=False,
             dropout=0.5,
-            seed=seed,
         )
 
 

@@ -152,7 +152,9 @@ def _store(
         f"{len(plan.files):,} images."
     )
     try:
-        return ViewStore(folder, key, plan, halves.row_width, half=half)
+        store = ViewStore(folder, key, plan, halves.row_width, half=half)
     except StoreError as error:
         warn(f"{error} Training reads the images in each epoch, which is slower.")
         return None
+    store.forget_others(options.store_gb * 1e9)
+    return store

@@ -7,6 +7,7 @@ batch in flight, and a damaged row is computed again.
 
 import hashlib
 import json
+import os
 import shutil
 import time
 import zlib
@@ -81,10 +82,13 @@ class ViewStore:
         name = hashlib.sha256(
             json.dumps([key, plan.preset, plan.views, plan.seed, plan.files, str(kind)]).encode()
         ).hexdigest()
+        self._path = folder / f"{name}.rows"
+        sums = self._path.with_suffix(".sums")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._rows = _mapped(folder / f"{name}.rows", kind, (self.count, width))
-            self._sums = _mapped(folder / f"{name}.sums", np.dtype(np.uint32), (self.count,))
+            self._rows = _mapped(self._path, kind, (self.count, width))
+            self._sums = _mapped(sums, np.dtype(np.uint32), (self.count,))
+            self._path.touch()
         except OSError as error:
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
@@ -94,6 +98,17 @@ class ViewStore:
     def size_of(plan: ViewPlan, width: int, *, half: bool) -> int:
         """Give the bytes that rows of some width take on disk, checksums included."""
         return len(plan.files) * plan.views * (width * (2 if half else 4) + 4)
+
+    def forget_others(self, most: float) -> None:
+        """Remove the stores that were not used for longest, until all take at most some bytes."""
+        others = [path for path in self._path.parent.glob("*.rows") if path != self._path]
+        total = self.bytes + sum(path.stat().st_size for path in others)
+        for path in sorted(others, key=lambda path: path.stat().st_mtime):
+            if total <= most:
+                return
+            total -= path.stat().st_size
+            path.with_suffix(".sums").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def fill(
         self,
@@ -193,7 +208,8 @@ def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Rows:
     size = int(np.prod(shape)) * kind.itemsize
     if not path.exists() or path.stat().st_size != size:
         with path.open("wb") as file:
-            file.truncate(size)
+            # Not a hole in a file: writing into one on a full disk would end the process.
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
     return np.memmap(path, dtype=kind, mode="r+", shape=shape)
 
 
