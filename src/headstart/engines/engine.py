@@ -11,6 +11,9 @@ from torch import nn
 from headstart.errors import OptionError
 from headstart.options import DeviceOption
 
+# Of how weights are brought to bf16 (see rounding.py); another one gives other features.
+ROUNDING_VERSION = 1
+
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Features = np.ndarray[Any, np.dtype[np.float32]]
 

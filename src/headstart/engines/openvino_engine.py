@@ -17,6 +17,7 @@ from torch import nn
 
 from headstart.data.hashing import file_sha256
 from headstart.engines.engine import Features, Pixels
+from headstart.engines.rounding import round_kernels
 
 
 def cpu_has_bf16() -> bool:
@@ -50,7 +51,10 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
-        self.compiled = core.compile_model(_converted(network, size, cache, key), "CPU", settings)
+        model = _converted(network, size, cache, key)
+        if precision == "bf16":
+            round_kernels(model)
+        self.compiled = core.compile_model(model, "CPU", settings)
         self._streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from headstart.data.decoding import DECODER_VERSION
 from headstart.data.preprocessing import Preprocess
+from headstart.engines.engine import ROUNDING_VERSION
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Fingerprint:
         preprocess: What happens to the pixels first.
         precision: "bf16" or "float32".
         decoder: Version of the decode contract.
+        rounding: Version of how weights are brought to bf16.
     """
 
     architecture: str
@@ -28,6 +30,7 @@ class Fingerprint:
     preprocess: Preprocess
     precision: str
     decoder: int = DECODER_VERSION
+    rounding: int = ROUNDING_VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
