@@ -7,6 +7,7 @@ import pytest
 from headstart.backbones.backbone import load_backbone
 from headstart.data.decoding import DECODER_VERSION
 from headstart.data.preprocessing import Preprocess
+from headstart.engines.engine import ROUNDING_VERSION
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.fingerprint import Fingerprint
 
@@ -18,6 +19,7 @@ PARTS = {
     "blocks": (("output", 4), ("stage1.max", 2)),
     "precision": "float32",
     "decoder": DECODER_VERSION + 1,
+    "rounding": ROUNDING_VERSION + 1,
 }
 PIXELS = {
     "size": 65,
@@ -31,7 +33,7 @@ PIXELS = {
 
 @pytest.mark.parametrize("part", sorted(PARTS))
 def test_each_part_changes_the_key(part):
-    """Architecture, weights, blocks, precision and decoder are each in the key."""
+    """Architecture, weights, blocks, precision, decoder and rounding are in the key."""
     assert replace(FIRST, **{part: PARTS[part]}).key != FIRST.key
 
 

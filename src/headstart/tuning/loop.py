@@ -23,9 +23,9 @@ from headstart.tuning.checkpoint import (
     unpack_optimiser,
     write_checkpoint,
 )
-from headstart.tuning.events import EpochEvent, StepEvent
+from headstart.tuning.events import EpochEvent, Listener, StepEvent
 from headstart.tuning.interruption import noticed
-from headstart.tuning.listeners import listeners
+from headstart.tuning.listeners import Listeners, listeners
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
 from headstart.tuning.setting import Setting
@@ -134,6 +134,7 @@ class Loop:
         )
         self._best = network.copied()
         self._at = _Progress(micro_batch=setting.micro_batch)
+        self._listener: Listener = Listeners(self._warn)
         self._validating = 0.0
         self._waiting = 0.0
 
