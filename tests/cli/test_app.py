@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from headstart.cli.app import _say_training
 from headstart.commands import demo
 from tests.cli.conftest import Done
 
@@ -377,3 +379,18 @@ def test_an_unknown_backbone_suggests_near_ones(headstart: Cli, make_folder: Mak
     assert done.error == (
         "Error: There is no backbone 'ResNet-51'. Did you mean 'resnet51q', 'resnet50', 'resnet18'?"
     )
+
+
+def test_an_interrupted_training_is_told_and_exits_with_130(capsys):
+    """What was trained till then is printed; the status says that it was cut short."""
+
+    class Cut:
+        interrupted = True
+
+        def summary(self):
+            return {"run": "runs/photos"}
+
+    with pytest.raises(typer.Exit) as end:
+        _say_training(Cut(), True)
+    assert end.value.exit_code == 130
+    assert json.loads(capsys.readouterr().out) == {"run": "runs/photos"}

@@ -104,3 +104,29 @@ def test_the_tutorial_takes_no_other_options(tmp_path: Path) -> None:
     """What contradicts it is an error that says what it has."""
     with pytest.raises(OptionError, match=r"The tutorial's recipe has epochs 5\. Got 3\."):
         hs.train(tmp_path, recipe="tutorial", epochs=3)
+
+
+def test_ctrl_c_leaves_a_run_with_its_events(
+    make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is written, says that it was interrupted, and holds what was told of each step."""
+    import json
+    import signal
+
+    from headstart.tuning import loop
+
+    learn = loop.Loop._learn
+
+    def interrupted_after(self: Any, batch: Any, rows: Any, epoch: int) -> Any:
+        if self._at.step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return learn(self, batch, rows, epoch)
+
+    monkeypatch.setattr(loop.Loop, "_learn", interrupted_after)
+    result = hs.train(make_folder(count=20), tune="stages:1", **options)
+    assert result.interrupted
+    lines = [json.loads(line) for line in (result.run / "events.jsonl").read_text().splitlines()]
+    assert [(one["round"], one["event"], one["step"]) for one in lines] == [
+        ("round-0", "step", 1),
+        ("round-0", "step", 2),
+    ]
