@@ -436,3 +436,19 @@ def test_starting_anew_forgets_what_was_there(make, data, tmp_path):
     assert len(report.epochs) == 1
     events = (tmp_path / "state" / "round-0" / "events.jsonl").read_text().splitlines()
     assert sum('"event": "epoch"' in line for line in events) == 1
+
+
+def test_a_head_of_the_last_layer_trains_through_nothing_else(data, tmp_path):
+    """Statistics of stages that the head does not read are neither stored nor computed."""
+    sizes = {}
+    for features in ("last", "multilevel"):
+        backbone = hs.load_backbone(TINY, weights="random", image_size=64)
+        cache = tmp_path / features
+        settings = {"classes": data.classes, "precision": "float32", "cache": cache}
+        model = hs.Classifier(backbone, hs.LinearHead(), features=features, **settings)
+        model.fit(data.train)
+        report = model.fine_tune(data.train, keep="always", **(QUICK | {"epochs": 1}))
+        sizes[features] = report.store_bytes
+        assert model.learnt.features == features
+        assert model.evaluate(data.test).accuracy >= 0
+    assert sizes["last"] < sizes["multilevel"]

@@ -12,7 +12,7 @@ from headstart.errors import BackboneError, OptionError
 
 _STATISTICS = ("mean", "max", "std")
 
-Reads = Literal["stages", "map"]
+Reads = Literal["stages", "last", "map"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class StagePooling(nn.Module):
 
     Args:
         backbone: The network.
-        reads: "map" gives the last map as it is, flattened, as the tutorial's Flatten layer does.
+        reads: "last" gives the pooled output alone; "map" gives the last map as it is, flattened,
+            as the tutorial's Flatten layer does.
     """
 
     mean: Tensor
@@ -105,6 +106,8 @@ class StagePooling(nn.Module):
         if self._reads == "map":
             return [("map", last.flatten(1))]
         blocks = [("output", output)]
+        if self._reads == "last":
+            return blocks
         for number, stage in enumerate(stages, start=1):
             blocks += [(f"stage{number}.{kind}", _pooled(stage, kind)) for kind in _STATISTICS]
         blocks += [(f"last.{kind}", _pooled(last, kind)) for kind in self._last_statistics]

@@ -113,6 +113,7 @@ def fine_tune(
             plan,
             chosen,
             options,
+            reads="last" if heads.kinds == ("last",) else extractor.reads,
             warn=warn,
             progress=progress,
             deadline=deadline,
@@ -209,7 +210,7 @@ def _timed(
     extractor: FeatureExtractor, cut: Cut, heads: HeadChoice, task: Task, recipe: Recipe
 ) -> Setting:
     """Find the fastest way to take a step, with a head of the right size."""
-    width, classes = heads.layout.width, heads.classes
+    width, classes = heads.layout.columns(heads.kinds[-1]).stop, heads.classes
     zeros = np.zeros((width, classes), dtype=np.float32)
     ones = np.ones(width, dtype=np.float32)
     head = LinearModel(0 * ones, ones, zeros, zeros[0])

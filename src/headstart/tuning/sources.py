@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
-from headstart.backbones.pooling import StagePooling
+from headstart.backbones.pooling import Reads, StagePooling
 from headstart.data.checks import Progress
 from headstart.engines.engine import Engine, make_engine
 from headstart.errors import StoreError
@@ -82,6 +82,7 @@ def cut_open(
     part: str,
     options: TuneOptions,
     *,
+    reads: Reads,
     warn: Callable[[str], None],
     progress: Progress | None = None,
     deadline: float | None = None,
@@ -93,6 +94,7 @@ def cut_open(
         plan: Which views of which images.
         part: "all", "stages:N" or "layers:N".
         options: With `store_gb`.
+        reads: Which features the head needs; what it does not need is not trained through.
         warn: Told what the store takes, or why there is none.
         progress: Called as the store fills.
         deadline: When to give up, by `time.perf_counter`.
@@ -105,7 +107,7 @@ def cut_open(
     key = extractor.fingerprint.key  # Of the weights before anything is trained.
     backbone.unfreeze(part)
     after = backbone.parts().stages_below(part) if part != "all" else 0
-    pooling = StagePooling(backbone, reads=extractor.reads).eval()
+    pooling = StagePooling(backbone, reads=reads).eval()
     if after == 0:
         return Cut(pooling, ImageRows(plan, backbone, None), 0)
     halves = cut(pooling, after)
@@ -115,9 +117,9 @@ def cut_open(
         device=extractor.device,
         precision=extractor.precision,
         cache=extractor.cache / "networks",
-        key=f"{key}-below-{after}",
+        key=f"{key}-{reads}-below-{after}",
     )
-    store = _store(extractor, plan, halves, f"{key}-{after}", options, warn)
+    store = _store(extractor, plan, halves, f"{key}-{reads}-{after}", options, warn)
     if store is None:
         return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
     try:
