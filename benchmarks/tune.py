@@ -66,6 +66,8 @@ def linear(width: int) -> LinearModel:
 class ReadyRows:
     """Pixels in memory, run through the frozen part in each epoch by PyTorch."""
 
+    background = True
+
     def __init__(self, pixels: torch.Tensor, below: nn.Module | None, setting: Setting) -> None:
         self._pixels, self._setting = pixels, setting
         self._below = below.eval() if below else None

@@ -204,7 +204,7 @@ class Classifier:
             TuningError: The checkpoint is of another training.
         """
         self._require_classes(train)
-        chosen, learnt = TuneOptions.of(**options), self._learnt()
+        chosen, learnt = TuneOptions.of(**options).for_part(unfreeze), self._learnt()
         task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
         features, stored_as = self.extractor.of_files(task.files, warn=warn)
         outcome = fine_tune(

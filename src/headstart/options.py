@@ -201,6 +201,17 @@ class TuneOptions(Options):
         "both with a comma.",
     )
 
+    def for_part(self, part: str) -> Self:
+        """Give the options with what the part and the recipe decide put in."""
+        update: dict[str, Any] = {}
+        if part == "auto" and self.minutes is None:
+            update["minutes"] = _AUTO_MINUTES
+        if self.recipe == "tutorial":
+            update |= {
+                name: _TUTORIAL[name] for name in TuneOptions.model_fields if name in _TUTORIAL
+            }
+        return self.model_copy(update=update)
+
     @property
     def listeners(self) -> tuple[str, ...]:
         """Names of what is told of each step and epoch."""
@@ -235,7 +246,7 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
     balanced: bool = Field(False, description="Weigh classes inversely to their frequency.")
     tune: str = Field(
         "none",
-        pattern=r"^(none|auto|all|stages:[0-9]+|layers:[0-9]+)$",
+        pattern=r"^(none|auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*)$",
         description="Fine-tune the last layers:N or stages:N, all, or auto: as much as fits into "
         "--minutes. Kept only if it helps on held-out images.",
     )
@@ -254,6 +265,11 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
             return self.model_copy(update={"minutes": self.minutes or minutes})
         for name, value in _TUTORIAL.items():
             given = getattr(self, name)
+            if name == "head" and given != "auto":
+                raise OptionError(
+                    f"The tutorial's recipe has a head of its own. Got head '{given}'. "
+                    "Leave that option out, or the recipe."
+                )
             if given not in (value, type(self).model_fields[name].default):
                 raise OptionError(
                     f"The tutorial's recipe has {name} {value}. Got {given}. "

@@ -25,6 +25,7 @@ from headstart.commands.runs import events_below, reserved_folder, worst_mistake
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images
 from headstart.data.sources import data_name
+from headstart.engines.engine import choose_device
 from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.selection import Candidate
@@ -134,6 +135,8 @@ def _train(
     )
     if options.image_size is None and options.recipe != "tutorial":
         backbone = sized_for(backbone, images.train)
+    if options.tune not in ("none", "auto", "all"):
+        backbone.parts().first_trainable(options.tune)  # Refuses what does not exist.
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),
@@ -165,6 +168,8 @@ def _train(
 
 def _require_sense(options: TrainOptions) -> None:
     """Refuse what can be seen to be wrong before any work is done."""
+    require_listeners(options.listeners)
+    choose_device(options.device)
     if options.backbone == "auto":
         candidates_of(options.backbones)
         if options.weights != "imagenet":
@@ -173,7 +178,6 @@ def _require_sense(options: TrainOptions) -> None:
                 "--backbones NAME=WEIGHTS,…"
             )
         return
-    require_listeners(options.listeners)
     architecture_of(options.backbone)
     for name in ("backbones", "budget_ms"):
         if getattr(options, name) is not None:

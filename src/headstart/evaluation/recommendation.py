@@ -93,7 +93,12 @@ def _why_best(best: Rated, others: Sequence[Rated], tried: int) -> str:
     fastest = best.images_per_second >= max(one.images_per_second for one in others)
     if low <= 0:
         text = f"no other is better, and {second.name} is within noise of it"
-        return f"{text} but not clearly faster" if not fastest else f"{text}; it is the fastest"
+        if fastest:
+            return f"{text}; it is the fastest"
+        faster = second.images_per_second >= _FASTER * best.images_per_second
+        return (
+            f"{text} but {ahead:.1f} points behind" if faster else f"{text} but not clearly faster"
+        )
     return f"the most accurate by {ahead:.1f} points over {second.name}" + (
         ", and the fastest" if fastest else ""
     )

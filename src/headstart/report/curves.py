@@ -157,7 +157,7 @@ def tuning_panels(tuning: Mapping[str, Any] | None) -> list[Panel]:
         _Quantity(
             *("Held-out accuracy (%)", {"Tuned": "val_accuracy"}, _hundredths),
             most=1.0,
-            frozen=_finite(tuning["probe_accuracy"]),
+            frozen=_finite(tuning.get("first_probe_accuracy", tuning["probe_accuracy"])),
         ),
         _Quantity("Learning rate", {"Learning rate": "learning_rate"}, _scientific, base=0.0),
     ]

@@ -6,6 +6,7 @@ model that is kept learns from all of them.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,13 @@ import torch
 
 from headstart.data.checks import Progress
 from headstart.engines.precision import has_bf16
+from headstart.errors import OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, FittedHead, LinearModel
 from headstart.options import TuneOptions
-from headstart.tuning.loop import Warn
+from headstart.tuning.listeners import require_listeners
+from headstart.tuning.loop import INTERRUPTED, TIME_WAS_UP, Warn
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.plan import Workload, costs, deepest
 from headstart.tuning.recipe import Recipe
@@ -90,6 +93,9 @@ def fine_tune(
         OptionError: There is no such part.
         TuningError: The checkpoint is of another training.
     """
+    if options.log and checkpoints is None:
+        raise OptionError("log needs a folder to write to. Pass checkpoints=FOLDER as well.")
+    require_listeners(options.listeners)
     begin, warn = time.perf_counter(), warn or (lambda text: None)
     network = extractor.backbone.network
     frozen = {name: one.clone() for name, one in network.state_dict().items()}
@@ -107,7 +113,7 @@ def fine_tune(
             return None
         deadline = begin + 60 * options.minutes if options.minutes else None
         plan = ViewPlan(task.files, options.augment, options.views_kept, task.seed)
-        identity = _identity(extractor, chosen, recipe, plan, task)
+        identity = _identity(extractor, heads, chosen, recipe, plan, task)
         cut = cut_open(
             extractor,
             plan,
@@ -149,6 +155,12 @@ def fine_tune(
             network.load_state_dict(frozen)
         network.to(memory_format=torch.contiguous_format)
         extractor.backbone.freeze()
+
+
+def _first(reasons: Sequence[str | None]) -> str | None:
+    """Give why training ended early: that somebody asked for it counts most."""
+    told = [reason for reason in reasons if reason]
+    return INTERRUPTED if INTERRUPTED in told else next(iter(told), None)
 
 
 def _recipe(options: TuneOptions, task: Task) -> Recipe:
@@ -193,12 +205,20 @@ def _planned(
 
 
 def _identity(
-    extractor: FeatureExtractor, part: str, recipe: Recipe, plan: ViewPlan, task: Task
+    extractor: FeatureExtractor,
+    heads: HeadChoice,
+    part: str,
+    recipe: Recipe,
+    plan: ViewPlan,
+    task: Task,
 ) -> dict[str, Any]:
     """Give what a checkpoint must have in common with the training that goes on from it."""
     return {
         "weights": extractor.fingerprint.key,
         "part": part,
+        "head": repr(heads.head),
+        "features": list(heads.kinds),
+        "balanced": heads.balanced,
         **recipe.__dict__,
         "augment": plan.preset,
         "views": plan.views,
@@ -226,7 +246,12 @@ def _outcome(bench: Bench, part: str, keep: Keep, begin: float) -> Outcome:
     rounds = train_rounds(bench)
     verdict = Verdict.of(rounds, bench.task.labels, always=keep == "always")
     again = verdict.kept and bench.task.final
-    used = (train_finally(bench, rounds) if again else None) or rounds[-1]
+    final = train_finally(bench, rounds) if again else None
+    whole = final is not None and final.trained.stopped is None
+    cut_off = (INTERRUPTED, TIME_WAS_UP)
+    finished = [one for one in rounds if one.trained.stopped not in cut_off] or rounds
+    used = final if final is not None and whole else finished[-1]
+    reasons = [one.trained.stopped for one in [*rounds, *([final] if final else [])]]
     report = TuneReport(
         part=part,
         kept=verdict.kept,
@@ -234,12 +259,13 @@ def _outcome(bench: Bench, part: str, keep: Keep, begin: float) -> Outcome:
         **verdict.numbers(),
         seconds=time.perf_counter() - begin,
         setting={"name": bench.setting.name, "images_per_second": bench.setting.images_per_second},
+        first_probe_accuracy=verdict.first_probe_accuracy,
         computing=min(one.trained.computing for one in [*rounds, used]),
         store_bytes=bench.cut.store_bytes,
-        alpha=used.alpha,
+        alpha=used.alpha if bench.options.wise else None,
         head=used.heads[verdict.name].head.kind,
-        final=used is not rounds[-1],
-        stopped=next((one.trained.stopped for one in [*rounds, used] if one.trained.stopped), None),
+        final=whole,
+        stopped=_first(reasons),
         epochs=tuple(rounds[0].trained.history),
     )
     if not verdict.kept:

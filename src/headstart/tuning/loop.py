@@ -38,10 +38,17 @@ _AHEAD = 2
 _JUDGED_AT_A_TIME = 64
 SAVE_EVERY = 200
 INTERRUPTED = "it was interrupted"
+TIME_WAS_UP = "the time was up"
 
 
 class RowSource(Protocol):
-    """Gives what the trainable part reads."""
+    """Gives what the trainable part reads.
+
+    Attributes:
+        background: Whether rows may be read beside training: not if they draw random numbers.
+    """
+
+    background: bool
 
     def rows(self, images: Indices, view: int) -> Tensor:
         """Give rows of one view of some images."""
@@ -166,23 +173,30 @@ class Loop:
         """Train epoch after epoch; give the reason if it ends early."""
         total = self._steps * min(self.recipe.epochs, self.lesson.epochs or self.recipe.epochs)
         with noticed() as interruption:
-            while self._at.step < total:
+            while self._at.step < total and self._at.waited < self.recipe.patience:
                 begin = time.perf_counter()
                 epoch, place = divmod(self._at.step, self._steps)
                 for batch, rows in self._batches(epoch, place):
                     if problem := self._learn(batch, rows, epoch):
                         return problem
                     if self._progress:
-                        self._progress(self._at.step, total)
+                        size = self.recipe.batch_size
+                        self._progress(self._at.step * size, total * size)
+                    if self._at.step % self._steps == 0:
+                        break
                     if interruption.asked or self._time_is_up():
                         self._save()
-                        return INTERRUPTED if interruption.asked else "the time was up"
-                    if self._at.step % SAVE_EVERY == 0 and self._at.step % self._steps:
+                        return INTERRUPTED if interruption.asked else TIME_WAS_UP
+                    if self._at.step % SAVE_EVERY == 0:
                         self._save()
                 self._end_epoch(epoch, time.perf_counter() - begin)
                 self._save()
-                if self._at.waited >= self.recipe.patience:
-                    return f"held-out images did not improve for {self._at.waited} epochs"
+                if interruption.asked:
+                    return INTERRUPTED
+                if self._time_is_up() and self._at.step < total:
+                    return TIME_WAS_UP
+        if self._at.waited >= self.recipe.patience:
+            return f"held-out images did not improve for {self._at.waited} epochs"
         return None
 
     def _time_is_up(self) -> bool:
@@ -201,6 +215,9 @@ class Loop:
         if len(batches) > 1 and len(batches[-1]) == 1:  # Batch norm needs two.
             batches[-1] = np.concatenate([batches[-1], order[:1]])
         view = epoch % self._views
+        if not self.source.background:
+            yield from ((batch, self.source.rows(batch, view)) for batch in batches[place:])
+            return
         with ThreadPoolExecutor(1) as pool:
             read = in_order(
                 pool, lambda batch: self.source.rows(batch, view), batches[place:], ahead=_AHEAD

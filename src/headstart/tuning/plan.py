@@ -9,9 +9,8 @@ from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.fitted import LinearModel
 from headstart.tuning.halves import cut
-from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.network import HeadedNetwork, Trainable
 from headstart.tuning.setting import Setting, seconds_of_a_step
 
 # What is kept back for fitting heads, checkpoints and a busy machine.
@@ -52,7 +51,7 @@ class Cost:
 
 def costs(
     extractor: FeatureExtractor,
-    head: LinearModel,
+    head: Trainable,
     columns: slice,
     work: Workload,
     ways: Sequence[Setting],
@@ -75,7 +74,7 @@ def costs(
     stages = len(stage_names(backbone.network))
     for count in range(1, stages):
         backbone.unfreeze(f"stages:{count}")
-        halves = cut(StagePooling(backbone).eval(), stages - count)
+        halves = cut(StagePooling(backbone, reads=extractor.reads).eval(), stages - count)
         network = HeadedNetwork(halves.above, head, columns)
         rows = torch.rand(work.batch_size, halves.row_width)
         image = min(seconds_of_a_step(network, rows, way) for way in ways) / work.batch_size

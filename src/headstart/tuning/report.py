@@ -21,11 +21,12 @@ class TuneReport:
         gain_ci95: Interval of the difference.
         probe_log_loss: Calibrated.
         tuned_log_loss: Likewise.
+        first_probe_accuracy: Of the frozen model in the first round, whose epochs are listed.
         seconds: Of fine-tuning.
         setting: How steps were taken, with the images per second of each way that was timed.
         computing: Share of the time in which nobody waited for rows, 0 to 1.
         store_bytes: What the boundary store takes.
-        alpha: Share of the tuned weights, if they were interpolated with those of the start.
+        alpha: Share of the tuned weights where they were interpolated with those of the start.
         head: Which head reads the tuned features.
         final: Whether the kept model learnt from the held-out images too, after the decision.
         stopped: Why it ended early, if it did.
@@ -41,11 +42,12 @@ class TuneReport:
     gain_ci95: Interval | None
     probe_log_loss: float | None
     tuned_log_loss: float | None
+    first_probe_accuracy: float | None
     seconds: float
     setting: dict[str, Any]
     computing: float
     store_bytes: int
-    alpha: float
+    alpha: float | None
     head: str
     final: bool
     stopped: str | None

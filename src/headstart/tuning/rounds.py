@@ -131,8 +131,7 @@ def train_finally(bench: Bench, rounds: Sequence[Round]) -> Round | None:
         bench.warn("No time is left to learn from the held-out images as well.")
         return None
     alpha = float(np.mean([one.alpha for one in rounds]))
-    final = _train(bench, "final", everything, everything[:0], epochs=epochs, alpha=alpha)
-    return None if final.trained.stopped else final
+    return _train(bench, "final", everything, everything[:0], epochs=epochs, alpha=alpha)
 
 
 def _train(

@@ -112,6 +112,7 @@ def seconds_of_a_step(network: HeadedNetwork, rows: Tensor, way: Setting) -> flo
 
 def _seconds(network: HeadedNetwork, rows: Tensor, labels: Tensor, way: Setting) -> float:
     way.laid_out(network)
+    rows, labels = rows.to(way.device), labels.to(way.device)
     times = []
     with way.threaded():
         for _ in range(_STEPS + 1):

@@ -25,6 +25,8 @@ _SPARE_DISK = 0.9
 class StoredRows:
     """Rows from the boundary store."""
 
+    background = True
+
     def __init__(self, store: ViewStore) -> None:
         self._store = store
 
@@ -44,6 +46,7 @@ class ImageRows:
 
     def __init__(self, plan: ViewPlan, backbone: Backbone, below: Engine | None) -> None:
         self._plan, self._preprocess, self._below = plan, backbone.preprocess, below
+        self.background = plan.preset == "none"
 
     def rows(self, images: Indices, view: int) -> Tensor:
         """See `RowSource.rows`."""
@@ -124,8 +127,9 @@ def cut_open(
         return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
     try:
         store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
-    except OSError as error:
-        warn(f"The boundary store cannot be written ({error.strerror}), so training reads images.")
+    except (OSError, StoreError) as error:
+        reason = getattr(error, "strerror", None) or error
+        warn(f"The boundary store cannot be written ({reason}), so training reads images.")
         return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
     return Cut(halves.above, StoredRows(store), store.bytes)
 
@@ -142,7 +146,9 @@ def _store(
     folder = extractor.cache / "boundary"
     half = extractor.precision == "bf16"
     needed = ViewStore.size_of(plan, halves.row_width, half=half)
-    most = min(options.store_gb * 1e9, free_bytes(folder) * _SPARE_DISK)
+    there = ViewStore.path_of(folder, key, plan, half=half)
+    free = free_bytes(folder) + (there.stat().st_size if there.exists() else 0)
+    most = min(options.store_gb * 1e9, free * _SPARE_DISK)
     if needed > most:
         warn(
             f"The boundary store would take {needed / 1e9:.1f} GB and {most / 1e9:.1f} GB may be "
@@ -150,8 +156,8 @@ def _store(
         )
         return None
     warn(
-        f"The boundary store takes {needed / 1e9:.2f} GB: {plan.views} views of "
-        f"{len(plan.files):,} images."
+        f"The boundary store takes {needed / 1e6:,.0f} MB: {len(plan.files):,} images, each in "
+        f"{plan.views} view{'s' if plan.views > 1 else ''}."
     )
     try:
         store = ViewStore(folder, key, plan, halves.row_width, half=half)

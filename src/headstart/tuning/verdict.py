@@ -21,6 +21,7 @@ class Verdict:
         temperature: That calibrates it.
         probe: The frozen model; None where nothing was held out.
         tuned: The tuned one.
+        first_probe_accuracy: Of the frozen model in the first round.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Verdict:
     temperature: float
     probe: Rival | None = None
     tuned: Rival | None = None
+    first_probe_accuracy: float | None = None
 
     @classmethod
     def of(cls, rounds: Sequence[Round], labels: Rows, *, always: bool) -> Self:
@@ -49,7 +51,9 @@ class Verdict:
         probe = rivals.pop("probe")
         name = min(rivals, key=lambda name: rivals[name].log_loss)
         best = rivals[name]
-        return cls(name, always or surely_better(best, probe), best.temperature, probe, best)
+        kept = always or surely_better(best, probe)
+        first = float(probe.right[: len(rounds[0].judge)].mean())
+        return cls(name, kept, best.temperature, probe, best, first)
 
     def numbers(self) -> dict[str, Any]:
         """Give the report's part about it."""

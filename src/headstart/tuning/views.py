@@ -79,10 +79,7 @@ class ViewStore:
         kind = np.dtype(np.float16 if half else np.float32)
         self.count = len(plan.files) * plan.views
         self.bytes = self.size_of(plan, width, half=half)
-        name = hashlib.sha256(
-            json.dumps([key, plan.preset, plan.views, plan.seed, plan.files, str(kind)]).encode()
-        ).hexdigest()
-        self._path = folder / f"{name}.rows"
+        self._path = self.path_of(folder, key, plan, half=half)
         sums = self._path.with_suffix(".sums")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +90,12 @@ class ViewStore:
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
             ) from None
+
+    @staticmethod
+    def path_of(folder: Path, key: str, plan: ViewPlan, *, half: bool) -> Path:
+        """Give where the rows of a plan are, or would be."""
+        about = [key, plan.preset, plan.views, plan.seed, plan.files, half]
+        return folder / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()}.rows"
 
     @staticmethod
     def size_of(plan: ViewPlan, width: int, *, half: bool) -> int:
