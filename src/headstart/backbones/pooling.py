@@ -120,7 +120,8 @@ class StagePooling(nn.Module):
             pixels = pixels.mean(dim=1, keepdim=True)
         pixels = (pixels - self.mean) * self.scale
         last, stages = self.network.forward_intermediates(pixels)  # type: ignore[operator]
-        last = last.float()  # In bf16, pooling would round to 8 bits.
+        if not isinstance(last, (list, tuple)):
+            last = last.float()  # In bf16, pooling would round to 8 bits.
         output = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             last = last.permute(0, 3, 1, 2)

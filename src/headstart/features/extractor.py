@@ -14,6 +14,7 @@ from headstart.data.checks import Progress
 from headstart.engines.engine import Engine, choose_device, make_engine
 from headstart.engines.precision import (
     PrecisionTrial,
+    has_bf16,
     remembered_trial,
     settled_precision,
     try_precisions,
@@ -71,6 +72,11 @@ class FeatureExtractor:
     def precision(self) -> str:
         """The numbers that the network computes in: "bf16" or "float32"."""
         return self._settled or (self.trial.precision if self.trial else "float32")
+
+    @property
+    def may_use_bf16(self) -> bool:
+        """Whether anything may compute in bf16 here: the device can, and nobody asked otherwise."""
+        return self._settled != "float32" and has_bf16(self.device)
 
     @property
     def fingerprint(self) -> Fingerprint:

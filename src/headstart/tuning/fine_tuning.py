@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from headstart.data.checks import Progress
-from headstart.engines.precision import has_bf16
 from headstart.errors import OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
@@ -198,7 +197,7 @@ def _planned(
         start.head,
         extractor.layout.columns(start.features),
         work,
-        candidates(device=extractor.device, bf16=has_bf16(extractor.device)),
+        candidates(device=extractor.device, bf16=extractor.may_use_bf16),
         enough=60 * (options.minutes or 0),
     )
     return deepest(found, options.minutes or 0, warn)
@@ -237,7 +236,7 @@ def _timed(
     batch = np.arange(recipe.batch_size)
     rows, labels = cut.source.rows(batch, 0), torch.from_numpy(task.labels[batch])
     network = HeadedNetwork(cut.above, head, slice(0, width))
-    ways = candidates(device=extractor.device, bf16=has_bf16(extractor.device))
+    ways = candidates(device=extractor.device, bf16=extractor.may_use_bf16)
     return fastest(network, rows, labels, ways)
 
 
