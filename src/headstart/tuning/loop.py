@@ -79,14 +79,12 @@ class Trained:
     """What the loop gives back; the network holds the weights.
 
     Attributes:
-        scores: Of the images held out, by the weights that were kept: (images, classes).
         best_epoch: Whose weights were kept, counted from 1; 0 for the weights of the start.
         history: One for each epoch.
         stopped: Why it ended before its epochs were over, if it did.
         computing: Share of the time in which nobody waited for rows, 0 to 1.
     """
 
-    scores: Tensor
     best_epoch: int
     history: list[EpochEvent] = field(default_factory=list)
     stopped: str | None = None
@@ -166,8 +164,7 @@ class Loop:
             if not self.recipe.choose or not len(self.lesson.judge):
                 self._keep(len(self._at.history))
             self.network.put(self._best)
-            _, scores = self._judged(self.network)
-        return Trained(scores, self._at.best_epoch, self._at.history, stopped, computing)
+        return Trained(self._at.best_epoch, self._at.history, stopped, computing)
 
     def _epochs(self) -> str | None:
         """Train epoch after epoch; give the reason if it ends early."""

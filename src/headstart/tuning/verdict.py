@@ -63,7 +63,6 @@ class Verdict:
             for who, one in (("probe", self.probe), ("tuned", self.tuned))
             for name in names
         }
-        both = self.tuned is not None and self.probe is not None
         gain = accuracy_gain(self.tuned, self.probe) if self.tuned and self.probe else None
-        images = len(self.probe.right) if both and self.probe else 0
+        images = len(self.probe.right) if self.probe else 0
         return told | {"gain_ci95": gain, "images": images}
