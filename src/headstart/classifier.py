@@ -38,8 +38,8 @@ from headstart.options import (
     cache_folder,
 )
 from headstart.tuning.fine_tuning import Keep, fine_tune
+from headstart.tuning.job import Job, Reading
 from headstart.tuning.report import TuneReport
-from headstart.tuning.rounds import Reading
 from headstart.tuning.task import make_task
 
 Warn = Callable[[str], None]
@@ -207,28 +207,23 @@ class Classifier:
         chosen, learnt = TuneOptions.of(**options).for_part(unfreeze), self._learnt()
         task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
         features, stored_as = self.extractor.of_files(task.files, warn=warn)
-        outcome = fine_tune(
+        job = Job(
             self.extractor,
             self._heads(),
             Reading(learnt.head, learnt.features),
             features,
             task,
-            unfreeze,
             chosen,
-            keep=keep,
-            checkpoints=checkpoints,
+            folder=checkpoints,
             resume=resume,
             progress=progress,
-            warn=warn,
+            warn=warn or (lambda text: None),
         )
+        outcome = fine_tune(job, unfreeze, keep=keep)
         self.tuning = outcome.report if outcome else None
         if outcome and outcome.head:
             self.learnt = Learnt(
-                outcome.head,
-                outcome.features,
-                stored_as,
-                outcome.temperature,
-                learnt.candidates,
+                outcome.head, outcome.features, stored_as, outcome.temperature, learnt.candidates
             )
         return self.tuning
 

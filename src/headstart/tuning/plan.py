@@ -9,9 +9,11 @@ from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
+from headstart.heads.fitted import LinearModel
 from headstart.tuning.halves import cut
+from headstart.tuning.job import Job
 from headstart.tuning.network import HeadedNetwork, Trainable
-from headstart.tuning.setting import Setting, seconds_of_a_step
+from headstart.tuning.setting import Setting, candidates, seconds_of_a_step
 
 # What is kept back for fitting heads, checkpoints and a busy machine.
 _USABLE = 0.7
@@ -47,6 +49,30 @@ class Cost:
 
     part: str
     seconds: float
+
+
+def part_for(job: Job) -> str | None:
+    """Choose the deepest part that fits into the job's minutes, or None if no part does."""
+    task, options = job.task, job.options
+    start = job.heads.linear().fit(job.features, task.labels, task.groups)
+    assert isinstance(start.head, LinearModel)
+    learnt = sum(len(learn) for learn, _ in task.rounds) + (len(task.labels) if task.final else 0)
+    judged = sum(len(judge) for _, judge in task.rounds)
+    work = Workload(
+        views=len(task.files) * options.views_kept,
+        learnt=learnt * options.epochs,
+        judged=judged * (options.epochs + 2) + len(task.files) * len(task.rounds),
+        batch_size=min(options.batch_size, len(task.labels)),
+    )
+    found = costs(
+        job.extractor,
+        start.head,
+        job.extractor.layout.columns(start.features),
+        work,
+        candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16),
+        enough=60 * (options.minutes or 0),
+    )
+    return deepest(found, options.minutes or 0, job.warn)
 
 
 def costs(

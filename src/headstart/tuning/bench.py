@@ -1,0 +1,113 @@
+"""The bench that all rounds work at: the backbone cut open, its rows, and how steps are taken."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.heads.fitted import LinearModel
+from headstart.options import TuneOptions
+from headstart.tuning.job import Job
+from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.recipe import Recipe
+from headstart.tuning.session import Session
+from headstart.tuning.setting import Setting, candidates, fastest
+from headstart.tuning.sources import Cut, cut_open
+from headstart.tuning.task import Task
+from headstart.tuning.views import ViewPlan
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that all rounds share.
+
+    Attributes:
+        job: What was asked for.
+        part: What is trained: "all", "stages:N" or "layers:N".
+        recipe: How to train.
+        plan: Which views of which images.
+        cut: The backbone above the boundary, and its rows.
+        setting: How steps are taken.
+        frozen: Weights of the backbone that every round starts from.
+        identity: What checkpoints must have in common with this training.
+    """
+
+    job: Job
+    part: str
+    recipe: Recipe
+    plan: ViewPlan
+    cut: Cut
+    setting: Setting
+    frozen: dict[str, Tensor]
+    identity: dict[str, Any]
+
+
+def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, Tensor]) -> Bench:
+    """Cut the backbone open, fill the boundary store, and find the fastest way to take a step.
+
+    Args:
+        job: What was asked for.
+        part: What is trained.
+        session: What the training that is resumed found.
+        frozen: Weights of the backbone.
+
+    Raises:
+        OptionError: There is no such part.
+        OutOfTime: The boundary store could not be filled in time.
+    """
+    recipe = _recipe(job.options, job.task)
+    plan = ViewPlan(job.task.files, job.options.augment, job.options.views_kept, job.task.seed)
+    identity = _identity(job, part, recipe, plan)  # Names the weights: before any of them learns.
+    cut = cut_open(
+        job.extractor,
+        plan,
+        part,
+        job.options,
+        reads="last" if job.heads.kinds == ("last",) else job.extractor.reads,
+        warn=job.warn,
+        progress=job.progress,
+        deadline=job.deadline,
+    )
+    setting = session.setting if session else _timed(job, cut, recipe)
+    Session(part, setting).write(job.folder)
+    return Bench(job, part, recipe, plan, cut, setting, frozen, identity)
+
+
+def _recipe(options: TuneOptions, task: Task) -> Recipe:
+    kind = Recipe.tutorial() if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
+    return replace(
+        kind,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        batch_size=min(options.batch_size, len(task.labels)),
+        seed=task.seed,
+    )
+
+
+def _identity(job: Job, part: str, recipe: Recipe, plan: ViewPlan) -> dict[str, Any]:
+    return {
+        "weights": job.extractor.fingerprint.key,
+        "part": part,
+        "head": repr(job.heads.head),
+        "features": list(job.heads.kinds),
+        "balanced": job.heads.balanced,
+        **recipe.__dict__,
+        "augment": plan.preset,
+        "views": plan.views,
+        "images": job.task.digest(),
+    }
+
+
+def _timed(job: Job, cut: Cut, recipe: Recipe) -> Setting:
+    """Find the fastest way to take a step, with a head of the right size."""
+    width, classes = job.heads.layout.columns(job.heads.kinds[-1]).stop, job.heads.classes
+    zeros = np.zeros((width, classes), dtype=np.float32)
+    ones = np.ones(width, dtype=np.float32)
+    head = LinearModel(0 * ones, ones, zeros, zeros[0])
+    batch = np.arange(recipe.batch_size)
+    rows, labels = cut.source.rows(batch, 0), torch.from_numpy(job.task.labels[batch])
+    network = HeadedNetwork(cut.above, head, slice(0, width))
+    ways = candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16)
+    return fastest(network, rows, labels, ways)
