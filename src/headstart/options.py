@@ -18,12 +18,14 @@ DeviceOption = Literal["auto", "cpu", "cuda"]
 PrecisionOption = Literal["auto", "bf16", "float32"]
 
 AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
+OrientationsOption = Literal["one", "mirror", "dihedral"]
 RecipeOption = Literal["headstart", "tutorial"]
 
 # The tutorial's second part; its first part is a head of its own.
 _TUTORIAL = {
     "features": "flatten",
     "head": "auto",
+    "orientations": "one",
     "tune": "layers:10",
     "epochs": 5,
     "learning_rate": 1e-4,
@@ -31,6 +33,8 @@ _TUTORIAL = {
     "mixup": 0.0,
     "batch_size": 32,
 }
+# How many views there are, where they can be counted.
+_DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}
 # What --tune auto may take without --minutes.
 _AUTO_MINUTES = 10.0
 
@@ -174,7 +178,11 @@ class TuneOptions(Options):
         "up, such as cells or tissue.",
     )
     views: int = Field(
-        4, ge=1, le=64, description="Views of each image that the boundary store keeps."
+        4,
+        ge=1,
+        le=64,
+        description="Views of each image that the boundary store keeps, at most: flip has 2, "
+        "dihedral 8.",
     )
     batch_size: int = Field(32, ge=2, description="Images of one step of fine-tuning.")
     mixup: float = Field(0.0, ge=0.0, description="Mixing of images in fine-tuning; 0 for none.")
@@ -220,7 +228,7 @@ class TuneOptions(Options):
     @property
     def views_kept(self) -> int:
         """How many different views of an image there are."""
-        return 1 if self.augment == "none" else self.views
+        return min(self.views, _DIFFERENT.get(self.augment, self.views))
 
 
 class TrainOptions(RunOptions, TryOptions, TuneOptions):
@@ -234,6 +242,12 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
     weights: str = Field(
         "imagenet",
         description="imagenet, random, a safetensors file or folder, or hf-hub:OWNER/NAME.",
+    )
+    orientations: OrientationsOption = Field(
+        "one",
+        description="Turns and mirror images of a photo that are read, features averaged: mirror "
+        "(2), or dihedral (8) for images without an up, such as cells or tissue. Takes as many "
+        "times as long, and tells more.",
     )
     features: FeaturesOption = Field(
         "auto",

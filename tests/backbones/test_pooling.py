@@ -7,8 +7,9 @@ from timm.models.swin_transformer import SwinTransformer
 
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.pooling import StagePooling
+from headstart.data.orientations import oriented
 from headstart.data.preprocessing import Preprocess
-from headstart.errors import BackboneError
+from headstart.errors import BackboneError, OptionError
 
 TINY = "test_efficientnet"
 
@@ -114,3 +115,28 @@ def test_stages_that_give_no_maps():
         "No features can be read of 'crossvit_tiny_240': its stages do not give one map each. "
         "Take a backbone that `headstart backbones` lists."
     )
+
+
+@torch.inference_mode()
+def test_features_of_all_orientations_are_averaged():
+    """The same as running the network once for each turn and mirror image."""
+    one = load_backbone(TINY, weights="random")
+    eight = load_backbone(TINY, weights="random", orientations="dihedral")
+    images = noise(one.preprocess.size, count=2)
+    apart = [StagePooling(one).eval()(oriented(images, number)) for number in range(8)]
+    together = StagePooling(eight).eval()(images)
+    torch.testing.assert_close(together, torch.stack(apart).mean(dim=0), rtol=1e-4, atol=1e-4)
+    assert StagePooling(eight).layout() == StagePooling(one).layout()
+
+
+def test_a_map_as_it_is_cannot_be_averaged_over_turns():
+    """Flatten keeps places apart, and turns move them."""
+    backbone = load_backbone(TINY, weights="random", orientations="dihedral")
+    with pytest.raises(OptionError, match="cannot be averaged"):
+        StagePooling(backbone, reads="map")
+
+
+def test_unknown_orientations_are_refused():
+    """The known ones are named."""
+    with pytest.raises(OptionError, match="one, mirror or dihedral"):
+        load_backbone(TINY, weights="random", orientations="six")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import headstart as hs
 from headstart.errors import OptionError
@@ -130,3 +131,32 @@ def test_ctrl_c_leaves_a_run_with_its_events(
         ("round-0", "step", 1),
         ("round-0", "step", 2),
     ]
+
+
+def test_images_that_are_read_in_all_turns_are_tuned_in_all_turns(
+    make_folder: Any, options: dict[str, Any]
+) -> None:
+    """The model that is kept says the same of an image however it is turned."""
+    photos = make_folder(count=12)
+    result = hs.train(photos, tune="stages:1", orientations="dihedral", **options)
+    assert result.metrics["tuning"]["part"] == "stages:1"
+    model = hs.Classifier.load(result.run / "bundle")
+    with Image.open(next(photos.rglob("*.png"))) as image:
+        square = image.convert("RGB").resize((64, 64))
+    upright, turned = model.predict([square, square.transpose(Image.Transpose.ROTATE_90)])
+    assert upright.label == turned.label
+    assert upright.probability == pytest.approx(turned.probability, abs=0.02)
+
+
+def test_other_views_than_the_turns_that_are_read_are_refused(
+    make_folder: Any, options: dict[str, Any]
+) -> None:
+    """They would teach what is never asked."""
+    with pytest.raises(OptionError, match="orientations 'mirror'"):
+        hs.train(
+            make_folder(count=12),
+            tune="stages:1",
+            orientations="mirror",
+            augment="strong",
+            **options,
+        )

@@ -157,7 +157,7 @@ def test_a_killed_training_ends_with_the_same_weights(make, data, tmp_path, monk
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
     # What timing finds fastest may differ between two runs that both start anew.
     way = Setting(threads=torch.get_num_threads())
-    monkeypatch.setattr("headstart.tuning.fine_tuning.candidates", lambda **options: [way])
+    monkeypatch.setattr("headstart.tuning.bench.candidates", lambda **options: [way])
     calm, torn, again = make(), make(), make()
     calm.fine_tune(data.train, checkpoints=tmp_path / "calm", keep="always", **QUICK)
     interrupted(torn, data, tmp_path / "torn", monkeypatch, steps)
@@ -185,7 +185,7 @@ def test_resuming_with_other_options_lists_what_differs(make, data, tmp_path):
     model, other = make(), make()
     model.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
     options = QUICK | {"views": 3}
-    with pytest.raises(TuningError, match="views was 2, is 3"):
+    with pytest.raises(TuningError, match="views was 2, is 1"):
         other.fine_tune(data.train, checkpoints=tmp_path / "state", resume=True, **options)
 
 
@@ -383,7 +383,7 @@ def test_what_was_timed_is_not_timed_again_on_resuming(make, data, tmp_path, mon
     """A resumed training takes its steps as the first one did, whatever is faster now."""
     calm, again = make(), make()
     calm.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
-    monkeypatch.setattr("headstart.tuning.fine_tuning.fastest", None)
+    monkeypatch.setattr("headstart.tuning.bench.fastest", None)
     report = again.fine_tune(
         data.train, checkpoints=tmp_path / "state", resume=True, keep="always", **QUICK
     )

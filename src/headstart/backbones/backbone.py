@@ -4,7 +4,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import torch
 from timm.data import resolve_data_config
@@ -17,6 +17,7 @@ from headstart.backbones.parts import Parts, is_still, set_still, take_apart, wa
 from headstart.backbones.weights import State, digest, load_weights
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import OptionError, WeightsError
+from headstart.options import OrientationsOption
 
 
 class Backbone(nn.Module):
@@ -147,6 +148,7 @@ def load_backbone(
     weights: str | PathLike[str] = "imagenet",
     image_size: int | None = None,
     channels: int = 3,
+    orientations: OrientationsOption = "one",
     seed: int = 0,
 ) -> Backbone:
     """Build a network of a known architecture, with weights, without its classifier.
@@ -157,6 +159,8 @@ def load_backbone(
         image_size: Side of the square that it sees, in pixels. Default: what it was trained with.
         channels: Of the images, 3 for colour. The first convolution is adapted as timm does:
             summed up for 1, repeated for more.
+        orientations: Of a photo that are seen, features averaged: "one", "mirror" (2), or
+            "dihedral" (8), for photos without an up.
         seed: Of random weights.
 
     Raises:
@@ -170,13 +174,15 @@ def load_backbone(
         raise OptionError(f"channels must be at least 1. Got {channels}.")
     if image_size is not None and not (isinstance(image_size, int) and image_size >= 16):
         raise OptionError(f"image_size must be a number from 16 up. Got {image_size!r}.")
+    if orientations not in get_args(OrientationsOption):
+        raise OptionError(f"orientations must be one, mirror or dihedral. Got {orientations!r}.")
     size = image_size or _usual_size(name)
     network = build_network(architecture, size, channels, seed=seed)
     state = load_weights(architecture, weights, network)
     if state is not None:
         state = _adapted(state, network, channels)
         _load(network, state, name, weights)
-    preprocess = _preprocess(network, size, channels)
+    preprocess = replace(_preprocess(network, size, channels), orientations=orientations)
     _drop_classifier(network)
     require_size(network, architecture, preprocess.size, channels)
     return Backbone(network, name, architecture, preprocess, weights).freeze()

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
+from headstart.data.orientations import averaged, in_all
 from headstart.errors import BackboneError, OptionError
+from headstart.options import OrientationsOption
 
 _STATISTICS = ("mean", "max", "std")
 
@@ -67,16 +69,34 @@ class StagePooling(nn.Module):
         backbone: The network.
         reads: "last" gives the pooled output alone; "map" gives the last map as it is, flattened,
             as the tutorial's Flatten layer does.
+        orientations: Which turns and mirror images to average over, if not those that the
+            backbone's preprocess names. The network runs once for each.
+
+    Raises:
+        BackboneError: The network does not give maps.
+        OptionError: A map as it is cannot be averaged over turns.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, backbone: Backbone, *, reads: Reads = "stages") -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        reads: Reads = "stages",
+        orientations: OrientationsOption | None = None,
+    ) -> None:
         super().__init__()
         self.network = backbone.network
         self._reads = reads
         preprocess = backbone.preprocess
+        self._orientations = orientations or preprocess.orientations
+        if reads == "map" and self._orientations != "one":
+            raise OptionError(
+                "Features 'flatten' keep every place of the map apart, so they cannot be averaged "
+                f"over orientations '{self._orientations}'. Leave one of both out."
+            )
         self._grey = len(preprocess.mean) == 1
         if len(preprocess.mean) not in (1, 3):
             raise BackboneError(
@@ -93,7 +113,8 @@ class StagePooling(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the features."""
-        return torch.cat([block for _, block in self._blocks(images)], dim=1)
+        blocks = self._blocks(in_all(images, self._orientations))
+        return averaged(torch.cat([block for _, block in blocks], dim=1), self._orientations)
 
     @torch.inference_mode()
     def layout(self) -> FeatureLayout:

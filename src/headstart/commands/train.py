@@ -131,7 +131,11 @@ def _train(
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _chosen(options, images, watcher, clock)
     backbone = load_backbone(
-        name, weights=weights, image_size=options.image_size, seed=options.seed
+        name,
+        weights=weights,
+        image_size=options.image_size,
+        orientations=options.orientations,
+        seed=options.seed,
     )
     if options.image_size is None and options.recipe != "tutorial":
         backbone = sized_for(backbone, images.train)

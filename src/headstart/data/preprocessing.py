@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from PIL import Image
 
+from headstart.options import OrientationsOption
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _FILTERS = {
@@ -28,6 +30,7 @@ class Preprocess:
         interpolation: Always antialiased.
         mean: Subtracted from each channel (red, green, blue) after scaling to 0..1.
         std: Divided by after that.
+        orientations: Which turns and mirror images of a photo are seen; features are averaged.
     """
 
     size: int
@@ -36,6 +39,7 @@ class Preprocess:
     interpolation: Interpolation = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    orientations: OrientationsOption = "one"
 
     @property
     def smallest_side(self) -> int:

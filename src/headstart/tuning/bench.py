@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from headstart.data.orientations import count_of
+from headstart.data.splits import Rows
+from headstart.errors import OptionError
 from headstart.heads.fitted import LinearModel
-from headstart.options import TuneOptions
+from headstart.options import AugmentOption, TuneOptions
 from headstart.tuning.job import Job
+from headstart.tuning.loop import judged
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe
 from headstart.tuning.session import Session
@@ -17,6 +21,8 @@ from headstart.tuning.setting import Setting, candidates, fastest
 from headstart.tuning.sources import Cut, cut_open
 from headstart.tuning.task import Task
 from headstart.tuning.views import ViewPlan
+
+_PRESETS: dict[str, AugmentOption] = {"mirror": "flip", "dihedral": "dihedral"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,15 @@ class Bench:
     frozen: dict[str, Tensor]
     identity: dict[str, Any]
 
+    @property
+    def averaged(self) -> int:
+        """Over how many views the features of an image are averaged."""
+        return count_of(self.job.extractor.backbone.preprocess.orientations)
+
+    def judged(self, network: nn.Module, images: Rows) -> Tensor:
+        """Give what a network makes of rows of some images, (images, width), as it will be read."""
+        return judged(network, self.cut.source, images, self.setting, self.averaged)
+
 
 def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, Tensor]) -> Bench:
     """Cut the backbone open, fill the boundary store, and find the fastest way to take a step.
@@ -58,7 +73,7 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
         OutOfTime: The boundary store could not be filled in time.
     """
     recipe = _recipe(job.options, job.task)
-    plan = ViewPlan(job.task.files, job.options.augment, job.options.views_kept, job.task.seed)
+    plan = _plan(job)
     identity = _identity(job, part, recipe, plan)  # Names the weights: before any of them learns.
     cut = cut_open(
         job.extractor,
@@ -73,6 +88,24 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
     setting = session.setting if session else _timed(job, cut, recipe)
     Session(part, setting).write(job.folder)
     return Bench(job, part, recipe, plan, cut, setting, frozen, identity)
+
+
+def _plan(job: Job) -> ViewPlan:
+    """Say which views are kept: an image that is read in many orientations is learnt from in all.
+
+    Raises:
+        OptionError: The views that were asked for are others.
+    """
+    options, orientations = job.options, job.extractor.backbone.preprocess.orientations
+    preset, views = options.augment, options.views_kept
+    if orientations != "one":
+        preset, views = _PRESETS[orientations], count_of(orientations)
+        if options.augment not in (preset, "flip", "none"):
+            raise OptionError(
+                f"Images are read in orientations '{orientations}', and fine-tuning learns from "
+                f"those. Leave augment '{options.augment}' out."
+            )
+    return ViewPlan(job.task.files, preset, views, job.task.seed)
 
 
 def _recipe(options: TuneOptions, task: Task) -> Recipe:

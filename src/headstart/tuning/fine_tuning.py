@@ -68,7 +68,7 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     require_listeners(job.options.listeners)
     session = _session(job)
     with _lent(job.extractor.backbone) as loan:
-        chosen = session.part if session else part_for(job) if part == "auto" else part
+        chosen = (session.part if session else part_for(job)) if part == "auto" else part
         if chosen is None:
             return None
         try:

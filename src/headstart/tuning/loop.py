@@ -15,6 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from headstart.errors import OutputError, TuningError
+from headstart.evaluation.comparison import rival
 from headstart.features.extraction import in_order
 from headstart.tuning.checkpoint import (
     Checkpoint,
@@ -50,8 +51,8 @@ class RowSource(Protocol):
 
     background: bool
 
-    def rows(self, images: Indices, view: int) -> Tensor:
-        """Give rows of one view of some images."""
+    def rows(self, images: Indices, views: Indices | int) -> Tensor:
+        """Give rows of a view of each of some images."""
         ...
 
 
@@ -117,6 +118,7 @@ class Loop:
         setting: Setting,
         *,
         views: int,
+        judged_views: int = 1,
         folder: Path | None = None,
         identity: dict[str, Any] | None = None,
         deadline: float | None = None,
@@ -128,7 +130,8 @@ class Loop:
         self.network, self.source, self.lesson = network, source, lesson
         self.recipe, self.setting = recipe, setting
         self._labels = torch.from_numpy(lesson.labels)
-        self._views, self._folder, self._identity = views, folder, identity or {}
+        self._views, self._judged_views = views, judged_views
+        self._folder, self._identity = folder, identity or {}
         self._deadline, self._told = deadline, told if folder else ()
         self._warn, self._progress = warn or (lambda text: None), progress
         self._steps = max(1, math.ceil(len(lesson.learn) / recipe.batch_size))
@@ -154,7 +157,7 @@ class Loop:
             if resume:
                 self._resume()
             if self._at.best_loss is None and self.recipe.choose and len(self.lesson.judge):
-                self._at.best_loss, _ = self._judged(self._average.module)
+                self._at.best_loss, _ = self._judged()
             start = time.perf_counter()
             with listeners(
                 self._told, self._folder or Path(), self._at.step, warn=self._warn
@@ -211,14 +214,15 @@ class Loop:
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         if len(batches) > 1 and len(batches[-1]) == 1:  # Batch norm needs two.
             batches[-1] = np.concatenate([batches[-1], order[:1]])
-        view = epoch % self._views
+
+        def drawn(batch: Indices) -> Tensor:  # Every epoch has views of all kinds.
+            return self.source.rows(batch, (batch + epoch) % self._views)
+
         if not self.source.background:
-            yield from ((batch, self.source.rows(batch, view)) for batch in batches[place:])
+            yield from ((batch, drawn(batch)) for batch in batches[place:])
             return
         with ThreadPoolExecutor(1) as pool:
-            read = in_order(
-                pool, lambda batch: self.source.rows(batch, view), batches[place:], ahead=_AHEAD
-            )
+            read = in_order(pool, drawn, batches[place:], ahead=_AHEAD)
             for batch in batches[place:]:
                 begin = time.perf_counter()
                 rows = next(read)
@@ -290,11 +294,7 @@ class Loop:
     def _end_epoch(self, epoch: int, seconds: float) -> None:
         """Judge the epoch and keep its weights if they are the best so far."""
         begin = time.perf_counter()
-        loss, accuracy = math.nan, math.nan
-        if len(self.lesson.judge):
-            loss, scores = self._judged(self._average.module)
-            truth = self._labels[self.lesson.judge]
-            accuracy = float((scores.argmax(1) == truth).float().mean())
+        loss, accuracy = self._judged()
         self._validating = time.perf_counter() - begin
         mean, self._at.loss_sum = self._at.loss_sum / self._steps, 0.0
         step, rate = self._at.step, self._rate()
@@ -312,13 +312,17 @@ class Loop:
         self._best = {name: state[name].clone() for name in self._best}
         self._at.best_epoch = epoch
 
-    def _judged(self, network: nn.Module) -> tuple[float, Tensor]:
-        """Give loss and scores of the images held out."""
-        judge = self.lesson.judge
-        scores = judged(network, self.source, judge, self.setting)
+    def _judged(self) -> tuple[float, float]:
+        """Give log loss, calibrated, and accuracy of the average on the images held out.
+
+        Calibrated, because label smoothing alone makes a network less sure than its start.
+        """
+        judge, average = self.lesson.judge, self._average.module
         if not len(judge):
-            return math.nan, scores
-        return float(nn.functional.cross_entropy(scores, self._labels[judge])), scores
+            return math.nan, math.nan
+        scores = judged(average, self.source, judge, self.setting, self._judged_views)
+        found = rival(scores.numpy(), self.lesson.labels[judge])
+        return found.log_loss, found.accuracy
 
     def _save(self) -> None:
         """Write a checkpoint; a full disk is said, and training goes on."""
@@ -372,14 +376,27 @@ def enter_training(network: nn.Module, *, statistics: bool) -> None:
 
 
 @torch.no_grad()
-def judged(network: nn.Module, source: RowSource, images: Indices, setting: Setting) -> Tensor:
-    """Give what a network makes of images as they are, without augmentation: (images, width)."""
+def judged(
+    network: nn.Module, source: RowSource, images: Indices, setting: Setting, views: int = 1
+) -> Tensor:
+    """Give what a network makes of images, without augmentation: (images, width).
+
+    Args:
+        network: In evaluation mode afterwards.
+        source: Of the rows.
+        images: Their numbers.
+        setting: How to compute.
+        views: How many to average over, where images are read in several orientations.
+    """
     network.eval()
     parts = []
     for start in range(0, len(images), _JUDGED_AT_A_TIME):
-        rows = source.rows(images[start : start + _JUDGED_AT_A_TIME], 0)
+        some = images[start : start + _JUDGED_AT_A_TIME]
         with setting.autocast():
-            parts.append(network(moved(rows, setting)).float().cpu())
+            seen = [
+                network(moved(source.rows(some, view), setting)).float() for view in range(views)
+            ]
+        parts.append(torch.stack(seen).mean(dim=0).cpu())
     return torch.cat(parts) if parts else torch.zeros(0, 0)
 
 

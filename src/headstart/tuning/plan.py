@@ -7,6 +7,7 @@ import torch
 
 from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
+from headstart.data.orientations import count_of
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.fitted import LinearModel
@@ -58,8 +59,11 @@ def part_for(job: Job) -> str | None:
     assert isinstance(start.head, LinearModel)
     learnt = sum(len(learn) for learn, _ in task.rounds) + (len(task.labels) if task.final else 0)
     judged = sum(len(judge) for _, judge in task.rounds)
+    orientations = count_of(job.extractor.backbone.preprocess.orientations)
+    judged *= orientations
     work = Workload(
-        views=len(task.files) * options.views_kept,
+        # The engine that is timed runs all orientations of an image at once.
+        views=len(task.files) * (1 if orientations > 1 else options.views_kept),
         learnt=learnt * options.epochs,
         judged=judged * (options.epochs + 2) + len(task.files) * len(task.rounds),
         batch_size=min(options.batch_size, len(task.labels)),
@@ -100,7 +104,9 @@ def costs(
     stages = len(stage_names(backbone.network))
     for count in range(1, stages):
         backbone.unfreeze(f"stages:{count}")
-        halves = cut(StagePooling(backbone, reads=extractor.reads).eval(), stages - count)
+        halves = cut(
+            StagePooling(backbone, reads=extractor.reads, orientations="one").eval(), stages - count
+        )
         network = HeadedNetwork(halves.above, head, columns)
         rows = torch.rand(work.batch_size, halves.row_width)
         image = min(seconds_of_a_step(network, rows, way) for way in ways) / work.batch_size

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from headstart.backbones.backbone import Backbone
 from headstart.data.splits import Rows
+from headstart.evaluation.comparison import rival
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, LinearModel, MLPModel
 from headstart.tuning.bench import Bench
 from headstart.tuning.job import Reading
-from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained, judged
+from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained
 from headstart.tuning.network import HeadedNetwork, between
 
 _ALPHAS = (0.25, 0.5, 0.75, 1.0)
@@ -102,7 +102,7 @@ def _train(
         network.put(between(before, network.copied(), alpha))
     heads = {"tuned": Reading(network.top.head(), start.features)}
     scores = {"probe": _scores(bench, probe, job.features[judge])}
-    scores["tuned"] = judged(network, bench.cut.source, judge, bench.setting).numpy()
+    scores["tuned"] = bench.judged(network, judge).numpy()
     diverged = trained.stopped is not None and trained.best_epoch == 0
     if bench.recipe.choose and not diverged:
         heads["refitted"], scores["refitted"] = _refitted(bench, network, learn, judge)
@@ -124,6 +124,7 @@ def _loop(
         bench.recipe,
         bench.setting,
         views=bench.plan.views,
+        judged_views=bench.averaged,
         folder=job.folder / name if job.folder else None,
         identity=bench.identity,
         deadline=deadline,
@@ -163,8 +164,7 @@ def _best_alpha(
     losses = {}
     for alpha in _ALPHAS:
         network.put(between(before, after, alpha))
-        scores = judged(network, bench.cut.source, judge, bench.setting)
-        losses[alpha] = float(nn.functional.cross_entropy(scores, torch.from_numpy(labels)))
+        losses[alpha] = rival(bench.judged(network, judge).numpy(), labels).log_loss
     network.put(after)
     return min(losses, key=losses.__getitem__)
 
@@ -173,12 +173,11 @@ def _refitted(
     bench: Bench, network: HeadedNetwork, learn: Rows, judge: Rows
 ) -> tuple[Reading, Array]:
     """Fit the head anew, on the tuned features."""
-    source, setting = bench.cut.source, bench.setting
-    features = judged(network.above, source, learn, setting).numpy()
+    features = bench.judged(network.above, learn).numpy()
     reading = _fit(bench, bench.job.heads, features, learn)
     if not len(judge):
         return reading, np.zeros((0, bench.job.heads.classes), dtype=np.float32)
-    held = judged(network.above, source, judge, setting).numpy()
+    held = bench.judged(network.above, judge).numpy()
     return reading, _scores(bench, reading, held)
 
 

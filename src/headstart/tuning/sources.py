@@ -30,9 +30,9 @@ class StoredRows:
     def __init__(self, store: ViewStore) -> None:
         self._store = store
 
-    def rows(self, images: Indices, view: int) -> Tensor:
+    def rows(self, images: Indices, views: Indices | int) -> Tensor:
         """See `RowSource.rows`."""
-        return self._store.read(images, view)
+        return self._store.read(images, views)
 
 
 class ImageRows:
@@ -48,14 +48,16 @@ class ImageRows:
         self._plan, self._preprocess, self._below = plan, backbone.preprocess, below
         self.background = plan.preset == "none"
 
-    def rows(self, images: Indices, view: int) -> Tensor:
+    def rows(self, images: Indices, views: Indices | int) -> Tensor:
         """See `RowSource.rows`."""
         places = [int(image) for image in images]
         hashed = [(self._plan.files[place][1], self._plan.files[place][0]) for place in places]
         with pixel_batches(hashed, 1, self._preprocess) as decoded:
             pixels = [
-                self._plan.view(one[0], self._plan.files[place][1], view % self._plan.views)
-                for place, one in zip(places, decoded, strict=True)
+                self._plan.view(one[0], self._plan.files[place][1], int(view))
+                for place, view, one in zip(
+                    places, np.broadcast_to(views, len(places)), decoded, strict=True
+                )
             ]
         if self._below is None:
             return torch.from_numpy(np.stack(pixels))
@@ -110,7 +112,7 @@ def cut_open(
     key = extractor.fingerprint.key  # Of the weights before anything is trained.
     backbone.unfreeze(part)
     after = backbone.parts().stages_below(part) if part != "all" else 0
-    pooling = StagePooling(backbone, reads=reads).eval()
+    pooling = StagePooling(backbone, reads=reads, orientations="one").eval()
     if after == 0:
         return Cut(pooling, ImageRows(plan, backbone, None), 0)
     halves = cut(pooling, after)

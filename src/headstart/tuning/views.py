@@ -27,7 +27,7 @@ from headstart.engines.engine import Engine, Features, Pixels
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches, stacked
 from headstart.options import AugmentOption
-from headstart.tuning.augment import augmented
+from headstart.tuning.augment import augmented, turned
 
 Rows = np.ndarray[Any, Any]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -55,9 +55,14 @@ class ViewPlan:
         return int.from_bytes(digest[:4], "big")
 
     def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
-        """Give a view of an image; view 0 is the image."""
+        """Give a view of an image; view 0 is the image, and those of orientations all differ."""
         if view == 0:
             return pixels
+        if self.preset == "flip":
+            return turned(pixels, 1)
+        if self.preset == "dihedral":
+            others = np.random.default_rng(self.seed_of(sha256, 0)).permutation(7)
+            return turned(pixels, 1 + int(others[view - 1]))
         return augmented(pixels, self.preset, self.seed_of(sha256, view))
 
 
@@ -163,9 +168,9 @@ class ViewStore:
         self._rows[places] = rows
         self._sums[places] = [_checksum(row) for row in rows]
 
-    def read(self, images: Indices, view: int) -> Tensor:
-        """Give rows of one view of some images, by their numbers: (images, width), float32."""
-        rows = self._rows[images * self.plan.views + view % self.plan.views]
+    def read(self, images: Indices, views: Indices | int) -> Tensor:
+        """Give rows of a view of each image, by their numbers: (images, width), float32."""
+        rows = self._rows[images * self.plan.views + views]
         return torch.from_numpy(rows).float()
 
     def _missing(self) -> Indices:

@@ -1,0 +1,35 @@
+"""Which views of an image fine-tuning learns from."""
+
+import numpy as np
+import pytest
+
+from headstart.options import TuneOptions
+from headstart.tuning.views import ViewPlan
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("preset", "count"), [("none", 1), ("flip", 2), ("dihedral", 8)])
+def test_views_that_can_be_counted_all_differ(preset, count):
+    """No view is kept, and trained on, twice."""
+    kept = TuneOptions(augment=preset, views=64).views_kept
+    plan = ViewPlan((), preset, kept, seed=0)
+    assert kept == count
+    assert len({plan.view(PIXELS, "ab", view).tobytes() for view in range(kept)}) == count
+
+
+@pytest.mark.parametrize("preset", ["none", "flip", "standard", "dihedral", "strong"])
+def test_the_first_view_is_the_image_and_every_view_is_the_same_again(preset):
+    """What a store was filled with can be computed again."""
+    kept = TuneOptions(augment=preset, views=4).views_kept
+    plan = ViewPlan((), preset, kept, seed=3)
+    assert np.array_equal(plan.view(PIXELS, "cd", 0), PIXELS)
+    for view in range(kept):
+        assert np.array_equal(plan.view(PIXELS, "cd", view), plan.view(PIXELS, "cd", view))
+
+
+def test_images_have_their_turns_in_different_orders():
+    """So that each epoch sees turns of all kinds."""
+    plan = ViewPlan((), "dihedral", 8, seed=0)
+    seconds = {plan.view(PIXELS, f"{number:02x}", 1).tobytes() for number in range(32)}
+    assert len(seconds) > 3
