@@ -21,7 +21,7 @@ from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
 from headstart.backbones.backbone import load_backbone
 from headstart.commands.demo import write_solar_cells
-from headstart.tuning import fine_tuning, loop
+from headstart.tuning import bench, loop
 from headstart.tuning.setting import Setting
 
 HEADSTART = str(Path(sys.executable).with_name("headstart"))
@@ -64,7 +64,7 @@ def tune_once(table: str, cache: str, checkpoints: str, resume: str) -> None:
     """Fine-tune in this process and print what the weights are; run in a process of its own."""
     loop.SAVE_EVERY = 5
     way = Setting(threads=2)  # What timing finds fastest may differ between runs.
-    fine_tuning.candidates = lambda **options: [way]
+    bench.candidates = lambda **options: [way]
     data = hs.open_images(table, cache=cache)
     model = hs.Classifier(load_backbone(), hs.LinearHead(), classes=data.classes, cache=cache)
     model.fit(data.train)

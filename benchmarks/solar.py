@@ -1,8 +1,11 @@
 """Accuracy and AUROC of the frozen backbone on solar cells, mean of five fixed splits.
 
-python -m benchmarks.solar
+python -m benchmarks.solar [one|mirror|dihedral]
+
+What is named are the orientations that each cell is read in.
 """
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,7 +20,8 @@ SEEDS = range(5)
 
 def main() -> None:
     """Train on each split with the defaults and print what was measured."""
-    print(f"machine: {describe()}\n")
+    orientations = sys.argv[1] if len(sys.argv) > 1 else "one"
+    print(f"machine: {describe()}; orientations: {orientations}\n")
     print("| seed | features | head | accuracy | 95 % interval | AUROC | ECE | head s | total s |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     rows = []
@@ -25,7 +29,9 @@ def main() -> None:
         root = Path(folder)
         for seed in SEEDS:
             table = write_solar_cells(root / "images", seed=seed)
-            result = train(table, out=root / f"run-{seed}", cache=root, seed=seed)
+            result = train(
+                table, out=root / f"run-{seed}", cache=root, seed=seed, orientations=orientations
+            )
             test, seconds = result.metrics["test"], result.metrics["seconds"]
             low, high = test["accuracy_ci95"]
             rows.append([test["accuracy"], test["auroc"], test["ece"]])
