@@ -28,6 +28,7 @@ PIXELS = {
     "interpolation": "bilinear",
     "mean": (0.5, 0.5, 0.5),
     "std": (0.5, 0.5, 0.5),
+    "orientations": "mirror",
 }
 
 
