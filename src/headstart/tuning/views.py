@@ -29,6 +29,9 @@ from headstart.features.extraction import pixel_batches, stacked
 from headstart.options import AugmentOption
 from headstart.tuning.augment import augmented, turned
 
+# Of how views are made; rows of another one are not read.
+_VIEWS_VERSION = 1
+
 Rows = np.ndarray[Any, Any]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -99,7 +102,7 @@ class ViewStore:
     @staticmethod
     def path_of(folder: Path, key: str, plan: ViewPlan, *, half: bool) -> Path:
         """Give where the rows of a plan are, or would be."""
-        about = [key, plan.preset, plan.views, plan.seed, plan.files, half]
+        about = [_VIEWS_VERSION, key, plan.preset, plan.views, plan.seed, plan.files, half]
         return folder / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()}.rows"
 
     @staticmethod
