@@ -8,9 +8,15 @@ import torch
 
 import headstart as hs
 from headstart.errors import OptionError, TuningError
+from headstart.heads.choice import HeadChoice
+from headstart.heads.fitted import LinearModel
 from headstart.tuning import loop
 from headstart.tuning.checkpoint import read_checkpoint
+from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.recipe import Recipe, optimiser_of
+from headstart.tuning.session import alone
 from headstart.tuning.setting import Setting
+from headstart.tuning.task import make_task
 from tests.conftest import COLOURS, picture
 
 TINY = "test_resnet"
@@ -460,3 +466,48 @@ def test_a_head_of_the_last_layer_trains_through_nothing_else(data, tmp_path):
         assert model.learnt.features == features
         assert model.evaluate(data.test).accuracy >= 0
     assert sizes["last"] < sizes["multilevel"]
+
+
+def test_two_trainings_in_one_folder_are_refused(make, data, tmp_path):
+    """The second is told, and the first one's checkpoints stay; afterwards the folder is free."""
+    folder = tmp_path / "checkpoints"
+    with alone(folder):
+        with pytest.raises(TuningError, match="Another training of the same data"):
+            make().fine_tune(data.train, checkpoints=folder, **QUICK)
+    assert make().fine_tune(data.train, checkpoints=folder, **QUICK)
+
+
+def test_a_wide_head_learns_slower():
+    """A step moves the scores of a head of 640 columns as far as those of one with 64."""
+    rates = {}
+    for width in (32, 64, 640):
+        zeros = np.zeros((width, 2), dtype=np.float32)
+        head = LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
+        network = HeadedNetwork(torch.nn.Identity(), head, slice(0, width))
+        backbone = torch.nn.Linear(2, 2)
+        for kind, recipe in (("ours", Recipe()), ("tutorial", Recipe.tutorial())):
+            groups = optimiser_of(network, backbone, recipe).param_groups
+            rates[kind, width] = groups[-1]["lr"] / groups[0]["lr"]
+    assert rates["ours", 32] == rates["ours", 64] == pytest.approx(1)
+    assert rates["ours", 640] == pytest.approx(0.1)
+    assert rates["tutorial", 640] == pytest.approx(1)
+
+
+def test_the_head_starts_from_views(make, data, monkeypatch):
+    """The head that training starts from knows views; without augmentation it is the fitted one."""
+    fitted_on = []
+    original = HeadChoice.fit
+
+    def spied(self, features, labels, groups):
+        fitted_on.append(len(features))
+        return original(self, features, labels, groups)
+
+    monkeypatch.setattr(HeadChoice, "fit", spied)
+    model = make()
+    learnt = len(make_task(data.train, None, judged=True, seed=0).rounds[0][0])
+    fitted_on.clear()
+    model.fine_tune(data.train, **QUICK)
+    assert 2 * learnt in fitted_on
+    fitted_on.clear()
+    make().fine_tune(data.train, **QUICK | {"augment": "none"})
+    assert 2 * learnt not in fitted_on

@@ -56,7 +56,11 @@ class Bench:
 
     def judged(self, network: nn.Module, images: Rows) -> Tensor:
         """Give what a network makes of rows of some images, (images, width), as it will be read."""
-        return judged(network, self.cut.source, images, self.setting, self.averaged)
+        return judged(network, self.cut.source, images, self.setting, range(self.averaged))
+
+    def seen(self, network: nn.Module, images: Rows, view: int) -> Tensor:
+        """Give what a network makes of rows of one view of some images, (images, width)."""
+        return judged(network, self.cut.source, images, self.setting, (view,))
 
 
 def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, Tensor]) -> Bench:

@@ -24,7 +24,7 @@ from headstart.tuning.loop import INTERRUPTED, TIME_WAS_UP
 from headstart.tuning.plan import part_for
 from headstart.tuning.report import TuneReport
 from headstart.tuning.rounds import Round, train_finally, train_rounds
-from headstart.tuning.session import Session, forget
+from headstart.tuning.session import Session, alone, forget
 from headstart.tuning.verdict import Verdict
 from headstart.tuning.views import OutOfTime
 
@@ -61,13 +61,13 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
 
     Raises:
         OptionError: There is no such part.
-        TuningError: The checkpoint is of another training.
+        TuningError: The checkpoint is of another training, or another training is using the folder.
     """
     if job.options.log and job.folder is None:
         raise OptionError("log needs a folder to write to. Pass checkpoints=FOLDER as well.")
     require_listeners(job.options.listeners)
-    session = _session(job)
-    with _lent(job.extractor.backbone) as loan:
+    with alone(job.folder), _lent(job.extractor.backbone) as loan:
+        session = _session(job)
         chosen = (session.part if session else part_for(job)) if part == "auto" else part
         if chosen is None:
             return None

@@ -320,7 +320,7 @@ class Loop:
         judge, average = self.lesson.judge, self._average.module
         if not len(judge):
             return math.nan, math.nan
-        scores = judged(average, self.source, judge, self.setting, self._judged_views)
+        scores = judged(average, self.source, judge, self.setting, range(self._judged_views))
         found = rival(scores.numpy(), self.lesson.labels[judge])
         return found.log_loss, found.accuracy
 
@@ -377,25 +377,27 @@ def enter_training(network: nn.Module, *, statistics: bool) -> None:
 
 @torch.no_grad()
 def judged(
-    network: nn.Module, source: RowSource, images: Indices, setting: Setting, views: int = 1
+    network: nn.Module,
+    source: RowSource,
+    images: Indices,
+    setting: Setting,
+    views: Sequence[int] = (0,),
 ) -> Tensor:
-    """Give what a network makes of images, without augmentation: (images, width).
+    """Give what a network makes of images, averaged over some views: (images, width).
 
     Args:
         network: In evaluation mode afterwards.
         source: Of the rows.
         images: Their numbers.
         setting: How to compute.
-        views: How many to average over, where images are read in several orientations.
+        views: View 0 is the image as it is.
     """
     network.eval()
     parts = []
     for start in range(0, len(images), _JUDGED_AT_A_TIME):
         some = images[start : start + _JUDGED_AT_A_TIME]
         with setting.autocast():
-            seen = [
-                network(moved(source.rows(some, view), setting)).float() for view in range(views)
-            ]
+            seen = [network(moved(source.rows(some, view), setting)).float() for view in views]
         parts.append(torch.stack(seen).mean(dim=0).cpu())
     return torch.cat(parts) if parts else torch.zeros(0, 0)
 

@@ -21,6 +21,9 @@ class Recipe:
         batch_size: Images of one step.
         weight_decay: Not on norms and biases.
         layer_decay: Factor on the learning rate from each group of layers to the one below.
+        head_width: Columns of a head that learns at the full rate. A wider one learns slower by as
+            much, so that a step moves its scores as far (Yang et al., 2022: with Adam an output
+            layer's rate falls with its width); 0 for any width at the full rate.
         label_smoothing: Share of the truth that is spread over all classes.
         clip: Longest gradient; 0 for any.
         warm_up: Share of the steps in which the learning rate rises.
@@ -41,6 +44,7 @@ class Recipe:
     batch_size: int = 32
     weight_decay: float = 0.02
     layer_decay: float = 0.8
+    head_width: int = 64
     label_smoothing: float = 0.05
     clip: float = 1.0
     warm_up: float = 0.1
@@ -59,6 +63,7 @@ class Recipe:
         return cls(
             weight_decay=0.0,
             layer_decay=1.0,
+            head_width=0,
             label_smoothing=0.0,
             clip=0.0,
             warm_up=0.0,
@@ -83,7 +88,8 @@ def optimiser_of(
     top = max((group["lr_scale"] for group in groups), default=1.0)
     for group in groups:
         group["lr_scale"] /= top
-    head = {"params": list(network.top.parameters()), "weight_decay": 0.0, "lr_scale": 1.0}
+    scale = min(1.0, recipe.head_width / network.top.weight.shape[0]) if recipe.head_width else 1.0
+    head = {"params": list(network.top.parameters()), "weight_decay": 0.0, "lr_scale": scale}
     groups = [*(group for group in groups if group["params"]), head]
     for group in groups:
         group["lr"] = recipe.learning_rate * group["lr_scale"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from headstart.backbones.backbone import Backbone
@@ -19,6 +20,7 @@ from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained
 from headstart.tuning.network import HeadedNetwork, between
 
 _ALPHAS = (0.25, 0.5, 0.75, 1.0)
+_VIEWS_FITTED = 2
 
 
 @dataclass(frozen=True)
@@ -136,12 +138,28 @@ def _loop(
 
 def _heads_before(bench: Bench, learn: Rows) -> tuple[Reading, Reading]:
     """Give the frozen model's head for what is learnt from, and the one to start from."""
-    probe = bench.job.fitted
-    if len(learn) < len(bench.job.task.labels):
-        probe = _fit(bench, bench.job.heads, bench.job.features[learn], learn)
-    if isinstance(probe.head, (LinearModel, MLPModel)):
-        return probe, probe
-    return probe, _fit(bench, bench.job.heads.linear(), bench.job.features[learn], learn)
+    job = bench.job
+    probe = job.fitted
+    if len(learn) < len(job.task.labels):
+        probe = _fit(bench, job.heads, job.features[learn], learn)
+    if isinstance(probe.head, MLPModel) or bench.plan.views == 1:
+        linear = isinstance(probe.head, (LinearModel, MLPModel))
+        start = probe if linear else _fit(bench, job.heads.linear(), job.features[learn], learn)
+        return probe, start
+    return probe, _fit_on_views(bench, learn)
+
+
+def _fit_on_views(bench: Bench, learn: Rows) -> Reading:
+    """Fit a linear head on views as training sees them.
+
+    One that was fitted on the images as they are would meet features that it does not know in the
+    first step, and what the network knows would be spoilt before the two agree.
+    """
+    views = bench.plan.views
+    some = [learn[(learn - view) % views < _VIEWS_FITTED] for view in range(views)]
+    seen = [bench.seen(bench.cut.above, images, view) for view, images in enumerate(some)]
+    rows = np.concatenate(some)
+    return _fit(bench, bench.job.heads.linear(), torch.cat(seen).numpy(), rows)
 
 
 def _fit(bench: Bench, heads: HeadChoice, features: Array, rows: Rows) -> Reading:

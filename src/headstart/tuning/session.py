@@ -2,14 +2,49 @@
 
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
+
+from headstart.errors import TuningError
 from headstart.tuning.setting import Setting
 
 _FILE = "session.json"
+_LOCK = ".lock"
+
+
+@contextmanager
+def alone(folder: Path | None) -> Iterator[None]:
+    """Keep a folder of checkpoints from a second training as long as this one runs.
+
+    The operating system lets go of the lock when a process ends, however it does.
+
+    Raises:
+        TuningError: Another training is using it.
+    """
+    if folder is None:
+        yield
+        return
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise TuningError(
+            f"Another training of the same data is using '{folder}'. "
+            "Wait until it has ended, or give this one another cache."
+        ) from None
+    except OSError:  # A full or read-only disk: no checkpoint will be written either.
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def forget(folder: Path | None) -> None:
