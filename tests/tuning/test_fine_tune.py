@@ -471,9 +471,8 @@ def test_a_head_of_the_last_layer_trains_through_nothing_else(data, tmp_path):
 def test_two_trainings_in_one_folder_are_refused(make, data, tmp_path):
     """The second is told, and the first one's checkpoints stay; afterwards the folder is free."""
     folder = tmp_path / "checkpoints"
-    with alone(folder):
-        with pytest.raises(TuningError, match="Another training of the same data"):
-            make().fine_tune(data.train, checkpoints=folder, **QUICK)
+    with alone(folder), pytest.raises(TuningError, match="Another training of the same data"):
+        make().fine_tune(data.train, checkpoints=folder, **QUICK)
     assert make().fine_tune(data.train, checkpoints=folder, **QUICK)
 
 
