@@ -28,7 +28,7 @@ from headstart.features.store import as_stored
 from headstart.heads import fitted
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, FittedHead, NearestModel
-from headstart.heads.selection import Candidate, HeadFit
+from headstart.heads.problem import Candidate, HeadFit
 from headstart.heads.specs import AutoHead, Head
 from headstart.options import (
     DeviceOption,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from headstart.data.splits import stratified_folds
-from headstart.heads.selection import Problem
+from headstart.heads.problem import Problem
 
 
 def problem(features, labels, *, last=None, folds=4, classes=None, **more):

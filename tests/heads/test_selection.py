@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from headstart.backbones.pooling import FeatureLayout
 from headstart.heads import selection
-from headstart.heads.selection import effort_for, select_head
+from headstart.heads.choice import HeadChoice
+from headstart.heads.problem import effort_for
+from headstart.heads.selection import fit_chosen, select_head
+from headstart.heads.specs import AutoHead, NearestHead
 from tests.heads.problems import blobs, halves, problem, rings
 
 
@@ -185,3 +189,34 @@ def test_effort_falls_with_the_work(images, classes, folds, widths):
     """Small problems are tried thoroughly, large ones briefly."""
     effort = effort_for(images, classes)
     assert (effort.folds, len(effort.widths)) == (folds, widths)
+
+
+@pytest.mark.parametrize("exact", [2048, 60])
+@pytest.mark.parametrize("kind", ["linear", "kernel"])
+def test_what_was_chosen_is_fitted_again_without_choosing(monkeypatch, kind, exact):
+    """On the same features it gives the same head, with many images and with few."""
+    monkeypatch.setattr(selection, "EXACT_IMAGES", exact)
+    features, labels = rings()
+    task = problem(features, labels)
+    fit = select_head(task, [kind])
+    again = fit_chosen(task, fit.chosen)
+    points = np.asarray(rings(seed=1)[0], dtype=np.float32)
+    np.testing.assert_array_equal(again.head.logits(points), fit.head.logits(points))
+    assert again.held_out is None and again.features == fit.features
+
+
+def test_settling_leaves_nothing_to_choose():
+    """Kind, strength, width and columns stay, whatever folds of other features would prefer."""
+    features, labels = rings()
+    layout = FeatureLayout((("output", 2),))
+    choice = HeadChoice(AutoHead(), ("last",), layout, 2)
+    groups = [str(number) for number in range(len(labels))]
+    rows = np.asarray(features, dtype=np.float32)
+    fit = choice.fit(rows, labels, groups)
+    assert fit.chosen.kind == "kernel"
+    known = np.stack([labels - 0.5, rows[:, 0]], axis=1).astype(np.float32)
+    assert choice.fit(known, labels, groups).chosen != fit.chosen
+    assert choice.settled(fit).fit(known, labels, groups).chosen == fit.chosen
+    nearest = HeadChoice(NearestHead(), ("last",), layout, 2)
+    fit = nearest.fit(rows, labels, groups)
+    assert nearest.settled(fit).fit(known, labels, groups).head.kind == "nearest"

@@ -28,7 +28,7 @@ from headstart.evaluation.recommendation import Rated, front, recommended
 from headstart.evaluation.transferability import knn_accuracy, log_me
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.fitted import Array
-from headstart.heads.selection import Problem, effort_for
+from headstart.heads.problem import Problem, effort_for
 from headstart.heads.specs import LinearHead
 from headstart.options import RecommendOptions, TryOptions, cache_folder
 

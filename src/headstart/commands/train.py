@@ -28,7 +28,7 @@ from headstart.data.sources import data_name
 from headstart.engines.engine import choose_device
 from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
-from headstart.heads.selection import Candidate
+from headstart.heads.problem import Candidate
 from headstart.heads.specs import TutorialHead, head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
 from headstart.report import Mistake

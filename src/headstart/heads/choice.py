@@ -7,8 +7,8 @@ from typing import Self
 from headstart.backbones.pooling import FeatureLayout
 from headstart.data.splits import Rows, stratified_folds
 from headstart.heads.fitted import Array
-from headstart.heads.selection import HeadFit, Problem, effort_for
-from headstart.heads.specs import Head, LinearHead
+from headstart.heads.problem import HeadFit, Problem, effort_for
+from headstart.heads.specs import ChosenHead, Head, LinearHead
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,11 @@ class HeadChoice:
     def linear(self) -> Self:
         """Give the same for a linear head."""
         return replace(self, head=LinearHead())
+
+    def settled(self, fit: HeadFit) -> Self:
+        """Give the same with nothing left to choose but what a fit has chosen.
+
+        For features that learnt from the labels: among those, folds would hold nothing out.
+        """
+        head = ChosenHead(fit.chosen) if fit.chosen else self.head
+        return replace(self, head=head, kinds=(fit.features,))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from headstart.heads.fitted import MLPModel
 from headstart.heads.logistic import suitable_threads
-from headstart.heads.selection import HeadFit, HeldOut, Problem
+from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 
 _BATCH = 32

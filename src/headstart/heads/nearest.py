@@ -6,7 +6,7 @@ from torch import Tensor
 
 from headstart.data.splits import Rows
 from headstart.heads.fitted import Array, NearestModel, unit
-from headstart.heads.selection import HeadFit, HeldOut, Problem
+from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 
 

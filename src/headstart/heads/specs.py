@@ -6,7 +6,8 @@ from typing import Protocol
 from headstart.errors import OptionError
 from headstart.heads.mlp import fit_as_tutorial, fit_mlp
 from headstart.heads.nearest import fit_nearest
-from headstart.heads.selection import HeadFit, Problem, best_of, select_head
+from headstart.heads.problem import Chosen, HeadFit, Problem
+from headstart.heads.selection import best_of, fit_chosen, select_head
 from headstart.options import HeadOption
 
 
@@ -43,6 +44,21 @@ class KernelHead:
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
         return select_head(problem, ["kernel"], seed=seed)
+
+
+@dataclass(frozen=True)
+class ChosenHead:
+    """A head of which everything was chosen before, on other features of the same images.
+
+    Attributes:
+        chosen: What was settled.
+    """
+
+    chosen: Chosen
+
+    def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
+        """See `Head.fit`."""
+        return fit_chosen(problem, self.chosen, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Recipe:
     """
 
     epochs: int = 10
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     batch_size: int = 32
     weight_decay: float = 0.02
     layer_decay: float = 0.8

@@ -91,7 +91,8 @@ def _train(
     begin, job = time.perf_counter(), bench.job
     backbone = job.extractor.backbone
     backbone.network.load_state_dict(bench.frozen)
-    probe, start = _heads_before(bench, learn)
+    settled, probe = _probe(bench, learn)
+    start = _start(bench, probe, learn)
     assert isinstance(start.head, (LinearModel, MLPModel))
     columns = job.heads.layout.columns(start.features)
     network = HeadedNetwork(bench.cut.above, start.head, columns, dropout=bench.recipe.dropout)
@@ -107,7 +108,7 @@ def _train(
     scores["tuned"] = bench.judged(network, judge).numpy()
     diverged = trained.stopped is not None and trained.best_epoch == 0
     if bench.recipe.choose and not diverged:
-        heads["refitted"], scores["refitted"] = _refitted(bench, network, learn, judge)
+        heads["refitted"], scores["refitted"] = _refitted(bench, network, settled, learn, judge)
     weights = {key: one.clone() for key, one in backbone.network.state_dict().items()}
     seconds = time.perf_counter() - begin
     return Round(judge, trained, seconds, alpha, heads, scores, weights)
@@ -136,17 +137,25 @@ def _loop(
     )
 
 
-def _heads_before(bench: Bench, learn: Rows) -> tuple[Reading, Reading]:
-    """Give the frozen model's head for what is learnt from, and the one to start from."""
+def _probe(bench: Bench, learn: Rows) -> tuple[HeadChoice, Reading]:
+    """Give the frozen model's head for what is learnt from, and what was settled by choosing it."""
     job = bench.job
-    probe = job.fitted
-    if len(learn) < len(job.task.labels):
-        probe = _fit(bench, job.heads, job.features[learn], learn)
-    if isinstance(probe.head, MLPModel) or bench.plan.views == 1:
-        linear = isinstance(probe.head, (LinearModel, MLPModel))
-        start = probe if linear else _fit(bench, job.heads.linear(), job.features[learn], learn)
-        return probe, start
-    return probe, _fit_on_views(bench, learn)
+    if not bench.recipe.choose and len(learn) == len(job.task.labels):
+        return job.heads, job.fitted
+    groups = [job.task.groups[row] for row in learn]
+    fit = job.heads.fit(job.features[learn], job.task.labels[learn], groups)
+    return job.heads.settled(fit), Reading(fit.head, fit.features)
+
+
+def _start(bench: Bench, probe: Reading, learn: Rows) -> Reading:
+    """Give the head that training starts from: one that can be trained, and that knows views."""
+    if isinstance(probe.head, MLPModel):
+        return probe
+    if bench.plan.views > 1:
+        return _fit_on_views(bench, learn)
+    if isinstance(probe.head, LinearModel):
+        return probe
+    return _fit(bench, bench.job.heads.linear(), bench.job.features[learn], learn)
 
 
 def _fit_on_views(bench: Bench, learn: Rows) -> Reading:
@@ -188,11 +197,14 @@ def _best_alpha(
 
 
 def _refitted(
-    bench: Bench, network: HeadedNetwork, learn: Rows, judge: Rows
+    bench: Bench, network: HeadedNetwork, settled: HeadChoice, learn: Rows, judge: Rows
 ) -> tuple[Reading, Array]:
-    """Fit the head anew, on the tuned features."""
+    """Fit the head anew on the tuned features, as the frozen model's was chosen to be fitted.
+
+    Choosing again would be misled: these features know the labels of every fold's held-out images.
+    """
     features = bench.judged(network.above, learn).numpy()
-    reading = _fit(bench, bench.job.heads, features, learn)
+    reading = _fit(bench, settled, features, learn)
     if not len(judge):
         return reading, np.zeros((0, bench.job.heads.classes), dtype=np.float32)
     held = bench.judged(network.above, judge).numpy()
