@@ -13,12 +13,11 @@ from headstart.errors import OptionError
 from headstart.heads.fitted import LinearModel
 from headstart.options import AugmentOption, TuneOptions
 from headstart.tuning.job import Job
-from headstart.tuning.loop import judged
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe
 from headstart.tuning.session import Session
 from headstart.tuning.setting import Setting, candidates, fastest
-from headstart.tuning.sources import Cut, cut_open
+from headstart.tuning.sources import Cut, cut_open, judged
 from headstart.tuning.task import Task
 from headstart.tuning.views import ViewPlan
 
@@ -104,7 +103,7 @@ def _plan(job: Job) -> ViewPlan:
     preset, views = options.augment, options.views_kept
     if orientations != "one":
         preset, views = _PRESETS[orientations], count_of(orientations)
-        if options.augment not in (preset, "flip", "none"):
+        if options.augment not in (preset, "flip"):  # flip is the default.
             raise OptionError(
                 f"Images are read in orientations '{orientations}', and fine-tuning learns from "
                 f"those. Leave augment '{options.augment}' out."

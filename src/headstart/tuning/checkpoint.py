@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from headstart.data.hashing import file_sha256
-from headstart.errors import OutputError
+from headstart.errors import OutputError, TuningError
 
 _NAMES = ("checkpoint", "checkpoint-before")
 
@@ -79,6 +79,24 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
             pass
         problem = f"The checkpoint '{path}' is damaged; the one before it is used."
     return None, problem
+
+
+def require_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with another training.
+
+    Raises:
+        TuningError: What differs is listed.
+    """
+    ours = json.loads(json.dumps(ours))
+    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    if differing:
+        listed = "; ".join(
+            f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing
+        )
+        raise TuningError(
+            f"'{folder}' is a checkpoint of another training: {listed}. "
+            "Give the same options, or start anew without --resume."
+        )
 
 
 def packed_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,26 +1,26 @@
 """The training loop: epochs over rows, with everything that can be resumed at any step."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from headstart.errors import OutputError, TuningError
+from headstart.errors import OutputError
 from headstart.evaluation.comparison import rival
 from headstart.features.extraction import in_order
 from headstart.tuning.checkpoint import (
     Checkpoint,
     packed_optimiser,
     read_checkpoint,
+    require_same,
     unpack_optimiser,
     write_checkpoint,
 )
@@ -29,31 +29,17 @@ from headstart.tuning.interruption import noticed
 from headstart.tuning.listeners import Listeners, listeners
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
-from headstart.tuning.setting import Setting
+from headstart.tuning.setting import Setting, moved
+from headstart.tuning.sources import RowSource, judged
+from headstart.tuning.views import Indices
 
-Indices = np.ndarray[Any, np.dtype[np.int64]]
 Warn = Callable[[str], None]
 Weights = dict[str, Tensor]
 
 _AHEAD = 2
-_JUDGED_AT_A_TIME = 64
 SAVE_EVERY = 200
 INTERRUPTED = "it was interrupted"
 TIME_WAS_UP = "the time was up"
-
-
-class RowSource(Protocol):
-    """Gives what the trainable part reads.
-
-    Attributes:
-        background: Whether rows may be read beside training: not if they draw random numbers.
-    """
-
-    background: bool
-
-    def rows(self, images: Indices, views: Indices | int) -> Tensor:
-        """Give rows of a view of each of some images."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -373,58 +359,6 @@ def enter_training(network: nn.Module, *, statistics: bool) -> None:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not statistics:
             module.eval()
-
-
-@torch.no_grad()
-def judged(
-    network: nn.Module,
-    source: RowSource,
-    images: Indices,
-    setting: Setting,
-    views: Sequence[int] = (0,),
-) -> Tensor:
-    """Give what a network makes of images, averaged over some views: (images, width).
-
-    Args:
-        network: In evaluation mode afterwards.
-        source: Of the rows.
-        images: Their numbers.
-        setting: How to compute.
-        views: View 0 is the image as it is.
-    """
-    network.eval()
-    parts = []
-    for start in range(0, len(images), _JUDGED_AT_A_TIME):
-        some = images[start : start + _JUDGED_AT_A_TIME]
-        with setting.autocast():
-            seen = [network(moved(source.rows(some, view), setting)).float() for view in views]
-        parts.append(torch.stack(seen).mean(dim=0).cpu())
-    return torch.cat(parts) if parts else torch.zeros(0, 0)
-
-
-def moved(tensor: Tensor, setting: Setting) -> Tensor:
-    """Bring a batch to where it is computed with."""
-    if setting.device == "cpu":
-        return tensor
-    return tensor.pin_memory().to(setting.device, non_blocking=True)
-
-
-def require_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with another training.
-
-    Raises:
-        TuningError: What differs is listed.
-    """
-    ours = json.loads(json.dumps(ours))
-    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
-    if differing:
-        listed = "; ".join(
-            f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing
-        )
-        raise TuningError(
-            f"'{folder}' is a checkpoint of another training: {listed}. "
-            "Give the same options, or start anew without --resume."
-        )
 
 
 def _short_of_memory(error: BaseException) -> bool:

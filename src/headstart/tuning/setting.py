@@ -124,3 +124,10 @@ def _seconds(network: HeadedNetwork, rows: Tensor, labels: Tensor, way: Setting)
             network.zero_grad(set_to_none=True)
             times.append(time.perf_counter() - start)
     return min(times[1:])
+
+
+def moved(tensor: Tensor, setting: Setting) -> Tensor:
+    """Bring a batch to where it is computed with."""
+    if setting.device == "cpu":
+        return tensor
+    return tensor.pin_memory().to(setting.device, non_blocking=True)

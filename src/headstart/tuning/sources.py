@@ -1,7 +1,8 @@
 """Where the trainable part's rows come from: the boundary store, or the images themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,10 +17,25 @@ from headstart.features.extraction import pixel_batches
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import TuneOptions
 from headstart.tuning.halves import Halves, cut
-from headstart.tuning.loop import Indices, RowSource
-from headstart.tuning.views import ViewPlan, ViewStore, free_bytes
+from headstart.tuning.setting import Setting, moved
+from headstart.tuning.views import Indices, ViewPlan, ViewStore, free_bytes
 
 _SPARE_DISK = 0.9
+_READ_AT_A_TIME = 64
+
+
+class RowSource(Protocol):
+    """Gives what the trainable part reads.
+
+    Attributes:
+        background: Whether rows may be read beside training: not if they draw random numbers.
+    """
+
+    background: bool
+
+    def rows(self, images: Indices, views: Indices | int) -> Tensor:
+        """Give rows of a view of each of some images."""
+        ...
 
 
 class StoredRows:
@@ -64,6 +80,33 @@ class ImageRows:
         size = self._below.batch_size
         batches = [np.stack(pixels[at : at + size]) for at in range(0, len(pixels), size)]
         return torch.from_numpy(np.concatenate(list(self._below.run(batches))))
+
+
+@torch.no_grad()
+def judged(
+    network: nn.Module,
+    source: RowSource,
+    images: Indices,
+    setting: Setting,
+    views: Sequence[int] = (0,),
+) -> Tensor:
+    """Give what a network makes of images, averaged over some views: (images, width).
+
+    Args:
+        network: In evaluation mode afterwards.
+        source: Of the rows.
+        images: Their numbers.
+        setting: How to compute.
+        views: View 0 is the image as it is.
+    """
+    network.eval()
+    parts = []
+    for start in range(0, len(images), _READ_AT_A_TIME):
+        some = images[start : start + _READ_AT_A_TIME]
+        with setting.autocast():
+            seen = [network(moved(source.rows(some, view), setting)).float() for view in views]
+        parts.append(torch.stack(seen).mean(dim=0).cpu())
+    return torch.cat(parts) if parts else torch.zeros(0, 0)
 
 
 @dataclass(frozen=True)
