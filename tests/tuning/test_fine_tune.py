@@ -195,6 +195,14 @@ def test_resuming_with_other_options_lists_what_differs(make, data, tmp_path):
         other.fine_tune(data.train, checkpoints=tmp_path / "state", resume=True, **options)
 
 
+def test_resuming_with_another_version_is_refused(make, data, tmp_path, monkeypatch):
+    """What an older version left may mean something else."""
+    make().fine_tune(data.train, checkpoints=tmp_path / "state", **QUICK)
+    monkeypatch.setattr("headstart.tuning.bench.version", lambda name: "0.2.0")
+    with pytest.raises(TuningError, match=r"headstart was .*, is '0\.2\.0'"):
+        make().fine_tune(data.train, checkpoints=tmp_path / "state", resume=True, **QUICK)
+
+
 def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
     """The reason and the batch's images are told, and the weights are finite."""
     entropy = torch.nn.functional.cross_entropy

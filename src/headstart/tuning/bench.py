@@ -1,6 +1,7 @@
 """The bench that all rounds work at: the backbone cut open, its rows, and how steps are taken."""
 
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,7 @@ def _recipe(options: TuneOptions, task: Task) -> Recipe:
 
 def _identity(job: Job, part: str, recipe: Recipe, plan: ViewPlan) -> dict[str, Any]:
     return {
+        "headstart": version("headstart"),
         "weights": job.extractor.fingerprint.key,
         "part": part,
         "head": repr(job.heads.head),
