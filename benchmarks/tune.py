@@ -343,8 +343,9 @@ def auto() -> None:
             begin = time.perf_counter()
             model.fine_tune(data.train, unfreeze=part, keep="always", minutes=minutes)
             test = model.evaluate(data.test)
+            what = f"tuned, kept in any case, {minutes:.0f} minutes | {part}"
             print(
-                f"| {name} | tuned, kept in any case, {minutes:.0f} minutes | {part} | {test.accuracy:.4f} | | "
+                f"| {name} | {what} | {test.accuracy:.4f} | | "
                 f"{test.auroc:.4f} | {time.perf_counter() - begin:.0f} | |",
                 flush=True,
             )
