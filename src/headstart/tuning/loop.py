@@ -142,15 +142,13 @@ class Loop:
         with torch.random.fork_rng(devices=[]), self.setting.threaded():
             if resume:
                 self._resume()
-            if self._at.best_loss is None and self.recipe.choose and len(self.lesson.judge):
-                self._at.best_loss, _ = self._judged()
             start = time.perf_counter()
             with listeners(
                 self._told, self._folder or Path(), self._at.step, warn=self._warn
             ) as self._listener:
                 stopped = self._epochs()
             computing = 1 - self._waiting / max(time.perf_counter() - start, 1e-9)
-            if not self.recipe.choose or not len(self.lesson.judge):
+            if not self._chooses:
                 self._keep(len(self._at.history))
             self.network.put(self._best)
         return Trained(self._at.best_epoch, self._at.history, stopped, computing)
@@ -287,11 +285,20 @@ class Loop:
         event = EpochEvent(step, epoch + 1, mean, loss, accuracy, rate, seconds)
         self._at.history.append(event)
         self._listener.epoch(event)
-        if self._at.best_loss is not None and loss < self._at.best_loss:
+        if not self._chooses:
+            return
+        # Among trained epochs: whether the frozen model is better is decided afterwards, with the
+        # heads that would be used.
+        if self._at.best_loss is None or loss < self._at.best_loss:
             self._at.best_loss, self._at.waited = loss, 0
             self._keep(epoch + 1)
-        elif self._at.best_loss is not None:
+        else:
             self._at.waited += 1
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether the best epoch is kept, or the last one."""
+        return self.recipe.choose and len(self.lesson.judge) > 0
 
     def _keep(self, epoch: int) -> None:
         state = self._average.module.state_dict()
