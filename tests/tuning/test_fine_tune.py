@@ -10,7 +10,7 @@ import headstart as hs
 from headstart.errors import OptionError, TuningError
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import LinearModel
-from headstart.tuning import loop
+from headstart.tuning import loop, rounds
 from headstart.tuning.checkpoint import read_checkpoint
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe, optimiser_of
@@ -218,6 +218,20 @@ def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
     assert report.stopped.startswith("the loss was nan in epoch")
     assert ".png" in report.stopped
     assert all(torch.isfinite(one).all() for one in state(model).values())
+
+
+def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
+    """Four epochs without a lower loss end training; what is kept is trained, not the start."""
+    losses = iter(range(20))
+    monkeypatch.setattr(loop.Loop, "_judged", lambda self: (float(next(losses)), 0.5))
+    kept = []
+    original = rounds._refitted
+    monkeypatch.setattr(rounds, "_refitted", lambda *given: kept.append(1) or original(*given))
+    before = state(model)
+    report = model.fine_tune(data.train, keep="always", **QUICK | {"epochs": 9})
+    assert len(report.epochs) == 5
+    assert report.stopped == "held-out images did not improve for 4 epochs"
+    assert kept and changed(before, state(model))
 
 
 def test_time_that_is_up_ends_training(model, data, monkeypatch):
