@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 # Read once, when huggingface_hub is imported: no test may look for a hub on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A busy machine makes an example slow, which is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 TINY = "test_efficientnet"
 
