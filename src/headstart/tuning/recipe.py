@@ -21,9 +21,6 @@ class Recipe:
         batch_size: Images of one step.
         weight_decay: Not on norms and biases.
         layer_decay: Factor on the learning rate from each group of layers to the one below.
-        head_width: Columns of a head that learns at the full rate. A wider one learns slower by as
-            much, so that a step moves its scores as far (Yang et al., 2022: with Adam an output
-            layer's rate falls with its width); 0 for any width at the full rate.
         label_smoothing: Share of the truth that is spread over all classes.
         clip: Longest gradient; 0 for any.
         warm_up: Share of the steps in which the learning rate rises.
@@ -43,8 +40,7 @@ class Recipe:
     learning_rate: float = 2e-4
     batch_size: int = 32
     weight_decay: float = 0.02
-    layer_decay: float = 0.8
-    head_width: int = 64
+    layer_decay: float = 0.65
     label_smoothing: float = 0.05
     clip: float = 1.0
     warm_up: float = 0.1
@@ -63,7 +59,6 @@ class Recipe:
         return cls(
             weight_decay=0.0,
             layer_decay=1.0,
-            head_width=0,
             label_smoothing=0.0,
             clip=0.0,
             warm_up=0.0,
@@ -88,12 +83,12 @@ def optimiser_of(
     top = max((group["lr_scale"] for group in groups), default=1.0)
     for group in groups:
         group["lr_scale"] /= top
-    scale = min(1.0, recipe.head_width / network.top.weight.shape[0]) if recipe.head_width else 1.0
-    head = {"params": list(network.top.parameters()), "weight_decay": 0.0, "lr_scale": scale}
+    head = {"params": list(network.top.parameters()), "weight_decay": 0.0, "lr_scale": 1.0}
     groups = [*(group for group in groups if group["params"]), head]
-    for group in groups:
-        group["lr"] = recipe.learning_rate * group["lr_scale"]
-    return torch.optim.AdamW(groups, fused=True)
+    if not recipe.cosine:  # Else the schedule applies them, at every step.
+        for group in groups:
+            group["lr"] = recipe.learning_rate * group["lr_scale"]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def schedule_of(
