@@ -1,5 +1,6 @@
 """The model that people hold: a backbone and a head. Steps 4 and 5 of transfer learning."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from headstart.heads.fitted import Array, FittedHead, NearestModel
 from headstart.heads.problem import Candidate, HeadFit
 from headstart.heads.specs import AutoHead, Head
 from headstart.options import (
+    PART,
     DeviceOption,
     FeaturesOption,
     PrecisionOption,
@@ -68,7 +70,7 @@ class Learnt:
 
     Attributes:
         head: The fitted head.
-        features: Which columns it reads: "last" or "multilevel".
+        features: Which columns it reads: "last", "multilevel" or "flatten".
         stored_as: Precision that features are rounded to before the head reads them.
         temperature: Divisor of scores that calibrates probabilities.
         candidates: What the head was chosen from, the chosen one first.
@@ -184,7 +186,8 @@ class Classifier:
 
         Args:
             train: What to learn from.
-            val: What to choose by; without it a fifth of `train` is held out.
+            val: What to choose by; without it a fifth of `train` is held out, up to 800 images
+                five times.
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
                 be trained in the minutes, 10 by default.
             keep: "better" goes back to the frozen backbone unless the tuned one is better on
@@ -196,7 +199,8 @@ class Classifier:
             options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
 
         Returns:
-            What it did, or None where "auto" found that no part fits into the time.
+            What it did, or None where nothing was trained: "auto" found that no part fits into
+            the time, the time was up before, or too few images were left to learn from.
 
         Raises:
             OptionError: There is no such part, or an option is wrong.
@@ -204,6 +208,12 @@ class Classifier:
             TuningError: The checkpoint is of another training.
         """
         self._require_classes(train)
+        if keep not in get_args(Keep):
+            raise OptionError(f"keep must be better or always. Got '{keep}'.")
+        if not re.fullmatch(PART, unfreeze):
+            raise OptionError(
+                f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{unfreeze}'."
+            )
         chosen, learnt = TuneOptions.of(**options).for_part(unfreeze), self._learnt()
         task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
         features, stored_as = self.extractor.of_files(task.files, warn=warn)

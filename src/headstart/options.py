@@ -21,6 +21,8 @@ AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
 RecipeOption = Literal["headstart", "tutorial"]
 
+PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
+
 # The tutorial's second part; its first part is a head of its own.
 _TUTORIAL = {
     "features": "flatten",
@@ -260,7 +262,7 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
     balanced: bool = Field(False, description="Weigh classes inversely to their frequency.")
     tune: str = Field(
         "none",
-        pattern=r"^(none|auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*)$",
+        pattern=f"^(none|{PART})$",
         description="Fine-tune the last layers:N or stages:N, all, or auto: as much as fits into "
         "--minutes. Kept only if it helps on held-out images.",
     )

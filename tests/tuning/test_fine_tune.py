@@ -11,9 +11,9 @@ from headstart.errors import OptionError, TuningError
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import LinearModel
 from headstart.tuning import loop, rounds
-from headstart.tuning.checkpoint import read_checkpoint
+from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
 from headstart.tuning.network import HeadedNetwork
-from headstart.tuning.recipe import Recipe, optimiser_of
+from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
 from headstart.tuning.session import alone
 from headstart.tuning.setting import Setting
 from headstart.tuning.task import make_task
@@ -498,20 +498,102 @@ def test_two_trainings_in_one_folder_are_refused(make, data, tmp_path):
     assert make().fine_tune(data.train, checkpoints=folder, **QUICK)
 
 
-def test_a_wide_head_learns_slower():
-    """A step moves the scores of a head of 640 columns as far as those of one with 64."""
-    rates = {}
-    for width in (32, 64, 640):
-        zeros = np.zeros((width, 2), dtype=np.float32)
-        head = LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
-        network = HeadedNetwork(torch.nn.Identity(), head, slice(0, width))
-        backbone = torch.nn.Linear(2, 2)
-        for kind, recipe in (("ours", Recipe()), ("tutorial", Recipe.tutorial())):
-            groups = optimiser_of(network, backbone, recipe).param_groups
-            rates[kind, width] = groups[-1]["lr"] / groups[0]["lr"]
-    assert rates["ours", 32] == rates["ours", 64] == pytest.approx(1)
-    assert rates["ours", 640] == pytest.approx(0.1)
-    assert rates["tutorial", 640] == pytest.approx(1)
+def test_lower_layers_learn_slower_at_every_step():
+    """The rate of each layer is the head's times its share, once, whatever the schedule."""
+    zeros = np.zeros((8, 2), dtype=np.float32)
+    head = LinearModel(zeros[:, 0], np.ones(8, dtype=np.float32), zeros, zeros[0])
+    network = HeadedNetwork(torch.nn.Identity(), head, slice(0, 8))
+    backbone = torch.nn.Sequential(*(torch.nn.Linear(8, 8) for _ in range(3)))
+    recipe = Recipe(layer_decay=0.5)
+    optimiser = optimiser_of(network, backbone, recipe)
+    schedule = schedule_of(optimiser, recipe, steps=100)
+    for step in (0, 5, 10, 50):
+        schedule.step_update(step)
+        rates = {group["lr"] / optimiser.param_groups[-1]["lr"] for group in optimiser.param_groups}
+        assert sorted(rates) == pytest.approx([0.25, 0.5, 1.0])
+    schedule.step_update(10)
+    assert optimiser.param_groups[-1]["lr"] == pytest.approx(recipe.learning_rate, rel=0.05)
+    plain = optimiser_of(network, backbone, Recipe.tutorial())
+    assert {group["lr"] for group in plain.param_groups} == {recipe.learning_rate}
+
+
+def test_an_optimiser_goes_on_in_any_layout():
+    """Moments come back in the layout of their weights, which a fused step relies on."""
+
+    def made():
+        torch.manual_seed(0)
+        layer = torch.nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
+        return layer, torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
+
+    def stepped(layer, optimiser):
+        images = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+        layer(images).square().sum().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    layer, optimiser = made()
+    stepped(layer, optimiser)
+    tensors = {name: one.contiguous() for name, one in packed_optimiser(optimiser).items()}
+    other, resumed = made()
+    other.load_state_dict(layer.state_dict())
+    unpack_optimiser(resumed, tensors)
+    stepped(layer, optimiser)
+    stepped(other, resumed)
+    assert torch.equal(layer.weight, other.weight)
+
+
+def test_more_views_than_images(make, data):
+    """A view that no image is shown in while the head starts is left out."""
+    options = QUICK | {"augment": "standard", "views": 64, "epochs": 1}
+    assert make().fine_tune(data.train, **options)
+
+
+def test_a_kind_of_head_that_was_asked_for_stays(data, tmp_path):
+    """A head that can learn a class without a refit can do so after fine-tuning."""
+    backbone = hs.load_backbone(TINY, weights="random", image_size=64)
+    model = hs.Classifier(
+        backbone, hs.NearestHead(), classes=data.classes, cache=tmp_path / "cache"
+    )
+    model.fit(data.train)
+    model.fine_tune(data.train, keep="always", **QUICK)
+    assert model.learnt.head.kind == "nearest"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"unfreeze": "none"}, "unfreeze must be auto, all, stages:N or layers:N"),
+        ({"unfreeze": "stages:0"}, "unfreeze must be"),
+        ({"keep": "bettr"}, "keep must be better or always"),
+        ({"resume": True}, "resume needs a folder"),
+    ],
+)
+def test_arguments_that_make_no_sense(model, data, wrong, text):
+    """They are refused in words, and nothing is trained."""
+    with pytest.raises(OptionError, match=text):
+        model.fine_tune(data.train, **QUICK, **wrong)
+
+
+def test_resuming_nothing_starts_anew_and_says_so(model, data, tmp_path):
+    """A folder without a training is no error."""
+    said = []
+    report = model.fine_tune(
+        data.train, checkpoints=tmp_path / "state", resume=True, warn=said.append, **QUICK
+    )
+    assert report
+    assert any("to go on with, so it starts anew" in text for text in said)
+
+
+def test_two_images_of_a_class_are_too_few(data, tmp_path):
+    """Where a round would leave one to learn from, the frozen model stays, and that is said."""
+    few = data.train.take(
+        np.concatenate([np.flatnonzero(data.train.labels == n)[:2] for n in range(3)])
+    )
+    backbone = hs.load_backbone(TINY, weights="random", image_size=64)
+    model = hs.Classifier(backbone, classes=data.classes, cache=tmp_path / "cache").fit(few)
+    said = []
+    assert model.fine_tune(few, warn=said.append, **QUICK) is None
+    assert any("too little to learn from" in text for text in said)
 
 
 def test_the_head_starts_from_views(make, data, monkeypatch):

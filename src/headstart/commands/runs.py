@@ -126,7 +126,8 @@ def events_below(checkpoints: Path) -> str:
     lines = []
     for path in sorted(checkpoints.glob(f"*/{EVENTS}")):
         for line in path.read_text(encoding="utf-8").splitlines():
-            lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
+            with suppress(ValueError):  # A full disk may have torn the last one.
+                lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
     return "".join(lines)
 
 

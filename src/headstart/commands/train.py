@@ -32,6 +32,7 @@ from headstart.heads.problem import Candidate
 from headstart.heads.specs import TutorialHead, head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
 from headstart.report import Mistake
+from headstart.tuning.bench import views_of
 from headstart.tuning.listeners import require_listeners
 from headstart.tuning.loop import INTERRUPTED
 
@@ -174,6 +175,10 @@ def _require_sense(options: TrainOptions) -> None:
     """Refuse what can be seen to be wrong before any work is done."""
     require_listeners(options.listeners)
     choose_device(options.device)
+    if options.tune != "none":
+        views_of(options, options.orientations)
+    elif options.resume:
+        raise OptionError("--resume goes on with a fine-tuning. It needs --tune.")
     if options.backbone == "auto":
         candidates_of(options.backbones)
         if options.weights != "imagenet":
@@ -213,8 +218,11 @@ def _tune(
             **options.model_dump(include=set(TuneOptions.model_fields)),
         )
     if report is None:
-        watcher.warn("No part of the backbone was tuned in that time; it stays frozen.")
-    elif not report.kept:
+        watcher.warn("Nothing was tuned, so the backbone stays frozen.")
+        return
+    if report.stopped:
+        watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
+    if not report.kept:
         watcher.warn(
             f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} on {report.images} "
             f"held-out images, the frozen backbone {report.probe_accuracy:.1%}: not better by "

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from headstart.data.orientations import count_of
 from headstart.data.splits import Rows
 from headstart.errors import OptionError
-from headstart.heads.fitted import LinearModel
-from headstart.options import AugmentOption, TuneOptions
+from headstart.options import AugmentOption, OrientationsOption, TuneOptions
+from headstart.tuning.checkpoint import read_checkpoint, require_same
 from headstart.tuning.job import Job
-from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.network import HeadedNetwork, untrained
 from headstart.tuning.recipe import Recipe
 from headstart.tuning.session import Session
 from headstart.tuning.setting import Setting, candidates, fastest
@@ -74,11 +74,14 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
 
     Raises:
         OptionError: There is no such part.
+        TuningError: The checkpoints are of another training.
         OutOfTime: The boundary store could not be filled in time.
     """
     recipe = _recipe(job.options, job.task)
     plan = _plan(job)
     identity = _identity(job, part, recipe, plan)  # Names the weights: before any of them learns.
+    if job.resume and job.folder:
+        _require_resumable(job, identity)
     cut = cut_open(
         job.extractor,
         plan,
@@ -90,26 +93,41 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
         deadline=job.deadline,
     )
     setting = session.setting if session else _timed(job, cut, recipe)
-    Session(part, setting).write(job.folder)
+    setting.laid_out(cut.above)  # As after timing, so that a resumed run computes alike.
+    if session is None:
+        Session(part, setting).write(job.folder)
     return Bench(job, part, recipe, plan, cut, setting, frozen, identity)
 
 
 def _plan(job: Job) -> ViewPlan:
+    orientations = job.extractor.backbone.preprocess.orientations
+    preset, views = views_of(job.options, orientations)
+    return ViewPlan(job.task.files, preset, views, job.task.seed)
+
+
+def views_of(options: TuneOptions, orientations: OrientationsOption) -> tuple[AugmentOption, int]:
     """Say which views are kept: an image that is read in many orientations is learnt from in all.
 
     Raises:
         OptionError: The views that were asked for are others.
     """
-    options, orientations = job.options, job.extractor.backbone.preprocess.orientations
-    preset, views = options.augment, options.views_kept
-    if orientations != "one":
-        preset, views = _PRESETS[orientations], count_of(orientations)
-        if options.augment not in (preset, "flip"):  # flip is the default.
-            raise OptionError(
-                f"Images are read in orientations '{orientations}', and fine-tuning learns from "
-                f"those. Leave augment '{options.augment}' out."
-            )
-    return ViewPlan(job.task.files, preset, views, job.task.seed)
+    if orientations == "one":
+        return options.augment, options.views_kept
+    preset = _PRESETS[orientations]
+    if options.augment not in (preset, "flip"):  # flip is the default.
+        raise OptionError(
+            f"Images are read in orientations '{orientations}', and fine-tuning learns from "
+            f"those. Leave augment '{options.augment}' out."
+        )
+    return preset, count_of(orientations)
+
+
+def _require_resumable(job: Job, identity: dict[str, Any]) -> None:
+    """Refuse another training before anything is computed for it."""
+    for folder in sorted(job.folder.glob("*/")) if job.folder else []:
+        found, _ = read_checkpoint(folder)
+        if found:
+            require_same(found.state["identity"], identity, folder)
 
 
 def _recipe(options: TuneOptions, task: Task) -> Recipe:
@@ -126,6 +144,10 @@ def _recipe(options: TuneOptions, task: Task) -> Recipe:
 def _identity(job: Job, part: str, recipe: Recipe, plan: ViewPlan) -> dict[str, Any]:
     return {
         "headstart": version("headstart"),
+        "backbone": job.extractor.backbone.architecture,
+        "preprocess": job.extractor.backbone.preprocess.to_dict(),
+        "precision": job.extractor.precision,
+        "device": job.extractor.device,
         "weights": job.extractor.fingerprint.key,
         "part": part,
         "head": repr(job.heads.head),
@@ -134,16 +156,15 @@ def _identity(job: Job, part: str, recipe: Recipe, plan: ViewPlan) -> dict[str, 
         **recipe.__dict__,
         "augment": plan.preset,
         "views": plan.views,
+        "number of images": len(job.task.labels),
         "images": job.task.digest(),
     }
 
 
 def _timed(job: Job, cut: Cut, recipe: Recipe) -> Setting:
     """Find the fastest way to take a step, with a head of the right size."""
-    width, classes = job.heads.layout.columns(job.heads.kinds[-1]).stop, job.heads.classes
-    zeros = np.zeros((width, classes), dtype=np.float32)
-    ones = np.ones(width, dtype=np.float32)
-    head = LinearModel(0 * ones, ones, zeros, zeros[0])
+    width = job.heads.layout.columns(job.heads.kinds[-1]).stop
+    head = untrained(width, job.heads.classes)
     batch = np.arange(recipe.batch_size)
     rows, labels = cut.source.rows(batch, 0), torch.from_numpy(job.task.labels[batch])
     network = HeadedNetwork(cut.above, head, slice(0, width))

@@ -1,5 +1,6 @@
 """What a training needs to go on where it was: written as a whole or not at all, and checked."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         content = save(checkpoint.tensors)
-        number = int(json.loads(newest.read_text())["number"]) + 1 if newest.exists() else 0
+        last = _described(newest)
+        number = int((last or _described(before) or {"number": -1})["number"]) + 1
         tensors = folder / f"checkpoint-{number % 3}.safetensors"
         tensors.write_bytes(content)
         described = checkpoint.state | {
@@ -49,8 +51,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "sha256": file_sha256(tensors),
         }
         partial = folder / "checkpoint.partial"
-        partial.write_text(json.dumps(described))
-        if newest.exists():
+        partial.write_text(json.dumps(described | {"digest": _digest(described)}))
+        if last:  # What is damaged must not take the place of the one before.
             before.unlink(missing_ok=True)
             before.hardlink_to(newest)
         partial.replace(newest)
@@ -63,22 +65,34 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
     """Read the newest checkpoint that is whole.
 
     Returns:
-        The checkpoint, or None without one; and a sentence if the newest was damaged.
+        The checkpoint, or None without one; and a sentence if one was damaged.
     """
-    problem = None
-    for name in _NAMES:
-        path = folder / f"{name}.json"
-        if not path.exists():
-            continue
+    damaged = [path for name in _NAMES if (path := folder / f"{name}.json").exists()]
+    for number, path in enumerate(list(damaged)):
+        state = _described(path)
         try:
-            state = json.loads(path.read_text())
-            tensors = folder / state["tensors"]
-            if file_sha256(tensors) == state["sha256"]:
-                return Checkpoint(load_file(tensors), state), problem
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-            pass
-        problem = f"The checkpoint '{path}' is damaged; the one before it is used."
-    return None, problem
+            tensors = folder / state["tensors"] if state else None
+            if state and tensors and file_sha256(tensors) == state["sha256"]:
+                problem = f"The checkpoint '{damaged[0]}' is damaged; the one before it is used."
+                return Checkpoint(load_file(tensors), state), problem if number else None
+        except (OSError, SafetensorError):
+            continue
+    if damaged:
+        return None, f"The checkpoints in '{folder}' are damaged, so training starts anew."
+    return None, None
+
+
+def _described(path: Path) -> dict[str, Any] | None:
+    """Read what stands beside the tensors, or give None where it is missing or damaged."""
+    try:
+        state: dict[str, Any] = json.loads(path.read_text())
+        return state if state.pop("digest") == _digest(state) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def require_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
@@ -111,10 +125,14 @@ def packed_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Undo `packed_optimiser`."""
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):
             _, number, field = name.split(".")
+            like = parameters[int(number)]
+            if value.shape == like.shape:  # In the parameter's layout: a fused step relies on it.
+                value = torch.empty_like(like).copy_(value)
             state.setdefault(int(number), {})[field] = value
     whole = optimiser.state_dict()
     optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.backbone import Backbone
-from headstart.errors import OptionError
+from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
 from headstart.tuning.bench import Bench, open_bench
 from headstart.tuning.job import Job
@@ -65,6 +65,8 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     """
     if job.options.log and job.folder is None:
         raise OptionError("log needs a folder to write to. Pass checkpoints=FOLDER as well.")
+    if job.resume and job.folder is None:
+        raise OptionError("resume needs a folder to go on from. Pass checkpoints=FOLDER as well.")
     require_listeners(job.options.listeners)
     with alone(job.folder), _lent(job.extractor.backbone) as loan:
         session = _session(job)
@@ -76,7 +78,11 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
         except OutOfTime:
             job.warn("The time was up before training could begin, so the backbone stays frozen.")
             return None
-        outcome = _outcome(bench, keep)
+        try:
+            outcome = _outcome(bench, keep)
+        except DataError as error:
+            job.warn(f"What is held out leaves too little to learn from. {error}")
+            return None
         loan.kept = outcome.head is not None
     return outcome
 
@@ -84,7 +90,10 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
 def _session(job: Job) -> Session | None:
     """Give what the training that is resumed decided, or clear the way for a new one."""
     if job.resume:
-        return Session.read(job.folder)
+        session = Session.read(job.folder)
+        if session is None:
+            job.warn(f"There is no training in '{job.folder}' to go on with, so it starts anew.")
+        return session
     forget(job.folder)
     return None
 

@@ -38,6 +38,8 @@ Weights = dict[str, Tensor]
 
 _AHEAD = 2
 SAVE_EVERY = 200
+# Of a step's time, where nothing was judged yet; and how often held-out images are still judged.
+_FORWARD, _JUDGED_AFTER = 0.35, 3
 INTERRUPTED = "it was interrupted"
 TIME_WAS_UP = "the time was up"
 
@@ -129,7 +131,7 @@ class Loop:
         self._best = network.copied()
         self._at = _Progress(micro_batch=setting.micro_batch)
         self._listener: Listener = Listeners(self._warn)
-        self._validating = 0.0
+        self._forward = 0.0  # Seconds of an image.
         self._waiting = 0.0
 
     def run(self, *, resume: bool = False) -> Trained:
@@ -186,7 +188,16 @@ class Loop:
     def _time_is_up(self) -> bool:
         """Tell whether only the time is left that judging at the end needs."""
         left = math.inf if self._deadline is None else self._deadline - time.perf_counter()
-        return left < 2 * self._validating
+        return left < self._seconds_after()
+
+    def _seconds_after(self) -> float:
+        """Guess how long judging this epoch and what follows the last one will take.
+
+        Afterwards the held-out images are judged again, and the head is refitted on the features
+        of all images; each passes forward only.
+        """
+        learn, judge = len(self.lesson.learn), len(self.lesson.judge)
+        return self._forward * self._judged_views * (_JUDGED_AFTER * judge + learn)
 
     def _batches(self, epoch: int, place: int) -> Iterator[tuple[Indices, Tensor]]:
         """Give batches and their rows from some place on, read while the one before is learnt.
@@ -279,7 +290,10 @@ class Loop:
         """Judge the epoch and keep its weights if they are the best so far."""
         begin = time.perf_counter()
         loss, accuracy = self._judged()
-        self._validating = time.perf_counter() - begin
+        if judge := len(self.lesson.judge) * self._judged_views:
+            self._forward = (time.perf_counter() - begin) / judge
+        elif not self._forward:
+            self._forward = _FORWARD * seconds / len(self.lesson.learn)
         mean, self._at.loss_sum = self._at.loss_sum / self._steps, 0.0
         step, rate = self._at.step, self._rate()
         event = EpochEvent(step, epoch + 1, mean, loss, accuracy, rate, seconds)
@@ -289,7 +303,8 @@ class Loop:
             return
         # Among trained epochs: whether the frozen model is better is decided afterwards, with the
         # heads that would be used.
-        if self._at.best_loss is None or loss < self._at.best_loss:
+        best = math.inf if self._at.best_loss is None else self._at.best_loss
+        if loss < best:
             self._at.best_loss, self._at.waited = loss, 0
             self._keep(epoch + 1)
         else:
@@ -302,8 +317,9 @@ class Loop:
 
     def _keep(self, epoch: int) -> None:
         state = self._average.module.state_dict()
-        self._best = {name: state[name].clone() for name in self._best}
-        self._at.best_epoch = epoch
+        best = {name: state[name].clone() for name in self._best}
+        if all(bool(one.isfinite().all()) for one in best.values()):
+            self._best, self._at.best_epoch = best, epoch
 
     def _judged(self) -> tuple[float, float]:
         """Give log loss, calibrated, and accuracy of the average on the images held out.

@@ -2,12 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from headstart.heads.fitted import LinearModel, MLPModel
 
 Trainable = LinearModel | MLPModel
+
+
+def untrained(width: int, classes: int) -> LinearModel:
+    """Give a head that knows nothing, to time steps with."""
+    zeros = np.zeros((width, classes), dtype=np.float32)
+    return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
 
 
 class _Top(nn.Module):

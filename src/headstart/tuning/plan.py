@@ -10,10 +10,9 @@ from headstart.backbones.pooling import StagePooling
 from headstart.data.orientations import count_of
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.fitted import LinearModel
 from headstart.tuning.halves import cut
 from headstart.tuning.job import Job
-from headstart.tuning.network import HeadedNetwork, Trainable
+from headstart.tuning.network import HeadedNetwork, Trainable, untrained
 from headstart.tuning.setting import Setting, candidates, seconds_of_a_step
 
 # What is kept back for fitting heads, checkpoints and a busy machine.
@@ -55,23 +54,24 @@ class Cost:
 def part_for(job: Job) -> str | None:
     """Choose the deepest part that fits into the job's minutes, or None if no part does."""
     task, options = job.task, job.options
-    start = job.heads.linear().fit(job.features, task.labels, task.groups)
-    assert isinstance(start.head, LinearModel)
+    columns = job.heads.layout.columns(job.heads.kinds[-1])
     learnt = sum(len(learn) for learn, _ in task.rounds) + (len(task.labels) if task.final else 0)
     judged = sum(len(judge) for _, judge in task.rounds)
     orientations = count_of(job.extractor.backbone.preprocess.orientations)
     judged *= orientations
+    refitted = len(task.labels) * (len(task.rounds) + task.final)
+    started = refitted * 2  # Views of each image, for the head to start from.
     work = Workload(
         # The engine that is timed runs all orientations of an image at once.
         views=len(task.files) * (1 if orientations > 1 else options.views_kept),
         learnt=learnt * options.epochs,
-        judged=judged * (options.epochs + 2) + len(task.files) * len(task.rounds),
+        judged=judged * (options.epochs + 2) + refitted * orientations + started,
         batch_size=min(options.batch_size, len(task.labels)),
     )
     found = costs(
         job.extractor,
-        start.head,
-        job.extractor.layout.columns(start.features),
+        untrained(columns.stop, job.heads.classes),
+        columns,
         work,
         candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16),
         enough=60 * (options.minutes or 0),

@@ -14,6 +14,7 @@ from headstart.data.splits import Rows
 from headstart.evaluation.comparison import rival
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, LinearModel, MLPModel
+from headstart.heads.specs import KernelHead, NearestHead
 from headstart.tuning.bench import Bench
 from headstart.tuning.job import Reading
 from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained
@@ -69,12 +70,20 @@ def train_finally(bench: Bench, rounds: Sequence[Round]) -> Round | None:
         return None
     epochs = max(1, round(median(one.trained.best_epoch for one in rounds)))
     everything = np.arange(len(bench.job.task.labels))
-    expected = max(_seconds_of_an_image(one, bench) for one in rounds) * epochs * len(everything)
+    expected = max(_seconds_of_an_image(one, bench, epochs) for one in rounds) * len(everything)
     if bench.job.deadline and time.perf_counter() + expected > bench.job.deadline:
         bench.job.warn("No time is left to learn from the held-out images as well.")
         return None
     alpha = float(np.mean([one.alpha for one in rounds]))
-    return _train(bench, "final", everything, everything[:0], epochs=epochs, alpha=alpha)
+    return _train(
+        bench,
+        "final",
+        everything,
+        everything[:0],
+        epochs=epochs,
+        alpha=alpha,
+        deadline=bench.job.deadline,
+    )
 
 
 def _train(
@@ -106,9 +115,12 @@ def _train(
     heads = {"tuned": Reading(network.top.head(), start.features)}
     scores = {"probe": _scores(bench, probe, job.features[judge])}
     scores["tuned"] = bench.judged(network, judge).numpy()
-    diverged = trained.stopped is not None and trained.best_epoch == 0
-    if bench.recipe.choose and not diverged:
+    if not trained.best_epoch:  # It diverged or was cut off: everything is as at the start.
+        heads["refitted"], scores["refitted"] = probe, scores["probe"]
+    elif bench.recipe.choose:
         heads["refitted"], scores["refitted"] = _refitted(bench, network, settled, learn, judge)
+    if isinstance(job.heads.head, (KernelHead, NearestHead)):  # No other kind was asked for.
+        del heads["tuned"], scores["tuned"]
     weights = {key: one.clone() for key, one in backbone.network.state_dict().items()}
     seconds = time.perf_counter() - begin
     return Round(judge, trained, seconds, alpha, heads, scores, weights)
@@ -165,9 +177,10 @@ def _fit_on_views(bench: Bench, learn: Rows) -> Reading:
     first step, and what the network knows would be spoilt before the two agree.
     """
     views = bench.plan.views
-    some = [learn[(learn - view) % views < _VIEWS_FITTED] for view in range(views)]
-    seen = [bench.seen(bench.cut.above, images, view) for view, images in enumerate(some)]
-    rows = np.concatenate(some)
+    some = {view: learn[(learn - view) % views < _VIEWS_FITTED] for view in range(views)}
+    some = {view: images for view, images in some.items() if len(images)}
+    seen = [bench.seen(bench.cut.above, images, view) for view, images in some.items()]
+    rows = np.concatenate(list(some.values()))
     return _fit(bench, bench.job.heads.linear(), torch.cat(seen).numpy(), rows)
 
 
@@ -225,9 +238,9 @@ def _spent(bench: Bench, rounds: Sequence[Round]) -> bool:
     return bench.job.deadline is not None and after > bench.job.deadline
 
 
-def _seconds_of_an_image(one: Round, bench: Bench) -> float:
-    """Give what one image cost in one epoch of a round."""
+def _seconds_of_an_image(one: Round, bench: Bench, epochs: int) -> float:
+    """Give what one image would cost in a round of so many epochs, heads and judging included."""
     images = len(bench.job.task.labels) - len(one.judge)
-    return sum(epoch.seconds for epoch in one.trained.history) / max(
-        1, images * len(one.trained.history)
-    )
+    training = sum(epoch.seconds for epoch in one.trained.history)
+    each = training / max(1, len(one.trained.history))
+    return (one.seconds - training + each * epochs) / max(1, images)

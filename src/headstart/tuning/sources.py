@@ -62,7 +62,7 @@ class ImageRows:
 
     def __init__(self, plan: ViewPlan, backbone: Backbone, below: Engine | None) -> None:
         self._plan, self._preprocess, self._below = plan, backbone.preprocess, below
-        self.background = plan.preset == "none"
+        self.background = plan.preset in ("none", "flip", "dihedral")
 
     def rows(self, images: Indices, views: Indices | int) -> Tensor:
         """See `RowSource.rows`."""

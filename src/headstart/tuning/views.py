@@ -95,6 +95,8 @@ class ViewStore:
             self._sums = _mapped(sums, np.dtype(np.uint32), (self.count,))
             self._path.touch()
         except OSError as error:
+            for path in (self._path, sums):  # One without the other is of no use.
+                path.unlink(missing_ok=True)
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
             ) from None
