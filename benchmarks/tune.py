@@ -271,7 +271,7 @@ def keras(python: str) -> None:
 
 
 def sample(table: Path, count: int, folder: Path) -> Path:
-    """Write a table with the first so many training images of a table, and all test images."""
+    """Write a table with so many training images of a table, drawn, and all test images."""
     rows = list(csv.DictReader(table.open()))
     draw = np.random.default_rng(0).permutation(len(rows))
     train = [rows[place] for place in draw if rows[place]["split"] == "train"][:count]
