@@ -617,3 +617,28 @@ def test_the_head_starts_from_views(make, data, monkeypatch):
     fitted_on.clear()
     make().fine_tune(data.train, **QUICK | {"augment": "none"})
     assert 2 * learnt not in fitted_on
+
+
+def test_auto_takes_what_fits(model, data):
+    """With time enough it is the deepest part that leaves a stage frozen; without, nothing."""
+    said = []
+    report = model.fine_tune(data.train, unfreeze="auto", minutes=30.0, warn=said.append, **QUICK)
+    assert report.part == "stages:4"
+    assert model.fine_tune(data.train, unfreeze="auto", minutes=1e-6, **QUICK) is None
+    assert any(text.startswith("Minutes that fine-tuning would take: stages:1") for text in said)
+
+
+def test_auto_goes_on_with_what_it_planned(make, data, tmp_path, monkeypatch):
+    """A resumed run does not plan again: it would time something else."""
+    planned = []
+
+    def plan(job):
+        planned.append(1)
+        return "stages:2", 3
+
+    monkeypatch.setattr("headstart.tuning.fine_tuning.plan_for", plan)
+    options = QUICK | {"epochs": 9, "checkpoints": tmp_path / "state", "keep": "always"}
+    first = make().fine_tune(data.train, unfreeze="auto", **options)
+    again = make().fine_tune(data.train, unfreeze="auto", resume=True, **options)
+    assert (first.part, len(first.epochs)) == (again.part, len(again.epochs)) == ("stages:2", 3)
+    assert len(planned) == 1

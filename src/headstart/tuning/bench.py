@@ -95,7 +95,7 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
     setting = session.setting if session else _timed(job, cut, recipe)
     setting.laid_out(cut.above)  # As after timing, so that a resumed run computes alike.
     if session is None:
-        Session(part, setting).write(job.folder)
+        Session(part, recipe.epochs, setting).write(job.folder)
     return Bench(job, part, recipe, plan, cut, setting, frozen, identity)
 
 

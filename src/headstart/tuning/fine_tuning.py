@@ -8,7 +8,7 @@ model that is kept learns from all of them.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -21,7 +21,7 @@ from headstart.tuning.bench import Bench, open_bench
 from headstart.tuning.job import Job
 from headstart.tuning.listeners import require_listeners
 from headstart.tuning.loop import INTERRUPTED, TIME_WAS_UP
-from headstart.tuning.plan import part_for
+from headstart.tuning.plan import plan_for
 from headstart.tuning.report import TuneReport
 from headstart.tuning.rounds import Round, train_finally, train_rounds
 from headstart.tuning.session import Session, alone, forget
@@ -70,11 +70,14 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     require_listeners(job.options.listeners)
     with alone(job.folder), _lent(job.extractor.backbone) as loan:
         session = _session(job)
-        chosen = (session.part if session else part_for(job)) if part == "auto" else part
-        if chosen is None:
-            return None
+        if part == "auto":
+            planned = (session.part, session.epochs) if session else plan_for(job)
+            if planned is None:
+                return None
+            part, epochs = planned
+            job = replace(job, options=job.options.model_copy(update={"epochs": epochs}))
         try:
-            bench = open_bench(job, chosen, session, loan.weights)
+            bench = open_bench(job, part, session, loan.weights)
         except OutOfTime:
             job.warn("The time was up before training could begin, so the backbone stays frozen.")
             return None

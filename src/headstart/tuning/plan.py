@@ -19,6 +19,8 @@ from headstart.tuning.setting import Setting, candidates, seconds_of_a_step
 _USABLE = 0.7
 # Judging runs forward only, over rows and over images at the end.
 _FORWARD = 0.35
+# Fewer epochs than these are not worth starting.
+_FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,16 @@ class Workload:
 
     Attributes:
         views: Rows that the boundary store has to be filled with.
-        learnt: Images that pass forward and backward, epochs and rounds counted.
-        judged: Images that pass forward only.
+        learnt: Images that pass forward and backward in an epoch of every round.
+        judged: Images that pass forward only, in an epoch of every round.
+        judged_once: Images that pass forward only, before and after the epochs.
         batch_size: Images of a step.
     """
 
     views: int
     learnt: int
     judged: int
+    judged_once: int
     batch_size: int
 
 
@@ -44,15 +48,21 @@ class Cost:
 
     Attributes:
         part: "stages:N".
-        seconds: In all.
+        once: Seconds besides epochs.
+        epoch: Seconds of an epoch, of all rounds.
     """
 
     part: str
-    seconds: float
+    once: float
+    epoch: float
+
+    def seconds(self, epochs: int) -> float:
+        """Give what so many epochs would take in all."""
+        return self.once + epochs * self.epoch
 
 
-def part_for(job: Job) -> str | None:
-    """Choose the deepest part that fits into the job's minutes, or None if no part does."""
+def plan_for(job: Job) -> tuple[str, int] | None:
+    """Choose the deepest part, and the epochs, that fit into the job's minutes, if any do."""
     task, options = job.task, job.options
     columns = job.heads.layout.columns(job.heads.kinds[-1])
     learnt = sum(len(learn) for learn, _ in task.rounds) + (len(task.labels) if task.final else 0)
@@ -64,8 +74,9 @@ def part_for(job: Job) -> str | None:
     work = Workload(
         # The engine that is timed runs all orientations of an image at once.
         views=len(task.files) * (1 if orientations > 1 else options.views_kept),
-        learnt=learnt * options.epochs,
-        judged=judged * (options.epochs + 2) + refitted * orientations + started,
+        learnt=learnt,
+        judged=judged,
+        judged_once=2 * judged + refitted * orientations + started,
         batch_size=min(options.batch_size, len(task.labels)),
     )
     found = costs(
@@ -74,9 +85,10 @@ def part_for(job: Job) -> str | None:
         columns,
         work,
         candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16),
+        epochs=options.epochs,
         enough=60 * (options.minutes or 0),
     )
-    return deepest(found, options.minutes or 0, job.warn)
+    return deepest(found, options.minutes or 0, options.epochs, job.warn)
 
 
 def costs(
@@ -86,6 +98,7 @@ def costs(
     work: Workload,
     ways: Sequence[Setting],
     *,
+    epochs: int,
     enough: float,
 ) -> list[Cost]:
     """Time steps from the top stage down; stop once a part takes longer than what is enough.
@@ -96,6 +109,7 @@ def costs(
         columns: Which features it reads.
         work: How much there is to do.
         ways: Settings to time steps by; the faster counts.
+        epochs: How many there would be.
         enough: Seconds.
     """
     backbone = extractor.backbone
@@ -110,17 +124,31 @@ def costs(
         network = HeadedNetwork(halves.above, head, columns)
         rows = torch.rand(work.batch_size, halves.row_width)
         image = min(seconds_of_a_step(network, rows, way) for way in ways) / work.batch_size
-        seconds = filling + image * (work.learnt + _FORWARD * work.judged)
-        found.append(Cost(f"stages:{count}", seconds))
-        if seconds > enough:
+        once = filling + image * _FORWARD * work.judged_once
+        epoch = image * (work.learnt + _FORWARD * work.judged)
+        found.append(Cost(f"stages:{count}", once, epoch))
+        if found[-1].seconds(epochs) > enough:
             break
     backbone.freeze()
     return found
 
 
-def deepest(costs: Sequence[Cost], minutes: float, say: Callable[[str], None]) -> str | None:
-    """Give the deepest part that fits into the minutes, or None; say what each would take."""
-    fitting = [cost for cost in costs if cost.seconds <= _USABLE * 60 * minutes]
-    listed = ", ".join(f"{cost.part} {cost.seconds / 60:.1f}" for cost in costs)
+def deepest(
+    costs: Sequence[Cost], minutes: float, epochs: int, say: Callable[[str], None]
+) -> tuple[str, int] | None:
+    """Give the deepest part that fits into the minutes, and its epochs; say what each would take.
+
+    Where not even the last stage fits, it is trained for fewer epochs; without time for three of
+    them, nothing is.
+    """
+    usable = _USABLE * 60 * minutes
+    listed = ", ".join(f"{cost.part} {cost.seconds(epochs) / 60:.1f}" for cost in costs)
     say(f"Minutes that fine-tuning would take: {listed}.")
-    return fitting[-1].part if fitting else None
+    fitting = [cost for cost in costs if cost.seconds(epochs) <= usable]
+    if fitting:
+        return fitting[-1].part, epochs
+    fewer = int((usable - costs[0].once) / costs[0].epoch)
+    if fewer < _FEWEST:
+        return None
+    say(f"That is too long for {epochs} epochs, so there will be {fewer}, of {costs[0].part}.")
+    return costs[0].part, fewer

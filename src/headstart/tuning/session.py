@@ -61,10 +61,12 @@ class Session:
 
     Attributes:
         part: What is trained.
+        epochs: For how many epochs at most.
         setting: How steps are taken.
     """
 
     part: str
+    epochs: int
     setting: Setting
 
     def write(self, folder: Path | None) -> None:
@@ -84,6 +86,6 @@ class Session:
         """Read it back, or give None where there is none or it is damaged."""
         try:
             values: dict[str, Any] = json.loads((folder / _FILE).read_text()) if folder else {}
-            return cls(values["part"], Setting(**values["setting"]))
+            return cls(values["part"], values["epochs"], Setting(**values["setting"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None

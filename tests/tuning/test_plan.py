@@ -1,0 +1,29 @@
+"""The plan of --tune auto: the deepest part that fits, or fewer epochs of the last stage."""
+
+import pytest
+
+from headstart.tuning.plan import Cost, deepest
+
+COSTS = [Cost("stages:1", 10, 6), Cost("stages:2", 10, 12), Cost("stages:3", 10, 60)]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "planned"),
+    [
+        (20.0, ("stages:3", 10)),
+        (4.0, ("stages:2", 10)),
+        (2.0, ("stages:1", 10)),
+        (1.0, ("stages:1", 5)),
+        (0.7, ("stages:1", 3)),
+        (0.6, None),
+        (0.1, None),
+    ],
+)
+def test_what_fits_is_planned(minutes, planned):
+    """Seven tenths of the time are planned with; three epochs are the fewest."""
+    said = []
+    assert deepest(COSTS, minutes, 10, said.append) == planned
+    assert (
+        said[0] == "Minutes that fine-tuning would take: stages:1 1.2, stages:2 2.2, stages:3 10.2."
+    )
+    assert (len(said) == 2) == (planned is not None and planned[1] < 10)
