@@ -205,7 +205,7 @@ class Classifier:
         Raises:
             OptionError: There is no such part, or an option is wrong.
             DataError: The classes are not the model's.
-            TuningError: The checkpoint is of another training.
+            TuningError: The checkpoint is of another training, or another one uses its folder.
         """
         self._require_classes(train)
         if keep not in get_args(Keep):
