@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.heads.fitted import LinearModel, MLPModel
+from headstart.tuning.depthwise import QuickDepthwise
 
 Trainable = LinearModel | MLPModel
 
@@ -75,7 +76,8 @@ class HeadedNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Give scores, shape (images, classes), float32."""
-        features: Tensor = self.above(rows)[:, self._columns].float()
+        with QuickDepthwise():
+            features: Tensor = self.above(rows)[:, self._columns].float()
         with torch.autocast(features.device.type, enabled=False):
             scores: Tensor = self.top(features)
         return scores
