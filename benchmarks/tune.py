@@ -4,8 +4,9 @@
 
 step: a training step of the whole network, ResNet50: eager float32 PyTorch against headstart's.
 epochs: images per second of an epoch with the boundary store and without it, at every stage
-    boundary of ResNet50 and EfficientNet-Lite0. Without: the whole network in PyTorch's best
-    setting on ready arrays, the frozen part without gradients.
+    boundary of ResNet50 and EfficientNet-Lite0. Without: the whole network on ready arrays, the
+    frozen part without gradients in PyTorch's best setting; once with headstart's gradients of
+    depthwise convolutions above, and once with nothing but PyTorch.
 keras: the same for Keras on TensorFlow, ResNet50 with the same part frozen; PYTHON has TensorFlow.
 whole: accuracy and time of the frozen model, the tuned one and the tutorial's recipe.
 auto: `--tune auto` against the better of frozen and tuned, 200-image samples too.
@@ -83,6 +84,15 @@ class ReadyRows:
             return self._below(pixels).float()
 
 
+class PlainNetwork(HeadedNetwork):
+    """Learns by nothing but PyTorch."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """See `HeadedNetwork.forward`."""
+        with torch._C.DisableTorchFunction():
+            return super().forward(rows)
+
+
 def seconds_of_an_epoch(
     network: HeadedNetwork, backbone: Backbone, source: Any, setting: Setting
 ) -> tuple[float, float]:
@@ -104,8 +114,8 @@ def best_setting(network: HeadedNetwork, source: Any) -> Setting:
 def epochs(names: tuple[str, ...] = ("resnet50", "efficientnet-lite0")) -> None:
     """Print both rates at each stage boundary."""
     print(
-        "| backbone | trained | row, kB | filling, images/s | with the store, images/s | setting "
-        "| without, images/s | setting | ratio | computing |"
+        "| backbone | trained | row, kB | filling | with the store | without | store alone "
+        "| PyTorch alone | both | waited for nothing |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
@@ -136,24 +146,32 @@ def _epochs_at(name: str, count: int, after: int) -> str:
         begin = time.perf_counter()
         fill(store, engine, pixels)
         filling = IMAGES / (time.perf_counter() - begin)
-        sources = {"with": StoredRows(store)}
-        network = HeadedNetwork(halves.above, linear(layout.width), slice(0, layout.width))
-        setting = best_setting(network, sources["with"])
-        # Without: what is below runs in each step too, in the setting that is best for the whole.
-        whole = best_below(halves.below, pixels)
-        sources["without"] = ReadyRows(torch.from_numpy(pixels), halves.below, whole)
-        seconds: dict[str, list[float]] = {"with": [], "without": []}
+        stored = StoredRows(store)
+        head, columns = linear(layout.width), slice(0, layout.width)
+        ours, plain = (kind(halves.above, head, columns) for kind in (HeadedNetwork, PlainNetwork))
+        quick, best = best_setting(ours, stored), best_setting(plain, stored)
+        # Without: what is below runs in each step too, in the setting that is best for it.
+        below = best_below(halves.below, pixels)
+        ready = ReadyRows(torch.from_numpy(pixels), halves.below, below)
+        ways = {
+            "with": (ours, stored, quick),
+            "without": (ours, ready, quick),
+            "torch": (plain, ready, best),
+        }
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
         computing = 1.0
         for _ in range(ROUNDS):
-            for way, source in sources.items():
+            for way, (network, source, setting) in ways.items():
+                setting.laid_out(network)
                 taken, share = seconds_of_an_epoch(network, backbone, source, setting)
                 seconds[way].append(taken)
                 computing = min(computing, share) if way == "with" else computing
-    rates = {way: IMAGES / median(values) for way, values in seconds.items()}
+    rate = {way: IMAGES / median(values) for way, values in seconds.items()}
     return (
         f"| {name} | stages:{count} | {halves.row_width * 2 / 1000:.0f} | {filling:.0f} "
-        f"| {rates['with']:.1f} | {setting.name} | {rates['without']:.1f} | below: {whole.name} "
-        f"| {rates['with'] / rates['without']:.2f} | {computing:.1%} |"
+        f"| {rate['with']:.1f}, {quick.name} | {rate['without']:.1f}, below {below.name} "
+        f"| {rate['with'] / rate['without']:.2f} | {rate['torch']:.1f}, {best.name} "
+        f"| {rate['with'] / rate['torch']:.2f} | {computing:.1%} |"
     )
 
 

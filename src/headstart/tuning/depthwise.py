@@ -99,9 +99,9 @@ def _of_images(
             size + 2 * pad - side + 1
             for size, pad, side in zip(images.shape[2:], padding, sides, strict=True)
         ]
-        spread = torch.zeros(
-            *gradient.shape[:2], *shape, dtype=gradient.dtype
-        ).to(memory_format=torch.channels_last)
+        spread = torch.zeros(*gradient.shape[:2], *shape, dtype=gradient.dtype).to(
+            memory_format=torch.channels_last
+        )
         spread[:, :, :: stride[0], :: stride[1]] = gradient
         gradient = spread
     around = tuple(side - 1 - pad for side, pad in zip(sides, padding, strict=True))
