@@ -1,6 +1,6 @@
 """What fine-tuning costs and what it gives.
 
-    python -m benchmarks.tune [step] [epochs] [keras PYTHON] [whole] [auto] [solar]
+    python -m benchmarks.tune [step] [epochs] [keras PYTHON] [whole] [auto [MINUTES]] [solar]
 
 step: a training step of the whole network, ResNet50: eager float32 PyTorch against headstart's.
 epochs: images per second of an epoch with the boundary store and without it, at every stage
@@ -343,30 +343,40 @@ def whole() -> None:
                 print(row(name, what, trained(table, root, **options)), flush=True)
 
 
-def auto() -> None:
+def auto(minutes: float = 5.0) -> None:
     """Print what `--tune auto` keeps beside frozen and tuned."""
-    minutes = 5.0
     _header()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, table in tables(root, samples=True):
             print(row(name, "frozen", trained(table, root)), flush=True)
             found = trained(table, root, tune="auto", minutes=minutes)
-            print(row(name, f"auto, {minutes:.0f} minutes", found), flush=True)
+            print(row(name, f"auto, {minutes:.0f} minutes{_held_out(found)}", found), flush=True)
             part = (found["tuning"] or {"part": "stages:1"})["part"]
             data = hs.open_images(table, cache=root / "cache")
             backbone = load_backbone(image_size=found["image_size"])
             model = hs.Classifier(backbone, classes=data.classes, cache=root / "cache")
             model.fit(data.train)
             begin = time.perf_counter()
-            model.fine_tune(data.train, unfreeze=part, keep="always", minutes=minutes)
+            report = model.fine_tune(data.train, unfreeze=part, keep="always", minutes=minutes)
             test = model.evaluate(data.test)
-            what = f"tuned, kept in any case, {minutes:.0f} minutes | {part}"
+            epochs = len(report.epochs) if report else 0
+            what = f"tuned, kept in any case, {epochs} epochs | {part}"
             print(
                 f"| {name} | {what} | {test.accuracy:.4f} | | "
                 f"{test.auroc:.4f} | {time.perf_counter() - begin:.0f} | |",
                 flush=True,
             )
+
+
+def _held_out(metrics: dict[str, Any]) -> str:
+    tuning = metrics["tuning"]
+    if not tuning:
+        return ""
+    return (
+        f"; {len(tuning['epochs'])} epochs, held-out loss {tuning['probe_log_loss']:.4f} and "
+        f"{tuning['tuned_log_loss']:.4f}, {tuning['loss_gain_errors']:+.1f} standard errors"
+    )
 
 
 def solar(seeds: Sequence[int] = SEEDS) -> None:
@@ -444,6 +454,8 @@ def main() -> None:
     for number, name in enumerate(given):
         if name == "keras":
             keras(given[number + 1])
+        elif name == "auto" and given[number + 1 :] and given[number + 1].isdigit():
+            auto(float(given[number + 1]))
         elif name in known:
             known[name]()
         print()

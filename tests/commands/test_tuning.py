@@ -36,7 +36,7 @@ def test_what_does_not_help_is_said(
     make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frozen model stays, with both numbers in a warning."""
-    monkeypatch.setattr("headstart.tuning.verdict.surely_better", lambda new, old: False)
+    monkeypatch.setattr("headstart.tuning.verdict.beats", lambda new, old: False)
     notes = Notes()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=notes, **options)
     assert result.metrics["tuned"] is None

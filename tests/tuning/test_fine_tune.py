@@ -97,8 +97,8 @@ def test_other_parts(model, data, part):
 
 
 def test_what_does_not_help_is_undone(model, data, monkeypatch):
-    """Where the tuned model is not surely better, weights, head and predictions are as before."""
-    monkeypatch.setattr("headstart.tuning.verdict.surely_better", lambda new, old: False)
+    """Where the tuned model does not win, weights, head and predictions are as before."""
+    monkeypatch.setattr("headstart.tuning.verdict.beats", lambda new, old: False)
     told, before = model.probabilities_of(data.test), state(model)
     report = model.fine_tune(data.train, **QUICK)
     assert not report.kept

@@ -11,7 +11,7 @@ from headstart.evaluation.metrics import Interval, Probabilities
 from headstart.evaluation.recommendation import difference
 from headstart.heads.fitted import Array
 
-_Z95_ONE_SIDED = 1.644854
+_ERRORS = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,27 @@ def rival(logits: Array, labels: Rows) -> Rival:
     return Rival(float(losses.mean()), float(right.mean()), temperature, losses, right)
 
 
-def surely_better(one: Rival, other: Rival) -> bool:
-    """Tell whether a model's log loss is lower by more than noise, and its accuracy no lower.
+def loss_gain(one: Rival, other: Rival) -> float:
+    """Give how much lower the first one's log loss is, in standard errors of that difference.
 
-    A paired one-sided test at 95 %: both were judged on the same images.
+    Both were judged on the same images, so the difference is taken image by image. Fewer than two
+    images tell nothing: 0.
     """
     gain = other.losses - one.losses
     if len(gain) < 2:
-        return False
+        return 0.0
     error = float(gain.std(ddof=1)) / sqrt(len(gain))
-    surely = float(gain.mean()) > _Z95_ONE_SIDED * error
-    return surely and one.accuracy >= other.accuracy
+    return float(gain.mean()) / error if error else 0.0
+
+
+def beats(one: Rival, other: Rival) -> bool:
+    """Tell whether a model's log loss is lower by more than noise, and its accuracy no lower.
+
+    By more than one standard error, as in Breiman's rule (Classification and Regression Trees,
+    1984): to pass a better model by costs as much as to take a worse one, so there is no reason to
+    demand the 95 % of a discovery.
+    """
+    return loss_gain(one, other) > _ERRORS and one.accuracy >= other.accuracy
 
 
 def accuracy_gain(one: Rival, other: Rival) -> Interval:

@@ -62,7 +62,7 @@ def _is_meant(
 
 class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,  # noqa: ANN401
         images: Tensor,
         weight: Tensor,
@@ -76,7 +76,7 @@ class _Depthwise(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         images, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         gradient = gradient.contiguous(memory_format=torch.channels_last)

@@ -54,7 +54,7 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     Args:
         job: The frozen model, the images, and how.
         part: "all", "stages:N", "layers:N", or "auto": what fits into the minutes.
-        keep: "better" keeps the tuned model only if it is surely better; "always" in any case.
+        keep: "better" keeps the tuned model only if it beats the frozen one; "always" in any case.
 
     Returns:
         What came of it, or None where no part fits into the time.

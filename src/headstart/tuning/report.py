@@ -21,6 +21,7 @@ class TuneReport:
         gain_ci95: Interval of the difference.
         probe_log_loss: Calibrated.
         tuned_log_loss: Likewise.
+        loss_gain_errors: How much lower that is, in standard errors; above 1 is kept.
         first_probe_accuracy: Of the frozen model in the first round, whose epochs are listed.
         seconds: Of fine-tuning.
         setting: How steps were taken, with the images per second of each way that was timed.
@@ -42,6 +43,7 @@ class TuneReport:
     gain_ci95: Interval | None
     probe_log_loss: float | None
     tuned_log_loss: float | None
+    loss_gain_errors: float | None
     first_probe_accuracy: float | None
     seconds: float
     setting: dict[str, Any]

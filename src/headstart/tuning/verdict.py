@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from headstart.data.splits import Rows
-from headstart.evaluation.comparison import Rival, accuracy_gain, rival, surely_better
+from headstart.evaluation.comparison import Rival, accuracy_gain, beats, loss_gain, rival
 from headstart.tuning.rounds import Round
 
 
@@ -51,7 +51,7 @@ class Verdict:
         probe = rivals.pop("probe")
         name = min(rivals, key=lambda name: rivals[name].log_loss)
         best = rivals[name]
-        kept = always or surely_better(best, probe)
+        kept = always or beats(best, probe)
         first = float(probe.right[: len(rounds[0].judge)].mean())
         return cls(name, kept, best.temperature, probe, best, first)
 
@@ -65,4 +65,5 @@ class Verdict:
         }
         gain = accuracy_gain(self.tuned, self.probe) if self.tuned and self.probe else None
         images = len(self.probe.right) if self.probe else 0
-        return told | {"gain_ci95": gain, "images": images}
+        errors = loss_gain(self.tuned, self.probe) if self.tuned and self.probe else None
+        return told | {"gain_ci95": gain, "loss_gain_errors": errors, "images": images}
