@@ -21,6 +21,7 @@ from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
 from headstart.backbones.backbone import load_backbone
 from headstart.commands.demo import write_solar_cells
+from headstart.engines.precision import has_bf16
 from headstart.tuning import bench, loop
 from headstart.tuning.setting import Setting
 
@@ -63,7 +64,8 @@ def predictions(run: Path, images: Path) -> str:
 def tune_once(table: str, cache: str, checkpoints: str, resume: str) -> None:
     """Fine-tune in this process and print what the weights are; run in a process of its own."""
     loop.SAVE_EVERY = 5
-    way = Setting(threads=2)  # What timing finds fastest may differ between runs.
+    # What timing finds fastest may differ between runs.
+    way = Setting(bf16=has_bf16("cpu"), threads=2)
     bench.candidates = lambda **options: [way]
     data = hs.open_images(table, cache=cache)
     model = hs.Classifier(load_backbone(), hs.LinearHead(), classes=data.classes, cache=cache)
@@ -112,6 +114,7 @@ def kill_tuning(kills: int) -> None:
             process = tuning(table, cache, state, resume=False)
             time.sleep(after)
             running = process.poll() is None
+            whole = whole if running else min(whole, after)
             process.kill()
             process.communicate()
             found = [json.loads(path.read_text()) for path in state.glob("*/checkpoint.json")]
