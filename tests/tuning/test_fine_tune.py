@@ -138,6 +138,22 @@ def test_the_store_gives_the_gradients_of_the_images(model, data, tmp_path):
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
+def test_a_network_that_was_moved_is_cut_where_it_is():
+    """An engine moves the network to its device; the two halves then work there."""
+    from headstart.backbones.backbone import load_backbone
+    from headstart.backbones.pooling import StagePooling
+    from headstart.tuning.halves import cut
+
+    backbone = load_backbone(weights="random", image_size=64)
+    here = cut(StagePooling(backbone, reads="last").eval(), 4)
+    backbone.network.to("meta")
+    there = cut(StagePooling(backbone, reads="last").eval(), 4)
+    pixels = torch.zeros(2, 64, 64, 3, dtype=torch.uint8, device="meta")
+    rows = there.below(pixels)
+    assert rows.shape == (2, here.row_width) == (2, there.row_width)
+    assert there.above(rows).shape == (2, backbone.width)
+
+
 def interrupted(model, data, folder, monkeypatch, steps):
     """Train until a step, and stop as a kill would."""
 

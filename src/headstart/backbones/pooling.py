@@ -105,9 +105,13 @@ class StagePooling(nn.Module):
             )
         if not hasattr(backbone.network, "forward_intermediates"):
             raise _unreadable(backbone, "it does not tell what its stages give")
-        self.register_buffer("mean", torch.tensor(preprocess.mean).view(1, -1, 1, 1) * 255)
-        self.register_buffer("scale", 1 / (torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255))
-
+        where = next(backbone.network.parameters()).device
+        mean, std = (
+            torch.tensor(one, device=where).view(1, -1, 1, 1) * 255
+            for one in (preprocess.mean, preprocess.std)
+        )
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", 1 / std)
         self.size = preprocess.size
         self._last_statistics = self._new_in_last(backbone) if reads == "stages" else ()
 
@@ -119,8 +123,13 @@ class StagePooling(nn.Module):
     @torch.inference_mode()
     def layout(self) -> FeatureLayout:
         """Find out what the network gives, by one blank image."""
-        blank = torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8)
-        return FeatureLayout(tuple((name, block.shape[1]) for name, block in self._blocks(blank)))
+        blocks = self._blocks(self.blank())
+        return FeatureLayout(tuple((name, block.shape[1]) for name, block in blocks))
+
+    def blank(self) -> Tensor:
+        """Give one black image, (1, size, size, 3), where the network is."""
+        shape = (1, self.size, self.size, 3)
+        return torch.zeros(shape, dtype=torch.uint8, device=self.mean.device)
 
     def _blocks(self, images: Tensor) -> list[tuple[str, Tensor]]:
         output, last, stages = self._maps(images)
@@ -157,8 +166,8 @@ class StagePooling(nn.Module):
         Raises:
             BackboneError: The network gives something else than maps.
         """
-        noise = torch.linspace(0, 255, 3 * self.size**2).view(1, self.size, self.size, 3)
-        output, last, stages = self._maps(noise)
+        ramp = torch.linspace(0, 255, self.blank().numel(), device=self.mean.device)
+        output, last, stages = self._maps(ramp.view(self.blank().shape))
         if not all(isinstance(one, Tensor) for one in (last, *stages)):
             raise _unreadable(backbone, "its stages do not give one map each")
         if last.ndim != 4 or last.shape == stages[-1].shape:

@@ -148,7 +148,7 @@ class _Recorder(fx.Interpreter):
 def _values(pooling: StagePooling, graph: fx.Graph, crossing: _Crossing) -> dict[fx.Node, Any]:
     """Find out by one blank image what crosses."""
     recorder = _Recorder(pooling, graph, crossing)
-    recorder.run(torch.zeros(1, pooling.size, pooling.size, 3, dtype=torch.uint8))
+    recorder.run(pooling.blank())
     return {node: recorder.found[node.name] for node in crossing}
 
 
