@@ -108,24 +108,28 @@ def kill_tuning(kills: int) -> None:
         whole = time.perf_counter() - begin - ready
         print("| kill | after s of tuning | was running | step kept | same weights |")
         print("| --- | --- | --- | --- | --- |")
-        same = 0
+        same = missed = 0
         for number in range(1, kills + 1):
             state, after = root / f"state-{number}", draw.uniform(0, 1) * whole
             process = tuning(table, cache, state, resume=False)
             time.sleep(after)
             running = process.poll() is None
-            whole = whole if running else min(whole, after)
+            whole = whole if running else min(whole, after)  # The next kill aims better.
             process.kill()
             process.communicate()
             found = [json.loads(path.read_text()) for path in state.glob("*/checkpoint.json")]
             steps = ", ".join(str(one["step"]) for one in found) or "none"
             resumed = tuning(table, cache, state, resume=True).communicate()[0].strip()
             same += resumed == expected
+            missed += not running
             print(
                 f"| {number} | {after:.1f} | {running} | {steps} | {resumed == expected} |",
                 flush=True,
             )
-    print(f"\n{same} of {kills} resumed runs ended with the weights of the undisturbed run.")
+    print(
+        f"\n{same} of {kills} resumed runs ended with the weights of the undisturbed run; "
+        f"{missed} had ended before they were killed."
+    )
 
 
 def main() -> None:

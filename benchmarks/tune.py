@@ -112,10 +112,11 @@ def best_setting(network: HeadedNetwork, source: Any) -> Setting:
 
 
 def epochs(names: tuple[str, ...] = ("resnet50", "efficientnet-lite0")) -> None:
-    """Print both rates at each stage boundary."""
+    """Print the rates at each stage boundary."""
     print(
-        "| backbone | trained | row, kB | filling | with the store | without | store alone "
-        "| PyTorch alone | both | waited for nothing |"
+        "| backbone | trained | row, kB | filling, images/s | with the store, images/s "
+        "| without, images/s | with / without | PyTorch alone, images/s | with / PyTorch alone "
+        "| computing |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
@@ -162,7 +163,6 @@ def _epochs_at(name: str, count: int, after: int) -> str:
         computing = 1.0
         for _ in range(ROUNDS):
             for way, (network, source, setting) in ways.items():
-                setting.laid_out(network)
                 taken, share = seconds_of_an_epoch(network, backbone, source, setting)
                 seconds[way].append(taken)
                 computing = min(computing, share) if way == "with" else computing
@@ -360,8 +360,8 @@ def auto(minutes: float = 5.0) -> None:
             begin = time.perf_counter()
             report = model.fine_tune(data.train, unfreeze=part, keep="always", minutes=minutes)
             test = model.evaluate(data.test)
-            epochs = len(report.epochs) if report else 0
-            what = f"tuned, kept in any case, {epochs} epochs | {part}"
+            taken = len(report.epochs) if report else 0
+            what = f"tuned, kept in any case, {taken} epochs | {part}"
             print(
                 f"| {name} | {what} | {test.accuracy:.4f} | | "
                 f"{test.auroc:.4f} | {time.perf_counter() - begin:.0f} | |",
@@ -371,7 +371,7 @@ def auto(minutes: float = 5.0) -> None:
 
 def _held_out(metrics: dict[str, Any]) -> str:
     tuning = metrics["tuning"]
-    if not tuning:
+    if not tuning or tuning["loss_gain_errors"] is None:
         return ""
     return (
         f"; {len(tuning['epochs'])} epochs, held-out loss {tuning['probe_log_loss']:.4f} and "

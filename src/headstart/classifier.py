@@ -191,7 +191,7 @@ class Classifier:
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
                 be trained in the minutes, 10 by default.
             keep: "better" goes back to the frozen backbone unless the tuned one is better on
-                the validation part by more than noise; "always" keeps it in any case.
+                the validation part by a standard error; "always" keeps it in any case.
             checkpoints: Folder that the state is kept in, so that `resume` can go on.
             resume: Go on from there.
             progress: Called with steps done and steps in all.

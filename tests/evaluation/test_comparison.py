@@ -3,46 +3,66 @@
 import numpy as np
 import pytest
 
-from headstart.evaluation.comparison import beats, loss_gain, rival
+from headstart.evaluation.comparison import Rival, beats, loss_gain, rival
 
 IMAGES = 200
+Labels = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def scores(labels: np.ndarray, *, margin: float, noise: float, seed: int) -> np.ndarray:
+def scores(labels: Labels, *, margin: float, seed: int) -> np.ndarray:
     """Give scores of two classes that know the labels more or less."""
-    drawn = np.random.default_rng(seed).normal(size=(len(labels), 2)) * noise
+    drawn = np.random.default_rng(seed).normal(size=(len(labels), 2))
     drawn[np.arange(len(labels)), labels] += margin
     return drawn.astype(np.float32)
 
 
+def made(losses: np.ndarray, *, right: int) -> Rival:
+    """Give a model that has some losses and told so many images right."""
+    told = np.arange(len(losses)) < right
+    return Rival(float(losses.mean()), float(told.mean()), 1.0, losses, told)
+
+
+def pair(errors: float, *, right: int = 150) -> tuple[Rival, Rival]:
+    """Give two models of which the first one's loss is lower by so many standard errors."""
+    gain = np.random.default_rng(0).normal(size=IMAGES)
+    gain += errors * gain.std(ddof=1) / np.sqrt(IMAGES) - gain.mean()
+    return made(3 - gain, right=right), made(np.full(IMAGES, 3.0), right=150)
+
+
 @pytest.fixture
-def labels() -> np.ndarray:
+def labels() -> Labels:
     return np.random.default_rng(0).integers(0, 2, IMAGES)
 
 
-def test_what_knows_more_beats_what_knows_less(labels: np.ndarray) -> None:
-    good = rival(scores(labels, margin=3, noise=1, seed=1), labels)
-    poor = rival(scores(labels, margin=1, noise=1, seed=2), labels)
+def test_what_knows_more_beats_what_knows_less(labels: Labels) -> None:
+    good = rival(scores(labels, margin=3, seed=1), labels)
+    poor = rival(scores(labels, margin=1, seed=2), labels)
     assert beats(good, poor) and not beats(poor, good)
     assert loss_gain(good, poor) == -loss_gain(poor, good) > 2
 
 
-def test_a_model_does_not_beat_itself(labels: np.ndarray) -> None:
-    one = rival(scores(labels, margin=1, noise=1, seed=1), labels)
-    assert loss_gain(one, one) == 0 and not beats(one, one)
+@pytest.mark.parametrize(
+    ("errors", "right", "wins"), [(1.1, 150, True), (0.9, 150, False), (1.1, 149, False)]
+)
+def test_a_standard_error_wins_unless_accuracy_is_lower(
+    errors: float, right: int, wins: bool
+) -> None:
+    one, other = pair(errors, right=right)
+    assert loss_gain(one, other) == pytest.approx(errors)
+    assert beats(one, other) == wins
 
 
-def test_two_alike_seldom_beat_each_other(labels: np.ndarray) -> None:
+def test_two_alike_seldom_beat_each_other(labels: Labels) -> None:
     """One standard error in one direction is passed by chance about one time in six."""
     pairs = [
-        [rival(scores(labels, margin=1, noise=1, seed=seed), labels) for seed in (2 * n, 2 * n + 1)]
+        [rival(scores(labels, margin=1, seed=seed), labels) for seed in (2 * n, 2 * n + 1)]
         for n in range(100)
     ]
     assert sum(beats(one, other) for one, other in pairs) < 30
 
 
-def test_one_image_tells_nothing() -> None:
-    good, poor = (
-        rival(np.array([[0, value]], dtype=np.float32), np.array([1])) for value in (2, 1)
-    )
-    assert not beats(good, poor)
+def test_what_tells_nothing_wins_nothing() -> None:
+    """One image, a model against itself, and a difference that is the same everywhere."""
+    assert not beats(made(np.ones(1), right=1), made(np.full(1, 2.0), right=0))
+    assert not beats(made(np.ones(9), right=9), made(np.ones(9), right=9))
+    assert loss_gain(made(np.ones(9), right=9), made(np.full(9, 2.0), right=9)) == 0

@@ -166,8 +166,9 @@ class StagePooling(nn.Module):
         Raises:
             BackboneError: The network gives something else than maps.
         """
-        ramp = torch.linspace(0, 255, self.blank().numel(), device=self.mean.device)
-        output, last, stages = self._maps(ramp.view(self.blank().shape))
+        blank = self.blank()
+        ramp = torch.linspace(0, 255, blank.numel(), device=blank.device).view(blank.shape)
+        output, last, stages = self._maps(ramp)
         if not all(isinstance(one, Tensor) for one in (last, *stages)):
             raise _unreadable(backbone, "its stages do not give one map each")
         if last.ndim != 4 or last.shape == stages[-1].shape:

@@ -94,10 +94,10 @@ def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> t
     )
     size = backbone.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED, size, size, 3), dtype=np.uint8)
-    engine = extractor.engine
-    (features,) = engine.run([pixels])
     with torch.inference_mode():
         reference = StagePooling(backbone).eval()(torch.from_numpy(pixels)).numpy()
+    engine = extractor.engine
+    (features,) = engine.run([pixels])
     cosines = (features * reference).sum(axis=1) / (
         np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
     )

@@ -224,9 +224,10 @@ def _tune(
         watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
     if not report.kept:
         watcher.warn(
-            f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} on {report.images} "
-            f"held-out images, the frozen backbone {report.probe_accuracy:.1%}: not better by "
-            "more than noise, so it stays frozen."
+            f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} and log loss "
+            f"{report.tuned_log_loss:.3f} on {report.images} held-out images, the frozen backbone "
+            f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}: not better by more than "
+            "noise (one standard error), so it stays frozen."
         )
 
 

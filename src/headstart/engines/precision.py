@@ -56,7 +56,9 @@ def has_bf16(device: str) -> bool:
     """Tell whether a device computes in bf16."""
     from headstart.engines.openvino_engine import cpu_has_bf16
 
-    return torch.cuda.is_bf16_supported() if device == "cuda" else cpu_has_bf16()
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return cpu_has_bf16()
 
 
 def settled_precision(precision: PrecisionOption, device: str) -> str | None:

@@ -1,5 +1,6 @@
 """Run a network with PyTorch: on a GPU, or as the reference on a CPU."""
 
+import copy
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -17,7 +18,9 @@ class TorchEngine:
         self.precision = precision
         self.batch_size = 64 if device == "cuda" else 16
         self._device = torch.device(device)
-        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+        # A copy: the caller's network stays where it is.
+        network = copy.deepcopy(network).eval()
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
         """See `Engine.run`."""

@@ -11,7 +11,7 @@ from headstart.evaluation.metrics import Interval, Probabilities
 from headstart.evaluation.recommendation import difference
 from headstart.heads.fitted import Array
 
-_ERRORS = 1.0
+_STANDARD_ERRORS = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def rival(logits: Array, labels: Rows) -> Rival:
 def loss_gain(one: Rival, other: Rival) -> float:
     """Give how much lower the first one's log loss is, in standard errors of that difference.
 
-    Both were judged on the same images, so the difference is taken image by image. Fewer than two
-    images tell nothing: 0.
+    Both were judged on the same images, so the difference is taken image by image. Where nothing
+    can be told, for fewer than two images or the same difference at all of them, it is 0.
     """
     gain = other.losses - one.losses
     if len(gain) < 2:
@@ -56,13 +56,13 @@ def loss_gain(one: Rival, other: Rival) -> float:
 
 
 def beats(one: Rival, other: Rival) -> bool:
-    """Tell whether a model's log loss is lower by more than noise, and its accuracy no lower.
+    """Tell whether a model's log loss is lower by a standard error, and its accuracy no lower.
 
-    By more than one standard error, as in Breiman's rule (Classification and Regression Trees,
-    1984): to pass a better model by costs as much as to take a worse one, so there is no reason to
-    demand the 95 % of a discovery.
+    To pass a better model by costs as much as to take a worse one, so 95 % of certainty would be
+    too much to ask. One standard error is left because the epoch and the head of the first were
+    chosen on these images too. Of two equal models one passes one time in six at most.
     """
-    return loss_gain(one, other) > _ERRORS and one.accuracy >= other.accuracy
+    return loss_gain(one, other) > _STANDARD_ERRORS and one.accuracy >= other.accuracy
 
 
 def accuracy_gain(one: Rival, other: Rival) -> Interval:

@@ -1,27 +1,44 @@
-"""Gradients of depthwise convolutions in bf16, taken a way that processors are quick at.
+"""Gradients of depthwise convolutions in bf16, by convolutions that oneDNN is quick at.
 
-oneDNN has no fast bf16 kernel for two of them. Both can be put as convolutions that it is quick
-at, with the same products, summed in another order:
+oneDNN has no fast bf16 kernel for two of them. Both are put as other convolutions, of the same
+products summed in another order:
 
-- the input's gradient of a strided convolution is an unstrided one of the output's gradient, with
-  zeros put between its pixels, by the mirrored kernel;
+- an image's gradient is an unstrided convolution of the output's gradient, with zeros between its
+  pixels where the convolution was strided, by the mirrored kernel;
 - the gradient of a kernel larger than 3 x 3 is put together from those of 3 x 3 parts of it.
+
+What that gains is measured in docs/decisions/training-steps.md.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
+# The largest kernel whose own gradient oneDNN is quick at in bf16.
 _SIDE = 3
 _Pair = tuple[int, int]
 
 
-class QuickDepthwise(TorchFunctionMode):
-    """While it is entered, depthwise convolutions under bf16 autocast on CPU learn quickly."""
+def quick_depthwise(device: torch.device) -> AbstractContextManager[Any]:
+    """Let depthwise convolutions learn quickly while it is entered, under bf16 autocast on a CPU.
 
+    Anywhere else PyTorch's own gradients are quick, and nothing is changed.
+    """
+    slow = (
+        device.type == "cpu"
+        and torch.is_grad_enabled()
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    )
+    return _QuickDepthwise() if slow else nullcontext()
+
+
+class _QuickDepthwise(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -30,13 +47,14 @@ class QuickDepthwise(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         """Take depthwise convolutions over; leave everything else as it is."""
-        if func is nn.functional.conv2d and not kwargs and _is_meant(*args):
+        if func is nn.functional.conv2d and not kwargs and _is_taken_over(*args):
             images, weight, bias, stride, padding, *_ = args
-            return _Depthwise.apply(images, weight, bias, tuple(stride), tuple(padding))
+            halves = (one if one is None else one.bfloat16() for one in (images, weight, bias))
+            return _Depthwise.apply(*halves, stride, padding)
         return func(*args, **(kwargs or {}))
 
 
-def _is_meant(
+def _is_taken_over(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -45,18 +63,16 @@ def _is_meant(
     dilation: Any = 1,  # noqa: ANN401
     groups: int = 1,
 ) -> bool:
-    """Tell whether a call of conv2d, as modules make it, is one to take over."""
+    """Tell whether a call of conv2d, as modules make it, is depthwise and slow to learn."""
+    sides = weight.shape[2:]
     return (
-        images.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        and groups == images.shape[1] == weight.shape[0]
-        and isinstance(stride, tuple)
-        and isinstance(padding, tuple)
-        and tuple(dilation) == (1, 1)
-        and min(weight.shape[2:]) >= _SIDE
-        and all(pad < side for pad, side in zip(padding, weight.shape[2:], strict=True))
-        and (max(stride) > 1 or max(weight.shape[2:]) > _SIDE)
+        groups == images.shape[1] == weight.shape[0]
+        and images.ndim == 4
+        and all(isinstance(one, tuple) and len(one) == 2 for one in (stride, padding))
+        and dilation in (1, (1, 1))
+        and min(sides) >= _SIDE
+        and all(pad < side for pad, side in zip(padding, sides, strict=True))
+        and (max(stride) > 1 or max(sides) > _SIDE)
     )
 
 
@@ -70,12 +86,12 @@ class _Depthwise(torch.autograd.Function):
         stride: _Pair,
         padding: _Pair,
     ) -> Tensor:
-        out = nn.functional.conv2d(images, weight, bias, stride, padding, 1, len(weight))
-        ctx.save_for_backward(images.to(out.dtype), weight.to(out.dtype))
+        ctx.save_for_backward(images, weight)
         ctx.stride, ctx.padding = stride, padding
-        return out
+        return nn.functional.conv2d(images, weight, bias, stride, padding, 1, len(weight))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         images, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
@@ -93,15 +109,20 @@ class _Depthwise(torch.autograd.Function):
 def _of_images(
     gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair
 ) -> Tensor:
+    """Undo the stride by zeros between the pixels, then go back through the mirrored kernel."""
     sides = weight.shape[2:]
     if max(stride) > 1:
         shape = [
             size + 2 * pad - side + 1
             for size, pad, side in zip(images.shape[2:], padding, sides, strict=True)
         ]
-        spread = torch.zeros(*gradient.shape[:2], *shape, dtype=gradient.dtype).to(
-            memory_format=torch.channels_last
-        )
+        spread = torch.empty(
+            *gradient.shape[:2],
+            *shape,
+            dtype=gradient.dtype,
+            device=gradient.device,
+            memory_format=torch.channels_last,
+        ).zero_()
         spread[:, :, :: stride[0], :: stride[1]] = gradient
         gradient = spread
     around = tuple(side - 1 - pad for side, pad in zip(sides, padding, strict=True))
@@ -111,6 +132,7 @@ def _of_images(
 def _of_weight(
     gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair
 ) -> Tensor:
+    """Give each 3 x 3 part of the kernel its gradient, from the pixels that this part saw."""
     high, wide = padding
     padded = nn.functional.pad(images, (wide, wide, high, high))
     part = weight[:, :, :_SIDE, :_SIDE].contiguous()

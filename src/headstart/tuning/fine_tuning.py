@@ -68,7 +68,7 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     if job.resume and job.folder is None:
         raise OptionError("resume needs a folder to go on from. Pass checkpoints=FOLDER as well.")
     require_listeners(job.options.listeners)
-    with alone(job.folder), _lent(job.extractor.backbone) as loan:
+    with alone(job.folder), _lent(job.extractor.backbone, job.extractor.device) as loan:
         session = _session(job)
         if part == "auto":
             planned = (session.part, session.epochs) if session else plan_for(job)
@@ -115,16 +115,21 @@ class _Loan:
 
 
 @contextmanager
-def _lent(backbone: Backbone) -> Iterator[_Loan]:
-    """Lend a backbone for training; it comes back frozen, and unchanged unless it was kept."""
+def _lent(backbone: Backbone, device: str) -> Iterator[_Loan]:
+    """Lend a backbone for training on a device.
+
+    It comes back frozen, to where it was, and unchanged unless it was kept.
+    """
     network = backbone.network
+    home = next(network.parameters()).device
+    network.to(device)
     loan = _Loan({name: one.clone() for name, one in network.state_dict().items()})
     try:
         yield loan
     finally:
         if not loan.kept:
             network.load_state_dict(loan.weights)
-        network.to(memory_format=torch.contiguous_format)
+        network.to(home, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         backbone.freeze()
 
 

@@ -141,7 +141,8 @@ class Loop:
             TuningError: The checkpoint is of another training.
         """
         # Leaves the caller's random numbers and threads alone.
-        with torch.random.fork_rng(devices=[]), self.setting.threaded():
+        devices = [torch.cuda.current_device()] if self.setting.device == "cuda" else []
+        with torch.random.fork_rng(devices), self.setting.threaded():
             if resume:
                 self._resume()
             start = time.perf_counter()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.heads.fitted import LinearModel, MLPModel
-from headstart.tuning.depthwise import QuickDepthwise
+from headstart.tuning.depthwise import quick_depthwise
 
 Trainable = LinearModel | MLPModel
 
@@ -76,7 +76,7 @@ class HeadedNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Give scores, shape (images, classes), float32."""
-        with QuickDepthwise():
+        with quick_depthwise(rows.device):
             features: Tensor = self.above(rows)[:, self._columns].float()
         with torch.autocast(features.device.type, enabled=False):
             scores: Tensor = self.top(features)

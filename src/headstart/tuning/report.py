@@ -21,7 +21,8 @@ class TuneReport:
         gain_ci95: Interval of the difference.
         probe_log_loss: Calibrated.
         tuned_log_loss: Likewise.
-        loss_gain_errors: How much lower that is, in standard errors; above 1 is kept.
+        loss_gain_errors: How much lower that is, in standard errors of the paired difference.
+            Above 1, and with an accuracy that is no lower, the tuned model is kept.
         first_probe_accuracy: Of the frozen model in the first round, whose epochs are listed.
         seconds: Of fine-tuning.
         setting: How steps were taken, with the images per second of each way that was timed.

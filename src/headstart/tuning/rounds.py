@@ -105,9 +105,10 @@ def _train(
     assert isinstance(start.head, (LinearModel, MLPModel))
     columns = job.heads.layout.columns(start.features)
     network = HeadedNetwork(bench.cut.above, start.head, columns, dropout=bench.recipe.dropout)
-    before = network.copied()
     lesson = Lesson(job.task.labels, learn, judge, job.task.names, epochs)
-    trained = _loop(bench, network, name, lesson, deadline).run(resume=job.resume)
+    loop = _loop(bench, network, name, lesson, deadline)
+    before = network.copied()
+    trained = loop.run(resume=job.resume)
     if job.options.wise and len(judge):
         alpha = _best_alpha(bench, network, before, judge)
     if alpha < 1:
