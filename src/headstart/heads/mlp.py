@@ -1,7 +1,7 @@
 """The tutorial's head, Dense(256, relu), Dropout(0.5), Dense(classes), on stored features."""
 
-from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -44,27 +44,15 @@ def fit_mlp(
     scale = standard.scale / columns.shape[1] ** 0.5
     inputs = (torch.from_numpy(columns) - standard.mean) / scale
     labels = torch.from_numpy(problem.labels)
-    weights = problem.shares() * len(labels)
+    lesson = _Lesson(inputs, labels, problem.shares() * len(labels))
     with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * inputs.shape[1] * hidden):
         torch.manual_seed(seed)
         network = _network(inputs.shape[1], hidden, dropout, problem.classes)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
-        best_loss, best_state, waited = float("inf"), deepcopy(network.state_dict()), 0
-        for _ in range(epochs):
-            for rows in _batches(torch.from_numpy(kept)):
-                loss = _loss(network.train(), inputs[rows], labels[rows], weights[rows])
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-            with torch.inference_mode():
-                value = float(_loss(network.eval(), inputs[held], labels[held], weights[held]))
-            if value < best_loss:
-                best_loss, best_state, waited = value, deepcopy(network.state_dict()), 0
-            else:
-                waited += 1
-            if waited == _PATIENCE:
-                break
-    head = _model(best_state, standard.mean.numpy(), scale.numpy())
+        best = _trained(
+            network, optimiser, lesson, torch.from_numpy(kept), torch.from_numpy(held), epochs
+        )
+    head = _model(best, standard.mean.numpy(), scale.numpy())
     return HeadFit(head, HeldOut(held, head.logits(columns[held])), features)
 
 
@@ -86,6 +74,7 @@ def fit_as_tutorial(
     columns = problem.columns[features]
     inputs = torch.from_numpy(problem.features)[:, columns]
     labels = torch.from_numpy(problem.labels)
+    lesson = _Lesson(inputs, labels, torch.ones(len(labels)))
     width = inputs.shape[1]
     with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * width * hidden):
         torch.manual_seed(seed)
@@ -95,11 +84,7 @@ def fit_as_tutorial(
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=1e-7)
         for _ in range(epochs):
-            for rows in _batches(torch.arange(len(labels))):
-                loss = nn.functional.cross_entropy(network.train()(inputs[rows]), labels[rows])
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+            _learn(network, optimiser, lesson, torch.arange(len(labels)))
     plain = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
     return HeadFit(_model(network.state_dict(), *plain), None, features)
 
@@ -110,13 +95,52 @@ def _network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequen
     )
 
 
-def _batches(rows: Tensor) -> Iterator[Tensor]:
-    yield from torch.split(rows[torch.randperm(len(rows))], _BATCH)
+@dataclass(frozen=True)
+class _Lesson:
+    """What is learnt from: inputs (images, width), class numbers, and what each image counts."""
+
+    inputs: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    def loss(self, network: nn.Module, rows: Tensor) -> Tensor:
+        scores = network(self.inputs[rows])
+        losses = nn.functional.cross_entropy(scores, self.labels[rows], reduction="none")
+        return (losses * self.weights[rows]).mean()
 
 
-def _loss(network: nn.Module, inputs: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    losses = nn.functional.cross_entropy(network(inputs), labels, reduction="none")
-    return (losses * weights).mean()
+def _learn(
+    network: nn.Module, optimiser: torch.optim.Optimizer, lesson: _Lesson, rows: Tensor
+) -> None:
+    """Take an epoch of steps, the images in a new order."""
+    network.train()
+    for batch in torch.split(rows[torch.randperm(len(rows))], _BATCH):
+        optimiser.zero_grad()
+        lesson.loss(network, batch).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+
+def _trained(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    lesson: _Lesson,
+    kept: Tensor,
+    held: Tensor,
+    epochs: int,
+) -> dict[str, Tensor]:
+    """Train until images held out no longer improve; give the weights that were best for them."""
+    best_loss, best, waited = float("inf"), deepcopy(network.state_dict()), 0
+    for _ in range(epochs):
+        _learn(network, optimiser, lesson, kept)
+        with torch.inference_mode():
+            loss = float(lesson.loss(network.eval(), held))
+        if loss < best_loss:
+            best_loss, best, waited = loss, deepcopy(network.state_dict()), 0
+        else:
+            waited += 1
+        if waited == _PATIENCE:
+            break
+    return best
 
 
 def _model(
