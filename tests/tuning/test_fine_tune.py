@@ -396,6 +396,30 @@ def test_wise_interpolates_where_held_out_images_like_it(model, data):
     assert report.alpha in (0.25, 0.5, 0.75, 1.0)
 
 
+def test_wise_keeps_weights_between_the_start_and_the_end(make, data, monkeypatch):
+    """Half of the tuned weights is half of the way from the first weights to the last."""
+    ends = []
+    for share in (0.0, 0.5, 1.0):
+        model = make()
+        monkeypatch.setattr(rounds, "SHARES", (share,))
+        model.fine_tune(data.train, val=data.test, wise=True, keep="always", **QUICK)
+        ends.append(state(model))
+    first, half, last = ends
+    moved = changed(first, last)
+    assert moved
+    for name in moved:
+        torch.testing.assert_close(half[name], torch.lerp(first[name], last[name], 0.5))
+
+
+def test_wise_judges_by_the_heads_that_are_used(make, data, monkeypatch):
+    """Every share has its head fitted anew, and the lowest log loss wins."""
+    losses = {0.25: 0.4, 0.5: 0.2, 0.75: 0.3, 1.0: 0.5}
+    monkeypatch.setattr(rounds._Tuned, "log_loss", lambda self, labels: losses[self.alpha])
+    model = make()
+    report = model.fine_tune(data.train, val=data.test, wise=True, keep="always", **QUICK)
+    assert report.alpha == 0.5
+
+
 def test_a_full_disk_under_the_checkpoints_is_said(model, data, tmp_path, monkeypatch):
     """Training goes on without them."""
 

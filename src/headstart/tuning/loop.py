@@ -38,8 +38,8 @@ Weights = dict[str, Tensor]
 
 _AHEAD = 2
 SAVE_EVERY = 200
-# Of a step's time, where nothing was judged yet; and how often held-out images are still judged.
-_FORWARD, _JUDGED_AFTER = 0.35, 3
+# Of a step's time, where nothing was judged yet.
+_FORWARD = 0.35
 INTERRUPTED = "it was interrupted"
 TIME_WAS_UP = "the time was up"
 
@@ -107,6 +107,7 @@ class Loop:
         *,
         views: int,
         judged_views: int = 1,
+        read_after: int = 1,
         folder: Path | None = None,
         identity: dict[str, Any] | None = None,
         deadline: float | None = None,
@@ -118,7 +119,7 @@ class Loop:
         self.network, self.source, self.lesson = network, source, lesson
         self.recipe, self.setting = recipe, setting
         self._labels = torch.from_numpy(lesson.labels)
-        self._views, self._judged_views = views, judged_views
+        self._views, self._judged_views, self._read_after = views, judged_views, read_after
         self._folder, self._identity = folder, identity or {}
         self._deadline, self._told = deadline, told if folder else ()
         self._warn, self._progress = warn or (lambda text: None), progress
@@ -194,11 +195,12 @@ class Loop:
     def _seconds_after(self) -> float:
         """Guess how long judging this epoch and what follows the last one will take.
 
-        Afterwards the held-out images are judged again, and the head is refitted on the features
-        of all images; each passes forward only.
+        Afterwards, once or for each share of weights that is tried, the held-out images are judged
+        twice and the head is refitted on the features of all images; each passes forward only.
         """
         learn, judge = len(self.lesson.learn), len(self.lesson.judge)
-        return self._forward * self._judged_views * (_JUDGED_AFTER * judge + learn)
+        images = judge + self._read_after * (2 * judge + learn)
+        return self._forward * self._judged_views * images
 
     def _batches(self, epoch: int, place: int) -> Iterator[tuple[Indices, Tensor]]:
         """Give batches and their rows from some place on, read while the one before is learnt.

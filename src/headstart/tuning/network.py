@@ -11,6 +11,9 @@ from headstart.tuning.depthwise import quick_depthwise
 
 Trainable = LinearModel | MLPModel
 
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the tuned weights, that WiSE-FT tries."""
+
 
 def untrained(width: int, classes: int) -> LinearModel:
     """Give a head that knows nothing, to time steps with."""

@@ -12,7 +12,7 @@ from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.tuning.halves import cut
 from headstart.tuning.job import Job
-from headstart.tuning.network import HeadedNetwork, Trainable, untrained
+from headstart.tuning.network import SHARES, HeadedNetwork, Trainable, untrained
 from headstart.tuning.setting import Setting, candidates, seconds_of_a_step
 
 # What is kept back for fitting heads, checkpoints and a busy machine.
@@ -69,14 +69,15 @@ def plan_for(job: Job) -> tuple[str, int] | None:
     judged = sum(len(judge) for _, judge in task.rounds)
     orientations = count_of(job.extractor.backbone.preprocess.orientations)
     judged *= orientations
-    refitted = len(task.labels) * (len(task.rounds) + task.final)
-    started = refitted * 2  # Views of each image, for the head to start from.
+    images, shares = len(task.labels), len(SHARES) if options.wise else 1
+    refitted = images * (shares * len(task.rounds) + task.final)
+    started = 2 * images * (len(task.rounds) + task.final)  # Two views, for the head to start from.
     work = Workload(
         # The engine that is timed runs all orientations of an image at once.
         views=len(task.files) * (1 if orientations > 1 else options.views_kept),
         learnt=learnt,
         judged=judged,
-        judged_once=2 * judged + refitted * orientations + started,
+        judged_once=2 * shares * judged + refitted * orientations + started,
         batch_size=min(options.batch_size, len(task.labels)),
     )
     found = costs(

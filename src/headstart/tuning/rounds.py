@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,9 +19,8 @@ from headstart.heads.specs import KernelHead, NearestHead
 from headstart.tuning.bench import Bench
 from headstart.tuning.job import Reading
 from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained
-from headstart.tuning.network import HeadedNetwork, between
+from headstart.tuning.network import SHARES, HeadedNetwork, between
 
-_ALPHAS = (0.25, 0.5, 0.75, 1.0)
 _VIEWS_FITTED = 2
 
 
@@ -109,22 +109,94 @@ def _train(
     loop = _loop(bench, network, name, lesson, deadline)
     before = network.copied()
     trained = loop.run(resume=job.resume)
-    if job.options.wise and len(judge):
-        alpha = _best_alpha(bench, network, before, judge)
-    if alpha < 1:
-        network.put(between(before, network.copied(), alpha))
-    heads = {"tuned": Reading(network.top.head(), start.features)}
-    scores = {"probe": _scores(bench, probe, job.features[judge])}
-    scores["tuned"] = bench.judged(network, judge).numpy()
+    frozen = _scores(bench, probe, job.features[judge])
+    reader = _Reader(bench, network, lesson, start.features, settled)
     if not trained.best_epoch:  # It diverged or was cut off: everything is as at the start.
-        heads["refitted"], scores["refitted"] = probe, scores["probe"]
-    elif bench.recipe.choose:
-        heads["refitted"], scores["refitted"] = _refitted(bench, network, settled, learn, judge)
-    if isinstance(job.heads.head, (KernelHead, NearestHead)):  # No other kind was asked for.
-        del heads["tuned"], scores["tuned"]
+        tuned = reader.along(alpha).with_refitted(probe, frozen)
+    else:
+        choose = job.options.wise and len(judge) > 0
+        tuned = reader.best(before, SHARES if choose else (alpha,))
     weights = {key: one.clone() for key, one in backbone.network.state_dict().items()}
     seconds = time.perf_counter() - begin
-    return Round(judge, trained, seconds, alpha, heads, scores, weights)
+    scores = tuned.scores | {"probe": frozen}
+    return Round(judge, trained, seconds, tuned.alpha, tuned.heads, scores, weights)
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    """A share of the tuned weights, and the heads that read what they give."""
+
+    alpha: float
+    heads: dict[str, Reading]
+    scores: dict[str, Array]
+
+    def with_refitted(self, head: Reading, scores: Array) -> Self:
+        """Give the same with a head that was fitted anew."""
+        heads = self.heads | {"refitted": head}
+        return replace(self, heads=heads, scores=self.scores | {"refitted": scores})
+
+    def log_loss(self, labels: Rows) -> float:
+        """Give that of the better head on the images held out."""
+        return min(rival(one, labels).log_loss for one in self.scores.values())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Gives the heads that read what a trained network gives.
+
+    Attributes:
+        bench: What all rounds share.
+        network: The trained one.
+        lesson: What it learnt from, and what is held out.
+        features: Which columns the head reads that was trained along.
+        settled: How the frozen model's head was chosen to be fitted.
+    """
+
+    bench: Bench
+    network: HeadedNetwork
+    lesson: Lesson
+    features: str
+    settled: HeadChoice
+
+    def best(self, before: dict[str, Tensor], shares: Sequence[float]) -> _Tuned:
+        """Interpolate from the weights before, and leave what images held out like best.
+
+        Judged by the heads that would be used, since the one that was trained along fits its own
+        weights alone.
+        """
+        after = self.network.copied()
+        tried = []
+        for share in shares:
+            self.network.put(between(before, after, share) if share < 1 else after)
+            tried.append(self._read(share))
+        labels = self.bench.job.task.labels[self.lesson.judge]
+        best = min(tried, key=lambda one: one.log_loss(labels)) if len(tried) > 1 else tried[0]
+        self.network.put(between(before, after, best.alpha) if best.alpha < 1 else after)
+        return best
+
+    def along(self, alpha: float) -> _Tuned:
+        """Give the head that was trained along, where such a kind may be used."""
+        if isinstance(self.bench.job.heads.head, (KernelHead, NearestHead)):
+            return _Tuned(alpha, {}, {})
+        head = Reading(self.network.top.head(), self.features)
+        scores = self.bench.judged(self.network, self.lesson.judge).numpy()
+        return _Tuned(alpha, {"tuned": head}, {"tuned": scores})
+
+    def _read(self, alpha: float) -> _Tuned:
+        tuned = self.along(alpha)
+        return tuned.with_refitted(*self._refitted()) if self.bench.recipe.choose else tuned
+
+    def _refitted(self) -> tuple[Reading, Array]:
+        """Fit the head anew on the tuned features, as the frozen one was chosen to be fitted.
+
+        Choosing again would be misled: these know the labels of every fold's held-out images.
+        """
+        bench, learn, judge = self.bench, self.lesson.learn, self.lesson.judge
+        reading = _fit(bench, self.settled, bench.judged(self.network.above, learn).numpy(), learn)
+        if not len(judge):
+            return reading, np.zeros((0, bench.job.heads.classes), dtype=np.float32)
+        held = bench.judged(self.network.above, judge).numpy()
+        return reading, _scores(bench, reading, held)
 
 
 def _loop(
@@ -141,6 +213,7 @@ def _loop(
         bench.setting,
         views=bench.plan.views,
         judged_views=bench.averaged,
+        read_after=len(SHARES) if job.options.wise and len(lesson.judge) else 1,
         folder=job.folder / name if job.folder else None,
         identity=bench.identity,
         deadline=deadline,
@@ -194,35 +267,6 @@ def _fit(bench: Bench, heads: HeadChoice, features: Array, rows: Rows) -> Readin
 def _scores(bench: Bench, reading: Reading, features: Array) -> Array:
     """Give scores of some images, by features of shape (images, width)."""
     return reading.head.logits(features[:, bench.job.heads.layout.columns(reading.features)])
-
-
-def _best_alpha(
-    bench: Bench, network: HeadedNetwork, before: dict[str, Tensor], judge: Rows
-) -> float:
-    """Interpolate between start and end, and take what the held-out images like best."""
-    after = network.copied()
-    labels = bench.job.task.labels[judge]
-    losses = {}
-    for alpha in _ALPHAS:
-        network.put(between(before, after, alpha))
-        losses[alpha] = rival(bench.judged(network, judge).numpy(), labels).log_loss
-    network.put(after)
-    return min(losses, key=losses.__getitem__)
-
-
-def _refitted(
-    bench: Bench, network: HeadedNetwork, settled: HeadChoice, learn: Rows, judge: Rows
-) -> tuple[Reading, Array]:
-    """Fit the head anew on the tuned features, as the frozen model's was chosen to be fitted.
-
-    Choosing again would be misled: these features know the labels of every fold's held-out images.
-    """
-    features = bench.judged(network.above, learn).numpy()
-    reading = _fit(bench, settled, features, learn)
-    if not len(judge):
-        return reading, np.zeros((0, bench.job.heads.classes), dtype=np.float32)
-    held = bench.judged(network.above, judge).numpy()
-    return reading, _scores(bench, reading, held)
 
 
 def _share(bench: Bench, parts: int) -> float | None:
