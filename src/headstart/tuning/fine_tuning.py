@@ -63,31 +63,40 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
         OptionError: There is no such part.
         TuningError: The checkpoint is of another training, or another training is using the folder.
     """
-    if job.options.log and job.folder is None:
-        raise OptionError("log needs a folder to write to. Pass checkpoints=FOLDER as well.")
-    if job.resume and job.folder is None:
-        raise OptionError("resume needs a folder to go on from. Pass checkpoints=FOLDER as well.")
+    _require_folder(job)
     require_listeners(job.options.listeners)
     with alone(job.folder), _lent(job.extractor.backbone, job.extractor.device) as loan:
-        session = _session(job)
-        if part == "auto":
-            planned = (session.part, session.epochs) if session else plan_for(job)
-            if planned is None:
-                return None
-            part, epochs = planned
-            job = replace(job, options=job.options.model_copy(update={"epochs": epochs}))
-        try:
-            bench = open_bench(job, part, session, loan.weights)
-        except OutOfTime:
-            job.warn("The time was up before training could begin, so the backbone stays frozen.")
-            return None
-        try:
-            outcome = _outcome(bench, keep)
-        except DataError as error:
-            job.warn(f"What is held out leaves too little to learn from. {error}")
-            return None
-        loan.kept = outcome.head is not None
+        outcome = _tried(job, part, loan.weights, keep)
+        loan.kept = outcome is not None and outcome.head is not None
     return outcome
+
+
+def _require_folder(job: Job) -> None:
+    if job.folder is None and job.options.log:
+        raise OptionError("log needs a folder to write to. Pass checkpoints=FOLDER as well.")
+    if job.folder is None and job.resume:
+        raise OptionError("resume needs a folder to go on from. Pass checkpoints=FOLDER as well.")
+
+
+def _tried(job: Job, part: str, frozen: dict[str, Tensor], keep: Keep) -> Outcome | None:
+    """Plan, cut the backbone open and train; None where there is no time or too little data."""
+    session = _session(job)
+    if part == "auto":
+        planned = (session.part, session.epochs) if session else plan_for(job)
+        if planned is None:
+            return None
+        part, epochs = planned
+        job = replace(job, options=job.options.model_copy(update={"epochs": epochs}))
+    try:
+        bench = open_bench(job, part, session, frozen)
+    except OutOfTime:
+        job.warn("The time was up before training could begin, so the backbone stays frozen.")
+        return None
+    try:
+        return _outcome(bench, keep)
+    except DataError as error:
+        job.warn(f"What is held out leaves too little to learn from. {error}")
+        return None
 
 
 def _session(job: Job) -> Session | None:
