@@ -13,14 +13,14 @@ COSTS = [Cost("stages:1", 10, 6), Cost("stages:2", 10, 12), Cost("stages:3", 10,
         (20.0, ("stages:3", 10)),
         (4.0, ("stages:2", 10)),
         (2.0, ("stages:1", 10)),
-        (1.0, ("stages:1", 5)),
-        (0.7, ("stages:1", 3)),
-        (0.6, None),
+        (1.0, ("stages:1", 7)),
+        (0.6, ("stages:1", 3)),
+        (0.5, None),
         (0.1, None),
     ],
 )
 def test_what_fits_is_planned(minutes, planned):
-    """Seven tenths of the time are planned with; three epochs are the fewest."""
+    """Nine tenths of the time are planned with; three epochs are the fewest."""
     said = []
     assert deepest(COSTS, minutes, 10, said.append) == planned
     assert (

@@ -15,8 +15,10 @@ from headstart.tuning.job import Job
 from headstart.tuning.network import SHARES, HeadedNetwork, Trainable, untrained
 from headstart.tuning.setting import Setting, candidates, seconds_of_a_step
 
-# What is kept back for fitting heads, checkpoints and a busy machine.
-_USABLE = 0.7
+# The rest is for fitting heads and checkpoints. A busy machine is met by the deadline.
+_USABLE = 0.9
+# What is kept is trained for the best epoch of the rounds, which comes about half way.
+_FINAL = 0.5
 # Judging runs forward only, over rows and over images at the end.
 _FORWARD = 0.35
 # Fewer epochs than these are not worth starting.
@@ -29,7 +31,8 @@ class Workload:
 
     Attributes:
         views: Rows that the boundary store has to be filled with.
-        learnt: Images that pass forward and backward in an epoch of every round.
+        learnt: Images that pass forward and backward in an epoch of every round, and of the final
+            training as far as one is expected.
         judged: Images that pass forward only, in an epoch of every round.
         judged_once: Images that pass forward only, before and after the epochs.
         batch_size: Images of a step.
@@ -65,7 +68,8 @@ def plan_for(job: Job) -> tuple[str, int] | None:
     """Choose the deepest part, and the epochs, that fit into the job's minutes, if any do."""
     task, options = job.task, job.options
     columns = job.heads.layout.columns(job.heads.kinds[-1])
-    learnt = sum(len(learn) for learn, _ in task.rounds) + (len(task.labels) if task.final else 0)
+    learnt = sum(len(learn) for learn, _ in task.rounds)
+    learnt += round(_FINAL * len(task.labels)) if task.final else 0
     judged = sum(len(judge) for _, judge in task.rounds)
     orientations = count_of(job.extractor.backbone.preprocess.orientations)
     judged *= orientations
