@@ -241,8 +241,10 @@ def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     losses = iter(range(20))
     monkeypatch.setattr(loop.Loop, "_judged", lambda self: (float(next(losses)), 0.5))
     kept = []
-    original = rounds._refitted
-    monkeypatch.setattr(rounds, "_refitted", lambda *given: kept.append(1) or original(*given))
+    refitted = rounds._Reader._refitted
+    monkeypatch.setattr(
+        rounds._Reader, "_refitted", lambda reader: kept.append(1) or refitted(reader)
+    )
     before = state(model)
     report = model.fine_tune(data.train, keep="always", **QUICK | {"epochs": 9})
     assert len(report.epochs) == 5
@@ -382,12 +384,13 @@ def test_an_interruption_saves_and_leaves_a_usable_model(model, data, tmp_path, 
         return learn(self, batch, rows, epoch)
 
     monkeypatch.setattr(loop.Loop, "_learn", interrupted_after)
+    before = signal.getsignal(signal.SIGINT)
     report = model.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
     assert report.stopped == "it was interrupted"
     assert report.rounds == 1 and not report.final
     assert read_checkpoint(tmp_path / "state" / "round-0")[0].state["step"] == 4
     assert model.probabilities_of(data.test).shape == (len(data.test), 3)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_wise_interpolates_where_held_out_images_like_it(model, data):
