@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from headstart.tuning.depthwise import quick_depthwise
 
 CHANNELS, IMAGES = 8, 3
+ROUNDED = 0.01  # What bf16 rounds off.
 
 
 def run(layer: nn.Module, images: Tensor, *, quick: bool) -> Tensor:
@@ -33,14 +34,14 @@ def learnt(layer: nn.Module, images: Tensor, out: Tensor) -> list[Tensor]:
     return [one.grad.clone() for one in (images, *layer.parameters()) if one.grad is not None]
 
 
-def require_alike(layer: nn.Module, images: Tensor) -> None:
-    """Require PyTorch's float32 gradients, up to what bf16 rounds off."""
+def apart(layer: nn.Module, images: Tensor) -> float:
+    """Give how far quick gradients are from PyTorch's in float32, relative, the worst of them."""
     exact = learnt(layer, images, layer(images))
     out = run(layer, images, quick=True)
     assert is_taken_over(out)
-    for ours, theirs in zip(learnt(layer, images, out), exact, strict=True):
-        assert ours.dtype == theirs.dtype
-        assert (ours - theirs).norm() < 0.01 * theirs.norm()
+    pairs = list(zip(learnt(layer, images, out), exact, strict=True))
+    assert all(ours.dtype == theirs.dtype for ours, theirs in pairs)
+    return max(float((ours - theirs).norm() / theirs.norm()) for ours, theirs in pairs)
 
 
 @pytest.mark.parametrize("kernel", [4, 5, 6, 7])
@@ -51,7 +52,8 @@ def test_they_are_those_of_pytorch(kernel: int, stride: int, padded: bool, side:
     torch.manual_seed(0)
     padding = kernel // 2 if padded else 0
     layer = nn.Conv2d(CHANNELS, CHANNELS, kernel, stride, padding, groups=CHANNELS)
-    require_alike(layer, torch.randn(IMAGES, CHANNELS, side, side + 2, requires_grad=True))
+    images = torch.randn(IMAGES, CHANNELS, side, side + 2, requires_grad=True)
+    assert apart(layer, images) < ROUNDED
 
 
 @pytest.mark.parametrize(
@@ -70,12 +72,12 @@ def test_in_all_the_ways_that_layers_are_made(
     layer: nn.Module, layout: torch.memory_format
 ) -> None:
     images = torch.randn(IMAGES, CHANNELS, 12, 15).contiguous(memory_format=layout)
-    require_alike(layer, images.requires_grad_())
+    assert apart(layer, images.requires_grad_()) < ROUNDED
 
 
 def test_images_need_not_learn() -> None:
     layer = nn.Conv2d(CHANNELS, CHANNELS, 5, groups=CHANNELS)
-    require_alike(layer, torch.randn(IMAGES, CHANNELS, 12, 12))
+    assert apart(layer, torch.randn(IMAGES, CHANNELS, 12, 12)) < ROUNDED
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_the_store_gives_the_gradients_of_the_images(model, data, tmp_path):
 
 
 def test_a_network_that_was_moved_is_cut_where_it_is():
-    """An engine moves the network to its device; the two halves then work there."""
+    """Fine-tuning moves the network to its device; the two halves then work there."""
     from headstart.backbones.backbone import load_backbone
     from headstart.backbones.pooling import StagePooling
     from headstart.tuning.halves import cut

@@ -60,7 +60,7 @@ def beats(one: Rival, other: Rival) -> bool:
 
     To pass a better model by costs as much as to take a worse one, so 95 % of certainty would be
     too much to ask. One standard error is left because the epoch and the head of the first were
-    chosen on these images too. Of two equal models one passes one time in six at most.
+    chosen on these images too; without that, a model that is no better would pass one time in six.
     """
     return loss_gain(one, other) > _STANDARD_ERRORS and one.accuracy >= other.accuracy
 

@@ -167,11 +167,11 @@ class _Reader:
         after = self.network.copied()
         tried = []
         for share in shares:
-            self.network.put(between(before, after, share) if share < 1 else after)
+            self.network.put(between(before, after, share))
             tried.append(self._read(share))
         labels = self.bench.job.task.labels[self.lesson.judge]
         best = min(tried, key=lambda one: one.log_loss(labels)) if len(tried) > 1 else tried[0]
-        self.network.put(between(before, after, best.alpha) if best.alpha < 1 else after)
+        self.network.put(between(before, after, best.alpha))
         return best
 
     def along(self, alpha: float) -> _Tuned:
