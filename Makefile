@@ -9,8 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/headstart demo
 
 test: $(VENV)/.dev
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage report --skip-covered --show-missing
+	$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
