@@ -169,6 +169,6 @@ def model_card(config: Mapping[str, Any]) -> str:
         right = f"On {test['images']} test images that it never saw it was right "
         right += f"{test['accuracy']:.1%} of the time (95 % interval {low:.1%} to {high:.1%})."
         lines += ["", right]
-    if config["head"]["kind"] == "kernel":
+    if "kernel" in {config["head"]["kind"], *config["head"]["numbers"].values()}:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
     return "\n".join(lines) + "\n"

@@ -1,23 +1,40 @@
 """Fitted heads are values: written and read, they give exactly the same scores."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
 
 from headstart.errors import BundleError
 from headstart.heads import fitted
+from headstart.heads.fitted import BlendModel
 from headstart.heads.specs import KernelHead, LinearHead, MLPHead, NearestHead
 from tests.heads.problems import blobs, problem
 
 SPECS = [LinearHead(), KernelHead(), MLPHead(hidden=8, epochs=3), NearestHead()]
+NARROW = 5
 
 
-@pytest.fixture(params=SPECS, ids=lambda spec: type(spec).__name__)
+def single(spec):
+    """Fit a head of some kind."""
+    return spec.fit(problem(*blobs()), seed=0).head
+
+
+def blend():
+    """Give a linear head of the first columns and a kernel of all, averaged."""
+    features, labels = blobs()
+    narrow = LinearHead().fit(problem(features[:, :NARROW], labels), seed=0).head
+    return BlendModel(narrow, single(KernelHead()), 2.0, 0.5)
+
+
+KINDS = [(type(spec).__name__, partial(single, spec)) for spec in SPECS] + [("Blend", blend)]
+
+
+@pytest.fixture(params=[make for _, make in KINDS], ids=[name for name, _ in KINDS])
 def fit(request):
     """Give a fitted head of each kind, and new features."""
-    head = request.param.fit(problem(*blobs()), seed=0).head
-    return head, blobs(count=40, seed=5)[0].astype(np.float32)
+    return request.param(), blobs(count=40, seed=5)[0].astype(np.float32)
 
 
 def test_scores_have_a_column_for_each_class(fit):
@@ -31,7 +48,7 @@ def test_written_and_read_is_the_same_head(fit):
     """Numbers and arrays by name give back a head with bit-equal scores."""
     head, features = fit
     numbers, arrays = fitted.written(head)
-    assert all(isinstance(value, float) for value in numbers.values())
+    assert all(isinstance(value, (float, str)) for value in numbers.values())
     again = fitted.read(head.kind, numbers, arrays)
     assert type(again) is type(head)
     np.testing.assert_array_equal(again.logits(features), head.logits(features))
@@ -47,10 +64,17 @@ def test_scores_do_not_depend_on_the_company(fit, monkeypatch):
     np.testing.assert_allclose(head.logits(features), whole, atol=1e-4)
 
 
+def test_a_blend_is_the_mean_of_calibrated_scores():
+    """Each head reads the columns that it knows; its scores are divided by its temperature."""
+    head, features = blend(), blobs(count=40, seed=5)[0].astype(np.float32)
+    first, second = head.first.logits(features[:, :NARROW]), head.second.logits(features)
+    np.testing.assert_allclose(head.logits(features), (first / 2.0 + second / 0.5) / 2, rtol=1e-5)
+
+
 def test_a_head_cannot_be_changed(fit):
     """Fitted heads are frozen."""
     with pytest.raises(dataclasses.FrozenInstanceError):
-        fit[0].mean = np.zeros(8)
+        fit[0].kind = "other"
 
 
 def test_an_unknown_kind_is_an_error():
@@ -65,6 +89,17 @@ def test_a_part_that_is_missing_is_an_error():
     arrays = {name: np.zeros(2, dtype=np.float32) for name in ("mean", "scale", "weight")}
     with pytest.raises(BundleError, match=r"The model's head is incomplete: .*'bias'"):
         fitted.read("linear", {}, arrays)
+
+
+def test_a_part_of_a_blend_that_is_missing_is_an_error():
+    """A blend without one of its heads, or with half of one, is incomplete."""
+    numbers, arrays = fitted.written(blend())
+    without = {name: value for name, value in arrays.items() if name != "second.landmarks"}
+    with pytest.raises(BundleError, match=r"The model's head is incomplete: .*'landmarks'"):
+        fitted.read("blend", numbers, without)
+    without = {name: value for name, value in numbers.items() if name != "first.kind"}
+    with pytest.raises(BundleError, match=r"head of unknown kind 'None'"):
+        fitted.read("blend", without, arrays)
 
 
 def test_unit_rows():

@@ -1,6 +1,7 @@
 """Fine-tuning through the classifier: what is trained, what is kept, what survives a kill."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 import headstart as hs
 from headstart.errors import OptionError, TuningError
 from headstart.heads.choice import HeadChoice
-from headstart.heads.fitted import LinearModel
+from headstart.heads.fitted import BlendModel, KernelModel, LinearModel
 from headstart.tuning import loop, rounds
 from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
 from headstart.tuning.network import HeadedNetwork
@@ -17,6 +18,7 @@ from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
 from headstart.tuning.session import alone
 from headstart.tuning.setting import Setting
 from headstart.tuning.task import make_task
+from headstart.tuning.verdict import Verdict
 from tests.conftest import COLOURS, picture
 
 TINY = "test_resnet"
@@ -293,6 +295,24 @@ def test_a_tuned_model_can_be_saved_and_loaded(model, data, tmp_path):
     np.testing.assert_allclose(
         again.probabilities_of(data.test), model.probabilities_of(data.test), atol=1e-6
     )
+
+
+def test_a_blend_of_heads_can_be_saved_and_loaded(data, tmp_path, monkeypatch):
+    """Where both heads are averaged, the bundle holds both, and tells the same probabilities."""
+    of = Verdict.of
+    monkeypatch.setattr(Verdict, "of", lambda *one, **more: replace(of(*one, **more), name="blend"))
+    backbone = hs.load_backbone(TINY, weights="random", image_size=64)
+    model = hs.Classifier(backbone, classes=data.classes, cache=tmp_path / "cache").fit(data.train)
+    report = model.fine_tune(data.train, keep="always", **QUICK)
+    assert report.head == "blend" and isinstance(model.learnt.head, BlendModel)
+    model.save(tmp_path / "bundle")
+    again = hs.load(tmp_path / "bundle", cache=tmp_path / "cache")
+    np.testing.assert_array_equal(
+        again.probabilities_of(data.test), model.probabilities_of(data.test)
+    )
+    kernel = isinstance(model.learnt.head.second, KernelModel)
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert ("keeps the features of training images" in card) == kernel
 
 
 def test_a_training_that_is_cut_off_leaves_the_model_as_it_was(model, data, tmp_path, monkeypatch):

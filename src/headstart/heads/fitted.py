@@ -1,8 +1,8 @@
 """Heads that are fitted: values that turn features into scores, and can be written to a bundle."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from headstart.errors import BundleError
 from headstart.heads.spaces import radial_basis
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
+_Model = TypeVar("_Model")
 
 # Rows that are scored at a time, so that memory does not grow with their number.
 _ROWS = 2048
@@ -144,7 +145,36 @@ class NearestModel:
         return unit((features - self.mean) / self.scale)
 
 
-_KINDS: dict[str, type[LinearModel | KernelModel | MLPModel | NearestModel]] = {
+SingleModel = LinearModel | KernelModel | MLPModel | NearestModel
+
+
+@dataclass(frozen=True)
+class BlendModel:
+    """The mean of two heads, each calibrated: heads that learnt differently err differently.
+
+    Attributes:
+        first: One of them; each reads as many columns, from the left, as it knows.
+        second: The other.
+        first_temperature: Divisor of the first one's scores.
+        second_temperature: Of the second one's.
+    """
+
+    kind: ClassVar[str] = "blend"
+    first: SingleModel
+    second: SingleModel
+    first_temperature: float
+    second_temperature: float
+
+    def logits(self, features: Array) -> Array:
+        """See `FittedHead.logits`."""
+        first, second = (
+            head.logits(features[:, : len(head.mean)]) for head in (self.first, self.second)
+        )
+        total = first / self.first_temperature + second / self.second_temperature
+        return np.asarray(total / 2, dtype=np.float32)
+
+
+_SINGLE: dict[str, type[SingleModel]] = {
     model.kind: model for model in (LinearModel, KernelModel, MLPModel, NearestModel)
 }
 
@@ -155,24 +185,51 @@ def unit(rows: Array) -> Array:
     return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
-def written(head: FittedHead) -> tuple[dict[str, float], dict[str, np.ndarray[Any, Any]]]:
-    """Give a head's numbers and arrays by name."""
-    values = {field.name: getattr(head, field.name) for field in fields(head)}  # type: ignore[arg-type]
+def written(
+    head: FittedHead,
+) -> tuple[dict[str, float | str], dict[str, np.ndarray[Any, Any]]]:
+    """Give a head's numbers and arrays by name; those of a head inside as "first.bias"."""
+    values: dict[str, Any] = {}
+    for field in fields(head):  # type: ignore[arg-type]
+        value = getattr(head, field.name)
+        values |= _unfolded(field.name, value) if is_dataclass(value) else {field.name: value}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in values.items() if name not in arrays}, arrays
 
 
+def _unfolded(name: str, head: Any) -> dict[str, Any]:  # noqa: ANN401
+    inside = {"kind": head.kind} | {one.name: getattr(head, one.name) for one in fields(head)}
+    return {f"{name}.{inner}": value for inner, value in inside.items()}
+
+
 def read(
-    kind: str, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray[Any, Any]]
+    kind: str, numbers: Mapping[str, float | str], arrays: Mapping[str, np.ndarray[Any, Any]]
 ) -> FittedHead:
     """Undo `written`.
 
     Raises:
         BundleError: The kind is unknown, or a part is missing.
     """
-    if kind not in _KINDS:
+    values: dict[str, Any] = {**numbers, **arrays}
+    if kind != BlendModel.kind:
+        return _built(_single(kind), values)
+    heads = {}
+    for name in ("first", "second"):
+        inside = {key: one for key, one in values.items() if key.startswith(f"{name}.")}
+        values = {key: one for key, one in values.items() if key not in inside}
+        inside = {key.removeprefix(f"{name}."): one for key, one in inside.items()}
+        heads[name] = _built(_single(inside.pop("kind", None)), inside)
+    return _built(BlendModel, values | heads)
+
+
+def _single(kind: str | None) -> type[SingleModel]:
+    if kind not in _SINGLE:
         raise BundleError(f"The model has a head of unknown kind '{kind}'.")
+    return _SINGLE[kind]
+
+
+def _built(kind: type[_Model], values: dict[str, Any]) -> _Model:
     try:
-        return _KINDS[kind](**numbers, **arrays)  # type: ignore[arg-type]
+        return kind(**values)
     except TypeError as error:
         raise BundleError(f"The model's head is incomplete: {error}.") from None

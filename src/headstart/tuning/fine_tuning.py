@@ -17,6 +17,7 @@ from torch import Tensor
 from headstart.backbones.backbone import Backbone
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
+from headstart.heads.specs import AutoHead
 from headstart.tuning.bench import Bench, open_bench
 from headstart.tuning.job import Job
 from headstart.tuning.listeners import require_listeners
@@ -146,14 +147,15 @@ def _outcome(bench: Bench, keep: Keep) -> Outcome:
     """Train round after round, decide, and train what is kept on everything."""
     job = bench.job
     rounds = train_rounds(bench)
-    verdict = Verdict.of(rounds, job.task.labels, always=keep == "always")
+    free = isinstance(job.heads.head, AutoHead)  # One that was asked for stays of its kind.
+    verdict = Verdict.of(rounds, job.task.labels, blend=free, always=keep == "always")
     final = train_finally(bench, rounds) if verdict.kept and job.task.final else None
     report = _report(bench, rounds, verdict, final)
     if not verdict.kept:
         return Outcome(None, "", verdict.temperature, report)
     used = _used(rounds, final)
     used.put(job.extractor.backbone)
-    read = used.heads[verdict.name]
+    read = verdict.reading(used.heads)
     return Outcome(read.head, read.features, verdict.temperature, report)
 
 
@@ -182,7 +184,7 @@ def _report(
         computing=min(one.computing for one in trained),
         store_bytes=bench.cut.store_bytes,
         alpha=used.alpha if bench.job.options.wise else None,
-        head=used.heads[verdict.name].head.kind,
+        head=verdict.reading(used.heads).head.kind,
         final=used is final,
         stopped=_first([one.stopped for one in trained]),
         epochs=tuple(rounds[0].trained.history),

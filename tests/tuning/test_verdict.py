@@ -1,0 +1,87 @@
+"""Which model is kept, and which head reads the tuned features."""
+
+import numpy as np
+import pytest
+
+from headstart.heads.fitted import BlendModel, LinearModel
+from headstart.tuning.job import Reading
+from headstart.tuning.loop import Trained
+from headstart.tuning.rounds import Round
+from headstart.tuning.verdict import Verdict
+
+IMAGES = 400
+LABELS = np.arange(IMAGES) % 2
+TRUTH = np.where(LABELS[:, None] == np.arange(2), 1.0, -1.0)
+
+
+def told(seed, noise):
+    """Give scores that are right but for noise of their own."""
+    draw = np.random.default_rng(seed)
+    return (TRUTH + noise * draw.normal(size=TRUTH.shape)).astype(np.float32)
+
+
+def rounds(**scores):
+    """Give two rounds that hold out half of the images each."""
+    halves = np.split(np.arange(IMAGES), 2)
+    return [
+        Round(half, Trained(1), 1.0, 1.0, {}, {n: s[half] for n, s in scores.items()}, {})
+        for half in halves
+    ]
+
+
+def linear(width):
+    """Give a head that reads so many columns."""
+    ones = np.ones(width, dtype=np.float32)
+    return LinearModel(ones, ones, np.ones((width, 2), dtype=np.float32), ones[:2])
+
+
+@pytest.fixture
+def judged():
+    """Two tuned heads, each a little better than the frozen model, that err independently."""
+    scores = {"probe": told(0, 1.2), "tuned": told(1, 1.0), "refitted": told(2, 1.1)}
+    return rounds(**scores)
+
+
+def test_two_heads_that_err_differently_are_blended(judged):
+    """Their mean tells more than either, and is judged as what it is."""
+    apart = Verdict.of(judged, LABELS, blend=False, always=False)
+    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    assert (apart.name, verdict.name) == ("tuned", "blend")
+    assert verdict.tuned.log_loss < apart.tuned.log_loss
+    assert verdict.kept
+
+
+def test_a_bad_head_spoils_no_good_one(judged):
+    """A blend has to be better than the better of both."""
+    for one in judged:
+        one.scores["refitted"] = told(3, 5.0)[one.judge]
+    assert Verdict.of(judged, LABELS, blend=True, always=False).name == "tuned"
+
+
+def test_a_blend_is_read_as_it_was_judged(judged):
+    """Heads of the training that is kept are averaged by the temperatures of the decision."""
+    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    narrow, wide = Reading(linear(3), "last"), Reading(linear(7), "multilevel")
+    reading = verdict.reading({"tuned": narrow, "refitted": wide})
+    assert isinstance(reading.head, BlendModel)
+    assert (reading.head.first, reading.head.second) == (narrow.head, wide.head)
+    temperatures = reading.head.first_temperature, reading.head.second_temperature
+    assert temperatures == (verdict.temperatures["tuned"], verdict.temperatures["refitted"])
+    assert reading.features == "multilevel"
+
+
+def test_without_a_refitted_head_nothing_is_blended(judged):
+    """A round that was cut off has only the head that was trained along."""
+    for one in judged:
+        one.scores.pop("refitted")
+    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    heads = {"tuned": Reading(linear(3), "last")}
+    assert verdict.reading(heads) is heads["tuned"]
+
+
+def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(judged):
+    """What is worse on the images held out goes, whatever its heads."""
+    for one in judged:
+        one.scores["probe"] = told(0, 0.2)[one.judge]
+    assert not Verdict.of(judged, LABELS, blend=True, always=False).kept
+    assert Verdict.of(judged, LABELS, blend=True, always=True).kept
