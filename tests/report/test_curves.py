@@ -164,19 +164,25 @@ def test_what_a_newer_training_records_is_shown() -> None:
         "store_bytes": 1_830_000_000,
     }
     text = spaced(shown(tuning(**more)).html)
-    assert "Tuned head linear Weights blended 0.60 0 frozen, 1 tuned Stored for it 1.8 GB" in text
+    assert "Tuned head linear Weights interpolated 0.60 0 frozen, 1 tuned Stored for it 1.8 GB" in text
     assert "Trained in bf16 Timed, in images per second: float32 4.1, bf16 78" in text
+
+
+def test_a_blend_of_heads_is_explained() -> None:
+    """The reader learns what was averaged."""
+    text = spaced(shown(tuning(head="blend")).html)
+    assert "Tuned head blend mean of the head trained along and the refitted one" in text
 
 
 def test_alpha_zero_is_shown() -> None:
     """All frozen is an outcome, not a missing value."""
-    assert "Weights blended 0.00" in spaced(shown(tuning(alpha=0.0)).html)
+    assert "Weights interpolated 0.00" in spaced(shown(tuning(alpha=0.0)).html)
 
 
 def test_an_older_training_is_shown_without_them() -> None:
     """Pages of runs from before these were recorded can still be made."""
     text = shown(tuning()).text
-    assert not re.search("Tuned head|Weights blended|Trained in|Stored for it", text)
+    assert not re.search("Tuned head|Weights interpolated|Trained in|Stored for it", text)
 
 
 def test_hostile_names_stay_text() -> None:
