@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/headstart demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -21,7 +21,7 @@ bench: $(VENV)/.dev
 	for name in solar tutorial extract kills; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
 
 $(VENV)/.demo: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

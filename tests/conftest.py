@@ -12,10 +12,6 @@ from PIL import Image
 # Read once, when huggingface_hub is imported: no test may look for a hub on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Tests that run side by side would get in each other's way with all threads each.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"
-
 # A busy machine makes an example slow, which is no failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

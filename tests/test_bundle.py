@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from headstart import bundle as module
-from headstart.bundle import Bundle, read_bundle, write_bundle
+from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
 from headstart.errors import BundleError, OutputError
 
 FILES = ("config.json", "model.safetensors", "README.md")
@@ -207,3 +207,26 @@ def test_a_full_disk_leaves_the_old_bundle(small_disk):
     assert str(caught.value) == (f"Model '{folder}' cannot be written: No space left on device.")
     assert read_bundle(folder).card == BUNDLE.card
     assert [path.name for path in small_disk.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ({"kind": "kernel", "numbers": {}}, True),
+        ({"kind": "linear", "numbers": {}}, False),
+        ({"kind": "blend", "numbers": {"first.kind": "linear", "second.kind": "kernel"}}, True),
+        ({"kind": "blend", "numbers": {"first.kind": "linear", "second.kind": "linear"}}, False),
+    ],
+)
+def test_a_card_says_that_features_of_training_images_are_kept(head, said):
+    """A kernel keeps them, alone or averaged with another head."""
+    config = {
+        "classes": ["a", "b"],
+        "backbone": {"name": "tiny", "origin": "random"},
+        "head": head,
+        "features": "last",
+        "metrics": {},
+        "created": "today",
+        "headstart": "0",
+    }
+    assert ("keeps the features of training images" in model_card(config)) == said

@@ -216,6 +216,9 @@ class Classifier:
             )
         chosen, learnt = TuneOptions.of(**options).for_part(unfreeze), self._learnt()
         task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
+        warn = warn or (lambda text: None)
+        if missing := _missing_classes(val):
+            warn(f"The validation part, which decides, has no image of {', '.join(missing)}.")
         features, stored_as = self.extractor.of_files(task.files, warn=warn)
         job = Job(
             self.extractor,
@@ -227,7 +230,7 @@ class Classifier:
             folder=checkpoints,
             resume=resume,
             progress=progress,
-            warn=warn or (lambda text: None),
+            warn=warn,
         )
         outcome = fine_tune(job, unfreeze, keep=keep)
         self.tuning = outcome.report if outcome else None
@@ -455,6 +458,13 @@ class Classifier:
                 f"The images have the classes {', '.join(images.classes)}, "
                 f"the model has {', '.join(self.classes)}."
             )
+
+
+def _missing_classes(images: ImageSet | None) -> list[str]:
+    if images is None or not len(images):
+        return []
+    there = set(images.labels.tolist())
+    return [name for number, name in enumerate(images.classes) if number not in there]
 
 
 def _backbone_of(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Backbone:

@@ -22,6 +22,8 @@ OrientationsOption = Literal["one", "mirror", "dihedral"]
 RecipeOption = Literal["headstart", "tutorial"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
+# What is said instead of a regular expression.
+_PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
 
 # The tutorial's second part; its first part is a head of its own.
 _TUTORIAL = {
@@ -64,9 +66,8 @@ class Options(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
-            raise OptionError(
-                f"Option '{name}' cannot be {first['input']!r}: {first['msg']}."
-            ) from None
+            why = _PATTERNS.get(name, first["msg"])
+            raise OptionError(f"Option '{name}' cannot be {first['input']!r}: {why}.") from None
 
 
 class DecodeLimits(Options):
@@ -129,7 +130,9 @@ class RunOptions(CacheOptions):
     out: LenientPath | None = Field(
         None, description="Folder to write the run to (default: runs/NAME-OF-THE-DATA)."
     )
-    overwrite: bool = Field(False, description="Replace the output folder if it is a run.")
+    overwrite: bool = Field(
+        False, description="Replace the folder that --out names, if it is a run."
+    )
 
 
 class TryOptions(OpenOptions, ComputeOptions):

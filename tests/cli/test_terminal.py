@@ -27,6 +27,15 @@ def test_a_stage_is_one_line_when_it_is_done() -> None:
     assert re.fullmatch(pattern, out.getvalue())
 
 
+def test_a_stage_in_parts_counts_what_was_done() -> None:
+    """Rounds count anew; one that ends early counts as far as it came."""
+    terminal, out = written()
+    with terminal.stage("Fine-tuning") as advance:
+        for done in (32, 64, 32, 48):
+            advance(done, 640)
+    assert "  112 images, " in out.getvalue()
+
+
 def test_a_failed_stage_leaves_no_line() -> None:
     """A stage that ends in an error is not marked as done, and leaves nothing in a log."""
     terminal, out = written()

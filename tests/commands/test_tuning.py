@@ -55,7 +55,7 @@ def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) ->
     options |= {"out": options["out"].with_name("other")}
     result = hs.train(folder, tune="auto", minutes=1e-6, watcher=notes, **options)
     assert result.metrics["tuning"] is None
-    assert any("it stays frozen" in warning for warning in notes.warnings)
+    assert any("the backbone stays frozen" in warning for warning in notes.warnings)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_an_unknown_kind_is_an_error():
     """A head that this version does not know is named."""
     with pytest.raises(BundleError) as caught:
         fitted.read("forest", {}, {})
-    assert str(caught.value) == "The model has a head of unknown kind 'forest'."
+    assert str(caught.value) == "The model has a head of unknown kind 'forest'. Upgrade headstart."
 
 
 def test_a_part_that_is_missing_is_an_error():

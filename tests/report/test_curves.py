@@ -164,7 +164,9 @@ def test_what_a_newer_training_records_is_shown() -> None:
         "store_bytes": 1_830_000_000,
     }
     text = spaced(shown(tuning(**more)).html)
-    assert "Tuned head linear Weights interpolated 0.60 0 frozen, 1 tuned Stored for it 1.8 GB" in text
+    assert (
+        "Tuned head linear Weights interpolated 0.60 0 frozen, 1 tuned Stored for it 1.8 GB" in text
+    )
     assert "Trained in bf16 Timed, in images per second: float32 4.1, bf16 78" in text
 
 

@@ -10,12 +10,12 @@ import torch
 import headstart as hs
 from headstart.errors import OptionError, TuningError
 from headstart.heads.choice import HeadChoice
-from headstart.heads.fitted import BlendModel, KernelModel, LinearModel
+from headstart.heads.fitted import BlendModel, LinearModel
 from headstart.tuning import loop, rounds
 from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
 from headstart.tuning.network import HeadedNetwork
 from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
-from headstart.tuning.session import alone
+from headstart.tuning.session import Session, alone
 from headstart.tuning.setting import Setting
 from headstart.tuning.task import make_task
 from headstart.tuning.verdict import Verdict
@@ -201,7 +201,7 @@ def test_a_checkpoint_with_a_flipped_byte(model, data, tmp_path):
     file.write_bytes(content)
     found, problem = read_checkpoint(folder)
     assert found is not None and found.state["number"] == newest["number"] - 1
-    assert "is damaged; the one before it is used" in problem
+    assert "is damaged; the one before is used" in problem
 
 
 def test_resuming_with_other_options_lists_what_differs(make, data, tmp_path):
@@ -261,6 +261,64 @@ def test_time_that_is_up_ends_training(model, data, monkeypatch):
     assert report.stopped == "the time was up"
 
 
+@pytest.mark.parametrize("keep", ["better", "always"])
+def test_without_a_finished_epoch_nothing_is_kept(model, data, monkeypatch, keep):
+    """What has not learnt is not called tuned, however well its head would do."""
+    monkeypatch.setattr(loop.Loop, "_time_is_up", lambda self: True)
+    before, told = state(model), model.probabilities_of(data.test)
+    report = model.fine_tune(data.train, minutes=5.0, keep=keep, **QUICK)
+    assert not report.kept and not report.epochs and report.head == ""
+    assert report.stopped == "the time was up"
+    assert report.tuned_accuracy is None and report.gain_ci95 is None
+    assert not changed(before, state(model))
+    np.testing.assert_array_equal(model.probabilities_of(data.test), told)
+
+
+def test_a_way_that_is_far_too_slow_is_not_timed_to_the_end(monkeypatch):
+    """Other ways are tried again and again; the best of each counts."""
+    from headstart.tuning import setting
+
+    clock, steps = iter(np.arange(0, 1000, 0.5)), []
+
+    class Slow(torch.nn.Module):
+        top = None
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, rows):
+            steps.append(torch.get_num_threads())
+            for _ in range(20 if torch.get_num_threads() == 1 else 0):
+                next(clock)
+            return rows * self.weight
+
+        def copied(self):
+            return {}
+
+        def put(self, weights):
+            pass
+
+    monkeypatch.setattr(setting.time, "perf_counter", lambda: next(clock))
+    ways = [setting.Setting(threads=2), setting.Setting(threads=1, channels_last=False)]
+    before = torch.get_num_threads()
+    found = setting.fastest(Slow(), torch.ones(4, 3), torch.zeros(4, dtype=torch.int64), ways)
+    assert steps == [2, 2, 2, 1]
+    assert found.name == ways[0].name and found.rate == 4 / 0.5
+    assert torch.get_num_threads() == before
+
+
+def test_few_steps_rise_too():
+    """Where a tenth of the steps is none, the rate rises for half of them, up to ten."""
+    network = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    for steps, rising in ((4, 2), (12, 6), (50, 10), (400, 40)):
+        schedule = schedule_of(optimiser, Recipe(learning_rate=1e-3), steps)
+        rates = [schedule._get_lr(step)[0] for step in range(steps)]
+        assert rates[0] == 1e-5
+        assert all(np.diff(rates[:rising]) > 0) and all(np.diff(rates[rising:]) < 0)
+
+
 def test_no_time_at_all_leaves_the_model_as_it_was(model, data):
     """The store is not even filled; that is said."""
     said = []
@@ -310,9 +368,6 @@ def test_a_blend_of_heads_can_be_saved_and_loaded(data, tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         again.probabilities_of(data.test), model.probabilities_of(data.test)
     )
-    kernel = isinstance(model.learnt.head.second, KernelModel)
-    card = (tmp_path / "bundle" / "README.md").read_text()
-    assert ("keeps the features of training images" in card) == kernel
 
 
 def test_a_training_that_is_cut_off_leaves_the_model_as_it_was(model, data, tmp_path, monkeypatch):
@@ -437,7 +492,7 @@ def test_wise_keeps_weights_between_the_start_and_the_end(make, data, monkeypatc
 def test_wise_judges_by_the_heads_that_are_used(make, data, monkeypatch):
     """Every share has its head fitted anew, and the lowest log loss wins."""
     losses = {0.25: 0.4, 0.5: 0.2, 0.75: 0.3, 1.0: 0.5}
-    monkeypatch.setattr(rounds._Tuned, "log_loss", lambda self, labels: losses[self.alpha])
+    monkeypatch.setattr(rounds._Tuned, "log_loss", lambda self, labels, blend: losses[self.alpha])
     model = make()
     report = model.fine_tune(data.train, val=data.test, wise=True, keep="always", **QUICK)
     assert report.alpha == 0.5
@@ -482,10 +537,21 @@ def test_what_was_timed_is_not_timed_again_on_resuming(make, data, tmp_path, mon
     assert report.setting["name"]
 
 
+def test_a_class_missing_in_the_validation_part_is_said(model, data):
+    """It decides, so whoever named it should know."""
+    said = []
+    some = data.train.take(np.flatnonzero(data.train.labels != 1))
+    model.fine_tune(data.train, val=some, warn=said.append, **QUICK)
+    assert "The validation part, which decides, has no image of green." in said
+
+
 def test_a_batch_larger_than_the_data(model, data):
-    """It is all of the data."""
-    report = model.fine_tune(data.train, keep="always", **(QUICK | {"batch_size": 10_000}))
+    """It is all of the data, which is said."""
+    said = []
+    options = QUICK | {"batch_size": 10_000}
+    report = model.fine_tune(data.train, keep="always", warn=said.append, **options)
     assert len(report.epochs) == 2
+    assert f"There are {len(data.train)} images, so a step takes all of them." in said
 
 
 def test_one_image_per_class_cannot_be_judged(data, tmp_path):
@@ -697,7 +763,7 @@ def test_auto_goes_on_with_what_it_planned(make, data, tmp_path, monkeypatch):
 
     def plan(job):
         planned.append(1)
-        return "stages:2", 3
+        return Session("stages:2", 3, Setting(threads=torch.get_num_threads()))
 
     monkeypatch.setattr("headstart.tuning.fine_tuning.plan_for", plan)
     options = QUICK | {"epochs": 9, "checkpoints": tmp_path / "state", "keep": "always"}

@@ -3,8 +3,14 @@
 import pytest
 
 from headstart.tuning.plan import Cost, deepest
+from headstart.tuning.setting import Setting
 
-COSTS = [Cost("stages:1", 10, 6), Cost("stages:2", 10, 12), Cost("stages:3", 10, 60)]
+WAYS = [Setting(threads=count) for count in (1, 2, 3)]
+COSTS = [
+    Cost("stages:1", 10, 6, WAYS[0]),
+    Cost("stages:2", 10, 12, WAYS[1]),
+    Cost("stages:3", 10, 60, WAYS[2]),
+]
 
 
 @pytest.mark.parametrize(
@@ -20,9 +26,14 @@ COSTS = [Cost("stages:1", 10, 6), Cost("stages:2", 10, 12), Cost("stages:3", 10,
     ],
 )
 def test_what_fits_is_planned(minutes, planned):
-    """Nine tenths of the time are planned with; three epochs are the fewest."""
+    """Nine tenths of the time are planned with; three epochs are the fewest.
+
+    What was timed for the part is how steps will be taken.
+    """
     said = []
-    assert deepest(COSTS, minutes, 10, said.append) == planned
+    session = deepest(COSTS, 60 * minutes, 10, said.append)
+    assert (session and (session.part, session.epochs)) == planned
+    assert session is None or session.setting == WAYS[int(session.part[-1]) - 1]
     assert (
         said[0] == "Minutes that fine-tuning would take: stages:1 1.2, stages:2 2.2, stages:3 10.2."
     )

@@ -1,7 +1,10 @@
 """Which model is kept, and which head reads the tuned features."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from headstart.heads.fitted import BlendModel, LinearModel
 from headstart.tuning.job import Reading
@@ -38,7 +41,7 @@ def linear(width):
 @pytest.fixture
 def judged():
     """Two tuned heads, each a little better than the frozen model, that err independently."""
-    scores = {"probe": told(0, 1.2), "tuned": told(1, 1.0), "refitted": told(2, 1.1)}
+    scores = {"probe": told(0, 1.2), "along": told(1, 1.0), "refitted": told(2, 1.1)}
     return rounds(**scores)
 
 
@@ -46,8 +49,8 @@ def test_two_heads_that_err_differently_are_blended(judged):
     """Their mean tells more than either, and is judged as what it is."""
     apart = Verdict.of(judged, LABELS, blend=False, always=False)
     verdict = Verdict.of(judged, LABELS, blend=True, always=False)
-    assert (apart.name, verdict.name) == ("tuned", "blend")
-    assert verdict.tuned.log_loss < apart.tuned.log_loss
+    assert (apart.name, verdict.name) == ("along", "blend")
+    assert verdict.best.log_loss < apart.best.log_loss
     assert verdict.kept
 
 
@@ -55,19 +58,42 @@ def test_a_bad_head_spoils_no_good_one(judged):
     """A blend has to be better than the better of both."""
     for one in judged:
         one.scores["refitted"] = told(3, 5.0)[one.judge]
-    assert Verdict.of(judged, LABELS, blend=True, always=False).name == "tuned"
+    assert Verdict.of(judged, LABELS, blend=True, always=False).name == "along"
 
 
 def test_a_blend_is_read_as_it_was_judged(judged):
     """Heads of the training that is kept are averaged by the temperatures of the decision."""
     verdict = Verdict.of(judged, LABELS, blend=True, always=False)
     narrow, wide = Reading(linear(3), "last"), Reading(linear(7), "multilevel")
-    reading = verdict.reading({"tuned": narrow, "refitted": wide})
+    reading = verdict.reading({"along": narrow, "refitted": wide})
     assert isinstance(reading.head, BlendModel)
     assert (reading.head.first, reading.head.second) == (narrow.head, wide.head)
     temperatures = reading.head.first_temperature, reading.head.second_temperature
-    assert temperatures == (verdict.temperatures["tuned"], verdict.temperatures["refitted"])
+    assert temperatures == (verdict.temperatures["along"], verdict.temperatures["refitted"])
     assert reading.features == "multilevel"
+
+
+def test_a_blend_is_as_sure_as_it_was_judged(judged):
+    """The head that is given, at the verdict's temperature, has the verdict's log loss."""
+    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    scores = {
+        name: np.concatenate([one.scores[name] for one in judged]) for name in ("along", "refitted")
+    }
+    columns = np.concatenate(list(scores.values()), axis=1)  # Of each head two.
+    along = replace(linear(2), mean=np.zeros(2), scale=np.ones(2), weight=np.eye(2))
+    along = replace(along, bias=np.zeros(2))
+    second = np.concatenate([np.zeros((2, 2)), np.eye(2)])
+    refitted = replace(along, mean=np.zeros(4), scale=np.ones(4), weight=second)
+    heads = {"along": Reading(along, "last"), "refitted": Reading(refitted, "multilevel")}
+    logits = verdict.reading(heads).head.logits(columns) / verdict.temperature
+    losses = -log_softmax(logits, axis=1)[np.arange(IMAGES), LABELS]
+    assert losses.mean() == pytest.approx(verdict.best.log_loss, rel=1e-4)
+
+
+def test_without_any_finished_training_nothing_is_kept():
+    """Not even if it was to be kept in any case."""
+    verdict = Verdict.of([], LABELS, blend=True, always=True)
+    assert not verdict.kept and verdict.numbers()["tuned_log_loss"] is None
 
 
 def test_without_a_refitted_head_nothing_is_blended(judged):
@@ -75,8 +101,8 @@ def test_without_a_refitted_head_nothing_is_blended(judged):
     for one in judged:
         one.scores.pop("refitted")
     verdict = Verdict.of(judged, LABELS, blend=True, always=False)
-    heads = {"tuned": Reading(linear(3), "last")}
-    assert verdict.reading(heads) is heads["tuned"]
+    heads = {"along": Reading(linear(3), "last")}
+    assert verdict.reading(heads) is heads["along"]
 
 
 def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(judged):

@@ -205,6 +205,7 @@ def _say_training(result: Any, json_: bool) -> None:  # noqa: ANN401
     else:
         show_training(_stdout(), result)
     if result.interrupted:
+        print("Go on with the same command and --resume.", file=sys.stderr)  # noqa: T201
         raise typer.Exit(_INTERRUPTED)
 
 

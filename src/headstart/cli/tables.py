@@ -142,6 +142,10 @@ def _show_tried(console: Console, recommendation: dict[str, Any]) -> None:
 
 
 def _show_tuning(console: Console, tuning: dict[str, Any]) -> None:
+    if tuning["tuned_accuracy"] is None and not tuning["kept"]:
+        minutes = f"{tuning['seconds'] / 60:.1f} minutes"
+        _line(console, f"Nothing came of fine-tuning {tuning['part']} in {minutes}.")
+        return
     if tuning["gain_ci95"] is None:
         _line(console, f"Fine-tuned {tuning['part']} in {tuning['seconds'] / 60:.1f} minutes.")
         return

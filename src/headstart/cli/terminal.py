@@ -48,7 +48,7 @@ class Terminal:
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
         """See `Watcher.stage`."""
-        begin, count = time.perf_counter(), 0
+        begin, count, last = time.perf_counter(), 0, 0
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -62,8 +62,9 @@ class Terminal:
             task = bars.add_task(name, total=None)
 
             def advance(done: int, total: int) -> None:
-                nonlocal count
-                count = total
+                nonlocal count, last
+                count += done if done < last else done - last  # A stage may count anew in parts.
+                last = done
                 bars.update(task, completed=done, total=total)
 
             yield advance

@@ -27,6 +27,7 @@ from headstart.data.images import Images
 from headstart.data.sources import data_name
 from headstart.engines.engine import choose_device
 from headstart.errors import OptionError
+from headstart.evaluation.comparison import STANDARD_ERRORS
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.problem import Candidate
 from headstart.heads.specs import TutorialHead, head_named
@@ -35,6 +36,7 @@ from headstart.report import Mistake
 from headstart.tuning.bench import views_of
 from headstart.tuning.listeners import require_listeners
 from headstart.tuning.loop import INTERRUPTED
+from headstart.tuning.report import TuneReport
 
 
 @dataclass(frozen=True)
@@ -223,12 +225,21 @@ def _tune(
     if report.stopped:
         watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
     if not report.kept:
-        watcher.warn(
-            f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} and log loss "
-            f"{report.tuned_log_loss:.3f} on {report.images} held-out images, the frozen backbone "
-            f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}: not better by more than "
-            "noise (one standard error), so it stays frozen."
-        )
+        watcher.warn(f"{_why_not(report)}, so the backbone stays frozen.")
+
+
+def _why_not(report: TuneReport) -> str:
+    """Say why a tuned model is not kept."""
+    if report.tuned_accuracy is None:
+        return f"Nothing came of fine-tuning {report.part}"
+    compared = (
+        f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} and log loss "
+        f"{report.tuned_log_loss:.3f} on {report.images} held-out images, the frozen backbone "
+        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}"
+    )
+    if (report.loss_gain_errors or 0.0) > STANDARD_ERRORS:
+        return f"{compared}: a lower log loss, but fewer images told right"
+    return f"{compared}: not better by more than noise (one standard error)"
 
 
 def _chosen(

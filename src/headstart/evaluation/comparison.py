@@ -11,7 +11,8 @@ from headstart.evaluation.metrics import Interval, Probabilities
 from headstart.evaluation.recommendation import difference
 from headstart.heads.fitted import Array
 
-_STANDARD_ERRORS = 1.0
+STANDARD_ERRORS = 1.0
+"""By how many a model's log loss must be lower for it to be better."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def beats(one: Rival, other: Rival) -> bool:
     too much to ask. One standard error is left because the epoch and the head of the first were
     chosen on these images too; without that, a model that is no better would pass one time in six.
     """
-    return loss_gain(one, other) > _STANDARD_ERRORS and one.accuracy >= other.accuracy
+    return loss_gain(one, other) > STANDARD_ERRORS and one.accuracy >= other.accuracy
 
 
 def accuracy_gain(one: Rival, other: Rival) -> Interval:

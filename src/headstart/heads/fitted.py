@@ -224,7 +224,7 @@ def read(
 
 def _single(kind: str | None) -> type[SingleModel]:
     if kind not in _SINGLE:
-        raise BundleError(f"The model has a head of unknown kind '{kind}'.")
+        raise BundleError(f"The model has a head of unknown kind '{kind}'. Upgrade headstart.")
     return _SINGLE[kind]
 
 

@@ -1,5 +1,6 @@
 """The bench that all rounds work at: the backbone cut open, its rows, and how steps are taken."""
 
+import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -20,7 +21,7 @@ from headstart.tuning.session import Session
 from headstart.tuning.setting import Setting, candidates, fastest
 from headstart.tuning.sources import Cut, cut_open, judged
 from headstart.tuning.task import Task
-from headstart.tuning.views import ViewPlan
+from headstart.tuning.views import OutOfTime, ViewPlan
 
 _PRESETS: dict[str, AugmentOption] = {"mirror": "flip", "dihedral": "dihedral"}
 
@@ -69,15 +70,17 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
     Args:
         job: What was asked for.
         part: What is trained.
-        session: What the training that is resumed found.
+        session: What timing has found before, for a plan or for the training that is resumed.
         frozen: Weights of the backbone.
 
     Raises:
         OptionError: There is no such part.
         TuningError: The checkpoints are of another training.
-        OutOfTime: The boundary store could not be filled in time.
+        OutOfTime: The boundary store was not filled and no step timed before the deadline.
     """
     recipe = _recipe(job.options, job.task)
+    if recipe.batch_size < job.options.batch_size:
+        job.warn(f"There are {recipe.batch_size} images, so a step takes all of them.")
     plan = _plan(job)
     identity = _identity(job, part, recipe, plan)  # Names the weights: before any of them learns.
     if job.resume and job.folder:
@@ -94,8 +97,9 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
     )
     setting = session.setting if session else _timed(job, cut, recipe)
     setting.laid_out(cut.above)  # As after timing, so that a resumed run computes alike.
-    if session is None:
-        Session(part, recipe.epochs, setting).write(job.folder)
+    if job.deadline and time.perf_counter() > job.deadline:
+        raise OutOfTime
+    Session(part, recipe.epochs, setting).write(job.folder)
     return Bench(job, part, recipe, plan, cut, setting, frozen, identity)
 
 

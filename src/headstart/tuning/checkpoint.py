@@ -73,7 +73,7 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
         try:
             tensors = folder / state["tensors"] if state else None
             if state and tensors and file_sha256(tensors) == state["sha256"]:
-                problem = f"The checkpoint '{damaged[0]}' is damaged; the one before it is used."
+                problem = f"The newest checkpoint in '{folder}' is damaged; the one before is used."
                 return Checkpoint(load_file(tensors), state), problem if number else None
         except (OSError, SafetensorError):
             continue

@@ -17,7 +17,6 @@ from torch import Tensor
 from headstart.backbones.backbone import Backbone
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
-from headstart.heads.specs import AutoHead
 from headstart.tuning.bench import Bench, open_bench
 from headstart.tuning.job import Job
 from headstart.tuning.listeners import require_listeners
@@ -83,10 +82,10 @@ def _tried(job: Job, part: str, frozen: dict[str, Tensor], keep: Keep) -> Outcom
     """Plan, cut the backbone open and train; None where there is no time or too little data."""
     session = _session(job)
     if part == "auto":
-        planned = (session.part, session.epochs) if session else plan_for(job)
-        if planned is None:
+        session = session or plan_for(job)
+        if session is None:
             return None
-        part, epochs = planned
+        part, epochs = session.part, session.epochs
         job = replace(job, options=job.options.model_copy(update={"epochs": epochs}))
     try:
         bench = open_bench(job, part, session, frozen)
@@ -147,13 +146,13 @@ def _outcome(bench: Bench, keep: Keep) -> Outcome:
     """Train round after round, decide, and train what is kept on everything."""
     job = bench.job
     rounds = train_rounds(bench)
-    free = isinstance(job.heads.head, AutoHead)  # One that was asked for stays of its kind.
-    verdict = Verdict.of(rounds, job.task.labels, blend=free, always=keep == "always")
-    final = train_finally(bench, rounds) if verdict.kept and job.task.final else None
-    report = _report(bench, rounds, verdict, final)
+    learnt = [one for one in rounds if one.trained.best_epoch]
+    verdict = Verdict.of(learnt, job.task.labels, blend=job.may_blend, always=keep == "always")
+    final = train_finally(bench, learnt) if verdict.kept and job.task.final else None
+    used = _used(learnt or rounds, final)
+    report = _report(bench, rounds, verdict, used, final)
     if not verdict.kept:
         return Outcome(None, "", verdict.temperature, report)
-    used = _used(rounds, final)
     used.put(job.extractor.backbone)
     read = verdict.reading(used.heads)
     return Outcome(read.head, read.features, verdict.temperature, report)
@@ -169,9 +168,9 @@ def _used(rounds: Sequence[Round], final: Round | None) -> Round:
 
 
 def _report(
-    bench: Bench, rounds: Sequence[Round], verdict: Verdict, final: Round | None
+    bench: Bench, rounds: Sequence[Round], verdict: Verdict, used: Round, final: Round | None
 ) -> TuneReport:
-    used, setting = _used(rounds, final), bench.setting
+    setting = bench.setting
     trained = [one.trained for one in rounds] + ([final.trained] if final else [])
     return TuneReport(
         part=bench.part,
@@ -184,7 +183,7 @@ def _report(
         computing=min(one.computing for one in trained),
         store_bytes=bench.cut.store_bytes,
         alpha=used.alpha if bench.job.options.wise else None,
-        head=verdict.reading(used.heads).head.kind,
+        head=verdict.reading(used.heads).head.kind if verdict.name else "",
         final=used is final,
         stopped=_first([one.stopped for one in trained]),
         epochs=tuple(rounds[0].trained.history),

@@ -8,6 +8,7 @@ from headstart.data.checks import Progress
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, FittedHead
+from headstart.heads.specs import AutoHead
 from headstart.options import TuneOptions
 from headstart.tuning.loop import Warn
 from headstart.tuning.task import Task
@@ -60,3 +61,8 @@ class Job:
         """When to be done, by `time.perf_counter`, if there is such a time."""
         minutes = self.options.minutes
         return self.begin + 60 * minutes if minutes else None
+
+    @property
+    def may_blend(self) -> bool:
+        """Whether two heads may be averaged: one that was asked for stays of its kind."""
+        return isinstance(self.heads.head, AutoHead)

@@ -1,5 +1,6 @@
 """How much of the network can be tuned in a given time: found by timing, not by guessing."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.tuning.halves import cut
 from headstart.tuning.job import Job
 from headstart.tuning.network import SHARES, HeadedNetwork, Trainable, untrained
-from headstart.tuning.setting import Setting, candidates, seconds_of_a_step
+from headstart.tuning.session import Session
+from headstart.tuning.setting import Setting, candidates, fastest
 
 # The rest is for fitting heads and checkpoints. A busy machine is met by the deadline.
 _USABLE = 0.9
@@ -23,6 +25,8 @@ _FINAL = 0.5
 _FORWARD = 0.35
 # Fewer epochs than these are not worth starting.
 _FEWEST = 3
+# Share of the time that timing may take.
+_TIMING = 0.25
 
 
 @dataclass(frozen=True)
@@ -53,20 +57,23 @@ class Cost:
         part: "stages:N".
         once: Seconds besides epochs.
         epoch: Seconds of an epoch, of all rounds.
+        setting: How steps are taken.
     """
 
     part: str
     once: float
     epoch: float
+    setting: Setting
 
     def seconds(self, epochs: int) -> float:
         """Give what so many epochs would take in all."""
         return self.once + epochs * self.epoch
 
 
-def plan_for(job: Job) -> tuple[str, int] | None:
+def plan_for(job: Job) -> Session | None:
     """Choose the deepest part, and the epochs, that fit into the job's minutes, if any do."""
-    task, options = job.task, job.options
+    task, options, deadline = job.task, job.options, job.deadline
+    assert deadline is not None  # `TuneOptions.for_part` gives "auto" its minutes.
     columns = job.heads.layout.columns(job.heads.kinds[-1])
     learnt = sum(len(learn) for learn, _ in task.rounds)
     learnt += round(_FINAL * len(task.labels)) if task.final else 0
@@ -91,9 +98,9 @@ def plan_for(job: Job) -> tuple[str, int] | None:
         work,
         candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16),
         epochs=options.epochs,
-        enough=60 * (options.minutes or 0),
+        enough=deadline - time.perf_counter(),
     )
-    return deepest(found, options.minutes or 0, options.epochs, job.warn)
+    return deepest(found, deadline - time.perf_counter(), options.epochs, job.warn)
 
 
 def costs(
@@ -108,6 +115,8 @@ def costs(
 ) -> list[Cost]:
     """Time steps from the top stage down; stop once a part takes longer than what is enough.
 
+    Or once timing itself has taken a quarter of that.
+
     Args:
         extractor: With the backbone, which is left frozen.
         head: Where the head starts.
@@ -117,7 +126,7 @@ def costs(
         epochs: How many there would be.
         enough: Seconds.
     """
-    backbone = extractor.backbone
+    backbone, until = extractor.backbone, time.perf_counter() + _TIMING * enough
     filling = work.views / images_per_second(extractor.engine, backbone.preprocess.size)
     found: list[Cost] = []
     stages = len(stage_names(backbone.network))
@@ -128,32 +137,33 @@ def costs(
         )
         network = HeadedNetwork(halves.above, head, columns)
         rows = torch.rand(work.batch_size, halves.row_width)
-        image = min(seconds_of_a_step(network, rows, way) for way in ways) / work.batch_size
-        once = filling + image * _FORWARD * work.judged_once
-        epoch = image * (work.learnt + _FORWARD * work.judged)
-        found.append(Cost(f"stages:{count}", once, epoch))
-        if found[-1].seconds(epochs) > enough:
+        setting = fastest(network, rows, torch.zeros(len(rows), dtype=torch.int64), ways)
+        once = filling + _FORWARD * work.judged_once / setting.rate
+        epoch = (work.learnt + _FORWARD * work.judged) / setting.rate
+        found.append(Cost(f"stages:{count}", once, epoch, setting))
+        if found[-1].seconds(epochs) > enough or time.perf_counter() > until:
             break
     backbone.freeze()
     return found
 
 
 def deepest(
-    costs: Sequence[Cost], minutes: float, epochs: int, say: Callable[[str], None]
-) -> tuple[str, int] | None:
-    """Give the deepest part that fits into the minutes, and its epochs; say what each would take.
+    costs: Sequence[Cost], seconds: float, epochs: int, say: Callable[[str], None]
+) -> Session | None:
+    """Give the deepest part that fits into the time, and its epochs; say what each would take.
 
     Where not even the last stage fits, it is trained for fewer epochs; without time for three of
     them, nothing is.
     """
-    usable = _USABLE * 60 * minutes
+    usable = _USABLE * seconds
     listed = ", ".join(f"{cost.part} {cost.seconds(epochs) / 60:.1f}" for cost in costs)
     say(f"Minutes that fine-tuning would take: {listed}.")
     fitting = [cost for cost in costs if cost.seconds(epochs) <= usable]
     if fitting:
-        return fitting[-1].part, epochs
-    fewer = int((usable - costs[0].once) / costs[0].epoch)
+        return Session(fitting[-1].part, epochs, fitting[-1].setting)
+    last = costs[0]
+    fewer = int((usable - last.once) / last.epoch)
     if fewer < _FEWEST:
         return None
-    say(f"That is too long for {epochs} epochs, so there will be {fewer}, of {costs[0].part}.")
-    return costs[0].part, fewer
+    say(f"That is too long for {epochs} epochs, so there will be {fewer}, of {last.part}.")
+    return Session(last.part, fewer, last.setting)

@@ -10,6 +10,10 @@ from torch import nn
 
 from headstart.tuning.network import HeadedNetwork
 
+# Adam's first steps are as long as its learning rate, whatever the gradient. The head fits the
+# features as they are, and a training of five steps would have none to rise in.
+_FEWEST_WARM = 10
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -23,7 +27,7 @@ class Recipe:
         layer_decay: Factor on the learning rate from each group of layers to the one below.
         label_smoothing: Share of the truth that is spread over all classes.
         clip: Longest gradient; 0 for any.
-        warm_up: Share of the steps in which the learning rate rises.
+        warm_up: Share of the steps in which the learning rate rises; of few steps, more.
         cosine: Whether it falls afterwards, as half a cosine, or stays.
         statistics: Whether norms that learn gather statistics of their batches. Small batches
             shift them away from what the fitted head knows, so they rest by default.
@@ -97,10 +101,11 @@ def schedule_of(
     """Give the learning rate's way over all steps, or None where it stays."""
     if not recipe.cosine:
         return None
+    rising = max(round(recipe.warm_up * steps), min(_FEWEST_WARM, steps // 2))
     return CosineLRScheduler(
         optimiser,
         t_initial=steps,
-        warmup_t=round(recipe.warm_up * steps),
+        warmup_t=rising if recipe.warm_up else 0,
         warmup_lr_init=recipe.learning_rate * 0.01,
         t_in_epochs=False,
     )

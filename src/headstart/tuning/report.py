@@ -17,7 +17,7 @@ class TuneReport:
         rounds: How many times a part of the training images was held out, to judge by it.
         images: How many were held out in all.
         probe_accuracy: Of the frozen backbone with its head; None where nothing was held out.
-        tuned_accuracy: Of the tuned one.
+        tuned_accuracy: Of the tuned one; None also where no epoch was finished.
         gain_ci95: Interval of the difference.
         probe_log_loss: Calibrated.
         tuned_log_loss: Likewise.
@@ -29,7 +29,7 @@ class TuneReport:
         computing: Share of the time in which nobody waited for rows, 0 to 1.
         store_bytes: What the boundary store takes.
         alpha: Share of the tuned weights where they were interpolated with those of the start.
-        head: Which head reads the tuned features.
+        head: Which head reads the tuned features; "" where there are none.
         final: Whether the kept model learnt from the held-out images too, after the decision.
         stopped: Why it ended early, if it did.
         epochs: What each epoch of the first round did.

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from headstart.backbones.backbone import Backbone
 from headstart.data.splits import Rows
-from headstart.evaluation.comparison import rival
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import Array, LinearModel, MLPModel
 from headstart.heads.specs import KernelHead, NearestHead
@@ -20,6 +19,7 @@ from headstart.tuning.bench import Bench
 from headstart.tuning.job import Reading
 from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained
 from headstart.tuning.network import SHARES, HeadedNetwork, between
+from headstart.tuning.rivals import ALONG, PROBE, REFITTED, rivals_of
 
 _VIEWS_FITTED = 2
 
@@ -33,8 +33,8 @@ class Round:
         trained: What the loop gave.
         seconds: What it took.
         alpha: Share of the tuned weights, if they were interpolated; else 1.
-        heads: "tuned", the one trained along, and "refitted" on the tuned features.
-        scores: Of the images held out, by each of them and by the frozen model, "probe".
+        heads: By their names, see `rivals`; none where no epoch was finished.
+        scores: Of the images held out, by each of them and by the frozen model's.
         weights: Of the backbone.
     """
 
@@ -109,16 +109,14 @@ def _train(
     loop = _loop(bench, network, name, lesson, deadline)
     before = network.copied()
     trained = loop.run(resume=job.resume)
-    frozen = _scores(bench, probe, job.features[judge])
-    reader = _Reader(bench, network, lesson, start.features, settled)
-    if not trained.best_epoch:  # It diverged or was cut off: everything is as at the start.
-        tuned = reader.along(alpha).with_refitted(probe, frozen)
-    else:
+    tuned = _Tuned(alpha, {}, {})
+    if trained.best_epoch:  # Else it diverged or was cut off: everything is as at the start.
+        reader = _Reader(bench, network, lesson, start.features, settled)
         choose = job.options.wise and len(judge) > 0
         tuned = reader.best(before, SHARES if choose else (alpha,))
     weights = {key: one.clone() for key, one in backbone.network.state_dict().items()}
     seconds = time.perf_counter() - begin
-    scores = tuned.scores | {"probe": frozen}
+    scores = tuned.scores | {PROBE: _scores(bench, probe, job.features[judge])}
     return Round(judge, trained, seconds, tuned.alpha, tuned.heads, scores, weights)
 
 
@@ -132,12 +130,13 @@ class _Tuned:
 
     def with_refitted(self, head: Reading, scores: Array) -> Self:
         """Give the same with a head that was fitted anew."""
-        heads = self.heads | {"refitted": head}
-        return replace(self, heads=heads, scores=self.scores | {"refitted": scores})
+        heads = self.heads | {REFITTED: head}
+        return replace(self, heads=heads, scores=self.scores | {REFITTED: scores})
 
-    def log_loss(self, labels: Rows) -> float:
-        """Give that of the better head on the images held out."""
-        return min(rival(one, labels).log_loss for one in self.scores.values())
+    def log_loss(self, labels: Rows, blend: bool) -> float:
+        """Give that of the best head on the images held out."""
+        rivals = rivals_of(self.scores, labels, blend=blend).values()
+        return min(one.log_loss for one in rivals)
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,10 @@ class _Reader:
             self.network.put(between(before, after, share))
             tried.append(self._read(share))
         labels = self.bench.job.task.labels[self.lesson.judge]
-        best = min(tried, key=lambda one: one.log_loss(labels)) if len(tried) > 1 else tried[0]
+        blend = self.bench.job.may_blend
+        best = tried[0]
+        if len(tried) > 1:
+            best = min(tried, key=lambda one: one.log_loss(labels, blend))
         self.network.put(between(before, after, best.alpha))
         return best
 
@@ -180,7 +182,7 @@ class _Reader:
             return _Tuned(alpha, {}, {})
         head = Reading(self.network.top.head(), self.features)
         scores = self.bench.judged(self.network, self.lesson.judge).numpy()
-        return _Tuned(alpha, {"tuned": head}, {"tuned": scores})
+        return _Tuned(alpha, {ALONG: head}, {ALONG: scores})
 
     def _read(self, alpha: float) -> _Tuned:
         tuned = self.along(alpha)
