@@ -176,7 +176,7 @@ class _Reader:
         self.network.put(between(before, after, best.alpha))
         return best
 
-    def along(self, alpha: float) -> _Tuned:
+    def _along(self, alpha: float) -> _Tuned:
         """Give the head that was trained along, where such a kind may be used."""
         if isinstance(self.bench.job.heads.head, (KernelHead, NearestHead)):
             return _Tuned(alpha, {}, {})
@@ -185,7 +185,7 @@ class _Reader:
         return _Tuned(alpha, {ALONG: head}, {ALONG: scores})
 
     def _read(self, alpha: float) -> _Tuned:
-        tuned = self.along(alpha)
+        tuned = self._along(alpha)
         return tuned.with_refitted(*self._refitted()) if self.bench.recipe.choose else tuned
 
     def _refitted(self) -> tuple[Reading, Array]:
