@@ -238,6 +238,15 @@ def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
     assert all(torch.isfinite(one).all() for one in state(model).values())
 
 
+def test_a_loss_that_explodes_stops_and_says_why(model, data):
+    """Far above guessing nothing is learnt any more; the best epoch stays, whatever it is."""
+    options = QUICK | {"epochs": 6, "learning_rate": 30.0}
+    report = model.fine_tune(data.train, keep="always", **options)
+    assert len(report.epochs) < 6
+    assert "where guessing has 1.1: the learning rate is too high" in report.stopped
+    assert all(torch.isfinite(one).all() for one in state(model).values())
+
+
 def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     """Four epochs without a lower loss end training; what is kept is trained, not the start."""
     losses = iter(range(20))

@@ -40,6 +40,8 @@ _AHEAD = 2
 SAVE_EVERY = 200
 # Of a step's time, where nothing was judged yet.
 _FORWARD = 0.35
+# Times the loss of guessing. Training starts from a fitted head, which is below it.
+_DIVERGED = 3
 INTERRUPTED = "it was interrupted"
 TIME_WAS_UP = "the time was up"
 
@@ -161,7 +163,7 @@ class Loop:
         """Train epoch after epoch; give the reason if it ends early."""
         total = self._steps * min(self.recipe.epochs, self.lesson.epochs or self.recipe.epochs)
         with noticed() as interruption:
-            while self._at.step < total and self._at.waited < self.recipe.patience:
+            while self._at.step < total and not self._hopeless:
                 begin = time.perf_counter()
                 epoch, place = divmod(self._at.step, self._steps)
                 for batch, rows in self._batches(epoch, place):
@@ -183,8 +185,20 @@ class Loop:
                     return INTERRUPTED
                 if self._time_is_up() and self._at.step < total:
                     return TIME_WAS_UP
+        return self._hopeless
+
+    @property
+    def _hopeless(self) -> str | None:
+        """Give the reason why more epochs would not help, if there is one."""
         if self._at.waited >= self.recipe.patience:
             return f"held-out images did not improve for {self._at.waited} epochs"
+        last = self._at.history[-1] if self._at.history else None
+        guessing = math.log(self.network.top.bias.shape[0])
+        if last and self.recipe.choose and last.train_loss > _DIVERGED * guessing:
+            return (
+                f"the loss rose to {last.train_loss:.1f} in epoch {last.epoch}, where guessing has "
+                f"{guessing:.1f}: the learning rate is too high for these images"
+            )
         return None
 
     def _time_is_up(self) -> bool:
