@@ -9,6 +9,7 @@ import torch
 
 import headstart as hs
 from headstart.errors import OptionError, TuningError
+from headstart.evaluation.comparison import rival
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import BlendModel, LinearModel
 from headstart.tuning import loop, rounds
@@ -395,6 +396,33 @@ def test_small_data_is_held_out_in_turns(model, data, monkeypatch):
     assert report.rounds == 5
     assert report.images == len(data.train)
     assert report.final
+
+
+@pytest.mark.parametrize(
+    ("minutes", "clear", "rounds"), [(10.0, False, 5), (10.0, True, 1), (None, False, 1)]
+)
+def test_more_is_held_out_while_it_is_unclear_and_there_is_time(
+    model, data, monkeypatch, minutes, clear, rounds
+):
+    """Time that was granted goes into knowing; nobody is made to wait who granted none."""
+    monkeypatch.setattr(Verdict, "clear", clear)
+    report = model.fine_tune(data.train, minutes=minutes, **QUICK)
+    assert report.rounds == rounds
+
+
+def test_what_is_clear():
+    """Two standard errors, either way."""
+    labels = np.arange(400) % 2
+    told = np.where(labels[:, None] == np.arange(2), 1.0, -1.0)
+    draw = np.random.default_rng(0)
+    good, bad, other = (
+        rival((told + noise * draw.normal(size=told.shape)).astype(np.float32), labels)
+        for noise in (0.5, 2.0, 0.5)
+    )
+    assert Verdict("along", True, 1.0, probe=bad, best=good).clear
+    assert Verdict("along", False, 1.0, probe=good, best=bad).clear
+    assert not Verdict("along", False, 1.0, probe=good, best=other).clear
+    assert not Verdict("", False, 1.0).clear
 
 
 def test_a_validation_part_is_what_is_judged_by(model, data):

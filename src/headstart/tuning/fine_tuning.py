@@ -144,10 +144,9 @@ def _lent(backbone: Backbone, device: str) -> Iterator[_Loan]:
 
 def _outcome(bench: Bench, keep: Keep) -> Outcome:
     """Train round after round, decide, and train what is kept on everything."""
-    job = bench.job
-    rounds = train_rounds(bench)
-    learnt = [one for one in rounds if one.trained.best_epoch]
-    verdict = Verdict.of(learnt, job.task.labels, blend=job.may_blend, always=keep == "always")
+    job, always = bench.job, keep == "always"
+    rounds = train_rounds(bench, lambda some: always or _verdict(job, some).clear)
+    learnt, verdict = _learnt(rounds), _verdict(job, rounds, always=always)
     final = train_finally(bench, learnt) if verdict.kept and job.task.final else None
     used = _used(learnt or rounds, final)
     report = _report(bench, rounds, verdict, used, final)
@@ -156,6 +155,15 @@ def _outcome(bench: Bench, keep: Keep) -> Outcome:
     used.put(job.extractor.backbone)
     read = verdict.reading(used.heads)
     return Outcome(read.head, read.features, verdict.temperature, report)
+
+
+def _learnt(rounds: Sequence[Round]) -> list[Round]:
+    """Give those that came to the end of an epoch."""
+    return [one for one in rounds if one.trained.best_epoch]
+
+
+def _verdict(job: Job, rounds: Sequence[Round], *, always: bool = False) -> Verdict:
+    return Verdict.of(_learnt(rounds), job.task.labels, blend=job.may_blend, always=always)
 
 
 def _used(rounds: Sequence[Round], final: Round | None) -> Round:

@@ -75,14 +75,15 @@ def plan_for(job: Job) -> Session | None:
     task, options, deadline = job.task, job.options, job.deadline
     assert deadline is not None  # `TuneOptions.for_part` gives "auto" its minutes.
     columns = job.heads.layout.columns(job.heads.kinds[-1])
-    learnt = sum(len(learn) for learn, _ in task.rounds)
+    rounds = task.rounds[: task.least]
+    learnt = sum(len(learn) for learn, _ in rounds)
     learnt += round(_FINAL * len(task.labels)) if task.final else 0
-    judged = sum(len(judge) for _, judge in task.rounds)
+    judged = sum(len(judge) for _, judge in rounds)
     orientations = count_of(job.extractor.backbone.preprocess.orientations)
     judged *= orientations
     images, shares = len(task.labels), len(SHARES) if options.wise else 1
-    refitted = images * (shares * len(task.rounds) + task.final)
-    started = 2 * images * (len(task.rounds) + task.final)  # Two views, for the head to start from.
+    refitted = images * (shares * len(rounds) + task.final)
+    started = 2 * images * (len(rounds) + task.final)  # Two views, for the head to start from.
     work = Workload(
         # The engine that is timed runs all orientations of an image at once.
         views=len(task.files) * (1 if orientations > 1 else options.views_kept),

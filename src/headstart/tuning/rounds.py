@@ -1,7 +1,7 @@
 """Rounds of training: learn from most of the images, judge by the rest beside the frozen model."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Self
@@ -51,16 +51,27 @@ class Round:
         backbone.network.load_state_dict(self.weights)
 
 
-def train_rounds(bench: Bench) -> list[Round]:
-    """Train every round that the time allows; without any, train once on everything."""
+def train_rounds(bench: Bench, clear: Callable[[Sequence[Round]], bool]) -> list[Round]:
+    """Train the rounds that there have to be, and more while it is unclear and there is time.
+
+    Args:
+        bench: What they share.
+        clear: Tells whether the rounds so far decide.
+
+    Returns:
+        At least one; without any to judge by, one that learnt from everything.
+    """
     task, rounds = bench.job.task, list[Round]()
     everything = np.arange(len(task.labels))
     sides = task.rounds or ((everything, everything[:0]),)
     for number, (learn, judge) in enumerate(sides):
         if rounds and (rounds[-1].trained.stopped == INTERRUPTED or _spent(bench, rounds)):
             break
-        parts = len(sides) - number + task.final
-        rounds.append(_train(bench, f"round-{number}", learn, judge, deadline=_share(bench, parts)))
+        left = max(1, task.least) - number
+        deadline = _share(bench, left + task.final) if left > 0 else _spare(bench, rounds)
+        if left <= 0 and (deadline is None or clear(rounds)):
+            break
+        rounds.append(_train(bench, f"round-{number}", learn, judge, deadline=deadline))
     return rounds
 
 
@@ -68,9 +79,8 @@ def train_finally(bench: Bench, rounds: Sequence[Round]) -> Round | None:
     """Train on all images for as many epochs as was best, if there is time; else give None."""
     if any(one.trained.stopped == INTERRUPTED for one in rounds):
         return None
-    epochs = max(1, round(median(one.trained.best_epoch for one in rounds)))
     everything = np.arange(len(bench.job.task.labels))
-    expected = max(_seconds_of_an_image(one, bench, epochs) for one in rounds) * len(everything)
+    epochs, expected = _finally(bench, rounds)
     if bench.job.deadline and time.perf_counter() + expected > bench.job.deadline:
         bench.job.warn("No time is left to learn from the held-out images as well.")
         return None
@@ -283,6 +293,25 @@ def _spent(bench: Bench, rounds: Sequence[Round]) -> bool:
     """Tell whether another round like the last would end after the deadline."""
     after = time.perf_counter() + rounds[-1].seconds
     return bench.job.deadline is not None and after > bench.job.deadline
+
+
+def _spare(bench: Bench, rounds: Sequence[Round]) -> float | None:
+    """Give the deadline of another round, if there is time for that and for what is final.
+
+    Without a deadline nobody has granted any time for rounds that need not be.
+    """
+    if bench.job.deadline is None:
+        return None
+    learnt = [one for one in rounds if one.trained.best_epoch]
+    latest = bench.job.deadline - _finally(bench, learnt or rounds)[1]
+    return latest if time.perf_counter() + rounds[-1].seconds < latest else None
+
+
+def _finally(bench: Bench, rounds: Sequence[Round]) -> tuple[int, float]:
+    """Give the epochs of the final training, as many as were best, and the seconds to expect."""
+    epochs = max(1, round(median(one.trained.best_epoch for one in rounds)))
+    each = max(_seconds_of_an_image(one, bench, epochs) for one in rounds)
+    return epochs, each * len(bench.job.task.labels)
 
 
 def _seconds_of_an_image(one: Round, bench: Bench, epochs: int) -> float:

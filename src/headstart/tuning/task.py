@@ -10,7 +10,7 @@ from headstart.data.splits import Rows, stratified_folds
 
 _FOLDS = 5
 # Up to so many images, every one is held out once: a fifth of them would be too few to judge by,
-# and training is short.
+# and training is short. Of more, a fifth decides unless that is unclear and there is time.
 _ALL_FOLDS = 800
 
 
@@ -24,6 +24,7 @@ class Task:
         labels: Class numbers, shape (images,).
         groups: Images of one group are on one side of every round.
         rounds: Numbers of the images to learn from, and of those to judge by.
+        least: How many rounds are trained in any case.
         final: Whether what is kept learns from the images of both sides afterwards.
         seed: Of everything that is drawn.
     """
@@ -33,6 +34,7 @@ class Task:
     labels: Rows
     groups: tuple[str, ...]
     rounds: tuple[tuple[Rows, Rows], ...]
+    least: int
     final: bool
     seed: int
 
@@ -61,14 +63,14 @@ def make_task(train: ImageSet, val: ImageSet | None, *, judged: bool, seed: int)
         learn, judge = np.split(np.arange(len(images)), [len(train)])
         rounds = [(learn, judge)]
     elif judged:
-        folds = stratified_folds(train.labels, train.groups, folds=_FOLDS, seed=seed)
-        rounds = folds if len(train) <= _ALL_FOLDS else folds[:1]
+        rounds = list(stratified_folds(train.labels, train.groups, folds=_FOLDS, seed=seed))
     return Task(
         files=tuple(zip(images.paths, images.sha256s, strict=True)),
         names=tuple(images.names),
         labels=images.labels,
         groups=tuple(images.groups),
         rounds=tuple(rounds),
+        least=len(rounds) if len(train) <= _ALL_FOLDS else min(1, len(rounds)),
         final=len(images) == len(train) and bool(rounds),
         seed=seed,
     )

@@ -13,6 +13,9 @@ from headstart.tuning.job import Reading
 from headstart.tuning.rivals import ALONG, BLEND, PROBE, REFITTED, blended, rivals_of
 from headstart.tuning.rounds import Round
 
+# Standard errors between two models.
+_CLEAR = 2.0
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -60,6 +63,16 @@ class Verdict:
         kept = always or beats(best, probe)
         first = float(probe.right[: len(rounds[0].judge)].mean())
         return cls(name, kept, best.temperature, temperatures, probe, best, first)
+
+    @property
+    def clear(self) -> bool:
+        """Whether one model is so much better that holding out more images would change nothing.
+
+        Asked after every round, so it takes more than the verdict itself.
+        """
+        if self.best is None or self.probe is None:
+            return False
+        return abs(loss_gain(self.best, self.probe)) > _CLEAR
 
     def reading(self, heads: Mapping[str, Reading]) -> Reading:
         """Give the head that was decided for, of those that one training gave."""
