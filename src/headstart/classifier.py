@@ -187,7 +187,7 @@ class Classifier:
         Args:
             train: What to learn from.
             val: What to choose by; without it a fifth of `train` is held out, up to 800 images
-                five times.
+                five times, and with `minutes` more often while it is unclear and time is left.
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
                 be trained in the minutes, 10 by default.
             keep: "better" goes back to the frozen backbone unless the tuned one is better on
