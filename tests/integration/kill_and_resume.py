@@ -18,7 +18,8 @@ from headstart.classifier import Prediction
 from tests.conftest import COLOURS, TINY, picture
 
 _QUICK = {"backbone": TINY, "weights": "random", "image_size": 64}
-_QUICK |= {"head": "nearest", "features": "last"}
+# Not auto, which is timed: each of them has a cache of its own.
+_QUICK |= {"head": "nearest", "features": "last", "precision": "float32"}
 
 
 @dataclass(frozen=True)
