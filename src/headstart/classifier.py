@@ -17,7 +17,7 @@ from headstart.backbones.backbone import Backbone, rebuild_backbone
 from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
 from headstart.data.checks import Progress
 from headstart.data.decoding import ImageLike, as_image, image_name
-from headstart.data.images import ImageSet
+from headstart.data.images import ImageSet, listed
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import choose_device
 from headstart.engines.precision import has_bf16
@@ -218,7 +218,7 @@ class Classifier:
         task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
         warn = warn or (lambda text: None)
         if missing := _missing_classes(val):
-            warn(f"The validation part, which decides, has no image of {', '.join(missing)}.")
+            warn(f"The validation part, which decides, has no image of {listed(missing)}.")
         features, stored_as = self.extractor.of_files(task.files, warn=warn)
         job = Job(
             self.extractor,

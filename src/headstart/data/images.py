@@ -217,14 +217,15 @@ def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> l
     trained = set(images.train.table["label"].to_pylist())
     tested = set(images.test.table["label"].to_pylist())
     if tested and (missing := sorted(trained - tested)):
-        out.append(f"No test image of {_listed(missing)}: how well that is told is not measured.")
+        out.append(f"No test image of {listed(missing)}: how well that is told is not measured.")
     if trained and (missing := sorted(tested - trained)):
-        out.append(f"No training image of {_listed(missing)}: it cannot be learnt.")
+        out.append(f"No training image of {listed(missing)}: it cannot be learnt.")
     if given and not tested:
         out.append("The data has no test part, so how good the model is will not be measured.")
     return out
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Give names for a sentence, the first five of them."""
     shown = ", ".join(f"'{name}'" for name in names[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

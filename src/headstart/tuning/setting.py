@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from headstart.tuning.network import HeadedNetwork
 
 _STEPS = 2
-# Times the best way's seconds; nobody waits for the other steps of such a way.
+# Times the best way's seconds; nobody waits for another step of such a way.
 _HOPELESS = 3
 
 
@@ -113,12 +113,12 @@ def fastest(
 def _seconds(
     network: HeadedNetwork, rows: Tensor, labels: Tensor, way: Setting, best: float
 ) -> float:
-    """Time forward and backward, the best of two after one to warm up, or fewer if far too slow."""
+    """Time forward and backward, best of two after one to warm up, or of one if far too slow."""
     way.laid_out(network)
     rows, labels = rows.to(way.device), labels.to(way.device)
     times: list[float] = []
     with way.threaded():
-        while len(times) <= _STEPS and min(times, default=0.0) <= _HOPELESS * best:
+        while len(times) <= _STEPS and min(times[1:], default=0.0) <= _HOPELESS * best:
             start = time.perf_counter()
             with way.autocast():
                 scores = network(rows)
@@ -128,7 +128,7 @@ def _seconds(
             if way.device == "cuda":  # Which is told what to do, and does it later.
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
-    return min(times[1:] or times)
+    return min(times[1:])
 
 
 def moved(tensor: Tensor, setting: Setting) -> Tensor:
