@@ -40,7 +40,8 @@ def test_what_does_not_help_is_said(
     notes = Notes()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=notes, **options)
     assert result.metrics["tuned"] is None
-    assert any("not better by more than noise" in warning for warning in notes.warnings)
+    assert any("so the backbone stays frozen" in warning for warning in notes.warnings)
+    assert result.metrics["tuning"]["why_not"]
 
 
 def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) -> None:

@@ -42,23 +42,22 @@ def test_what_knows_more_beats_what_knows_less(labels: Labels) -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "right", "wins"), [(1.1, 150, True), (0.9, 150, False), (1.1, 149, False)]
+    ("errors", "right", "wins"),
+    [(1.1, 150, True), (0.1, 150, True), (-0.1, 151, False), (1.1, 149, False)],
 )
-def test_a_standard_error_wins_unless_accuracy_is_lower(
-    errors: float, right: int, wins: bool
-) -> None:
+def test_a_lower_loss_wins_unless_accuracy_is_lower(errors: float, right: int, wins: bool) -> None:
     one, other = pair(errors, right=right)
     assert loss_gain(one, other) == pytest.approx(errors)
     assert beats(one, other) == wins
 
 
-def test_two_alike_seldom_beat_each_other(labels: Labels) -> None:
-    """One standard error in one direction is passed by chance about one time in six."""
+def test_two_alike_beat_each_other_less_than_half_the_time(labels: Labels) -> None:
+    """Loss and accuracy both have to be on one's side."""
     pairs = [
         [rival(scores(labels, margin=1, seed=seed), labels) for seed in (2 * n, 2 * n + 1)]
         for n in range(100)
     ]
-    assert sum(beats(one, other) for one, other in pairs) < 30
+    assert sum(beats(one, other) for one, other in pairs) < 50
 
 
 def test_what_tells_nothing_wins_nothing() -> None:

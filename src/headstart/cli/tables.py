@@ -26,7 +26,7 @@ def show_training(console: Console, result: TrainResult) -> None:
     if metrics["recommendation"]:
         _show_tried(console, metrics["recommendation"])
     if len(metrics["choice"]) > 1:
-        _show_choice(console, metrics["choice"])
+        _show_choice(console, metrics["choice"], then="fine-tuned" if metrics["tuned"] else "")
     if metrics["tuned"]:
         _show_tuning(console, metrics["tuning"])
     _show_rejections(console, [(one["image"], one["reason"]) for one in metrics["rejected"]])
@@ -158,7 +158,8 @@ def _show_tuning(console: Console, tuning: dict[str, Any]) -> None:
     )
 
 
-def _show_choice(console: Console, choice: Sequence[dict[str, Any]]) -> None:
+def _show_choice(console: Console, choice: Sequence[dict[str, Any]], *, then: str) -> None:
+    taken = f"← taken, then {then}" if then else "← taken"
     _line(console, "Compared on held-out folds of the training images:")
     table = _table("features", "head", "accuracy>", "95 % interval>", "log loss>", "")
     for one in choice:
@@ -168,7 +169,7 @@ def _show_choice(console: Console, choice: Sequence[dict[str, Any]]) -> None:
             f"{one['accuracy']:.1%}",
             _interval(one["accuracy_ci95"]),
             f"{one['log_loss']:.3f}",
-            "← taken" if one["chosen"] else "",
+            taken if one["chosen"] else "",
             style="bold" if one["chosen"] else "dim",
         )
     console.print(table)

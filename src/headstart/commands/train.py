@@ -27,7 +27,6 @@ from headstart.data.images import Images
 from headstart.data.sources import data_name
 from headstart.engines.engine import choose_device
 from headstart.errors import OptionError
-from headstart.evaluation.comparison import STANDARD_ERRORS
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.problem import Candidate
 from headstart.heads.specs import TutorialHead, head_named
@@ -230,16 +229,13 @@ def _tune(
 
 def _why_not(report: TuneReport) -> str:
     """Say why a tuned model is not kept."""
-    if report.tuned_accuracy is None:
+    if not report.why_not:
         return f"Nothing came of fine-tuning {report.part}"
-    compared = (
-        f"Fine-tuning {report.part} gave {report.tuned_accuracy:.1%} and log loss "
-        f"{report.tuned_log_loss:.3f} on {report.images} held-out images, the frozen backbone "
-        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}"
+    return (
+        f"Fine-tuning {report.part} {report.why_not} ({report.tuned_accuracy:.1%} and log loss "
+        f"{report.tuned_log_loss:.3f} on {report.images} held-out images; the frozen backbone "
+        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f})"
     )
-    if (report.loss_gain_errors or 0.0) > STANDARD_ERRORS:
-        return f"{compared}: a lower log loss, but fewer images told right"
-    return f"{compared}: not better by more than noise (one standard error)"
 
 
 def _chosen(

@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same images, by more than noise."""
+"""Whether one model is better than another on the same images, and how sure that is."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -10,9 +10,6 @@ from headstart.evaluation.calibration import fit_temperature, probabilities
 from headstart.evaluation.metrics import Interval, Probabilities
 from headstart.evaluation.recommendation import difference
 from headstart.heads.fitted import Array
-
-STANDARD_ERRORS = 1.0
-"""By how many a model's log loss must be lower for it to be better."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,12 @@ def loss_gain(one: Rival, other: Rival) -> float:
 
 
 def beats(one: Rival, other: Rival) -> bool:
-    """Tell whether a model's log loss is lower by a standard error, and its accuracy no lower.
+    """Tell whether a model's log loss is lower and its accuracy no lower.
 
-    To pass a better model by costs as much as to take a worse one, so 95 % of certainty would be
-    too much to ask. One standard error is left because the epoch and the head of the first were
-    chosen on these images too; without that, a model that is no better would pass one time in six.
+    Not by how much: to pass a better model by costs as much as to take a worse one, and a few
+    hundred images see no gain of a point or two. Whoever is told of the gain is told its interval.
     """
-    return loss_gain(one, other) > STANDARD_ERRORS and one.accuracy >= other.accuracy
+    return loss_gain(one, other) > 0 and one.accuracy >= other.accuracy
 
 
 def accuracy_gain(one: Rival, other: Rival) -> Interval:

@@ -183,6 +183,7 @@ def _report(
     return TuneReport(
         part=bench.part,
         kept=verdict.kept,
+        why_not=verdict.why_not,
         rounds=sum(len(one.judge) > 0 for one in rounds),
         **verdict.numbers(),
         seconds=time.perf_counter() - bench.job.begin,

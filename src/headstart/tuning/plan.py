@@ -10,10 +10,9 @@ from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
 from headstart.data.orientations import count_of
 from headstart.engines.timing import images_per_second
-from headstart.features.extractor import FeatureExtractor
 from headstart.tuning.halves import cut
 from headstart.tuning.job import Job
-from headstart.tuning.network import SHARES, HeadedNetwork, Trainable, untrained
+from headstart.tuning.network import SHARES, HeadedNetwork, untrained
 from headstart.tuning.session import Session
 from headstart.tuning.setting import Setting, candidates, fastest
 
@@ -27,143 +26,147 @@ _FORWARD = 0.35
 _FEWEST = 3
 # Share of the time that timing may take.
 _TIMING = 0.25
+# Rounds that there should be time for, if the last stage leaves it: one fifth of some thousand
+# images cannot tell a gain of a point from noise, and two stages gained no more than one.
+_TELLING = 3
 
 
 @dataclass(frozen=True)
 class Workload:
-    """How much there is to do, whatever is trained.
+    """How much there is to do, whatever is trained, in some number of rounds.
 
     Attributes:
-        views: Rows that the boundary store has to be filled with.
         learnt: Images that pass forward and backward in an epoch of every round, and of the final
             training as far as one is expected.
         judged: Images that pass forward only, in an epoch of every round.
         judged_once: Images that pass forward only, before and after the epochs.
-        batch_size: Images of a step.
     """
 
-    views: int
     learnt: int
     judged: int
     judged_once: int
-    batch_size: int
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What tuning a part would take.
+class Pace:
+    """How fast a part is trained.
 
     Attributes:
         part: "stages:N".
-        once: Seconds besides epochs.
-        epoch: Seconds of an epoch, of all rounds.
+        filling: Seconds until the boundary store is full.
         setting: How steps are taken.
     """
 
     part: str
-    once: float
-    epoch: float
+    filling: float
     setting: Setting
 
-    def seconds(self, epochs: int) -> float:
+    def once(self, work: Workload) -> float:
+        """Give the seconds besides epochs."""
+        return self.filling + _FORWARD * work.judged_once / self.setting.rate
+
+    def epoch(self, work: Workload) -> float:
+        """Give the seconds of an epoch, of all rounds."""
+        return (work.learnt + _FORWARD * work.judged) / self.setting.rate
+
+    def seconds(self, work: Workload, epochs: int) -> float:
         """Give what so many epochs would take in all."""
-        return self.once + epochs * self.epoch
+        return self.once(work) + epochs * self.epoch(work)
 
 
 def plan_for(job: Job) -> Session | None:
     """Choose the deepest part, and the epochs, that fit into the job's minutes, if any do."""
-    task, options, deadline = job.task, job.options, job.deadline
+    task, deadline = job.task, job.deadline
     assert deadline is not None  # `TuneOptions.for_part` gives "auto" its minutes.
-    columns = job.heads.layout.columns(job.heads.kinds[-1])
-    rounds = task.rounds[: task.least]
-    learnt = sum(len(learn) for learn, _ in rounds)
-    learnt += round(_FINAL * len(task.labels)) if task.final else 0
-    judged = sum(len(judge) for _, judge in rounds)
+    telling = max(task.least, min(_TELLING, len(task.rounds)))
+    works = [_workload(job, rounds) for rounds in (telling, task.least)]
+    found = paces(job, works[-1], enough=deadline - time.perf_counter())
+    return deepest(found, works, deadline - time.perf_counter(), job.options.epochs, job.warn)
+
+
+def _workload(job: Job, rounds: int) -> Workload:
+    """Give what there is to do in the first so many rounds, and finally."""
+    task, options = job.task, job.options
+    sides = task.rounds[:rounds]
     orientations = count_of(job.extractor.backbone.preprocess.orientations)
-    judged *= orientations
     images, shares = len(task.labels), len(SHARES) if options.wise else 1
-    refitted = images * (shares * len(rounds) + task.final)
-    started = 2 * images * (len(rounds) + task.final)  # Two views, for the head to start from.
-    work = Workload(
-        # The engine that is timed runs all orientations of an image at once.
-        views=len(task.files) * (1 if orientations > 1 else options.views_kept),
-        learnt=learnt,
-        judged=judged,
-        judged_once=2 * shares * judged + refitted * orientations + started,
-        batch_size=min(options.batch_size, len(task.labels)),
-    )
-    found = costs(
-        job.extractor,
-        untrained(columns.stop, job.heads.classes),
-        columns,
-        work,
-        candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16),
-        epochs=options.epochs,
-        enough=deadline - time.perf_counter(),
-    )
-    return deepest(found, deadline - time.perf_counter(), options.epochs, job.warn)
+    learnt = sum(len(learn) for learn, _ in sides) + (round(_FINAL * images) if task.final else 0)
+    judged = sum(len(judge) for _, judge in sides) * orientations
+    refitted = images * (shares * len(sides) + task.final)
+    started = 2 * images * (len(sides) + task.final)  # Two views, for the head to start from.
+    judged_once = 2 * shares * judged + refitted * orientations + started
+    return Workload(learnt, judged, judged_once)
 
 
-def costs(
-    extractor: FeatureExtractor,
-    head: Trainable,
-    columns: slice,
-    work: Workload,
-    ways: Sequence[Setting],
-    *,
-    epochs: int,
-    enough: float,
-) -> list[Cost]:
+def paces(job: Job, work: Workload, *, enough: float) -> list[Pace]:
     """Time steps from the top stage down; stop once a part takes longer than what is enough.
 
     Or once timing itself has taken a quarter of that.
 
     Args:
-        extractor: With the backbone, which is left frozen.
-        head: Where the head starts.
-        columns: Which features it reads.
-        work: How much there is to do.
-        ways: Settings to time steps by; the faster counts.
-        epochs: How many there would be.
+        job: Its backbone is left frozen.
+        work: The least that there is to do.
         enough: Seconds.
     """
-    backbone, until = extractor.backbone, time.perf_counter() + _TIMING * enough
-    filling = work.views / images_per_second(extractor.engine, backbone.preprocess.size)
-    found: list[Cost] = []
+    extractor, until = job.extractor, time.perf_counter() + _TIMING * enough
+    backbone = extractor.backbone
+    columns = job.heads.layout.columns(job.heads.kinds[-1])
+    head = untrained(columns.stop, job.heads.classes)
+    ways = candidates(device=extractor.device, bf16=extractor.may_use_bf16)
+    batch = min(job.options.batch_size, len(job.task.labels))
+    filling = _views(job) / images_per_second(extractor.engine, backbone.preprocess.size)
+    found: list[Pace] = []
     stages = len(stage_names(backbone.network))
     for count in range(1, stages):
         backbone.unfreeze(f"stages:{count}")
         halves = cut(
             StagePooling(backbone, reads=extractor.reads, orientations="one").eval(), stages - count
         )
-        network = HeadedNetwork(halves.above, head, columns)
-        rows = torch.rand(work.batch_size, halves.row_width)
-        setting = fastest(network, rows, torch.zeros(len(rows), dtype=torch.int64), ways)
-        once = filling + _FORWARD * work.judged_once / setting.rate
-        epoch = (work.learnt + _FORWARD * work.judged) / setting.rate
-        found.append(Cost(f"stages:{count}", once, epoch, setting))
-        if found[-1].seconds(epochs) > enough or time.perf_counter() > until:
+        rows = torch.rand(batch, halves.row_width)
+        labels = torch.zeros(batch, dtype=torch.int64)
+        setting = fastest(HeadedNetwork(halves.above, head, columns), rows, labels, ways)
+        found.append(Pace(f"stages:{count}", filling, setting))
+        too_long = found[-1].seconds(work, job.options.epochs) > enough
+        if too_long or time.perf_counter() > until:
             break
     backbone.freeze()
     return found
 
 
+def _views(job: Job) -> int:
+    """Give how many rows the boundary store is filled with, as the engine that is timed counts."""
+    turned = count_of(job.extractor.backbone.preprocess.orientations) > 1  # It runs them at once.
+    return len(job.task.files) * (1 if turned else job.options.views_kept)
+
+
 def deepest(
-    costs: Sequence[Cost], seconds: float, epochs: int, say: Callable[[str], None]
+    paces: Sequence[Pace],
+    works: Sequence[Workload],
+    seconds: float,
+    epochs: int,
+    say: Callable[[str], None],
 ) -> Session | None:
     """Give the deepest part that fits into the time, and its epochs; say what each would take.
 
     Where not even the last stage fits, it is trained for fewer epochs; without time for three of
     them, nothing is.
+
+    Args:
+        paces: Of the parts, the last stage's first.
+        works: What should be done, and what has to be, if no part leaves time for that.
+        seconds: That are left.
+        epochs: Of each round.
+        say: Told what each part would take.
     """
     usable = _USABLE * seconds
-    listed = ", ".join(f"{cost.part} {cost.seconds(epochs) / 60:.1f}" for cost in costs)
+    plans = [(work, [one for one in paces if one.seconds(work, epochs) <= usable]) for work in works]
+    work, fitting = next((plan for plan in plans if plan[1]), plans[-1])
+    listed = ", ".join(f"{one.part} {one.seconds(work, epochs) / 60:.1f}" for one in paces)
     say(f"Minutes that fine-tuning would take: {listed}.")
-    fitting = [cost for cost in costs if cost.seconds(epochs) <= usable]
     if fitting:
         return Session(fitting[-1].part, epochs, fitting[-1].setting)
-    last = costs[0]
-    fewer = int((usable - last.once) / last.epoch)
+    last = paces[0]
+    fewer = int((usable - last.once(work)) / last.epoch(work))
     if fewer < _FEWEST:
         return None
     say(f"That is too long for {epochs} epochs, so there will be {fewer}, of {last.part}.")

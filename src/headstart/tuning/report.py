@@ -14,6 +14,8 @@ class TuneReport:
     Attributes:
         part: What was trained: "all", "stages:N" or "layers:N".
         kept: Whether the tuned model is the one that is used.
+        why_not: What it did on the held-out images instead of being better, as a verb and what
+            follows; "" where it is kept, or nothing was trained.
         rounds: How many times a part of the training images was held out, to judge by it.
         images: How many were held out in all.
         probe_accuracy: Of the frozen backbone with its head; None where nothing was held out.
@@ -22,7 +24,8 @@ class TuneReport:
         probe_log_loss: Calibrated.
         tuned_log_loss: Likewise.
         loss_gain_errors: How much lower that is, in standard errors of the paired difference.
-            Above 1, and with an accuracy that is no lower, the tuned model is kept.
+            Above 0, and with an accuracy that is no lower, the tuned model is kept; below 2, that
+            may be chance.
         first_probe_accuracy: Of the frozen model in the first round, whose epochs are listed.
         seconds: Of fine-tuning.
         setting: How steps were taken, with the images per second of each way that was timed.
@@ -37,6 +40,7 @@ class TuneReport:
 
     part: str
     kept: bool
+    why_not: str
     rounds: int
     images: int
     probe_accuracy: float | None

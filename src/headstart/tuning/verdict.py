@@ -65,10 +65,19 @@ class Verdict:
         return cls(name, kept, best.temperature, temperatures, probe, best, first)
 
     @property
+    def why_not(self) -> str:
+        """Give what the tuned model did wrong: "" where it is kept, or nothing was trained."""
+        if self.kept or self.best is None or self.probe is None:
+            return ""
+        if loss_gain(self.best, self.probe) > 0:
+            return "lowered log loss, but told fewer images right"
+        return "did not lower log loss"
+
+    @property
     def clear(self) -> bool:
         """Whether one model is so much better that holding out more images would change nothing.
 
-        Asked after every round, so it takes more than the verdict itself.
+        Asked after every round, and time is all that one more costs.
         """
         if self.best is None or self.probe is None:
             return False
