@@ -175,7 +175,7 @@ class TuneOptions(Options):
 
     epochs: int = Field(10, ge=1, description="Epochs of fine-tuning, at most.")
     learning_rate: float = Field(
-        2e-4, gt=0, description="Highest learning rate of fine-tuning; lower layers get less."
+        2e-3, gt=0, description="Highest learning rate of fine-tuning; lower layers get less."
     )
     augment: AugmentOption = Field(
         "flip",

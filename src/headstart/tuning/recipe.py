@@ -22,6 +22,7 @@ class Recipe:
     Attributes:
         epochs: At most.
         learning_rate: The highest, of the layers nearest to the head.
+        head_rate: Factor on that for the head: it was fitted before, and the layers were not.
         batch_size: Images of one step.
         weight_decay: Not on norms and biases.
         layer_decay: Factor on the learning rate from each group of layers to the one below.
@@ -41,7 +42,8 @@ class Recipe:
     """
 
     epochs: int = 10
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-3
+    head_rate: float = 0.3
     batch_size: int = 32
     weight_decay: float = 0.02
     layer_decay: float = 0.65
@@ -61,6 +63,7 @@ class Recipe:
     def tutorial(cls) -> Self:
         """Give the tutorial's: plain Adam at one rate, every epoch run, the last one kept."""
         return cls(
+            head_rate=1.0,
             weight_decay=0.0,
             layer_decay=1.0,
             label_smoothing=0.0,
@@ -87,7 +90,8 @@ def optimiser_of(
     top = max((group["lr_scale"] for group in groups), default=1.0)
     for group in groups:
         group["lr_scale"] /= top
-    head = {"params": list(network.top.parameters()), "weight_decay": 0.0, "lr_scale": 1.0}
+    head = {"params": list(network.top.parameters()), "weight_decay": 0.0}
+    head["lr_scale"] = recipe.head_rate
     groups = [*(group for group in groups if group["params"]), head]
     if not recipe.cosine:  # Else the schedule applies them, at every step.
         for group in groups:
