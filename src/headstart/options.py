@@ -174,8 +174,11 @@ class TuneOptions(Options):
     """How the last layers are fine-tuned."""
 
     epochs: int = Field(10, ge=1, description="Epochs of fine-tuning, at most.")
-    learning_rate: float = Field(
-        2e-3, gt=0, description="Highest learning rate of fine-tuning; lower layers get less."
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="Highest learning rate of fine-tuning; lower layers get less "
+        "(default: 2e-3 for EfficientNet-Lite, where that was measured, else 2e-4).",
     )
     augment: AugmentOption = Field(
         "flip",

@@ -15,7 +15,7 @@ from headstart.heads.fitted import BlendModel, LinearModel
 from headstart.tuning import loop, rounds
 from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
 from headstart.tuning.network import HeadedNetwork
-from headstart.tuning.recipe import Recipe, optimiser_of, schedule_of
+from headstart.tuning.recipe import Recipe, learning_rate_of, optimiser_of, schedule_of
 from headstart.tuning.session import Session, alone
 from headstart.tuning.setting import Setting
 from headstart.tuning.task import make_task
@@ -665,7 +665,10 @@ def test_two_trainings_in_one_folder_are_refused(make, data, tmp_path):
 
 
 def test_lower_layers_learn_slower_at_every_step():
-    """The rate of each layer is the head's times its share, once, whatever the schedule."""
+    """A layer's rate is the top one's times its share, once, whatever the schedule.
+
+    The head, which was fitted before, learns at a share of its own.
+    """
     zeros = np.zeros((8, 2), dtype=np.float32)
     head = LinearModel(zeros[:, 0], np.ones(8, dtype=np.float32), zeros, zeros[0])
     network = HeadedNetwork(torch.nn.Identity(), head, slice(0, 8))
@@ -675,14 +678,22 @@ def test_lower_layers_learn_slower_at_every_step():
     schedule = schedule_of(optimiser, recipe, steps=100)
     for step in (0, 5, 10, 50):
         schedule.step_update(step)
-        head = optimiser.param_groups[-1]["lr"]
-        rates = sorted({round(group["lr"] / head, 9) for group in optimiser.param_groups})
+        *layers, head = [group["lr"] for group in optimiser.param_groups]
+        rates = sorted({round(rate / max(layers), 9) for rate in layers})
         assert len(rates) > 2
         assert rates == pytest.approx([0.5**power for power in reversed(range(len(rates)))])
+        assert head == pytest.approx(recipe.head_rate * max(layers))
     schedule.step_update(10)
-    assert optimiser.param_groups[-1]["lr"] == pytest.approx(recipe.learning_rate, rel=0.05)
+    highest = max(group["lr"] for group in optimiser.param_groups)
+    assert highest == pytest.approx(recipe.learning_rate, rel=0.05)
     plain = optimiser_of(network, backbone, Recipe.tutorial())
     assert {group["lr"] for group in plain.param_groups} == {recipe.learning_rate}
+
+
+def test_the_learning_rate_is_what_suits_the_network():
+    """The rate that was measured for EfficientNet-Lite is not taken for what it was not."""
+    assert learning_rate_of("tf_efficientnet_lite0.in1k") == 2e-3
+    assert learning_rate_of("vit_base_patch16_224.augreg_in21k_ft_in1k") == 2e-4
 
 
 def test_an_optimiser_goes_on_in_any_layout():

@@ -16,11 +16,10 @@ from headstart.options import AugmentOption, OrientationsOption, TuneOptions
 from headstart.tuning.checkpoint import read_checkpoint, require_same
 from headstart.tuning.job import Job
 from headstart.tuning.network import HeadedNetwork, untrained
-from headstart.tuning.recipe import Recipe
+from headstart.tuning.recipe import Recipe, learning_rate_of
 from headstart.tuning.session import Session
 from headstart.tuning.setting import Setting, candidates, fastest
 from headstart.tuning.sources import Cut, cut_open, judged
-from headstart.tuning.task import Task
 from headstart.tuning.views import OutOfTime, ViewPlan
 
 _PRESETS: dict[str, AugmentOption] = {"mirror": "flip", "dihedral": "dihedral"}
@@ -78,7 +77,7 @@ def open_bench(job: Job, part: str, session: Session | None, frozen: dict[str, T
         TuningError: The checkpoints are of another training.
         OutOfTime: The boundary store was not filled and no step timed before the deadline.
     """
-    recipe = _recipe(job.options, job.task)
+    recipe = _recipe(job)
     if recipe.batch_size < job.options.batch_size:
         job.warn(f"There are {recipe.batch_size} images, so a step takes all of them.")
     plan = _plan(job)
@@ -134,12 +133,14 @@ def _require_resumable(job: Job, identity: dict[str, Any]) -> None:
             require_same(found.state["identity"], identity, folder)
 
 
-def _recipe(options: TuneOptions, task: Task) -> Recipe:
+def _recipe(job: Job) -> Recipe:
+    options, task = job.options, job.task
     kind = Recipe.tutorial() if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
     return replace(
         kind,
         epochs=options.epochs,
-        learning_rate=options.learning_rate,
+        learning_rate=options.learning_rate
+        or learning_rate_of(job.extractor.backbone.architecture),
         batch_size=min(options.batch_size, len(task.labels)),
         seed=task.seed,
     )

@@ -159,7 +159,9 @@ def deepest(
         say: Told what each part would take.
     """
     usable = _USABLE * seconds
-    plans = [(work, [one for one in paces if one.seconds(work, epochs) <= usable]) for work in works]
+    plans = [
+        (work, [one for one in paces if one.seconds(work, epochs) <= usable]) for work in works
+    ]
     work, fitting = next((plan for plan in plans if plan[1]), plans[-1])
     listed = ", ".join(f"{one.part} {one.seconds(work, epochs) / 60:.1f}" for one in paces)
     say(f"Minutes that fine-tuning would take: {listed}.")

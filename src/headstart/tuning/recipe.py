@@ -13,6 +13,10 @@ from headstart.tuning.network import HeadedNetwork
 # Adam's first steps are as long as its learning rate, whatever the gradient. The head fits the
 # features as they are, and a training of five steps would have none to rise in.
 _FEWEST_WARM = 10
+# By what timm's name of the architecture begins with: measured where weights were at hand.
+_RATES = {"tf_efficientnet_lite": 2e-3}
+# Of others, small enough for transformers.
+_RATE = 2e-4
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Recipe:
     """
 
     epochs: int = 10
-    learning_rate: float = 2e-3
+    learning_rate: float = _RATE
     head_rate: float = 0.3
     batch_size: int = 32
     weight_decay: float = 0.02
@@ -77,6 +81,12 @@ class Recipe:
         )
 
 
+def learning_rate_of(architecture: str) -> float:
+    """Give the learning rate to train a network at, by timm's name, where the user names none."""
+    suited = [rate for start, rate in _RATES.items() if architecture.startswith(start)]
+    return suited[0] if suited else _RATE
+
+
 def optimiser_of(
     network: HeadedNetwork, backbone: nn.Module, recipe: Recipe
 ) -> torch.optim.Optimizer:
@@ -90,8 +100,8 @@ def optimiser_of(
     top = max((group["lr_scale"] for group in groups), default=1.0)
     for group in groups:
         group["lr_scale"] /= top
-    head = {"params": list(network.top.parameters()), "weight_decay": 0.0}
-    head["lr_scale"] = recipe.head_rate
+    top_weights = list(network.top.parameters())
+    head = {"params": top_weights, "weight_decay": 0.0, "lr_scale": recipe.head_rate}
     groups = [*(group for group in groups if group["params"]), head]
     if not recipe.cosine:  # Else the schedule applies them, at every step.
         for group in groups:
