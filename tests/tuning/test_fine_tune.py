@@ -690,10 +690,18 @@ def test_lower_layers_learn_slower_at_every_step():
     assert {group["lr"] for group in plain.param_groups} == {recipe.learning_rate}
 
 
-def test_the_learning_rate_is_what_suits_the_network():
-    """The rate that was measured for EfficientNet-Lite is not taken for what it was not."""
-    assert learning_rate_of("tf_efficientnet_lite0.in1k") == 2e-3
-    assert learning_rate_of("vit_base_patch16_224.augreg_in21k_ft_in1k") == 2e-4
+@pytest.mark.parametrize(
+    ("architecture", "images", "rate"),
+    [
+        ("tf_efficientnet_lite0.in1k", 60, 2e-4),
+        ("tf_efficientnet_lite0.in1k", 2000, 1e-3),
+        ("tf_efficientnet_lite0", 50_000, 2e-3),
+        ("vit_base_patch16_224.augreg_in21k_ft_in1k", 50_000, 2e-4),
+    ],
+)
+def test_the_learning_rate_suits_network_and_images(architecture, images, rate):
+    """It grows with the images where that was measured, and nowhere else."""
+    assert learning_rate_of(architecture, images) == pytest.approx(rate)
 
 
 def test_an_optimiser_goes_on_in_any_layout():

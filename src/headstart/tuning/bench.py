@@ -140,7 +140,7 @@ def _recipe(job: Job) -> Recipe:
         kind,
         epochs=options.epochs,
         learning_rate=options.learning_rate
-        or learning_rate_of(job.extractor.backbone.architecture),
+        or learning_rate_of(job.extractor.backbone.architecture, len(task.labels)),
         batch_size=min(options.batch_size, len(task.labels)),
         seed=task.seed,
     )

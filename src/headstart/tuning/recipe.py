@@ -13,10 +13,10 @@ from headstart.tuning.network import HeadedNetwork
 # Adam's first steps are as long as its learning rate, whatever the gradient. The head fits the
 # features as they are, and a training of five steps would have none to rise in.
 _FEWEST_WARM = 10
-# By what timm's name of the architecture begins with: measured where weights were at hand.
-_RATES = {"tf_efficientnet_lite": 2e-3}
-# Of others, small enough for transformers.
+# Small enough for few images, and for transformers.
 _RATE = 2e-4
+# Of EfficientNet-Lite, where that was measured: for each image, and at most.
+_LITE, _RATE_OF_AN_IMAGE, _HIGHEST_RATE = "tf_efficientnet_lite", 5e-7, 2e-3
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,16 @@ class Recipe:
         )
 
 
-def learning_rate_of(architecture: str) -> float:
-    """Give the learning rate to train a network at, by timm's name, where the user names none."""
-    suited = [rate for start, rate in _RATES.items() if architecture.startswith(start)]
-    return suited[0] if suited else _RATE
+def learning_rate_of(architecture: str, images: int) -> float:
+    """Give the learning rate to train a network at where the user names none.
+
+    Args:
+        architecture: timm's name.
+        images: How many are learnt from: with few there are few steps, and large ones lead astray.
+    """
+    if not architecture.startswith(_LITE):
+        return _RATE
+    return min(max(_RATE, _RATE_OF_AN_IMAGE * images), _HIGHEST_RATE)
 
 
 def optimiser_of(
