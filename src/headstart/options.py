@@ -178,8 +178,7 @@ class TuneOptions(Options):
         None,
         gt=0,
         description="Highest learning rate of fine-tuning; lower layers get less "
-        "(default: 2e-4; for EfficientNet-Lite, where it was measured, 5e-7 for each image, from 2e-4 "
-        "to 2e-3).",
+        "(default: 2e-4; with EfficientNet-Lite 5e-7 for each image, if that is more, up to 2e-3).",
     )
     augment: AugmentOption = Field(
         "flip",
