@@ -462,7 +462,7 @@ def main() -> None:
             keras(given[number + 1])
         elif name == "auto" and given[number + 1 :] and given[number + 1].isdigit():
             auto(float(given[number + 1]))
-        elif name == "solar" and given[number + 1 :] == ["dihedral"]:
+        elif name == "solar" and given[number + 1 : number + 2] == ["dihedral"]:
             solar("dihedral")
         elif name in known:
             known[name]()

@@ -189,7 +189,7 @@ class Classifier:
             val: What to choose by; without it a fifth of `train` is held out, up to 800 images
                 five times, and with `minutes` more often while it is unclear and time is left.
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
-                be trained in the minutes, 10 by default.
+                be trained and judged in the minutes, 10 by default.
             keep: "better" goes back to the frozen backbone unless the tuned one has a lower log
                 loss and no lower accuracy on what is held out; "always" keeps it in any case.
             checkpoints: Folder that the state is kept in, so that `resume` can go on.

@@ -269,8 +269,8 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
     tune: str = Field(
         "none",
         pattern=f"^(none|{PART})$",
-        description="Fine-tune the last layers:N or stages:N, all, or auto: as much as fits into "
-        "--minutes. Kept only if it helps on held-out images.",
+        description="Fine-tune the last layers:N or stages:N, all, or auto: as much as can be "
+        "trained and judged in --minutes. Kept only if it helps on held-out images.",
     )
     resume: bool = Field(
         False, description="Go on with a fine-tuning of the same data that was cut off."

@@ -40,7 +40,8 @@ def test_what_does_not_help_is_said(
     notes = Notes()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=notes, **options)
     assert result.metrics["tuned"] is None
-    assert any("so the backbone stays frozen" in warning for warning in notes.warnings)
+    (said,) = [one for one in notes.warnings if "so the backbone stays frozen" in one]
+    assert "held-out images; the frozen backbone" in said and "standard errors" in said
     assert result.metrics["tuning"]["why_not"]
 
 

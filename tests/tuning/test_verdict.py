@@ -111,3 +111,28 @@ def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(judged):
         one.scores["probe"] = told(0, 0.2)[one.judge]
     assert not Verdict.of(judged, LABELS, blend=True, always=False).kept
     assert Verdict.of(judged, LABELS, blend=True, always=True).kept
+
+
+@pytest.mark.parametrize(
+    ("along", "why_not"),
+    [
+        (told(1, 1.0), ""),
+        (told(0, 1.2), "did not lower log loss"),
+        (told(1, 5.0), "did not lower log loss"),
+    ],
+    ids=["better", "the same", "worse"],
+)
+def test_why_a_model_is_not_kept_is_told(along, why_not):
+    """A model that is no better is not kept, and the reason is what the reports say."""
+    verdict = Verdict.of(rounds(probe=told(0, 1.2), along=along), LABELS, blend=False, always=False)
+    assert (verdict.why_not, verdict.kept) == (why_not, not why_not)
+
+
+def test_a_lower_loss_with_fewer_right_is_not_kept():
+    """Smaller mistakes, but more of them."""
+    frozen = np.where(np.arange(IMAGES)[:, None] % 10 == 0, -9.0, 0.6) * TRUTH
+    tuned = np.where(np.arange(IMAGES)[:, None] % 8 == 0, -0.1, 2.0) * TRUTH
+    scores = rounds(probe=frozen.astype(np.float32), along=tuned.astype(np.float32))
+    verdict = Verdict.of(scores, LABELS, blend=False, always=False)
+    assert verdict.why_not == "lowered log loss, but told fewer images right"
+    assert not verdict.kept

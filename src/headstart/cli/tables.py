@@ -26,7 +26,7 @@ def show_training(console: Console, result: TrainResult) -> None:
     if metrics["recommendation"]:
         _show_tried(console, metrics["recommendation"])
     if len(metrics["choice"]) > 1:
-        _show_choice(console, metrics["choice"], then="fine-tuned" if metrics["tuned"] else "")
+        _show_choice(console, metrics["choice"], tuned=bool(metrics["tuned"]))
     if metrics["tuned"]:
         _show_tuning(console, metrics["tuning"])
     _show_rejections(console, [(one["image"], one["reason"]) for one in metrics["rejected"]])
@@ -154,12 +154,13 @@ def _show_tuning(console: Console, tuning: dict[str, Any]) -> None:
         console,
         f"Fine-tuned {tuning['part']} in {tuning['seconds'] / 60:.1f} minutes: "
         f"{tuning['tuned_accuracy']:.1%} on {tuning['images']:,} held-out images, frozen "
-        f"{tuning['probe_accuracy']:.1%}; gain {low:+.1%} … {high:+.1%}.",
+        f"{tuning['probe_accuracy']:.1%}; gain {low:+.1%} … {high:+.1%}, "
+        f"{tuning['loss_gain_errors']:+.1f} standard errors of log loss.",
     )
 
 
-def _show_choice(console: Console, choice: Sequence[dict[str, Any]], *, then: str) -> None:
-    taken = f"← taken, then {then}" if then else "← taken"
+def _show_choice(console: Console, choice: Sequence[dict[str, Any]], *, tuned: bool) -> None:
+    taken = "← taken, then fine-tuned" if tuned else "← taken"
     _line(console, "Compared on held-out folds of the training images:")
     table = _table("features", "head", "accuracy>", "95 % interval>", "log loss>", "")
     for one in choice:

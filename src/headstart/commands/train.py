@@ -234,7 +234,8 @@ def _why_not(report: TuneReport) -> str:
     return (
         f"Fine-tuning {report.part} {report.why_not} ({report.tuned_accuracy:.1%} and log loss "
         f"{report.tuned_log_loss:.3f} on {report.images} held-out images; the frozen backbone "
-        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f})"
+        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}; log loss differs by "
+        f"{abs(report.loss_gain_errors or 0.0):.1f} standard errors)"
     )
 
 

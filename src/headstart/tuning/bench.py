@@ -135,12 +135,13 @@ def _require_resumable(job: Job, identity: dict[str, Any]) -> None:
 
 def _recipe(job: Job) -> Recipe:
     options, task = job.options, job.task
+    learnt = len(task.labels) if task.final or not task.rounds else len(task.rounds[0][0])
     kind = Recipe.tutorial() if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
     return replace(
         kind,
         epochs=options.epochs,
         learning_rate=options.learning_rate
-        or learning_rate_of(job.extractor.backbone.architecture, len(task.labels)),
+        or learning_rate_of(job.extractor.backbone.architecture, learnt),
         batch_size=min(options.batch_size, len(task.labels)),
         seed=task.seed,
     )

@@ -187,6 +187,7 @@ def _report(
         rounds=sum(len(one.judge) > 0 for one in rounds),
         **verdict.numbers(),
         seconds=time.perf_counter() - bench.job.begin,
+        learning_rate=bench.recipe.learning_rate,
         setting={"name": setting.name, "images_per_second": setting.images_per_second},
         first_probe_accuracy=verdict.first_probe_accuracy,
         computing=min(one.computing for one in trained),

@@ -197,7 +197,8 @@ class Loop:
         if last and self.recipe.choose and last.train_loss > _DIVERGED * guessing:
             return (
                 f"the loss rose to {last.train_loss:.1f} in epoch {last.epoch}, where guessing has "
-                f"{guessing:.1f}: the learning rate is too high for these images"
+                f"{guessing:.1f}: the learning rate is too high for these images "
+                f"({self.recipe.learning_rate:.0e} at its highest)"
             )
         return None
 

@@ -27,7 +27,7 @@ _FEWEST = 3
 # Share of the time that timing may take.
 _TIMING = 0.25
 # Rounds that there should be time for, if the last stage leaves it: one fifth of some thousand
-# images cannot tell a gain of a point from noise, and two stages gained no more than one.
+# images cannot tell a gain of a point from noise, and depth gained no more than a good rate.
 _TELLING = 3
 
 
@@ -75,11 +75,14 @@ class Pace:
 
 
 def plan_for(job: Job) -> Session | None:
-    """Choose the deepest part, and the epochs, that fit into the job's minutes, if any do."""
+    """Choose the deepest part that fits into the job's minutes, and the epochs, if any do.
+
+    With three rounds, if that of any part fits, or else with two, or one.
+    """
     task, deadline = job.task, job.deadline
     assert deadline is not None  # `TuneOptions.for_part` gives "auto" its minutes.
     telling = max(task.least, min(_TELLING, len(task.rounds)))
-    works = [_workload(job, rounds) for rounds in (telling, task.least)]
+    works = [_workload(job, rounds) for rounds in range(telling, task.least - 1, -1)]
     found = paces(job, works[-1], enough=deadline - time.perf_counter())
     return deepest(found, works, deadline - time.perf_counter(), job.options.epochs, job.warn)
 

@@ -28,6 +28,7 @@ class TuneReport:
             may be chance.
         first_probe_accuracy: Of the frozen model in the first round, whose epochs are listed.
         seconds: Of fine-tuning.
+        learning_rate: The highest.
         setting: How steps were taken, with the images per second of each way that was timed.
         computing: Share of the time in which nobody waited for rows, 0 to 1.
         store_bytes: What the boundary store takes.
@@ -51,6 +52,7 @@ class TuneReport:
     loss_gain_errors: float | None
     first_probe_accuracy: float | None
     seconds: float
+    learning_rate: float
     setting: dict[str, Any]
     computing: float
     store_bytes: int

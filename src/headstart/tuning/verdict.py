@@ -77,7 +77,7 @@ class Verdict:
     def clear(self) -> bool:
         """Whether one model is so much better that holding out more images would change nothing.
 
-        Asked after every round, and time is all that one more costs.
+        Stricter than the verdict: another round costs nothing but time.
         """
         if self.best is None or self.probe is None:
             return False
