@@ -57,7 +57,7 @@ def test_two_alike_beat_each_other_less_than_half_the_time(labels: Labels) -> No
         [rival(scores(labels, margin=1, seed=seed), labels) for seed in (2 * n, 2 * n + 1)]
         for n in range(100)
     ]
-    assert sum(beats(one, other) for one, other in pairs) < 50
+    assert 10 < sum(beats(one, other) for one, other in pairs) < 50
 
 
 def test_what_tells_nothing_wins_nothing() -> None:

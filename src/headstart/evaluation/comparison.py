@@ -57,7 +57,7 @@ def beats(one: Rival, other: Rival) -> bool:
     """Tell whether a model's log loss is lower and its accuracy no lower.
 
     Not by how much: to pass a better model by costs as much as to take a worse one, and a few
-    hundred images see no gain of a point or two. Whoever is told of the gain is told its interval.
+    hundred images see no gain of a point or two. How sure the gain is, is told with it.
     """
     return loss_gain(one, other) > 0 and one.accuracy >= other.accuracy
 

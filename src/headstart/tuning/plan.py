@@ -77,7 +77,7 @@ class Pace:
 def plan_for(job: Job) -> Session | None:
     """Choose the deepest part that fits into the job's minutes, and the epochs, if any do.
 
-    With three rounds, if that of any part fits, or else with two, or one.
+    Planned with three rounds if any part leaves time for them, or else with two, or one.
     """
     task, deadline = job.task, job.deadline
     assert deadline is not None  # `TuneOptions.for_part` gives "auto" its minutes.
@@ -156,7 +156,8 @@ def deepest(
 
     Args:
         paces: Of the parts, the last stage's first.
-        works: What should be done, and what has to be, if no part leaves time for that.
+        works: From what should be done to what has to be; the first that some part leaves time for
+            counts, or else the last.
         seconds: That are left.
         epochs: Of each round.
         say: Told what each part would take.

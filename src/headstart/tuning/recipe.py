@@ -13,7 +13,7 @@ from headstart.tuning.network import HeadedNetwork
 # Adam's first steps are as long as its learning rate, whatever the gradient. The head fits the
 # features as they are, and a training of five steps would have none to rise in.
 _FEWEST_WARM = 10
-# Small enough for few images, and for transformers.
+# Low enough for few images; for transformers it is usual.
 _RATE = 2e-4
 # Of EfficientNet-Lite, where that was measured: for each image, and at most.
 _LITE, _RATE_OF_AN_IMAGE, _HIGHEST_RATE = "tf_efficientnet_lite", 5e-7, 2e-3
