@@ -11,6 +11,7 @@ HeadstartError
 ├── StoreError            the feature store cannot be read or written
 ├── TuningError           fine-tuning cannot go on
 ├── OutputError           the output folder exists or cannot be written
+├── RecordError           the record of a run is missing, damaged or of a later version
 └── BundleError           a saved model that is missing, damaged or of an unknown version
 """
 
@@ -70,6 +71,10 @@ class TuningError(HeadstartError):
 
 class OutputError(HeadstartError):
     """The output folder exists or cannot be written."""
+
+
+class RecordError(HeadstartError):
+    """The record of a run is missing, damaged or of a later version."""
 
 
 class BundleError(HeadstartError):

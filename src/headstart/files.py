@@ -1,0 +1,166 @@
+"""Files that are written whole or not at all, locks, and digests. Nothing else writes in place.
+
+A name in progress starts with a dot and is unique to the writer, so that two processes never share
+one, and a crash leaves nothing that could be taken for a result.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's content, in hexadecimal digits, reading it in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Mapping[str, object]) -> str:
+    """Return the sha256 of a JSON object, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Yield a path for a file or folder that takes the target's place once the block is done.
+
+    An earlier target stays readable until then, and stays for good if the block raises.
+
+    Raises:
+        OSError: The new content cannot be written or moved.
+    """
+    partial = partial_path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        replace(partial, target)
+    finally:
+        remove(partial)
+
+
+@contextmanager
+def written_once(target: Path) -> Iterator[Path]:
+    """Yield a path for a file or folder that becomes the target unless there is one by then.
+
+    Of several processes that make the same thing, one wins, and all go on with its result.
+
+    Raises:
+        OSError: The new content cannot be written or moved.
+    """
+    partial = partial_path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        _move_unless_present(partial, target)
+    finally:
+        remove(partial)
+
+
+def write_whole(target: Path, content: str | bytes) -> None:
+    """Write a file's content in one step.
+
+    Raises:
+        OSError: It cannot be written; an earlier file is unchanged.
+    """
+    with written_whole(target) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(target: Path, value: object) -> None:
+    """Write a value as readable JSON in one step.
+
+    Raises:
+        OSError: It cannot be written; an earlier file is unchanged.
+    """
+    write_whole(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def replace(new: Path, target: Path) -> None:
+    """Move a finished file or folder to the place of another, which is there until then.
+
+    Raises:
+        OSError: It cannot be moved; the other one is still there.
+    """
+    if not target.is_dir():
+        new.replace(target)
+        return
+    aside = partial_path(target)
+    target.replace(aside)
+    try:
+        new.replace(target)
+    except OSError:
+        aside.replace(target)
+        raise
+    remove(aside)
+
+
+def partial_path(target: Path) -> Path:
+    """Return a hidden path beside a target, of the same suffix, that no other process uses."""
+    return target.with_name(f".{uuid4().hex}{target.suffix}")
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes that a file or everything in a folder takes on disk."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+class Locked(Exception):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; the operating system lets go of it when the process ends, however it does.
+
+    On a disk that is full or read-only there is no lock, since nothing can be written there anyway.
+
+    Raises:
+        Locked: Another process holds it.
+    """
+    lock = FileLock(path, timeout=0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise Locked(str(path)) from None
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _move_unless_present(new: Path, target: Path) -> None:
+    if new.is_dir():
+        try:
+            new.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+        return
+    try:
+        os.link(new, target)
+    except FileExistsError:
+        return
+    except OSError:  # A file system without hard links.
+        new.replace(target)

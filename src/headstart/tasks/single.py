@@ -1,0 +1,130 @@
+"""One label for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
+from headstart.evaluation.calibration import fit_temperature
+from headstart.evaluation.metrics import evaluate_probabilities
+from headstart.record import Evaluation
+from headstart.task import Mistake, Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Single:
+    """See `headstart.task.Task`."""
+
+    name: ClassVar[str] = "single"
+
+    def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """See `Task.classes`."""
+        return tuple(sorted(set(labels)))
+
+    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> Targets:
+        """Return the class number of each image, (images,)."""
+        number = {name: index for index, name in enumerate(classes)}
+        return np.array([number[label] for label in labels], dtype=np.int64)
+
+    def conflict(self, labels: Collection[str]) -> str | None:
+        """See `Task.conflict`."""
+        if len(labels) < 2:
+            return None
+        return f"the same image stands under the labels {' and '.join(sorted(labels))}"
+
+    def strata(self, targets: Targets) -> Rows:
+        """Return the class of each image."""
+        return targets
+
+    def present(self, targets: Targets) -> set[int]:
+        """See `Task.present`."""
+        return set(targets.tolist())
+
+    def encode(self, targets: Targets, classes: int) -> Tensor:
+        """Return one-hot rows."""
+        import torch
+
+        return torch.nn.functional.one_hot(torch.from_numpy(targets), classes).float()
+
+    def shares(self, targets: Targets, classes: int, *, balanced: bool) -> Floats:
+        """Return equal shares, or shares inverse to the frequency of the image's class."""
+        counts = np.bincount(targets, minlength=classes)
+        weight = 1 / counts[targets] if balanced else np.ones(len(targets))
+        return np.asarray(weight / weight.sum(), dtype=np.float32)
+
+    def loss_and_gradient(self, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the multinomial log loss and its gradient."""
+        log_probability = scores.log_softmax(dim=-1)
+        return -(log_probability * truth).sum(dim=-1, keepdim=True), log_probability.exp() - truth
+
+    def training_loss(self, scores: Tensor, truth: Tensor, *, smoothing: float) -> Tensor:
+        """Return the mean cross-entropy."""
+        import torch
+
+        return torch.nn.functional.cross_entropy(scores, truth, label_smoothing=smoothing)
+
+    def probabilities(self, scores: Scores, temperature: float) -> Probabilities:
+        """Return the softmax of the scores; rows sum to 1."""
+        scaled = scores.astype(np.float64) / temperature
+        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
+        return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+    def link(self, scores: Tensor) -> Tensor:
+        """Return the softmax of the scores."""
+        return scores.softmax(dim=-1)
+
+    def predict(
+        self, image: str, probabilities: Probabilities, classes: Sequence[str], top: int
+    ) -> Prediction:
+        """Return the most probable class, and the next ones."""
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        listed = tuple((classes[number], float(probabilities[number])) for number in order)
+        return Prediction(image, *listed[0], listed)
+
+    def temperature(self, scores: Scores, targets: Targets) -> float:
+        """See `fit_temperature`."""
+        return fit_temperature(scores, targets)
+
+    def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
+        """Return -log(probability of the true class)."""
+        truth = probabilities[np.arange(len(targets)), targets]
+        return np.asarray(-np.log(np.maximum(truth, 1e-12)))
+
+    def correct(self, scores: Scores, targets: Targets) -> Flags:
+        """Return whether the highest score is that of the true class."""
+        return np.asarray(scores.argmax(axis=1) == targets)
+
+    def evaluate(
+        self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
+    ) -> Evaluation:
+        """See `evaluate_probabilities`."""
+        return evaluate_probabilities(probabilities, targets, classes)
+
+    def worst_mistakes(
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        *,
+        most: int,
+    ) -> list[Mistake]:
+        """See `Task.worst_mistakes`."""
+        chosen = probabilities.argmax(axis=1)
+        wrong = np.flatnonzero(targets != chosen)
+        worst = wrong[np.argsort(-probabilities[wrong, chosen[wrong]], kind="stable")][:most]
+        return [
+            Mistake(
+                int(row),
+                classes[targets[row]],
+                classes[chosen[row]],
+                float(probabilities[row, chosen[row]]),
+            )
+            for row in worst
+        ]
