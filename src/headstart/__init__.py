@@ -1,11 +1,11 @@
 """Headstart: a folder of labelled photos in, a trained, measured, explained model out."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone, load_backbone
-    from headstart.classifier import Classifier, Prediction
+    from headstart.classifier import Classifier
     from headstart.commands.evaluate import evaluate
     from headstart.commands.opening import load, open_images
     from headstart.commands.predict import predict
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from headstart.errors import HeadstartError, UnreadableImage
     from headstart.features.featurizer import Featurizer
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
+    from headstart.predictor.predictor import Predictor
+    from headstart.record import Record
+    from headstart.task import Prediction
 
 __all__ = [
     "AutoHead",
@@ -29,6 +32,8 @@ __all__ = [
     "MLPHead",
     "NearestHead",
     "Prediction",
+    "Predictor",
+    "Record",
     "UnreadableImage",
     "evaluate",
     "load",
@@ -52,7 +57,9 @@ _HOMES = {
     "LinearHead": "heads.specs",
     "MLPHead": "heads.specs",
     "NearestHead": "heads.specs",
-    "Prediction": "classifier",
+    "Prediction": "task",
+    "Predictor": "predictor.predictor",
+    "Record": "record",
     "UnreadableImage": "errors",
     "evaluate": "commands.evaluate",
     "load": "commands.opening",
@@ -64,7 +71,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'headstart' has no attribute '{name}'")
     return getattr(import_module(f"headstart.{_HOMES[name]}"), name)

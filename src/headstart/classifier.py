@@ -1,34 +1,26 @@
-"""The model that people hold: a backbone and a head. Steps 4 and 5 of transfer learning."""
+"""What people hold while training: a backbone, and the head that is fitted on its features.
+
+Steps 4 to 6 of transfer learning. Each gives a new predictor, which never changes afterwards.
+"""
+
+from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, get_args
 
-import numpy as np
 import torch
-from PIL import Image
 
-from headstart.backbones.backbone import Backbone, rebuild_backbone
-from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
-from headstart.data.checks import Progress
-from headstart.data.decoding import ImageLike, as_image, image_name
+from headstart.arrays import Features, Probabilities
+from headstart.backbones.backbone import Backbone
+from headstart.data.decoding import ImageLike
 from headstart.data.images import ImageSet, listed
-from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import choose_device
-from headstart.engines.precision import has_bf16
-from headstart.errors import BundleError, DataError, OptionError
-from headstart.evaluation.calibration import fit_temperature, probabilities
-from headstart.evaluation.metrics import Evaluation, Probabilities, evaluate_probabilities
+from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
-from headstart.features.store import as_stored
-from headstart.heads import fitted
 from headstart.heads.choice import HeadChoice
-from headstart.heads.fitted import Array, FittedHead, NearestModel
 from headstart.heads.problem import Candidate, HeadFit
 from headstart.heads.specs import AutoHead, Head
 from headstart.options import (
@@ -39,58 +31,21 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
-from headstart.tuning.fine_tuning import Keep, fine_tune
-from headstart.tuning.job import Job, Reading
-from headstart.tuning.report import TuneReport
-from headstart.tuning.task import make_task
-
-Warn = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of one image.
-
-    Attributes:
-        image: How the user called it.
-        label: The most probable class.
-        probability: Of that class, 0 to 1, calibrated.
-        top: The most probable classes with their probabilities, best first.
-    """
-
-    image: str
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What fitting adds to a classifier.
-
-    Attributes:
-        head: The fitted head.
-        features: Which columns it reads: "last", "multilevel" or "flatten".
-        stored_as: Precision that features are rounded to before the head reads them.
-        temperature: Divisor of scores that calibrates probabilities.
-        candidates: What the head was chosen from, the chosen one first.
-    """
-
-    head: FittedHead
-    features: str
-    stored_as: str
-    temperature: float
-    candidates: tuple[Candidate, ...] = ()
+from headstart.predictor.config import Specification
+from headstart.predictor.predictor import Predictor, require_classes
+from headstart.record import Evaluation, Record, Tuning
+from headstart.task import Prediction
+from headstart.watching import Progress, Warn, no_warning
 
 
 class Classifier:
-    """A frozen backbone and a head that tells classes apart by its features.
+    """A frozen backbone and a head that classifies images by its features.
 
     Attributes:
         backbone: The pretrained network.
         classes: Names, in the order of the probabilities.
-        extractor: Gives the backbone's features, from the store where it has them.
-        learnt: The fitted head, or None before `fit`.
+        extractor: Computes the backbone's features, or reads them from the store.
+        candidates: The heads that were compared in `fit`, the chosen one first.
         tuning: What `fine_tune` did, or None without it.
     """
 
@@ -107,8 +62,18 @@ class Classifier:
         precision: PrecisionOption = "auto",
         cache: str | PathLike[str] | None = None,
     ) -> None:
-        self.backbone = backbone
+        if features not in get_args(FeaturesOption):
+            raise OptionError(
+                f"features must be auto, last, multilevel or flatten. Got '{features}'."
+            )
         self.classes = tuple(classes)
+        self.candidates: tuple[Candidate, ...] = ()
+        self.tuning: Tuning | None = None
+        self._head = head or AutoHead()
+        self._features = features
+        self._balanced = balanced
+        self._seed = seed
+        self._predictor: Predictor | None = None
         self.extractor = FeatureExtractor(
             backbone,
             cache=cache_folder(cache),
@@ -116,16 +81,43 @@ class Classifier:
             precision=precision,
             reads="map" if features == "flatten" else "stages",
         )
-        self.learnt: Learnt | None = None
-        self.tuning: TuneReport | None = None
-        if features not in get_args(FeaturesOption):
-            raise OptionError(
-                f"features must be auto, last, multilevel or flatten. Got '{features}'."
-            )
-        self._head = head or AutoHead()
-        self._features = features
-        self._balanced = balanced
-        self._seed = seed
+
+    @classmethod
+    def from_predictor(cls, predictor: Predictor, *, head: Head | None = None) -> Self:
+        """Return a classifier that goes on from a trained model as the one that was saved would.
+
+        Args:
+            predictor: From `hs.load`, or of another classifier.
+            head: In place of the head that the model was asked for.
+
+        Raises:
+            OptionError: The model was made with a head of the user's own, so `head` is needed.
+        """
+        specification = predictor.specification
+        out = cls.__new__(cls)
+        out.classes = predictor.classes
+        out.candidates, out.tuning = (), None
+        out._head = head or head_of(specification.kind, specification.settings)
+        out._features = specification.features
+        out._balanced, out._seed = specification.balanced, specification.seed
+        out._predictor, out.extractor = predictor, predictor.extractor
+        return out
+
+    @property
+    def backbone(self) -> Backbone:
+        """The pretrained network; after a fine-tuning that was kept, the tuned one."""
+        return self.extractor.backbone
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model as it is now.
+
+        Raises:
+            OptionError: Nothing was fitted yet.
+        """
+        if self._predictor is None:
+            raise OptionError("The model has not learnt anything yet. Call fit first.")
+        return self._predictor
 
     def fit(
         self,
@@ -146,28 +138,15 @@ class Classifier:
         Raises:
             DataError: There is nothing to learn from, or the classes are not the model's.
         """
-        features, stored_as = self.features_of(train, progress=progress, warn=warn)
-        return self.fit_features(train, features, stored_as, val=val)
+        self._follow_backbone()
+        features, stored_as = self.extractor.of_files(train.files, progress=progress, warn=warn)
+        return self._fit_features(train, features, stored_as, val)
 
     def features_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
-    ) -> tuple[Array, str]:
-        """Give the features of all stages, shape (images, width), and how they are stored."""
-        files = list(zip(images.paths, images.sha256s, strict=True))
-        return self.extractor.of_files(files, progress=progress, warn=warn)
-
-    def fit_features(
-        self, train: ImageSet, features: Array, stored_as: str, *, val: ImageSet | None = None
-    ) -> Self:
-        """Do `fit` with features that `features_of` gave."""
-        self._require_classes(train)
-        if len(set(train.labels.tolist())) < 2:
-            raise DataError("The training part must have images of at least two classes.")
-        fit = self._heads().fit(features, train.labels, train.groups)
-        uncalibrated = Learnt(fit.head, fit.features, stored_as, 1.0, fit.candidates)
-        temperature = self._temperature(uncalibrated, fit, train, val)
-        self.learnt = Learnt(fit.head, fit.features, stored_as, temperature, fit.candidates)
-        return self
+    ) -> tuple[Features, str]:
+        """Return the features of all stages, (images, width), and how they are stored."""
+        return self.extractor.of_files(images.files, progress=progress, warn=warn)
 
     def fine_tune(
         self,
@@ -181,7 +160,7 @@ class Classifier:
         progress: Progress | None = None,
         warn: Warn | None = None,
         **options: Any,  # noqa: ANN401
-    ) -> TuneReport | None:
+    ) -> Tuning | None:
         """Train the last layers too, from the fitted head on, and keep them if that helps.
 
         Args:
@@ -195,7 +174,7 @@ class Classifier:
             checkpoints: Folder that the state is kept in, so that `resume` can go on.
             resume: Go on from there.
             progress: Called with steps done and steps in all.
-            warn: Told what the user should know.
+            warn: Called with what the user should know.
             options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
 
         Returns:
@@ -207,97 +186,25 @@ class Classifier:
             DataError: The classes are not the model's.
             TuningError: The checkpoint is of another training, or another one uses its folder.
         """
-        self._require_classes(train)
-        if keep not in get_args(Keep):
-            raise OptionError(f"keep must be better or always. Got '{keep}'.")
-        if not re.fullmatch(PART, unfreeze):
-            raise OptionError(
-                f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{unfreeze}'."
-            )
-        chosen, learnt = TuneOptions.of(**options).for_part(unfreeze), self._learnt()
-        task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
-        warn = warn or (lambda text: None)
-        if missing := _missing_classes(val):
-            warn(f"The validation part, which decides, has no image of {listed(missing)}.")
-        features, stored_as = self.extractor.of_files(task.files, warn=warn)
-        job = Job(
-            self.extractor,
-            self._heads(),
-            Reading(learnt.head, learnt.features),
-            features,
-            task,
-            chosen,
-            folder=checkpoints,
-            resume=resume,
-            progress=progress,
-            warn=warn,
-        )
-        outcome = fine_tune(job, unfreeze, keep=keep)
-        self.tuning = outcome.report if outcome else None
-        if outcome and outcome.head:
-            self.learnt = Learnt(
-                outcome.head, outcome.features, stored_as, outcome.temperature, learnt.candidates
-            )
-        return self.tuning
+        raise NotImplementedError
 
     def evaluate(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
     ) -> Evaluation:
-        """Measure on labelled images.
-
-        Raises:
-            DataError: There are none, or their classes are not the model's.
-        """
-        self._require_classes(images)
-        if not len(images):
-            raise DataError("There are no images to measure on.")
-        told = self.probabilities_of(images, progress=progress, warn=warn)
-        return evaluate_probabilities(told, images.labels, self.classes)
+        """Measure predictions of labelled images; see `Predictor.evaluate`."""
+        return self.predictor.evaluate(images, progress=progress, warn=warn)
 
     def probabilities_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
     ) -> Probabilities:
-        """Give calibrated probabilities, shape (images, classes)."""
-        features, _ = self.features_of(images, progress=progress, warn=warn)
-        return self._probabilities(features)
+        """Return calibrated probabilities, (images, classes)."""
+        return self.predictor.probabilities_of(images, progress=progress, warn=warn)
 
     def predict(
-        self, images: ImageLike | Sequence[ImageLike], *, top: int = 5
+        self, images: ImageLike | Iterable[ImageLike], *, top: int = 5
     ) -> Prediction | list[Prediction]:
-        """Tell what one image, or each of a list of images, shows.
-
-        Args:
-            images: Paths, file contents, PIL images, or arrays (height, width, 3) of uint8.
-            top: How many classes to list.
-
-        Raises:
-            UnreadableImage: One cannot be decoded.
-        """
-        if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)):
-            return self.predict([images], top=top)[0]  # type: ignore[index]
-        if top < 1:
-            raise OptionError(f"top must be at least 1. Got {top}.")
-        opened = [self._image(image) for image in images]
-        names = [image_name(image) for image in images]
-        return list(self.predict_opened(zip(names, opened, strict=True), top=top))
-
-    def predict_opened(
-        self, images: Iterable[tuple[str, Image.Image]], *, top: int = 5
-    ) -> Iterator[Prediction]:
-        """Tell what decoded images show, given as (name, image), lazily and in order."""
-        names: list[str] = []
-
-        def pictures() -> Iterator[Image.Image]:
-            for name, image in images:
-                names.append(name)
-                yield image
-
-        done = 0
-        for features in self.extractor.of_images(pictures()):
-            rounded = as_stored(features, self._learnt().stored_as)
-            for row in self._probabilities(rounded):
-                yield self._prediction(names[done], row, top)
-                done += 1
+        """Predict the label of one image, or of each of several; see `Predictor.predict`."""
+        return self.predictor.predict(images, top=top)
 
     def add_class(self, name: str, images: Sequence[ImageLike]) -> None:
         """Learn one more class from some of its images, without a refit.
@@ -306,182 +213,76 @@ class Classifier:
             OptionError: The head is not "nearest", or the class exists.
             DataError: No image was given.
         """
-        learnt = self._learnt()
-        if not isinstance(learnt.head, NearestModel):
-            raise OptionError(
-                f"A '{learnt.head.kind}' head cannot learn a class without a refit. "
-                "Train with head='nearest'."
-            )
-        if name in self.classes:
-            raise OptionError(f"The model already has a class '{name}'.")
-        if not images:
-            raise DataError(f"No image of class '{name}' was given.")
-        parts = list(self.extractor.of_images(map(self._image, images)))
-        columns = self._columns(as_stored(np.concatenate(parts), learnt.stored_as), learnt)
-        head = learnt.head.with_class(columns)
-        self.learnt = Learnt(head, learnt.features, learnt.stored_as, learnt.temperature)
-        self.classes = (*self.classes, name)
+        self._predictor = self.predictor.with_class(name, images)
+        self.classes = self._predictor.classes
 
     def save(
-        self,
-        folder: str | Path,
-        *,
-        metrics: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
+        self, folder: str | PathLike[str], *, record: Record | None = None, overwrite: bool = False
     ) -> None:
         """Write a bundle: a folder that loads without network and without pickle.
 
         Raises:
             OutputError: The folder exists and `overwrite` is false, or it cannot be written.
         """
-        write_bundle(self.to_bundle(metrics), Path(folder), overwrite=overwrite)
+        self.predictor.save(folder, record=record, overwrite=overwrite)
 
-    def to_bundle(self, metrics: Mapping[str, Any] | None = None) -> Bundle:
-        """Give everything that the model consists of, and what was measured."""
-        learnt = self._learnt()
-        numbers, arrays = fitted.written(learnt.head)
-        backbone = {
-            name: tensor.detach().cpu().numpy()
-            for name, tensor in self.backbone.network.state_dict().items()
-        }
-        config = {
-            "headstart": version("headstart"),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "classes": list(self.classes),
-            "preprocess": self.backbone.preprocess.to_dict(),
-            "backbone": {
-                "name": self.backbone.name,
-                "architecture": self.backbone.architecture,
-                "origin": self.backbone.origin,
-            },
-            "features": learnt.features,
-            "stored_as": learnt.stored_as,
-            "precision": self.extractor.precision,
-            "head": {"kind": learnt.head.kind, "numbers": numbers},
-            "calibration": {"temperature": learnt.temperature},
-            "metrics": dict(metrics or {}),
-        }
-        tensors = {f"backbone.{name}": value for name, value in backbone.items()}
-        tensors |= {f"head.{name}": value for name, value in arrays.items()}
-        return Bundle(config, tensors, model_card(config))
+    def _follow_backbone(self) -> None:
+        """Compute features by the weights as they are now, if the user has trained them."""
+        if self.backbone.weights_sha256() != self.extractor.fingerprint.weights:
+            self.extractor = self.extractor.with_backbone(self.backbone)
 
-    @classmethod
-    def load(
-        cls,
-        model: str | Path,
-        *,
-        device: DeviceOption = "auto",
-        precision: PrecisionOption = "auto",
-        cache: str | PathLike[str] | None = None,
+    def _fit_features(
+        self, train: ImageSet, features: Features, stored_as: str, val: ImageSet | None
     ) -> Self:
-        """Read a bundle, or the bundle of a run; no network is needed.
+        require_classes(train, self.classes)
+        if len(train.task.present(train.labels)) < 2:
+            raise DataError("The training part must have images of at least two classes.")
+        fit = self._heads(train.task).fit(features, train.labels, train.groups)
+        uncalibrated = Predictor(
+            train.task,
+            self.classes,
+            self.extractor,
+            fit.features,
+            stored_as,
+            fit.head,
+            1.0,
+            self._specification(),
+        )
+        temperature = self._temperature(uncalibrated, fit, train, val)
+        self._predictor = replace(uncalibrated, temperature=temperature)
+        self.candidates = fit.candidates
+        return self
 
-        Args:
-            model: The folder.
-            device: Where to run it.
-            precision: "auto" is what it was trained in, where the processor has that.
-            cache: Folder for features and converted networks.
-
-        Raises:
-            BundleError: It is missing, changed, or of an unknown version.
-        """
-        bundle = read_bundle(Path(model))
-        config, tensors = bundle.config, bundle.tensors
-        try:
-            backbone = _backbone_of(config, tensors)
-            head = fitted.read(
-                config["head"]["kind"], config["head"]["numbers"], _part(tensors, "head.")
-            )
-            if precision == "auto":
-                trained_in = config["precision"] == "bf16" and has_bf16(choose_device(device))
-                precision = "bf16" if trained_in else "float32"
-            out = cls(
-                backbone,
-                classes=config["classes"],
-                features="flatten" if config["features"] == "flatten" else "auto",
-                device=device,
-                precision=precision,
-                cache=cache,
-            )
-            temperature = config["calibration"]["temperature"]
-            out.learnt = Learnt(head, config["features"], config["stored_as"], temperature)
-        except (KeyError, TypeError) as error:
-            raise BundleError(f"Model '{model}' is incomplete: {error} is missing.") from None
-        return out
-
-    def _heads(self) -> HeadChoice:
+    def _heads(self, task: Task) -> HeadChoice:
         kinds = ("last", "multilevel") if self._features == "auto" else (self._features,)
         return HeadChoice(
             self._head,
             kinds,
             self.extractor.layout,
             len(self.classes),
+            task=task,
             balanced=self._balanced,
             seed=self._seed,
         )
 
+    def _specification(self) -> Specification:
+        kind, settings = specification_of(self._head)
+        return Specification(kind, settings, self._features, self._balanced, self._seed)
+
     def _temperature(
-        self, learnt: Learnt, fit: HeadFit, train: ImageSet, val: ImageSet | None
+        self, model: Predictor, fit: HeadFit, train: ImageSet, val: ImageSet | None
     ) -> float:
         """Calibrate on the validation part, or else on what the folds held out."""
         if fit.held_out is None:
             return 1.0
         if val is None or not len(val):
-            return fit_temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
+            return train.task.temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
         features, _ = self.features_of(val)
-        return fit_temperature(learnt.head.logits(self._columns(features, learnt)), val.labels)
-
-    def _probabilities(self, features: Array) -> Probabilities:
-        learnt = self._learnt()
-        logits = learnt.head.logits(self._columns(features, learnt))
-        return probabilities(logits, learnt.temperature)
-
-    def _image(self, image: ImageLike) -> Image.Image:
-        return as_image(image, smallest=self.backbone.preprocess.smallest_side)
-
-    def _columns(self, features: Array, learnt: Learnt) -> Array:
-        return features[:, self.extractor.layout.columns(learnt.features)]
-
-    def _prediction(self, name: str, row: Probabilities, top: int) -> Prediction:
-        order = np.argsort(-row, kind="stable")[:top]
-        listed = tuple((self.classes[number], float(row[number])) for number in order)
-        return Prediction(name, *listed[0], listed)
-
-    def _learnt(self) -> Learnt:
-        if self.learnt is None:
-            raise OptionError("The model has not learnt anything yet. Call fit first.")
-        return self.learnt
-
-    def _require_classes(self, images: ImageSet) -> None:
-        if images.classes != self.classes:
-            raise DataError(
-                f"The images have the classes {', '.join(images.classes)}, "
-                f"the model has {', '.join(self.classes)}."
-            )
+        return train.task.temperature(model.scores(features), val.labels)
 
 
 def _missing_classes(images: ImageSet | None) -> list[str]:
     if images is None or not len(images):
         return []
-    there = set(images.labels.tolist())
+    there = images.task.present(images.labels)
     return [name for number, name in enumerate(images.classes) if number not in there]
-
-
-def _backbone_of(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Backbone:
-    state = {name: torch.from_numpy(value) for name, value in _part(tensors, "backbone.").items()}
-    settings = config["backbone"]
-    return rebuild_backbone(
-        settings["architecture"],
-        settings["name"],
-        Preprocess.from_dict(config["preprocess"]),
-        settings["origin"],
-        state,
-    )
-
-
-def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -50,6 +50,14 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where images come from: a short name, and the path as the user gave it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Rejection:
     """An image that could not be used, and why."""
 
@@ -102,7 +110,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """Results on the images of one class.
+    """Results on the images of one class; None where there was no image to measure on.
 
     Attributes:
         name: Of the class.
@@ -114,10 +122,10 @@ class ClassResult:
     """
 
     name: str
-    precision: float
-    recall: float
-    recall_ci95: Interval
-    f1: float
+    precision: float | None
+    recall: float | None
+    recall_ci95: Interval | None
+    f1: float | None
     images: int
 
 
@@ -193,22 +201,22 @@ class Epoch:
     """One epoch of fine-tuning.
 
     Attributes:
-        step: Steps at its end.
         epoch: Counted from 1.
         train_loss: Mean over its steps.
         val_loss: Of the images held out, calibrated; None without any.
         val_accuracy: Likewise.
         learning_rate: The highest, at its end.
         seconds: That it took.
+        step: Steps at its end.
     """
 
-    step: int
     epoch: int
     train_loss: float | None
     val_loss: float | None
     val_accuracy: float | None
     learning_rate: float
     seconds: float
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -257,25 +265,25 @@ class Tuning:
 
     part: str
     kept: bool
-    rounds: int
     images: int
     probe_accuracy: float | None
     tuned_accuracy: float | None
     gain_ci95: Interval | None
     probe_log_loss: float | None
     tuned_log_loss: float | None
-    first_probe_accuracy: float | None
     seconds: float
-    learning_rate: float
-    setting: StepTiming
-    computing: float
-    store_bytes: int
-    head: str
-    final: bool
     stopped: str | None
     epochs: tuple[Epoch, ...]
     why_not: str = ""
+    rounds: int = 1
     loss_gain_errors: float | None = None
+    first_probe_accuracy: float | None = None
+    learning_rate: float | None = None
+    setting: StepTiming | None = None
+    computing: float = 1.0
+    store_bytes: int = 0
+    head: str = ""
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -448,15 +456,13 @@ class RecommendationRecord:
 
     Attributes:
         headstart: Version that wrote it.
-        name: Of the data.
-        source: Where the data is.
+        data: The images that backbones were tried on.
         recommendation: The result.
         schema: Version of this layout.
     """
 
     headstart: str
-    name: str
-    source: str
+    data: Source
     recommendation: Recommendation
     schema: int = SCHEMA
 
@@ -484,8 +490,7 @@ def recommendation_json(recommendation: Recommendation) -> dict[str, JsonValue]:
 def _from_first(values: Mapping[str, object]) -> dict[str, object]:
     """Bring the first layout, which had no number and one kind of label, to this one."""
     test = values["test"]
-    out = {"task": "single", "recommendation": None, **values, "schema": SCHEMA}
-    out["temperature"] = 1.0
+    out = {"task": "single", "recommendation": None, "temperature": 1.0, **values, "schema": SCHEMA}
     if isinstance(test, dict):
         per_class = values["per_class"]
         assert isinstance(per_class, list)
@@ -495,6 +500,9 @@ def _from_first(values: Mapping[str, object]) -> dict[str, object]:
             "confusion": values["confusion"],
             "reliability": values["reliability"],
         }
+    tuning = values.get("tuning")
+    if isinstance(tuning, dict):
+        out["tuning"] = {"first_probe_accuracy": tuning["probe_accuracy"], **tuning}
     return out
 
 

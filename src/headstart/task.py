@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic import JsonValue
+
 from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
 from headstart.record import Evaluation
 
@@ -32,6 +34,16 @@ class Prediction:
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        top: list[JsonValue] = [{"label": name, "probability": share} for name, share in self.top]
+        return {
+            "image": self.image,
+            "label": self.label,
+            "probability": self.probability,
+            "top": top,
+        }
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Summary:
         figures: Other single numbers, on one line.
         sentence: The result as a sentence, for the model card.
         columns: Heads of the table by class; a name that ends in ">" is aligned to the right.
-        rows: Of that table, the weakest class first.
+        rows: Of that table; of many classes, only the weakest.
     """
 
     headline: str

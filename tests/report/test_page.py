@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from headstart.report import Mistake, render_report
+from headstart.record import Record
+from headstart.report import PicturedMistake, render_report
+from headstart.task import Mistake
+from headstart.tasks.single import Single
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>{{ 7 * 7 }}"
 
@@ -68,6 +71,9 @@ def metrics(**changes: Any) -> dict[str, Any]:
         },
         "backbone": "efficientnet-lite0",
         "weights": "imagenet",
+        "options": {},
+        "precision_trial": None,
+        "tuning": None,
         "features": "multilevel",
         "head": "kernel",
         "tuned": None,
@@ -94,6 +100,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
             },
         ],
         "test": {
+            "images": 656,
             "accuracy": 0.8765,
             "accuracy_ci95": [0.8491, 0.8994],
             "macro_f1": 0.8562,
@@ -157,7 +164,12 @@ def many_classes(number: int) -> dict[str, Any]:
     )
 
 
-def mistake(**changes: Any) -> Mistake:
+def record(values: dict[str, Any]) -> Record:
+    """Read a record as a run of the first version wrote it."""
+    return Record.of(values, "metrics.json")
+
+
+def mistake(**changes: Any) -> PicturedMistake:
     picture = BytesIO()
     Image.new("RGB", (8, 8), "navy").save(picture, "JPEG")
     values: dict[str, Any] = {
@@ -167,11 +179,15 @@ def mistake(**changes: Any) -> Mistake:
         "predicted": "defective",
         "probability": 0.971,
     }
-    return Mistake(**(values | changes))
+    values |= changes
+    image, thumbnail = values.pop("image"), values.pop("thumbnail")
+    return PicturedMistake(Mistake(7, **values), image, thumbnail)
 
 
-def page(*mistakes: Mistake, of: dict[str, Any] | None = None, **changes: Any) -> Page:
-    return Page(render_report(of or metrics(**changes), mistakes))
+def page(*mistakes: PicturedMistake, of: dict[str, Any] | None = None, **changes: Any) -> Page:
+    shown = record(of or metrics(**changes))
+    part = Single().report_part(shown.test) if shown.test else None
+    return Page(render_report(shown, part, mistakes))
 
 
 def test_headline_states_accuracy_interval_and_baseline_in_one_sentence() -> None:

@@ -107,6 +107,10 @@ class Backbone(nn.Module):
                     module.eval()
         return self
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the traced parts out of copies, which trace their own network."""
+        return self.__dict__ | {"_parts": None}
+
     def parts(self) -> Parts:
         """Give the network's layers and stages, in the order in which an image passes them.
 
@@ -196,27 +200,6 @@ def rebuild_backbone(
     _drop_classifier(network)
     _load(network, state, name, "the bundle")
     return Backbone(network, name, architecture, preprocess, origin).freeze()
-
-
-def suitable_size(backbone: Backbone, photo_side: int) -> int:
-    """Give the image size that suits photos, in pixels.
-
-    A network trained on random crops sees things larger than they are, and is at its best on
-    images somewhat larger than its training size (Touvron et al., "Fixing the train-test
-    resolution discrepancy", 2019). Photos up to 3/2 of it are taken as they are, because
-    resampling them loses detail; larger ones come to 9/7 of it. Networks of a fixed size keep it.
-
-    Args:
-        backbone: With the size that it was trained with.
-        photo_side: Median shorter side of the photos.
-    """
-    settings: dict[str, Any] = getattr(backbone.network, "pretrained_cfg", {})
-    trained = backbone.preprocess.size
-    if settings.get("fixed_input_size") or photo_side <= trained:
-        return trained
-    if photo_side <= trained * 3 // 2:
-        return photo_side
-    return int(settings.get("test_input_size", (3, trained * 9 // 7))[1])
 
 
 def resized(backbone: Backbone, image_size: int) -> Backbone:

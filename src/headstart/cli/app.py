@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,11 @@ from headstart.options import (
     RecommendOptions,
     TrainOptions,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from headstart.commands.train import TrainResult
 
 _INTERRUPTED = 130
 
@@ -101,14 +106,15 @@ def predict(
     """Tell what images show."""
     from headstart.cli.tables import show_predictions
     from headstart.cli.terminal import Terminal
-    from headstart.commands.predict import Unread, run_prediction
+    from headstart.commands.predict import run_prediction
+    from headstart.predictor.predictor import Unread
 
-    told = run_prediction(model, images, options, Terminal(_stderr()))
+    predictions = run_prediction(model, images, options, Terminal(_stderr()))
     if json_:
-        _print_json([_prediction_json(one) for one in told])
+        _print_json([one.to_json() for one in predictions])
     else:
-        show_predictions(_stdout(), told)
-    if all(isinstance(one, Unread) for one in told):
+        show_predictions(_stdout(), predictions)
+    if all(isinstance(one, Unread) for one in predictions):
         raise typer.Exit(1)
 
 
@@ -122,7 +128,7 @@ def evaluate(model: Model, data: Data, json_: Json = False, *, options: Evaluate
 
     result = run_evaluation(model, data, options, Terminal(_stderr()))
     if json_:
-        rejected = [{"image": image, "reason": reason} for image, reason in result.rejected]
+        rejected = [{"image": one.image, "reason": one.reason} for one in result.rejected]
         _print_json({"split": result.split, **result.evaluation.headline(), "rejected": rejected})
     else:
         show_evaluation(_stdout(), result)
@@ -135,10 +141,11 @@ def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> 
     from headstart.cli.tables import show_recommendation
     from headstart.cli.terminal import Terminal
     from headstart.commands.recommend import run_recommendation
+    from headstart.record import recommendation_json
 
     result = run_recommendation(data, options, Terminal(_stderr()))
     if json_:
-        _print_json(result.summary())
+        _print_json(recommendation_json(result.recommendation))
     else:
         show_recommendation(_stdout(), result)
 
@@ -197,11 +204,11 @@ def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
         _stdout().print(f"Freed {megabytes(freed)} in {before.folder}", highlight=False)
 
 
-def _say_training(result: Any, json_: bool) -> None:  # noqa: ANN401
+def _say_training(result: "TrainResult", json_: bool) -> None:
     from headstart.cli.tables import show_training
 
     if json_:
-        _print_json(result.summary())
+        _print_json(result.to_json())
     else:
         show_training(_stdout(), result)
     if result.interrupted:
@@ -209,14 +216,7 @@ def _say_training(result: Any, json_: bool) -> None:  # noqa: ANN401
         raise typer.Exit(_INTERRUPTED)
 
 
-def _prediction_json(one: Any) -> dict[str, Any]:  # noqa: ANN401
-    if hasattr(one, "error"):
-        return {"image": one.image, "error": one.error}
-    top = [{"label": label, "probability": probability} for label, probability in one.top]
-    return {"image": one.image, "label": one.label, "probability": one.probability, "top": top}
-
-
-def _print_json(value: Any) -> None:  # noqa: ANN401
+def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
 
 
@@ -226,14 +226,14 @@ def _say_error(text: str) -> None:
     _stderr().print(Text("Error: ", style="bold red").append(text, style="default"), soft_wrap=True)
 
 
-def _stdout() -> Any:  # noqa: ANN401
+def _stdout() -> "Console":
     from rich.console import Console
 
     # Piped output is for grep and less: lines are not folded.
     return Console() if sys.stdout.isatty() else Console(width=10_000)
 
 
-def _stderr() -> Any:  # noqa: ANN401
+def _stderr() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True)

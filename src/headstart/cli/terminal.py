@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from headstart.data.checks import Progress as Advance
+from headstart.watching import Progress as Advance
 
 
 class _Count(ProgressColumn):

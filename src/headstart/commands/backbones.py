@@ -13,7 +13,7 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import licence_of, weights_here
-from headstart.commands.watching import Watcher
+from headstart.watching import Watcher
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import BackbonesOptions, cache_folder
@@ -65,7 +65,7 @@ def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> li
     Args:
         text: Case and hyphens do not matter; "" gives all.
         options: Whether and how to measure them.
-        watcher: Told how far it is.
+        watcher: Follows the stages.
     """
     wanted = _plain(text)
     entries = [one for one in CATALOGUE if wanted in _plain(f"{one.name} {one.family}")]

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.classifier import Classifier
-from headstart.commands.runs import learnt_from
-from headstart.commands.watching import Silence, Watcher
-from headstart.data.images import Images, ImageSet, open_images
+from headstart.data.images import Images, ImageSet
 from headstart.errors import DataError
-from headstart.evaluation.metrics import Evaluation
-from headstart.options import EvaluateOptions, cache_folder
+from headstart.options import EvaluateOptions
+from headstart.record import Evaluation, Rejection
+from headstart.runs.run import training_images
+from headstart.task import Summary
+from headstart.tasks.opening import load_predictor, open_for
+from headstart.watching import Silence, Watcher
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,17 @@ class EvaluateResult:
 
     Attributes:
         evaluation: The numbers.
+        summary: The same in words and rows.
         split: Which images were taken: "all", "train", "val" or "test".
         classes: Names, in the order of the confusion matrix.
-        rejected: Name and reason of each image that was not used.
+        rejected: Images that were not used, and why.
     """
 
     evaluation: Evaluation
+    summary: Summary
     split: str
     classes: tuple[str, ...]
-    rejected: tuple[tuple[str, str], ...]
+    rejected: tuple[Rejection, ...]
 
 
 def evaluate(
@@ -43,7 +46,7 @@ def evaluate(
     Args:
         model: A run or a bundle.
         data: See `train`. Images of classes that the model does not know are rejected.
-        watcher: Told how far it is.
+        watcher: Follows the stages.
         options: See `EvaluateOptions`.
 
     Raises:
@@ -59,26 +62,20 @@ def run_evaluation(
     watcher: Watcher,
 ) -> EvaluateResult:
     """Do `evaluate` with options that are built already."""
-    classifier = Classifier.load(
-        Path(model), device=options.device, precision=options.precision, cache=options.cache
-    )
-    with watcher.stage("Checking images") as progress:
-        images = open_images(
-            data,
-            staging=cache_folder(options.cache) / "images",
-            classes=classifier.classes,
-            progress=progress,
-        )
+    predictor = load_predictor(model, options)
+    images = open_for(predictor, data, options.cache, watcher)
     split, chosen = _part(images, options.split)
-    learnt = learnt_from(Path(model)) & set(chosen.sha256s)
+    learnt = training_images(Path(model)) & set(chosen.sha256s)
     if learnt:
         watcher.warn(
             f"{len(learnt):,} of these {len(chosen):,} images were learnt from, so what is "
             "measured is too good."
         )
     with watcher.stage("Extracting features") as progress:
-        evaluation = classifier.evaluate(chosen, progress=progress, warn=watcher.warn)
-    return EvaluateResult(evaluation, split, classifier.classes, tuple(images.rejected))
+        evaluation = predictor.evaluate(chosen, progress=progress, warn=watcher.warn)
+    summary = predictor.task.summarise(evaluation, "" if split == "all" else split)
+    rejected = tuple(Rejection(*one) for one in images.rejected)
+    return EvaluateResult(evaluation, summary, split, predictor.classes, rejected)
 
 
 def _part(images: Images, split: str) -> tuple[str, ImageSet]:

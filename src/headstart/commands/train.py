@@ -5,37 +5,52 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from headstart.backbones.backbone import load_backbone
+from pydantic import JsonValue
+
+from headstart.arrays import Probabilities
+from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
+from headstart.choosing.image_size import sized_for
+from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
-from headstart.commands.opening import open_checked
-from headstart.commands.recommend import (
-    Recommendation,
-    candidates_of,
-    sized_for,
-    try_backbones,
-)
-from headstart.commands.runs import events_below, reserved_folder, worst_mistakes, write_run
-from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images
 from headstart.data.sources import data_name
-from headstart.engines.engine import choose_device
+from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
-from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
-from headstart.heads.problem import Candidate
-from headstart.heads.specs import TutorialHead, head_named
+from headstart.evaluation.intervals import wilson
+from headstart.heads import problem
+from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
-from headstart.report import Mistake
+from headstart.predictor.predictor import Predictor
+from headstart.record import (
+    Candidate,
+    Counts,
+    Data,
+    Evaluation,
+    Leak,
+    Recommendation,
+    Record,
+    Rejection,
+    Tuning,
+)
+from headstart.report.thumbnails import pictured
+from headstart.runs.folders import reserved_folder
+from headstart.runs.run import events_below, write_run
+from headstart.task import Summary
+from headstart.tasks.opening import open_data
 from headstart.tuning.bench import views_of
 from headstart.tuning.listeners import require_listeners
 from headstart.tuning.loop import INTERRUPTED
-from headstart.tuning.report import TuneReport
+from headstart.tuning.tutorial import TutorialHead
+from headstart.watching import Silence, Watcher
+
+_MISTAKES = 24
 
 
 @dataclass(frozen=True)
@@ -44,34 +59,33 @@ class TrainResult:
 
     Attributes:
         run: The folder that it wrote.
-        model: Ready to predict.
-        metrics: The content of the run's metrics.json.
+        model: Ready to predict, or to be trained further.
+        record: What was measured, as in the run's metrics.json.
+        summary: The evaluation of the test part in words and rows; None without one.
     """
 
     run: Path
     model: Classifier
-    metrics: dict[str, Any]
+    record: Record
+    summary: Summary | None
 
     @property
     def interrupted(self) -> bool:
         """Whether fine-tuning was ended by Ctrl-C; `resume` goes on with it."""
-        return bool(self.model.tuning and self.model.tuning.stopped == INTERRUPTED)
+        return bool(self.record.tuning and self.record.tuning.stopped == INTERRUPTED)
 
-    def summary(self) -> dict[str, Any]:
-        """Give the numbers that a script wants, as plain JSON values."""
-        metrics = self.metrics
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the numbers that a script wants, as plain JSON values."""
+        values = self.record.to_json()
         names = ("accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece")
-        test = metrics["test"]
+        headline = self.record.test.headline() if self.record.test else None
         return {
             "run": str(self.run),
-            "backbone": metrics["backbone"],
-            "features": metrics["features"],
-            "head": metrics["head"],
-            "tuned": metrics["tuned"],
-            "classes": metrics["data"]["classes"],
-            "images": metrics["data"]["images"],
-            "test": {name: test[name] for name in names} if test else None,
-            "seconds": metrics["seconds"],
+            **{name: values[name] for name in ("task", "backbone", "features", "head", "tuned")},
+            "classes": list(self.record.data.classes),
+            "images": {name: count for name, count in vars(self.record.data.images).items()},
+            "test": {name: headline[name] for name in names} if headline else None,
+            "seconds": values["seconds"],
         }
 
 
@@ -103,7 +117,7 @@ def train(
     Args:
         data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
             Parquet file, or an archive of a folder.
-        watcher: Told how far it is.
+        watcher: Follows the stages.
         options: See `TrainOptions`.
 
     Raises:
@@ -117,7 +131,7 @@ def run_training(
 ) -> TrainResult:
     """Do `train` with options that are built already."""
     options = options.resolved()
-    _require_sense(options)
+    _check_combinations(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         return _train(data, run, options, watcher)
@@ -128,21 +142,11 @@ def _train(
 ) -> TrainResult:
     clock = _Clock()
     with clock.part("scan"):
-        images = open_checked(data, options, watcher)
+        images = open_data(data, options, watcher)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
-    name, weights, recommendation = _chosen(options, images, watcher, clock)
-    backbone = load_backbone(
-        name,
-        weights=weights,
-        image_size=options.image_size,
-        orientations=options.orientations,
-        seed=options.seed,
-    )
-    if options.image_size is None and options.recipe != "tutorial":
-        backbone = sized_for(backbone, images.train)
-    if options.tune not in ("none", "auto", "all"):
-        backbone.parts().first_trainable(options.tune)  # Refuses what does not exist.
+    name, weights, recommendation = _choose(options, images, watcher, clock)
+    backbone = _load(name, weights, options, images)
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),
@@ -161,19 +165,18 @@ def _train(
     with clock.part("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, warn=watcher.warn)
     # 6: unfreeze the last layers and go on with a low learning rate, if asked for.
-    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-    checkpoints = cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
+    checkpoints = _checkpoints(data, images, options)
     _tune(model, images, checkpoints, options, watcher, clock)
-    test, mistakes = _measure(model, images)
-    metrics = _metrics(data, options, images, model, test, clock)
-    metrics["recommendation"] = recommendation.summary() if recommendation else None
-    events = events_below(checkpoints) if model.tuning else ""
-    write_run(run, model, images.manifest, metrics, mistakes, events=events)
-    return TrainResult(run, model, metrics)
+
+    test, found = _measure(model.predictor, images)
+    record = _record(data, options, images, model, test, recommendation, clock)
+    _write(run, model.predictor, images, found, record, events_below(checkpoints))
+    summary = model.predictor.task.summarise(test, "test") if test else None
+    return TrainResult(run, model, record, summary)
 
 
-def _require_sense(options: TrainOptions) -> None:
-    """Refuse what can be seen to be wrong before any work is done."""
+def _check_combinations(options: TrainOptions) -> None:
+    """Refuse options that cannot go together, before any work is done."""
     require_listeners(options.listeners)
     choose_device(options.device)
     if options.tune != "none":
@@ -195,6 +198,40 @@ def _require_sense(options: TrainOptions) -> None:
             raise OptionError(f"{flag} says how to choose. It needs --backbone auto.")
 
 
+def _choose(
+    options: TrainOptions, images: Images, watcher: Watcher, clock: _Clock
+) -> tuple[str, str, Recommendation | None]:
+    """Return name and weights of the backbone: the user's, or the best on the training images."""
+    if options.backbone != "auto":
+        return options.backbone, options.weights, None
+    with clock.part("recommend"):
+        candidates = candidates_of(options.backbones)
+        found = try_backbones(images.train, candidates, options, watcher)
+    return found.recommended, found.weights, found
+
+
+def _load(name: str, weights: str, options: TrainOptions, images: Images) -> Backbone:
+    """Load the backbone for a suitable image size."""
+    backbone = load_backbone(
+        name,
+        weights=weights,
+        image_size=options.image_size,
+        orientations=options.orientations,
+        seed=options.seed,
+    )
+    if options.image_size is None and options.recipe != "tutorial":
+        backbone = sized_for(backbone, images.train)
+    if options.tune not in ("none", "auto", "all"):
+        backbone.parts().first_trainable(options.tune)  # Refuses what does not exist.
+    return backbone
+
+
+def _checkpoints(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
+    """Return the folder that keeps the state of a fine-tuning on these images."""
+    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
+    return cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
+
+
 def _tune(
     model: Classifier,
     images: Images,
@@ -203,7 +240,7 @@ def _tune(
     watcher: Watcher,
     clock: _Clock,
 ) -> None:
-    """Fine-tune on the training part, and say what came of it."""
+    """Fine-tune on the training part, and say what it gave."""
     if options.tune == "none":
         return
     with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
@@ -227,7 +264,7 @@ def _tune(
         watcher.warn(f"{_why_not(report)}, so the backbone stays frozen.")
 
 
-def _why_not(report: TuneReport) -> str:
+def _why_not(report: Tuning) -> str:
     """Say why a tuned model is not kept."""
     if not report.why_not:
         return f"Nothing came of fine-tuning {report.part}"
@@ -239,104 +276,76 @@ def _why_not(report: TuneReport) -> str:
     )
 
 
-def _chosen(
-    options: TrainOptions, images: Images, watcher: Watcher, clock: _Clock
-) -> tuple[str, str, Recommendation | None]:
-    """Give name and weights of the backbone: as the user says, or as the training images say."""
-    if options.backbone != "auto":
-        return options.backbone, options.weights, None
-    with clock.part("recommend"):
-        candidates = candidates_of(options.backbones)
-        found = try_backbones(images.train, candidates, options, watcher)
-    return found.recommended, found.weights, found
-
-
-def _measure(model: Classifier, images: Images) -> tuple[Evaluation | None, list[Mistake]]:
+def _measure(model: Predictor, images: Images) -> tuple[Evaluation | None, Probabilities | None]:
     """Read the test part: here, once, after everything is chosen."""
     if not len(images.test):
-        return None, []
-    told = model.probabilities_of(images.test)
-    evaluation = evaluate_probabilities(told, images.test.labels, images.classes)
-    return evaluation, worst_mistakes(images.test, told)
+        return None, None
+    found = model.probabilities_of(images.test)
+    return model.task.evaluate(found, images.test.labels, images.classes), found
 
 
-def _metrics(
+def _record(
     data: str | os.PathLike[str],
     options: TrainOptions,
     images: Images,
     model: Classifier,
     test: Evaluation | None,
+    recommendation: Recommendation | None,
     clock: _Clock,
-) -> dict[str, Any]:
-    """Collect everything that was measured, as plain JSON values."""
-    learnt, backbone = model.learnt, model.backbone
-    assert learnt is not None
-    trial = model.extractor.trial
-    counts = {"train": len(images.train), "val": len(images.val), "test": len(images.test)}
-    return {
-        "headstart": version("headstart"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": {
-            "name": images.name,
-            "source": str(data),
-            "classes": list(images.classes),
-            "images": counts | {"rejected": len(images.rejected)},
-        },
-        "backbone": backbone.name,
-        "weights": backbone.origin,
-        "features": learnt.features,
-        "head": learnt.head.kind,
-        "tuned": model.tuning.part if model.tuning and model.tuning.kept else None,
-        "tuning": model.tuning.to_dict() if model.tuning else None,
-        "engine": "openvino" if model.extractor.device == "cpu" else "torch",
-        "precision": model.extractor.precision,
-        "precision_trial": trial.to_dict() if trial else None,
-        "image_size": backbone.preprocess.size,
-        "seed": options.seed,
-        "options": options.model_dump(mode="json"),
-        "choice": [
-            _choice(candidate, number == 0) for number, candidate in enumerate(learnt.candidates)
-        ],
-        **evaluation_metrics(test, learnt.temperature),
-        "rejected": [{"image": image, "reason": why} for image, why in images.rejected],
-        "warnings": list(images.warnings),
-        "leaks": [{"images": list(leak)} for leak in images.leaks],
-        "seconds": {"tune": 0.0} | clock.total(),
-    }
+) -> Record:
+    """Collect everything that was measured."""
+    predictor, extractor, tuning = model.predictor, model.extractor, model.tuning
+    counts = Counts(len(images.train), len(images.val), len(images.test), len(images.rejected))
+    return Record(
+        headstart=version("headstart"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=predictor.task.name,
+        data=Data(images.name, str(data), images.classes, counts),
+        backbone=model.backbone.name,
+        weights=model.backbone.origin,
+        features=predictor.features,
+        head=predictor.head.kind,
+        temperature=predictor.temperature,
+        tuned=tuning.part if tuning and tuning.kept else None,
+        tuning=tuning,
+        engine="openvino" if extractor.device == "cpu" else "torch",
+        precision=extractor.precision,
+        precision_trial=extractor.trial,
+        image_size=model.backbone.preprocess.size,
+        seed=options.seed,
+        options=options.model_dump(mode="json"),
+        choice=tuple(_candidate(one, number == 0) for number, one in enumerate(model.candidates)),
+        test=test,
+        rejected=tuple(Rejection(*one) for one in images.rejected),
+        warnings=images.warnings,
+        leaks=tuple(map(Leak, images.leaks)),
+        seconds={"tune": 0.0} | clock.total(),
+        recommendation=recommendation,
+    )
 
 
-def evaluation_metrics(test: Evaluation | None, temperature: float) -> dict[str, Any]:
-    """Give the parts of metrics.json that an evaluation fills."""
-    if test is None:
-        return {"test": None, "per_class": [], "confusion": [], "reliability": []}
-    return {
-        "test": test.headline() | {"temperature": temperature},
-        "per_class": [
-            {
-                "class": one.name,
-                "precision": one.precision,
-                "recall": one.recall,
-                "recall_ci95": list(one.recall_ci95),
-                "f1": one.f1,
-                "images": one.images,
-            }
-            for one in test.per_class
-        ],
-        "confusion": [list(row) for row in test.confusion],
-        "reliability": [
-            {"confidence": one.confidence, "accuracy": one.accuracy, "images": one.images}
-            for one in test.reliability
-        ],
-    }
+def _candidate(one: problem.Candidate, chosen: bool) -> Candidate:
+    right = round(one.accuracy * one.images)
+    bounds = wilson(right, one.images)
+    return Candidate(one.features, one.head, one.accuracy, bounds, one.log_loss, chosen)
 
 
-def _choice(candidate: Candidate, chosen: bool) -> dict[str, Any]:
-    right = round(candidate.accuracy * candidate.images)
-    return {
-        "features": candidate.features,
-        "head": candidate.head,
-        "accuracy": candidate.accuracy,
-        "accuracy_ci95": list(wilson(right, candidate.images)),
-        "log_loss": candidate.log_loss,
-        "chosen": chosen,
-    }
+def _write(
+    run: Path,
+    model: Predictor,
+    images: Images,
+    found: Probabilities | None,
+    record: Record,
+    events: str,
+) -> None:
+    """Write the run, with the worst mistakes and the model."""
+    test, task = images.test, model.task
+    part = task.report_part(record.test) if record.test else None
+    mistakes = (
+        []
+        if found is None
+        else task.worst_mistakes(found, test.labels, images.classes, most=_MISTAKES)
+    )
+    bundle = replace(model, record=record).to_bundle()
+    events = events if record.tuning else ""
+    write_run(run, bundle, images.manifest, record, part, pictured(mistakes, test), events=events)

@@ -1,37 +1,41 @@
 """A backbone that gives features: of files through the store, of images in memory directly."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
 from PIL import Image
 
+from headstart.arrays import Features
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
-from headstart.data.checks import Progress
-from headstart.engines.engine import Engine, choose_device, make_engine
+from headstart.engines.engine import Engine
+from headstart.engines.devices import choose_device, make_engine
 from headstart.engines.precision import (
-    PrecisionTrial,
     has_bf16,
     remembered_trial,
     settled_precision,
     try_precisions,
 )
+from headstart.engines.slot import EngineSlot
 from headstart.features.extraction import stacked, stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.options import DecodeLimits, DeviceOption, PrecisionOption
-
-Features = np.ndarray[Any, np.dtype[np.float32]]
+from headstart.record import PrecisionTrial
+from headstart.watching import Progress, Warn
 
 
 class FeatureExtractor:
-    """Gives the features of all stages for images.
+    """Computes the features of all stages for images, by the weights as they are when it is made.
+
+    Threads may share one, and a forked or pickled copy goes on by itself.
 
     Attributes:
-        backbone: The network, frozen.
+        backbone: The network, frozen. Make another extractor after training it.
+        pooling: From images to the features of all stages.
         layout: What each column of the features is.
         device: "cpu" or "cuda".
         cache: Folder for features and converted networks.
@@ -50,13 +54,25 @@ class FeatureExtractor:
     ) -> None:
         self.backbone = backbone
         self.reads = reads
-        self.device = choose_device(device)
-        self._settled = settled_precision(precision, self.device)
-        self._network = StagePooling(backbone, reads=reads)
-        self.layout: FeatureLayout = self._network.layout()
-        self._engine: tuple[str, Engine] | None = None
+        self.device: Literal["cpu", "cuda"] = choose_device(device)
+        self.pooling = StagePooling(backbone, reads=reads).eval()
+        self.layout: FeatureLayout = self.pooling.layout()
         self.cache = cache
+        self._precision: PrecisionOption = precision
+        self._settled = settled_precision(precision, self.device)
+        self._engine = EngineSlot()
         self._limits = limits
+
+    def with_backbone(self, backbone: Backbone) -> "FeatureExtractor":
+        """Return an extractor for another backbone that is run in the same way."""
+        return FeatureExtractor(
+            backbone,
+            cache=self.cache,
+            device=self.device,
+            precision=self._precision,
+            reads=self.reads,
+            limits=self._limits,
+        )
 
     @cached_property
     def trial(self) -> PrecisionTrial | None:
@@ -78,18 +94,15 @@ class FeatureExtractor:
         """Whether anything may compute in bf16 here: the device can, and nobody asked otherwise."""
         return self._settled != "float32" and has_bf16(self.device)
 
-    @property
+    @cached_property
     def fingerprint(self) -> Fingerprint:
-        """What the features depend on, by the weights as they are now."""
-        return self._fingerprint(self.precision)
+        """What the features depend on."""
+        return replace(self._of_any_precision, precision=self.precision)
 
     @property
     def engine(self) -> Engine:
-        """The engine, built when the first image needs it, and again if weights have changed."""
-        key = self.fingerprint.key
-        if self._engine is None or self._engine[0] != key:
-            self._engine = (key, self._build(self.precision))
-        return self._engine[1]
+        """The engine, built when the first image needs it, once in each process."""
+        return self._engine.get(lambda: self._build(self.precision))
 
     @property
     def stored_as(self) -> str:
@@ -101,7 +114,7 @@ class FeatureExtractor:
         images: Sequence[tuple[str, str]],
         *,
         progress: Progress | None = None,
-        warn: Callable[[str], None] | None = None,
+        warn: Warn | None = None,
     ) -> tuple[Features, str]:
         """Give the features of files, given as (path, sha256), through the store.
 
@@ -125,21 +138,26 @@ class FeatureExtractor:
         pixels = map(self.backbone.preprocess.pixels, images)
         return engine.run(stacked(pixels, engine.batch_size))
 
-    def _fingerprint(self, precision: str) -> Fingerprint:
+    def _build(self, precision: str) -> Engine:
+        return make_engine(
+            self.pooling,
+            size=self.backbone.preprocess.size,
+            device=self.device,
+            precision=precision,
+            cache=self.cache / "networks",
+            key=self._of_any_precision.key,
+        )
+
+    @cached_property
+    def _of_any_precision(self) -> Fingerprint:
+        """Names the converted network, which is the same in any precision.
+
+        The weights are hashed once.
+        """
         return Fingerprint(
             self.backbone.architecture,
             self.backbone.weights_sha256(),
             self.layout.blocks,
             self.backbone.preprocess,
-            precision,
-        )
-
-    def _build(self, precision: str) -> Engine:
-        return make_engine(
-            self._network.eval(),
-            size=self.backbone.preprocess.size,
-            device=self.device,
-            precision=precision,
-            cache=self.cache / "networks",
-            key=self._fingerprint(precision).network_key,
+            "any",
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from headstart.data.decoding import DECODER_VERSION
@@ -38,11 +38,6 @@ class Fingerprint:
             "preprocess": self.preprocess.to_dict(),
             "blocks": [list(block) for block in self.blocks],
         }
-
-    @property
-    def network_key(self) -> str:
-        """Names the converted network, which is the same whatever it computes in."""
-        return replace(self, precision="any").key
 
     @property
     def key(self) -> str:

@@ -24,7 +24,7 @@ warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 Features = np.ndarray[Any, np.dtype[np.float32]]
 
-_HALF_MAX = float(np.finfo(np.float16).max)
+HALF_MAX = float(np.finfo(np.float16).max)
 _MANY_FRAGMENTS = 64
 _ATTEMPTS = 20
 _RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
@@ -96,7 +96,7 @@ class FeatureTable:
             HalfRangeExceeded: A value does not fit the table's half precision.
             StoreError: The disk is full, or the folder cannot be written.
         """
-        if self.kind == "float16" and np.abs(features).max() > _HALF_MAX:
+        if self.kind == "float16" and np.abs(features).max() > HALF_MAX:
             raise HalfRangeExceeded
         stored = np.ascontiguousarray(features.astype(self._dtype))
         checks = [zlib.crc32(row.data) for row in stored]
@@ -194,7 +194,7 @@ class FeatureStore:
 def as_stored(features: Features, kind: str) -> Features:
     """Round features as the store does, so that a new image is treated like a stored one."""
     if kind == "float16":
-        features = np.clip(features, -_HALF_MAX, _HALF_MAX)
+        features = np.clip(features, -HALF_MAX, HALF_MAX)
     return features.astype(kind).astype(np.float32)
 
 

@@ -1,5 +1,5 @@
-"""Results in, one self-contained HTML page out."""
+"""A record in, one self-contained HTML page out."""
 
-from headstart.report.page import Mistake, render_recommendation, render_report
+from headstart.report.page import PicturedMistake, render_recommendation, render_report
 
-__all__ = ["Mistake", "render_recommendation", "render_report"]
+__all__ = ["PicturedMistake", "render_recommendation", "render_report"]

@@ -1,4 +1,8 @@
-"""One label for each image."""
+"""One label for each image.
+
+What only training, measuring or showing needs is imported where it is needed, so that a prediction
+starts quickly.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
-from headstart.evaluation.calibration import fit_temperature
-from headstart.evaluation.metrics import evaluate_probabilities
-from headstart.record import Evaluation
-from headstart.task import Mistake, Prediction
+from headstart.record import ClassResult, Evaluation
+from headstart.task import Mistake, Prediction, ReportPart, Summary
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_CLASSES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Single:
 
     def temperature(self, scores: Scores, targets: Targets) -> float:
         """See `fit_temperature`."""
+        from headstart.evaluation.calibration import fit_temperature
+
         return fit_temperature(scores, targets)
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
@@ -105,6 +112,8 @@ class Single:
         self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
     ) -> Evaluation:
         """See `evaluate_probabilities`."""
+        from headstart.evaluation.metrics import evaluate_probabilities
+
         return evaluate_probabilities(probabilities, targets, classes)
 
     def worst_mistakes(
@@ -128,3 +137,40 @@ class Single:
             )
             for row in worst
         ]
+
+    def summarise(self, evaluation: Evaluation, split: str) -> Summary:
+        """See `Task.summarise`."""
+        low, high = evaluation.accuracy_ci95
+        images = f"{evaluation.images:,} {split} images".replace("  ", " ")
+        area = "not defined" if evaluation.auroc is None else f"{evaluation.auroc:.3f}"
+        return Summary(
+            headline=f"{evaluation.accuracy:.1%} right",
+            context=f" on {images}, 95 % interval {low:.1%} … {high:.1%}",
+            figures=f"AUROC {area} · macro-F1 {evaluation.macro_f1:.3f} · calibration error "
+            f"{evaluation.ece:.3f} · always telling the commonest class: {evaluation.majority:.1%}",
+            sentence=f"On {evaluation.images} test images that it never saw it was right "
+            f"{evaluation.accuracy:.1%} of the time (95 % interval {low:.1%} to {high:.1%}).",
+            columns=("class", "precision>", "recall>", "F1>", "images>"),
+            rows=_class_rows(evaluation.per_class),
+        )
+
+    def report_part(self, evaluation: Evaluation) -> ReportPart:
+        """See `Task.report_part`."""
+        from headstart.report.single import single_part
+
+        return single_part(evaluation)
+
+
+def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
+    """Return a row for each class that was tested; of many, the ones with the lowest recall."""
+    tested = [one for one in results if one.images]
+    if len(tested) <= _CLASSES_SHOWN:
+        return tuple(map(_class_row, tested))
+    weakest = sorted(tested, key=lambda one: one.recall or 0.0)[:_CLASSES_SHOWN]
+    rest = (f"… the {len(weakest)} hardest of {len(tested)}",)
+    return (*map(_class_row, weakest), rest)
+
+
+def _class_row(one: ClassResult) -> tuple[str, ...]:
+    precision, recall, f1 = one.precision or 0.0, one.recall or 0.0, one.f1 or 0.0
+    return one.name, f"{precision:.1%}", f"{recall:.1%}", f"{f1:.3f}", f"{one.images:,}"

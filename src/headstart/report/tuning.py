@@ -4,10 +4,12 @@ As everywhere in the report, nothing is computed about the model: values are pla
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Self
+
+from headstart.record import Epoch, Tuning
+from headstart.report.axes import LinearAxis, Tick, round_step
 
 WIDTH, HEIGHT = 100.0, 62.0
 """Of the area that a curve is drawn in; y points down."""
@@ -15,19 +17,7 @@ WIDTH, HEIGHT = 100.0, 62.0
 WITH_DOTS = 25
 """Up to this many epochs, each has a dot."""
 
-_LEVELS = 4
 _EPOCHS = 5
-
-_NOTHING = 1e-12
-"""Differences below this are noise of the arithmetic, and have no round steps."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A line of the grid: where it is, and what stands beside it."""
-
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ class Panel:
 
     Attributes:
         title: What is drawn, with its unit.
-        told: The same in words and numbers, for who does not see it.
+        description: The same in words and numbers, for screen readers.
         epochs: Marks of the x axis.
         levels: Marks of the y axis.
         curves: Those with a finite value.
@@ -71,9 +61,9 @@ class Panel:
     """
 
     title: str
-    told: str
-    epochs: tuple[Mark, ...]
-    levels: tuple[Mark, ...]
+    description: str
+    epochs: tuple[Tick, ...]
+    levels: tuple[Tick, ...]
     curves: tuple[Curve, ...]
     frozen: float | None
     dotted: bool
@@ -119,37 +109,9 @@ class _Quantity:
     most: float = math.inf
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """A scale with round levels that holds its values."""
-
-    low: float
-    high: float
-    step: float
-
-    @classmethod
-    def around(cls, values: Iterable[float], *, most: float = math.inf) -> Self:
-        """Give the scale of values that are never negative, nor larger than `most`."""
-        held = list(values)
-        low, high = min(held), max(held)
-        if high - low <= max(1e-9 * high, _NOTHING):  # A flat curve lies in the middle.
-            spare = 0.1 * high if high > _NOTHING else 1.0
-            low, high = max(0.0, low - spare), min(most, high + spare)
-        step = _round_step((high - low) / _LEVELS)
-        return cls(math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step, step)
-
-    @property
-    def levels(self) -> list[float]:
-        count = round((self.high - self.low) / self.step)
-        return [self.low + self.step * number for number in range(count + 1)]
-
-    def height(self, value: float) -> float:
-        return HEIGHT * (self.high - value) / (self.high - self.low)
-
-
-def tuning_panels(tuning: Mapping[str, Any] | None) -> list[Panel]:
+def tuning_panels(tuning: Tuning | None) -> list[Panel]:
     """Draw loss, accuracy and learning rate by epoch; what has no finite value is left out."""
-    if tuning is None or not tuning["epochs"]:
+    if tuning is None or not tuning.epochs:
         return []
     losses = {"Training": "train_loss", "Held-out": "val_loss"}
     quantities = [
@@ -157,20 +119,22 @@ def tuning_panels(tuning: Mapping[str, Any] | None) -> list[Panel]:
         _Quantity(
             *("Held-out accuracy (%)", {"Tuned": "val_accuracy"}, _hundredths),
             most=1.0,
-            frozen=_finite(tuning.get("first_probe_accuracy", tuning["probe_accuracy"])),
+            frozen=tuning.first_probe_accuracy,
         ),
         _Quantity("Learning rate", {"Learning rate": "learning_rate"}, _scientific, base=0.0),
     ]
-    panels = [_panel(quantity, tuning["epochs"]) for quantity in quantities]
+    panels = [_panel(quantity, tuning.epochs) for quantity in quantities]
     return [panel for panel in panels if panel]
 
 
-def tuning_gain(tuning: Mapping[str, Any] | None) -> Gain | None:
+def tuning_gain(tuning: Tuning | None) -> Gain | None:
     """Place the gain in accuracy and its interval on a track that has zero in the middle."""
-    if not tuning or not tuning.get("gain_ci95"):
+    if tuning is None or tuning.gain_ci95 is None:
         return None
-    low, high = map(float, tuning["gain_ci95"])
-    value = float(tuning["tuned_accuracy"]) - float(tuning["probe_accuracy"])
+    if tuning.tuned_accuracy is None or tuning.probe_accuracy is None:
+        return None
+    low, high = tuning.gain_ci95
+    value = tuning.tuned_accuracy - tuning.probe_accuracy
     if not all(map(math.isfinite, (low, high, value))):
         return None
     reach = 1.15 * max(abs(low), abs(high), abs(value), 0.005)
@@ -181,37 +145,38 @@ def tuning_gain(tuning: Mapping[str, Any] | None) -> Gain | None:
     return Gain(value, (low, high), 0.5, along(value), (along(low), along(high)))
 
 
-def _panel(quantity: _Quantity, epochs: Sequence[Mapping[str, Any]]) -> Panel | None:
+def _panel(quantity: _Quantity, epochs: Sequence[Epoch]) -> Panel | None:
     series = {
-        name: [math.nan if one[key] is None else float(one[key]) for one in epochs]
+        name: [_or_nan(getattr(one, key)) for one in epochs]
         for name, key in quantity.keys.items()
     }
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
     if not finite:
         return None
     held = [value for value in (quantity.frozen, quantity.base) if value is not None]
-    axis = _Axis.around([*finite, *held], most=quantity.most)
-    numbers = [int(one["epoch"]) for one in epochs]
+    axis = LinearAxis.around([*finite, *held], most=quantity.most)
+    numbers = [one.epoch for one in epochs]
     curves = [Curve(name, _pieces(numbers, values, axis)) for name, values in series.items()]
+    levels = [Tick(_height(level, axis), quantity.label(level, axis.step)) for level in axis.levels]
     return Panel(
         quantity.title,
-        _told(quantity, series, numbers, axis.step / 10),
+        _described(quantity, series, numbers, axis.step / 10),
         _epoch_marks(numbers),
-        tuple(Mark(axis.height(level), quantity.label(level, axis.step)) for level in axis.levels),
+        tuple(levels),
         tuple(curve for curve in curves if curve.pieces),
-        None if quantity.frozen is None else axis.height(quantity.frozen),
+        None if quantity.frozen is None else _height(quantity.frozen, axis),
         len(epochs) <= WITH_DOTS,
     )
 
 
 def _pieces(
-    numbers: Sequence[int], values: Sequence[float], axis: _Axis
+    numbers: Sequence[int], values: Sequence[float], axis: LinearAxis
 ) -> tuple[tuple[Place, ...], ...]:
     """Cut where there is no finite value, so that no line is drawn over a gap."""
     both = zip(numbers, values, strict=True)
     runs = groupby(both, key=lambda pair: math.isfinite(pair[1]))
     return tuple(
-        tuple(Place(_along(number, numbers), axis.height(value)) for number, value in run)
+        tuple(Place(_along(number, numbers), _height(value, axis)) for number, value in run)
         for finite, run in runs
         if finite
     )
@@ -222,23 +187,21 @@ def _along(number: int, numbers: Sequence[int]) -> float:
     return WIDTH / 2 if last == first else WIDTH * (number - first) / (last - first)
 
 
-def _epoch_marks(numbers: Sequence[int]) -> tuple[Mark, ...]:
+def _height(value: float, axis: LinearAxis) -> float:
+    return HEIGHT * (1 - axis.fraction(value))
+
+
+def _epoch_marks(numbers: Sequence[int]) -> tuple[Tick, ...]:
     """Mark the first epoch and round ones after it; epochs are whole."""
     first, last = numbers[0], numbers[-1]
-    step = max(1, round(_round_step((last - first) / _EPOCHS))) if last > first else 1
+    step = max(1, round(round_step((last - first) / _EPOCHS))) if last > first else 1
     rounded = range(step * math.ceil(first / step), last + 1, step)
     # Where the first is close to a round one, their labels would touch.
     shown = [first, *(number for number in rounded if number - first > step / 2)]
-    return tuple(Mark(_along(number, numbers), str(number)) for number in shown)
+    return tuple(Tick(_along(number, numbers), str(number)) for number in shown)
 
 
-def _round_step(least: float) -> float:
-    """Give the smallest of 1, 2, 5, 10 … times a power of ten that is no smaller."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(one * power for one in (1, 2, 5, 10) if one * power >= least * (1 - 1e-9))
-
-
-def _told(
+def _described(
     quantity: _Quantity,
     series: Mapping[str, Sequence[float]],
     numbers: Sequence[int],
@@ -255,8 +218,8 @@ def _told(
     return " ".join(said)
 
 
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _plain(value: float, step: float) -> str:

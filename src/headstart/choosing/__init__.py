@@ -1,0 +1,1 @@
+"""Step 1 by measurement: trials of backbones on the user's images, the decision, the image size."""

@@ -1,0 +1,42 @@
+"""How large the backbone should see images."""
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from headstart.backbones.backbone import Backbone, resized
+from headstart.data.images import ImageSet
+from headstart.errors import BackboneError
+
+
+def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
+    """Let a backbone see large photos a little larger than it was trained on, if it can."""
+    sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
+    size = suitable_size(backbone, int(np.median(sides)))
+    if size == backbone.preprocess.size:
+        return backbone
+    with suppress(BackboneError):
+        return resized(backbone, size)
+    return backbone
+
+
+def suitable_size(backbone: Backbone, photo_side: int) -> int:
+    """Return the image size that suits photos, in pixels.
+
+    A network trained on random crops sees things larger than they are, and is at its best on
+    images somewhat larger than its training size (Touvron et al., "Fixing the train-test
+    resolution discrepancy", 2019). Photos up to 3/2 of it are taken as they are, because
+    resampling them loses detail; larger ones come to 9/7 of it. Networks of a fixed size keep it.
+
+    Args:
+        backbone: With the size that it was trained with.
+        photo_side: Median shorter side of the photos.
+    """
+    settings: dict[str, Any] = getattr(backbone.network, "pretrained_cfg", {})
+    trained = backbone.preprocess.size
+    if settings.get("fixed_input_size") or photo_side <= trained:
+        return trained
+    if photo_side <= trained * 3 // 2:
+        return photo_side
+    return int(settings.get("test_input_size", (3, trained * 9 // 7))[1])

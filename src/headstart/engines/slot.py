@@ -1,0 +1,52 @@
+"""One engine per process, for whoever shares it: threads, forked processes and unpickled copies."""
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from weakref import WeakSet
+
+from headstart.engines.engine import Engine
+
+
+class EngineSlot:
+    """Holds an engine that is built when it is first needed.
+
+    An engine's threads do not survive a fork, and even to destroy it in the child would wait for
+    them for ever. So a forked child abandons the engine of its parent and builds its own. Copies,
+    by pickle or otherwise, start empty.
+    """
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._building = threading.Lock()
+        _SLOTS.add(self)
+
+    def get(self, build: Callable[[], Engine]) -> Engine:
+        """Return the engine, built by this call if there is none yet in this process."""
+        with self._building:
+            if self._engine is None:
+                self._engine = build()
+            return self._engine
+
+    def abandon(self) -> None:
+        """Forget the engine without destroying it, and the lock that its builder may hold."""
+        if self._engine is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
+        self._engine = None
+        self._building = threading.Lock()
+
+    def __reduce__(self) -> tuple[type["EngineSlot"], tuple[()]]:
+        return EngineSlot, ()
+
+
+_SLOTS: WeakSet[EngineSlot] = WeakSet()
+
+
+def _abandon_all() -> None:
+    for slot in list(_SLOTS):
+        slot.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

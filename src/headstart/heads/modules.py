@@ -1,0 +1,163 @@
+"""Fitted heads as PyTorch modules: what export runs, and what fine-tuning trains further."""
+
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from headstart.arrays import Floats
+from headstart.heads.fitted import (
+    BlendModel,
+    FittedHead,
+    KernelModel,
+    LinearModel,
+    MLPModel,
+    NearestModel,
+)
+from headstart.heads.spaces import radial_basis
+
+TrainableHead = LinearModel | MLPModel
+"""Heads that can be trained further along with a network."""
+
+
+class _Standardise(nn.Module):
+    """Centre and scale columns, as the head's own images were."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Floats, scale: Floats) -> None:
+        super().__init__()
+        # Not persistent, so that they are never averaged or trained: the scale of a column that
+        # never varies is infinite.
+        self.register_buffer("mean", torch.from_numpy(mean.copy()), persistent=False)
+        self.register_buffer("scale", torch.from_numpy(scale.copy()), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.scale
+
+
+class LinearModule(nn.Module):
+    """A weighted sum of standardised features."""
+
+    def __init__(self, head: LinearModel) -> None:
+        super().__init__()
+        self.standardise = _Standardise(head.mean, head.scale)
+        self.weight = nn.Parameter(torch.tensor(head.weight))
+        self.bias = nn.Parameter(torch.tensor(head.bias))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, (images, classes)."""
+        return torch.addmm(self.bias, self.standardise(features), self.weight)
+
+    def head(self) -> LinearModel:
+        """Return the head as it is now."""
+        mean, scale, weight, bias = _arrays(
+            self.standardise.mean, self.standardise.scale, self.weight, self.bias
+        )
+        return LinearModel(mean, scale, weight, bias)
+
+
+class MLPModule(nn.Module):
+    """Two layers, with dropout between them in training."""
+
+    def __init__(self, head: MLPModel, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.standardise = _Standardise(head.mean, head.scale)
+        self.hidden_weight = nn.Parameter(torch.tensor(head.hidden_weight))
+        self.hidden_bias = nn.Parameter(torch.tensor(head.hidden_bias))
+        self.weight = nn.Parameter(torch.tensor(head.weight))
+        self.bias = nn.Parameter(torch.tensor(head.bias))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, (images, classes)."""
+        rows = self.standardise(features)
+        hidden = torch.relu(torch.addmm(self.hidden_bias, rows, self.hidden_weight))
+        hidden = nn.functional.dropout(hidden, self.dropout, self.training)
+        return torch.addmm(self.bias, hidden, self.weight)
+
+    def head(self) -> MLPModel:
+        """Return the head as it is now."""
+        values = _arrays(
+            *(self.standardise.mean, self.standardise.scale),
+            *(self.hidden_weight, self.hidden_bias, self.weight, self.bias),
+        )
+        return MLPModel(*values)
+
+
+class KernelModule(nn.Module):
+    """A weighted sum of similarities to landmarks."""
+
+    landmarks: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, head: KernelModel) -> None:
+        super().__init__()
+        self.standardise = _Standardise(head.mean, head.scale)
+        self.bandwidth = head.bandwidth
+        landmarks = self.standardise(torch.tensor(head.landmarks).float())
+        self.register_buffer("landmarks", landmarks)
+        self.register_buffer("weight", torch.tensor(head.weight))
+        self.register_buffer("bias", torch.tensor(head.bias))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, (images, classes)."""
+        rows = self.standardise(features)
+        return radial_basis(rows, self.landmarks, self.bandwidth) @ self.weight + self.bias
+
+
+class NearestModule(nn.Module):
+    """The cosine to the mean direction of each class."""
+
+    centres: Tensor
+
+    def __init__(self, head: NearestModel) -> None:
+        super().__init__()
+        self.standardise = _Standardise(head.mean, head.scale)
+        self.register_buffer("centres", torch.tensor(head.centres))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, (images, classes)."""
+        directions = nn.functional.normalize(self.standardise(features), dim=1, eps=1e-12)
+        return directions @ self.centres.T
+
+
+class BlendModule(nn.Module):
+    """The mean of two calibrated heads."""
+
+    def __init__(self, head: BlendModel) -> None:
+        super().__init__()
+        self.first, self.second = head_module(head.first), head_module(head.second)
+        self.widths = len(head.first.mean), len(head.second.mean)
+        self.temperatures = head.first_temperature, head.second_temperature
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, (images, classes)."""
+        first = self.first(features[:, : self.widths[0]]) / self.temperatures[0]
+        second = self.second(features[:, : self.widths[1]]) / self.temperatures[1]
+        total: Tensor = (first + second) / 2
+        return total
+
+
+class _Makes(Protocol):
+    def __call__(self, head: FittedHead) -> nn.Module: ...
+
+
+_MODULES: dict[str, _Makes] = {
+    "linear": LinearModule,
+    "mlp": MLPModule,
+    "kernel": KernelModule,
+    "nearest": NearestModule,
+    "blend": BlendModule,
+}
+
+
+def head_module(head: FittedHead) -> nn.Module:
+    """Return a module that gives the scores of a fitted head, (images, classes)."""
+    return _MODULES[head.kind](head)
+
+
+def _arrays(*tensors: Tensor) -> list[Floats]:
+    return [one.detach().cpu().numpy().copy() for one in tensors]

@@ -1,0 +1,26 @@
+"""The model card: what a model predicts, how well, and what it was made of."""
+
+from headstart.predictor.config import Config
+from headstart.task import Task
+
+
+def model_card(config: Config, task: Task) -> str:
+    """Write the card of a model, in Markdown."""
+    lines = [
+        f"# A classifier of {len(config.classes)} classes",
+        "",
+        (
+            "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
+            "`headstart predict folder image.jpg`."
+        ),
+        "",
+        f"- Classes: {', '.join(config.classes)}",
+        f"- Backbone: {config.backbone.name}, weights: {config.backbone.origin}",
+        f"- Head: {config.head.kind} on {config.features} features",
+        f"- Created: {config.created} with headstart {config.headstart}",
+    ]
+    if config.record and config.record.test:
+        lines += ["", task.summarise(config.record.test, "test").sentence]
+    if "kernel" in {config.head.kind, *config.head.numbers.values()}:
+        lines += ["", "The head keeps the features of training images, not the images themselves."]
+    return "\n".join(lines) + "\n"

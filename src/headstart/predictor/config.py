@@ -1,0 +1,147 @@
+"""The configuration of a bundle: everything about a model but its weights, and its versions."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from headstart.data.preprocessing import Preprocess
+from headstart.errors import BundleError, RecordError
+from headstart.record import Record
+
+SCHEMA = 2
+"""Version 1 has no task, no specification of the head, and calls the record "metrics"."""
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """A backbone: its name, timm's name, and where its weights came from."""
+
+    name: str
+    architecture: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """A fitted head: its kind, and those of its values that are not arrays."""
+
+    kind: str
+    numbers: dict[str, float | str]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scores become probabilities: divided by a temperature first."""
+
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Specification:
+    """How a head was asked for, so that training can go on from a saved model.
+
+    Attributes:
+        kind: Of the head, as `--head` names it, or "tutorial".
+        settings: What the head was given besides, such as the units of its hidden layer.
+        features: The features option.
+        balanced: Whether classes were weighted inversely to their frequency.
+        seed: Of every random draw.
+    """
+
+    kind: str = "auto"
+    settings: dict[str, float] = field(default_factory=dict)
+    features: str = "auto"
+    balanced: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything about a model but its weights.
+
+    Attributes:
+        headstart: Version that wrote it.
+        created: When, in ISO 8601 with the time zone.
+        task: The kind of label.
+        classes: In the order of the probabilities.
+        preprocess: What happens to the pixels first.
+        backbone: The network.
+        features: The features that the head reads.
+        stored_as: Precision that features are rounded to before the head reads them.
+        precision: Numeric precision of the backbone: "bf16" or "float32".
+        head: The fitted head.
+        calibration: Of its scores.
+        specification: How the head was asked for.
+        record: What was measured, if anything was.
+    """
+
+    headstart: str
+    created: str
+    task: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    backbone: BackboneConfig
+    features: str
+    stored_as: str
+    precision: str
+    head: HeadConfig
+    calibration: Calibration
+    specification: Specification = Specification()
+    record: Record | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values, with the number of this version."""
+        values: dict[str, JsonValue] = _CONFIG.dump_python(self, mode="json")
+        return {"schema": SCHEMA, **values}
+
+    @staticmethod
+    def of(values: Mapping[str, JsonValue], name: str) -> "Config":
+        """Build a configuration from the JSON values of any version up to this one.
+
+        Args:
+            values: The content of a `config.json`.
+            name: Of the model, for an error.
+
+        Raises:
+            BundleError: Something is missing.
+        """
+        own = dict(values)
+        own["record"] = _record(own.get("record") or own.get("metrics"), name)  # type: ignore[assignment]
+        try:
+            return _CONFIG.validate_python(own if own["schema"] != 1 else _from_first(own))
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise BundleError(f"Model '{name}' is incomplete: '{place}' is missing.") from None
+
+
+_CONFIG = TypeAdapter(Config)
+
+
+def require_version(version: JsonValue, name: str) -> None:
+    """Refuse a bundle of a later version.
+
+    Raises:
+        BundleError: The version is later than this one, or is not a number.
+    """
+    if not isinstance(version, int) or version > SCHEMA:
+        raise BundleError(
+            f"Model '{name}' has version {version}, this headstart reads up to {SCHEMA}. "
+            "Upgrade headstart."
+        )
+
+
+def _from_first(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Add what version 1 does not say, which had one kind of label."""
+    flatten = values.get("features") == "flatten"
+    features = "flatten" if flatten else "auto"
+    return values | {"task": "single", "specification": {"features": features}}
+
+
+def _record(values: JsonValue, name: str) -> Record | None:
+    """Read the record of a bundle; one that was saved with a part of a record has none."""
+    if isinstance(values, dict):
+        with suppress(RecordError):
+            return Record.of(values, name)
+    return None

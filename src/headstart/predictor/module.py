@@ -1,0 +1,58 @@
+"""A predictor as one PyTorch module: pixels in, calibrated probabilities out."""
+
+import copy
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from headstart.features.store import HALF_MAX
+from headstart.heads.fitted import FittedHead
+from headstart.heads.modules import head_module
+
+
+class Link(Protocol):
+    """Turns calibrated scores into probabilities."""
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Return probabilities of the same shape."""
+        ...
+
+
+class PredictorModule(nn.Module):
+    """Everything from pixels to probabilities, as export and tests run it.
+
+    Input: uint8 images of shape (batch, size, size, 3), as `Preprocess.pixels` gives them.
+    Output: probabilities of shape (batch, classes), float32.
+
+    Args:
+        pooling: From images to the features of all stages. It is copied.
+        columns: Which of them the head reads.
+        stored_as: Precision that features are rounded to.
+        head: The fitted head.
+        temperature: Divisor of its scores.
+        link: From scores to probabilities.
+    """
+
+    def __init__(
+        self,
+        pooling: nn.Module,
+        columns: slice,
+        stored_as: str,
+        head: FittedHead,
+        temperature: float,
+        link: Link,
+    ) -> None:
+        super().__init__()
+        self.pooling = copy.deepcopy(pooling)
+        self.head = head_module(head)
+        self._columns, self._half = columns, stored_as == "float16"
+        self._temperature, self._link = temperature, link
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return probabilities."""
+        features: Tensor = self.pooling(images)
+        if self._half:
+            features = features.clamp(-HALF_MAX, HALF_MAX).to(torch.float16).float()
+        return self._link(self.head(features[:, self._columns]) / self._temperature)

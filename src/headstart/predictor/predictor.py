@@ -1,0 +1,349 @@
+"""The immutable model: everything that turns an image into an answer, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydantic import JsonValue
+
+from headstart.arrays import Features, Probabilities, Scores
+from headstart.backbones.backbone import rebuild_backbone
+from headstart.data.decoding import ImageLike, as_image, image_name, quiet_pillow
+from headstart.data.images import ImageSet
+from headstart.data.sources import printable
+from headstart.engines.devices import choose_device
+from headstart.engines.precision import has_bf16
+from headstart.errors import DataError, OptionError, UnreadableImage
+from headstart.features.extraction import in_order
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.store import as_stored
+from headstart.heads import fitted
+from headstart.heads.fitted import FittedHead, NearestModel
+from headstart.options import DeviceOption, PrecisionOption, cache_folder
+from headstart.predictor.bundle import Bundle, Tensors, write_bundle
+from headstart.predictor.card import model_card
+from headstart.predictor.config import (
+    BackboneConfig,
+    Calibration,
+    Config,
+    HeadConfig,
+    Specification,
+)
+from headstart.predictor.module import PredictorModule
+from headstart.record import Evaluation, Record
+from headstart.task import Prediction, Task
+from headstart.watching import Progress, Warn
+
+_AHEAD = 32
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An image that has no prediction because its file cannot be read.
+
+    Attributes:
+        image: How the user named it.
+        error: What is wrong with it.
+    """
+
+    image: str
+    error: str
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        return {"image": self.image, "error": self.error}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model.
+
+    It never changes, and threads may share one. After a fork, or in another process that received
+    it by pickle, it goes on by itself.
+
+    Attributes:
+        task: The kind of label.
+        classes: Names, in the order of the probabilities.
+        extractor: The frozen backbone, and how it is run.
+        features: The features that the head reads: "last", "multilevel" or "flatten".
+        stored_as: Precision that features are rounded to before the head reads them.
+        head: The fitted head.
+        temperature: Divisor of scores that calibrates probabilities.
+        specification: How the head was asked for.
+        record: What was measured, if anything was.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    extractor: FeatureExtractor
+    features: str
+    stored_as: str
+    head: FittedHead
+    temperature: float
+    specification: Specification = Specification()
+    record: Record | None = None
+
+    def predict(
+        self, images: ImageLike | Iterable[ImageLike], *, top: int = 5
+    ) -> Prediction | list[Prediction]:
+        """Predict the label of one image, or of each of several.
+
+        Args:
+            images: Paths, file contents, PIL images, or arrays (height, width, 3) of uint8.
+            top: How many classes to list.
+
+        Raises:
+            UnreadableImage: One cannot be decoded.
+        """
+        if isinstance(images, ImageLike):
+            return self._predict_all([images], top)[0]
+        return self._predict_all(images, top)
+
+    def predict_each(
+        self, images: Iterable[ImageLike], *, top: int = 5
+    ) -> Iterator[Prediction | Unread]:
+        """Yield the predictions of images in their order, decoding a few ahead.
+
+        An image that cannot be decoded is named in its place.
+        """
+        for one in self._each(images, top):
+            unread = isinstance(one, UnreadableImage)
+            yield Unread(printable(one.path), one.reason) if unread else one
+
+    def scores(self, features: Features) -> Scores:
+        """Return the head's scores, (images, classes), for the features of all stages."""
+        columns = self.extractor.layout.columns(self.features)
+        return self.head.logits(as_stored(features, self.stored_as)[:, columns])
+
+    def probabilities(self, features: Features) -> Probabilities:
+        """Turn the features of all stages, (images, width), into calibrated probabilities."""
+        return self.task.probabilities(self.scores(features), self.temperature)
+
+    def probabilities_of(
+        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+    ) -> Probabilities:
+        """Return calibrated probabilities, (images, classes), with features from the store."""
+        features, _ = self.extractor.of_files(images.files, progress=progress, warn=warn)
+        return self.probabilities(features)
+
+    def evaluate(
+        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+    ) -> Evaluation:
+        """Measure predictions of labelled images.
+
+        Raises:
+            DataError: There are none, or their classes are not the model's.
+        """
+        require_classes(images, self.classes)
+        if not len(images):
+            raise DataError("There are no images to measure on.")
+        found = self.probabilities_of(images, progress=progress, warn=warn)
+        return self.task.evaluate(found, images.labels, self.classes)
+
+    def with_class(self, name: str, images: Sequence[ImageLike]) -> Predictor:
+        """Return a model that knows one more class from some of its images, without a refit.
+
+        Raises:
+            OptionError: The head is not "nearest", or the class exists.
+            DataError: No image was given.
+        """
+        if not isinstance(self.head, NearestModel):
+            raise OptionError(
+                f"A '{self.head.kind}' head cannot learn a class without a refit. "
+                "Train with head='nearest'."
+            )
+        if name in self.classes:
+            raise OptionError(f"The model already has a class '{name}'.")
+        if not images:
+            raise DataError(f"No image of class '{name}' was given.")
+        side = self.extractor.backbone.preprocess.smallest_side
+        opened = (as_image(image, smallest=side) for image in images)
+        features = np.concatenate(list(self.extractor.of_images(opened)))
+        columns = self.extractor.layout.columns(self.features)
+        head = self.head.with_class(as_stored(features, self.stored_as)[:, columns])
+        return replace(self, head=head, classes=(*self.classes, name), record=None)
+
+    def module(self) -> PredictorModule:
+        """Return the model as one PyTorch module: uint8 pixels in, calibrated probabilities out."""
+        return PredictorModule(
+            self.extractor.pooling,
+            self.extractor.layout.columns(self.features),
+            self.stored_as,
+            self.head,
+            self.temperature,
+            self.task.link,
+        )
+
+    def save(
+        self, folder: str | os.PathLike[str], *, record: Record | None = None, overwrite: bool = False
+    ) -> None:
+        """Write a bundle: a folder that loads without network and without pickle.
+
+        Args:
+            folder: Where to write it.
+            record: What was measured, if that is not in the model yet.
+            overwrite: Replace an earlier model there.
+
+        Raises:
+            OutputError: The folder exists and `overwrite` is false, or it cannot be written.
+        """
+        model = replace(self, record=record) if record else self
+        write_bundle(model.to_bundle(), Path(folder), overwrite=overwrite)
+
+    def to_bundle(self) -> Bundle:
+        """Return everything that the model consists of, ready to be written."""
+        backbone = self.extractor.backbone
+        numbers, arrays = fitted.written(self.head)
+        config = Config(
+            headstart=version("headstart"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            task=self.task.name,
+            classes=self.classes,
+            preprocess=backbone.preprocess,
+            backbone=BackboneConfig(backbone.name, backbone.architecture, backbone.origin),
+            features=self.features,
+            stored_as=self.stored_as,
+            precision=self.extractor.precision,
+            head=HeadConfig(self.head.kind, numbers),
+            calibration=Calibration(self.temperature),
+            specification=self.specification,
+            record=self.record,
+        )
+        tensors: Tensors = {
+            f"backbone.{name}": tensor.detach().cpu().numpy()
+            for name, tensor in backbone.network.state_dict().items()
+        }
+        tensors |= {f"head.{name}": value for name, value in arrays.items()}
+        return Bundle(config, tensors, model_card(config, self.task))
+
+    @classmethod
+    def of_bundle(
+        cls,
+        bundle: Bundle,
+        task: Task,
+        *,
+        device: DeviceOption = "auto",
+        precision: PrecisionOption = "auto",
+        cache: str | os.PathLike[str] | None = None,
+    ) -> Predictor:
+        """Build the model that a bundle holds; no network is needed.
+
+        Args:
+            bundle: As read from disk.
+            task: The kind of label that the bundle names.
+            device: Where to run it.
+            precision: "auto" is what it was trained in, where the processor has that.
+            cache: Folder for features and converted networks.
+
+        Raises:
+            BundleError: A part is missing.
+        """
+        config = bundle.config
+        backbone = rebuild_backbone(
+            config.backbone.architecture,
+            config.backbone.name,
+            config.preprocess,
+            config.backbone.origin,
+            _part(bundle.tensors, "backbone."),
+        )
+        if precision == "auto":
+            trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
+            precision = "bf16" if trained_in else "float32"
+        extractor = FeatureExtractor(
+            backbone,
+            cache=cache_folder(cache),
+            device=device,
+            precision=precision,
+            reads="map" if config.features == "flatten" else "stages",
+        )
+        head = fitted.read(config.head.kind, config.head.numbers, _part(bundle.tensors, "head."))
+        return cls(
+            task,
+            config.classes,
+            extractor,
+            config.features,
+            config.stored_as,
+            head,
+            config.calibration.temperature,
+            config.specification,
+            config.record,
+        )
+
+    def _predict_all(self, images: Iterable[ImageLike], top: int) -> list[Prediction]:
+        out = []
+        for one in self._each(images, top):
+            if isinstance(one, UnreadableImage):
+                raise one
+            out.append(one)
+        return out
+
+    def _each(
+        self, images: Iterable[ImageLike], top: int
+    ) -> Iterator[Prediction | UnreadableImage]:
+        """Yield a prediction, or the error, for each image in order."""
+        if top < 1:
+            raise OptionError(f"top must be at least 1. Got {top}.")
+        waiting: deque[str | UnreadableImage] = deque()
+
+        def readable() -> Iterator[Image.Image]:
+            for name, opened in self._opened(images):
+                waiting.append(name if isinstance(opened, Image.Image) else opened)
+                if isinstance(opened, Image.Image):
+                    yield opened
+
+        for features in self.extractor.of_images(readable()):
+            for row in self.probabilities(features):
+                yield from _leading_errors(waiting)
+                name = printable(str(waiting.popleft()))
+                yield self.task.predict(name, row, self.classes, top)
+        yield from _leading_errors(waiting)
+
+    def _opened(
+        self, images: Iterable[ImageLike]
+    ) -> Iterator[tuple[str, Image.Image | UnreadableImage]]:
+        """Yield the name of each image, and the image or why it cannot be decoded."""
+        side = self.extractor.backbone.preprocess.smallest_side
+
+        def opened(image: ImageLike) -> tuple[str, Image.Image | UnreadableImage]:
+            try:
+                return image_name(image), as_image(image, smallest=side)
+            except UnreadableImage as error:
+                return image_name(image), error
+
+        with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from in_order(pool, opened, images, ahead=_AHEAD)
+
+
+def require_classes(images: ImageSet, classes: Sequence[str]) -> None:
+    """Refuse images of other classes than the model's.
+
+    Raises:
+        DataError: Both are listed.
+    """
+    if images.classes != tuple(classes):
+        raise DataError(
+            f"The images have the classes {', '.join(images.classes)}, "
+            f"the model has {', '.join(classes)}."
+        )
+
+
+def _leading_errors(waiting: deque[str | UnreadableImage]) -> Iterator[UnreadableImage]:
+    while waiting and isinstance(waiting[0], UnreadableImage):
+        yield waiting.popleft()  # type: ignore[misc]
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

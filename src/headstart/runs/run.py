@@ -1,0 +1,94 @@
+"""Writing a run, and reading back what it learnt from."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headstart.errors import OutputError
+from headstart.files import write_whole, written_whole
+from headstart.predictor.bundle import Bundle, write_files
+from headstart.record import FILE, RecommendationRecord, Record
+from headstart.report import PicturedMistake, render_recommendation, render_report
+from headstart.task import ReportPart
+from headstart.tuning.listeners import EVENTS
+
+MANIFEST, REPORT, BUNDLE = "manifest.parquet", "report.html", "bundle"
+
+
+def write_run(
+    run: Path,
+    bundle: Bundle,
+    manifest: pa.Table,
+    record: Record,
+    part: ReportPart | None,
+    mistakes: Sequence[PicturedMistake],
+    *,
+    events: str = "",
+) -> None:
+    """Write a run as a whole, so that an interrupted one leaves nothing half-made.
+
+    Args:
+        run: The folder.
+        bundle: What was trained.
+        manifest: Every image.
+        record: What was measured.
+        part: How the report shows the evaluation; None without a test part.
+        mistakes: For the report.
+        events: Lines of JSON that fine-tuning wrote.
+
+    Raises:
+        OutputError: It cannot be written; an earlier run of that name is still there.
+    """
+    with _written_run(run) as partial:
+        write_files(bundle, partial / BUNDLE)
+        pq.write_table(manifest, partial / MANIFEST)
+        record.write(partial / FILE)
+        write_whole(partial / REPORT, render_report(record, part, mistakes))
+        if events:
+            write_whole(partial / EVENTS, events)
+
+
+def write_recommendation(run: Path, record: RecommendationRecord) -> None:
+    """Write what was recommended, as numbers and as a page, as a whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with _written_run(run) as partial:
+        record.write(partial / FILE)
+        write_whole(partial / REPORT, render_recommendation(record))
+
+
+def events_below(checkpoints: Path) -> str:
+    """Return the events of every round of a fine-tuning, each with the name of its round."""
+    lines = []
+    for path in sorted(checkpoints.glob(f"*/{EVENTS}")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # A full disk may have torn the last one.
+                lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
+    return "".join(lines)
+
+
+def training_images(run: Path) -> set[str]:
+    """Return the sha256 of each image that a run learnt from; none if it is a bundle alone."""
+    path = run / MANIFEST
+    if not path.is_file():
+        return set()
+    rows = pq.read_table(path, columns=["sha256", "split", "rejected"]).to_pylist()
+    return {row["sha256"] for row in rows if row["split"] == "train" and row["rejected"] is None}
+
+
+@contextmanager
+def _written_run(run: Path) -> Iterator[Path]:
+    """Yield a folder that takes the run's place once everything is in it."""
+    try:
+        with written_whole(run) as partial:
+            partial.mkdir()
+            yield partial
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"Output '{run}' cannot be written: {reason}.") from None

@@ -1,0 +1,221 @@
+"""The immutable model: shared by threads and processes, and equal to its module."""
+
+import copy
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+import torch
+
+import headstart as hs
+from headstart.errors import UnreadableImage
+from headstart.heads.fitted import BlendModel
+from headstart.predictor.predictor import Unread
+from tests.conftest import COLOURS, picture
+
+HEADS = {
+    "auto": hs.AutoHead(),
+    "linear": hs.LinearHead(),
+    "kernel": hs.KernelHead(),
+    "mlp": hs.MLPHead(hidden=8, epochs=5),
+    "nearest": hs.NearestHead(),
+}
+PHOTOS = [picture(number, COLOURS["red" if number % 2 else "blue"]) for number in range(9)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Open a folder of red and blue pictures."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, label in enumerate(("blue", "red")):
+        (folder / label).mkdir()
+        for index in range(14):
+            picture(number * 1000 + index, COLOURS[label]).save(folder / label / f"{index}.png")
+    return hs.open_images(folder, cache=folder.parent / "cache", test=0.3)
+
+
+@pytest.fixture(scope="module")
+def make(photos, tmp_path_factory):
+    """Give a function that fits a model on a tiny network."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def make(head, **options):
+        backbone = hs.load_backbone("test_resnet", weights="random")
+        options = {"precision": "float32", "cache": cache} | options
+        model = hs.Classifier(backbone, head, classes=photos.classes, **options)
+        return model.fit(photos.train).predictor
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def model(make):
+    """A model with a linear head, which has predicted before."""
+    model = make(hs.LinearHead())
+    model.predict(PHOTOS[0])
+    return model
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    """What one thread of one process predicts."""
+    return answers(model)
+
+
+def answers(model):
+    """Predict all photos; a function of the module, so that other processes find it."""
+    return [one.probability for one in model.predict(PHOTOS)]
+
+
+def blended(make):
+    """Average two heads, as fine-tuning may."""
+    linear, kernel = make(hs.LinearHead()), make(hs.KernelHead(), features="last")
+    head = BlendModel(linear.head, kernel.head, 1.5, 0.7)
+    return replace(linear, head=head, features="multilevel")
+
+
+@pytest.mark.parametrize("stored_as", ["float32", "float16"])
+@pytest.mark.parametrize("name", [*HEADS, "blend", "flatten"])
+def test_the_module_gives_the_probabilities_of_the_predictor(make, name, stored_as):
+    """Pixels in, calibrated probabilities out, within 1e-5 in float32, for every kind of head."""
+    if name == "blend":
+        model = blended(make)
+    elif name == "flatten":
+        model = make(hs.MLPHead(hidden=8, epochs=5), features="flatten")
+    else:
+        model = make(HEADS[name])
+    model = replace(model, stored_as=stored_as)
+    pixels = np.stack([model.extractor.backbone.preprocess.pixels(one) for one in PHOTOS])
+    found = model.module()(torch.from_numpy(pixels)).numpy()
+    (features,) = list(model.extractor.engine.run([pixels]))
+    assert found.shape == (len(PHOTOS), 2)
+    np.testing.assert_allclose(found, model.probabilities(features), atol=1e-5)
+
+
+def test_the_module_shares_nothing_with_the_model(model, expected):
+    """Training the module leaves the model as it is."""
+    module = model.module()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    assert answers(model) == expected
+
+
+def test_it_cannot_be_changed(model):
+    """A predictor is a value."""
+    with pytest.raises(FrozenInstanceError):
+        model.temperature = 2.0
+
+
+def test_threads_share_one(make, expected):
+    """Eight threads that predict at once, before any engine was built, give what one gives."""
+    fresh = make(hs.LinearHead())
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: answers(fresh), range(8)))
+    assert found == [expected] * 8
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_share_one(model, expected, method):
+    """Eight processes that got a model that has predicted give what one gives; none hangs."""
+    context = multiprocessing.get_context(method)
+    with context.Pool(8) as pool:
+        found = pool.map_async(answers, [model] * 8, chunksize=1).get(timeout=120)
+    for one in found:
+        assert one == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_forked_child_predicts(model, expected):
+    """Predict, fork, predict: the child builds its own engine instead of waiting for ever."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        good = answers(model) == pytest.approx(expected, abs=1e-6)
+        os._exit(0 if good else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert answers(model) == expected
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_predicts_the_same(model, expected, copied):
+    """A model that has predicted can be copied and pickled."""
+    assert answers(copied(model)) == expected
+
+
+def test_an_image_that_cannot_be_read_is_named_in_its_place(model, tmp_path):
+    """`predict` raises the error; `predict_each` goes on after it."""
+    PHOTOS[0].save(tmp_path / "good.png")
+    images = [tmp_path / "none.png", tmp_path / "good.png", b"no image", tmp_path / "good.png"]
+    with pytest.raises(UnreadableImage, match="none.png"):
+        model.predict(images)
+    first, second, third, fourth = model.predict_each(images)
+    assert first == Unread(str(tmp_path / "none.png"), "the file does not exist")
+    assert third == Unread("bytes", "it is not an image of a known format")
+    assert second == fourth and second.label == "blue"
+
+
+def test_a_list_of_images_is_not_decoded_as_a_whole_first(model):
+    """Images are read as they are needed, some ahead."""
+    read = 0
+
+    def images():
+        nonlocal read
+        for _ in range(500):
+            read += 1
+            yield PHOTOS[0]
+
+    found = model.predict_each(images())
+    next(found)
+    assert read < 200
+    assert sum(1 for _ in found) == 499
+
+
+def test_evaluation_and_prediction_round_features_alike(model, photos):
+    """A model whose features were stored in half precision rounds stored ones too."""
+    half = replace(model, stored_as="float16")
+    features, kind = half.extractor.of_files(photos.test.files)
+    assert kind == "float32"
+    rounded = features.astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(half.probabilities_of(photos.test), model.probabilities(rounded))
+
+
+def test_weights_are_hashed_once(model, monkeypatch):
+    """A prediction does not read all weights again."""
+    monkeypatch.setattr(type(model.extractor.backbone), "weights_sha256", pytest.fail)
+    model.predict(PHOTOS[0])
+
+
+def test_predicting_imports_nothing_of_training(model, tmp_path):
+    """Loading and predicting leave tuning, choosing, the report and timm's training parts alone."""
+    model.save(tmp_path / "model")
+    PHOTOS[0].save(tmp_path / "photo.png")
+    program = (
+        "import sys, headstart as hs\n"
+        f"print(hs.load({str(tmp_path / 'model')!r}, cache={str(tmp_path)!r})"
+        f".predict({str(tmp_path / 'photo.png')!r}).label)\n"
+        "names = ('headstart.tuning', 'headstart.choosing', 'headstart.report', "
+        "'headstart.classifier', "
+        "'headstart.commands.train', 'timm.optim', 'timm.scheduler', 'timm.loss', 'timm.task')\n"
+        "print(sorted(name for name in sys.modules if name.startswith(names)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["blue", "[]"], done.stderr
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_training_goes_on_as_it_would_have(make, photos, tmp_path, name):
+    """A classifier made of a loaded model is set up as the one that was saved."""
+    model = make(HEADS[name], balanced=True, seed=3)
+    model.save(tmp_path / "model")
+    again = hs.Classifier.from_predictor(hs.load(tmp_path / "model", cache=tmp_path / "cache"))
+    assert again.predictor.specification == model.specification
+    assert model.specification.balanced and model.specification.seed == 3
+    found = again.fit(photos.train).predictor.probabilities_of(photos.test)
+    np.testing.assert_array_equal(found, model.probabilities_of(photos.test))

@@ -1,0 +1,88 @@
+"""The record of a run: one writer, one reader, and nothing lost between them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from headstart.errors import RecordError
+from headstart.record import Record, RecommendationRecord, Source
+from tests.report.test_page import many_classes, metrics, record
+from tests.report.test_tuning import tuning
+
+RECORDS = {
+    "plain": metrics(),
+    "without a test part": metrics(test=None),
+    "of many classes": many_classes(40),
+    "with fine-tuning": metrics(tuning=tuning()),
+}
+
+
+@pytest.mark.parametrize("values", RECORDS.values(), ids=RECORDS)
+def test_what_is_written_is_read(tmp_path, values):
+    """Every value comes back as it was, from the file and from its folder."""
+    before = record(values)
+    before.write(tmp_path / "metrics.json")
+    assert Record.read(tmp_path) == before
+    assert Record.read(tmp_path / "metrics.json") == before
+    assert Record.of(before.to_json(), "x") == before
+
+
+def test_the_file_is_plain_json(tmp_path):
+    """Scripts read it without this package: keys by name, lists, no NaN, a version."""
+    record(metrics(tuning=tuning())).write(tmp_path / "metrics.json")
+    values = json.loads(
+        (tmp_path / "metrics.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
+    assert values["schema"] == 2
+    assert values["test"]["accuracy"] == 0.8765
+    assert values["test"]["per_class"][0]["name"] == "defective"
+
+
+def test_what_was_not_measured_is_null(tmp_path):
+    """A number that is not finite is written as null, and read as not measured."""
+    before = record(metrics(tuning=tuning()))
+    last = replace(before.tuning.epochs[-1], val_loss=float("nan"))
+    epochs = (*before.tuning.epochs[:-1], last)
+    replace(before, tuning=replace(before.tuning, epochs=epochs)).write(tmp_path / "metrics.json")
+    assert Record.read(tmp_path).tuning.epochs[-1].val_loss is None
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "Invalid JSON"),
+        ("[]", "valid dictionary"),
+        ("{}", "'test' is missing"),
+        ('{"schema": 2}', "headstart: Field required"),
+    ],
+)
+def test_a_damaged_file_says_what_is_wrong(tmp_path, content, why):
+    """The file is named, with the first thing that is wrong in it."""
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(RecordError) as caught:
+        Record.read(tmp_path)
+    assert str(caught.value).startswith(
+        f"'{tmp_path / 'metrics.json'}' is incomplete or damaged: "
+    )
+    assert why in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """The error says which file cannot be read."""
+    with pytest.raises(RecordError) as caught:
+        Record.read(tmp_path)
+    assert str(caught.value) == (
+        f"'{tmp_path / 'metrics.json'}' cannot be read: No such file or directory."
+    )
+
+
+def test_a_recommendation_is_written_as_json(tmp_path):
+    """What `recommend` found can be read by scripts."""
+    from headstart.record import Recommendation
+
+    found = Recommendation("resnet50", "imagenet", "the only one", 12, ())
+    RecommendationRecord("0.1.0", Source("photos", "photos/"), found).write(tmp_path / "m.json")
+    values = json.loads((tmp_path / "m.json").read_text())
+    assert values["recommendation"]["recommended"] == "resnet50"
+    assert values["data"] == {"name": "photos", "source": "photos/"}
