@@ -18,7 +18,7 @@ from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
 from headstart.backbones.backbone import load_backbone
 from headstart.commands.demo import write_solar_cells
-from headstart.commands.recommend import sized_for
+from headstart.choosing.image_size import sized_for
 from headstart.features.extractor import FeatureExtractor
 
 GOOD = [f"efficientnet-lite{number}" for number in range(3)]

@@ -32,13 +32,13 @@ def main() -> None:
             result = train(
                 table, out=root / f"run-{seed}", cache=root, seed=seed, orientations=orientations
             )
-            test, seconds = result.metrics["test"], result.metrics["seconds"]
-            low, high = test["accuracy_ci95"]
-            rows.append([test["accuracy"], test["auroc"], test["ece"]])
+            test, seconds = result.record.test, result.record.seconds
+            low, high = test.accuracy_ci95
+            rows.append([test.accuracy, test.auroc, test.ece])
             print(
-                f"| {seed} | {result.metrics['features']} | {result.metrics['head']} "
-                f"| {test['accuracy']:.3f} | {low:.3f} … {high:.3f} | {test['auroc']:.3f} "
-                f"| {test['ece']:.3f} | {seconds['head']:.1f} | {seconds['total']:.1f} |",
+                f"| {seed} | {result.record.features} | {result.record.head} "
+                f"| {test.accuracy:.3f} | {low:.3f} … {high:.3f} | {test.auroc:.3f} "
+                f"| {test.ece:.3f} | {seconds['head']:.1f} | {seconds['total']:.1f} |",
                 flush=True,
             )
     accuracy, auroc, ece = np.mean(rows, axis=0)

@@ -297,8 +297,8 @@ def test_a_validation_part_calibrates(make, photos):
     """With a validation part the temperature comes from it, else from the folds."""
     plain = make(LinearHead()).fit(photos.train)
     with_val = make(LinearHead()).fit(photos.train, val=photos.test)
-    assert plain.learnt.temperature != with_val.learnt.temperature
-    np.testing.assert_array_equal(plain.learnt.head.weight, with_val.learnt.head.weight)
+    assert plain.predictor.temperature != with_val.predictor.temperature
+    np.testing.assert_array_equal(plain.predictor.head.weight, with_val.predictor.head.weight)
 
 
 def test_a_nearest_head_learns_a_class_later(make, photos, tmp_path):
@@ -331,7 +331,7 @@ def test_a_class_is_added_once_and_with_images(make, photos):
         model.add_class("green", [])
     assert str(caught.value) == "No image of class 'green' was given."
     assert model.classes == ("blue", "red")
-    assert len(model.learnt.head.centres) == 2
+    assert len(model.predictor.head.centres) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from headstart.evaluation.recommendation import Rated, difference, front, recommended
+from headstart.choosing.decision import Rated, front, recommended
+from headstart.evaluation.intervals import difference
 
 
 def rated(name, wrong, speed, *, images=1000, weights="imagenet"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headstart.data.splits import stratified_folds
-from headstart.evaluation.transferability import knn_accuracy, log_me
+from headstart.choosing.transferability import knn_accuracy, log_me
 
 
 def problem(distance, images=120, classes=3, width=20):

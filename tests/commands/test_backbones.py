@@ -1,7 +1,7 @@
 """Backbones: the list, and what is measured of it."""
 
 from headstart.commands.backbones import list_backbones
-from headstart.commands.watching import Silence
+from headstart.watching import Silence
 from headstart.options import BackbonesOptions
 
 

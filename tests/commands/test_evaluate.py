@@ -9,6 +9,7 @@ import pytest
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.errors import DataError
+from headstart.record import Rejection
 from tests.commands.test_train import Notes
 from tests.conftest import COLOURS, picture
 
@@ -16,11 +17,11 @@ from tests.conftest import COLOURS, picture
 def test_the_test_images_give_the_numbers_of_the_training(trained: TrainResult) -> None:
     """What was measured in training is what the saved model does."""
     result = hs.evaluate(trained.run, trained.run.parent / "photos", split="test")
-    measured = trained.metrics["test"]
-    assert result.evaluation.images == measured["images"] == 12
-    assert result.evaluation.accuracy == measured["accuracy"] == pytest.approx(10 / 12)
-    assert result.evaluation.log_loss == pytest.approx(measured["log_loss"], rel=1e-4)
-    assert [list(row) for row in result.evaluation.confusion] == trained.metrics["confusion"]
+    measured = trained.record.test
+    assert result.evaluation.images == measured.images == 12
+    assert result.evaluation.accuracy == measured.accuracy == pytest.approx(10 / 12)
+    assert result.evaluation.log_loss == pytest.approx(measured.log_loss, rel=1e-4)
+    assert result.evaluation.confusion == measured.confusion
 
 
 def test_predictions_are_those_that_were_measured(trained: TrainResult) -> None:
@@ -30,7 +31,7 @@ def test_predictions_are_those_that_were_measured(trained: TrainResult) -> None:
     of_blue = [dict(one.top)["blue"] for one in told]
     assert np.allclose(of_blue, trained.model.probabilities_of(test)[:, 0], atol=0.02)
     right = [one.label == test.classes[label] for one, label in zip(told, test.labels, strict=True)]
-    assert np.mean(right) == trained.metrics["test"]["accuracy"]
+    assert np.mean(right) == trained.record.test.accuracy
 
 
 def test_auto_takes_the_test_part(trained: TrainResult) -> None:
@@ -65,7 +66,7 @@ def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: 
     (photos / "green").mkdir()
     picture(77, COLOURS["green"]).save(photos / "green/a.png")
     result = hs.evaluate(trained.run, photos)
-    assert result.rejected == (("green/a.png", "the model has no class green"),)
+    assert result.rejected == (Rejection("green/a.png", "the model has no class green"),)
     assert (result.classes, result.evaluation.images) == (("blue", "red"), 12)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import headstart as hs
-from headstart.commands.predict import Unread
 from headstart.commands.train import TrainResult
 from headstart.errors import BundleError, DataError, OptionError
+from headstart.predictor.predictor import Unread
 
 
 def test_files_come_back_in_the_order_given(trained: TrainResult) -> None:

@@ -8,8 +8,7 @@ import timm
 from safetensors.torch import save_file
 
 import headstart as hs
-from headstart.commands.recommend import candidates_of
-from headstart.commands.runs import reserved_folder
+from headstart.choosing.trials import candidates_of
 from headstart.errors import (
     BackboneError,
     HeadstartError,
@@ -17,6 +16,8 @@ from headstart.errors import (
     OutputError,
     UnknownBackbone,
 )
+from headstart.record import recommendation_json
+from headstart.runs.folders import reserved_folder
 from tests.commands.test_train import Notes, forbid_engines
 
 BOTH = "test_efficientnet=random,test_resnet=random"
@@ -48,7 +49,7 @@ def test_what_is_written(make_folder, options):
     result = hs.recommend(make_folder(), **options)
     assert sorted(one.name for one in result.run.iterdir()) == ["metrics.json", "report.html"]
     written = json.loads((result.run / "metrics.json").read_text())
-    assert written["recommendation"] == json.loads(json.dumps(result.summary()))
+    assert written["recommendation"] == recommendation_json(result.recommendation)
     page = (result.run / "report.html").read_text()
     assert page.count("<circle") == 2
     assert result.why in page
@@ -71,15 +72,15 @@ def test_train_uses_what_was_computed(make_folder, options, tmp_path, monkeypatc
         out=tmp_path / "run",
         test=0.0,
     )
-    assert result.metrics["backbone"] == "test_resnet"
+    assert result.record.backbone == "test_resnet"
 
 
 def test_train_chooses_by_itself(make_folder, options):
     """backbone=auto tries, takes what it recommends, and reports both."""
     result = hs.train(make_folder(), **options, backbone="auto", head="linear")
-    told = result.metrics["recommendation"]
-    assert result.metrics["backbone"] == told["recommended"]
-    assert result.metrics["weights"] == "random"
+    told = result.record.recommendation
+    assert result.record.backbone == told.recommended
+    assert result.record.weights == "random"
     assert "Which backbone" in (result.run / "report.html").read_text()
 
 
@@ -87,14 +88,14 @@ def test_the_test_part_has_no_say(make_folder, options):
     """Only training images are tried."""
     notes = Notes()
     result = hs.recommend(make_folder(), watcher=notes, **(options | {"test": 0.5}))
-    assert result.images < 24
-    assert notes.last["Trying test_resnet"] == (result.images, result.images)
+    assert result.recommendation.images < 24
+    assert notes.last["Trying test_resnet"] == (result.recommendation.images,) * 2
 
 
 def test_a_sample_limits_the_work(make_folder, options):
     """No more images than asked for are tried."""
     result = hs.recommend(make_folder(count=20), **options, sample=24)
-    assert result.images == 24
+    assert result.recommendation.images == 24
 
 
 def test_a_limit_on_time_that_nothing_meets(make_folder, options):
@@ -146,7 +147,7 @@ def test_one_backbone_with_two_weights(make_folder, options, tmp_path):
     names = f"test_resnet=random,test_resnet={tmp_path}"
     result = hs.recommend(make_folder(), **(options | {"backbones": names}))
     assert [one.taken for one in result.backbones].count(True) == 1
-    assert result.summary()["weights"] == result.weights == str(tmp_path)
+    assert result.recommendation.weights == str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_backbones_are_timed_together_as_far_as_memory_goes(make_folder, options
     notes, folder = Notes(), make_folder()
     hs.recommend(folder, **options, watcher=notes)
     assert notes.stages[-3:] == ["Trying test_efficientnet", "Trying test_resnet", "Timing"]
-    monkeypatch.setattr("headstart.commands.recommend._WAITING", 1000)
+    monkeypatch.setattr("headstart.choosing.trials._WAITING", 1000)
     hs.recommend(folder, **options, watcher=notes, overwrite=True)
     assert notes.stages[-4:] == [
         "Trying test_efficientnet",

@@ -61,19 +61,19 @@ def test_a_run_holds_what_the_design_says(trained: TrainResult) -> None:
 
 def test_metrics_json_is_the_result(trained: TrainResult) -> None:
     """What Python gets back and what is on disk are the same."""
-    assert json.loads((trained.run / "metrics.json").read_text()) == trained.metrics
+    assert Record.read(trained.run) == trained.record
 
 
 def test_metrics_record_how_the_model_was_made(trained: TrainResult) -> None:
     """Backbone, weights, size, seed, every option and what "auto" became are in the run."""
-    metrics = trained.metrics
-    assert (metrics["backbone"], metrics["weights"]) == ("test_efficientnet", "random")
-    assert (metrics["image_size"], metrics["seed"], metrics["tuned"]) == (64, 0, None)
-    assert metrics["precision"] in ("bf16", "float32")
-    assert metrics["options"]["precision"] == "auto"
-    assert metrics["options"]["head"] == "linear"
-    assert metrics["data"]["images"] == {"train": 24, "val": 0, "test": 12, "rejected": 0}
-    assert set(metrics["seconds"]) >= {"scan", "extract", "head", "tune", "total"}
+    record = trained.record
+    assert (record.backbone, record.weights) == ("test_efficientnet", "random")
+    assert (record.image_size, record.seed, record.tuned) == (64, 0, None)
+    assert record.precision in ("bf16", "float32")
+    assert record.options["precision"] == "auto"
+    assert record.options["head"] == "linear"
+    assert record.data.images == Counts(train=24, val=0, test=12, rejected=0)
+    assert set(record.seconds) >= {"scan", "extract", "head", "tune", "total"}
 
 
 def test_the_manifest_has_a_row_for_each_image(trained: TrainResult) -> None:
@@ -103,7 +103,7 @@ def test_the_model_card_tells_the_test_result(trained: TrainResult) -> None:
 
 def test_the_summary_is_plain_json(trained: TrainResult) -> None:
     """What `--json` prints survives a round trip."""
-    summary = trained.summary()
+    summary = trained.to_json()
     assert json.loads(json.dumps(summary)) == summary
 
 
@@ -124,7 +124,7 @@ def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_pat
     shutil.copy(folder / "red/000.png", folder / "red/copy.png")
     result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
     assert notes.warnings == ["Copies of other images, kept on one side of the split: 1."]
-    assert result.metrics["warnings"] == notes.warnings
+    assert list(result.record.warnings) == notes.warnings
 
 
 def test_a_second_training_runs_no_network(
@@ -134,7 +134,7 @@ def test_a_second_training_runs_no_network(
     forbid_engines(monkeypatch)
     root = trained.run.parent
     again = hs.train(root / "photos", out=tmp_path / "run", cache=root / "cache", **QUICK)
-    assert again.metrics["test"] == trained.metrics["test"]
+    assert again.record.test == trained.record.test
 
 
 def test_another_head_runs_no_network(
@@ -144,7 +144,7 @@ def test_another_head_runs_no_network(
     forbid_engines(monkeypatch)
     root, options = trained.run.parent, QUICK | {"head": "nearest", "features": "multilevel"}
     again = hs.train(root / "photos", out=tmp_path / "run", cache=root / "cache", **options)
-    assert (again.metrics["head"], again.metrics["features"]) == ("nearest", "multilevel")
+    assert (again.record.head, again.record.features) == ("nearest", "multilevel")
 
 
 def test_only_added_images_run_the_network(
@@ -165,10 +165,10 @@ def test_the_same_training_gives_the_same_model(
     """With the same images, seed and precision, an empty cache gives the same numbers."""
     photos = trained.run.parent / "photos"
     # An empty cache also forgets which precision was faster.
-    options = QUICK | {"precision": trained.metrics["precision"]}
+    options = QUICK | {"precision": trained.record.precision}
     again = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **options)
     for name in ("test", "per_class", "confusion", "choice"):
-        assert again.metrics[name] == trained.metrics[name]
+        assert getattr(again.record, name) == getattr(trained.record, name)
 
 
 def test_the_image_size_follows_the_photos(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_image_size_follows_the_photos(make_folder: MakeFolder, tmp_path: Pa
             image.save(tmp_path / "large" / label / f"{index}.png")
     options = QUICK | {"image_size": None}
     result = hs.train(tmp_path / "large", out=tmp_path / "r", cache=tmp_path / "c", **options)
-    assert result.metrics["image_size"] == 192
+    assert result.record.image_size == 192
 
 
 def test_a_validation_part_is_kept_apart(trained: TrainResult, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_validation_part_is_kept_apart(trained: TrainResult, tmp_path: Path) -
             image.save(photos / "val" / label / f"{index}.png")
     result = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
     expected = {"train": 24, "val": 8, "test": 12, "rejected": 0}
-    assert result.metrics["data"]["images"] == expected
+    assert result.record.data.images == expected
 
 
 def test_test_labels_change_nothing_that_is_learnt(trained: TrainResult, tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_test_labels_change_nothing_that_is_learnt(trained: TrainResult, tmp_pat
     images = hs.open_images(photos, cache=tmp_path / "cache").all
     told = [model.model.probabilities_of(images) for model in (trained, other)]
     assert np.array_equal(*told)
-    mirrored = 1 - trained.metrics["test"]["accuracy"]
-    assert other.metrics["test"]["accuracy"] == pytest.approx(mirrored)
+    mirrored = 1 - trained.record.test.accuracy
+    assert other.record.test.accuracy == pytest.approx(mirrored)
 
 
 def test_an_unknown_option_suggests_the_nearest(make_folder: MakeFolder) -> None:

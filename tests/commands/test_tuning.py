@@ -23,12 +23,12 @@ def options(tmp_path: Path) -> dict[str, Any]:
 def test_a_tuned_run_tells_what_came_of_it(make_folder: Any, options: dict[str, Any]) -> None:
     """Both models are reported on the same held-out images, whichever is kept."""
     result = hs.train(make_folder(count=20), tune="stages:1", **options)
-    told = result.metrics["tuning"]
-    assert told["part"] == "stages:1"
-    assert (result.metrics["tuned"] == "stages:1") == told["kept"]
-    assert len(told["epochs"]) == 1
-    assert 0 <= told["probe_accuracy"] <= 1 and 0 <= told["tuned_accuracy"] <= 1
-    assert result.metrics["seconds"]["tune"] > 0
+    told = result.record.tuning
+    assert told.part == "stages:1"
+    assert (result.record.tuned == "stages:1") == told.kept
+    assert len(told.epochs) == 1
+    assert 0 <= told.probe_accuracy <= 1 and 0 <= told.tuned_accuracy <= 1
+    assert result.record.seconds["tune"] > 0
     assert "Was fine-tuning worth it?" in (result.run / "report.html").read_text()
 
 
@@ -39,10 +39,10 @@ def test_what_does_not_help_is_said(
     monkeypatch.setattr("headstart.tuning.verdict.beats", lambda new, old: False)
     notes = Notes()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=notes, **options)
-    assert result.metrics["tuned"] is None
+    assert result.record.tuned is None
     (said,) = [one for one in notes.warnings if "so the backbone stays frozen" in one]
     assert "held-out images; the frozen backbone" in said and "standard errors" in said
-    assert result.metrics["tuning"]["why_not"]
+    assert result.record.tuning.why_not
 
 
 def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) -> None:
@@ -50,13 +50,13 @@ def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) ->
     notes = Notes()
     folder = make_folder(count=20)
     result = hs.train(folder, tune="auto", minutes=5.0, watcher=notes, **options)
-    assert result.metrics["tuning"]["part"].startswith("stages:")
+    assert result.record.tuning.part.startswith("stages:")
     assert any(
         "Minutes that fine-tuning would take: stages:1" in warning for warning in notes.warnings
     )
     options |= {"out": options["out"].with_name("other")}
     result = hs.train(folder, tune="auto", minutes=1e-6, watcher=notes, **options)
-    assert result.metrics["tuning"] is None
+    assert result.record.tuning is None
     assert any("the backbone stays frozen" in warning for warning in notes.warnings)
 
 
@@ -91,9 +91,9 @@ def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
         out=tmp_path / "run",
         **common,
     )
-    model, told = result.model, result.metrics["tuning"]
-    assert result.metrics["tuned"] == "layers:10" and told["kept"]
-    assert len(told["epochs"]) == 5 and told["probe_accuracy"] is None
+    model, told = result.model, result.record.tuning
+    assert result.record.tuned == "layers:10" and told.kept
+    assert len(told.epochs) == 5 and told.probe_accuracy is None
     assert isinstance(model.learnt.head, MLPModel)
     assert model.learnt.features == "flatten" and model.learnt.head.hidden_weight.shape[1] == 256
     again = hs.load(result.run, cache=tmp_path / "cache")
@@ -141,7 +141,7 @@ def test_images_that_are_read_in_all_turns_are_tuned_in_all_turns(
     """The model that is kept says the same of an image however it is turned."""
     photos = make_folder(count=12)
     result = hs.train(photos, tune="stages:1", orientations="dihedral", **options)
-    assert result.metrics["tuning"]["part"] == "stages:1"
+    assert result.record.tuning.part == "stages:1"
     model = hs.Classifier.load(result.run / "bundle")
     with Image.open(next(photos.rglob("*.png"))) as image:
         square = image.convert("RGB").resize((64, 64))

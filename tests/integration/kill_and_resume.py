@@ -98,7 +98,7 @@ def kill_and_resume(kills: int, root: Path, *, images: int = 300, seed: int = 0)
     photos = make_photos(root / "photos", images)
     calm = hs.train(photos, out=root / "calm", cache=root / "cache", **_QUICK)
     expected = predictions(calm.run, photos, root / "cache")
-    longest = calm.metrics["seconds"]["extract"]
+    longest = calm.record.seconds["extract"]
     draw = random.Random(seed)
     return [
         _kill(photos, root / f"kill-{number}", draw.uniform(0, 1.2 * longest), expected)

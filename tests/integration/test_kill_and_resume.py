@@ -32,4 +32,4 @@ def test_an_interrupted_training_leaves_no_half_run(tmp_path: Path, stage: str) 
     assert list((tmp_path / "runs").iterdir()) == []
     options = {"backbone": TINY, "weights": "random", "image_size": 64, "head": "nearest"}
     result = hs.train(photos, out=tmp_path / "runs/run", cache=tmp_path / "cache", **options)
-    assert result.metrics["test"]["accuracy"] == 1.0
+    assert result.record.test.accuracy == 1.0

@@ -78,5 +78,5 @@ def test_train_takes_the_options_of_the_command_line(
         seed=3,
     )
     assert result.run == tmp_path / "run"
-    assert result.metrics["head"] == "nearest"
+    assert result.record.head == "nearest"
     assert result.model.predict(tmp_path / "photos/red/000.png").label == "red"

@@ -37,9 +37,9 @@ def solar(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
 
 def test_real_cells_are_told_apart(solar: TrainResult) -> None:
     """From 120 photos, defects are seen far better than by guessing."""
-    test = solar.metrics["test"]
-    assert test["images"] >= 60
-    assert test["accuracy_ci95"][0] > test["majority"]
+    test = solar.record.test
+    assert test.images >= 60
+    assert test.accuracy_ci95[0] > test.majority
 
 
 def test_the_saved_model_tells_what_was_measured(solar: TrainResult) -> None:
@@ -49,7 +49,7 @@ def test_the_saved_model_tells_what_was_measured(solar: TrainResult) -> None:
     told = hs.predict(solar.run / "bundle", test.paths, cache=root / "cache")
     truth = [test.classes[label] for label in test.labels]
     right = [one.label == label for one, label in zip(told, truth, strict=True)]
-    assert sum(right) / len(right) == solar.metrics["test"]["accuracy"]
+    assert sum(right) / len(right) == solar.record.test.accuracy
 
 
 def test_a_bundle_needs_neither_package_nor_network(

@@ -10,14 +10,40 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headstart import bundle as module
-from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
+from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, OutputError
+from headstart.files import digest
+from headstart.predictor.bundle import Bundle, read_bundle, write_bundle
+from headstart.predictor.card import model_card
+from headstart.predictor.config import (
+    BackboneConfig,
+    Calibration,
+    Config,
+    HeadConfig,
+    Specification,
+)
+from headstart.tasks.single import Single
+from tests.report.test_page import metrics, record
 
 FILES = ("config.json", "model.safetensors", "README.md")
 
+CONFIG = Config(
+    headstart="0",
+    created="2026-11-27T12:00:00+00:00",
+    task="single",
+    classes=("Ähre", "b"),
+    preprocess=Preprocess(64, orientations="mirror"),
+    backbone=BackboneConfig("tiny", "test_resnet", "random"),
+    features="last",
+    stored_as="float16",
+    precision="float32",
+    head=HeadConfig("kernel", {"bandwidth": 0.1}),
+    calibration=Calibration(1.1),
+    specification=Specification("mlp", {"hidden": 8, "dropout": 0.5}, "last", True, 3),
+    record=record(metrics()),
+)
 BUNDLE = Bundle(
-    {"classes": ["Ähre", "b"], "head": {"kind": "linear", "numbers": {"x": 0.1}}, "none": None},
+    CONFIG,
     {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,
         "half": np.ones(3, dtype=np.float16),
@@ -37,7 +63,7 @@ def folder(tmp_path):
 def test_what_is_written_is_read(folder):
     """Config, tensors with shape and precision, and card come back exactly."""
     found = read_bundle(folder)
-    assert {name: found.config[name] for name in BUNDLE.config} == BUNDLE.config
+    assert found.config == BUNDLE.config
     assert found.card == BUNDLE.card
     assert found.tensors.keys() == BUNDLE.tensors.keys()
     for name, tensor in BUNDLE.tensors.items():
@@ -114,17 +140,17 @@ def change_config(folder, **changes):
     """Write another config with a right checksum of its own."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | changes
     del config["sha256"]
-    config["sha256"] = module._digest(config)
+    config["sha256"] = digest(config)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def test_a_newer_version_is_told(folder):
     """A bundle of a later headstart says to upgrade."""
-    change_config(folder, schema=2)
+    change_config(folder, schema=3)
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"Model '{folder}' has version 2, this headstart reads up to 1. Upgrade headstart."
+        f"Model '{folder}' has version 3, this headstart reads up to 2. Upgrade headstart."
     )
 
 
@@ -187,10 +213,10 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mount a disk of 64 KiB, or skip."""
+    """Mount a disk of 128 KiB, or skip."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
     if os.geteuid() or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
         pytest.skip("cannot mount a small disk here")
     yield disk
@@ -220,13 +246,18 @@ def test_a_full_disk_leaves_the_old_bundle(small_disk):
 )
 def test_a_card_says_that_features_of_training_images_are_kept(head, said):
     """A kernel keeps them, alone or averaged with another head."""
-    config = {
-        "classes": ["a", "b"],
-        "backbone": {"name": "tiny", "origin": "random"},
-        "head": head,
-        "features": "last",
-        "metrics": {},
-        "created": "today",
-        "headstart": "0",
-    }
-    assert ("keeps the features of training images" in model_card(config)) == said
+    config = replace(CONFIG, head=HeadConfig(head["kind"], head["numbers"]))
+    card = model_card(config, Single())
+    assert ("keeps the features of training images" in card) == said
+
+
+def test_a_missing_part_is_named(folder):
+    """A config that lacks something, with a right checksum, says what."""
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del values["calibration"]["temperature"]
+    change_config(folder, calibration=values["calibration"])
+    with pytest.raises(BundleError) as caught:
+        read_bundle(folder)
+    assert str(caught.value) == (
+        f"Model '{folder}' is incomplete: 'calibration.temperature' is missing."
+    )

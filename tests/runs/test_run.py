@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 import headstart as hs
-from headstart.commands import runs
-from headstart.commands.runs import choose_folder, worst_mistakes, write_run
 from headstart.commands.train import TrainResult
 from headstart.errors import OutputError
+from headstart.report.thumbnails import pictured
+from headstart.runs.folders import choose_folder
+from headstart.runs.run import write_run
+from headstart.tasks.single import Single
 from tests.commands.conftest import QUICK
 
 MakeFolder = Callable[..., Path]
@@ -24,7 +26,9 @@ MakeFolder = Callable[..., Path]
 def write(trained: TrainResult) -> Callable[[Path], None]:
     """Give a function that writes the trained model to a folder."""
     manifest = pq.read_table(trained.run / "manifest.parquet")
-    return lambda run: write_run(run, trained.model, manifest, trained.metrics, [])
+    bundle, record = trained.model.predictor.to_bundle(), trained.record
+    part = Single().report_part(record.test)
+    return lambda run: write_run(run, bundle, manifest, record, part, [])
 
 
 def test_the_default_folder_is_named_after_the_data(
@@ -90,7 +94,7 @@ def test_a_folder_with_a_dot_keeps_its_name(
     make_folder(name="photos.v2")
     monkeypatch.chdir(tmp_path)
     result = hs.train("photos.v2", cache=tmp_path / "cache", **QUICK)
-    assert result.metrics["data"]["name"] == "photos.v2"
+    assert result.record.data.name == "photos.v2"
     assert result.run == Path("runs/photos.v2")
 
 
@@ -149,7 +153,7 @@ def test_a_run_that_fails_leaves_nothing(
     def fail(*_: Any) -> str:
         raise trouble
 
-    monkeypatch.setattr(runs, "render_report", fail)
+    monkeypatch.setattr("headstart.runs.run.render_report", fail)
     expected = KeyboardInterrupt if isinstance(trouble, KeyboardInterrupt) else OutputError
     with pytest.raises(expected) as error:
         write(tmp_path / "runs/one")
@@ -168,7 +172,7 @@ def test_a_full_disk_names_the_output(
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    target = "headstart.bundle.save" if method == "save" else "pyarrow.parquet.write_table"
+    target = "headstart.predictor.bundle.save" if method == "save" else "pyarrow.parquet.write_table"
     monkeypatch.setattr(target, fail)
     with pytest.raises(OutputError) as error:
         write(tmp_path / "run")
@@ -206,10 +210,11 @@ def test_the_worst_mistakes_come_first(trained: TrainResult) -> None:
     told = truth * 0.9 + 0.05
     told[3] = (1 - truth[3]) * 0.2 + 0.4
     told[7] = (1 - truth[7]) * 0.8 + 0.1
-    mistakes = worst_mistakes(images, told)
+    found = Single().worst_mistakes(told, images.labels, images.classes, most=24)
+    assert [one.probability for one in found] == pytest.approx([0.9, 0.6])
+    assert (found[0].label, found[0].predicted) == ("red", "blue")
+    mistakes = pictured(found, images)
     assert [one.image for one in mistakes] == [images.names[7], images.names[3]]
-    assert [one.probability for one in mistakes] == pytest.approx([0.9, 0.6])
-    assert (mistakes[0].label, mistakes[0].predicted) == ("red", "blue")
     picture = Image.open(io.BytesIO(mistakes[0].thumbnail))
     assert (picture.format, picture.size) == ("JPEG", (64, 64))
 
@@ -217,4 +222,5 @@ def test_the_worst_mistakes_come_first(trained: TrainResult) -> None:
 def test_a_report_shows_24_mistakes_at_most(make_folder: MakeFolder, tmp_path: Path) -> None:
     """A page with thousands of pictures would be of no use."""
     images = hs.open_images(make_folder(count=20), test=0.0, cache=tmp_path).all
-    assert len(worst_mistakes(images, 1 - np.eye(2)[images.labels])) == 24
+    wrong = 1 - np.eye(2)[images.labels]
+    assert len(Single().worst_mistakes(wrong, images.labels, images.classes, most=24)) == 24
