@@ -13,8 +13,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from headstart.data.hashing import file_sha256
 from headstart.errors import BundleError, OutputError
+from headstart.files import file_sha256
 
 SCHEMA = 1
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"

@@ -13,22 +13,21 @@ import numpy as np
 import torch
 from PIL import Image
 
+from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, rebuild_backbone
 from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
 from headstart.data.checks import Progress
 from headstart.data.decoding import ImageLike, as_image, image_name
 from headstart.data.images import ImageSet, listed
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import choose_device
+from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import BundleError, DataError, OptionError
-from headstart.evaluation.calibration import fit_temperature, probabilities
-from headstart.evaluation.metrics import Evaluation, Probabilities, evaluate_probabilities
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import as_stored
 from headstart.heads import fitted
 from headstart.heads.choice import HeadChoice
-from headstart.heads.fitted import Array, FittedHead, NearestModel
+from headstart.heads.fitted import FittedHead, NearestModel
 from headstart.heads.problem import Candidate, HeadFit
 from headstart.heads.specs import AutoHead, Head
 from headstart.options import (
@@ -39,6 +38,9 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
+from headstart.record import Evaluation
+from headstart.task import Task
+from headstart.tasks.single import Single
 from headstart.tuning.fine_tuning import Keep, fine_tune
 from headstart.tuning.job import Job, Reading
 from headstart.tuning.report import TuneReport
@@ -89,6 +91,7 @@ class Classifier:
     Attributes:
         backbone: The pretrained network.
         classes: Names, in the order of the probabilities.
+        task: The kind of label.
         extractor: Gives the backbone's features, from the store where it has them.
         learnt: The fitted head, or None before `fit`.
         tuning: What `fine_tune` did, or None without it.
@@ -109,6 +112,7 @@ class Classifier:
     ) -> None:
         self.backbone = backbone
         self.classes = tuple(classes)
+        self.task: Task = Single()
         self.extractor = FeatureExtractor(
             backbone,
             cache=cache_folder(cache),
@@ -151,17 +155,17 @@ class Classifier:
 
     def features_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
-    ) -> tuple[Array, str]:
+    ) -> tuple[Features, str]:
         """Give the features of all stages, shape (images, width), and how they are stored."""
         files = list(zip(images.paths, images.sha256s, strict=True))
         return self.extractor.of_files(files, progress=progress, warn=warn)
 
     def fit_features(
-        self, train: ImageSet, features: Array, stored_as: str, *, val: ImageSet | None = None
+        self, train: ImageSet, features: Features, stored_as: str, *, val: ImageSet | None = None
     ) -> Self:
         """Do `fit` with features that `features_of` gave."""
         self._require_classes(train)
-        if len(set(train.labels.tolist())) < 2:
+        if len(self.task.present(train.labels)) < 2:
             raise DataError("The training part must have images of at least two classes.")
         fit = self._heads().fit(features, train.labels, train.groups)
         uncalibrated = Learnt(fit.head, fit.features, stored_as, 1.0, fit.candidates)
@@ -252,7 +256,7 @@ class Classifier:
         if not len(images):
             raise DataError("There are no images to measure on.")
         told = self.probabilities_of(images, progress=progress, warn=warn)
-        return evaluate_probabilities(told, images.labels, self.classes)
+        return self.task.evaluate(told, images.labels, self.classes)
 
     def probabilities_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
@@ -416,6 +420,7 @@ class Classifier:
             kinds,
             self.extractor.layout,
             len(self.classes),
+            self.task,
             balanced=self._balanced,
             seed=self._seed,
         )
@@ -427,19 +432,21 @@ class Classifier:
         if fit.held_out is None:
             return 1.0
         if val is None or not len(val):
-            return fit_temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
+            return self.task.temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
         features, _ = self.features_of(val)
-        return fit_temperature(learnt.head.logits(self._columns(features, learnt)), val.labels)
+        return self.task.temperature(
+            learnt.head.logits(self._columns(features, learnt)), val.labels
+        )
 
-    def _probabilities(self, features: Array) -> Probabilities:
+    def _probabilities(self, features: Features) -> Probabilities:
         learnt = self._learnt()
         logits = learnt.head.logits(self._columns(features, learnt))
-        return probabilities(logits, learnt.temperature)
+        return self.task.probabilities(logits, learnt.temperature)
 
     def _image(self, image: ImageLike) -> Image.Image:
         return as_image(image, smallest=self.backbone.preprocess.smallest_side)
 
-    def _columns(self, features: Array, learnt: Learnt) -> Array:
+    def _columns(self, features: Features, learnt: Learnt) -> Features:
         return features[:, self.extractor.layout.columns(learnt.features)]
 
     def _prediction(self, name: str, row: Probabilities, top: int) -> Prediction:
@@ -461,10 +468,7 @@ class Classifier:
 
 
 def _missing_classes(images: ImageSet | None) -> list[str]:
-    if images is None or not len(images):
-        return []
-    there = set(images.labels.tolist())
-    return [name for number, name in enumerate(images.classes) if number not in there]
+    return images.absent() if images is not None and len(images) else []
 
 
 def _backbone_of(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Backbone:

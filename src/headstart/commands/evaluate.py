@@ -10,8 +10,9 @@ from headstart.commands.runs import learnt_from
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images, ImageSet, open_images
 from headstart.errors import DataError
-from headstart.evaluation.metrics import Evaluation
 from headstart.options import EvaluateOptions, cache_folder
+from headstart.record import Evaluation
+from headstart.tasks.single import Single
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def run_evaluation(
     with watcher.stage("Checking images") as progress:
         images = open_images(
             data,
+            task=Single(),
             staging=cache_folder(options.cache) / "images",
             classes=classifier.classes,
             progress=progress,

@@ -8,6 +8,7 @@ from headstart.classifier import Classifier
 from headstart.commands.watching import Watcher
 from headstart.data import images
 from headstart.options import ComputeOptions, OpenOptions, cache_folder
+from headstart.tasks.single import Single
 
 
 def open_images(data: str | os.PathLike[str], **options: Any) -> images.Images:  # noqa: ANN401
@@ -25,6 +26,7 @@ def open_images(data: str | os.PathLike[str], **options: Any) -> images.Images: 
     chosen = OpenOptions.of(**options)
     return images.open_images(
         data,
+        task=Single(),
         staging=cache_folder(chosen.cache) / "images",
         test=chosen.test,
         group=chosen.group,
@@ -39,6 +41,7 @@ def open_checked(
     with watcher.stage("Checking images") as progress:
         opened = images.open_images(
             data,
+            task=Single(),
             staging=cache_folder(options.cache) / "images",
             test=options.test,
             group=options.group,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone, resized, suitable_size
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
 from headstart.backbones.weights import weights_here
@@ -19,18 +20,18 @@ from headstart.commands.runs import reserved_folder, write_recommendation
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import ImageSet
 from headstart.data.sources import data_name
-from headstart.data.splits import Folds, stratified_folds, stratified_sample
+from headstart.data.splits import stratified_folds, stratified_sample
 from headstart.engines.engine import Engine
 from headstart.engines.timing import rates_in_turns
 from headstart.errors import BackboneError, OptionError
-from headstart.evaluation.metrics import Interval, wilson
+from headstart.evaluation.intervals import wilson
 from headstart.evaluation.recommendation import Rated, front, recommended
 from headstart.evaluation.transferability import knn_accuracy, log_me
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.fitted import Array
 from headstart.heads.problem import Problem, effort_for
 from headstart.heads.specs import LinearHead
 from headstart.options import RecommendOptions, TryOptions, cache_folder
+from headstart.record import Interval
 
 _ROUNDS, _SECONDS, _LIMIT = 3, 0.4, 10.0
 # Parameters of the networks that wait for their turns in memory: about 1 GB.
@@ -171,11 +172,11 @@ def try_backbones(
     watcher: Watcher,
 ) -> Recommendation:
     """Rate each backbone on the same folds of the same sample of the training images."""
-    rows = stratified_sample(train.labels, options.sample, seed=options.seed)
+    rows = stratified_sample(train.strata, options.sample, seed=options.seed)
     sample = train if rows is None else train.take(rows)
     classes = len(train.classes)
     folds = stratified_folds(
-        sample.labels,
+        sample.strata,
         sample.groups,
         folds=effort_for(len(sample), classes).folds,
         seed=options.seed,
@@ -245,7 +246,7 @@ class _Waiting:
     engine: Engine
     size: int
     parameters: int
-    right: np.ndarray[Any, np.dtype[np.bool_]]
+    right: Flags
     trial: Callable[..., BackboneTrial]
 
 
@@ -303,16 +304,18 @@ def _timed(waiting: Sequence[_Waiting], watcher: Watcher) -> list[tuple[Rated, B
 
 
 def _probed(
-    extractor: FeatureExtractor, features: Array, sample: ImageSet, folds: Folds
-) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], str]:
+    extractor: FeatureExtractor, features: Features, sample: ImageSet, folds: Folds
+) -> tuple[Flags, str]:
     """Tell which held-out images a probe tells right, and which features it read."""
     layout = extractor.layout
     columns = {name: layout.columns(name) for name in ("last", "multilevel")}
     classes = len(sample.classes)
-    problem = Problem(features, columns, sample.labels, classes, folds, weights=layout.weights())
+    problem = Problem(
+        features, columns, sample.labels, classes, folds, sample.task, weights=layout.weights()
+    )
     fit = LinearHead().fit(problem)
     held_out = fit.held_out
     assert held_out is not None
     right = np.zeros(len(sample), dtype=np.bool_)
-    right[held_out.rows] = held_out.logits.argmax(axis=1) == sample.labels[held_out.rows]
+    right[held_out.rows] = sample.task.correct(held_out.logits, sample.labels[held_out.rows])
     return right, fit.features

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from headstart.arrays import Probabilities
 from headstart.bundle import replace_folder, write_files
 from headstart.classifier import Classifier
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.images import ImageSet
 from headstart.errors import OutputError
-from headstart.evaluation.metrics import Probabilities
 from headstart.report import Mistake, render_recommendation, render_report
 from headstart.tuning.listeners import EVENTS
 

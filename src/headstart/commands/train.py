@@ -25,12 +25,13 @@ from headstart.commands.runs import events_below, reserved_folder, worst_mistake
 from headstart.commands.watching import Silence, Watcher
 from headstart.data.images import Images
 from headstart.data.sources import data_name
-from headstart.engines.engine import choose_device
+from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
-from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
+from headstart.evaluation.intervals import wilson
 from headstart.heads.problem import Candidate
 from headstart.heads.specs import TutorialHead, head_named
 from headstart.options import TrainOptions, TuneOptions, cache_folder
+from headstart.record import Evaluation
 from headstart.report import Mistake
 from headstart.tuning.bench import views_of
 from headstart.tuning.listeners import require_listeners
@@ -256,7 +257,7 @@ def _measure(model: Classifier, images: Images) -> tuple[Evaluation | None, list
     if not len(images.test):
         return None, []
     told = model.probabilities_of(images.test)
-    evaluation = evaluate_probabilities(told, images.test.labels, images.classes)
+    evaluation = images.task.evaluate(told, images.test.labels, images.classes)
     return evaluation, worst_mistakes(images.test, told)
 
 

@@ -1,17 +1,17 @@
-"""A backbone that gives features: of files through the store, of images in memory directly."""
+"""Features of a backbone: of files through the store, of images in memory directly."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from headstart.arrays import Features
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
 from headstart.data.checks import Progress
-from headstart.engines.engine import Engine, choose_device, make_engine
+from headstart.engines.devices import choose_device, make_engine
+from headstart.engines.engine import Engine
 from headstart.engines.precision import (
     PrecisionTrial,
     has_bf16,
@@ -24,11 +24,9 @@ from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.options import DecodeLimits, DeviceOption, PrecisionOption
 
-Features = np.ndarray[Any, np.dtype[np.float32]]
-
 
 class FeatureExtractor:
-    """Gives the features of all stages for images.
+    """Computes the features of all stages for images.
 
     Attributes:
         backbone: The network, frozen.
@@ -75,7 +73,7 @@ class FeatureExtractor:
 
     @property
     def may_use_bf16(self) -> bool:
-        """Whether anything may compute in bf16 here: the device can, and nobody asked otherwise."""
+        """Whether anything may compute in bf16: the device can, and float32 was not asked for."""
         return self._settled != "float32" and has_bf16(self.device)
 
     @property
@@ -103,7 +101,7 @@ class FeatureExtractor:
         progress: Progress | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> tuple[Features, str]:
-        """Give the features of files, given as (path, sha256), through the store.
+        """Return the features of files, given as (path, sha256), through the store.
 
         Returns:
             Features of shape (images, layout.width), and the precision that they are stored in.
@@ -120,7 +118,7 @@ class FeatureExtractor:
         )
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
-        """Give the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
+        """Compute the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
         engine = self.engine
         pixels = map(self.backbone.preprocess.pixels, images)
         return engine.run(stacked(pixels, engine.batch_size))

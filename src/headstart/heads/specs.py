@@ -1,4 +1,4 @@
-"""Step 4, add a new classifier: what can be chosen, before anything is fitted."""
+"""Step 4, add a new classifier: what can be chosen before anything is fitted."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -136,7 +136,7 @@ class NearestHead:
 
 
 def head_named(name: HeadOption) -> Head:
-    """Give the head that an option names."""
+    """Return the head that an option names."""
     heads: dict[HeadOption, Head] = {
         "auto": AutoHead(),
         "linear": LinearHead(),

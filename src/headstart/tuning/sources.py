@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import Reads, StagePooling
 from headstart.data.checks import Progress
-from headstart.engines.engine import Engine, make_engine
+from headstart.engines.devices import make_engine
+from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches
 from headstart.features.extractor import FeatureExtractor

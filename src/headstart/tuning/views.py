@@ -21,9 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.arrays import Features, Pixels
 from headstart.data.checks import Progress
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import Engine, Features, Pixels
+from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches, stacked
 from headstart.options import AugmentOption
