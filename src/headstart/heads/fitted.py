@@ -12,7 +12,6 @@ from headstart.arrays import Anything, Features, Floats, Landmarks, Scores, Tens
 from headstart.errors import BundleError
 from headstart.heads.spaces import radial_basis
 
-
 # Rows that are scored at a time, so that memory does not grow with their number.
 _ROWS = 2048
 
@@ -217,7 +216,7 @@ def read(kind: str, numbers: Mapping[str, float | str], arrays: Tensors) -> Fitt
         values = {key: one for key, one in values.items() if key not in inside}
         inside = {key.removeprefix(f"{name}."): one for key, one in inside.items()}
         heads[name] = _built(_single(inside.pop("kind", None)), inside)
-    return _built(BlendModel, values | heads)
+    return _built(BlendModel, {**values, **heads})
 
 
 def _single(kind: object) -> type[SingleModel]:
