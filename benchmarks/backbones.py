@@ -28,7 +28,8 @@ from headstart.backbones.backbone import Backbone, load_backbone, resized
 from headstart.backbones.catalogue import CATALOGUE
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import weights_here
-from headstart.engines.engine import Engine, make_engine
+from headstart.engines.devices import make_engine
+from headstart.engines.engine import Engine
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import has_bf16, try_precisions
 from headstart.errors import HeadstartError

@@ -38,10 +38,11 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
 from headstart.commands.demo import write_solar_cells
-from headstart.engines.engine import make_engine
+from headstart.engines.devices import make_engine
 from headstart.engines.precision import has_bf16
 from headstart.heads.fitted import LinearModel
 from headstart.options import OrientationsOption
+from headstart.tasks.single import Single
 from headstart.tuning.halves import cut
 from headstart.tuning.loop import Lesson, Loop
 from headstart.tuning.network import HeadedNetwork
@@ -101,7 +102,7 @@ def seconds_of_an_epoch(
 ) -> tuple[float, float]:
     """Train two epochs; give the seconds of the second, and the share nobody waited for rows."""
     labels = np.arange(IMAGES) % CLASSES
-    lesson = Lesson(labels, np.arange(IMAGES), np.arange(0), ["image"] * IMAGES)
+    lesson = Lesson(labels, np.arange(IMAGES), np.arange(0), Single(), ["image"] * IMAGES)
     recipe = Recipe(epochs=2, batch_size=BATCH)
     trained = Loop(network, backbone.network, source, lesson, recipe, setting, views=1).run()
     return trained.history[1].seconds, trained.computing
@@ -221,7 +222,7 @@ def step() -> None:
         source = ReadyRows(pixels, None, Setting())
         setting = best_setting(network, source)
         labels = np.arange(BATCH) % CLASSES
-        lesson = Lesson(labels, np.arange(BATCH), np.arange(0), ["image"] * BATCH)
+        lesson = Lesson(labels, np.arange(BATCH), np.arange(0), Single(), ["image"] * BATCH)
         loop = Loop(network, ours.network, source, lesson, Recipe(epochs=99), setting, views=1)
         learn = partial(loop._learn, np.arange(BATCH), source.rows(np.arange(BATCH), 0), 0)
         ways: list[Callable[[], Any]] = [eager, learn]

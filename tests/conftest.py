@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from headstart.tasks.single import Single
+
 # Read once, when huggingface_hub is imported: no test may look for a hub on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -17,6 +19,7 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 TINY = "test_efficientnet"
+TASK = Single()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from headstart.classifier import Classifier
 from headstart.data.images import open_images
 from headstart.errors import BundleError, DataError, OptionError, OutputError, UnreadableImage
 from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
-from tests.conftest import COLOURS, picture
+from tests.conftest import COLOURS, TASK, picture
 
 TINY = "test_resnet"
 
@@ -21,7 +21,7 @@ TINY = "test_resnet"
 @pytest.fixture
 def photos(make_folder, tmp_path):
     """Open a folder of red and blue pictures."""
-    return open_images(make_folder(14), staging=tmp_path / "staging", test=0.3)
+    return open_images(make_folder(14), task=TASK, staging=tmp_path / "staging", test=0.3)
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_a_large_jpeg_is_told_as_it_was_learnt(fitted, make_folder, tmp_path):
     folder = make_folder(2, name="large")
     large = Image.fromarray(skimage.data.astronaut()).resize((1024, 1024))
     large.save(folder / "red" / "large.jpg", quality=95)
-    images = open_images(folder, staging=tmp_path / "s", classes=("blue", "red")).all
+    images = open_images(folder, task=TASK, staging=tmp_path / "s", classes=("blue", "red")).all
     row = next(n for n, path in enumerate(images.paths) if path.endswith("large.jpg"))
     by_set, _ = fitted.features_of(images)
     np.testing.assert_allclose(seen(fitted, images.paths[row]), by_set[row], rtol=1e-4, atol=1e-4)

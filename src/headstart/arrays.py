@@ -1,6 +1,6 @@
 """The array types, each once, with what their axes mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,29 @@ Targets = NDArray[np.int64]
 Rows = NDArray[np.int64]
 """Positions of images within a set, (some,)."""
 
+Pairs = NDArray[np.int64]
+"""Positions of two images that belong together, (pairs, 2)."""
+
 Flags = NDArray[np.bool_]
 """One answer per image, (images,)."""
+
+Miniature = NDArray[np.uint8]
+"""A grey miniature of an image, (16, 17), or of several, (images, 16, 17), values 0 to 255."""
+
+SixteenBit = NDArray[np.uint16]
+"""Grey values of an image in 16 bits, (height, width)."""
+
+Landmarks = NDArray[np.float16] | NDArray[np.float32]
+"""Features of training images as they are stored, (landmarks, width)."""
+
+Anything = NDArray[np.generic]
+"""An array of any type and shape."""
+
+Tensors = Mapping[str, Anything]
+"""Arrays of any type and shape, by name."""
+
+Names = NDArray[np.object_]
+"""Names of columns, (width,)."""
 
 Folds = Sequence[tuple[Rows, Rows]]
 """Pairs of rows: those to learn from, and those that are held out."""

@@ -279,10 +279,3 @@ class Classifier:
             return train.task.temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
         features, _ = self.features_of(val)
         return train.task.temperature(model.scores(features), val.labels)
-
-
-def _missing_classes(images: ImageSet | None) -> list[str]:
-    if images is None or not len(images):
-        return []
-    there = images.task.present(images.labels)
-    return [name for number, name in enumerate(images.classes) if number not in there]

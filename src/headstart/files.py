@@ -4,6 +4,7 @@ A name in progress starts with a dot and is unique to the writer, so that two pr
 one, and a crash leaves nothing that could be taken for a result.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+
+# What a rename meets where a folder, or a file in the place of a folder, is in the way.
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
+# Other processes may each get in between once.
+_ATTEMPTS = 100
+_LONGEST_SUFFIX = 32
 
 
 def file_sha256(path: Path) -> str:
@@ -86,25 +93,27 @@ def write_json(target: Path, value: object) -> None:
 def replace(new: Path, target: Path) -> None:
     """Move a finished file or folder to the place of another, which is there until then.
 
+    Of several processes that do so at once, the last one stays.
+
     Raises:
         OSError: It cannot be moved; the other one is still there.
     """
-    if not target.is_dir():
-        new.replace(target)
-        return
-    aside = partial_path(target)
-    target.replace(aside)
-    try:
-        new.replace(target)
-    except OSError:
-        aside.replace(target)
-        raise
-    remove(aside)
+    for _ in range(_ATTEMPTS):
+        try:
+            new.replace(target)
+            return
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                raise
+        if _replace_occupied(new, target):
+            return
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
 
 
 def partial_path(target: Path) -> Path:
-    """Return a hidden path beside a target, of the same suffix, that no other process uses."""
-    return target.with_name(f".{uuid4().hex}{target.suffix}")
+    """Return a hidden path beside a target that no other process uses, of the same short suffix."""
+    suffix = target.suffix if len(target.suffix.encode()) <= _LONGEST_SUFFIX else ""
+    return target.with_name(f".{uuid4().hex}{suffix}")
 
 
 def remove(path: Path) -> None:
@@ -117,9 +126,8 @@ def remove(path: Path) -> None:
 
 def size_of(path: Path) -> int:
     """Return the bytes that a file or everything in a folder takes on disk."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(map(_bytes_of, files))
 
 
 class Locked(Exception):
@@ -148,6 +156,33 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _replace_occupied(new: Path, target: Path) -> bool:
+    """Move what is there aside first; return False if another process got in between."""
+    aside = partial_path(target)
+    try:
+        target.replace(aside)
+    except FileNotFoundError:
+        return False
+    try:
+        new.replace(target)
+    except OSError as error:
+        if error.errno not in _OCCUPIED:
+            aside.replace(target)
+            raise
+        remove(aside)
+        return False
+    remove(aside)
+    return True
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a file; 0 for a folder, and for what is gone by now."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _move_unless_present(new: Path, target: Path) -> None:

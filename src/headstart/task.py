@@ -150,13 +150,21 @@ class Task(Protocol):
         """
         ...
 
-    def training_loss(self, scores: Tensor, truth: Tensor, *, smoothing: float) -> Tensor:
+    def training_loss(
+        self,
+        scores: Tensor,
+        truth: Tensor,
+        *,
+        smoothing: float = 0.0,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return the mean loss of a batch, for automatic differentiation.
 
         Args:
             scores: Shape (images, classes).
             truth: As `encode` gives it, or mixtures of such rows.
             smoothing: Share of the truth that is spread over all classes.
+            weights: What each image's loss is multiplied by, shape (images,); 1 by default.
         """
         ...
 

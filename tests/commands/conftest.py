@@ -35,4 +35,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
 def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time engines for moments only; which one is faster does not matter here."""
     monkeypatch.setattr("headstart.choosing.trials._SECONDS", 0.02)
-    monkeypatch.setattr("headstart.engines.precision._SECONDS", 0.02)

@@ -2,19 +2,21 @@
 
 import io
 import os
+import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from headstart.data.archives import is_archive, unpack
-from headstart.data.hashing import file_sha256
 from headstart.errors import DataError, UnsafeArchive
+from headstart.files import file_sha256, written_once
 from headstart.options import ArchiveLimits
 
 FILES = {"photos/a/1.txt": b"one", "photos/b/2.txt": b"two"}
@@ -139,13 +141,23 @@ def test_changed_content_is_unpacked_anew(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_an_interrupted_run_do_not_count(tmp_path: Path) -> None:
-    """A half-written folder is thrown away and written again."""
+    """What a killed process half wrote is not taken for the archive's content."""
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
-    partial = out / (file_sha256(archive) + ".partial")
-    partial.mkdir(parents=True)
-    (partial / "half").touch()
+    with pytest.raises(KeyboardInterrupt), written_once(out / file_sha256(archive)) as partial:
+        partial.mkdir()
+        (partial / "half").touch()
+        shutil.copytree(partial, out / f".{partial.name}-left")
+        raise KeyboardInterrupt
     assert content(unpack(archive, out)) == {"a/1.txt": b"one", "b/2.txt": b"two"}
-    assert not partial.exists()
+
+
+def test_two_processes_that_unpack_at_once(tmp_path: Path) -> None:
+    """The one that comes second uses the folder of the first."""
+    archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(lambda _: unpack(archive, out), range(8)))
+    assert {content(folder)["a/1.txt"] for folder in folders} == {b"one"}
+    assert [path.name for path in out.iterdir()] == [file_sha256(archive)]
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from headstart.data.checks import scan
+from headstart.data.checks import Scan, scan
 from headstart.data.manifest import SCHEMA, Entry
 from headstart.options import DecodeLimits
-from tests.conftest import picture
+from tests.conftest import TASK, picture
 
 
 def saved(path: Path, seed: int, **options) -> Path:
@@ -23,21 +23,26 @@ def entry(path: Path, label: str = "a", group: str | None = None) -> Entry:
     return Entry(path.name, str(path), label, group=group)
 
 
+def looked(entries: list[Entry], **options) -> Scan:
+    """Scan entries with one label each."""
+    return scan(entries, task=TASK, **options)
+
+
 def rejections(entries: list[Entry], limits: DecodeLimits | None = None) -> list[str | None]:
     """Give why each entry is rejected."""
-    return scan(entries, limits=limits).manifest["rejected"].to_pylist()
+    return looked(entries, limits=limits).manifest["rejected"].to_pylist()
 
 
 def groups(entries: list[Entry]) -> list[str | None]:
     """Give each entry's group."""
-    return scan(entries).manifest["group"].to_pylist()
+    return looked(entries).manifest["group"].to_pylist()
 
 
 def test_facts_of_a_good_file(tmp_path: Path) -> None:
     """Hash, size as stored and mode are in the manifest."""
     path = tmp_path / "x.png"
     picture(1).convert("L").resize((30, 20)).save(path)
-    found = scan([entry(path)])
+    found = looked([entry(path)])
     assert found.manifest.schema.equals(SCHEMA)
     row = found.manifest.to_pylist()[0]
     assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -56,7 +61,7 @@ def test_bad_files_are_named_and_nothing_is_lost(tmp_path: Path) -> None:
     refused = Entry("r", "r", rejected="its label is missing")
     entries = [entry(good), entry(text), entry(empty), entry(folder), entry(half), refused]
     entries += [entry(tmp_path / "gone.png"), entry(more)]
-    found = scan(entries)
+    found = looked(entries)
     assert found.manifest["image"].to_pylist() == [item.image for item in entries]
     reasons = found.manifest["rejected"].to_pylist()
     assert reasons[4].startswith("it is damaged (image file is truncated")
@@ -103,7 +108,7 @@ def test_one_image_under_two_labels_is_a_conflict(tmp_path: Path) -> None:
     """All of its copies are rejected, with both labels; other images are not."""
     first, other = saved(tmp_path / "1.png", 1), saved(tmp_path / "3.png", 3)
     (second := tmp_path / "2.png").write_bytes(first.read_bytes())
-    found = scan([entry(first, "dog"), entry(second, "cat"), entry(other, "cat")])
+    found = looked([entry(first, "dog"), entry(second, "cat"), entry(other, "cat")])
     reason = "the same image stands under the labels cat and dog"
     assert found.manifest["rejected"].to_pylist() == [reason, reason, None]
     assert found.conflicts == ["1.png", "2.png"]
@@ -114,7 +119,7 @@ def test_exact_copies_of_one_label_share_a_group(tmp_path: Path) -> None:
     """Copies are kept, counted, and stay together."""
     first, other = saved(tmp_path / "1.png", 1), saved(tmp_path / "3.png", 3)
     (second := tmp_path / "2.png").write_bytes(first.read_bytes())
-    found = scan([entry(first), entry(second), entry(other)])
+    found = looked([entry(first), entry(second), entry(other)])
     names = found.manifest["group"].to_pylist()
     assert names[0] == names[1] != names[2]
     assert (found.conflicts, found.duplicates) == ([], 1)
@@ -127,7 +132,7 @@ def test_near_copies_share_a_group_even_across_labels(tmp_path: Path) -> None:
     half = tmp_path / "3.png"
     picture(1, side=128).resize((64, 64), Image.Resampling.LANCZOS).save(half)
     other = saved(tmp_path / "4.png", 4)
-    found = scan([entry(original), entry(encoded, "b"), entry(half), entry(other)])
+    found = looked([entry(original), entry(encoded, "b"), entry(half), entry(other)])
     names = found.manifest["group"].to_pylist()
     assert names[0] == names[1] == names[2] != names[3]
     assert found.manifest["rejected"].null_count == 4
@@ -142,7 +147,7 @@ def test_the_user_s_groups_are_kept_together(tmp_path: Path) -> None:
     names = groups(entries)
     assert names[0] == names[2]
     assert len(set(names)) == 3
-    assert scan(entries).duplicates == 0
+    assert looked(entries).duplicates == 0
 
 
 def test_groups_are_joined_through_copies(tmp_path: Path) -> None:
@@ -170,12 +175,12 @@ def test_progress_is_told_after_each_image(tmp_path: Path) -> None:
     """Every file counts, the bad ones too."""
     calls: list[tuple[int, int]] = []
     entries = [entry(tmp_path / "gone.png"), entry(saved(tmp_path / "a.png", 1))]
-    scan(entries, progress=lambda done, count: calls.append((done, count)))
+    looked(entries, progress=lambda done, count: calls.append((done, count)))
     assert calls == [(1, 2), (2, 2)]
 
 
 def test_no_entries_give_an_empty_manifest() -> None:
     """Nothing in, nothing out."""
-    found = scan([])
+    found = looked([])
     assert found.manifest.num_rows == 0
     assert (found.conflicts, found.duplicates) == ([], 0)

@@ -14,13 +14,15 @@ from PIL import Image
 from headstart.data.images import Images, open_images
 from headstart.errors import DataError, OptionError
 from headstart.options import DecodeLimits
-from tests.conftest import picture
+from tests.conftest import TASK, picture
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., Images]:
     """Give `open_images` with a staging folder of its own."""
-    return lambda data, **options: open_images(data, staging=tmp_path / "staging", **options)
+    return lambda data, **options: open_images(
+        data, task=TASK, staging=tmp_path / "staging", **options
+    )
 
 
 def save(folder: Path, *names: str, first: int = 0) -> Path:

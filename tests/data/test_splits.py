@@ -7,6 +7,7 @@ import pytest
 from headstart.data.manifest import Entry, Facts, manifest_of
 from headstart.data.splits import find_leaks, leak_free_split, stratified_folds, stratified_sample
 from headstart.errors import DataError
+from tests.conftest import TASK
 
 
 def manifest(*rows: tuple[str, str], split: str | None = None) -> pa.Table:
@@ -20,7 +21,7 @@ def manifest(*rows: tuple[str, str], split: str | None = None) -> pa.Table:
 
 def split_of(table: pa.Table, test: float = 0.2, seed: int = 0) -> list[str | None]:
     """Give each row's split."""
-    return leak_free_split(table, test=test, seed=seed)["split"].to_pylist()
+    return leak_free_split(table, task=TASK, test=test, seed=seed)["split"].to_pylist()
 
 
 @pytest.mark.parametrize("test", [0.1, 0.2, 0.5])
@@ -69,7 +70,7 @@ def test_rejected_images_are_on_no_side() -> None:
 def test_only_the_split_is_changed() -> None:
     """All other columns stay as they were."""
     table = manifest(("a", "g1"), ("b", "g2"))
-    changed = leak_free_split(table, test=0.2, seed=0)
+    changed = leak_free_split(table, task=TASK, test=0.2, seed=0)
     assert changed.drop_columns("split").equals(table.drop_columns("split"))
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.pooling import StagePooling
-from headstart.engines import openvino_engine
 from headstart.engines.openvino_engine import OpenVinoEngine, cpu_has_bf16
 from headstart.engines.torch_engine import TorchEngine
 
@@ -95,22 +95,22 @@ def test_no_batch_gives_no_result(tmp_path):
     assert list(openvino(tmp_path).run([])) == []
 
 
-def refuse(*_):
-    """Stand in for the conversion where none may happen."""
-    raise AssertionError("converted again")
+class Refusing(torch.nn.Module):
+    """Stand in for a network that may not be converted."""
+
+    def forward(self, images):
+        raise AssertionError("converted again")
 
 
-def test_a_converted_network_is_kept(tmp_path, monkeypatch):
+def test_a_converted_network_is_kept(tmp_path):
     """A second engine reads the first one's network from disk and gives the same."""
     images = photos(3)
     first = results(openvino(tmp_path), [images])
-    monkeypatch.setattr(openvino_engine, "_convert", refuse)
-    np.testing.assert_array_equal(results(openvino(tmp_path), [images]), first)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "net.bin",
-        "net.sha256",
-        "net.xml",
-    ]
+    again = results(openvino(tmp_path, network=Refusing()), [images])
+    np.testing.assert_array_equal(again, first)
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+    files = sorted(path.name for path in (tmp_path / "net").iterdir())
+    assert files == ["network.bin", "network.xml", "sha256"]
 
 
 def _flip(path):
@@ -128,15 +128,21 @@ def _random(path):
 
 
 @pytest.mark.parametrize("damage", [_flip, _cut, _random, lambda path: path.unlink()])
-@pytest.mark.parametrize("suffix", ["bin", "xml", "sha256"])
-def test_a_damaged_network_is_converted_again(tmp_path, monkeypatch, damage, suffix):
+@pytest.mark.parametrize("name", ["network.bin", "network.xml", "sha256"])
+def test_a_damaged_network_is_converted_again(tmp_path, damage, name):
     """Whichever file is changed or gone, the network is converted again and kept again."""
     images = photos(2)
     first = results(openvino(tmp_path), [images])
-    damage(tmp_path / f"net.{suffix}")
+    damage(tmp_path / "net" / name)
     np.testing.assert_array_equal(results(openvino(tmp_path), [images]), first)
-    monkeypatch.setattr(openvino_engine, "_convert", refuse)
-    np.testing.assert_array_equal(results(openvino(tmp_path), [images]), first)
+    again = results(openvino(tmp_path, network=Refusing()), [images])
+    np.testing.assert_array_equal(again, first)
+
+
+def test_a_network_that_is_not_kept_is_converted(tmp_path):
+    """The stand-in of the tests above does notice a conversion."""
+    with pytest.raises(AssertionError, match="converted again"):
+        openvino(tmp_path, network=Refusing())
 
 
 def test_a_cache_that_cannot_be_written_is_no_harm(tmp_path):
@@ -148,8 +154,6 @@ def test_a_cache_that_cannot_be_written_is_no_harm(tmp_path):
 
 def test_torch_engine_gives_what_the_network_gives():
     """The torch engine is the network, batch by batch, in float32."""
-    import torch
-
     network, images = pooling(), photos(4)
     engine = TorchEngine(network, device="cpu", precision="float32")
     with torch.inference_mode():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from headstart.evaluation.calibration import fit_temperature, probabilities
+from headstart.evaluation.calibration import fit_temperature
+from tests.conftest import TASK
 
 
 def honest(count=20_000, classes=4, seed=0):
@@ -27,7 +28,7 @@ def test_few_images_without_a_mistake_leave_a_doubt(count):
     """Of n held-out images that are all right, one in n + 2 is still expected to be wrong."""
     labels = np.arange(count) % 2
     logits = np.eye(2, dtype=np.float32)[labels]
-    told = probabilities(logits, fit_temperature(logits, labels)).max(axis=1)
+    told = TASK.probabilities(logits, fit_temperature(logits, labels)).max(axis=1)
     np.testing.assert_allclose(told, 1 - 1 / (count + 2), rtol=1e-3)
 
 
@@ -40,7 +41,7 @@ def test_scores_that_tell_nothing_become_even():
 def test_probabilities_sum_to_one_even_for_large_scores():
     """No overflow at scores of thousands, and the order is kept."""
     logits = np.array([[1e4, 0.0, -1e4], [1.0, 2.0, 3.0]], dtype=np.float32)
-    found = probabilities(logits, 2.0)
+    found = TASK.probabilities(logits, 2.0)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found[1], np.exp([0.5, 1, 1.5]) / np.exp([0.5, 1, 1.5]).sum())
     assert found[0].tolist() == [1.0, 0.0, 0.0]
@@ -51,5 +52,5 @@ def test_calibration_changes_no_label():
     logits, _ = honest(500)
     for temperature in (0.01, 1.0, 100.0):
         np.testing.assert_array_equal(
-            probabilities(logits, temperature).argmax(axis=1), logits.argmax(axis=1)
+            TASK.probabilities(logits, temperature).argmax(axis=1), logits.argmax(axis=1)
         )

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from headstart.arrays import Targets
 from headstart.evaluation.comparison import Rival, beats, loss_gain, rival
+from tests.conftest import TASK
 
 IMAGES = 200
-Labels = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def scores(labels: Labels, *, margin: float, seed: int) -> np.ndarray:
+def scores(labels: Targets, *, margin: float, seed: int) -> np.ndarray:
     """Give scores of two classes that know the labels more or less."""
     drawn = np.random.default_rng(seed).normal(size=(len(labels), 2))
     drawn[np.arange(len(labels)), labels] += margin
@@ -30,13 +31,13 @@ def pair(errors: float, *, right: int = 150) -> tuple[Rival, Rival]:
 
 
 @pytest.fixture
-def labels() -> Labels:
+def labels() -> Targets:
     return np.random.default_rng(0).integers(0, 2, IMAGES)
 
 
-def test_what_knows_more_beats_what_knows_less(labels: Labels) -> None:
-    good = rival(scores(labels, margin=3, seed=1), labels)
-    poor = rival(scores(labels, margin=1, seed=2), labels)
+def test_what_knows_more_beats_what_knows_less(labels: Targets) -> None:
+    good = rival(scores(labels, margin=3, seed=1), labels, TASK)
+    poor = rival(scores(labels, margin=1, seed=2), labels, TASK)
     assert beats(good, poor) and not beats(poor, good)
     assert loss_gain(good, poor) == -loss_gain(poor, good) > 2
 
@@ -51,10 +52,10 @@ def test_a_lower_loss_wins_unless_accuracy_is_lower(errors: float, right: int, w
     assert beats(one, other) == wins
 
 
-def test_two_alike_beat_each_other_less_than_half_the_time(labels: Labels) -> None:
+def test_two_alike_beat_each_other_less_than_half_the_time(labels: Targets) -> None:
     """Loss and accuracy both have to be on one's side."""
     pairs = [
-        [rival(scores(labels, margin=1, seed=seed), labels) for seed in (2 * n, 2 * n + 1)]
+        [rival(scores(labels, margin=1, seed=seed), labels, TASK) for seed in (2 * n, 2 * n + 1)]
         for n in range(100)
     ]
     assert 10 < sum(beats(one, other) for one, other in pairs) < 50

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from headstart.evaluation.metrics import auroc, evaluate_probabilities, reliability, wilson
+from headstart.evaluation.intervals import wilson
+from headstart.evaluation.metrics import auroc, evaluate_probabilities, reliability
 
 CLASSES = ("a", "b", "c")
 
@@ -18,27 +17,6 @@ def told(count=60, classes=3, seed=0):
     logits = numbers.normal(size=(count, classes)) + 1.2 * np.eye(classes)[labels]
     values = np.exp(logits)
     return values / values.sum(axis=1, keepdims=True), labels
-
-
-def test_wilson_by_hand():
-    """8 of 10 is 0.490 to 0.943, 0 of 10 is 0 to 0.278, as in the literature."""
-    assert wilson(8, 10) == pytest.approx((0.49016, 0.94331), abs=1e-4)
-    assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-4)
-    assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-4)
-
-
-def test_no_images_tell_nothing():
-    """Without an image the share may be anything."""
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
-@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_holds_the_share(pair):
-    """The measured share lies in its interval, which lies in 0..1."""
-    right, images = pair
-    low, high = wilson(right, images)
-    assert 0 <= low <= right / images + 1e-12
-    assert right / images - 1e-12 <= high <= 1
 
 
 def test_measures_agree_with_scikit_learn():

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.data.hashing import file_sha256
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import DataError, StoreError, UnreadableImage
-from headstart.features import extraction, store
+from headstart.features import store
 from headstart.features.extraction import in_order, stacked, stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
+from headstart.files import file_sha256
 from tests.conftest import picture
 
 WIDTH = 12
@@ -61,20 +61,20 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """Give a store's folder; commit after every eight images."""
-    monkeypatch.setattr(extraction, "_COMMIT", 8)
+def cache(tmp_path):
+    """Give a store's folder."""
     return tmp_path / "features"
 
 
 def features_of(files, folder, engine, **more):
-    """Give the features of files through a store."""
+    """Give the features of files through a store, committed after every eight images."""
     return stored_features(
         files,
         store=FeatureStore(folder),
         fingerprint=FINGERPRINT,
         engine=engine if callable(engine) else lambda: engine,
         preprocess=PREPROCESS,
+        commit_every=8,
         **more,
     )
 
@@ -314,11 +314,9 @@ SCRIPT = textwrap.dedent(
     """
     import pathlib, sys, time
     import numpy as np
-    from headstart.features import extraction
     from tests.features.test_extraction import MeanEngine, features_of
-    from headstart.data.hashing import file_sha256
+    from headstart.files import file_sha256
     folder, cache, out, pause = sys.argv[1:]
-    extraction._COMMIT = 8
     files = sorted(pathlib.Path(folder).glob("*.png"), key=lambda path: int(path.stem))
     files = [(str(path), file_sha256(path)) for path in files]
     warnings = []

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from headstart.backbones.backbone import load_backbone
-from headstart.data.hashing import file_sha256
 from headstart.engines.precision import PrecisionTrial
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import as_stored
+from headstart.files import file_sha256
 from tests.conftest import picture
 
 TINY = "test_resnet"
@@ -79,7 +79,7 @@ def auto(tmp_path, monkeypatch, trial):
         made.append(size)
         return trial
 
-    monkeypatch.setattr("headstart.engines.openvino_engine.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("headstart.engines.precision.cpu_has_bf16", lambda: True)
     monkeypatch.setattr("headstart.features.extractor.try_precisions", stand_in)
     backbone = load_backbone(TINY, weights="random")
     return FeatureExtractor(backbone, cache=tmp_path / "cache"), made

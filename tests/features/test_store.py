@@ -13,7 +13,6 @@ import pytest
 
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import StoreError
-from headstart.features import store
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import DamagedTable, FeatureStore, HalfRangeExceeded, as_stored
 
@@ -186,15 +185,16 @@ def test_a_discarded_table_starts_anew(filled):
 def test_a_table_rewritten_during_a_read_gives_no_wrong_rows(filled, monkeypatch):
     """If another process writes the table anew in between, no image gets another one's features."""
     table, names, features = filled
-    find = store._rows
+    find = lance.LanceDataset.to_table
 
-    def find_and_be_overtaken(self):
-        rows = find(self)
-        self.discard()
-        self.append(names[::-1], features[::-1])
+    def find_and_be_overtaken(dataset, *given, **options):
+        rows = find(dataset, *given, **options)
+        monkeypatch.setattr(lance.LanceDataset, "to_table", find)
+        table.discard()
+        table.append(names[::-1], features[::-1])
         return rows
 
-    monkeypatch.setattr(store, "_rows", find_and_be_overtaken)
+    monkeypatch.setattr(lance.LanceDataset, "to_table", find_and_be_overtaken)
     try:
         found = table.read(names)
     except DamagedTable:
@@ -202,14 +202,13 @@ def test_a_table_rewritten_during_a_read_gives_no_wrong_rows(filled, monkeypatch
     np.testing.assert_array_equal(found, features)
 
 
-def test_tidying_joins_pieces_and_keeps_rows(folder, monkeypatch):
+def test_compacting_joins_pieces_and_keeps_rows(folder):
     """Many small commits become few pieces with the same features."""
-    monkeypatch.setattr(store, "_MANY_FRAGMENTS", 3)
     table = FeatureStore(folder).table(fingerprint())
     names, features = some(10)
     for number, name in enumerate(names):
         table.append([name], features[number : number + 1])
-    table.tidy()
+    table.compact(fragments=3)
     assert len(lance.dataset(str(table.path)).get_fragments()) == 1
     np.testing.assert_array_equal(table.read(names), as_stored(features, "float16"))
 
@@ -221,17 +220,16 @@ def test_tidying_joins_pieces_and_keeps_rows(folder, monkeypatch):
         OSError("Retryable commit conflict for version 5: preempted by concurrent Rewrite"),
     ],
 )
-def test_tidying_that_fails_is_no_damage(filled, monkeypatch, failure):
-    """A full disk or another process's commit stops the tidying; the features stay."""
+def test_compacting_that_fails_is_no_damage(filled, monkeypatch, failure):
+    """A full disk or another process's commit stops it; the features stay."""
 
     class Failing:
         def compact_files(self):
             raise failure
 
     table, names, features = filled
-    monkeypatch.setattr(store, "_MANY_FRAGMENTS", 1)
     monkeypatch.setattr(lance.LanceDataset, "optimize", property(lambda _: Failing()))
-    table.tidy()
+    table.compact(fragments=1)
     np.testing.assert_array_equal(table.read(names), features)
 
 

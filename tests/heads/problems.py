@@ -4,6 +4,7 @@ import numpy as np
 
 from headstart.data.splits import stratified_folds
 from headstart.heads.problem import Problem
+from tests.conftest import TASK
 
 
 def problem(features, labels, *, last=None, folds=4, classes=None, **more):
@@ -18,6 +19,7 @@ def problem(features, labels, *, last=None, folds=4, classes=None, **more):
         labels,
         classes or int(labels.max()) + 1,
         stratified_folds(labels, groups, folds=folds, seed=0),
+        TASK,
         **more,
     )
 

@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from headstart.heads.logistic import fit_logistic
+from tests.conftest import TASK
 from tests.heads.problems import blobs
 
 
@@ -13,10 +14,10 @@ def solve(inputs, labels, shares, strengths, classes, steps=300):
     """Fit with the inputs' own spectrum."""
     return fit_logistic(
         inputs,
-        torch.from_numpy(labels),
+        TASK.encode(labels, classes),
         shares,
         torch.tensor(strengths),
-        classes=classes,
+        task=TASK,
         spectrum=inputs.square().mean(dim=0),
         steps=steps,
     )

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from headstart.backbones.pooling import FeatureLayout
-from headstart.heads import selection
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import effort_for
 from headstart.heads.selection import fit_chosen, select_head
 from headstart.heads.specs import AutoHead, NearestHead
+from tests.conftest import TASK
 from tests.heads.problems import blobs, halves, problem, rings
 
 
@@ -106,13 +106,12 @@ def test_shares_of_folds_leave_out_what_is_held_out():
 
 
 @pytest.mark.parametrize("make", [halves, rings])
-def test_many_images_come_close_to_the_exact_solution(monkeypatch, make):
-    """Above EXACT_IMAGES, where a sample chooses, new images are told as well as exactly."""
+def test_many_images_come_close_to_the_exact_solution(make):
+    """Where a sample chooses, new images are predicted as well as with the exact solution."""
     task = problem(*make(count=300))
     new = make(count=300, seed=1)
     exact = select_head(task)
-    monkeypatch.setattr(selection, "EXACT_IMAGES", 100)
-    sampled = select_head(task)
+    sampled = select_head(task, exact=100)
     assert accuracy(sampled, task, *new) >= accuracy(exact, task, *new) - 0.04
     assert len(sampled.held_out.rows) == len(sampled.held_out.logits)
     if sampled.head.kind == "kernel":
@@ -128,7 +127,7 @@ def test_a_class_of_one_image():
     task = replace(
         problem(features[:60], labels[:60]),
         features=features.astype(np.float32),
-        labels=labels,
+        targets=labels,
         classes=3,
         folds=[(kept[kept % 3 != fold], kept[kept % 3 == fold]) for fold in range(3)],
     )
@@ -193,13 +192,12 @@ def test_effort_falls_with_the_work(images, classes, folds, widths):
 
 @pytest.mark.parametrize("exact", [2048, 60])
 @pytest.mark.parametrize("kind", ["linear", "kernel"])
-def test_what_was_chosen_is_fitted_again_without_choosing(monkeypatch, kind, exact):
+def test_what_was_chosen_is_fitted_again_without_choosing(kind, exact):
     """On the same features it gives the same head, with many images and with few."""
-    monkeypatch.setattr(selection, "EXACT_IMAGES", exact)
     features, labels = rings()
     task = problem(features, labels)
-    fit = select_head(task, [kind])
-    again = fit_chosen(task, fit.chosen)
+    fit = select_head(task, [kind], exact=exact)
+    again = fit_chosen(task, fit.chosen, exact=exact)
     points = np.asarray(rings(seed=1)[0], dtype=np.float32)
     np.testing.assert_array_equal(again.head.logits(points), fit.head.logits(points))
     assert again.held_out is None and again.features == fit.features
@@ -209,7 +207,7 @@ def test_settling_leaves_nothing_to_choose():
     """Kind, strength, width and columns stay, whatever folds of other features would prefer."""
     features, labels = rings()
     layout = FeatureLayout((("output", 2),))
-    choice = HeadChoice(AutoHead(), ("last",), layout, 2)
+    choice = HeadChoice(AutoHead(), ("last",), layout, 2, TASK)
     groups = [str(number) for number in range(len(labels))]
     rows = np.asarray(features, dtype=np.float32)
     fit = choice.fit(rows, labels, groups)
@@ -217,6 +215,6 @@ def test_settling_leaves_nothing_to_choose():
     known = np.stack([labels - 0.5, rows[:, 0]], axis=1).astype(np.float32)
     assert choice.fit(known, labels, groups).chosen != fit.chosen
     assert choice.settled(fit).fit(known, labels, groups).chosen == fit.chosen
-    nearest = HeadChoice(NearestHead(), ("last",), layout, 2)
+    nearest = HeadChoice(NearestHead(), ("last",), layout, 2, TASK)
     fit = nearest.fit(rows, labels, groups)
     assert nearest.settled(fit).fit(known, labels, groups).head.kind == "nearest"

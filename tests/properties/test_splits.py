@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headstart.data.manifest import Entry, Facts, manifest_of
 from headstart.data.splits import find_leaks, leak_free_split, stratified_folds
+from tests.conftest import TASK
 
 Row = tuple[str, str]
 
@@ -36,7 +37,7 @@ def manifest(images: list[Row]) -> pa.Table:
 
 def sides(images: list[Row], test: float, seed: int) -> dict[Row, str]:
     """Map each label and group to its side."""
-    table = leak_free_split(manifest(images), test=test, seed=seed)
+    table = leak_free_split(manifest(images), task=TASK, test=test, seed=seed)
     return dict(zip(images, table["split"].to_pylist(), strict=True))
 
 
@@ -51,7 +52,7 @@ def test_the_split_is_deterministic(images: list[Row], test: float, seed: int) -
 @given(mixed_rows, shares, seeds)
 def test_groups_never_straddle(images: list[Row], test: float, seed: int) -> None:
     """Each group is as a whole on one side, even when it has several labels."""
-    table = leak_free_split(manifest(images), test=test, seed=seed)
+    table = leak_free_split(manifest(images), task=TASK, test=test, seed=seed)
     assert find_leaks(table) == []
     assert table["split"].null_count == 0
     parts = defaultdict(set)

@@ -12,6 +12,7 @@ from headstart.errors import OptionError, TuningError
 from headstart.evaluation.comparison import rival
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import BlendModel, LinearModel
+from headstart.tasks.single import Single
 from headstart.tuning import loop, rounds
 from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
 from headstart.tuning.network import HeadedNetwork
@@ -416,7 +417,7 @@ def test_what_is_clear():
     told = np.where(labels[:, None] == np.arange(2), 1.0, -1.0)
     draw = np.random.default_rng(0)
     good, bad, other = (
-        rival((told + noise * draw.normal(size=told.shape)).astype(np.float32), labels)
+        rival((told + noise * draw.normal(size=told.shape)).astype(np.float32), labels, Single())
         for noise in (0.5, 2.0, 0.5)
     )
     assert Verdict("along", True, 1.0, probe=bad, best=good).clear
@@ -470,7 +471,9 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole(model, data):
     from headstart.tuning.recipe import Recipe
 
     head = model.learnt.head
-    lesson = loop.Lesson(data.train.labels, np.arange(8), np.arange(0), data.train.names)
+    lesson = loop.Lesson(
+        data.train.labels, np.arange(8), np.arange(0), data.train.task, data.train.names
+    )
     rows, targets = torch.rand(8, len(head.mean)), torch.eye(3)[torch.arange(8) % 3]
     gradients = []
     for micro_batch in (8, 3):
@@ -529,7 +532,9 @@ def test_wise_keeps_weights_between_the_start_and_the_end(make, data, monkeypatc
 def test_wise_judges_by_the_heads_that_are_used(make, data, monkeypatch):
     """Every share has its head fitted anew, and the lowest log loss wins."""
     losses = {0.25: 0.4, 0.5: 0.2, 0.75: 0.3, 1.0: 0.5}
-    monkeypatch.setattr(rounds._Tuned, "log_loss", lambda self, labels, blend: losses[self.alpha])
+    monkeypatch.setattr(
+        rounds._Tuned, "log_loss", lambda self, labels, task, blend: losses[self.alpha]
+    )
     model = make()
     report = model.fine_tune(data.train, val=data.test, wise=True, keep="always", **QUICK)
     assert report.alpha == 0.5

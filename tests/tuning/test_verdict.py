@@ -7,6 +7,7 @@ import pytest
 from scipy.special import log_softmax
 
 from headstart.heads.fitted import BlendModel, LinearModel
+from headstart.tasks.single import Single
 from headstart.tuning.job import Reading
 from headstart.tuning.loop import Trained
 from headstart.tuning.rounds import Round
@@ -47,8 +48,8 @@ def judged():
 
 def test_two_heads_that_err_differently_are_blended(judged):
     """Their mean tells more than either, and is judged as what it is."""
-    apart = Verdict.of(judged, LABELS, blend=False, always=False)
-    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    apart = Verdict.of(judged, LABELS, Single(), blend=False, always=False)
+    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
     assert (apart.name, verdict.name) == ("along", "blend")
     assert verdict.best.log_loss < apart.best.log_loss
     assert verdict.kept
@@ -58,12 +59,12 @@ def test_a_bad_head_spoils_no_good_one(judged):
     """A blend has to be better than the better of both."""
     for one in judged:
         one.scores["refitted"] = told(3, 5.0)[one.judge]
-    assert Verdict.of(judged, LABELS, blend=True, always=False).name == "along"
+    assert Verdict.of(judged, LABELS, Single(), blend=True, always=False).name == "along"
 
 
 def test_a_blend_is_read_as_it_was_judged(judged):
     """Heads of the training that is kept are averaged by the temperatures of the decision."""
-    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
     narrow, wide = Reading(linear(3), "last"), Reading(linear(7), "multilevel")
     reading = verdict.reading({"along": narrow, "refitted": wide})
     assert isinstance(reading.head, BlendModel)
@@ -75,7 +76,7 @@ def test_a_blend_is_read_as_it_was_judged(judged):
 
 def test_a_blend_is_as_sure_as_it_was_judged(judged):
     """The head that is given, at the verdict's temperature, has the verdict's log loss."""
-    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
     scores = {
         name: np.concatenate([one.scores[name] for one in judged]) for name in ("along", "refitted")
     }
@@ -92,7 +93,7 @@ def test_a_blend_is_as_sure_as_it_was_judged(judged):
 
 def test_without_any_finished_training_nothing_is_kept():
     """Not even if it was to be kept in any case."""
-    verdict = Verdict.of([], LABELS, blend=True, always=True)
+    verdict = Verdict.of([], LABELS, Single(), blend=True, always=True)
     assert not verdict.kept and verdict.numbers()["tuned_log_loss"] is None
 
 
@@ -100,7 +101,7 @@ def test_without_a_refitted_head_nothing_is_blended(judged):
     """A round that was cut off has only the head that was trained along."""
     for one in judged:
         one.scores.pop("refitted")
-    verdict = Verdict.of(judged, LABELS, blend=True, always=False)
+    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
     heads = {"along": Reading(linear(3), "last")}
     assert verdict.reading(heads) is heads["along"]
 
@@ -109,8 +110,8 @@ def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(judged):
     """What is worse on the images held out goes, whatever its heads."""
     for one in judged:
         one.scores["probe"] = told(0, 0.2)[one.judge]
-    assert not Verdict.of(judged, LABELS, blend=True, always=False).kept
-    assert Verdict.of(judged, LABELS, blend=True, always=True).kept
+    assert not Verdict.of(judged, LABELS, Single(), blend=True, always=False).kept
+    assert Verdict.of(judged, LABELS, Single(), blend=True, always=True).kept
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,9 @@ def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(judged):
 )
 def test_why_a_model_is_not_kept_is_told(along, why_not):
     """A model that is no better is not kept, and the reason is what the reports say."""
-    verdict = Verdict.of(rounds(probe=told(0, 1.2), along=along), LABELS, blend=False, always=False)
+    verdict = Verdict.of(
+        rounds(probe=told(0, 1.2), along=along), LABELS, Single(), blend=False, always=False
+    )
     assert (verdict.why_not, verdict.kept) == (why_not, not why_not)
 
 
@@ -133,6 +136,6 @@ def test_a_lower_loss_with_fewer_right_is_not_kept():
     frozen = np.where(np.arange(IMAGES)[:, None] % 10 == 0, -9.0, 0.6) * TRUTH
     tuned = np.where(np.arange(IMAGES)[:, None] % 8 == 0, -0.1, 2.0) * TRUTH
     scores = rounds(probe=frozen.astype(np.float32), along=tuned.astype(np.float32))
-    verdict = Verdict.of(scores, LABELS, blend=False, always=False)
+    verdict = Verdict.of(scores, LABELS, Single(), blend=False, always=False)
     assert verdict.why_not == "lowered log loss, but told fewer images right"
     assert not verdict.kept

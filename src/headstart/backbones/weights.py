@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 
 from headstart.backbones.catalogue import PACKAGES, WeightsPackage
-from headstart.data.hashing import file_sha256
 from headstart.errors import WeightsError
+from headstart.files import file_sha256
 
 State = dict[str, torch.Tensor]
 

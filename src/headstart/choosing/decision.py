@@ -2,16 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from typing import Any
 
-import numpy as np
+from headstart.arrays import Flags
+from headstart.evaluation.intervals import difference
 
-from headstart.evaluation.metrics import Interval
-
-Right = np.ndarray[Any, np.dtype[np.bool_]]
-
-_Z95 = 1.959964
 # A backbone that is this much worse on the folds is not taken for its speed, however few the
 # images: noise may hide a difference, but does not make one go away.
 _MOST_LOST = 0.005
@@ -24,35 +18,22 @@ class Rated:
     """A backbone that was tried on the images.
 
     Attributes:
-        name: How the user called it.
+        name: As the user named it.
         weights: Where they came from.
         images_per_second: On this machine.
-        right: Which held-out images a linear head on its features told right, shape (images,);
-            the same images in the same order for all backbones.
+        right: Which held-out images a linear head on its features predicted correctly, shape
+            (images,); the same images in the same order for all backbones.
     """
 
     name: str
     weights: str
     images_per_second: float
-    right: Right
+    right: Flags
 
     @property
     def accuracy(self) -> float:
-        """Share of held-out images that were told right."""
+        """Share of held-out images that were predicted correctly."""
         return float(self.right.mean())
-
-
-def difference(one: Right, other: Right) -> Interval:
-    """Give the 95 % interval of the difference of two accuracies on the same images.
-
-    The images being the same, only those that one of both tells right count: the normal interval
-    for paired proportions (Agresti and Min, 2005), with half an image added to each side.
-    """
-    images = len(one)
-    gained, lost = int((one & ~other).sum()) + 0.5, int((~one & other).sum()) + 0.5
-    centre = (gained - lost) / images
-    half = _Z95 * sqrt(gained + lost - (gained - lost) ** 2 / images) / images
-    return centre - half, centre + half
 
 
 def recommended(rated: Sequence[Rated], *, slowest: float = 0.0) -> tuple[Rated, str]:
@@ -63,7 +44,7 @@ def recommended(rated: Sequence[Rated], *, slowest: float = 0.0) -> tuple[Rated,
 
     Args:
         rated: At least one.
-        slowest: Fewest images per second that will do.
+        slowest: Fewest images per second that are acceptable.
 
     Returns:
         The one to take, and a sentence without its name that says why.
@@ -105,7 +86,7 @@ def _why_best(best: Rated, others: Sequence[Rated], tried: int) -> str:
 
 
 def front(rated: Sequence[Rated]) -> list[Rated]:
-    """Give those that no other beats in both accuracy and speed, fastest first."""
+    """Return those that no other beats in both accuracy and speed, fastest first."""
     return sorted(
         (one for one in rated if not any(_dominates(other, one) for other in rated)),
         key=lambda one: -one.images_per_second,
@@ -113,7 +94,7 @@ def front(rated: Sequence[Rated]) -> list[Rated]:
 
 
 def _is_worth_it(one: Rated, best: Rated) -> bool:
-    """Tell whether a backbone is as good as the best one, and faster than timing errs."""
+    """Return whether a backbone is as good as the best one, and faster than timing errs."""
     _, high = difference(one.right, best.right)
     lost = int(best.right.sum()) - int(one.right.sum())
     as_good = high >= 0 and lost <= max(1, _MOST_LOST * len(best.right))

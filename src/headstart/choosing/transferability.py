@@ -1,17 +1,16 @@
-"""How much a backbone's features tell about labels, judged without training a head."""
+"""How well a backbone's features suit the labels, estimated without training a head."""
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from headstart.data.splits import Folds, Rows
-from headstart.heads.fitted import Array
+from headstart.arrays import Features, Folds, Numbers, Targets
 
 _NEIGHBOURS = 10
 _ROUNDS, _TOLERANCE, _TINY = 100, 1e-3, 1e-5
 
 
-def knn_accuracy(features: Array, labels: Rows, folds: Folds) -> float:
-    """Give the share of held-out images whose nearest training images tell their class.
+def knn_accuracy(features: Features, labels: Targets, folds: Folds) -> float:
+    """Return the share of held-out images that their nearest training images classify correctly.
 
     Ten neighbours by the cosine of their features, nearer ones counting more.
 
@@ -30,8 +29,8 @@ def knn_accuracy(features: Array, labels: Rows, folds: Folds) -> float:
     return right / sum(len(measure) for _, measure in folds)
 
 
-def log_me(features: Array, labels: Rows) -> float:
-    """Give the logarithm of maximum evidence for each image, mean over classes; higher is better.
+def log_me(features: Features, labels: Targets) -> float:
+    """Return the logarithm of maximum evidence for each image, mean over classes; higher is better.
 
     The evidence of a Bayesian linear model of the labels, at the best precisions of its weights
     and its noise, found by fixed-point iteration (You et al., "LogME: practical assessment of
@@ -50,7 +49,7 @@ def log_me(features: Array, labels: Rows) -> float:
     return float(np.mean(scores))
 
 
-def _evidence(energy: Array, rotated: Array, truth: Array, width: int) -> float:
+def _evidence(energy: Numbers, rotated: Numbers, truth: Numbers, width: int) -> float:
     images = len(truth)
     explained = rotated**2
     outside = float((truth**2).sum() - explained.sum())

@@ -62,11 +62,11 @@ def try_backbones(
     watcher: Watcher,
 ) -> Recommendation:
     """Rate each backbone on the same folds of the same sample of the training images."""
-    rows = stratified_sample(train.labels, options.sample, seed=options.seed)
+    rows = stratified_sample(train.strata, options.sample, seed=options.seed)
     sample = train if rows is None else train.take(rows)
     classes = len(train.classes)
     folds = stratified_folds(
-        sample.labels,
+        sample.strata,
         sample.groups,
         folds=effort_for(len(sample), classes).folds,
         seed=options.seed,
@@ -188,10 +188,12 @@ def _probed(
     layout = extractor.layout
     columns = {name: layout.columns(name) for name in ("last", "multilevel")}
     classes = len(sample.classes)
-    problem = Problem(features, columns, sample.labels, classes, folds, weights=layout.weights())
+    problem = Problem(
+        features, columns, sample.labels, classes, folds, sample.task, weights=layout.weights()
+    )
     fit = LinearHead().fit(problem)
     held_out = fit.held_out
     assert held_out is not None
     right = np.zeros(len(sample), dtype=np.bool_)
-    right[held_out.rows] = held_out.logits.argmax(axis=1) == sample.labels[held_out.rows]
+    right[held_out.rows] = sample.task.correct(held_out.logits, sample.labels[held_out.rows])
     return right, fit.features

@@ -101,10 +101,8 @@ def show_cache(console: Console, info: CacheInfo) -> None:
     _line(console, f"Kept in {info.folder}")
     table = _table("backbone", "image size>", "precision", "images>", "size>")
     for one in info.tables:
-        size = str(one.about.get("preprocess", {}).get("size", "?"))
-        precision = one.about.get("precision", "?")
-        architecture = one.about["architecture"]
-        table.add_row(architecture, size, precision, f"{one.images:,}", megabytes(one.bytes))
+        about = (one.architecture, one.image_size, one.precision)
+        table.add_row(*about, f"{one.images:,}", megabytes(one.bytes))
     if info.tables:
         console.print(table)
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in info.bytes.items())

@@ -13,10 +13,11 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import licence_of, weights_here
-from headstart.watching import Watcher
+from headstart.engines.precision import lowest_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import BackbonesOptions, cache_folder
+from headstart.watching import Watcher
 
 _COMPARED = 4
 
@@ -98,10 +99,7 @@ def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> t
         reference = StagePooling(backbone).eval()(torch.from_numpy(pixels)).numpy()
     engine = extractor.engine
     (features,) = engine.run([pixels])
-    cosines = (features * reference).sum(axis=1) / (
-        np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
-    )
-    return images_per_second(engine, size), float(cosines.min())
+    return images_per_second(engine, size), lowest_cosine(features, reference)
 
 
 def _plain(text: str) -> str:

@@ -1,7 +1,6 @@
 """Archives of folders, unpacked where nothing can escape."""
 
 import lzma
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -9,16 +8,20 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Protocol
 
-from headstart.data.hashing import file_sha256
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, UnsafeArchive
+from headstart.files import file_sha256, written_once
 from headstart.options import ArchiveLimits
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CHUNK = 2**20
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Tell by its name whether a file is an archive that can be unpacked."""
+    """Return whether a file is named like an archive that can be unpacked."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -43,32 +46,22 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
         limits: Most files and bytes. What is really written counts, not what the archive says.
 
     Returns:
-        The folder with the content. If the archive holds one folder alone, that folder.
+        The folder with the content. If the archive holds a single folder, that folder.
 
     Raises:
         UnsafeArchive: A member is absolute, has "..", is a link or a device, or a limit is passed.
-        DataError: The file is no archive or is damaged.
+        DataError: The file is not an archive or is damaged.
     """
     folder = make_staging(into) / _digest(archive)
     if not folder.is_dir():
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
         try:
-            _unpack(archive, partial, limits or ArchiveLimits())
-            partial.rename(folder)
-        except (
-            tarfile.TarError,
-            zipfile.BadZipFile,
-            EOFError,
-            lzma.LZMAError,
-            zlib.error,
-        ) as error:
+            with written_once(folder) as partial:
+                _unpack(archive, partial, limits or ArchiveLimits())
+        except _DAMAGE as error:
             raise DataError(f"Archive '{archive}' is damaged: {error}.") from None
         except (OSError, RuntimeError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"Archive '{archive}' cannot be unpacked: {reason}.") from None
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return _only_folder(folder)
 
 
@@ -115,7 +108,7 @@ def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLim
                 )
 
 
-def _read_to_end(file: Any, limits: ArchiveLimits) -> None:  # noqa: ANN401
+def _read_to_end(file: _Readable | None, limits: ArchiveLimits) -> None:
     """Read what follows the last member, where a compressed tar has its checksum."""
     left = limits.max_bytes
     while file and left > 0 and (chunk := file.read(_CHUNK)):
@@ -161,7 +154,7 @@ def _tar_member(packed: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
 
 
 def _only_folder(folder: Path) -> Path:
-    """Step into the folder that packing a folder puts around it, but not into a lone class."""
+    """Step into the folder that packing a folder puts around it, but not into an only class."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__MACOSX", "."))]
     if (
         len(entries) == 1

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.arrays import Anything, Numbers, Pixels, SixteenBit
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -31,7 +31,7 @@ SUFFIXES = frozenset(
 # that follows then decides what is seen. At 1/1, 1.4 % of predictions changed, at 3/2, 0.7 %.
 _SPARE = 1.5
 
-ImageLike = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
+ImageLike = str | Path | bytes | Image.Image | Anything
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _CAMERA_BITS = (8, 10, 12, 14, 16)
@@ -44,12 +44,12 @@ def decode(
     path: str = "bytes",
     smallest: int | None = None,
     limits: DecodeLimits | None = None,
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Give an image's pixels, upright, as RGB.
+) -> Pixels:
+    """Decode an image, upright, to RGB.
 
     Args:
         data: The content of an image file.
-        path: How to call the file in an error.
+        path: Name of the file in an error.
         smallest: Pixels that the shorter side needs. A JPEG at least three times as large is
             decoded at 1/2, 1/4 or 1/8 scale, never below 3/2 of this.
         limits: Most bytes and pixels.
@@ -58,7 +58,7 @@ def decode(
         Array of shape (height, width, 3), values 0 to 255.
 
     Raises:
-        UnreadableImage: It is no image, is damaged, or is over a limit.
+        UnreadableImage: It is not an image, is damaged, or is over a limit.
     """
     image = decode_image(data, path=path, smallest=smallest, limits=limits)
     return np.asarray(image.convert("RGB"))
@@ -98,7 +98,7 @@ def decode_image(
 
 
 def stored_form(data: bytes) -> tuple[int, int, str]:
-    """Give width, height and Pillow's mode of an image as it is stored, from its header alone."""
+    """Return width, height and Pillow's mode of an image as it is stored, from its header alone."""
     with Image.open(io.BytesIO(data), formats=_formats()) as image:
         return image.width, image.height, image.mode
 
@@ -117,13 +117,13 @@ def quiet_pillow() -> Iterator[None]:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Give the allowed formats that this build of Pillow can read."""
+    """Return the allowed formats that this build of Pillow can read."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def read_image(path: str) -> bytes:
-    """Give a file's bytes.
+    """Read a file's bytes.
 
     Raises:
         UnreadableImage: It does not exist, is a folder, or may not be read.
@@ -164,7 +164,7 @@ def as_image(image: ImageLike, *, smallest: int | None = None) -> Image.Image:
         return decode_image(read_image(str(image)), path=str(image), smallest=smallest)
 
 
-def _is_picture(array: np.ndarray[Any, Any]) -> bool:
+def _is_picture(array: Anything) -> bool:
     channels = array.shape[2] if array.ndim == 3 else 3 * (array.ndim == 2)
     return array.dtype == np.uint8 and array.size > 0 and channels in (3, 4)
 
@@ -177,7 +177,7 @@ def _opened(image: Image.Image) -> Image.Image:
 
 
 def image_name(image: ImageLike) -> str:
-    """Give a path as it is, and the kind of anything else."""
+    """Return a path as it is, and the type of anything else."""
     return str(image) if isinstance(image, (str, Path)) else type(image).__name__
 
 
@@ -217,7 +217,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image).convert("RGB")
 
 
-def _sixteen_bit_to_grey(values: np.ndarray[Any, np.dtype[np.uint16]]) -> Image.Image:
+def _sixteen_bit_to_grey(values: SixteenBit) -> Image.Image:
     """Scale by the smallest bit depth of a camera or scanner that holds every value.
 
     A 12-bit X-ray in a 16-bit file keeps its contrast, and two images of one device keep their
@@ -229,7 +229,7 @@ def _sixteen_bit_to_grey(values: np.ndarray[Any, np.dtype[np.uint16]]) -> Image.
     return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
-def _wide_range_to_grey(values: np.ndarray[Any, np.dtype[np.float64]]) -> Image.Image:
+def _wide_range_to_grey(values: Numbers) -> Image.Image:
     """Scale 32-bit integers and floats, which have no natural range, by the image's own."""
     if not np.isfinite(values).all():
         raise ValueError("it has values that are not finite")

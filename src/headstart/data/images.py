@@ -2,22 +2,22 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headstart.data.checks import Progress, scan
-from headstart.data.manifest import rejected, usable
+from headstart.arrays import Rows, Targets
+from headstart.data.checks import scan
+from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.sources import open_source
 from headstart.data.splits import find_leaks, leak_free_split
 from headstart.errors import DataError, OptionError
 from headstart.options import DecodeLimits
-
-Labels = np.ndarray[Any, np.dtype[np.int64]]
+from headstart.task import Task
+from headstart.watching import Progress
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,19 @@ class ImageSet:
     Attributes:
         table: Rows of the manifest.
         classes: Every class of the whole data set, sorted.
+        task: The kind of label.
     """
 
     table: pa.Table
     classes: tuple[str, ...]
+    task: Task
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     @property
     def names(self) -> list[str]:
-        """How the user calls each image."""
+        """The name of each image: its path within the data."""
         return list(self.table["image"].to_pylist())
 
     @property
@@ -51,24 +53,38 @@ class ImageSet:
         return list(self.table["sha256"].to_pylist())
 
     @property
+    def files(self) -> list[tuple[str, str]]:
+        """Path and sha256 of each image, by which its features are found."""
+        return list(zip(self.paths, self.sha256s, strict=True))
+
+    @property
     def groups(self) -> list[str]:
         """The group of each image."""
         return list(self.table["group"].to_pylist())
 
+    @cached_property
+    def labels(self) -> Targets:
+        """What is to be predicted, as the task encodes it; for one label the class numbers."""
+        return self.task.targets(self.table["label"].to_pylist(), self.classes)
+
     @property
-    def labels(self) -> Labels:
-        """The class number of each image, shape (images,)."""
-        number = {name: index for index, name in enumerate(self.classes)}
-        names = self.table["label"].to_pylist()
-        return np.array([number[name] for name in names], dtype=np.int64)
+    def strata(self) -> Rows:
+        """The stratum of each image, by which folds and samples are balanced."""
+        return self.task.strata(self.labels)
 
     def joined(self, other: "ImageSet") -> "ImageSet":
-        """Give these images and then the others."""
-        return ImageSet(pa.concat_tables([self.table, other.table]), self.classes)
+        """Return these images and then the others."""
+        table = pa.concat_tables([self.table, other.table])
+        return ImageSet(table, self.classes, self.task)
 
-    def take(self, rows: Labels) -> "ImageSet":
-        """Give some of the images, by their row numbers."""
-        return ImageSet(self.table.take(pa.array(rows)), self.classes)
+    def take(self, rows: Rows) -> "ImageSet":
+        """Return some of the images, by their row numbers."""
+        return ImageSet(self.table.take(pa.array(rows)), self.classes, self.task)
+
+    def absent(self) -> list[str]:
+        """Return the classes that no image has, sorted."""
+        present = self.task.present(self.labels)
+        return [name for number, name in enumerate(self.classes) if number not in present]
 
 
 @dataclass(frozen=True)
@@ -79,20 +95,22 @@ class Images:
         name: A short name, from its path.
         manifest: Everything known about every image, the rejected ones too.
         classes: Sorted names.
+        task: The kind of label.
         warnings: What the user should know, in sentences.
-        leaks: Groups of copies that a given split has torn apart.
+        leaks: Groups of copies that a given split separates.
     """
 
     name: str
     manifest: pa.Table
     classes: tuple[str, ...]
+    task: Task
     warnings: tuple[str, ...] = ()
     leaks: tuple[tuple[str, ...], ...] = ()
 
     @property
     def all(self) -> ImageSet:
         """Every usable image."""
-        return ImageSet(usable(self.manifest), self.classes)
+        return ImageSet(usable(self.manifest), self.classes, self.task)
 
     @property
     def train(self) -> ImageSet:
@@ -118,12 +136,14 @@ class Images:
 
     def _part(self, split: str) -> ImageSet:
         table = usable(self.manifest)
-        return ImageSet(table.filter(pc.equal(table["split"], split)), self.classes)
+        part = table.filter(pc.equal(table["split"], split))
+        return ImageSet(part, self.classes, self.task)
 
 
 def open_images(
     data: str | os.PathLike[str],
     *,
+    task: Task,
     staging: Path,
     test: float = 0.2,
     group: str | None = None,
@@ -136,13 +156,14 @@ def open_images(
 
     Args:
         data: See `sources.open_source`.
+        task: The kind of label.
         staging: Folder for unpacked archives and embedded images.
         test: Share to keep for the test, where the source has no split of its own.
         group: A column of the table, or a regular expression on the image's path.
         seed: Of the split.
         classes: The classes of a trained model. Others are rejected; none needs to be present.
         limits: Most bytes and pixels of one image.
-        progress: Called after each image that was looked into.
+        progress: Called after each image that was read.
 
     Raises:
         DataError: Nothing usable is left, or there are fewer than two classes to learn.
@@ -151,11 +172,13 @@ def open_images(
     if not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
     source = open_source(Path(data), staging=staging, group=group)
-    looked = scan(source.entries, limits=limits, progress=progress)
-    manifest = looked.manifest if classes is None else _reject_others(looked.manifest, classes)
+    looked = scan(source.entries, task=task, limits=limits, progress=progress)
+    manifest = looked.manifest
+    if classes is not None:
+        manifest = _reject_others(manifest, task, classes)
     table = usable(manifest)
     _require_images(data, table, manifest)
-    names = tuple(classes) if classes else tuple(sorted(set(table["label"].to_pylist())))
+    names = tuple(classes) if classes else task.classes(table["label"].to_pylist())
     if classes is None and len(names) < 2:
         raise DataError(
             f"'{data}' has one class only, '{names[0]}'. There must be at least two to tell apart."
@@ -165,13 +188,14 @@ def open_images(
         manifest = _complete_given_split(manifest)
         leaks = find_leaks(manifest)
     else:
-        manifest = leak_free_split(manifest, test=test if classes is None else 0.0, seed=seed)
+        share = test if classes is None else 0.0
+        manifest = leak_free_split(manifest, task=task, test=share, seed=seed)
         leaks = []
-    images = Images(source.name, manifest, names, leaks=tuple(tuple(leak) for leak in leaks))
+    images = Images(source.name, manifest, names, task, leaks=tuple(map(tuple, leaks)))
     if classes is None and not len(images.train):
         raise DataError(f"'{data}' has no usable image in its train part.")
     warnings = _warnings(images, len(looked.conflicts), looked.duplicates, given)
-    return Images(source.name, manifest, names, tuple(warnings), images.leaks)
+    return replace(images, warnings=tuple(warnings))
 
 
 def _require_images(data: object, table: pa.Table, manifest: pa.Table) -> None:
@@ -184,17 +208,17 @@ def _require_images(data: object, table: pa.Table, manifest: pa.Table) -> None:
     )
 
 
-def _reject_others(manifest: pa.Table, classes: Sequence[str]) -> pa.Table:
-    known = pa.array(list(classes), pa.string())
-    strange = pc.invert(pc.is_in(manifest["label"], value_set=known))
-    reason = pc.binary_join_element_wise(
-        "the model has no class", pc.fill_null(manifest["label"], "?"), " "
+def _reject_others(manifest: pa.Table, task: Task, classes: Sequence[str]) -> pa.Table:
+    """Reject images that have a class which the model does not know."""
+    reasons = {
+        label: f"the model has no class {strange[0]}"
+        for label in manifest["label"].unique().to_pylist()
+        if (strange := [name for name in task.classes([label or "?"]) if name not in classes])
+    }
+    rows = manifest.select(["label", "rejected"]).to_pylist()
+    return with_column(
+        manifest, "rejected", [row["rejected"] or reasons.get(row["label"]) for row in rows]
     )
-    column = pc.if_else(
-        pc.and_(pc.is_null(manifest["rejected"]), strange), reason, manifest["rejected"]
-    )
-    index = manifest.schema.get_field_index("rejected")
-    return manifest.set_column(index, "rejected", column)
 
 
 def _complete_given_split(manifest: pa.Table) -> pa.Table:
@@ -214,18 +238,22 @@ def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> l
             f"Groups or copies that the given split has torn apart: {len(images.leaks)}. "
             "What is measured on them is too good."
         )
-    trained = set(images.train.table["label"].to_pylist())
-    tested = set(images.test.table["label"].to_pylist())
-    if tested and (missing := sorted(trained - tested)):
+    task = images.task
+    trained, tested = task.present(images.train.labels), task.present(images.test.labels)
+    if tested and (missing := _names(images, trained - tested)):
         out.append(f"No test image of {listed(missing)}: how well that is told is not measured.")
-    if trained and (missing := sorted(tested - trained)):
+    if trained and (missing := _names(images, tested - trained)):
         out.append(f"No training image of {listed(missing)}: it cannot be learnt.")
     if given and not tested:
         out.append("The data has no test part, so how good the model is will not be measured.")
     return out
 
 
+def _names(images: Images, numbers: set[int]) -> list[str]:
+    return [images.classes[number] for number in sorted(numbers)]
+
+
 def listed(names: Sequence[str]) -> str:
-    """Give names for a sentence, the first five of them."""
+    """Put names into a sentence, the first five of them."""
     shown = ", ".join(f"'{name}'" for name in names[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,4 +1,4 @@
-"""The manifest: one Arrow table that says everything known about every image."""
+"""The manifest: one Arrow table with everything known about every image."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 SCHEMA = pa.schema(
     {
-        "image": pa.string(),  # how the user calls it: its path within the data
+        "image": pa.string(),  # its name: the path within the data
         "path": pa.string(),  # where its bytes are
         "label": pa.string(),
         "split": pa.string(),  # train, val or test; null until it is decided
@@ -37,15 +37,15 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a source, before anyone has looked into the file.
+    """One row of a source, before the file is read.
 
     Attributes:
-        image: How the user calls it.
+        image: Its name: the path within the data.
         path: Where its bytes are.
         label: The class, or None where the source gives none.
         split: "train", "val" or "test" where the source says so.
         group: The user's own group, if any.
-        rejected: Why the source itself refuses it.
+        rejected: Why the source itself rejects it.
     """
 
     image: str
@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Facts:
-    """What looking into a file tells.
+    """What is known of a file once it was read.
 
     Attributes:
         sha256: Of the file's bytes, in hexadecimal digits.
@@ -87,16 +87,16 @@ def manifest_of(entries: Sequence[Entry], facts: Sequence[Facts]) -> pa.Table:
 
 
 def with_column(manifest: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:
-    """Give a manifest with one text column replaced."""
+    """Return a manifest with one text column replaced."""
     index = SCHEMA.get_field_index(name)
     return manifest.set_column(index, SCHEMA.field(name), pa.array(values, pa.string()))
 
 
 def usable(manifest: pa.Table) -> pa.Table:
-    """Give the images that are not rejected."""
+    """Return the images that are not rejected."""
     return manifest.filter(pc.is_null(manifest["rejected"]))
 
 
 def rejected(manifest: pa.Table) -> pa.Table:
-    """Give the images that are rejected, each with its reason."""
+    """Return the images that are rejected, each with its reason."""
     return manifest.filter(pc.is_valid(manifest["rejected"]))

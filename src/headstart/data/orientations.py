@@ -1,4 +1,4 @@
-"""The eight turns and mirror images of a square, for photos that have no up."""
+"""The eight turns and mirror images of a square, for photos without an upright side."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ _NUMBERS: dict[str, tuple[int, ...]] = {"one": (0,), "mirror": (0, 1), "dihedral
 
 
 def count_of(orientations: OrientationsOption) -> int:
-    """Give how many images are seen instead of one."""
+    """Return how many images are seen instead of one."""
     return len(_NUMBERS[orientations])
 
 
 def oriented(images: Tensor, number: int) -> Tensor:
-    """Give images in one of the eight orientations; 0 is as they are, 1 mirrored.
+    """Return images in one of the eight orientations; 0 is as they are, 1 mirrored.
 
     Args:
         images: Shape (..., size, size, channels).
@@ -28,7 +28,7 @@ def oriented(images: Tensor, number: int) -> Tensor:
 
 
 def in_all(images: Tensor, orientations: OrientationsOption) -> Tensor:
-    """Give a batch in one orientation after the other, shape (count * batch, ...)."""
+    """Return a batch in one orientation after the other, shape (count * batch, ...)."""
     numbers = _NUMBERS[orientations]
     return torch.cat([oriented(images, number) for number in numbers]) if numbers[1:] else images
 

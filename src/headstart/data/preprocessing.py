@@ -1,11 +1,14 @@
 """What happens to an image's pixels before the backbone sees them."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from PIL import Image
+from pydantic import JsonValue, TypeAdapter
 
+from headstart.arrays import Pixels
 from headstart.options import OrientationsOption
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -16,6 +19,8 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+_FLOATS = TypeAdapter(list[float])
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Preprocess:
         """Pixels that the shorter side of a photo needs before it is resized."""
         return self.size if self.resize == "squash" else round(self.size / self.crop)
 
-    def pixels(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def pixels(self, image: Image.Image) -> Pixels:
         """Resize and crop.
 
         Scaling and normalising come first in the network itself, where they cost nothing.
@@ -61,14 +66,21 @@ class Preprocess:
         pixels = np.asarray(square)
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Undo `to_dict`."""
-        return cls(**(values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])}))
+    def from_dict(cls, values: Mapping[str, JsonValue]) -> Self:
+        """Undo `to_dict`.
+
+        Raises:
+            KeyError: A value is missing.
+            TypeError: There is a value too many.
+        """
+        build: Callable[..., Self] = cls
+        tuples = {name: tuple(_FLOATS.validate_python(values[name])) for name in ("mean", "std")}
+        return build(**(dict(values) | tuples))
 
     def _squash(self, image: Image.Image) -> Image.Image:
         return image.resize((self.size, self.size), _FILTERS[self.interpolation])

@@ -1,4 +1,4 @@
-"""Where images come from: folders, tables and archives, all turned into the same entries."""
+"""Folders, tables and archives of images, all turned into the same entries."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
         group: A column of the table, or a regular expression on the image's path.
 
     Raises:
-        DataError: It does not exist, is of no known kind, or holds no image.
+        DataError: It does not exist, is of an unknown kind, or holds no image.
         OptionError: `group` is neither a column nor a regular expression with a group.
     """
     path = _existing(data)
@@ -58,7 +58,7 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
 
 
 def data_name(data: str | Path) -> str:
-    """Give a short name for data: a folder's own, or a file's without its suffixes."""
+    """Return a short name for data: a folder's own, or a file's without its suffixes."""
     path = Path(data).expanduser().resolve()
     return path.name.split(".")[0] if path.is_file() else path.name
 
@@ -159,7 +159,7 @@ def _name_problem(name: str) -> str | None:
 
 
 def printable(name: str) -> str:
-    """Give a name that can be shown: bytes that are no UTF-8 become escapes."""
+    """Return a name that can be shown: bytes that are not UTF-8 become escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

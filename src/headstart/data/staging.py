@@ -6,7 +6,7 @@ from headstart.errors import StoreError
 
 
 def make_staging(folder: Path) -> Path:
-    """Make the folder and give it.
+    """Make the folder and return it.
 
     Raises:
         StoreError: It cannot be made.

@@ -2,25 +2,28 @@
 
 import json
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from headstart.data.hashing import file_sha256
 from headstart.data.manifest import SPLIT_NAMES, Entry
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, OptionError, suggestion
+from headstart.files import file_sha256, written_once
 
 _MISSING = ("", "nan", "null", "n/a")
 _ROWS = 256
 
+_Batches = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
+"""Reads some columns, a batch at a time."""
+
 
 def is_table(path: Path) -> bool:
-    """Tell by its name whether a file is a table."""
+    """Return whether a file is named like a table."""
     return path.suffix.lower() in (".csv", ".tsv", ".parquet")
 
 
@@ -33,7 +36,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
 
     Raises:
         DataError: The file cannot be parsed, or a column is missing.
-        OptionError: `group` names no column.
+        OptionError: `group` is not a column.
     """
     schema, batches = _open(path)
     doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
@@ -61,7 +64,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
 
 
 def _short_names(entries: list[Entry]) -> list[Entry]:
-    """Call files that are listed with absolute paths by what follows their common folder."""
+    """Name files that are listed with absolute paths by what follows their common folder."""
     absolute = [entry.image for entry in entries if Path(entry.image).is_absolute()]
     if len(absolute) < 2 or len(absolute) < len(entries):
         return entries
@@ -69,7 +72,7 @@ def _short_names(entries: list[Entry]) -> list[Entry]:
     return [replace(entry, image=os.path.relpath(entry.image, common)) for entry in entries]
 
 
-def _open(path: Path) -> tuple[pa.Schema, Any]:
+def _open(path: Path) -> tuple[pa.Schema, _Batches]:
     try:
         if path.suffix.lower() == ".parquet":
             file = pq.ParquetFile(path)
@@ -129,7 +132,7 @@ def _class_names(schema: pa.Schema) -> list[str] | None:
 
 def _entry(
     number: int,
-    row: dict[str, Any],
+    row: Mapping[str, object],
     image: str,
     group: str,
     folder: Path,
@@ -147,8 +150,8 @@ def _entry(
     return Entry(name, path, label, split, _text(row.get(group)), problem or missing)
 
 
-def _locate(number: int, cell: Any, folder: Path) -> tuple[str, str, str | None]:  # noqa: ANN401
-    """Give an image's name, its path, and what is wrong with the cell."""
+def _locate(number: int, cell: object, folder: Path) -> tuple[str, str, str | None]:
+    """Return an image's name, its path, and what is wrong with the cell."""
     row = f"row {number + 1}"
     if isinstance(cell, dict):
         name = str(cell.get("path") or row)
@@ -166,13 +169,12 @@ def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[st
         return name, "", "it has no bytes"
     target = folder / f"{number:08d}"
     if not target.exists():
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(data)
-        partial.rename(target)
+        with written_once(target) as partial:
+            partial.write_bytes(data)
     return name, str(target), None
 
 
-def _split(cell: Any) -> tuple[str | None, str | None]:  # noqa: ANN401
+def _split(cell: object) -> tuple[str | None, str | None]:
     text = _text(cell)
     if text is None:
         return None, None
@@ -180,7 +182,7 @@ def _split(cell: Any) -> tuple[str | None, str | None]:  # noqa: ANN401
     return split, None if split else f"its split '{text}' is not train, val or test"
 
 
-def _text(cell: Any) -> str | None:  # noqa: ANN401
+def _text(cell: object) -> str | None:
     if cell is None or cell != cell or str(cell).strip().lower() in _MISSING:
         return None
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()

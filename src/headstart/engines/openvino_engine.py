@@ -2,11 +2,9 @@
 
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import openvino as ov
@@ -15,18 +13,23 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import nn
 
-from headstart.data.hashing import file_sha256
-from headstart.engines.engine import Features, Pixels
+from headstart.arrays import Features, Pixels
 from headstart.engines.rounding import round_kernels
+from headstart.files import file_sha256, remove, written_once
+
+_NETWORK, _SUM = "network.xml", "sha256"
+
+_Running = deque[tuple[ov.InferRequest, Pixels]]
+"""Requests in flight, each with the batch whose memory it shares."""
 
 
 def cpu_has_bf16() -> bool:
-    """Tell whether this processor computes in bf16 (AVX512-BF16 or AMX)."""
+    """Return whether this processor computes in bf16 (AVX512-BF16 or AMX)."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def cpu_facts() -> dict[str, str]:
-    """Give what the speed of a network depends on, besides the network."""
+    """Return what the speed of a network depends on, besides the network."""
     processor = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
     return {"openvino": ov.get_version(), "processor": processor.strip()}
 
@@ -35,7 +38,7 @@ class OpenVinoEngine:
     """Converts a torch module once, keeps the result on disk, and runs batches side by side.
 
     Attributes:
-        compiled: The network in OpenVINO's hands.
+        compiled: The network, compiled for the CPU.
     """
 
     name = "openvino"
@@ -51,7 +54,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
-        model = _converted(network, size, cache, key)
+        model = _converted(network, size, cache / key)
         if precision == "bf16":
             round_kernels(model)
         self.compiled = core.compile_model(model, "CPU", settings)
@@ -60,7 +63,7 @@ class OpenVinoEngine:
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
         """See `Engine.run`."""
         free = [self.compiled.create_infer_request() for _ in range(self._streams + 1)]
-        running: deque[tuple[Any, Pixels]] = deque()
+        running: _Running = deque()
         for batch in batches:
             if not free:
                 yield _result(running, free)
@@ -71,7 +74,7 @@ class OpenVinoEngine:
             yield _result(running, free)
 
 
-def _result(running: deque[tuple[Any, Pixels]], free: list[Any]) -> Features:
+def _result(running: _Running, free: list[ov.InferRequest]) -> Features:
     request, _ = running.popleft()
     request.wait()
     features: Features = np.array(request.get_output_tensor(0).data, dtype=np.float32)
@@ -79,18 +82,17 @@ def _result(running: deque[tuple[Any, Pixels]], free: list[Any]) -> Features:
     return features
 
 
-def _converted(network: nn.Module, size: int, cache: Path, key: str) -> Any:  # noqa: ANN401
-    """Give the network in OpenVINO's form, from disk if it was converted before."""
-    path = cache / f"{key}.xml"
-    written = _checksum_file(path)
-    if path.exists() and written.exists() and written.read_bytes() == _checksum(path):
-        return ov.Core().read_model(path)
+def _converted(network: nn.Module, size: int, folder: Path) -> ov.Model:
+    """Return the network in OpenVINO's form, from disk if it was converted before."""
+    known = _read(folder)
+    if known is not None:
+        return known
     model = _convert(network, size)
-    _save(model, path)
+    _save(model, folder)
     return model
 
 
-def _convert(network: nn.Module, size: int) -> Any:  # noqa: ANN401
+def _convert(network: nn.Module, size: int) -> ov.Model:
     """Trace and translate the network.
 
     Not `ov.convert_model`: it does the same in four times the time and reports its use to a
@@ -99,9 +101,8 @@ def _convert(network: nn.Module, size: int) -> Any:  # noqa: ANN401
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        traced = torch.jit.freeze(
-            torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
-        )
+        trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
+        traced = torch.jit.freeze(trace(network.eval(), example, check_trace=False))
         decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
     frontend = FrontEndManager().load_by_framework("pytorch")
     model = frontend.convert(frontend.load(decoder))
@@ -112,29 +113,26 @@ def _convert(network: nn.Module, size: int) -> Any:  # noqa: ANN401
     return model
 
 
-def _save(model: Any, path: Path) -> None:  # noqa: ANN401
-    """Write the network so that nobody ever reads half of it; a full disk is no harm."""
-    partial = path.with_name(f"{uuid4().hex}.xml")
+def _read(folder: Path) -> ov.Model | None:
+    """Read a converted network; None if there is none, or it is not as it was written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ov.save_model(model, partial, compress_to_fp16=False)
-        checksum = _checksum(partial)
-        _checksum_file(path).unlink(missing_ok=True)
-        partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        partial.replace(path)
-        _checksum_file(path).write_bytes(checksum)
+        if (folder / _SUM).read_bytes() == _checksum(folder):
+            return ov.Core().read_model(folder / _NETWORK)
     except (OSError, RuntimeError):
-        for leftover in (partial, partial.with_suffix(".bin")):
-            with suppress(OSError):
-                leftover.unlink(missing_ok=True)
+        return None
+    return None
 
 
-def _checksum(path: Path) -> bytes:
-    try:
-        return (file_sha256(path) + file_sha256(path.with_suffix(".bin"))).encode()
-    except OSError:
-        return b"missing"
+def _save(model: ov.Model, folder: Path) -> None:
+    """Write the network in place of a damaged one; on a full disk it is not kept."""
+    with suppress(OSError, RuntimeError):
+        remove(folder)
+        with written_once(folder) as partial:
+            partial.mkdir()
+            ov.save_model(model, partial / _NETWORK, compress_to_fp16=False)
+            (partial / _SUM).write_bytes(_checksum(partial))
 
 
-def _checksum_file(path: Path) -> Path:
-    return path.with_suffix(".sha256")
+def _checksum(folder: Path) -> bytes:
+    network = folder / _NETWORK
+    return (file_sha256(network) + file_sha256(network.with_suffix(".bin"))).encode()

@@ -6,7 +6,8 @@ from statistics import median
 
 import numpy as np
 
-from headstart.engines.engine import Engine, Pixels
+from headstart.arrays import Pixels
+from headstart.engines.engine import Engine
 
 _SECONDS, _BATCHES = 1.0, 4
 # Fewer would leave a stream of the engine idle on two cores.
@@ -35,7 +36,7 @@ def rates_in_turns(
     limit: float,
     images: int | None = None,
 ) -> list[float]:
-    """Give the median images per second of each engine, timed in turns.
+    """Return the median images per second of each engine, timed in turns.
 
     A busy moment of the machine then hurts all of them and not one.
 

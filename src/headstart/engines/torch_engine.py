@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from headstart.engines.engine import Features, Pixels
+from headstart.arrays import Features, Pixels
 
 
 class TorchEngine:

@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from math import sqrt
 
-import numpy as np
-
-from headstart.data.splits import Rows
-from headstart.evaluation.calibration import fit_temperature, probabilities
-from headstart.evaluation.metrics import Interval, Probabilities
-from headstart.evaluation.recommendation import difference
-from headstart.heads.fitted import Array
+from headstart.arrays import Flags, Numbers, Scores, Targets
+from headstart.evaluation.intervals import difference
+from headstart.record import Interval
+from headstart.task import Task
 
 
 @dataclass(frozen=True)
@@ -18,33 +15,32 @@ class Rival:
 
     Attributes:
         log_loss: Mean, at its own temperature.
-        accuracy: Share that was told right.
+        accuracy: Share that was predicted correctly.
         temperature: Divisor of scores that calibrates it.
         losses: Of each image.
-        right: Which images it told right.
+        right: Which images it predicted correctly.
     """
 
     log_loss: float
     accuracy: float
     temperature: float
-    losses: Probabilities
-    right: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    losses: Numbers
+    right: Flags
 
 
-def rival(logits: Array, labels: Rows) -> Rival:
-    """Judge scores, shape (images, classes), against class numbers."""
-    temperature = fit_temperature(logits, labels)
-    told = probabilities(logits, temperature)
-    losses = -np.log(np.maximum(told[np.arange(len(labels)), labels], 1e-12))
-    right = logits.argmax(axis=1) == labels
+def rival(scores: Scores, targets: Targets, task: Task) -> Rival:
+    """Measure scores, shape (images, classes), of images that a model did not learn from."""
+    temperature = task.temperature(scores, targets)
+    losses = task.losses(task.probabilities(scores, temperature), targets)
+    right = task.correct(scores, targets)
     return Rival(float(losses.mean()), float(right.mean()), temperature, losses, right)
 
 
 def loss_gain(one: Rival, other: Rival) -> float:
-    """Give how much lower the first one's log loss is, in standard errors of that difference.
+    """Return how much lower the first one's log loss is, in standard errors of that difference.
 
-    Both were judged on the same images, so the difference is taken image by image. Where nothing
-    can be told, for fewer than two images or the same difference at all of them, it is 0.
+    Both were measured on the same images, so the difference is taken image by image. Where there
+    is no standard error, for fewer than two images or the same difference at all of them, it is 0.
     """
     gain = other.losses - one.losses
     if len(gain) < 2:
@@ -54,14 +50,14 @@ def loss_gain(one: Rival, other: Rival) -> float:
 
 
 def beats(one: Rival, other: Rival) -> bool:
-    """Tell whether a model's log loss is lower and its accuracy no lower.
+    """Return whether a model's log loss is lower and its accuracy no lower.
 
     Not by how much: to pass a better model by costs as much as to take a worse one, and a few
-    hundred images see no gain of a point or two. How sure the gain is, is told with it.
+    hundred images do not show a gain of a point or two. `loss_gain` says how sure it is.
     """
     return loss_gain(one, other) > 0 and one.accuracy >= other.accuracy
 
 
 def accuracy_gain(one: Rival, other: Rival) -> Interval:
-    """Give the 95 % interval of the first one's accuracy minus the other's."""
+    """Return the 95 % interval of the first one's accuracy minus the other's."""
     return difference(one.right, other.right)

@@ -1,4 +1,4 @@
-"""Step 3 in motion: files to features, decoding beside the engine, each batch kept at once."""
+"""Step 3: files to features, decoding beside the engine, each batch stored at once."""
 
 import hashlib
 import os
@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from headstart.data.checks import Progress
+from headstart.arrays import Features, Pixels
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
@@ -23,14 +23,14 @@ from headstart.features.store import (
     HalfRangeExceeded,
 )
 from headstart.options import DecodeLimits
+from headstart.watching import Progress
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-Features = np.ndarray[Any, np.dtype[np.float32]]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Images between two commits: half a second of work at most is lost, and a commit costs 2 ms.
-_COMMIT = 128
+COMMIT_EVERY = 128
+"""Images between two commits: half a second of work at most is lost, and a commit costs 2 ms."""
+
 _AHEAD_BATCHES = 4
 
 
@@ -44,8 +44,9 @@ def stored_features(
     limits: DecodeLimits | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
+    commit_every: int = COMMIT_EVERY,
 ) -> tuple[Features, str]:
-    """Give the features of images, from the store where it has them, else by the engine.
+    """Return the features of images, from the store where it has them, else by the engine.
 
     Args:
         images: Path and sha256 of each.
@@ -56,6 +57,7 @@ def stored_features(
         limits: Most bytes and pixels of one image.
         progress: Called as images get their features.
         warn: Called with a sentence if the store was damaged.
+        commit_every: Images between two commits.
 
     Returns:
         Features of shape (images, width), and the precision that they are stored in.
@@ -74,7 +76,15 @@ def stored_features(
         known = table.known()
         missing = {sha256: path for path, sha256 in images if sha256 not in known}
         if missing:
-            extract(missing, table, engine(), preprocess, limits, progress)
+            extract(
+                missing,
+                table,
+                engine(),
+                preprocess,
+                limits,
+                progress,
+                commit_every=commit_every,
+            )
         return table.read(sha256s)
 
     for _ in range(3):
@@ -97,8 +107,10 @@ def extract(
     preprocess: Preprocess,
     limits: DecodeLimits | None = None,
     progress: Progress | None = None,
+    *,
+    commit_every: int = COMMIT_EVERY,
 ) -> None:
-    """Compute features of files and keep them, committing as it goes.
+    """Compute features of files and store them, committing as it goes.
 
     Memory does not grow with the number of images: a few batches are in flight, one commit waits.
 
@@ -109,6 +121,7 @@ def extract(
         preprocess: What happens to the pixels first.
         limits: Most bytes and pixels of one image.
         progress: Called after each batch.
+        commit_every: Images between two commits.
     """
     names: list[str] = list(paths)
     done = 0
@@ -122,13 +135,13 @@ def extract(
                 )
             waiting.append(features)
             count = sum(map(len, waiting))
-            if count >= _COMMIT or done + count == len(names):
+            if count >= commit_every or done + count == len(names):
                 table.append(names[done : done + count], np.concatenate(waiting))
                 done += count
                 waiting = []
             if progress:
                 progress(done + sum(map(len, waiting)), len(names))
-    table.tidy()
+    table.compact()
 
 
 @contextmanager
@@ -138,7 +151,7 @@ def pixel_batches(
     preprocess: Preprocess,
     limits: DecodeLimits | None = None,
 ) -> Iterator[Iterator[Pixels]]:
-    """Decode files on a pool of threads, a few batches ahead of who reads them.
+    """Decode files on a pool of threads, a few batches ahead of their reader.
 
     Args:
         files: sha256 and path of each image.

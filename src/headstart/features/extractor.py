@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
@@ -14,6 +13,7 @@ from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
 from headstart.engines.engine import Engine
 from headstart.engines.devices import choose_device, make_engine
 from headstart.engines.precision import (
+    faster_precision,
     has_bf16,
     remembered_trial,
     settled_precision,
@@ -54,7 +54,7 @@ class FeatureExtractor:
     ) -> None:
         self.backbone = backbone
         self.reads = reads
-        self.device: Literal["cpu", "cuda"] = choose_device(device)
+        self.device = choose_device(device)
         self.pooling = StagePooling(backbone, reads=reads).eval()
         self.layout: FeatureLayout = self.pooling.layout()
         self.cache = cache
@@ -87,7 +87,7 @@ class FeatureExtractor:
     @property
     def precision(self) -> str:
         """The numbers that the network computes in: "bf16" or "float32"."""
-        return self._settled or (self.trial.precision if self.trial else "float32")
+        return self._settled or (faster_precision(self.trial) if self.trial else "float32")
 
     @property
     def may_use_bf16(self) -> bool:

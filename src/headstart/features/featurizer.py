@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from headstart.arrays import Features, Names
 from headstart.backbones.backbone import load_backbone
-from headstart.data.decoding import as_image, read_image
-from headstart.features.extractor import FeatureExtractor, Features
+from headstart.data.decoding import ImageLike, as_image, read_image
+from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import as_stored
 from headstart.options import DeviceOption, PrecisionOption, cache_folder
 
@@ -52,7 +53,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.precision = precision
         self.cache = cache
 
-    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ANN401
+    def fit(self, X: object = None, y: object = None) -> Self:
         """Load the backbone; there is nothing to learn."""
         self.extractor_ = FeatureExtractor(
             load_backbone(self.backbone, weights=self.weights, image_size=self.image_size),
@@ -62,8 +63,8 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def transform(self, X: Sequence[Any]) -> Features:
-        """Give features of shape (images, width), float32.
+    def transform(self, X: Sequence[ImageLike]) -> Features:
+        """Return features of shape (images, width), float32.
 
         Args:
             X: Paths, or PIL images, or arrays (height, width, 3) of uint8.
@@ -73,8 +74,9 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         images = list(X)
-        if images and all(isinstance(image, (str, Path)) for image in images):
-            features, _ = self.extractor_.of_files([_file(image) for image in images])
+        paths = [image for image in images if isinstance(image, (str, Path))]
+        if paths and len(paths) == len(images):
+            features, _ = self.extractor_.of_files([_file(path) for path in paths])
         else:
             side = self.extractor_.backbone.preprocess.smallest_side
             features = self._of_images([as_image(image, smallest=side) for image in images])
@@ -85,7 +87,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         empty = np.zeros((0, self.extractor_.layout.width), dtype=np.float32)
         return as_stored(np.concatenate([empty, *parts]), self.extractor_.stored_as)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:  # noqa: ANN401
+    def get_feature_names_out(self, input_features: object = None) -> Names:
         """Name each column by its block: "output.0", "stage2.max.7" and so on."""
         check_is_fitted(self)
         layout = self.extractor_.layout

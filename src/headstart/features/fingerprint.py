@@ -1,13 +1,11 @@
 """What a stored feature depends on. Anything that changes a feature changes this; nothing else."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from headstart.data.decoding import DECODER_VERSION
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import ROUNDING_VERSION
+from headstart.engines.rounding import ROUNDING_VERSION
+from headstart.files import digest
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class Fingerprint:
     decoder: int = DECODER_VERSION
     rounding: int = ROUNDING_VERSION
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+    def to_dict(self) -> dict[str, object]:
+        """Return plain JSON values."""
         return asdict(self) | {
             "preprocess": self.preprocess.to_dict(),
             "blocks": [list(block) for block in self.blocks],
@@ -42,5 +40,4 @@ class Fingerprint:
     @property
     def key(self) -> str:
         """The sha256 of all of it, in hexadecimal digits."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(self.to_dict())

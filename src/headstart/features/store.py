@@ -2,30 +2,27 @@
 
 import json
 import re
-import shutil
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import lance
 import numpy as np
 import pyarrow as pa
+from pydantic import JsonValue
 
+from headstart.arrays import Features
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint
+from headstart.files import remove, size_of, written_once
 
-# Lance warns at every fork of the process; nothing here goes on in a forked child.
+# Lance warns at every fork of the process; nothing here continues in a forked child.
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
-Features = np.ndarray[Any, np.dtype[np.float32]]
-
 HALF_MAX = float(np.finfo(np.float16).max)
-_MANY_FRAGMENTS = 64
 _ATTEMPTS = 20
 _RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
 # What keeps a sound table from being read for a while: no reason to throw it away.
@@ -50,9 +47,25 @@ class TableInfo:
         bytes: What it takes on disk.
     """
 
-    about: dict[str, Any]
+    about: Mapping[str, JsonValue]
     images: int
     bytes: int
+
+    @property
+    def architecture(self) -> str:
+        """Of the network, or "damaged"."""
+        return str(self.about["architecture"])
+
+    @property
+    def precision(self) -> str:
+        """Of the network, or "?" where it cannot be read."""
+        return str(self.about.get("precision", "?"))
+
+    @property
+    def image_size(self) -> str:
+        """Side of the images in pixels, or "?" where it cannot be read."""
+        preprocess = self.about.get("preprocess")
+        return str(preprocess.get("size", "?")) if isinstance(preprocess, dict) else "?"
 
 
 class FeatureTable:
@@ -79,7 +92,7 @@ class FeatureTable:
         )
 
     def known(self) -> set[str]:
-        """Give the sha256 of every image that has features.
+        """Return the sha256 of every image that has features.
 
         Raises:
             DamagedTable: The table cannot be read.
@@ -105,7 +118,7 @@ class FeatureTable:
         self._write(pa.Table.from_arrays(columns, schema=self._schema))
 
     def read(self, sha256s: Sequence[str]) -> Features:
-        """Give the features of images in the order asked for, shape (images, width), float32.
+        """Return the features of images in the order asked for, shape (images, width), float32.
 
         Raises:
             DamagedTable: They are not as they were written.
@@ -122,38 +135,34 @@ class FeatureTable:
         features: Features = stored.astype(np.float32)
         return features
 
-    def tidy(self) -> None:
-        """Join the many small pieces that batches left behind, for faster reading."""
+    def compact(self, *, fragments: int = 64) -> None:
+        """Join the small pieces that batches left behind, for faster reading.
+
+        Args:
+            fragments: Nothing is done for so few.
+        """
         # Another process's commit or a full disk may stop it, which does no harm.
         with suppress(DamagedTable, StoreError), _damage():
             dataset = self._open()
-            if len(dataset.get_fragments()) > _MANY_FRAGMENTS:
+            if len(dataset.get_fragments()) > fragments:
                 dataset.optimize.compact_files()
 
     def discard(self) -> None:
         """Forget everything in the table."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove(self.path)
 
     def _create(self) -> None:
-        """Make the table if nobody has, by one rename, so that nobody ever sees half of it."""
-        if self.path.exists():
-            return
-        partial = self.path.with_name(f".{uuid4().hex}")
-        try:
-            lance.write_dataset(self._schema.empty_table(), str(partial), mode="create")
-            partial.rename(self.path)
-        except OSError:
-            shutil.rmtree(partial, ignore_errors=True)
-            if not self.path.exists():
-                raise
+        """Make the table unless it is there, in one step: half of it is never seen."""
+        if not self.path.exists():
+            with written_once(self.path) as partial:
+                lance.write_dataset(self._schema.empty_table(), str(partial), mode="create")
 
-    def _open(self) -> Any:  # noqa: ANN401
+    def _open(self) -> lance.LanceDataset:
         return lance.dataset(str(self.path))
 
     def _write(self, table: pa.Table) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._create()
                 lance.write_dataset(table, str(self.path), mode="append")
                 return
@@ -174,21 +183,22 @@ class FeatureStore:
         self.folder = folder
 
     def table(self, fingerprint: Fingerprint) -> FeatureTable:
-        """Give the table of a fingerprint, in the precision that it already has or should have."""
+        """Return the table of a fingerprint, in the precision that it has or should have."""
         wide = self.folder / f"{fingerprint.key}-float32.lance"
         if wide.exists() or fingerprint.precision == "float32":
             return FeatureTable(wide, fingerprint, "float32")
         return FeatureTable(self.folder / f"{fingerprint.key}.lance", fingerprint, "float16")
 
     def wide_table(self, fingerprint: Fingerprint) -> FeatureTable:
-        """Give the float32 table, for features beyond the range of half precision."""
+        """Return the float32 table, for features beyond the range of half precision."""
         return FeatureTable(
             self.folder / f"{fingerprint.key}-float32.lance", fingerprint, "float32"
         )
 
     def infos(self) -> list[TableInfo]:
-        """Tell what is kept, a damaged table too."""
-        return [_info(path) for path in sorted(self.folder.glob("*.lance"))]
+        """Describe every table, a damaged one too."""
+        tables = sorted(self.folder.glob("*.lance"))
+        return [_info(path) for path in tables if not path.name.startswith(".")]
 
 
 def as_stored(features: Features, kind: str) -> Features:
@@ -198,13 +208,13 @@ def as_stored(features: Features, kind: str) -> Features:
     return features.astype(kind).astype(np.float32)
 
 
-def _rows(dataset: Any) -> dict[str, int]:  # noqa: ANN401
+def _rows(dataset: lance.LanceDataset) -> dict[str, int]:
     names = dataset.to_table(columns=["sha256"])["sha256"].to_pylist()
     return {name: row for row, name in enumerate(names)}
 
 
 def _info(path: Path) -> TableInfo:
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = size_of(path)
     try:
         with _damage():
             dataset = lance.dataset(str(path))
@@ -230,6 +240,6 @@ def _damage() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Give what an error says, without the place in Lance's own code."""
+    """Return an error's text, without the place in Lance's own code."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return re.sub(r"[,:]? *[^ ]*\.rs:\d+(:\d+)?", "", line).strip().rstrip(".,:")

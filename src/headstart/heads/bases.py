@@ -1,4 +1,4 @@
-"""What logistic regression is fitted in: a space with what brings its weights back to features."""
+"""Spaces that logistic regression is fitted in, with the way back to weights of features."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.data.splits import Rows
+from headstart.arrays import Rows
 from headstart.heads.fitted import FittedHead, KernelModel, LinearModel
 from headstart.heads.logistic import fit_logistic
 from headstart.heads.problem import Kind, Problem
@@ -59,7 +59,7 @@ class Basis:
         return cls(features, kind, width, standardised, products, space)
 
     def extended(self, problem: Problem) -> Self:
-        """Give the same over all images of a problem, for a basis that was made from a sample.
+        """Return the same over all images of a problem, for a basis that was made from a sample.
 
         Linear inputs are the features themselves. A kernel keeps the sample as landmarks
         (Nyström: Williams and Seeger, 2001).
@@ -87,10 +87,10 @@ class Basis:
         """
         models = fit_logistic(
             self.space.inputs,
-            torch.from_numpy(problem.labels),
+            problem.truth(),
             problem.shares().unsqueeze(1),
             torch.tensor([strength]),
-            classes=problem.classes,
+            task=problem.task,
             spectrum=self.space.spectrum,
             steps=_STEPS,
         )

@@ -1,25 +1,26 @@
 """Heads that are fitted: values that turn features into scores, and can be written to a bundle."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.arrays import Anything, Features, Floats, Landmarks, Scores, Tensors
 from headstart.errors import BundleError
 from headstart.heads.spaces import radial_basis
-
-Array = np.ndarray[Any, np.dtype[np.float32]]
-_Model = TypeVar("_Model")
 
 # Rows that are scored at a time, so that memory does not grow with their number.
 _ROWS = 2048
 
+Parts = dict[str, float | str | Anything]
+"""Numbers, names and arrays of a head, by name."""
+
 
 class FittedHead(Protocol):
-    """Something that tells classes apart by features.
+    """Something that turns features into scores.
 
     Attributes:
         kind: Its name in a bundle.
@@ -27,8 +28,8 @@ class FittedHead(Protocol):
 
     kind: ClassVar[str]
 
-    def logits(self, features: Array) -> Array:
-        """Give scores of shape (images, classes) for features (images, width)."""
+    def logits(self, features: Features) -> Scores:
+        """Return scores of shape (images, classes) for features (images, width)."""
         ...
 
 
@@ -44,12 +45,12 @@ class LinearModel:
     """
 
     kind: ClassVar[str] = "linear"
-    mean: Array
-    scale: Array
-    weight: Array
-    bias: Array
+    mean: Floats
+    scale: Floats
+    weight: Floats
+    bias: Floats
 
-    def logits(self, features: Array) -> Array:
+    def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
         return np.asarray(((features - self.mean) / self.scale) @ self.weight + self.bias)
 
@@ -68,14 +69,14 @@ class KernelModel:
     """
 
     kind: ClassVar[str] = "kernel"
-    mean: Array
-    scale: Array
-    landmarks: np.ndarray[Any, Any]
-    weight: Array
-    bias: Array
+    mean: Floats
+    scale: Floats
+    landmarks: Landmarks
+    weight: Floats
+    bias: Floats
     bandwidth: float
 
-    def logits(self, features: Array) -> Array:
+    def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
         landmarks = self._standardised(self.landmarks)
         weight = torch.from_numpy(self.weight)
@@ -85,7 +86,7 @@ class KernelModel:
             parts.append(radial_basis(rows, landmarks, self.bandwidth) @ weight)
         return np.asarray(torch.cat(parts).numpy() + self.bias)
 
-    def _standardised(self, features: np.ndarray[Any, Any]) -> Tensor:
+    def _standardised(self, features: Landmarks) -> Tensor:
         return torch.from_numpy((features.astype(np.float32) - self.mean) / self.scale)
 
 
@@ -103,14 +104,14 @@ class MLPModel:
     """
 
     kind: ClassVar[str] = "mlp"
-    mean: Array
-    scale: Array
-    hidden_weight: Array
-    hidden_bias: Array
-    weight: Array
-    bias: Array
+    mean: Floats
+    scale: Floats
+    hidden_weight: Floats
+    hidden_bias: Floats
+    weight: Floats
+    bias: Floats
 
-    def logits(self, features: Array) -> Array:
+    def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
         rows = (features - self.mean) / self.scale
         hidden = np.maximum(rows @ self.hidden_weight + self.hidden_bias, 0)
@@ -128,20 +129,20 @@ class NearestModel:
     """
 
     kind: ClassVar[str] = "nearest"
-    mean: Array
-    scale: Array
-    centres: Array
+    mean: Floats
+    scale: Floats
+    centres: Floats
 
-    def logits(self, features: Array) -> Array:
+    def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
         return np.asarray(self._directions(features) @ self.centres.T)
 
-    def with_class(self, features: Array) -> Self:
-        """Give the head with one more class, from features of some of its images."""
+    def with_class(self, features: Features) -> Self:
+        """Return the head with one more class, from features of some of its images."""
         centre = unit(self._directions(features).mean(axis=0, keepdims=True))
         return replace(self, centres=np.concatenate([self.centres, centre]))
 
-    def _directions(self, features: Array) -> Array:
+    def _directions(self, features: Features) -> Floats:
         return unit((features - self.mean) / self.scale)
 
 
@@ -165,7 +166,7 @@ class BlendModel:
     first_temperature: float
     second_temperature: float
 
-    def logits(self, features: Array) -> Array:
+    def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
         first, second = (
             head.logits(features[:, : len(head.mean)]) for head in (self.first, self.second)
@@ -179,38 +180,34 @@ _SINGLE: dict[str, type[SingleModel]] = {
 }
 
 
-def unit(rows: Array) -> Array:
+def unit(rows: Floats) -> Floats:
     """Bring each row to length 1; a zero row stays."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
-def written(
-    head: FittedHead,
-) -> tuple[dict[str, float | str], dict[str, np.ndarray[Any, Any]]]:
-    """Give a head's numbers and arrays by name; those of a head inside as "first.bias"."""
-    values: dict[str, Any] = {}
-    for field in fields(head):  # type: ignore[arg-type]
-        value = getattr(head, field.name)
-        values |= _unfolded(field.name, value) if is_dataclass(value) else {field.name: value}
+def written(head: FittedHead) -> tuple[dict[str, float | str], dict[str, Anything]]:
+    """Return a head's numbers and arrays by name; those of a head inside as "first.bias"."""
+    values: Parts = {}
+    for name, value in vars(head).items():
+        values |= _unfolded(name, value) if isinstance(value, SingleModel) else {name: value}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-    return {name: value for name, value in values.items() if name not in arrays}, arrays
+    numbers = {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
+    return numbers, arrays
 
 
-def _unfolded(name: str, head: Any) -> dict[str, Any]:  # noqa: ANN401
-    inside = {"kind": head.kind} | {one.name: getattr(head, one.name) for one in fields(head)}
+def _unfolded(name: str, head: SingleModel) -> Parts:
+    inside: Parts = {"kind": head.kind, **vars(head)}
     return {f"{name}.{inner}": value for inner, value in inside.items()}
 
 
-def read(
-    kind: str, numbers: Mapping[str, float | str], arrays: Mapping[str, np.ndarray[Any, Any]]
-) -> FittedHead:
+def read(kind: str, numbers: Mapping[str, float | str], arrays: Tensors) -> FittedHead:
     """Undo `written`.
 
     Raises:
         BundleError: The kind is unknown, or a part is missing.
     """
-    values: dict[str, Any] = {**numbers, **arrays}
+    values: Parts = {**numbers, **arrays}
     if kind != BlendModel.kind:
         return _built(_single(kind), values)
     heads = {}
@@ -219,16 +216,16 @@ def read(
         values = {key: one for key, one in values.items() if key not in inside}
         inside = {key.removeprefix(f"{name}."): one for key, one in inside.items()}
         heads[name] = _built(_single(inside.pop("kind", None)), inside)
-    return _built(BlendModel, values | heads)
+    return _built(BlendModel, {**values, **heads})
 
 
-def _single(kind: str | None) -> type[SingleModel]:
-    if kind not in _SINGLE:
+def _single(kind: object) -> type[SingleModel]:
+    if not isinstance(kind, str) or kind not in _SINGLE:
         raise BundleError(f"The model has a head of unknown kind '{kind}'. Upgrade headstart.")
     return _SINGLE[kind]
 
 
-def _built(kind: type[_Model], values: dict[str, Any]) -> _Model:
+def _built(kind: Callable[..., FittedHead], values: Mapping[str, object]) -> FittedHead:
     try:
         return kind(**values)
     except TypeError as error:

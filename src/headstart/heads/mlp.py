@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.arrays import Floats
 from headstart.heads.fitted import MLPModel
 from headstart.heads.logistic import suitable_threads
 from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
+from headstart.task import Task
 
 _BATCH = 32
 _PATIENCE = 10
@@ -43,8 +45,7 @@ def fit_mlp(
     # Variance 1 for each column: what a dense layer's first weights are made for.
     scale = standard.scale / columns.shape[1] ** 0.5
     inputs = (torch.from_numpy(columns) - standard.mean) / scale
-    labels = torch.from_numpy(problem.labels)
-    lesson = _Lesson(inputs, labels, problem.shares() * len(labels))
+    lesson = _Lesson(inputs, problem.truth(), problem.shares() * len(inputs), problem.task)
     with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * inputs.shape[1] * hidden):
         torch.manual_seed(seed)
         network = _network(inputs.shape[1], hidden, dropout, problem.classes)
@@ -73,18 +74,18 @@ def fit_as_tutorial(
     """
     columns = problem.columns[features]
     inputs = torch.from_numpy(problem.features)[:, columns]
-    labels = torch.from_numpy(problem.labels)
-    lesson = _Lesson(inputs, labels, torch.ones(len(labels)))
+    lesson = _Lesson(inputs, problem.truth(), torch.ones(len(inputs)), problem.task)
     width = inputs.shape[1]
     with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * width * hidden):
         torch.manual_seed(seed)
         network = _network(width, hidden, dropout, problem.classes)
-        for layer in (network[0], network[3]):
-            nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for layer in network:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=1e-7)
         for _ in range(epochs):
-            _learn(network, optimiser, lesson, torch.arange(len(labels)))
+            _learn(network, optimiser, lesson, torch.arange(len(inputs)))
     plain = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
     return HeadFit(_model(network.state_dict(), *plain), None, features)
 
@@ -97,16 +98,16 @@ def _network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequen
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What is learnt from: inputs (images, width), class numbers, and what each image counts."""
+    """What is learnt from: inputs (images, width), the truth, and what each image counts."""
 
     inputs: Tensor
-    labels: Tensor
+    truth: Tensor
     weights: Tensor
+    task: Task
 
     def loss(self, network: nn.Module, rows: Tensor) -> Tensor:
         scores = network(self.inputs[rows])
-        losses = nn.functional.cross_entropy(scores, self.labels[rows], reduction="none")
-        return (losses * self.weights[rows]).mean()
+        return self.task.training_loss(scores, self.truth[rows], weights=self.weights[rows])
 
 
 def _learn(
@@ -116,7 +117,7 @@ def _learn(
     network.train()
     for batch in torch.split(rows[torch.randperm(len(rows))], _BATCH):
         optimiser.zero_grad()
-        lesson.loss(network, batch).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(lesson.loss(network, batch))
         optimiser.step()
 
 
@@ -128,7 +129,7 @@ def _trained(
     held: Tensor,
     epochs: int,
 ) -> dict[str, Tensor]:
-    """Train until images held out no longer improve; give the weights that were best for them."""
+    """Train until images held out no longer improve; return the weights that were best for them."""
     best_loss, best, waited = float("inf"), deepcopy(network.state_dict()), 0
     for _ in range(epochs):
         _learn(network, optimiser, lesson, kept)
@@ -145,8 +146,8 @@ def _trained(
 
 def _model(
     state: dict[str, Tensor],
-    mean: np.ndarray[tuple[int], np.dtype[np.float32]],
-    scale: np.ndarray[tuple[int], np.dtype[np.float32]],
+    mean: Floats,
+    scale: Floats,
 ) -> MLPModel:
     """Copy a trained network's weights; torch keeps them transposed."""
     return MLPModel(

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.data.splits import Rows
-from headstart.heads.fitted import Array, NearestModel, unit
+from headstart.arrays import Features
+from headstart.heads.fitted import NearestModel, unit
 from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 
@@ -22,19 +22,18 @@ def fit_nearest(problem: Problem, features: str) -> HeadFit:
     columns = problem.features[:, problem.columns[features]]
     part = problem.columns[features]
     weights = None if problem.weights is None else torch.from_numpy(problem.weights[part])
+    truth = problem.truth()
     rows, logits = [], []
     for kept, held in problem.folds:
-        model = _fit(columns[kept], weights, problem.labels[kept], problem.classes)
+        model = _fit(columns[kept], weights, truth[kept])
         rows.append(held)
         logits.append(model.logits(columns[held]))
     held_out = HeldOut(np.concatenate(rows), np.concatenate(logits))
-    return HeadFit(_fit(columns, weights, problem.labels, problem.classes), held_out, features)
+    return HeadFit(_fit(columns, weights, truth), held_out, features)
 
 
-def _fit(columns: Array, weights: Tensor | None, labels: Rows, classes: int) -> NearestModel:
+def _fit(columns: Features, weights: Tensor | None, truth: Tensor) -> NearestModel:
     standard = standardise(torch.from_numpy(columns), weights)
     mean, scale = standard.mean.numpy(), standard.scale.numpy()
     directions = unit((columns - mean) / scale)
-    centres = np.zeros((classes, columns.shape[1]), dtype=np.float32)
-    np.add.at(centres, labels, directions)
-    return NearestModel(mean, scale, unit(centres))
+    return NearestModel(mean, scale, unit(truth.numpy().T @ directions))

@@ -1,4 +1,4 @@
-"""What is to be learnt from features, and what fitting gives back."""
+"""What is to be learnt from features, and the result of fitting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.data.splits import Folds, Rows
-from headstart.heads.fitted import Array, FittedHead
+from headstart.arrays import Features, Floats, Folds, Rows, Scores, Targets
+from headstart.data.splits import stratified_sample
+from headstart.heads.fitted import FittedHead
 from headstart.heads.spaces import Standardised, standardise
+from headstart.task import Task
 
 Kind = Literal["linear", "kernel"]
 
@@ -36,7 +38,7 @@ class Effort:
 
 
 def effort_for(images: int, classes: int) -> Effort:
-    """Give the effort that suits a problem's size."""
+    """Return the effort that suits a problem's size."""
     work = min(images, EXACT_IMAGES) * classes
     if work <= 10_000:
         return Effort(folds=5, steps=20, widths=_OTHER_WIDTHS)
@@ -53,7 +55,7 @@ class Candidate:
         features: "last" or "multilevel".
         head: "linear" or "kernel".
         log_loss: Mean over held-out images.
-        accuracy: Share of held-out images that were told right.
+        accuracy: Share of held-out images that were predicted correctly.
         images: How many were held out.
     """
 
@@ -74,7 +76,7 @@ class HeldOut:
     """
 
     rows: Rows
-    logits: Array
+    logits: Scores
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class HeadFit:
         held_out: For calibration; None where every image was learnt from.
         features: Which columns it reads: "last", "multilevel" or "flatten".
         candidates: What it was chosen from; the chosen one first.
-        chosen: What was settled by choosing, for a head that has such numbers.
+        chosen: What choosing has settled, for a head that has such numbers.
     """
 
     head: FittedHead
@@ -118,50 +120,60 @@ class Problem:
     Attributes:
         features: Shape (images, width).
         columns: Columns of each kind of features, by name.
-        labels: Class numbers, shape (images,).
+        targets: What is to be predicted, as the task encodes it, one for each image.
         classes: How many classes there are.
         folds: Pairs of rows (learn from, measure on), each row measured on once.
+        task: The kind of label.
         balanced: Weigh classes inversely to their frequency.
         weights: How much each column counts, shape (width,); all the same by default.
     """
 
-    features: Array
+    features: Features
     columns: Mapping[str, slice]
-    labels: Rows
+    targets: Targets
     classes: int
     folds: Folds
+    task: Task
     balanced: bool = False
-    weights: Array | None = None
+    weights: Floats | None = None
 
     def standardised(self, part: slice) -> Standardised:
-        """Give some of the columns, standardised."""
+        """Return some of the columns, standardised."""
         weights = None if self.weights is None else torch.from_numpy(self.weights[part])
         return standardise(torch.from_numpy(self.features[:, part]), weights)
 
     def shares(self) -> Tensor:
-        """Give how much each image counts, shape (images,), sum 1."""
-        counts = np.bincount(self.labels, minlength=self.classes)
-        weight = 1 / counts[self.labels] if self.balanced else np.ones(len(self.labels))
-        return torch.from_numpy((weight / weight.sum()).astype(np.float32))
+        """Return how much each image counts, shape (images,), sum 1."""
+        return torch.from_numpy(
+            self.task.shares(self.targets, self.classes, balanced=self.balanced)
+        )
+
+    def truth(self) -> Tensor:
+        """Return what scores are compared with, shape (images, classes)."""
+        return self.task.encode(self.targets, self.classes)
+
+    def sample(self, images: int, *, seed: int) -> Rows | None:
+        """Draw a stratified sample of the images; None if there are no more."""
+        return stratified_sample(self.task.strata(self.targets), images, seed=seed)
 
     def shares_of_folds(self) -> Tensor:
-        """Give how much each image counts in each fold, held-out ones 0: (images, folds)."""
+        """Return how much each image counts in each fold, held-out ones 0: (images, folds)."""
         shares = self.shares().unsqueeze(1).repeat(1, len(self.folds))
         for number, (_, held) in enumerate(self.folds):
             shares[held, number] = 0
         return shares / shares.sum(dim=0)
 
     def held_out_rows(self) -> Rows:
-        """Give the rows that some fold holds out, fold after fold."""
+        """Return the rows that some fold holds out, fold after fold."""
         return np.concatenate([held for _, held in self.folds])
 
     def part(self, rows: Rows) -> "Problem":
-        """Give the same problem for some of the images."""
-        place = np.full(len(self.labels), -1)
+        """Return the same problem for some of the images."""
+        place = np.full(len(self.targets), -1)
         place[rows] = np.arange(len(rows))
         folds = [
             (kept[kept >= 0], held[held >= 0])
             for kept, held in ((place[kept], place[held]) for kept, held in self.folds)
         ]
         usable = [(kept, held) for kept, held in folds if len(kept) and len(held)]
-        return replace(self, features=self.features[rows], labels=self.labels[rows], folds=usable)
+        return replace(self, features=self.features[rows], targets=self.targets[rows], folds=usable)

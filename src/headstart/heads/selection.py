@@ -1,7 +1,7 @@
 """Choosing on held-out folds: which features, which head, how strongly regularised.
 
-Every candidate is judged by the log loss of images that it did not learn from. Nothing here ever
-sees a test image.
+Every candidate is measured by the log loss of images that it did not learn from, never of a test
+image.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from headstart.data.splits import stratified_sample
+from headstart.arrays import Rows, Scores
 from headstart.heads.bases import Basis
 from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.problem import (
@@ -49,22 +49,27 @@ class Trial:
     held_out: HeldOut
 
     def row(self) -> Candidate:
-        """Give the trial's row of the table."""
+        """Return the trial's row of the table."""
         features, kind = self.basis.features, self.basis.kind
         return Candidate(features, kind, self.log_loss, self.accuracy, len(self.held_out.rows))
 
 
 def select_head(
-    problem: Problem, kinds: Sequence[Kind] = ("linear", "kernel"), *, seed: int = 0
+    problem: Problem,
+    kinds: Sequence[Kind] = ("linear", "kernel"),
+    *,
+    seed: int = 0,
+    exact: int = EXACT_IMAGES,
 ) -> HeadFit:
     """Fit every combination of columns and kinds on folds, keep the best, and fit it on all.
 
     Args:
         problem: What is to be learnt.
         kinds: Heads to try.
-        seed: Of the sample that chooses where there are more than `EXACT_IMAGES`.
+        seed: Of the sample that chooses where there are too many images.
+        exact: Up to so many images, all of them choose.
     """
-    sample = stratified_sample(problem.labels, EXACT_IMAGES, seed=seed)
+    sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.part(sample)
     trials = _first_trials(small, kinds)
     leading = min(trials, key=_log_loss).basis.features
@@ -75,22 +80,25 @@ def select_head(
     rows = [_best(trials, *name) for name in sorted(names)]
     table = tuple(trial.row() for trial in sorted(rows, key=_log_loss))
     if sample is not None:
-        best = _on_all(best, problem, fewer=len(sample) / len(problem.labels))
+        best = _on_all(best, problem, fewer=len(sample) / len(problem.targets))
     head = best.basis.fitted(problem, best.strength, sample)
     chosen = Chosen(best.basis.kind, best.strength, best.basis.width)
     return HeadFit(head, best.held_out, best.basis.features, table, chosen)
 
 
-def fit_chosen(problem: Problem, chosen: Chosen, *, seed: int = 0) -> HeadFit:
+def fit_chosen(
+    problem: Problem, chosen: Chosen, *, seed: int = 0, exact: int = EXACT_IMAGES
+) -> HeadFit:
     """Fit what was chosen before, on other features of the images: nothing is held out.
 
     Args:
         problem: With one kind of features.
         chosen: What `select_head` settled.
         seed: Of the sample, as there.
+        exact: As there.
     """
     (features,) = problem.columns
-    sample = stratified_sample(problem.labels, EXACT_IMAGES, seed=seed)
+    sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.part(sample)
     standardised = small.standardised(small.columns[features])
     products = standardised.inner_products()
@@ -102,9 +110,9 @@ def fit_chosen(problem: Problem, chosen: Chosen, *, seed: int = 0) -> HeadFit:
 
 
 def best_of(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
-    """Take the fit that told most held-out images right, and list the others.
+    """Take the fit that predicted most held-out images correctly, and list the others.
 
-    For heads whose scores are no log probabilities before they are calibrated.
+    For heads whose scores are not log probabilities before they are calibrated.
     """
     rated = sorted(
         ((_rated(problem, fit), fit) for fit in fits), key=lambda pair: -pair[0].accuracy
@@ -114,11 +122,10 @@ def best_of(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
 
 def _rated(problem: Problem, fit: HeadFit) -> Candidate:
     assert fit.held_out is not None
-    logits = torch.from_numpy(fit.held_out.logits)
-    labels = torch.from_numpy(problem.labels[fit.held_out.rows])
-    loss = float(_losses(logits.unsqueeze(0), labels)[0])
-    accuracy = float((logits.argmax(dim=1) == labels).float().mean())
-    return Candidate(fit.features, fit.head.kind, loss, accuracy, len(labels))
+    logits, rows = fit.held_out.logits, fit.held_out.rows
+    loss = float(_losses(problem, torch.from_numpy(logits).unsqueeze(0), rows)[0])
+    accuracy = _accuracy(problem, logits, rows)
+    return Candidate(fit.features, fit.head.kind, loss, accuracy, len(rows))
 
 
 def _first_trials(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
@@ -137,7 +144,7 @@ def _refined(problem: Problem, best: Trial) -> list[Trial]:
     strengths = [best.strength * factor for factor in _NEARBY]
     basis, bases = best.basis, [best.basis]
     if basis.kind == "kernel":
-        widths = effort_for(len(problem.labels), problem.classes).widths
+        widths = effort_for(len(problem.targets), problem.classes).widths
         bases += [
             Basis.of(basis.features, basis.kind, basis.standardised, basis.products, width)
             for width in widths
@@ -160,26 +167,25 @@ def _try(problem: Problem, basis: Basis, strengths: Sequence[float]) -> Trial:
     held_out = problem.held_out_rows()
     models = fit_logistic(
         basis.space.inputs,
-        torch.from_numpy(problem.labels),
+        problem.truth(),
         problem.shares_of_folds().repeat(1, len(strengths)),
         torch.tensor(strengths).repeat_interleave(len(problem.folds)),
-        classes=problem.classes,
+        task=problem.task,
         spectrum=basis.space.spectrum,
-        steps=effort_for(len(problem.labels), problem.classes).steps,
+        steps=effort_for(len(problem.targets), problem.classes).steps,
     )
     logits = _held_out_logits(problem, basis.space, models, len(strengths))
-    labels = torch.from_numpy(problem.labels[held_out])
-    losses = _losses(logits, labels)
+    losses = _losses(problem, logits, held_out)
     best = int(losses.argmin())
-    accuracy = float((logits[best].argmax(dim=1) == labels).float().mean())
     scores = HeldOut(held_out, logits[best].numpy())
+    accuracy = _accuracy(problem, scores.logits, held_out)
     return Trial(basis, strengths[best], float(losses[best]), accuracy, scores)
 
 
 def _held_out_logits(
     problem: Problem, space: Space, models: LogisticModels, strengths: int
 ) -> Tensor:
-    """Give each held-out image's scores by the model of its fold: (strengths, images, classes)."""
+    """Score each held-out image by the model of its fold: (strengths, images, classes)."""
     folds = len(problem.folds)
     weight = models.weight.view(strengths, folds, *models.weight.shape[1:])
     bias = models.bias.view(strengths, folds, *models.bias.shape[1:])
@@ -190,11 +196,14 @@ def _held_out_logits(
     return torch.cat(parts, dim=1)
 
 
-def _losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Give the mean log loss at each strength."""
-    log_probability = torch.log_softmax(logits, dim=2)
-    index = labels.view(1, -1, 1).expand(len(logits), -1, 1)
-    return -log_probability.gather(2, index).mean(dim=(1, 2))
+def _losses(problem: Problem, logits: Tensor, rows: Rows) -> Tensor:
+    """Return the mean log loss of some images at each strength."""
+    losses, _ = problem.task.loss_and_gradient(logits, problem.truth()[rows])
+    return losses.mean(dim=(1, 2))
+
+
+def _accuracy(problem: Problem, logits: Scores, rows: Rows) -> float:
+    return float(problem.task.correct(logits, problem.targets[rows]).mean())
 
 
 def _best(trials: Sequence[Trial], features: str, kind: Kind) -> Trial:

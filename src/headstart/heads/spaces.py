@@ -29,7 +29,7 @@ class Standardised:
     rows: Tensor
 
     def inner_products(self) -> Tensor:
-        """Give the images' inner products, shape (images, images)."""
+        """Return the images' inner products, shape (images, images)."""
         return self.rows @ self.rows.T
 
 
@@ -84,7 +84,7 @@ def linear_space(standardised: Standardised, products: Tensor) -> Space:
 
 
 def kernel_space(products: Tensor, width: float) -> Space:
-    """Give the columns whose inner products are the radial-basis kernel of the images.
+    """Return the columns whose inner products are the radial-basis kernel of the images.
 
     Args:
         products: Inner products of standardised features, shape (images, images).
@@ -98,7 +98,7 @@ def kernel_space(products: Tensor, width: float) -> Space:
 
 
 def radial_basis(rows: Tensor, landmarks: Tensor, bandwidth: float) -> Tensor:
-    """Give exp(-|row - landmark|^2 / bandwidth), shape (rows, landmarks)."""
+    """Return exp(-|row - landmark|^2 / bandwidth), shape (rows, landmarks)."""
     distances = torch.cdist(rows, landmarks, compute_mode="use_mm_for_euclid_dist")
     return torch.exp(-distances.square() / bandwidth)
 
@@ -109,7 +109,7 @@ def _squared_distances(products: Tensor) -> Tensor:
 
 
 def _typical(distances: Tensor) -> float:
-    """Give the median distance between different images, from a sample of the rows."""
+    """Return the median distance between different images, from a sample of the rows."""
     some = distances[:: max(1, len(distances) // 256)]
     positive = some[some > 0]
     return float(positive.median()) if len(positive) else 1.0

@@ -1,7 +1,7 @@
-"""Step 4, add a new classifier: what can be chosen, before anything is fitted."""
+"""Step 4, add a new classifier: what can be chosen before anything is fitted."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from headstart.errors import OptionError
 from headstart.heads.mlp import fit_as_tutorial, fit_mlp
@@ -23,6 +23,8 @@ class Head(Protocol):
 class AutoHead:
     """Linear or kernel, whichever has the lower log loss on held-out folds."""
 
+    kind: ClassVar[str] = "auto"
+
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
         return select_head(problem, seed=seed)
@@ -32,6 +34,8 @@ class AutoHead:
 class LinearHead:
     """L2-regularised multinomial logistic regression on standardised features: the probe."""
 
+    kind: ClassVar[str] = "linear"
+
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
         return select_head(problem, ["linear"], seed=seed)
@@ -40,6 +44,8 @@ class LinearHead:
 @dataclass(frozen=True)
 class KernelHead:
     """Kernel logistic regression with a radial-basis kernel (Zhu and Hastie, 2005)."""
+
+    kind: ClassVar[str] = "kernel"
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
@@ -71,6 +77,8 @@ class MLPHead:
         epochs: Most epochs; training stops earlier when validation no longer improves.
         learning_rate: Of Adam.
     """
+
+    kind: ClassVar[str] = "mlp"
 
     hidden: int = 256
     dropout: float = 0.5
@@ -115,6 +123,8 @@ class TutorialHead:
         learning_rate: Of Adam.
     """
 
+    kind: ClassVar[str] = "tutorial"
+
     hidden: int = 256
     dropout: float = 0.5
     epochs: int = 10
@@ -130,13 +140,15 @@ class TutorialHead:
 class NearestHead:
     """Nearest class mean: for very few images, and for classes that are added later."""
 
+    kind: ClassVar[str] = "nearest"
+
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
         return best_of(problem, [fit_nearest(problem, features) for features in problem.columns])
 
 
 def head_named(name: HeadOption) -> Head:
-    """Give the head that an option names."""
+    """Return the head that an option names."""
     heads: dict[HeadOption, Head] = {
         "auto": AutoHead(),
         "linear": LinearHead(),

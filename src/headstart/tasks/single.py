@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from scipy.special import softmax
 
 from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
 from headstart.record import ClassResult, Evaluation
@@ -69,17 +70,25 @@ class Single:
         log_probability = scores.log_softmax(dim=-1)
         return -(log_probability * truth).sum(dim=-1, keepdim=True), log_probability.exp() - truth
 
-    def training_loss(self, scores: Tensor, truth: Tensor, *, smoothing: float) -> Tensor:
+    def training_loss(
+        self,
+        scores: Tensor,
+        truth: Tensor,
+        *,
+        smoothing: float = 0.0,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return the mean cross-entropy."""
         import torch
 
-        return torch.nn.functional.cross_entropy(scores, truth, label_smoothing=smoothing)
+        losses = torch.nn.functional.cross_entropy(
+            scores, truth, label_smoothing=smoothing, reduction="none"
+        )
+        return (losses if weights is None else losses * weights).mean()
 
     def probabilities(self, scores: Scores, temperature: float) -> Probabilities:
         """Return the softmax of the scores; rows sum to 1."""
-        scaled = scores.astype(np.float64) / temperature
-        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
-        return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(scores.astype(np.float64) / temperature, axis=1))
 
     def link(self, scores: Tensor) -> Tensor:
         """Return the softmax of the scores."""

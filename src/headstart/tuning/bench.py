@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.arrays import Rows
 from headstart.data.orientations import count_of
-from headstart.data.splits import Rows
 from headstart.errors import OptionError
 from headstart.options import AugmentOption, OrientationsOption, TuneOptions
 from headstart.tuning.checkpoint import read_checkpoint, require_same

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from headstart.data.hashing import file_sha256
 from headstart.errors import OutputError, TuningError
+from headstart.files import file_sha256
 
 _NAMES = ("checkpoint", "checkpoint-before")
 

@@ -163,7 +163,9 @@ def _learnt(rounds: Sequence[Round]) -> list[Round]:
 
 
 def _verdict(job: Job, rounds: Sequence[Round], *, always: bool = False) -> Verdict:
-    return Verdict.of(_learnt(rounds), job.task.labels, blend=job.may_blend, always=always)
+    return Verdict.of(
+        _learnt(rounds), job.task.labels, job.heads.task, blend=job.may_blend, always=always
+    )
 
 
 def _used(rounds: Sequence[Round], final: Round | None) -> Round:

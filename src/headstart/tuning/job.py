@@ -4,14 +4,15 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headstart.data.checks import Progress
+from headstart.arrays import Floats
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
-from headstart.heads.fitted import Array, FittedHead
+from headstart.heads.fitted import FittedHead
 from headstart.heads.specs import AutoHead
 from headstart.options import TuneOptions
 from headstart.tuning.loop import Warn
 from headstart.tuning.task import Task
+from headstart.watching import Progress
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Job:
     extractor: FeatureExtractor
     heads: HeadChoice
     fitted: Reading
-    features: Array
+    features: Floats
     task: Task
     options: TuneOptions
     folder: Path | None = None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from headstart.errors import OutputError
 from headstart.evaluation.comparison import rival
 from headstart.features.extraction import in_order
+from headstart.task import Task
 from headstart.tuning.checkpoint import (
     Checkpoint,
     packed_optimiser,
@@ -54,6 +55,7 @@ class Lesson:
         labels: Class numbers of all images.
         learn: Numbers of the images to learn from.
         judge: Numbers of the images held out; none if nothing is to be chosen.
+        task: The kind of label.
         names: How the user calls each image.
         epochs: After how many to stop, if that was found before; the schedule stays the recipe's.
     """
@@ -61,6 +63,7 @@ class Lesson:
     labels: Indices
     learn: Indices
     judge: Indices
+    task: Task
     names: Sequence[str] = ()
     epochs: int | None = None
 
@@ -348,7 +351,7 @@ class Loop:
         if not len(judge):
             return math.nan, math.nan
         scores = judged(average, self.source, judge, self.setting, range(self._judged_views))
-        found = rival(scores.numpy(), self.lesson.labels[judge])
+        found = rival(scores.numpy(), self.lesson.labels[judge], self.lesson.task)
         return found.log_loss, found.accuracy
 
     def _save(self) -> None:

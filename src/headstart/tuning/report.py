@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from headstart.evaluation.metrics import Interval
+from headstart.record import Interval
 from headstart.tuning.events import EpochEvent, finite
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from headstart.data.splits import Rows
+from headstart.arrays import Floats, Rows
 from headstart.evaluation.comparison import Rival, rival
-from headstart.heads.fitted import Array, BlendModel, SingleModel
+from headstart.heads.fitted import BlendModel, SingleModel
+from headstart.task import Task
 from headstart.tuning.job import Reading
 
 PROBE = "probe"
@@ -19,18 +20,21 @@ BLEND = "blend"
 """The mean of the two above, each calibrated."""
 
 
-def rivals_of(scores: Mapping[str, Array], labels: Rows, *, blend: bool) -> dict[str, Rival]:
+def rivals_of(
+    scores: Mapping[str, Floats], labels: Rows, task: Task, *, blend: bool
+) -> dict[str, Rival]:
     """Judge heads by their scores, (images, classes), of images that they did not learn from.
 
     Args:
         scores: By the name of the head.
         labels: Class numbers of the images.
+        task: The kind of label.
         blend: The mean of two heads may be taken as well.
     """
-    rivals = {name: rival(one, labels) for name, one in scores.items()}
+    rivals = {name: rival(one, labels, task) for name, one in scores.items()}
     if blend and ALONG in scores and REFITTED in scores:
         parts = [scores[name] / rivals[name].temperature for name in (ALONG, REFITTED)]
-        rivals[BLEND] = rival(np.mean(parts, axis=0), labels)
+        rivals[BLEND] = rival(np.mean(parts, axis=0), labels, task)
     return rivals
 
 

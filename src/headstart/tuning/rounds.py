@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.arrays import Floats, Rows
 from headstart.backbones.backbone import Backbone
-from headstart.data.splits import Rows
 from headstart.heads.choice import HeadChoice
-from headstart.heads.fitted import Array, LinearModel, MLPModel
+from headstart.heads.fitted import LinearModel, MLPModel
 from headstart.heads.specs import KernelHead, NearestHead
+from headstart.task import Task
 from headstart.tuning.bench import Bench
 from headstart.tuning.job import Reading
 from headstart.tuning.loop import INTERRUPTED, Lesson, Loop, Trained
@@ -43,7 +44,7 @@ class Round:
     seconds: float
     alpha: float
     heads: dict[str, Reading]
-    scores: dict[str, Array]
+    scores: dict[str, Floats]
     weights: dict[str, Tensor]
 
     def put(self, backbone: Backbone) -> None:
@@ -115,7 +116,7 @@ def _train(
     assert isinstance(start.head, (LinearModel, MLPModel))
     columns = job.heads.layout.columns(start.features)
     network = HeadedNetwork(bench.cut.above, start.head, columns, dropout=bench.recipe.dropout)
-    lesson = Lesson(job.task.labels, learn, judge, job.task.names, epochs)
+    lesson = Lesson(job.task.labels, learn, judge, job.heads.task, job.task.names, epochs)
     loop = _loop(bench, network, name, lesson, deadline)
     before = network.copied()
     trained = loop.run(resume=job.resume)
@@ -136,16 +137,16 @@ class _Tuned:
 
     alpha: float
     heads: dict[str, Reading]
-    scores: dict[str, Array]
+    scores: dict[str, Floats]
 
-    def with_refitted(self, head: Reading, scores: Array) -> Self:
+    def with_refitted(self, head: Reading, scores: Floats) -> Self:
         """Give the same with a head that was fitted anew."""
         heads = self.heads | {REFITTED: head}
         return replace(self, heads=heads, scores=self.scores | {REFITTED: scores})
 
-    def log_loss(self, labels: Rows, blend: bool) -> float:
+    def log_loss(self, labels: Rows, task: Task, blend: bool) -> float:
         """Give that of the best head on the images held out."""
-        rivals = rivals_of(self.scores, labels, blend=blend).values()
+        rivals = rivals_of(self.scores, labels, task, blend=blend).values()
         return min(one.log_loss for one in rivals)
 
 
@@ -179,10 +180,10 @@ class _Reader:
             self.network.put(between(before, after, share))
             tried.append(self._read(share))
         labels = self.bench.job.task.labels[self.lesson.judge]
-        blend = self.bench.job.may_blend
+        task, blend = self.bench.job.heads.task, self.bench.job.may_blend
         best = tried[0]
         if len(tried) > 1:
-            best = min(tried, key=lambda one: one.log_loss(labels, blend))
+            best = min(tried, key=lambda one: one.log_loss(labels, task, blend))
         self.network.put(between(before, after, best.alpha))
         return best
 
@@ -198,7 +199,7 @@ class _Reader:
         tuned = self._along(alpha)
         return tuned.with_refitted(*self._refitted()) if self.bench.recipe.choose else tuned
 
-    def _refitted(self) -> tuple[Reading, Array]:
+    def _refitted(self) -> tuple[Reading, Floats]:
         """Fit the head anew on the tuned features, as the frozen one was chosen to be fitted.
 
         Choosing again would be misled: these know the labels of every fold's held-out images.
@@ -270,13 +271,13 @@ def _fit_on_views(bench: Bench, learn: Rows) -> Reading:
     return _fit(bench, bench.job.heads.linear(), torch.cat(seen).numpy(), rows)
 
 
-def _fit(bench: Bench, heads: HeadChoice, features: Array, rows: Rows) -> Reading:
+def _fit(bench: Bench, heads: HeadChoice, features: Floats, rows: Rows) -> Reading:
     groups = [bench.job.task.groups[row] for row in rows]
     fit = heads.fit(features, bench.job.task.labels[rows], groups)
     return Reading(fit.head, fit.features)
 
 
-def _scores(bench: Bench, reading: Reading, features: Array) -> Array:
+def _scores(bench: Bench, reading: Reading, features: Floats) -> Floats:
     """Give scores of some images, by features of shape (images, width)."""
     return reading.head.logits(features[:, bench.job.heads.layout.columns(reading.features)])
 

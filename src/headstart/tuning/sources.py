@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import Reads, StagePooling
-from headstart.data.checks import Progress
-from headstart.engines.engine import Engine, make_engine
+from headstart.engines.devices import make_engine
+from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches
 from headstart.features.extractor import FeatureExtractor
@@ -19,6 +19,7 @@ from headstart.options import TuneOptions
 from headstart.tuning.halves import Halves, cut
 from headstart.tuning.setting import Setting, moved
 from headstart.tuning.views import Indices, ViewPlan, ViewStore, free_bytes
+from headstart.watching import Progress
 
 _SPARE_DISK = 0.9
 _READ_AT_A_TIME = 64

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headstart.arrays import Rows
 from headstart.data.images import ImageSet
-from headstart.data.splits import Rows, stratified_folds
+from headstart.data.splits import stratified_folds
 
 _FOLDS = 5
 # Up to so many images, every one is held out once: a fifth of them would be too few to judge by,
@@ -63,7 +64,7 @@ def make_task(train: ImageSet, val: ImageSet | None, *, judged: bool, seed: int)
         learn, judge = np.split(np.arange(len(images)), [len(train)])
         rounds = [(learn, judge)]
     elif judged:
-        rounds = list(stratified_folds(train.labels, train.groups, folds=_FOLDS, seed=seed))
+        rounds = list(stratified_folds(train.strata, train.groups, folds=_FOLDS, seed=seed))
     return Task(
         files=tuple(zip(images.paths, images.sha256s, strict=True)),
         names=tuple(images.names),

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from headstart.data.splits import Rows
+from headstart.arrays import Floats, Rows
 from headstart.evaluation.comparison import Rival, accuracy_gain, beats, loss_gain
-from headstart.heads.fitted import Array
+from headstart.task import Task
 from headstart.tuning.job import Reading
 from headstart.tuning.rivals import ALONG, BLEND, PROBE, REFITTED, blended, rivals_of
 from headstart.tuning.rounds import Round
@@ -41,12 +41,15 @@ class Verdict:
     first_probe_accuracy: float | None = None
 
     @classmethod
-    def of(cls, rounds: Sequence[Round], labels: Rows, *, blend: bool, always: bool) -> Self:
+    def of(
+        cls, rounds: Sequence[Round], labels: Rows, task: Task, *, blend: bool, always: bool
+    ) -> Self:
         """Decide by all images that some round held out.
 
         Args:
             rounds: That came to the end of an epoch. Without any there is nothing to keep.
             labels: Class numbers of all images.
+            task: The kind of label.
             blend: The two heads may be averaged.
             always: Keep the tuned model whatever it does.
         """
@@ -55,7 +58,7 @@ class Verdict:
         judged = np.concatenate([one.judge for one in rounds])
         if not len(judged):
             return cls(ALONG, True, 1.0)
-        rivals = rivals_of(_scores(rounds), labels[judged], blend=blend)
+        rivals = rivals_of(_scores(rounds), labels[judged], task, blend=blend)
         temperatures = {name: one.temperature for name, one in rivals.items()}
         probe = rivals.pop(PROBE)
         name = min(rivals, key=lambda name: rivals[name].log_loss)
@@ -103,7 +106,7 @@ class Verdict:
         return told | {"gain_ci95": gain, "loss_gain_errors": errors, "images": images}
 
 
-def _scores(rounds: Sequence[Round]) -> dict[str, Array]:
+def _scores(rounds: Sequence[Round]) -> dict[str, Floats]:
     """Give the scores of all images held out, by each head that every round has."""
     return {
         name: np.concatenate([one.scores[name] for one in rounds])

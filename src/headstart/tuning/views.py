@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.data.checks import Progress
+from headstart.arrays import Features, Pixels
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.engine import Engine, Features, Pixels
+from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches, stacked
 from headstart.options import AugmentOption
 from headstart.tuning.augment import augmented, turned
+from headstart.watching import Progress
 
 # Of how views are made; rows of another one are not read.
 _VIEWS_VERSION = 1

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from headstart.engines.engine import choose_device
+from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -1,0 +1,139 @@
+"""Time and memory of the search for near duplicates, and its groups beside those of all pairs.
+
+python -m benchmarks.duplicates
+
+Miniatures are of crops of solar cells, of smooth noise, of flat images, of flat images with a
+little noise, and, one in five, of copies: JPEGs of quality 50 to 90, slightly brighter ones.
+"""
+
+import io
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import elpv_dataset
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import describe
+from headstart.arrays import Miniature, Pairs, Rows
+from headstart.data.duplicates import connected, near_duplicates
+from headstart.data.hashing import thumbnail
+
+BITS, LEVELS, BRIGHTNESS, ROWS = 24, 0.6, 8.0, 4096
+
+
+def cells() -> list[Image.Image]:
+    """Return all solar cells."""
+    folder = Path(elpv_dataset.__file__).parent
+    return [Image.open(path).convert("L") for path in sorted(folder.rglob("*.png"))]
+
+
+def image(kind: int, photos: list[Image.Image], numbers: np.random.Generator) -> Image.Image:
+    """Make an image of one of four kinds."""
+    if kind == 0:
+        photo = photos[numbers.integers(len(photos))]
+        side = int(numbers.integers(60, min(photo.size) + 1))
+        left, top = (int(numbers.integers(full - side + 1)) for full in photo.size)
+        return photo.crop((left, top, left + side, top + side))
+    if kind == 1:
+        small = np.clip(numbers.normal(numbers.integers(40, 216), 40, (8, 8)), 0, 255)
+        return Image.fromarray(small.astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC)
+    level = int(numbers.integers(256))
+    if kind == 2:
+        return Image.new("L", (64, 64), level)
+    noise = np.clip(numbers.normal(level, 3, (64, 64)), 0, 255)
+    return Image.fromarray(noise.astype(np.uint8))
+
+
+def copy(original: Image.Image, numbers: np.random.Generator) -> Image.Image:
+    """Save an image as JPEG, and make it slightly brighter."""
+    brighter = original.point([min(255, value + int(numbers.integers(4))) for value in range(256)])
+    original = brighter if numbers.random() < 0.5 else original
+    buffer = io.BytesIO()
+    original.save(buffer, "JPEG", quality=int(numbers.integers(50, 91)))
+    return Image.open(buffer).convert("L")
+
+
+def miniatures(count: int, photos: list[Image.Image], *, kinds: Sequence[float]) -> Miniature:
+    """Make miniatures of images of four kinds in some proportion, one in five of a copy."""
+    numbers = np.random.default_rng(0)
+    out: list[Miniature] = []
+    while len(out) < count:
+        made = image(int(numbers.choice(4, p=kinds)), photos, numbers)
+        out.append(thumbnail(made))
+        if numbers.random() < 0.25:
+            out.append(thumbnail(copy(made, numbers)))
+    return np.stack(out[:count])[numbers.permutation(count)]
+
+
+def all_pairs(images: Miniature) -> Pairs:
+    """Compare every pair, the first way that this was done: the reference."""
+    signs = (images[:, :, 1:] > images[:, :, :-1]).reshape(len(images), -1).astype(np.float32)
+    signs = signs * 2 - 1
+    pairs = []
+    for start in range(0, len(images), ROWS):
+        found = np.argwhere(signs[start : start + ROWS] @ signs.T >= signs.shape[1] - 2 * BITS)
+        found += (start, 0)
+        found = found[found[:, 0] < found[:, 1]]
+        for at in range(0, len(found), ROWS):
+            some = found[at : at + ROWS]
+            gap = images[some[:, 0]].astype(np.float32) - images[some[:, 1]]
+            brightness = gap.mean(axis=(1, 2), keepdims=True)
+            close = np.abs(gap - brightness).mean(axis=(1, 2)) <= LEVELS
+            pairs.append(some[close & (np.abs(brightness[:, 0, 0]) <= BRIGHTNESS)])
+    return np.concatenate(pairs)
+
+
+def measured(search: Callable[[], Rows]) -> tuple[Rows, float, float]:
+    """Run a search twice: return its result, its seconds, and the MB that arrays took at most."""
+    begin = time.perf_counter()
+    found = search()
+    seconds = time.perf_counter() - begin
+    tracemalloc.start()
+    search()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return found, seconds, peak / 1e6
+
+
+def copies(groups: Rows) -> int:
+    """Count the images that are copies of an earlier one."""
+    return int((groups != np.arange(len(groups))).sum())
+
+
+def near_copies(count: int) -> Miniature:
+    """Make miniatures that are all copies of each other, and all different."""
+    noise = np.random.default_rng(0).integers(100, 102, (count, 16, 17), dtype=np.uint8)
+    return noise + np.arange(0, 68, 4, dtype=np.uint8)
+
+
+def row(images: Miniature, search: Callable[[Miniature], Rows]) -> str:
+    """Measure a search and return its row of the table, without the name of the search."""
+    found, seconds, memory = measured(lambda: search(images))
+    return f"{copies(found):,} | {seconds:.1f} | {memory:.0f} |"
+
+
+def main() -> None:
+    """Print a line for each search."""
+    photos = cells()
+    mixed, crops, nearly_flat = (0.45, 0.4, 0.05, 0.1), (1, 0, 0, 0), (0, 0, 0, 1)
+    print(f"machine: {describe()}\n")
+    print("| images | what | search | copies | s | MB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    images = miniatures(10_000, photos, kinds=mixed)
+    pairs = all_pairs(images)
+    assert np.array_equal(near_duplicates(images), connected(len(images), pairs))
+    every = row(images, lambda some: connected(len(some), all_pairs(some)))
+    print(f"| 10,000 | mixed, {len(pairs):,} pairs | all pairs | {every}", flush=True)
+    print(f"| 10,000 | mixed | headstart | {row(images, near_duplicates)}", flush=True)
+    for name, kinds in (("mixed", mixed), ("solar cells", crops), ("nearly flat", nearly_flat)):
+        images = miniatures(100_000, photos, kinds=kinds)
+        print(f"| 100,000 | {name} | headstart | {row(images, near_duplicates)}", flush=True)
+    images = near_copies(100_000)
+    print(f"| 100,000 | all copies | headstart | {row(images, near_duplicates)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
