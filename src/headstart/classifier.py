@@ -6,23 +6,21 @@ Steps 4 to 6 of transfer learning. Each gives a new predictor, which never chang
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, get_args
 
-import torch
-
 from headstart.arrays import Features, Probabilities
-from headstart.backbones.backbone import Backbone
+from headstart.backbones.backbone import Backbone, with_weights
 from headstart.data.decoding import ImageLike
 from headstart.data.images import ImageSet, listed
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import Candidate, HeadFit
-from headstart.heads.specs import AutoHead, Head
+from headstart.heads.specs import AutoHead, Head, head_named
 from headstart.options import (
     PART,
     DeviceOption,
@@ -34,7 +32,11 @@ from headstart.options import (
 from headstart.predictor.config import Specification
 from headstart.predictor.predictor import Predictor, require_classes
 from headstart.record import Evaluation, Record, Tuning
-from headstart.task import Prediction
+from headstart.task import Prediction, Task
+from headstart.tuning.fine_tuning import Keep, Tuned, fine_tune
+from headstart.tuning.held_out import learning_set
+from headstart.tuning.job import Job, Reading
+from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Progress, Warn, no_warning
 
 
@@ -97,7 +99,7 @@ class Classifier:
         out = cls.__new__(cls)
         out.classes = predictor.classes
         out.candidates, out.tuning = (), None
-        out._head = head or head_of(specification.kind, specification.settings)
+        out._head = head or _head_of(specification)
         out._features = specification.features
         out._balanced, out._seed = specification.balanced, specification.seed
         out._predictor, out.extractor = predictor, predictor.extractor
@@ -186,7 +188,61 @@ class Classifier:
             DataError: The classes are not the model's.
             TuningError: The checkpoint is of another training, or another one uses its folder.
         """
-        raise NotImplementedError
+        return self.tune(
+            train,
+            with_recipe(TuneOptions.of(**options)).with_minutes(unfreeze),
+            val=val,
+            part=unfreeze,
+            keep=keep,
+            checkpoints=checkpoints,
+            resume=resume,
+            progress=progress,
+            warn=warn,
+        )
+
+    def tune(
+        self,
+        train: ImageSet,
+        options: TuneOptions,
+        *,
+        val: ImageSet | None,
+        part: str,
+        keep: Keep,
+        checkpoints: Path | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> Tuning | None:
+        """Do `fine_tune` with options that are resolved."""
+        require_classes(train, self.classes)
+        if keep not in get_args(Keep):
+            raise OptionError(f"keep must be better or always. Got '{keep}'.")
+        if not re.fullmatch(PART, part):
+            raise OptionError(
+                f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{part}'."
+            )
+        model, warn = self.predictor, warn or no_warning
+        images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
+        if missing := (val.absent() if val is not None and len(val) else []):
+            warn(f"The validation part, which decides, has no image of {listed(missing)}.")
+        features, stored_as = self.extractor.of_files(images.files, warn=warn)
+        job = Job(
+            self.extractor,
+            self._heads(train.task),
+            Reading(model.head, model.features),
+            features,
+            images,
+            options,
+            folder=checkpoints,
+            resume=resume,
+            progress=progress,
+            warn=warn,
+        )
+        outcome = fine_tune(job, part, keep=keep)
+        self.tuning = outcome.record if outcome else None
+        if outcome and outcome.tuned:
+            self._use(outcome.tuned, stored_as)
+        return self.tuning
 
     def evaluate(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
@@ -253,6 +309,18 @@ class Classifier:
         self.candidates = fit.candidates
         return self
 
+    def _use(self, tuned: Tuned, stored_as: str) -> None:
+        """Take a tuned model; the backbone that was given to this classifier stays as it is."""
+        self.extractor = self.extractor.with_backbone(with_weights(self.backbone, tuned.weights))
+        self._predictor = replace(
+            self.predictor,
+            extractor=self.extractor,
+            features=tuned.features,
+            stored_as=stored_as,
+            head=tuned.head,
+            temperature=tuned.temperature,
+        )
+
     def _heads(self, task: Task) -> HeadChoice:
         kinds = ("last", "multilevel") if self._features == "auto" else (self._features,)
         return HeadChoice(
@@ -260,14 +328,16 @@ class Classifier:
             kinds,
             self.extractor.layout,
             len(self.classes),
-            task=task,
+            task,
             balanced=self._balanced,
             seed=self._seed,
         )
 
     def _specification(self) -> Specification:
-        kind, settings = specification_of(self._head)
-        return Specification(kind, settings, self._features, self._balanced, self._seed)
+        head = self._head
+        return Specification(
+            head.kind, asdict(head), self._features, self._balanced, self._seed
+        )
 
     def _temperature(
         self, model: Predictor, fit: HeadFit, train: ImageSet, val: ImageSet | None
@@ -279,3 +349,10 @@ class Classifier:
             return train.task.temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
         features, _ = self.features_of(val)
         return train.task.temperature(model.scores(features), val.labels)
+
+
+def _head_of(specification: Specification) -> Head:
+    """Return the head that a model was asked for."""
+    if specification.kind == TutorialHead.kind:
+        return TutorialHead(**specification.settings)  # type: ignore[arg-type]
+    return head_named(specification.kind, specification.settings)

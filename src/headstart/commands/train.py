@@ -26,7 +26,7 @@ from headstart.errors import OptionError
 from headstart.evaluation.intervals import wilson
 from headstart.heads import problem
 from headstart.heads.specs import head_named
-from headstart.options import TrainOptions, TuneOptions, cache_folder
+from headstart.options import TrainOptions, cache_folder
 from headstart.predictor.predictor import Predictor
 from headstart.record import (
     Candidate,
@@ -44,10 +44,10 @@ from headstart.runs.folders import reserved_folder
 from headstart.runs.run import events_below, write_run
 from headstart.task import Summary
 from headstart.tasks.opening import open_data
-from headstart.tuning.bench import views_of
-from headstart.tuning.listeners import require_listeners
-from headstart.tuning.loop import INTERRUPTED
-from headstart.tuning.tutorial import TutorialHead
+from headstart.tuning.boundary.views import views_of
+from headstart.tuning.events.listeners import require_listeners
+from headstart.tuning.training.loop import INTERRUPTED
+from headstart.tuning.tutorial import TutorialHead, require_no_contradiction, with_recipe
 from headstart.watching import Silence, Watcher
 
 _MISTAKES = 24
@@ -130,7 +130,7 @@ def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     """Do `train` with options that are built already."""
-    options = options.resolved()
+    options = _resolved(options)
     _check_combinations(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
@@ -173,6 +173,13 @@ def _train(
     _write(run, model.predictor, images, found, record, events_below(checkpoints))
     summary = model.predictor.task.summarise(test, "test") if test else None
     return TrainResult(run, model, record, summary)
+
+
+def _resolved(options: TrainOptions) -> TrainOptions:
+    """Return the options with what the recipe and `--tune auto` decide filled in."""
+    require_no_contradiction(options)
+    options = with_recipe(options)
+    return options.with_minutes(options.tune)
 
 
 def _check_combinations(options: TrainOptions) -> None:
@@ -244,16 +251,16 @@ def _tune(
     if options.tune == "none":
         return
     with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
-        report = model.fine_tune(
+        report = model.tune(
             images.train,
+            options,
             val=images.val,
-            unfreeze=options.tune,
+            part=options.tune,
             keep="always" if options.recipe == "tutorial" else "better",
             checkpoints=checkpoints,
             resume=options.resume,
             progress=progress,
             warn=watcher.warn,
-            **options.model_dump(include=set(TuneOptions.model_fields)),
         )
     if report is None:
         watcher.warn("Nothing was tuned, so the backbone stays frozen.")

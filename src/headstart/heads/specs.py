@@ -1,18 +1,24 @@
 """Step 4, add a new classifier: what can be chosen before anything is fitted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from headstart.errors import OptionError
+from headstart.errors import OptionError, suggestion
 from headstart.heads.mlp import fit_as_tutorial, fit_mlp
 from headstart.heads.nearest import fit_nearest
 from headstart.heads.problem import Chosen, HeadFit, Problem
 from headstart.heads.selection import best_of, fit_chosen, select_head
-from headstart.options import HeadOption
 
 
 class Head(Protocol):
-    """A head that is not fitted yet."""
+    """A head that is not fitted yet: a dataclass of its settings.
+
+    Attributes:
+        kind: Its name in options and bundles.
+    """
+
+    kind: ClassVar[str]
 
     def fit(self, problem: Problem, *, seed: int) -> HeadFit:
         """Learn from a problem whose `columns` are the kinds of features that may be read."""
@@ -147,13 +153,21 @@ class NearestHead:
         return best_of(problem, [fit_nearest(problem, features) for features in problem.columns])
 
 
-def head_named(name: HeadOption) -> Head:
-    """Return the head that an option names."""
-    heads: dict[HeadOption, Head] = {
-        "auto": AutoHead(),
-        "linear": LinearHead(),
-        "kernel": KernelHead(),
-        "mlp": MLPHead(),
-        "nearest": NearestHead(),
-    }
-    return heads[name]
+_HEADS: dict[str, type[AutoHead | LinearHead | KernelHead | MLPHead | NearestHead]] = {
+    head.kind: head for head in (AutoHead, LinearHead, KernelHead, MLPHead, NearestHead)
+}
+
+
+def head_named(kind: str, settings: Mapping[str, float] | None = None) -> Head:
+    """Return the head of a kind.
+
+    Args:
+        kind: As the option `head` names it.
+        settings: What its class takes besides, such as `hidden`; defaults without.
+
+    Raises:
+        OptionError: There is no such kind.
+    """
+    if kind not in _HEADS:
+        raise OptionError(f"There is no head '{kind}'.{suggestion(kind, _HEADS)}")
+    return _HEADS[kind](**(settings or {}))

@@ -8,6 +8,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, RecordError
+from headstart.options import FeaturesOption
 from headstart.record import Record
 
 SCHEMA = 2
@@ -51,8 +52,8 @@ class Specification:
     """
 
     kind: str = "auto"
-    settings: dict[str, float] = field(default_factory=dict)
-    features: str = "auto"
+    settings: dict[str, int | float] = field(default_factory=dict)
+    features: FeaturesOption = "auto"
     balanced: bool = False
     seed: int = 0
 

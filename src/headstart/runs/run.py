@@ -14,7 +14,7 @@ from headstart.predictor.bundle import Bundle, write_files
 from headstart.record import FILE, RecommendationRecord, Record
 from headstart.report import PicturedMistake, render_recommendation, render_report
 from headstart.task import ReportPart
-from headstart.tuning.listeners import EVENTS
+from headstart.tuning.events.listeners import EVENTS
 
 MANIFEST, REPORT, BUNDLE = "manifest.parquet", "report.html", "bundle"
 
