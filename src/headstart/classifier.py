@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from headstart.backbones.backbone import Backbone, rebuild_backbone
+from headstart.backbones.backbone import Backbone, rebuild_backbone, with_weights
 from headstart.bundle import Bundle, model_card, read_bundle, write_bundle
 from headstart.data.checks import Progress
 from headstart.data.decoding import ImageLike, as_image, image_name
@@ -39,10 +39,12 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
-from headstart.tuning.fine_tuning import Keep, fine_tune
+from headstart.record import Tuning
+from headstart.tasks.single import Single
+from headstart.tuning.fine_tuning import Keep, Tuned, fine_tune
+from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import Job, Reading
-from headstart.tuning.report import TuneReport
-from headstart.tuning.task import make_task
+from headstart.tuning.tutorial import with_recipe
 
 Warn = Callable[[str], None]
 
@@ -117,7 +119,7 @@ class Classifier:
             reads="map" if features == "flatten" else "stages",
         )
         self.learnt: Learnt | None = None
-        self.tuning: TuneReport | None = None
+        self.tuning: Tuning | None = None
         if features not in get_args(FeaturesOption):
             raise OptionError(
                 f"features must be auto, last, multilevel or flatten. Got '{features}'."
@@ -181,7 +183,7 @@ class Classifier:
         progress: Progress | None = None,
         warn: Warn | None = None,
         **options: Any,  # noqa: ANN401
-    ) -> TuneReport | None:
+    ) -> Tuning | None:
         """Train the last layers too, from the fitted head on, and keep them if that helps.
 
         Args:
@@ -207,38 +209,69 @@ class Classifier:
             DataError: The classes are not the model's.
             TuningError: The checkpoint is of another training, or another one uses its folder.
         """
-        self._require_classes(train)
-        if keep not in get_args(Keep):
-            raise OptionError(f"keep must be better or always. Got '{keep}'.")
         if not re.fullmatch(PART, unfreeze):
             raise OptionError(
                 f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{unfreeze}'."
             )
-        chosen, learnt = TuneOptions.of(**options).for_part(unfreeze), self._learnt()
-        task = make_task(train, val, judged=chosen.recipe != "tutorial", seed=self._seed)
+        return self.tune(
+            train,
+            with_recipe(TuneOptions.of(**options)).with_minutes(unfreeze),
+            val=val,
+            part=unfreeze,
+            keep=keep,
+            checkpoints=checkpoints,
+            resume=resume,
+            progress=progress,
+            warn=warn,
+        )
+
+    def tune(
+        self,
+        train: ImageSet,
+        options: TuneOptions,
+        *,
+        val: ImageSet | None,
+        part: str,
+        keep: Keep,
+        checkpoints: Path | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> Tuning | None:
+        """Do `fine_tune` with options that are resolved."""
+        self._require_classes(train)
+        if keep not in get_args(Keep):
+            raise OptionError(f"keep must be better or always. Got '{keep}'.")
+        learnt = self._learnt()
+        images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
         warn = warn or (lambda text: None)
         if missing := _missing_classes(val):
             warn(f"The validation part, which decides, has no image of {listed(missing)}.")
-        features, stored_as = self.extractor.of_files(task.files, warn=warn)
+        features, stored_as = self.extractor.of_files(images.files, warn=warn)
         job = Job(
             self.extractor,
             self._heads(),
             Reading(learnt.head, learnt.features),
             features,
-            task,
-            chosen,
+            images,
+            options,
             folder=checkpoints,
             resume=resume,
             progress=progress,
             warn=warn,
         )
-        outcome = fine_tune(job, unfreeze, keep=keep)
-        self.tuning = outcome.report if outcome else None
-        if outcome and outcome.head:
-            self.learnt = Learnt(
-                outcome.head, outcome.features, stored_as, outcome.temperature, learnt.candidates
-            )
+        outcome = fine_tune(job, part, keep=keep)
+        self.tuning = outcome.record if outcome else None
+        if outcome and outcome.tuned:
+            self._use(outcome.tuned, stored_as)
         return self.tuning
+
+    def _use(self, tuned: Tuned, stored_as: str) -> None:
+        """Take a tuned model; the backbone that was given to this classifier stays as it is."""
+        self.backbone = with_weights(self.backbone, tuned.weights)
+        self.extractor = self.extractor.of_backbone(self.backbone)
+        candidates = self._learnt().candidates
+        self.learnt = Learnt(tuned.head, tuned.features, stored_as, tuned.temperature, candidates)
 
     def evaluate(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
@@ -416,6 +449,7 @@ class Classifier:
             kinds,
             self.extractor.layout,
             len(self.classes),
+            Single(),
             balanced=self._balanced,
             seed=self._seed,
         )

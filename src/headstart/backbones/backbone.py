@@ -1,6 +1,8 @@
 """Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
 
+import copy
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
@@ -230,6 +232,15 @@ def resized(backbone: Backbone, image_size: int) -> Backbone:
     preprocess = replace(backbone.preprocess, size=image_size)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
+    ).freeze()
+
+
+def with_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
+    """Return a frozen copy of a backbone with other weights of its network."""
+    network = copy.deepcopy(backbone.network)
+    network.load_state_dict(weights)
+    return Backbone(
+        network, backbone.name, backbone.architecture, backbone.preprocess, backbone.origin
     ).freeze()
 
 

@@ -24,7 +24,7 @@ from headstart.data.images import ImageSet
 from headstart.errors import OutputError
 from headstart.evaluation.metrics import Probabilities
 from headstart.report import Mistake, render_recommendation, render_report
-from headstart.tuning.listeners import EVENTS
+from headstart.tuning.events.listeners import EVENTS
 
 METRICS, MANIFEST, REPORT, BUNDLE = "metrics.json", "manifest.parquet", "report.html", "bundle"
 

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.classifier import Classifier
@@ -29,13 +31,16 @@ from headstart.engines.engine import choose_device
 from headstart.errors import OptionError
 from headstart.evaluation.metrics import Evaluation, evaluate_probabilities, wilson
 from headstart.heads.problem import Candidate
-from headstart.heads.specs import TutorialHead, head_named
-from headstart.options import TrainOptions, TuneOptions, cache_folder
+from headstart.heads.specs import head_named
+from headstart.options import TrainOptions, cache_folder
+from headstart.record import Tuning
 from headstart.report import Mistake
-from headstart.tuning.bench import views_of
-from headstart.tuning.listeners import require_listeners
-from headstart.tuning.loop import INTERRUPTED
-from headstart.tuning.report import TuneReport
+from headstart.tuning.boundary.views import views_of
+from headstart.tuning.events.listeners import require_listeners
+from headstart.tuning.training.loop import INTERRUPTED
+from headstart.tuning.tutorial import TutorialHead, require_no_contradiction, with_recipe
+
+_TUNING = TypeAdapter(Tuning)
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,18 @@ def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     """Do `train` with options that are built already."""
-    options = options.resolved()
+    options = _resolved(options)
     _require_sense(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         return _train(data, run, options, watcher)
+
+
+def _resolved(options: TrainOptions) -> TrainOptions:
+    """Return the options with what the recipe and `--tune auto` decide filled in."""
+    require_no_contradiction(options)
+    options = with_recipe(options)
+    return options.with_minutes(options.tune)
 
 
 def _train(
@@ -207,16 +219,16 @@ def _tune(
     if options.tune == "none":
         return
     with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
-        report = model.fine_tune(
+        report = model.tune(
             images.train,
+            options,
             val=images.val,
-            unfreeze=options.tune,
+            part=options.tune,
             keep="always" if options.recipe == "tutorial" else "better",
             checkpoints=checkpoints,
             resume=options.resume,
             progress=progress,
             warn=watcher.warn,
-            **options.model_dump(include=set(TuneOptions.model_fields)),
         )
     if report is None:
         watcher.warn("Nothing was tuned, so the backbone stays frozen.")
@@ -227,7 +239,7 @@ def _tune(
         watcher.warn(f"{_why_not(report)}, so the backbone stays frozen.")
 
 
-def _why_not(report: TuneReport) -> str:
+def _why_not(report: Tuning) -> str:
     """Say why a tuned model is not kept."""
     if not report.why_not:
         return f"Nothing came of fine-tuning {report.part}"
@@ -287,7 +299,7 @@ def _metrics(
         "features": learnt.features,
         "head": learnt.head.kind,
         "tuned": model.tuning.part if model.tuning and model.tuning.kept else None,
-        "tuning": model.tuning.to_dict() if model.tuning else None,
+        "tuning": _TUNING.dump_python(model.tuning, mode="json") if model.tuning else None,
         "engine": "openvino" if model.extractor.device == "cpu" else "torch",
         "precision": model.extractor.precision,
         "precision_trial": trial.to_dict() if trial else None,

@@ -1,9 +1,10 @@
 """A backbone that gives features: of files through the store, of images in memory directly."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -57,6 +58,13 @@ class FeatureExtractor:
         self._engine: tuple[str, Engine] | None = None
         self.cache = cache
         self._limits = limits
+
+    def of_backbone(self, backbone: Backbone) -> Self:
+        """Return the same for a backbone of other weights, with the precision decided before."""
+        out = copy.copy(self)
+        out.backbone, out._network = backbone, StagePooling(backbone, reads=self.reads)
+        out.layout, out._engine = out._network.layout(), None
+        return out
 
     @cached_property
     def trial(self) -> PrecisionTrial | None:

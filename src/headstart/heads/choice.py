@@ -9,6 +9,7 @@ from headstart.data.splits import Rows, stratified_folds
 from headstart.heads.fitted import Array
 from headstart.heads.problem import HeadFit, Problem, effort_for
 from headstart.heads.specs import ChosenHead, Head, LinearHead
+from headstart.task import Task
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class HeadChoice:
         kinds: Features that it may read: "last", "multilevel", or "flatten".
         layout: What each column of the features is.
         classes: How many classes there are.
+        task: What is predicted.
         balanced: Weigh classes inversely to their frequency.
         seed: Of folds and everything that is drawn.
     """
@@ -28,6 +30,7 @@ class HeadChoice:
     kinds: tuple[str, ...]
     layout: FeatureLayout
     classes: int
+    task: Task
     balanced: bool = False
     seed: int = 0
 

@@ -3,16 +3,18 @@
 from copy import deepcopy
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.arrays import Floats
 from headstart.heads.fitted import MLPModel
 from headstart.heads.logistic import suitable_threads
 from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 
-_BATCH = 32
+BATCH = 32
+"""Images of one step."""
+
 _PATIENCE = 10
 
 
@@ -44,96 +46,71 @@ def fit_mlp(
     scale = standard.scale / columns.shape[1] ** 0.5
     inputs = (torch.from_numpy(columns) - standard.mean) / scale
     labels = torch.from_numpy(problem.labels)
-    lesson = _Lesson(inputs, labels, problem.shares() * len(labels))
-    with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * inputs.shape[1] * hidden):
+    examples = Examples(inputs, labels, problem.shares() * len(labels))
+    with torch.random.fork_rng(devices=[]), suitable_threads(BATCH * inputs.shape[1] * hidden):
         torch.manual_seed(seed)
-        network = _network(inputs.shape[1], hidden, dropout, problem.classes)
+        network = dense_network(inputs.shape[1], hidden, dropout, problem.classes)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
         best = _trained(
-            network, optimiser, lesson, torch.from_numpy(kept), torch.from_numpy(held), epochs
+            network, optimiser, examples, torch.from_numpy(kept), torch.from_numpy(held), epochs
         )
-    head = _model(best, standard.mean.numpy(), scale.numpy())
+    head = model_of(best, standard.mean.numpy(), scale.numpy())
     return HeadFit(head, HeldOut(held, head.logits(columns[held])), features)
 
 
-def fit_as_tutorial(
-    problem: Problem,
-    features: str,
-    *,
-    hidden: int,
-    dropout: float,
-    epochs: int,
-    learning_rate: float,
-    seed: int,
-) -> HeadFit:
-    """Train as the tutorial does: features as they are, every image, every epoch, the last kept.
-
-    First weights are Keras's: Glorot's uniform ones and biases of 0. For the arguments see
-    `fit_mlp`.
-    """
-    columns = problem.columns[features]
-    inputs = torch.from_numpy(problem.features)[:, columns]
-    labels = torch.from_numpy(problem.labels)
-    lesson = _Lesson(inputs, labels, torch.ones(len(labels)))
-    width = inputs.shape[1]
-    with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * width * hidden):
-        torch.manual_seed(seed)
-        network = _network(width, hidden, dropout, problem.classes)
-        for layer in (network[0], network[3]):
-            nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=1e-7)
-        for _ in range(epochs):
-            _learn(network, optimiser, lesson, torch.arange(len(labels)))
-    plain = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
-    return HeadFit(_model(network.state_dict(), *plain), None, features)
-
-
-def _network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
+def dense_network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
+    """Build the head with PyTorch's first weights."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
     )
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """What is learnt from: inputs (images, width), class numbers, and what each image counts."""
+class Examples:
+    """What a head learns from.
+
+    Attributes:
+        inputs: Shape (images, width).
+        labels: Class numbers.
+        weights: How much each image counts.
+    """
 
     inputs: Tensor
     labels: Tensor
     weights: Tensor
 
     def loss(self, network: nn.Module, rows: Tensor) -> Tensor:
+        """Return the mean loss of some images."""
         scores = network(self.inputs[rows])
         losses = nn.functional.cross_entropy(scores, self.labels[rows], reduction="none")
         return (losses * self.weights[rows]).mean()
 
 
-def _learn(
-    network: nn.Module, optimiser: torch.optim.Optimizer, lesson: _Lesson, rows: Tensor
+def train_epoch(
+    network: nn.Module, optimiser: torch.optim.Optimizer, examples: Examples, rows: Tensor
 ) -> None:
     """Take an epoch of steps, the images in a new order."""
     network.train()
-    for batch in torch.split(rows[torch.randperm(len(rows))], _BATCH):
+    for batch in torch.split(rows[torch.randperm(len(rows))], BATCH):
         optimiser.zero_grad()
-        lesson.loss(network, batch).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(examples.loss(network, batch))
         optimiser.step()
 
 
 def _trained(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    lesson: _Lesson,
+    examples: Examples,
     kept: Tensor,
     held: Tensor,
     epochs: int,
 ) -> dict[str, Tensor]:
-    """Train until images held out no longer improve; give the weights that were best for them."""
+    """Train until images held out no longer improve; return the weights that were best for them."""
     best_loss, best, waited = float("inf"), deepcopy(network.state_dict()), 0
     for _ in range(epochs):
-        _learn(network, optimiser, lesson, kept)
+        train_epoch(network, optimiser, examples, kept)
         with torch.inference_mode():
-            loss = float(lesson.loss(network.eval(), held))
+            loss = float(examples.loss(network.eval(), held))
         if loss < best_loss:
             best_loss, best, waited = loss, deepcopy(network.state_dict()), 0
         else:
@@ -143,10 +120,10 @@ def _trained(
     return best
 
 
-def _model(
+def model_of(
     state: dict[str, Tensor],
-    mean: np.ndarray[tuple[int], np.dtype[np.float32]],
-    scale: np.ndarray[tuple[int], np.dtype[np.float32]],
+    mean: Floats,
+    scale: Floats,
 ) -> MLPModel:
     """Copy a trained network's weights; torch keeps them transposed."""
     return MLPModel(

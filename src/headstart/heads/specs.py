@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headstart.errors import OptionError
-from headstart.heads.mlp import fit_as_tutorial, fit_mlp
+from headstart.heads.mlp import fit_mlp
 from headstart.heads.nearest import fit_nearest
 from headstart.heads.problem import Chosen, HeadFit, Problem
 from headstart.heads.selection import best_of, fit_chosen, select_head
@@ -102,28 +102,6 @@ class MLPHead:
             for features in problem.columns
         ]
         return best_of(problem, fits)
-
-
-@dataclass(frozen=True)
-class TutorialHead:
-    """The tutorial's head, trained as the tutorial trains it: to compare, not to use.
-
-    Attributes:
-        hidden: Units of the hidden layer.
-        dropout: Share of hidden units left out of each step.
-        epochs: All of them are run.
-        learning_rate: Of Adam.
-    """
-
-    hidden: int = 256
-    dropout: float = 0.5
-    epochs: int = 10
-    learning_rate: float = 1e-3
-
-    def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
-        """See `Head.fit`."""
-        (features,) = problem.columns
-        return fit_as_tutorial(problem, features, **vars(self), seed=seed)
 
 
 @dataclass(frozen=True)
