@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from headstart.errors import RecordError
-from headstart.record import Record, RecommendationRecord, Source
+from headstart.record import RecommendationRecord, Record, Source
 from tests.report.test_page import many_classes, metrics, record
 from tests.report.test_tuning import tuning
 
@@ -52,7 +52,7 @@ def test_what_was_not_measured_is_null(tmp_path):
     ("content", "why"),
     [
         ("", "Invalid JSON"),
-        ("[]", "valid dictionary"),
+        ("[]", "should be an object"),
         ("{}", "'test' is missing"),
         ('{"schema": 2}', "headstart: Field required"),
     ],
@@ -62,9 +62,7 @@ def test_a_damaged_file_says_what_is_wrong(tmp_path, content, why):
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(RecordError) as caught:
         Record.read(tmp_path)
-    assert str(caught.value).startswith(
-        f"'{tmp_path / 'metrics.json'}' is incomplete or damaged: "
-    )
+    assert str(caught.value).startswith(f"'{tmp_path / 'metrics.json'}' is incomplete or damaged: ")
     assert why in str(caught.value)
 
 

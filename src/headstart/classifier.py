@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -336,7 +336,7 @@ class Classifier:
     def _specification(self) -> Specification:
         head = self._head
         return Specification(
-            head.kind, asdict(head), self._features, self._balanced, self._seed
+            head.kind, dict(vars(head)), self._features, self._balanced, self._seed
         )
 
     def _temperature(

@@ -46,7 +46,7 @@ def written_whole(target: Path) -> Iterator[Path]:
     """
     partial = partial_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         yield partial
         replace(partial, target)
     finally:
@@ -64,7 +64,7 @@ def written_once(target: Path) -> Iterator[Path]:
     """
     partial = partial_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         yield partial
         _move_unless_present(partial, target)
     finally:
@@ -199,3 +199,12 @@ def _move_unless_present(new: Path, target: Path) -> None:
         return
     except OSError:  # A file system without hard links.
         new.replace(target)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # A file is in the way.
+        raise NotADirectoryError(
+            errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+        ) from None

@@ -25,18 +25,6 @@ PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
 # What is said instead of a regular expression.
 _PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
 
-# The tutorial's second part; its first part is a head of its own.
-_TUTORIAL = {
-    "features": "flatten",
-    "head": "auto",
-    "orientations": "one",
-    "tune": "layers:10",
-    "epochs": 5,
-    "learning_rate": 1e-4,
-    "augment": "none",
-    "mixup": 0.0,
-    "batch_size": 32,
-}
 # How many views there are, where they can be counted.
 _DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}
 # What --tune auto may take without --minutes.
@@ -200,11 +188,6 @@ class TuneOptions(Options):
     store_gb: float = Field(
         8.0, gt=0, description="Most disk for the boundary store; else training reads images."
     )
-    wise: bool = Field(
-        False,
-        description="Interpolate frozen and tuned weights (WiSE-FT), the share chosen on held-out "
-        "images: for images that differ from those that will come.",
-    )
     recipe: RecipeOption = Field(
         "headstart",
         description="tutorial trains as the tutorial does, to compare: Flatten, Dense(256), "
@@ -217,20 +200,15 @@ class TuneOptions(Options):
         "both with a comma.",
     )
 
-    def for_part(self, part: str) -> Self:
-        """Give the options with what the part and the recipe decide put in."""
-        update: dict[str, Any] = {}
-        if part == "auto" and self.minutes is None:
-            update["minutes"] = _AUTO_MINUTES
-        if self.recipe == "tutorial":
-            update |= {
-                name: _TUTORIAL[name] for name in TuneOptions.model_fields if name in _TUTORIAL
-            }
-        return self.model_copy(update=update)
+    def with_minutes(self, part: str) -> Self:
+        """Return the options with the minutes that "auto" plans with where none are given."""
+        if part != "auto" or self.minutes is not None:
+            return self
+        return self.model_copy(update={"minutes": _AUTO_MINUTES})
 
     @property
     def listeners(self) -> tuple[str, ...]:
-        """Names of what is told of each step and epoch."""
+        """Names of what receives each step and epoch."""
         return ("events", *(name.strip() for name in self.log.split(",") if name.strip()))
 
     @property
@@ -275,29 +253,6 @@ class TrainOptions(RunOptions, TryOptions, TuneOptions):
     resume: bool = Field(
         False, description="Go on with a fine-tuning of the same data that was cut off."
     )
-
-    def resolved(self) -> Self:
-        """Give the options with what the recipe and the minutes decide put in.
-
-        Raises:
-            OptionError: An option contradicts the recipe.
-        """
-        if self.recipe != "tutorial":
-            minutes = _AUTO_MINUTES if self.tune == "auto" and self.minutes is None else None
-            return self.model_copy(update={"minutes": self.minutes or minutes})
-        for name, value in _TUTORIAL.items():
-            given = getattr(self, name)
-            if name == "head" and given != "auto":
-                raise OptionError(
-                    f"The tutorial's recipe has a head of its own. Got head '{given}'. "
-                    "Leave that option out, or the recipe."
-                )
-            if given not in (value, type(self).model_fields[name].default):
-                raise OptionError(
-                    f"The tutorial's recipe has {name} {value}. Got {given}. "
-                    "Leave that option out, or the recipe."
-                )
-        return self.model_copy(update=_TUTORIAL)
 
 
 class PredictOptions(ComputeOptions):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headstart.data.splits import stratified_folds
 from headstart.choosing.transferability import knn_accuracy, log_me
+from headstart.data.splits import stratified_folds
 
 
 def problem(distance, images=120, classes=3, width=20):

@@ -1,8 +1,8 @@
 """Backbones: the list, and what is measured of it."""
 
 from headstart.commands.backbones import list_backbones
-from headstart.watching import Silence
 from headstart.options import BackbonesOptions
+from headstart.watching import Silence
 
 
 def names(text):

@@ -94,8 +94,10 @@ def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
     model, told = result.model, result.record.tuning
     assert result.record.tuned == "layers:10" and told.kept
     assert len(told.epochs) == 5 and told.probe_accuracy is None
-    assert isinstance(model.learnt.head, MLPModel)
-    assert model.learnt.features == "flatten" and model.learnt.head.hidden_weight.shape[1] == 256
+    assert isinstance(model.predictor.head, MLPModel)
+    assert (
+        model.predictor.features == "flatten" and model.predictor.head.hidden_weight.shape[1] == 256
+    )
     again = hs.load(result.run, cache=tmp_path / "cache")
     photo = next((folder / "red").iterdir())
     assert again.predict(photo).probability == pytest.approx(
@@ -142,7 +144,7 @@ def test_images_that_are_read_in_all_turns_are_tuned_in_all_turns(
     photos = make_folder(count=12)
     result = hs.train(photos, tune="stages:1", orientations="dihedral", **options)
     assert result.record.tuning.part == "stages:1"
-    model = hs.Classifier.load(result.run / "bundle")
+    model = hs.load(result.run / "bundle")
     with Image.open(next(photos.rglob("*.png"))) as image:
         square = image.convert("RGB").resize((64, 64))
     upright, turned = model.predict([square, square.transpose(Image.Transpose.ROTATE_90)])

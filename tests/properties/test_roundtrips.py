@@ -4,11 +4,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from headstart.bundle import Bundle, read_bundle, write_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from headstart.bundle import Bundle, read_bundle, write_bundle
 from headstart.data.preprocessing import Preprocess
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore, as_stored

@@ -178,9 +178,7 @@ def test_what_a_newer_training_records_is_shown() -> None:
         "store_bytes": 1_830_000_000,
     }
     text = spaced(shown(tuning(**more)).html)
-    assert (
-        "Tuned head linear Stored for it 1.8 GB" in text
-    )
+    assert "Tuned head linear Stored for it 1.8 GB" in text
     assert "Trained in bf16 Timed, in images per second: float32 4.1, bf16 78" in text
 
 
@@ -188,7 +186,6 @@ def test_a_blend_of_heads_is_explained() -> None:
     """The reader learns what was averaged."""
     text = spaced(shown(tuning(head="blend")).html)
     assert "Tuned head blend mean of the head trained along and the refitted one" in text
-
 
 
 def test_an_older_training_is_shown_without_them() -> None:

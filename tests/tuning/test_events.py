@@ -7,12 +7,12 @@ import sys
 from datetime import datetime
 
 import pytest
+from headstart.tuning.listeners import listeners, require_listeners
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headstart.errors import OptionError
 from headstart.tuning.events import EpochEvent, EventFile, StepEvent
-from headstart.tuning.listeners import listeners, require_listeners
 
 
 def step(number, loss=0.5):

@@ -6,6 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
+from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.recipe import Recipe, learning_rate_of, optimiser_of, schedule_of
+from headstart.tuning.session import Session, alone
+from headstart.tuning.setting import Setting
+from headstart.tuning.task import make_task
 
 import headstart as hs
 from headstart.errors import OptionError, TuningError
@@ -14,12 +20,6 @@ from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import BlendModel, LinearModel
 from headstart.tasks.single import Single
 from headstart.tuning import loop, rounds
-from headstart.tuning.checkpoint import packed_optimiser, read_checkpoint, unpack_optimiser
-from headstart.tuning.network import HeadedNetwork
-from headstart.tuning.recipe import Recipe, learning_rate_of, optimiser_of, schedule_of
-from headstart.tuning.session import Session, alone
-from headstart.tuning.setting import Setting
-from headstart.tuning.task import make_task
 from headstart.tuning.verdict import Verdict
 from tests.conftest import COLOURS, picture
 
@@ -120,11 +120,12 @@ def test_training_learns_something(model, data):
 
 def test_the_store_gives_the_gradients_of_the_images(model, data, tmp_path):
     """In float32 with torch below the boundary, rows kept and rows computed are the same bits."""
-    from headstart.backbones.pooling import StagePooling
-    from headstart.engines.torch_engine import TorchEngine
     from headstart.tuning.halves import cut
     from headstart.tuning.sources import ImageRows, StoredRows
     from headstart.tuning.views import ViewPlan, ViewStore
+
+    from headstart.backbones.pooling import StagePooling
+    from headstart.engines.torch_engine import TorchEngine
 
     backbone = model.backbone.unfreeze("stages:1")
     halves = cut(StagePooling(backbone).eval(), 4)
@@ -144,9 +145,10 @@ def test_the_store_gives_the_gradients_of_the_images(model, data, tmp_path):
 
 def test_a_network_that_was_moved_is_cut_where_it_is():
     """Fine-tuning moves the network to its device; the two halves then work there."""
+    from headstart.tuning.halves import cut
+
     from headstart.backbones.backbone import load_backbone
     from headstart.backbones.pooling import StagePooling
-    from headstart.tuning.halves import cut
 
     backbone = load_backbone(weights="random", image_size=64)
     here = cut(StagePooling(backbone, reads="last").eval(), 4)

@@ -1,7 +1,6 @@
 """The plan of --tune auto: the deepest part that fits, or fewer epochs of the last stage."""
 
 import pytest
-
 from headstart.tuning.plan import Pace, Workload, deepest
 from headstart.tuning.setting import Setting
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from headstart.tuning.loop import Trained
 from scipy.special import log_softmax
 
 from headstart.heads.fitted import BlendModel, LinearModel
 from headstart.tasks.single import Single
 from headstart.tuning.job import Reading
-from headstart.tuning.loop import Trained
 from headstart.tuning.rounds import Round
 from headstart.tuning.verdict import Verdict
 

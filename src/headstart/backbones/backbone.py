@@ -1,12 +1,16 @@
 """Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
 
+import copy
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any, Self, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from timm.data import resolve_data_config
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
@@ -193,11 +197,16 @@ def load_backbone(
 
 
 def rebuild_backbone(
-    architecture: str, name: str, preprocess: Preprocess, origin: str, state: State
+    architecture: str,
+    name: str,
+    preprocess: Preprocess,
+    origin: str,
+    tensors: Mapping[str, NDArray[np.generic]],
 ) -> Backbone:
     """Build the backbone of a bundle from its own weights, without network or other files."""
     network = build_network(architecture, preprocess.size, len(preprocess.mean), seed=0)
     _drop_classifier(network)
+    state = {key: torch.from_numpy(value) for key, value in tensors.items()}
     _load(network, state, name, "the bundle")
     return Backbone(network, name, architecture, preprocess, origin).freeze()
 
@@ -213,6 +222,15 @@ def resized(backbone: Backbone, image_size: int) -> Backbone:
     preprocess = replace(backbone.preprocess, size=image_size)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
+    ).freeze()
+
+
+def with_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
+    """Return a frozen copy of a backbone with other weights of its network."""
+    network = copy.deepcopy(backbone.network)
+    network.load_state_dict(weights)
+    return Backbone(
+        network, backbone.name, backbone.architecture, backbone.preprocess, backbone.origin
     ).freeze()
 
 

@@ -8,13 +8,14 @@ is a place in the graph.
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import Tensor, fx, nn
 
+from headstart.backbones.cutting import crossing_nodes, cut
 from headstart.errors import BackboneError, OptionError
 
 _INSTEAD = "Use it frozen as a whole, train all of it, or take one of `headstart backbones`."
@@ -126,15 +127,16 @@ class Parts:
                 f"There is no boundary after stage {after}: the backbone has "
                 f"{len(self.stages)} stages. Take 1 to {len(self.stages)}."
             )
-        end, result = self.stages[after - 1], _result(self.graph)
-        if any(node.op == "placeholder" for node in needed([result], end)):
+        crossing = crossing_nodes(self.graph, self.stages[after - 1])
+        if len(crossing) > 1:
             raise BackboneError(
                 f"'{_name(self.network)}' cannot be cut after stage {after}: more than one value "
                 f"crosses there. {_INSTEAD}"
             )
+        halves = cut(self.graph, crossing)
         return (
-            fx.GraphModule(self.network, _between(self.graph, None, end)),
-            fx.GraphModule(self.network, _between(self.graph, end, result)),
+            fx.GraphModule(self.network, halves.below),
+            fx.GraphModule(self.network, halves.above),
         )
 
 
@@ -223,37 +225,6 @@ def end_of(graph: fx.Graph, stage: str, network: nn.Module) -> fx.Node:
 def _name(network: nn.Module) -> str:
     settings: Any = getattr(network, "pretrained_cfg", {})
     return str(settings.get("architecture") or type(network).__name__)
-
-
-def _result(graph: fx.Graph) -> fx.Node:
-    output = next(node for node in reversed(graph.nodes) if node.op == "output")
-    result = output.args[0]
-    assert isinstance(result, fx.Node)
-    return result
-
-
-def _between(graph: fx.Graph, start: fx.Node | None, end: fx.Node) -> fx.Graph:
-    """Copy what leads from one node, or from the images, to another."""
-    part = fx.Graph()
-    copies: dict[fx.Node, fx.Node] = {}
-    if start is not None:
-        copies[start] = part.placeholder("below")
-    for node in needed([end], start):
-        copies[node] = part.node_copy(node, copies.__getitem__)
-    part.output(copies[end])
-    return part
-
-
-def needed(ends: Sequence[fx.Node], start: fx.Node | None) -> list[fx.Node]:
-    """Give the nodes that some depend on, up to a start, in order of execution."""
-    found: set[fx.Node] = set()
-    waiting = list(ends)
-    while waiting:
-        node = waiting.pop()
-        if node is not start and node not in found:
-            found.add(node)
-            waiting += node.all_input_nodes
-    return [node for node in ends[-1].graph.nodes if node in found]
 
 
 def watch_over(network: nn.Module) -> None:

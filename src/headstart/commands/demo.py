@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from headstart.commands.train import TrainResult, run_training
-from headstart.watching import Watcher
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.options import TrainOptions, cache_folder
+from headstart.watching import Watcher
 
 _TEST = 0.25
 

@@ -83,7 +83,7 @@ class TrainResult:
             "run": str(self.run),
             **{name: values[name] for name in ("task", "backbone", "features", "head", "tuned")},
             "classes": list(self.record.data.classes),
-            "images": {name: count for name, count in vars(self.record.data.images).items()},
+            "images": dict(vars(self.record.data.images)),
             "test": {name: headline[name] for name in names} if headline else None,
             "seconds": values["seconds"],
         }

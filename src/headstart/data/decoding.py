@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from math import ceil
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -174,6 +175,11 @@ def _opened(image: Image.Image) -> Image.Image:
         return to_rgb_or_grey(ImageOps.exif_transpose(image))
     except Exception as error:  # As in decode_image: a lazily opened file may be damaged.
         raise UnreadableImage("image", f"it is damaged ({_one_line(error)})") from None
+
+
+def is_image(value: object) -> TypeGuard[ImageLike]:
+    """Return whether a value stands for one image, and not for several."""
+    return isinstance(value, (str, Path, bytes, Image.Image, np.ndarray))
 
 
 def image_name(image: ImageLike) -> str:

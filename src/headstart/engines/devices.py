@@ -1,7 +1,7 @@
 """The device to compute on, and the fastest engine for it."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -12,8 +12,10 @@ from headstart.engines.torch_engine import TorchEngine
 from headstart.errors import OptionError
 from headstart.options import DeviceOption
 
+Device = Literal["cpu", "cuda"]
 
-def choose_device(device: DeviceOption) -> str:
+
+def choose_device(device: DeviceOption) -> Device:
     """Resolve "auto" to "cuda" or "cpu".
 
     Raises:

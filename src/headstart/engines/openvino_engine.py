@@ -1,5 +1,6 @@
 """Run a network with OpenVINO, the fastest way on a CPU."""
 
+import copy
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -82,13 +83,24 @@ def _result(running: _Running, free: list[ov.InferRequest]) -> Features:
     return features
 
 
+_KEPT: list[nn.Module] = []
+"""Networks that a model in memory computes with, because it could not be written to disk."""
+
+
 def _converted(network: nn.Module, size: int, folder: Path) -> ov.Model:
     """Return the network in OpenVINO's form, from disk if it was converted before."""
     known = _read(folder)
     if known is not None:
         return known
-    model = _convert(network, size)
+    # OpenVINO computes with the memory of PyTorch's tensors, which training changes and sending
+    # the network to another process moves. So it gets a network of its own, and at best a file.
+    own = copy.deepcopy(network)
+    model = _convert(own, size)
     _save(model, folder)
+    saved = _read(folder)
+    if saved is not None:
+        return saved
+    _KEPT.append(own)
     return model
 
 

@@ -1,4 +1,4 @@
-"""One engine per process, for whoever shares it: threads, forked processes and unpickled copies."""
+"""One engine per process, shared by its threads and rebuilt after a fork."""
 
 import ctypes
 import os
@@ -13,8 +13,7 @@ class EngineSlot:
     """Holds an engine that is built when it is first needed.
 
     An engine's threads do not survive a fork, and even to destroy it in the child would wait for
-    them for ever. So a forked child abandons the engine of its parent and builds its own. Copies,
-    by pickle or otherwise, start empty.
+    them for ever. So a forked child abandons the engine of its parent and builds its own.
     """
 
     def __init__(self) -> None:
@@ -35,9 +34,6 @@ class EngineSlot:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
         self._engine = None
         self._building = threading.Lock()
-
-    def __reduce__(self) -> tuple[type["EngineSlot"], tuple[()]]:
-        return EngineSlot, ()
 
 
 _SLOTS: WeakSet[EngineSlot] = WeakSet()

@@ -1,6 +1,7 @@
 """A backbone that gives features: of files through the store, of images in memory directly."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,8 @@ from PIL import Image
 from headstart.arrays import Features
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
+from headstart.engines.devices import Device, choose_device, make_engine
 from headstart.engines.engine import Engine
-from headstart.engines.devices import choose_device, make_engine
 from headstart.engines.precision import (
     faster_precision,
     has_bf16,
@@ -54,7 +55,7 @@ class FeatureExtractor:
     ) -> None:
         self.backbone = backbone
         self.reads = reads
-        self.device = choose_device(device)
+        self.device: Device = choose_device(device)
         self.pooling = StagePooling(backbone, reads=reads).eval()
         self.layout: FeatureLayout = self.pooling.layout()
         self.cache = cache
@@ -73,6 +74,11 @@ class FeatureExtractor:
             reads=self.reads,
             limits=self._limits,
         )
+
+    def __reduce__(self) -> tuple[Callable[..., "FeatureExtractor"], tuple[object, ...]]:
+        """Copy the backbone by its bytes: multiprocessing would move this one's own tensors."""
+        settings = (self.cache, self.device, self._precision, self.reads, self._limits)
+        return _restored, (pickle.dumps(self.backbone), *settings)
 
     @cached_property
     def trial(self) -> PrecisionTrial | None:
@@ -161,3 +167,22 @@ class FeatureExtractor:
             self.backbone.preprocess,
             "any",
         )
+
+
+def _restored(
+    backbone: bytes,
+    cache: Path,
+    device: DeviceOption,
+    precision: PrecisionOption,
+    reads: Reads,
+    limits: DecodeLimits | None,
+) -> FeatureExtractor:
+    """Undo `FeatureExtractor.__reduce__`."""
+    return FeatureExtractor(
+        pickle.loads(backbone),
+        cache=cache,
+        device=device,
+        precision=precision,
+        reads=reads,
+        limits=limits,
+    )

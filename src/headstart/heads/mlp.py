@@ -3,7 +3,6 @@
 from copy import deepcopy
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +13,9 @@ from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 from headstart.task import Task
 
-_BATCH = 32
+BATCH = 32
+"""Images of one step."""
+
 _PATIENCE = 10
 
 
@@ -45,60 +46,35 @@ def fit_mlp(
     # Variance 1 for each column: what a dense layer's first weights are made for.
     scale = standard.scale / columns.shape[1] ** 0.5
     inputs = (torch.from_numpy(columns) - standard.mean) / scale
-    lesson = _Lesson(inputs, problem.truth(), problem.shares() * len(inputs), problem.task)
-    with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * inputs.shape[1] * hidden):
+    examples = Examples(inputs, problem.truth(), problem.shares() * len(inputs), problem.task)
+    with torch.random.fork_rng(devices=[]), suitable_threads(BATCH * inputs.shape[1] * hidden):
         torch.manual_seed(seed)
-        network = _network(inputs.shape[1], hidden, dropout, problem.classes)
+        network = dense_network(inputs.shape[1], hidden, dropout, problem.classes)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
         best = _trained(
-            network, optimiser, lesson, torch.from_numpy(kept), torch.from_numpy(held), epochs
+            network, optimiser, examples, torch.from_numpy(kept), torch.from_numpy(held), epochs
         )
-    head = _model(best, standard.mean.numpy(), scale.numpy())
+    head = model_of(best, standard.mean.numpy(), scale.numpy())
     return HeadFit(head, HeldOut(held, head.logits(columns[held])), features)
 
 
-def fit_as_tutorial(
-    problem: Problem,
-    features: str,
-    *,
-    hidden: int,
-    dropout: float,
-    epochs: int,
-    learning_rate: float,
-    seed: int,
-) -> HeadFit:
-    """Train as the tutorial does: features as they are, every image, every epoch, the last kept.
-
-    First weights are Keras's: Glorot's uniform ones and biases of 0. For the arguments see
-    `fit_mlp`.
-    """
-    columns = problem.columns[features]
-    inputs = torch.from_numpy(problem.features)[:, columns]
-    lesson = _Lesson(inputs, problem.truth(), torch.ones(len(inputs)), problem.task)
-    width = inputs.shape[1]
-    with torch.random.fork_rng(devices=[]), suitable_threads(_BATCH * width * hidden):
-        torch.manual_seed(seed)
-        network = _network(width, hidden, dropout, problem.classes)
-        for layer in network:
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
-        optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=1e-7)
-        for _ in range(epochs):
-            _learn(network, optimiser, lesson, torch.arange(len(inputs)))
-    plain = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
-    return HeadFit(_model(network.state_dict(), *plain), None, features)
-
-
-def _network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
+def dense_network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
+    """Build the head with PyTorch's first weights."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
     )
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """What is learnt from: inputs (images, width), the truth, and what each image counts."""
+class Examples:
+    """What a head learns from.
+
+    Attributes:
+        inputs: Shape (images, width).
+        truth: As the task encodes it.
+        weights: How much each image counts.
+        task: The kind of label.
+    """
 
     inputs: Tensor
     truth: Tensor
@@ -106,25 +82,26 @@ class _Lesson:
     task: Task
 
     def loss(self, network: nn.Module, rows: Tensor) -> Tensor:
+        """Return the mean loss of some images."""
         scores = network(self.inputs[rows])
         return self.task.training_loss(scores, self.truth[rows], weights=self.weights[rows])
 
 
-def _learn(
-    network: nn.Module, optimiser: torch.optim.Optimizer, lesson: _Lesson, rows: Tensor
+def train_epoch(
+    network: nn.Module, optimiser: torch.optim.Optimizer, examples: Examples, rows: Tensor
 ) -> None:
     """Take an epoch of steps, the images in a new order."""
     network.train()
-    for batch in torch.split(rows[torch.randperm(len(rows))], _BATCH):
+    for batch in torch.split(rows[torch.randperm(len(rows))], BATCH):
         optimiser.zero_grad()
-        torch.autograd.backward(lesson.loss(network, batch))
+        torch.autograd.backward(examples.loss(network, batch))
         optimiser.step()
 
 
 def _trained(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    lesson: _Lesson,
+    examples: Examples,
     kept: Tensor,
     held: Tensor,
     epochs: int,
@@ -132,9 +109,9 @@ def _trained(
     """Train until images held out no longer improve; return the weights that were best for them."""
     best_loss, best, waited = float("inf"), deepcopy(network.state_dict()), 0
     for _ in range(epochs):
-        _learn(network, optimiser, lesson, kept)
+        train_epoch(network, optimiser, examples, kept)
         with torch.inference_mode():
-            loss = float(lesson.loss(network.eval(), held))
+            loss = float(examples.loss(network.eval(), held))
         if loss < best_loss:
             best_loss, best, waited = loss, deepcopy(network.state_dict()), 0
         else:
@@ -144,7 +121,7 @@ def _trained(
     return best
 
 
-def _model(
+def model_of(
     state: dict[str, Tensor],
     mean: Floats,
     scale: Floats,

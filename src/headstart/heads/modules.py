@@ -1,7 +1,5 @@
 """Fitted heads as PyTorch modules: what export runs, and what fine-tuning trains further."""
 
-from typing import ClassVar, Protocol
-
 import torch
 from torch import Tensor, nn
 
@@ -141,22 +139,20 @@ class BlendModule(nn.Module):
         return total
 
 
-class _Makes(Protocol):
-    def __call__(self, head: FittedHead) -> nn.Module: ...
-
-
-_MODULES: dict[str, _Makes] = {
-    "linear": LinearModule,
-    "mlp": MLPModule,
-    "kernel": KernelModule,
-    "nearest": NearestModule,
-    "blend": BlendModule,
-}
-
-
 def head_module(head: FittedHead) -> nn.Module:
     """Return a module that gives the scores of a fitted head, (images, classes)."""
-    return _MODULES[head.kind](head)
+    match head:
+        case LinearModel():
+            return LinearModule(head)
+        case MLPModel():
+            return MLPModule(head)
+        case KernelModel():
+            return KernelModule(head)
+        case NearestModel():
+            return NearestModule(head)
+        case BlendModel():
+            return BlendModule(head)
+    raise TypeError(f"There is no module for a head of kind '{head.kind}'.")
 
 
 def _arrays(*tensors: Tensor) -> list[Floats]:

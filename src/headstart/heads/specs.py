@@ -1,11 +1,11 @@
 """Step 4, add a new classifier: what can be chosen before anything is fitted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from headstart.errors import OptionError, suggestion
-from headstart.heads.mlp import fit_as_tutorial, fit_mlp
+from headstart.heads.mlp import fit_mlp
 from headstart.heads.nearest import fit_nearest
 from headstart.heads.problem import Chosen, HeadFit, Problem
 from headstart.heads.selection import best_of, fit_chosen, select_head
@@ -66,6 +66,8 @@ class ChosenHead:
         chosen: What was settled.
     """
 
+    kind: ClassVar[str] = "chosen"
+
     chosen: Chosen
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
@@ -119,30 +121,6 @@ class MLPHead:
 
 
 @dataclass(frozen=True)
-class TutorialHead:
-    """The tutorial's head, trained as the tutorial trains it: to compare, not to use.
-
-    Attributes:
-        hidden: Units of the hidden layer.
-        dropout: Share of hidden units left out of each step.
-        epochs: All of them are run.
-        learning_rate: Of Adam.
-    """
-
-    kind: ClassVar[str] = "tutorial"
-
-    hidden: int = 256
-    dropout: float = 0.5
-    epochs: int = 10
-    learning_rate: float = 1e-3
-
-    def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
-        """See `Head.fit`."""
-        (features,) = problem.columns
-        return fit_as_tutorial(problem, features, **vars(self), seed=seed)
-
-
-@dataclass(frozen=True)
 class NearestHead:
     """Nearest class mean: for very few images, and for classes that are added later."""
 
@@ -153,7 +131,7 @@ class NearestHead:
         return best_of(problem, [fit_nearest(problem, features) for features in problem.columns])
 
 
-_HEADS: dict[str, type[AutoHead | LinearHead | KernelHead | MLPHead | NearestHead]] = {
+_HEADS: dict[str, Callable[..., Head]] = {
     head.kind: head for head in (AutoHead, LinearHead, KernelHead, MLPHead, NearestHead)
 }
 

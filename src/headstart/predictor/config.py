@@ -89,7 +89,7 @@ class Config:
     precision: str
     head: HeadConfig
     calibration: Calibration
-    specification: Specification = Specification()
+    specification: Specification = field(default_factory=Specification)
     record: Record | None = None
 
     def to_json(self) -> dict[str, JsonValue]:

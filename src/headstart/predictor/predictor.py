@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from headstart.arrays import Features, Probabilities, Scores
 from headstart.backbones.backbone import rebuild_backbone
-from headstart.data.decoding import ImageLike, as_image, image_name, quiet_pillow
+from headstart.data.decoding import ImageLike, as_image, image_name, is_image, quiet_pillow
 from headstart.data.images import ImageSet
 from headstart.data.sources import printable
 from headstart.engines.devices import choose_device
@@ -89,7 +89,7 @@ class Predictor:
     stored_as: str
     head: FittedHead
     temperature: float
-    specification: Specification = Specification()
+    specification: Specification = field(default_factory=Specification)
     record: Record | None = None
 
     def predict(
@@ -104,8 +104,9 @@ class Predictor:
         Raises:
             UnreadableImage: One cannot be decoded.
         """
-        if isinstance(images, ImageLike):
+        if is_image(images):
             return self._predict_all([images], top)[0]
+        assert isinstance(images, Iterable)
         return self._predict_all(images, top)
 
     def predict_each(
@@ -116,8 +117,10 @@ class Predictor:
         An image that cannot be decoded is named in its place.
         """
         for one in self._each(images, top):
-            unread = isinstance(one, UnreadableImage)
-            yield Unread(printable(one.path), one.reason) if unread else one
+            if isinstance(one, UnreadableImage):
+                yield Unread(printable(one.path), one.reason)
+            else:
+                yield one
 
     def scores(self, features: Features) -> Scores:
         """Return the head's scores, (images, classes), for the features of all stages."""
@@ -184,7 +187,11 @@ class Predictor:
         )
 
     def save(
-        self, folder: str | os.PathLike[str], *, record: Record | None = None, overwrite: bool = False
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        record: Record | None = None,
+        overwrite: bool = False,
     ) -> None:
         """Write a bundle: a folder that loads without network and without pickle.
 

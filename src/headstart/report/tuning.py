@@ -147,8 +147,7 @@ def tuning_gain(tuning: Tuning | None) -> Gain | None:
 
 def _panel(quantity: _Quantity, epochs: Sequence[Epoch]) -> Panel | None:
     series = {
-        name: [_or_nan(getattr(one, key)) for one in epochs]
-        for name, key in quantity.keys.items()
+        name: [_or_nan(getattr(one, key)) for one in epochs] for name, key in quantity.keys.items()
     }
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
     if not finite:

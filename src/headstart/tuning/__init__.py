@@ -1,15 +1,19 @@
 """Step 6: unfreeze the last layers and go on with a low learning rate.
 
-The rooms, in the order in which a training passes them:
+The files here are the way from what is asked to the model that is kept. Start at `fine_tuning`.
 
-- `job`, `task`: what is asked for: the frozen model, the images, what is held out.
-- `fine_tuning`: the way from there to the model that is kept. Start reading here.
-- `plan`, `setting`, `session`: what fits into the minutes and how steps are taken, by timing;
-  written down for a run that is resumed.
-- `bench`: the backbone cut open (`halves`, `sources`), views of the images and the store of rows
-  (`views`, `augment`), and the numbers of the training (`recipe`).
-- `rounds`: train on most images, judge by the rest. `network` is what is trained, `loop` trains it,
-  `depthwise` makes a step quicker, `checkpoint` and `interruption` keep it safe, `events`,
-  `listeners` and `trackers` tell of it.
-- `rivals`, `verdict`, `report`: which head reads the result, whether it is kept, what is told.
+- `job`, `held_out`: what is asked: the frozen model, the images, what each round holds out.
+- `unfreezing`: the only place where the backbone changes, and where it is put back.
+- `planning`: for `--tune auto`, what fits into the minutes.
+- `workbench`: what all rounds share.
+- `rounds`, `readers`: train on most images, measure on the rest; the heads of a round.
+- `rivals`, `verdict`: which head reads the result, and whether it is kept.
+- `tutorial`: everything about the tutorial's recipe.
+
+Four rooms lie below:
+
+- `training`: one training, step by step.
+- `boundary`: the frozen part, which runs once: cutting, views, the store of rows.
+- `pacing`: how long things take, by timing.
+- `events`: what is reported while it runs.
 """

@@ -1,55 +1,67 @@
 """Step 6: unfreeze the last layers, go on from the fitted head, and keep that only if it helps.
 
 The fitted linear head is where training starts (LP-FT: Kumar et al., 2022). A round learns from
-most of the training images and is judged by the rest, beside the frozen model; if tuning wins, the
-model that is kept learns from all of them.
+most of the training images and is measured on the rest, beside the frozen model; if tuning wins,
+the model that is kept learns from all of them.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from headstart.backbones.backbone import Backbone
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
-from headstart.tuning.bench import Bench, open_bench
+from headstart.record import StepTiming, Tuning
+from headstart.tuning.boundary.store import OutOfTime
+from headstart.tuning.events.events import recorded
+from headstart.tuning.events.listeners import require_listeners
 from headstart.tuning.job import Job
-from headstart.tuning.listeners import require_listeners
-from headstart.tuning.loop import INTERRUPTED, TIME_WAS_UP
-from headstart.tuning.plan import plan_for
-from headstart.tuning.report import TuneReport
+from headstart.tuning.pacing.session import Session, exclusive, forget
+from headstart.tuning.planning import plan_for
 from headstart.tuning.rounds import Round, train_finally, train_rounds
-from headstart.tuning.session import Session, alone, forget
+from headstart.tuning.training.loop import INTERRUPTED, TIME_WAS_UP
+from headstart.tuning.unfreezing import Unfrozen, unfrozen
 from headstart.tuning.verdict import Verdict
-from headstart.tuning.views import OutOfTime
+from headstart.tuning.workbench import Workbench, open_workbench
 
 Keep = Literal["better", "always"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What fine-tuning gave; the backbone holds the weights that are to be used.
+class Tuned:
+    """A tuned model.
 
     Attributes:
-        head: To be used from now on, or None if the frozen model stays.
-        features: Which columns it reads.
+        weights: Of the backbone's network, on the CPU.
+        head: Fitted on its features.
+        features: Which columns the head reads.
         temperature: That calibrates it.
-        report: What was done and measured.
     """
 
-    head: FittedHead | None
+    weights: dict[str, Tensor]
+    head: FittedHead
     features: str
     temperature: float
-    report: TuneReport
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of fine-tuning.
+
+    Attributes:
+        record: What was done and measured.
+        tuned: The model to use from now on, or None if that is the frozen one.
+    """
+
+    record: Tuning
+    tuned: Tuned | None
 
 
 def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
-    """Tune a part of the backbone, and leave in it the weights that are to be used.
+    """Tune a part of the backbone; the job's own backbone is unchanged afterwards.
 
     Args:
         job: The frozen model, the images, and how.
@@ -65,10 +77,9 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     """
     _require_folder(job)
     require_listeners(job.options.listeners)
-    with alone(job.folder), _lent(job.extractor.backbone, job.extractor.device) as loan:
-        outcome = _tried(job, part, loan.weights, keep)
-        loan.kept = outcome is not None and outcome.head is not None
-    return outcome
+    extractor = job.extractor
+    with exclusive(job.folder), unfrozen(extractor.backbone, extractor.device) as backbone:
+        return _tried(job, part, backbone, keep)
 
 
 def _require_folder(job: Job) -> None:
@@ -78,17 +89,17 @@ def _require_folder(job: Job) -> None:
         raise OptionError("resume needs a folder to go on from. Pass checkpoints=FOLDER as well.")
 
 
-def _tried(job: Job, part: str, frozen: dict[str, Tensor], keep: Keep) -> Outcome | None:
-    """Plan, cut the backbone open and train; None where there is no time or too little data."""
+def _tried(job: Job, part: str, backbone: Unfrozen, keep: Keep) -> Outcome | None:
+    """Plan, open the workbench and train; None where there is no time or too little data."""
     session = _session(job)
     if part == "auto":
-        session = session or plan_for(job)
+        session = session or plan_for(job, backbone)
         if session is None:
             return None
-        part, epochs = session.part, session.epochs
-        job = replace(job, options=job.options.model_copy(update={"epochs": epochs}))
+        part = session.part
+        job = replace(job, options=job.options.model_copy(update={"epochs": session.epochs}))
     try:
-        bench = open_bench(job, part, session, frozen)
+        bench = open_workbench(job, part, session, backbone)
     except OutOfTime:
         job.warn("The time was up before training could begin, so the backbone stays frozen.")
         return None
@@ -100,7 +111,7 @@ def _tried(job: Job, part: str, frozen: dict[str, Tensor], keep: Keep) -> Outcom
 
 
 def _session(job: Job) -> Session | None:
-    """Give what the training that is resumed decided, or clear the way for a new one."""
+    """Return what the training that is resumed decided, or clear the way for a new one."""
     if job.resume:
         session = Session.read(job.folder)
         if session is None:
@@ -110,99 +121,72 @@ def _session(job: Job) -> Session | None:
     return None
 
 
-@dataclass
-class _Loan:
-    """A backbone while it is trained.
-
-    Attributes:
-        weights: As they were before.
-        kept: Whether what is in the backbone now stays in it.
-    """
-
-    weights: dict[str, Tensor]
-    kept: bool = False
-
-
-@contextmanager
-def _lent(backbone: Backbone, device: str) -> Iterator[_Loan]:
-    """Lend a backbone for training on a device.
-
-    It comes back frozen, to where it was, and unchanged unless it was kept.
-    """
-    network = backbone.network
-    home = next(network.parameters()).device
-    network.to(device)
-    loan = _Loan({name: one.clone() for name, one in network.state_dict().items()})
-    try:
-        yield loan
-    finally:
-        if not loan.kept:
-            network.load_state_dict(loan.weights)
-        network.to(home, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        backbone.freeze()
-
-
-def _outcome(bench: Bench, keep: Keep) -> Outcome:
+def _outcome(bench: Workbench, keep: Keep) -> Outcome:
     """Train round after round, decide, and train what is kept on everything."""
     job, always = bench.job, keep == "always"
     rounds = train_rounds(bench, lambda some: always or _verdict(job, some).clear)
-    learnt, verdict = _learnt(rounds), _verdict(job, rounds, always=always)
-    final = train_finally(bench, learnt) if verdict.kept and job.task.final else None
-    used = _used(learnt or rounds, final)
-    report = _report(bench, rounds, verdict, used, final)
+    finished, verdict = _finished(rounds), _verdict(job, rounds, always=always)
+    final = train_finally(bench, finished) if verdict.kept and job.images.final else None
+    used = _used(finished or rounds, final)
+    record = _record(bench, rounds, verdict, used, final)
     if not verdict.kept:
-        return Outcome(None, "", verdict.temperature, report)
-    used.put(job.extractor.backbone)
+        return Outcome(record, None)
     read = verdict.reading(used.heads)
-    return Outcome(read.head, read.features, verdict.temperature, report)
+    return Outcome(record, Tuned(used.weights, read.head, read.features, verdict.temperature))
 
 
-def _learnt(rounds: Sequence[Round]) -> list[Round]:
-    """Give those that came to the end of an epoch."""
+def _finished(rounds: Sequence[Round]) -> list[Round]:
+    """Return those that came to the end of an epoch."""
     return [one for one in rounds if one.trained.best_epoch]
 
 
 def _verdict(job: Job, rounds: Sequence[Round], *, always: bool = False) -> Verdict:
+    targets = job.images.targets
     return Verdict.of(
-        _learnt(rounds), job.task.labels, job.heads.task, blend=job.may_blend, always=always
+        _finished(rounds), targets, job.heads.task, blend=job.may_blend, always=always
     )
 
 
 def _used(rounds: Sequence[Round], final: Round | None) -> Round:
-    """Give the training whose weights are kept: the last one that came to its end."""
+    """Return the training whose weights are kept: the last one that came to its end."""
     if final is not None and final.trained.stopped is None:
         return final
     cut_off = (INTERRUPTED, TIME_WAS_UP)
-    finished = [one for one in rounds if one.trained.stopped not in cut_off]
-    return (finished or list(rounds))[-1]
+    complete = [one for one in rounds if one.trained.stopped not in cut_off]
+    return (complete or list(rounds))[-1]
 
 
-def _report(
-    bench: Bench, rounds: Sequence[Round], verdict: Verdict, used: Round, final: Round | None
-) -> TuneReport:
-    setting = bench.setting
+def _record(
+    bench: Workbench, rounds: Sequence[Round], verdict: Verdict, used: Round, final: Round | None
+) -> Tuning:
+    setting, probe, best = bench.setting, verdict.probe, verdict.best
     trained = [one.trained for one in rounds] + ([final.trained] if final else [])
-    return TuneReport(
+    return Tuning(
         part=bench.part,
         kept=verdict.kept,
         why_not=verdict.why_not,
-        rounds=sum(len(one.judge) > 0 for one in rounds),
-        **verdict.numbers(),
+        rounds=sum(len(one.held_out) > 0 for one in rounds),
+        images=verdict.images,
+        probe_accuracy=probe.accuracy if probe else None,
+        tuned_accuracy=best.accuracy if best else None,
+        gain_ci95=verdict.gain_ci95,
+        probe_log_loss=probe.log_loss if probe else None,
+        tuned_log_loss=best.log_loss if best else None,
+        loss_gain_errors=verdict.loss_gain_errors,
+        first_probe_accuracy=verdict.first_probe_accuracy,
         seconds=time.perf_counter() - bench.job.begin,
         learning_rate=bench.recipe.learning_rate,
-        setting={"name": setting.name, "images_per_second": setting.images_per_second},
-        first_probe_accuracy=verdict.first_probe_accuracy,
+        setting=StepTiming(setting.name, setting.images_per_second),
         computing=min(one.computing for one in trained),
-        store_bytes=bench.cut.store_bytes,
-        alpha=used.alpha if bench.job.options.wise else None,
+        store_bytes=bench.boundary.store_bytes,
         head=verdict.reading(used.heads).head.kind if verdict.name else "",
         final=used is final,
         stopped=_first([one.stopped for one in trained]),
-        epochs=tuple(rounds[0].trained.history),
+        epochs=tuple(map(recorded, rounds[0].trained.history)),
     )
 
 
 def _first(reasons: Sequence[str | None]) -> str | None:
-    """Give why training ended early: that somebody asked for it counts most."""
-    told = [reason for reason in reasons if reason]
-    return INTERRUPTED if INTERRUPTED in told else next(iter(told), None)
+    """Return why training ended early: an interruption comes before other reasons."""
+    given = [reason for reason in reasons if reason]
+    return INTERRUPTED if INTERRUPTED in given else next(iter(given), None)

@@ -1,18 +1,18 @@
-"""What fine-tuning is given: the frozen model, the images, and how the user wants it done."""
+"""What fine-tuning is asked to do: the frozen model, the images, and the user's options."""
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headstart.arrays import Floats
+from headstart.arrays import Features
+from headstart.data.orientations import count_of
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import FittedHead
 from headstart.heads.specs import AutoHead
 from headstart.options import TuneOptions
-from headstart.tuning.loop import Warn
-from headstart.tuning.task import Task
-from headstart.watching import Progress
+from headstart.tuning.held_out import LearningSet
+from headstart.watching import Progress, Warn, no_warning
 
 
 @dataclass(frozen=True)
@@ -23,37 +23,33 @@ class Reading:
     features: str
 
 
-def _nobody(text: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True)
 class Job:
     """One fine-tuning, before anything is done.
 
     Attributes:
         extractor: With the backbone, frozen.
-        heads: What the frozen model's head was chosen from.
+        heads: What the frozen model's head was chosen from, and the task.
         fitted: That head, fitted on all images.
         features: Of all images by the frozen backbone, shape (images, width).
-        task: What is to be learnt.
+        images: What to learn from, and what to hold out.
         options: How.
         folder: Where the state is kept, or None.
         resume: Go on from there.
-        warn: Told what the user should know.
-        progress: Called with steps done and steps in all.
-        begin: When it was given, by `time.perf_counter`.
+        warn: Called with what the user should know.
+        progress: Called with images done and images in all.
+        begin: When the user asked, by `time.perf_counter`.
     """
 
     extractor: FeatureExtractor
     heads: HeadChoice
     fitted: Reading
-    features: Floats
-    task: Task
+    features: Features
+    images: LearningSet
     options: TuneOptions
     folder: Path | None = None
     resume: bool = False
-    warn: Warn = _nobody
+    warn: Warn = no_warning
     progress: Progress | None = None
     begin: float = field(default_factory=time.perf_counter)
 
@@ -65,5 +61,15 @@ class Job:
 
     @property
     def may_blend(self) -> bool:
-        """Whether two heads may be averaged: one that was asked for stays of its kind."""
+        """Whether two heads may be averaged: a kind of head that was asked for is kept."""
         return isinstance(self.heads.head, AutoHead)
+
+    @property
+    def orientations(self) -> int:
+        """Over how many orientations the features of an image are averaged."""
+        return count_of(self.extractor.backbone.preprocess.orientations)
+
+    @property
+    def head_width(self) -> int:
+        """The most columns that a head may read."""
+        return int(self.heads.layout.columns(self.heads.kinds[-1]).stop)

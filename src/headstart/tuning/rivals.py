@@ -1,10 +1,10 @@
-"""The heads that may read what a trained network gives, judged on the same images."""
+"""The heads that may read a trained network's features, compared on the same held-out images."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from headstart.arrays import Floats, Rows
+from headstart.arrays import Scores, Targets
 from headstart.evaluation.comparison import Rival, rival
 from headstart.heads.fitted import BlendModel, SingleModel
 from headstart.task import Task
@@ -21,25 +21,25 @@ BLEND = "blend"
 
 
 def rivals_of(
-    scores: Mapping[str, Floats], labels: Rows, task: Task, *, blend: bool
+    scores: Mapping[str, Scores], targets: Targets, task: Task, *, blend: bool
 ) -> dict[str, Rival]:
-    """Judge heads by their scores, (images, classes), of images that they did not learn from.
+    """Measure heads by their scores, (images, classes), of images that they did not learn from.
 
     Args:
         scores: By the name of the head.
-        labels: Class numbers of the images.
+        targets: Of the images.
         task: The kind of label.
-        blend: The mean of two heads may be taken as well.
+        blend: Whether the mean of two heads may be used as well.
     """
-    rivals = {name: rival(one, labels, task) for name, one in scores.items()}
+    rivals = {name: rival(one, targets, task) for name, one in scores.items()}
     if blend and ALONG in scores and REFITTED in scores:
         parts = [scores[name] / rivals[name].temperature for name in (ALONG, REFITTED)]
-        rivals[BLEND] = rival(np.mean(parts, axis=0), labels, task)
+        rivals[BLEND] = rival(np.mean(parts, axis=0), targets, task)
     return rivals
 
 
 def blended(along: Reading, refitted: Reading, temperatures: Mapping[str, float]) -> Reading:
-    """Give the mean of two heads, each by its temperature, and the columns that it reads."""
+    """Return the mean of two heads, each by its temperature, and the columns that it reads."""
     assert isinstance(along.head, SingleModel) and isinstance(refitted.head, SingleModel)
     wider = along if len(along.head.mean) > len(refitted.head.mean) else refitted
     head = BlendModel(along.head, refitted.head, temperatures[ALONG], temperatures[REFITTED])

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from headstart.arrays import Floats, Rows
+from headstart.arrays import Scores, Targets
 from headstart.evaluation.comparison import Rival, accuracy_gain, beats, loss_gain
+from headstart.record import Interval
 from headstart.task import Task
 from headstart.tuning.job import Reading
 from headstart.tuning.rivals import ALONG, BLEND, PROBE, REFITTED, blended, rivals_of
@@ -42,37 +43,37 @@ class Verdict:
 
     @classmethod
     def of(
-        cls, rounds: Sequence[Round], labels: Rows, task: Task, *, blend: bool, always: bool
+        cls, rounds: Sequence[Round], targets: Targets, task: Task, *, blend: bool, always: bool
     ) -> Self:
         """Decide by all images that some round held out.
 
         Args:
             rounds: That came to the end of an epoch. Without any there is nothing to keep.
-            labels: Class numbers of all images.
+            targets: Of all images.
             task: The kind of label.
-            blend: The two heads may be averaged.
-            always: Keep the tuned model whatever it does.
+            blend: Whether the two heads may be averaged.
+            always: Keep the tuned model however it does.
         """
         if not rounds:
             return cls("", False, 1.0)
-        judged = np.concatenate([one.judge for one in rounds])
-        if not len(judged):
+        held_out = np.concatenate([one.held_out for one in rounds])
+        if not len(held_out):
             return cls(ALONG, True, 1.0)
-        rivals = rivals_of(_scores(rounds), labels[judged], task, blend=blend)
+        rivals = rivals_of(_scores(rounds), targets[held_out], task, blend=blend)
         temperatures = {name: one.temperature for name, one in rivals.items()}
         probe = rivals.pop(PROBE)
         name = min(rivals, key=lambda name: rivals[name].log_loss)
         best = rivals[name]
         kept = always or beats(best, probe)
-        first = float(probe.right[: len(rounds[0].judge)].mean())
+        first = float(probe.right[: len(rounds[0].held_out)].mean())
         return cls(name, kept, best.temperature, temperatures, probe, best, first)
 
     @property
     def why_not(self) -> str:
-        """Give what the tuned model did wrong: "" where it is kept, or nothing was trained."""
-        if self.kept or self.best is None or self.probe is None:
+        """What the tuned model did instead of winning: "" where it is kept, or there is none."""
+        if self.kept or self.loss_gain_errors is None:
             return ""
-        if loss_gain(self.best, self.probe) > 0:
+        if self.loss_gain_errors > 0:
             return "lowered log loss, but told fewer images right"
         return "did not lower log loss"
 
@@ -82,32 +83,32 @@ class Verdict:
 
         Stricter than the verdict: another round costs nothing but time.
         """
-        if self.best is None or self.probe is None:
-            return False
-        return abs(loss_gain(self.best, self.probe)) > _CLEAR
+        return self.loss_gain_errors is not None and abs(self.loss_gain_errors) > _CLEAR
+
+    @property
+    def loss_gain_errors(self) -> float | None:
+        """How much lower the tuned model's log loss is, in standard errors of the difference."""
+        return loss_gain(self.best, self.probe) if self.best and self.probe else None
+
+    @property
+    def gain_ci95(self) -> Interval | None:
+        """The 95 % interval of the difference in accuracy."""
+        return accuracy_gain(self.best, self.probe) if self.best and self.probe else None
+
+    @property
+    def images(self) -> int:
+        """How many images were held out in all."""
+        return len(self.probe.right) if self.probe else 0
 
     def reading(self, heads: Mapping[str, Reading]) -> Reading:
-        """Give the head that was decided for, of those that one training gave."""
+        """Return the head that was decided for, of those of one training."""
         if self.name == BLEND:
             return blended(heads[ALONG], heads[REFITTED], self.temperatures)
         return heads[self.name]
 
-    def numbers(self) -> dict[str, Any]:
-        """Give the report's part about it."""
-        names = ("accuracy", "log_loss")
-        told: dict[str, Any] = {
-            f"{who}_{name}": getattr(one, name) if one else None
-            for who, one in (("probe", self.probe), ("tuned", self.best))
-            for name in names
-        }
-        gain = accuracy_gain(self.best, self.probe) if self.best and self.probe else None
-        images = len(self.probe.right) if self.probe else 0
-        errors = loss_gain(self.best, self.probe) if self.best and self.probe else None
-        return told | {"gain_ci95": gain, "loss_gain_errors": errors, "images": images}
 
-
-def _scores(rounds: Sequence[Round]) -> dict[str, Floats]:
-    """Give the scores of all images held out, by each head that every round has."""
+def _scores(rounds: Sequence[Round]) -> dict[str, Scores]:
+    """Return the scores of all images held out, by each head that every round has."""
     return {
         name: np.concatenate([one.scores[name] for one in rounds])
         for name in (PROBE, ALONG, REFITTED)

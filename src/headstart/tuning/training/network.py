@@ -1,28 +1,24 @@
 """What is trained: the upper part of the backbone with a head on top of its features."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from headstart.heads.fitted import LinearModel, MLPModel
-from headstart.tuning.depthwise import quick_depthwise
+from headstart.tuning.training.depthwise import quick_depthwise
 
 Trainable = LinearModel | MLPModel
-
-SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Of the tuned weights, that WiSE-FT tries."""
+"""Heads that can go on learning."""
 
 
 def untrained(width: int, classes: int) -> LinearModel:
-    """Give a head that knows nothing, to time steps with."""
+    """Return a head of zeros, to time steps with."""
     zeros = np.zeros((width, classes), dtype=np.float32)
     return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
 
 
 class _Top(nn.Module):
-    """A fitted head that goes on learning: one layer, or the two of the tutorial's head."""
+    """A fitted head as a module that learns: one layer, or the two of the tutorial's head."""
 
     mean: Tensor
     scale: Tensor
@@ -46,7 +42,7 @@ class _Top(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.tensor(getattr(head, name))))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Give scores, shape (images, classes)."""
+        """Return scores, shape (images, classes)."""
         rows = (features - self.mean) / self.scale
         if "hidden_weight" in self._names:
             rows = torch.relu(torch.addmm(self.hidden_bias, rows, self.hidden_weight))
@@ -54,7 +50,7 @@ class _Top(nn.Module):
         return torch.addmm(self.bias, rows, self.weight)
 
     def head(self) -> Trainable:
-        """Give the head as it is now."""
+        """Return the head as it is now."""
         values = {name: getattr(self, name) for name in ("mean", "scale", *self._names)}
         return self._kind(
             **{name: one.detach().cpu().numpy().copy() for name, one in values.items()}
@@ -78,15 +74,15 @@ class HeadedNetwork(nn.Module):
         self._columns = columns
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Give scores, shape (images, classes), float32."""
+        """Return scores, shape (images, classes), float32."""
         with quick_depthwise(rows.device):
             features: Tensor = self.above(rows)[:, self._columns].float()
         with torch.autocast(features.device.type, enabled=False):
             scores: Tensor = self.top(features)
         return scores
 
-    def learnt(self) -> dict[str, Tensor]:
-        """Give what training changes: parameters that learn, and statistics beside them."""
+    def trained(self) -> dict[str, Tensor]:
+        """Return what training changes: parameters that learn, and statistics beside them."""
         state: dict[str, Tensor] = {
             name: one for name, one in self.named_parameters() if one.requires_grad
         }
@@ -96,21 +92,12 @@ class HeadedNetwork(nn.Module):
                     state[f"{name}.{inner}"] = value
         return state
 
-    def copied(self) -> dict[str, Tensor]:
-        """Give a copy of what training changes."""
-        return {name: one.detach().clone() for name, one in self.learnt().items()}
+    def copy_trained(self) -> dict[str, Tensor]:
+        """Return a copy of what training changes."""
+        return {name: one.detach().clone() for name, one in self.trained().items()}
 
     @torch.no_grad()
-    def put(self, weights: dict[str, Tensor]) -> None:
-        """Take the values that `learnt` gave before."""
-        for name, one in self.learnt().items():
+    def load_trained(self, weights: dict[str, Tensor]) -> None:
+        """Load values that `trained` returned before."""
+        for name, one in self.trained().items():
             one.copy_(weights[name])
-
-
-def between(start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Interpolate weights: 0 gives the start, 1 the end (WiSE-FT: Wortsman et al., 2022)."""
-
-    def mixed(one: Tensor, other: Tensor) -> Any:  # noqa: ANN401
-        return torch.lerp(one, other, share) if one.is_floating_point() else other
-
-    return {name: mixed(one, end[name]) for name, one in start.items()}

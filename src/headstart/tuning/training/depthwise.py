@@ -25,7 +25,7 @@ _Pair = tuple[int, int]
 
 
 def quick_depthwise(device: torch.device) -> AbstractContextManager[Any]:
-    """Let depthwise convolutions learn quickly while it is entered, under bf16 autocast on a CPU.
+    """Compute gradients of depthwise convolutions quickly inside it, under bf16 autocast on a CPU.
 
     Anywhere else PyTorch's own gradients are quick, and nothing is changed.
     """
@@ -63,7 +63,7 @@ def _is_taken_over(
     dilation: Any = 1,  # noqa: ANN401
     groups: int = 1,
 ) -> bool:
-    """Tell whether a call of conv2d, as modules make it, is depthwise and slow to learn."""
+    """Return whether a call of conv2d, as modules make it, is depthwise and slow to learn."""
     sides = weight.shape[2:]
     return (
         groups == images.shape[1] == weight.shape[0]
@@ -132,7 +132,7 @@ def _of_images(
 def _of_weight(
     gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair
 ) -> Tensor:
-    """Give each 3 x 3 part of the kernel its gradient, from the pixels that this part saw."""
+    """Compute the gradient of each 3 x 3 part of the kernel from the pixels that this part saw."""
     high, wide = padding
     padded = nn.functional.pad(images, (wide, wide, high, high))
     part = weight[:, :, :_SIDE, :_SIDE].contiguous()
@@ -161,5 +161,5 @@ def _of_weight(
 
 
 def _corners(side: int) -> list[int]:
-    """Give where parts begin that cover a kernel's side between them."""
+    """Return where parts begin that together cover a kernel's side."""
     return [*range(0, side - _SIDE, _SIDE), side - _SIDE]

@@ -1,25 +1,30 @@
-"""Who listens to a training, and what happens when one of them fails."""
+"""Which listeners a training has, and what happens when one of them fails."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headstart.errors import OptionError, suggestion
-from headstart.tuning.events import EpochEvent, EventFile, Listener, StepEvent
-from headstart.tuning.trackers import MLflow, TensorBoard, require_mlflow, require_tensorboard
-
-Warn = Callable[[str], None]
+from headstart.record import Epoch
+from headstart.tuning.events.events import EventFile, Listener, StepEvent
+from headstart.tuning.events.trackers import (
+    MLflow,
+    TensorBoard,
+    require_mlflow,
+    require_tensorboard,
+)
+from headstart.watching import Warn
 
 EVENTS = "events.jsonl"
 
 NAMES = ("events", "mlflow", "tensorboard")
-"""What may listen: the file events.jsonl, MLflow and TensorBoard."""
+"""The listeners that there are: the file events.jsonl, MLflow and TensorBoard."""
 
 
 class Listeners:
-    """Passes events on to each of several; one that fails is said once, and dropped.
+    """Passes events on to several listeners; one that fails is reported once, and dropped.
 
-    Nobody loses hours of training because a disk is full or a server away.
+    A full disk or an unreachable server must not cost hours of training.
     """
 
     def __init__(self, warn: Warn) -> None:
@@ -27,42 +32,42 @@ class Listeners:
         self._listening: dict[str, Listener] = {}
 
     def add(self, name: str, make: Callable[[], Listener]) -> None:
-        """Let one more listen.
+        """Add a listener.
 
         Raises:
-            OptionError: It cannot be had at all.
+            OptionError: It is not available at all.
         """
         try:
             self._listening[name] = make()
         except OptionError:
             raise
         except Exception as error:
-            self._say(name, error)
+            self._report(name, error)
 
     def step(self, event: StepEvent) -> None:
         """See `Listener.step`."""
-        self._tell(lambda listener: listener.step(event))
+        self._notify(lambda listener: listener.step(event))
 
-    def epoch(self, event: EpochEvent) -> None:
+    def epoch(self, event: Epoch) -> None:
         """See `Listener.epoch`."""
-        self._tell(lambda listener: listener.epoch(event))
+        self._notify(lambda listener: listener.epoch(event))
 
     def close(self, *, finished: bool = True) -> None:
         """See `Listener.close`."""
-        self._tell(lambda listener: listener.close(finished=finished))
+        self._notify(lambda listener: listener.close(finished=finished))
         self._listening.clear()
 
-    def _tell(self, tell: Callable[[Listener], None]) -> None:
+    def _notify(self, send: Callable[[Listener], None]) -> None:
         for name, listener in list(self._listening.items()):
             try:
-                tell(listener)
+                send(listener)
             except Exception as error:  # Of a foreign library: it can be anything.
                 del self._listening[name]
                 with suppress(Exception):
                     listener.close(finished=False)
-                self._say(name, error)
+                self._report(name, error)
 
-    def _say(self, name: str, error: Exception) -> None:
+    def _report(self, name: str, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         self._warn(
             f"Events no longer go to {name}: {reason.rstrip('.')}. Training goes on without it."
@@ -73,13 +78,13 @@ class Listeners:
 def listeners(
     names: Sequence[str], folder: Path, resumed_step: int, *, warn: Warn | None = None
 ) -> Iterator[Listener]:
-    """Let some listen, for as long as a training lasts.
+    """Open listeners for as long as a training lasts.
 
     Args:
         names: Of `NAMES`.
         folder: Of the training, where they write; its name is the name of the MLflow run.
-        resumed_step: Where the training goes on; 0 for a new one.
-        warn: Told when one fails.
+        resumed_step: Where the training is resumed; 0 for a new one.
+        warn: Called with a sentence when a listener fails.
 
     Raises:
         OptionError: A name is unknown, its library is not installed, or no server is set.
@@ -101,19 +106,19 @@ def listeners(
             lambda: TensorBoard(folder / "tensorboard", resumed_step=resumed_step),
         ),
     }
-    told = Listeners(warn or (lambda text: None))
+    several = Listeners(warn or (lambda text: None))
     finished = False
     try:
         for name in dict.fromkeys(names):
-            told.add(*makers[name])
-        yield told
+            several.add(*makers[name])
+        yield several
         finished = True
     finally:
-        told.close(finished=finished)
+        several.close(finished=finished)
 
 
 def require_listeners(names: Sequence[str]) -> None:
-    """Refuse what cannot listen, before any work is done.
+    """Refuse listeners that are not available, before any work is done.
 
     Raises:
         OptionError: A name is unknown, its library is not installed, or no server is set.

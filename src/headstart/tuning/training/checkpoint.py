@@ -1,7 +1,7 @@
-"""What a training needs to go on where it was: written as a whole or not at all, and checked."""
+"""What a training needs to be resumed: written as a whole or not at all, and checked."""
 
-import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from headstart.errors import OutputError, TuningError
-from headstart.files import file_sha256
+from headstart.files import digest, file_sha256, write_whole, written_whole
+
+SAVE_EVERY = 200
+"""Steps between two checkpoints, besides those at the end of each epoch."""
 
 _NAMES = ("checkpoint", "checkpoint-before")
 
@@ -31,6 +34,21 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where a training keeps its checkpoints.
+
+    Attributes:
+        folder: Of this training.
+        identity: What a checkpoint must have in common with the training that is resumed from it.
+        resume: Whether to go on from the newest one.
+    """
+
+    folder: Path
+    identity: Mapping[str, object]
+    resume: bool = False
+
+
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in the place of the last one, which stays beside it.
 
@@ -39,23 +57,20 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """
     newest, before = (folder / f"{name}.json" for name in _NAMES)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        content = save(checkpoint.tensors)
         last = _described(newest)
         number = int((last or _described(before) or {"number": -1})["number"]) + 1
         tensors = folder / f"checkpoint-{number % 3}.safetensors"
-        tensors.write_bytes(content)
+        write_whole(tensors, save(checkpoint.tensors))
         described = checkpoint.state | {
             "number": number,
             "tensors": tensors.name,
             "sha256": file_sha256(tensors),
         }
-        partial = folder / "checkpoint.partial"
-        partial.write_text(json.dumps(described | {"digest": _digest(described)}))
-        if last:  # What is damaged must not take the place of the one before.
-            before.unlink(missing_ok=True)
-            before.hardlink_to(newest)
-        partial.replace(newest)
+        with written_whole(newest) as partial:
+            partial.write_text(json.dumps(described | {"digest": digest(described)}))
+            if last:  # What is damaged must not take the place of the one before.
+                before.unlink(missing_ok=True)
+                before.hardlink_to(newest)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"Checkpoint in '{folder}' cannot be written: {reason}.") from None
@@ -67,8 +82,8 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
     Returns:
         The checkpoint, or None without one; and a sentence if one was damaged.
     """
-    damaged = [path for name in _NAMES if (path := folder / f"{name}.json").exists()]
-    for number, path in enumerate(list(damaged)):
+    present = [path for name in _NAMES if (path := folder / f"{name}.json").exists()]
+    for number, path in enumerate(present):
         state = _described(path)
         try:
             tensors = folder / state["tensors"] if state else None
@@ -77,26 +92,13 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
                 return Checkpoint(load_file(tensors), state), problem if number else None
         except (OSError, SafetensorError):
             continue
-    if damaged:
+    if present:
         return None, f"The checkpoints in '{folder}' are damaged, so training starts anew."
     return None, None
 
 
-def _described(path: Path) -> dict[str, Any] | None:
-    """Read what stands beside the tensors, or give None where it is missing or damaged."""
-    try:
-        state: dict[str, Any] = json.loads(path.read_text())
-        return state if state.pop("digest") == _digest(state) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _digest(state: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def require_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with another training.
+def require_same(theirs: Mapping[str, object], ours: Mapping[str, object], folder: Path) -> None:
+    """Refuse to resume another training.
 
     Raises:
         TuningError: What differs is listed.
@@ -113,8 +115,17 @@ def require_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> 
         )
 
 
+def _described(path: Path) -> dict[str, Any] | None:
+    """Read what is written beside the tensors, or return None where it is missing or damaged."""
+    try:
+        state: dict[str, Any] = json.loads(path.read_text())
+        return state if state.pop("digest") == digest(state) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def packed_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Give an optimiser's state as tensors by name; learning rates follow from the step."""
+    """Return an optimiser's state as tensors by name; learning rates follow from the step."""
     state = optimiser.state_dict()["state"]
     return {
         f"optimiser.{number}.{name}": torch.as_tensor(value)
@@ -123,7 +134,7 @@ def packed_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Undo `packed_optimiser`."""
     parameters = [one for group in optimiser.param_groups for one in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}

@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interruption:
-    """Whether somebody asked to stop."""
+    """Whether Ctrl-C was pressed."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -16,7 +16,7 @@ class Interruption:
 
 @contextmanager
 def noticed() -> Iterator[Interruption]:
-    """Note the first Ctrl-C instead of raising; only the main thread can be asked."""
+    """Note the first Ctrl-C instead of raising; signals reach the main thread only."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption

@@ -1,4 +1,4 @@
-"""Listeners of other people's making: TensorBoard and MLflow, where they are installed."""
+"""Listeners that send events to other tools: TensorBoard and MLflow, where installed."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from headstart.errors import OptionError
-from headstart.tuning.events import EpochEvent, StepEvent
+from headstart.record import Epoch
+from headstart.tuning.events.events import StepEvent
 
 # One request for so many points: a server that is far away must not slow each step down.
 _BATCH = 50
@@ -31,7 +32,7 @@ class TensorBoard:
         """See `Listener.step`."""
         self._add(event.step, _scalars("step", event))
 
-    def epoch(self, event: EpochEvent) -> None:
+    def epoch(self, event: Epoch) -> None:
         """See `Listener.epoch`."""
         self._add(event.step, _scalars("epoch", event))
         self._writer.flush()
@@ -79,18 +80,18 @@ class MLflow:
         """See `Listener.step`."""
         self._add("step", event)
 
-    def epoch(self, event: EpochEvent) -> None:
+    def epoch(self, event: Epoch) -> None:
         """See `Listener.epoch`."""
         self._add("epoch", event)
         self._send()
 
     def close(self, *, finished: bool = True) -> None:
         """See `Listener.close`."""
-        if self._reached:  # The library tries for minutes; nobody waits for that twice.
+        if self._reached:  # The library tries for minutes; once is enough.
             self._send()
             self._client.set_terminated(self._run_id, "FINISHED" if finished else "KILLED")
 
-    def _add(self, kind: str, event: StepEvent | EpochEvent) -> None:
+    def _add(self, kind: str, event: StepEvent | Epoch) -> None:
         if event.step <= self._sent[kind]:
             return
         now = int(1000 * time.time())
@@ -109,7 +110,7 @@ class MLflow:
             self._reached = True
 
     def _found(self, remembered: Path) -> str | None:
-        """Give the run of the training that goes on, if the server still has it."""
+        """Return the run of the training that is resumed, if the server still has it."""
         with suppress(OSError, self._missing):
             run_id = remembered.read_text(encoding="utf-8").strip()
             self._client.update_run(run_id, status="RUNNING")
@@ -127,7 +128,7 @@ class MLflow:
 
 
 def require_tensorboard() -> type[Any]:
-    """Give the class that writes what TensorBoard reads.
+    """Return the class that writes what TensorBoard reads.
 
     Raises:
         OptionError: It is not installed.
@@ -138,14 +139,14 @@ def require_tensorboard() -> type[Any]:
 
 
 def require_mlflow() -> ModuleType:
-    """Give the library, if events can be sent with it.
+    """Return the library, if events can be sent with it.
 
     Raises:
         OptionError: It is not installed, or no server is set.
     """
     with _installed("MLflow"):
         import mlflow
-    # Without one, MLflow would start a database in the folder that the user stands in.
+    # Without one, MLflow would start a database in the current folder.
     if not mlflow.is_tracking_uri_set():
         raise OptionError(
             "No MLflow server is set. Set MLFLOW_TRACKING_URI, for example to "
@@ -164,7 +165,7 @@ def _installed(name: str) -> Iterator[None]:
         ) from None
 
 
-def _scalars(kind: str, event: StepEvent | EpochEvent) -> dict[str, float]:
-    """Name what can be drawn over the steps: "step/loss", "epoch/val_loss", …"""
-    values = asdict(event)
+def _scalars(kind: str, event: StepEvent | Epoch) -> dict[str, float]:
+    """Return what can be drawn over the steps: "step/loss", "epoch/val_loss", …"""
+    values = {name: one for name, one in asdict(event).items() if one is not None}
     return {f"{kind}/{name}": values[name] for name in values if name not in {"step", "epoch"}}

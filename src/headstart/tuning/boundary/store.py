@@ -1,8 +1,8 @@
-"""The boundary store: what the frozen part gives for each view of each image, computed once.
+"""The boundary store: what the frozen part computes for each view of each image, once.
 
-One memory-mapped file of rows and one of checksums, so that an epoch reads it as fast as the disk's
-cache gives it. A row counts once its checksum stands: a run killed at any moment loses at most the
-batch in flight, and a damaged row is computed again.
+One memory-mapped file of rows and one of checksums, so that an epoch reads it at the speed of the
+disk's cache. A row counts once its checksum is written: a run killed at any moment loses at most
+the batch in flight, and a damaged row is computed again.
 """
 
 import hashlib
@@ -13,61 +13,29 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.arrays import Features, Pixels
+from headstart.arrays import Features, Pixels, Rows
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches, stacked
-from headstart.options import AugmentOption
-from headstart.tuning.augment import augmented, turned
+from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 
 # Of how views are made; rows of another one are not read.
 _VIEWS_VERSION = 1
 
-Rows = np.ndarray[Any, Any]
-Indices = np.ndarray[Any, np.dtype[np.int64]]
+Stored = NDArray[np.floating]
+"""Rows as they are on disk, (rows, width), in half or single precision."""
 
-
-@dataclass(frozen=True)
-class ViewPlan:
-    """Which views of which images.
-
-    Attributes:
-        files: Path and sha256 of each image.
-        preset: How views differ; view 0 is always the image as it is.
-        views: How many of each image.
-        seed: Of the views.
-    """
-
-    files: tuple[tuple[str, str], ...]
-    preset: AugmentOption
-    views: int
-    seed: int
-
-    def seed_of(self, sha256: str, view: int) -> int:
-        """Give the seed of a view, which depends on the image's bytes and not on its place."""
-        digest = hashlib.sha256(f"{self.seed}:{sha256}:{view}".encode()).digest()
-        return int.from_bytes(digest[:4], "big")
-
-    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
-        """Give a view of an image; view 0 is the image, and those of orientations all differ."""
-        if view == 0:
-            return pixels
-        if self.preset == "flip":
-            return turned(pixels, 1)
-        if self.preset == "dihedral":
-            others = np.random.default_rng(self.seed_of(sha256, 0)).permutation(7)
-            return turned(pixels, 1 + int(others[view - 1]))
-        return augmented(pixels, self.preset, self.seed_of(sha256, view))
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 class OutOfTime(Exception):
@@ -85,18 +53,18 @@ class ViewStore:
 
     def __init__(self, folder: Path, key: str, plan: ViewPlan, width: int, *, half: bool) -> None:
         self.plan, self.width = plan, width
-        kind = np.dtype(np.float16 if half else np.float32)
+        kind = np.float16 if half else np.float32
         self.count = len(plan.files) * plan.views
         self.bytes = self.size_of(plan, width, half=half)
         self._path = self.path_of(folder, key, plan, half=half)
         sums = self._path.with_suffix(".sums")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._rows = _mapped(self._path, kind, (self.count, width))
-            self._sums = _mapped(sums, np.dtype(np.uint32), (self.count,))
+            self._rows: Stored = _mapped(self._path, kind, (self.count, width))
+            self._sums = _mapped(sums, np.uint32, (self.count,))
             self._path.touch()
         except OSError as error:
-            for path in (self._path, sums):  # One without the other is of no use.
+            for path in (self._path, sums):  # Neither is of use without the other.
                 path.unlink(missing_ok=True)
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
@@ -104,13 +72,13 @@ class ViewStore:
 
     @staticmethod
     def path_of(folder: Path, key: str, plan: ViewPlan, *, half: bool) -> Path:
-        """Give where the rows of a plan are, or would be."""
+        """Return where the rows of a plan are, or would be."""
         about = [_VIEWS_VERSION, key, plan.preset, plan.views, plan.seed, plan.files, half]
         return folder / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()}.rows"
 
     @staticmethod
     def size_of(plan: ViewPlan, width: int, *, half: bool) -> int:
-        """Give the bytes that rows of some width take on disk, checksums included."""
+        """Return the bytes that rows of some width take on disk, checksums included."""
         return len(plan.files) * plan.views * (width * (2 if half else 4) + 4)
 
     def forget_others(self, most: float) -> None:
@@ -160,7 +128,7 @@ class ViewStore:
                     raise OutOfTime
         return done
 
-    def put(self, places: Indices, features: Features) -> None:
+    def put(self, places: Rows, features: Features) -> None:
         """Write rows; a place is image * views + view.
 
         Raises:
@@ -174,13 +142,13 @@ class ViewStore:
         self._rows[places] = rows
         self._sums[places] = [_checksum(row) for row in rows]
 
-    def read(self, images: Indices, views: Indices | int) -> Tensor:
-        """Give rows of a view of each image, by their numbers: (images, width), float32."""
+    def read(self, images: Rows, views: Rows | int) -> Tensor:
+        """Return rows of a view of each image: (images, width), float32."""
         rows = self._rows[images * self.plan.views + views]
         return torch.from_numpy(rows).float()
 
-    def _missing(self) -> Indices:
-        """Give the places whose checksum does not stand for what is there."""
+    def _missing(self) -> Rows:
+        """Return the places whose checksum does not match what is there."""
         bad = [
             place
             for place in range(self.count)
@@ -213,13 +181,13 @@ class ViewStore:
 
 
 def free_bytes(folder: Path) -> int:
-    """Give how much the disk of a folder, which need not exist yet, has free."""
+    """Return the free bytes on the disk of a folder, which need not exist yet."""
     existing = next(one for one in (folder, *folder.parents) if one.exists())
     return shutil.disk_usage(existing).free
 
 
-def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Rows:
-    size = int(np.prod(shape)) * kind.itemsize
+def _mapped(path: Path, kind: type[_Number], shape: tuple[int, ...]) -> NDArray[_Number]:
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
     if not path.exists() or path.stat().st_size != size:
         with path.open("wb") as file:
             # Not a hole in a file: writing into one on a full disk would end the process.
@@ -227,6 +195,6 @@ def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Rows:
     return np.memmap(path, dtype=kind, mode="r+", shape=shape)
 
 
-def _checksum(row: Rows) -> int:
-    """Give a crc32 that is never 0, which stands for a row that is not there."""
+def _checksum(row: Stored) -> int:
+    """Return a crc32 that is never 0, which stands for a missing row."""
     return zlib.crc32(np.ascontiguousarray(row).view(np.uint8).data) or 1

@@ -1,12 +1,15 @@
-"""What a training tells whoever listens, and the file that it can be read from."""
+"""What a training reports as it goes, and the file that it can be read from."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from headstart.files import write_whole
+from headstart.record import Epoch
 
 
 @dataclass(frozen=True)
@@ -26,42 +29,19 @@ class StepEvent:
     learning_rate: float
 
 
-@dataclass(frozen=True)
-class EpochEvent:
-    """One epoch is over.
-
-    Attributes:
-        step: Steps at its end.
-        epoch: Counted from 1.
-        train_loss: Mean over its steps.
-        val_loss: Of the validation part.
-        val_accuracy: Likewise.
-        learning_rate: The highest, at its end.
-        seconds: That it took.
-    """
-
-    step: int
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
-    seconds: float
-
-
 class Listener(Protocol):
-    """Somebody who is told of each step and epoch."""
+    """Receives the events of a training."""
 
     def step(self, event: StepEvent) -> None:
-        """Take note of a step."""
+        """Receive a step."""
         ...
 
-    def epoch(self, event: EpochEvent) -> None:
-        """Take note of an epoch."""
+    def epoch(self, event: Epoch) -> None:
+        """Receive an epoch; what was not measured is NaN."""
         ...
 
     def close(self, *, finished: bool = True) -> None:
-        """Stop listening; `finished` tells whether the training came to its end."""
+        """Stop listening; `finished` is false where the training was broken off."""
         ...
 
 
@@ -81,7 +61,7 @@ class EventFile:
         """See `Listener.step`."""
         self._append("step", event)
 
-    def epoch(self, event: EpochEvent) -> None:
+    def epoch(self, event: Epoch) -> None:
         """See `Listener.epoch`."""
         self._append("epoch", event)
 
@@ -89,29 +69,37 @@ class EventFile:
         """See `Listener.close`."""
         self._file.close()
 
-    def _append(self, kind: str, event: StepEvent | EpochEvent) -> None:
+    def _append(self, kind: str, event: StepEvent | Epoch) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"event": kind, "time": now} | finite(asdict(event))
+        line = {"event": kind, "time": now} | _finite(asdict(event))
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
 
 
-def finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace NaN and infinity, which JSON does not have, by null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
+def recorded(epoch: Epoch) -> Epoch:
+    """Return an epoch for the record, in which what was not measured is None instead of NaN."""
+    return replace(
+        epoch,
+        train_loss=_or_none(epoch.train_loss),
+        val_loss=_or_none(epoch.val_loss),
+        val_accuracy=_or_none(epoch.val_accuracy),
+    )
+
+
+def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Replace NaN and infinity, which JSON does not have, by None."""
+    return {name: _or_none(value) for name, value in values.items()}
+
+
+def _or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _keep_until(path: Path, step: int) -> None:
     """Drop the lines after a step and those that are torn, as a whole or not at all."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().splitlines(keepends=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(b"".join(line for line in lines if _belongs(line, step)))
-    partial.replace(path)
+    if path.exists():
+        lines = path.read_bytes().splitlines(keepends=True)
+        write_whole(path, b"".join(line for line in lines if _belongs(line, step)))
 
 
 def _belongs(line: bytes, step: int) -> bool:

@@ -1,6 +1,6 @@
-"""Where the trainable part's rows come from: the boundary store, or the images themselves."""
+"""Where the part above the boundary reads rows from: the boundary store, or the images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import Reads, StagePooling
 from headstart.engines.devices import make_engine
@@ -15,18 +16,18 @@ from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.extraction import pixel_batches
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TuneOptions
-from headstart.tuning.halves import Halves, cut
-from headstart.tuning.setting import Setting, moved
-from headstart.tuning.views import Indices, ViewPlan, ViewStore, free_bytes
-from headstart.watching import Progress
+from headstart.tuning.boundary.cutting import Halves, cut
+from headstart.tuning.boundary.store import ViewStore, free_bytes
+from headstart.tuning.boundary.views import ViewPlan
+from headstart.tuning.pacing.timing import Setting, moved
+from headstart.watching import Progress, Warn
 
 _SPARE_DISK = 0.9
 _READ_AT_A_TIME = 64
 
 
 class RowSource(Protocol):
-    """Gives what the trainable part reads.
+    """Yields what the part above the boundary reads.
 
     Attributes:
         background: Whether rows may be read beside training: not if they draw random numbers.
@@ -34,8 +35,8 @@ class RowSource(Protocol):
 
     background: bool
 
-    def rows(self, images: Indices, views: Indices | int) -> Tensor:
-        """Give rows of a view of each of some images."""
+    def rows(self, images: Rows, views: Rows | int) -> Tensor:
+        """Return a row for one view of each image, (images, …)."""
         ...
 
 
@@ -47,13 +48,13 @@ class StoredRows:
     def __init__(self, store: ViewStore) -> None:
         self._store = store
 
-    def rows(self, images: Indices, views: Indices | int) -> Tensor:
+    def rows(self, images: Rows, views: Rows | int) -> Tensor:
         """See `RowSource.rows`."""
         return self._store.read(images, views)
 
 
 class ImageRows:
-    """Rows made from the images each time, where nothing can be kept.
+    """Rows computed from the images each time, where nothing can be kept.
 
     Args:
         plan: Which views of which images.
@@ -65,7 +66,7 @@ class ImageRows:
         self._plan, self._preprocess, self._below = plan, backbone.preprocess, below
         self.background = plan.preset in ("none", "flip", "dihedral")
 
-    def rows(self, images: Indices, views: Indices | int) -> Tensor:
+    def rows(self, images: Rows, views: Rows | int) -> Tensor:
         """See `RowSource.rows`."""
         places = [int(image) for image in images]
         hashed = [(self._plan.files[place][1], self._plan.files[place][0]) for place in places]
@@ -84,14 +85,14 @@ class ImageRows:
 
 
 @torch.no_grad()
-def judged(
+def predict_rows(
     network: nn.Module,
     source: RowSource,
-    images: Indices,
+    images: Rows,
     setting: Setting,
     views: Sequence[int] = (0,),
 ) -> Tensor:
-    """Give what a network makes of images, averaged over some views: (images, width).
+    """Return the output of a network for some images, averaged over views: (images, width).
 
     Args:
         network: In evaluation mode afterwards.
@@ -111,13 +112,13 @@ def judged(
 
 
 @dataclass(frozen=True)
-class Cut:
+class Boundary:
     """A backbone that is ready to be trained above a boundary.
 
     Attributes:
-        above: From rows to features; what of it learns is set.
+        above: From rows to features; it shares its weights with the backbone.
         source: Of the rows.
-        store_bytes: What the boundary store takes; 0 where training reads images.
+        store_bytes: Size of the boundary store; 0 where training reads images.
     """
 
     above: nn.Module
@@ -125,41 +126,39 @@ class Cut:
     store_bytes: int
 
 
-def cut_open(
+def open_boundary(
     extractor: FeatureExtractor,
     plan: ViewPlan,
     part: str,
-    options: TuneOptions,
     *,
     reads: Reads,
-    warn: Callable[[str], None],
+    store_gb: float,
+    warn: Warn,
     progress: Progress | None = None,
     deadline: float | None = None,
-) -> Cut:
-    """Unfreeze a part, and run what is frozen below it once for each view of each image.
+) -> Boundary:
+    """Cut a backbone below a part, and run what is below once for each view of each image.
 
     Args:
-        extractor: With the backbone, all of it frozen.
+        extractor: With the backbone, of which that part learns and everything below is frozen.
         plan: Which views of which images.
         part: "all", "stages:N" or "layers:N".
-        options: With `store_gb`.
-        reads: Which features the head needs; what it does not need is not trained through.
-        warn: Told what the store takes, or why there is none.
+        reads: Which features the head needs; nothing else is computed.
+        store_gb: Most disk for the boundary store.
+        warn: Called with the size of the store, or the reason why there is none.
         progress: Called as the store fills.
         deadline: When to give up, by `time.perf_counter`.
 
     Raises:
-        OptionError: There is no such part.
         OutOfTime: The store could not be filled in time; what is in it stays.
     """
     backbone = extractor.backbone
-    key = extractor.fingerprint.key  # Of the weights before anything is trained.
-    backbone.unfreeze(part)
     after = backbone.parts().stages_below(part) if part != "all" else 0
     pooling = StagePooling(backbone, reads=reads, orientations="one").eval()
     if after == 0:
-        return Cut(pooling, ImageRows(plan, backbone, None), 0)
+        return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves = cut(pooling, after)
+    key = extractor.fingerprint.key
     engine = make_engine(
         halves.below.eval(),
         size=backbone.preprocess.size,
@@ -168,16 +167,17 @@ def cut_open(
         cache=extractor.cache / "networks",
         key=f"{key}-{reads}-below-{after}",
     )
-    store = _store(extractor, plan, halves, f"{key}-{reads}-{after}", options, warn)
+    without = Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
+    store = _store(extractor, plan, halves, f"{key}-{reads}-{after}", store_gb, warn)
     if store is None:
-        return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
+        return without
     try:
         store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
     except (OSError, StoreError) as error:
         reason = getattr(error, "strerror", None) or error
         warn(f"The boundary store cannot be written ({reason}), so training reads images.")
-        return Cut(halves.above, ImageRows(plan, backbone, engine), 0)
-    return Cut(halves.above, StoredRows(store), store.bytes)
+        return without
+    return Boundary(halves.above, StoredRows(store), store.bytes)
 
 
 def _store(
@@ -185,16 +185,16 @@ def _store(
     plan: ViewPlan,
     halves: Halves,
     key: str,
-    options: TuneOptions,
-    warn: Callable[[str], None],
+    store_gb: float,
+    warn: Warn,
 ) -> ViewStore | None:
-    """Open the boundary store if it fits, and say what it takes."""
+    """Open the boundary store if it fits, and report its size."""
     folder = extractor.cache / "boundary"
     half = extractor.precision == "bf16"
     needed = ViewStore.size_of(plan, halves.row_width, half=half)
     there = ViewStore.path_of(folder, key, plan, half=half)
     free = free_bytes(folder) + (there.stat().st_size if there.exists() else 0)
-    most = min(options.store_gb * 1e9, free * _SPARE_DISK)
+    most = min(store_gb * 1e9, free * _SPARE_DISK)
     if needed > most:
         warn(
             f"The boundary store would take {needed / 1e9:.1f} GB and {most / 1e9:.1f} GB may be "
@@ -210,5 +210,5 @@ def _store(
     except StoreError as error:
         warn(f"{error} Training reads the images in each epoch, which is slower.")
         return None
-    store.forget_others(options.store_gb * 1e9)
+    store.forget_others(store_gb * 1e9)
     return store

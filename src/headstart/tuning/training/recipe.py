@@ -1,14 +1,14 @@
 """How to train: the numbers, the optimiser and the schedule that follow from them."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from timm.optim import param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler
 from torch import nn
 
-from headstart.tuning.network import HeadedNetwork
+from headstart.tuning.training.network import HeadedNetwork
 
 # Adam's first steps are as long as its learning rate, whatever the gradient. The head fits the
 # features as they are, and a training of five steps would have none to rise in.
@@ -32,11 +32,11 @@ class Recipe:
         layer_decay: Factor on the learning rate from each group of layers to the one below.
         label_smoothing: Share of the truth that is spread over all classes.
         clip: Longest gradient; 0 for any.
-        warm_up: Share of the steps in which the learning rate rises; of few steps, more.
+        warm_up: Share of the steps in which the learning rate rises; more where steps are few.
         cosine: Whether it falls afterwards, as half a cosine, or stays.
         statistics: Whether norms that learn gather statistics of their batches. Small batches
-            shift them away from what the fitted head knows, so they rest by default.
-        average: Decay of the moving average of weights that is judged and kept; 0 for none.
+            shift them away from those that the head was fitted with, so they are fixed by default.
+        average: Decay of the moving average of weights that is measured and kept; 0 for none.
         mixup: Parameter of the beta distribution that rows are mixed by; 0 for none
             (at a boundary above the images: manifold mixup, Verma et al., 2019).
         patience: Epochs without a lower validation loss after which training stops.
@@ -63,30 +63,13 @@ class Recipe:
     dropout: float = 0.0
     seed: int = 0
 
-    @classmethod
-    def tutorial(cls) -> Self:
-        """Give the tutorial's: plain Adam at one rate, every epoch run, the last one kept."""
-        return cls(
-            head_rate=1.0,
-            weight_decay=0.0,
-            layer_decay=1.0,
-            label_smoothing=0.0,
-            clip=0.0,
-            warm_up=0.0,
-            cosine=False,
-            statistics=True,
-            average=0.0,
-            choose=False,
-            dropout=0.5,
-        )
-
 
 def learning_rate_of(architecture: str, images: int) -> float:
-    """Give the learning rate to train a network at where the user names none.
+    """Return the learning rate for a network where the user names none.
 
     Args:
         architecture: timm's name.
-        images: How many are learnt from: with few there are few steps, and large ones lead astray.
+        images: How many are trained on: with few there are few steps, and large ones lead astray.
     """
     if not architecture.startswith(_LITE):
         return _RATE
@@ -96,7 +79,7 @@ def learning_rate_of(architecture: str, images: int) -> float:
 def optimiser_of(
     network: HeadedNetwork, backbone: nn.Module, recipe: Recipe
 ) -> torch.optim.Optimizer:
-    """Give AdamW over what learns, with timm's layer-wise decay of the learning rate.
+    """Build AdamW over what learns, with timm's layer-wise decay of the learning rate.
 
     Without weight decay it is Adam.
     """
@@ -118,7 +101,7 @@ def optimiser_of(
 def schedule_of(
     optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int
 ) -> CosineLRScheduler | None:
-    """Give the learning rate's way over all steps, or None where it stays."""
+    """Build the schedule of the learning rate over all steps; None where it is constant."""
     if not recipe.cosine:
         return None
     rising = max(round(recipe.warm_up * steps), min(_FEWEST_WARM, steps // 2))

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from headstart.tuning.network import HeadedNetwork
+from headstart.task import Task
 
 _STEPS = 2
-# Times the best way's seconds; nobody waits for another step of such a way.
+# Times the best way's seconds; no further step of such a way is timed.
 _HOPELESS = 3
 
 
@@ -38,7 +38,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """What it is called in reports."""
+        """Its name in reports."""
         layout = "channels last" if self.channels_last else "channels first"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return ", ".join(["bf16" if self.bf16 else "float32", layout, threads])
@@ -54,7 +54,7 @@ class Setting:
         network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
 
     def autocast(self) -> torch.autocast:
-        """Give the precision to compute in."""
+        """Return the context in which forward passes compute in this precision."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
 
     @contextmanager
@@ -69,7 +69,7 @@ class Setting:
 
 
 def candidates(*, device: str, bf16: bool) -> list[Setting]:
-    """Give the ways that are worth timing here.
+    """Return the ways that are worth timing here.
 
     Args:
         device: "cpu" or "cuda".
@@ -89,43 +89,43 @@ def candidates(*, device: str, bf16: bool) -> list[Setting]:
 
 
 def fastest(
-    network: HeadedNetwork, rows: Tensor, labels: Tensor, ways: Sequence[Setting]
+    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, ways: Sequence[Setting]
 ) -> Setting:
-    """Time a few steps of each way, and leave no trace in the network.
+    """Time a few steps of each way; the network's weights and statistics stay as they are.
 
     Args:
         network: What will be trained.
         rows: A batch of what it reads.
-        labels: Class numbers of the batch.
+        truth: Of the batch, as `Task.encode` returns it.
+        task: With the loss.
         ways: What to choose from.
     """
-    before = network.copied()
+    before = {name: one.clone() for name, one in network.state_dict().items()}
     network.train()
     seconds: dict[str, float] = {}
     for way in ways:
         best = min(seconds.values(), default=math.inf)
-        seconds[way.name] = _seconds(network, rows, labels, way, best)
-    network.put(before)
+        seconds[way.name] = _seconds(network, rows, truth, task, way, best)
+    network.load_state_dict(before)
     rates = {name: len(rows) / taken for name, taken in seconds.items()}
     return replace(max(ways, key=lambda way: rates[way.name]), images_per_second=rates)
 
 
 def _seconds(
-    network: HeadedNetwork, rows: Tensor, labels: Tensor, way: Setting, best: float
+    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, way: Setting, best: float
 ) -> float:
     """Time forward and backward, best of two after one to warm up, or of one if far too slow."""
     way.laid_out(network)
-    rows, labels = rows.to(way.device), labels.to(way.device)
+    rows, truth = rows.to(way.device), truth.to(way.device)
     times: list[float] = []
     with way.threaded():
         while len(times) <= _STEPS and min(times[1:], default=0.0) <= _HOPELESS * best:
             start = time.perf_counter()
             with way.autocast():
                 scores = network(rows)
-            loss = nn.functional.cross_entropy(scores, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(task.training_loss(scores, truth, smoothing=0.0))
             network.zero_grad(set_to_none=True)
-            if way.device == "cuda":  # Which is told what to do, and does it later.
+            if way.device == "cuda":  # It computes later than it is asked to.
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
     return min(times[1:])

@@ -1,0 +1,134 @@
+"""The graph cutter: a traced network is cut after a node into what comes before and after it.
+
+One cutter serves both users. `Backbone.split` cuts where a single map crosses; fine-tuning cuts a
+network together with its pooling, where statistics of lower stages cross as well.
+"""
+
+import operator
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from torch import fx
+from torch.fx.node import Argument
+
+from headstart.errors import BackboneError
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The two graphs of a network that was cut.
+
+    Attributes:
+        below: From the images to what crosses: a value, or a tuple of several.
+        above: From what crosses, as one argument each, to the output.
+    """
+
+    below: fx.Graph
+    above: fx.Graph
+
+
+def crossing_nodes(graph: fx.Graph, end: fx.Node) -> list[fx.Node]:
+    """Return the nodes whose values are computed up to a node and used after it; it comes last."""
+    images = [node for node in graph.nodes if node.op == "placeholder"]
+    above = _descendants([end])
+    below = {*images, *_descendants(images)} - above
+    used = set(needed([result_of(graph)])) & above
+    crossing = [node for node in graph.nodes if node in below and used & set(node.users)]
+    return [*(node for node in crossing if node is not end), end]
+
+
+def cut(
+    graph: fx.Graph, crossing: Sequence[fx.Node], numbers: Mapping[fx.Node, object] | None = None
+) -> Halves:
+    """Cut a graph at the nodes whose values cross.
+
+    Args:
+        graph: Of the whole network.
+        crossing: As `crossing_nodes` returns them; the last one is of shape (batch, …).
+        numbers: The values of those that are not tensors. They follow from the image size, so they
+            are written into the graph; the number of images is read from the last tensor instead.
+
+    Raises:
+        BackboneError: The images themselves are used after the cut.
+    """
+    numbers = numbers or {}
+    for node in crossing:
+        if node.op == "placeholder":
+            raise BackboneError(f"'{node}' crosses the boundary and cannot be kept.")
+    tensors = [node for node in crossing if node not in numbers]
+    return Halves(_below(tensors), _above(graph, tensors, numbers))
+
+
+def needed(ends: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> list[fx.Node]:
+    """Return the nodes that some depend on, without those known, in order of execution."""
+    found: set[fx.Node] = set()
+    waiting = list(ends)
+    while waiting:
+        node = waiting.pop()
+        if node not in known and node not in found:
+            found.add(node)
+            waiting += node.all_input_nodes
+    return [node for node in ends[-1].graph.nodes if node in found]
+
+
+def result_of(graph: fx.Graph) -> fx.Node:
+    """Return the node whose value is the output of a graph."""
+    output = next(node for node in reversed(graph.nodes) if node.op == "output")
+    result = output.args[0]
+    assert isinstance(result, fx.Node)
+    return result
+
+
+def _descendants(nodes: Sequence[fx.Node]) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    waiting = list(nodes)
+    while waiting:
+        for user in waiting.pop().users:
+            if user not in found:
+                found.add(user)
+                waiting.append(user)
+    return found
+
+
+def _below(tensors: Sequence[fx.Node]) -> fx.Graph:
+    part, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in needed(tensors):
+        copies[node] = part.node_copy(node, copies.__getitem__)
+    kept = tuple(copies[node] for node in tensors)
+    part.output(kept if len(kept) > 1 else kept[0])
+    return part
+
+
+def _above(
+    graph: fx.Graph, tensors: Sequence[fx.Node], numbers: Mapping[fx.Node, object]
+) -> fx.Graph:
+    part, copies = fx.Graph(), dict[fx.Node, Argument]()
+    for place, node in enumerate(tensors):
+        copies[node] = part.placeholder(f"crossing_{place}")
+    if any(map(_is_batch, numbers)):
+        batch = part.call_method("size", (copies[tensors[-1]], 0))
+        copies |= {node: batch for node in numbers if _is_batch(node)}
+    copies |= {
+        node: cast(Argument, value) for node, value in numbers.items() if not _is_batch(node)
+    }
+    result = result_of(graph)
+    for node in needed([result], copies):
+        copies[node] = _copied(part, node, copies)
+    part.output(copies[result])
+    return part
+
+
+def _copied(part: fx.Graph, node: fx.Node, copies: Mapping[fx.Node, Argument]) -> fx.Node:
+    """Copy a node; `Graph.node_copy` would not put plain numbers in the place of arguments."""
+    arguments = fx.node.map_arg(node.args, copies.__getitem__)
+    keywords = fx.node.map_arg(node.kwargs, copies.__getitem__)
+    return part.create_node(node.op, node.target, arguments, keywords, node.name)
+
+
+def _is_batch(node: fx.Node) -> bool:
+    """Return whether a node is the number of images: a tensor's size along the first axis."""
+    if node.op == "call_function" and node.target is operator.getitem and node.args[1] == 0:
+        shape = node.args[0]
+        return isinstance(shape, fx.Node) and bool(shape.args[-1] == "shape")
+    return False

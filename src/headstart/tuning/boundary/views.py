@@ -1,0 +1,104 @@
+"""Views of an image for training: which there are, always the same for the same seed."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from headstart.arrays import Pixels
+from headstart.data.orientations import count_of, oriented
+from headstart.errors import OptionError
+from headstart.options import AugmentOption, OrientationsOption, TuneOptions
+
+_PRESETS: dict[str, AugmentOption] = {"mirror": "flip", "dihedral": "dihedral"}
+
+
+@dataclass(frozen=True)
+class ViewPlan:
+    """Which views of which images.
+
+    Attributes:
+        files: Path and sha256 of each image.
+        preset: How views differ; view 0 is always the image as it is.
+        views: How many of each image.
+        seed: Of the views.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    preset: AugmentOption
+    views: int
+    seed: int
+
+    def seed_of(self, sha256: str, view: int) -> int:
+        """Return the seed of a view, which depends on the image's bytes and not on its place."""
+        digest = hashlib.sha256(f"{self.seed}:{sha256}:{view}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
+        """Return a view of an image; view 0 is the image, and those of orientations all differ."""
+        if view == 0:
+            return pixels
+        if self.preset == "flip":
+            return turned(pixels, 1)
+        if self.preset == "dihedral":
+            others = np.random.default_rng(self.seed_of(sha256, 0)).permutation(7)
+            return turned(pixels, 1 + int(others[view - 1]))
+        return augmented(pixels, self.preset, self.seed_of(sha256, view))
+
+
+def views_of(options: TuneOptions, orientations: OrientationsOption) -> tuple[AugmentOption, int]:
+    """Return how views differ, and how many there are of each image.
+
+    An image that is read in several orientations is trained on in all of them.
+
+    Raises:
+        OptionError: The options ask for other views.
+    """
+    if orientations == "one":
+        return options.augment, options.views_kept
+    preset = _PRESETS[orientations]
+    if options.augment not in (preset, "flip"):  # flip is the default.
+        raise OptionError(
+            f"Images are read in orientations '{orientations}', and fine-tuning learns from "
+            f"those. Leave augment '{options.augment}' out."
+        )
+    return preset, count_of(orientations)
+
+
+def augmented(pixels: Pixels, preset: AugmentOption, seed: int) -> Pixels:
+    """Draw a view of an image.
+
+    Args:
+        pixels: Shape (size, size, 3).
+        preset: "standard", random crop, mirror and colour; "strong", crops, mirror and
+            RandAugment (Cubuk et al., 2020).
+        seed: The same seed draws the same view.
+    """
+    image = torch.tensor(pixels).permute(2, 0, 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        view = _transform(preset, pixels.shape[0])(image)
+    return np.ascontiguousarray(view.permute(1, 2, 0).numpy())
+
+
+def turned(pixels: Pixels, number: int) -> Pixels:
+    """Return an image of shape (size, size, 3) in one of the eight orientations, 0 to 7."""
+    return np.ascontiguousarray(oriented(torch.tensor(pixels), number).numpy())
+
+
+@cache
+def _transform(preset: AugmentOption, size: int) -> Callable[[Tensor], Tensor]:
+    mirror = v2.RandomHorizontalFlip()
+    if preset == "standard":
+        crop = v2.RandomResizedCrop(size, scale=(0.6, 1.0), antialias=True)
+        chain = [crop, mirror, v2.ColorJitter(0.2, 0.2, 0.2)]
+    else:
+        crop = v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True)
+        chain = [crop, mirror, v2.RandAugment()]
+    transform: Callable[[Tensor], Tensor] = v2.Compose(chain)
+    return transform

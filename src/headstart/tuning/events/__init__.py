@@ -1,0 +1,6 @@
+"""What a training reports while it runs.
+
+- `events`: the events, and the file `events.jsonl`.
+- `trackers`: TensorBoard and MLflow.
+- `listeners`: which of them receive events, and what happens when one fails.
+"""

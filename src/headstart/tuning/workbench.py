@@ -1,0 +1,157 @@
+"""What all rounds share: the backbone cut at the boundary, its rows, and how steps are taken."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+from torch import Tensor, nn
+
+from headstart.arrays import Rows
+from headstart.backbones.pooling import Reads
+from headstart.tuning.boundary.rows import Boundary, open_boundary, predict_rows
+from headstart.tuning.boundary.store import OutOfTime
+from headstart.tuning.boundary.views import ViewPlan, views_of
+from headstart.tuning.job import Job
+from headstart.tuning.pacing.session import Session
+from headstart.tuning.pacing.timing import Setting, candidates, fastest
+from headstart.tuning.training.checkpoint import read_checkpoint, require_same
+from headstart.tuning.training.network import HeadedNetwork, untrained
+from headstart.tuning.training.recipe import Recipe, learning_rate_of
+from headstart.tuning.tutorial import RECIPE as TUTORIAL
+from headstart.tuning.unfreezing import Unfrozen
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Everything that all rounds share.
+
+    Attributes:
+        job: What is asked for.
+        part: What is trained: "all", "stages:N" or "layers:N".
+        recipe: How to train.
+        plan: Which views of which images.
+        boundary: The backbone above the boundary, and its rows.
+        setting: How steps are taken.
+        backbone: All of it, while it is trained.
+        identity: What checkpoints must have in common with this training.
+    """
+
+    job: Job
+    part: str
+    recipe: Recipe
+    plan: ViewPlan
+    boundary: Boundary
+    setting: Setting
+    backbone: Unfrozen
+    identity: dict[str, object]
+
+    def predict(self, network: nn.Module, images: Rows) -> Tensor:
+        """Return a network's output for some images, (images, width), as it is used later."""
+        return self.predict_views(network, images, range(self.job.orientations))
+
+    def predict_views(self, network: nn.Module, images: Rows, views: Sequence[int]) -> Tensor:
+        """Return a network's output for some images, averaged over some views."""
+        return predict_rows(network, self.boundary.source, images, self.setting, views)
+
+
+def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfrozen) -> Workbench:
+    """Cut the backbone, fill the boundary store, and find the fastest way to take a step.
+
+    Args:
+        job: What is asked for.
+        part: What is trained.
+        session: What timing found before, for a plan or for the training that is resumed.
+        backbone: To train.
+
+    Raises:
+        OptionError: There is no such part.
+        TuningError: The checkpoints are of another training.
+        OutOfTime: The boundary store was not filled and no step timed before the deadline.
+    """
+    recipe = recipe_of(job)
+    if recipe.batch_size < job.options.batch_size:
+        job.warn(f"There are {recipe.batch_size} images, so a step takes all of them.")
+    orientations = backbone.backbone.preprocess.orientations
+    preset, views = views_of(job.options, orientations)
+    plan = ViewPlan(job.images.files, preset, views, job.images.seed)
+    identity = _identity(job, part, recipe, plan)
+    if job.resume:
+        _require_resumable(job, identity)
+    backbone.unfreeze(part)
+    reads: Reads = "last" if job.heads.kinds == ("last",) else job.extractor.reads
+    boundary = open_boundary(
+        job.extractor,
+        plan,
+        part,
+        reads=reads,
+        store_gb=job.options.store_gb,
+        warn=job.warn,
+        progress=job.progress,
+        deadline=job.deadline,
+    )
+    setting = session.setting if session else _timed(job, boundary, recipe)
+    setting.laid_out(boundary.above)  # As after timing, so that a resumed run computes alike.
+    if job.deadline and time.perf_counter() > job.deadline:
+        raise OutOfTime
+    Session(part, recipe.epochs, setting).write(job.folder)
+    return Workbench(job, part, recipe, plan, boundary, setting, backbone, identity)
+
+
+def recipe_of(job: Job) -> Recipe:
+    """Return how to train: from the options, and from what follows from the images."""
+    options, images = job.options, job.images
+    trained_on = len(images) if images.final or not images.rounds else len(images.rounds[0][0])
+    kind = TUTORIAL if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
+    return replace(
+        kind,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate
+        or learning_rate_of(job.extractor.backbone.architecture, trained_on),
+        batch_size=min(options.batch_size, len(images)),
+        seed=images.seed,
+    )
+
+
+def time_step(job: Job, network: nn.Module, rows: Tensor) -> Setting:
+    """Return the fastest way to take a step with a batch of rows."""
+    classes = job.heads.classes
+    truth = job.heads.task.encode(job.images.targets[: len(rows)], classes)
+    ways = candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16)
+    return fastest(network, rows, truth, job.heads.task, ways)
+
+
+def _timed(job: Job, boundary: Boundary, recipe: Recipe) -> Setting:
+    head = untrained(job.head_width, job.heads.classes)
+    network = HeadedNetwork(boundary.above, head, slice(0, job.head_width))
+    return time_step(job, network, boundary.source.rows(np.arange(recipe.batch_size), 0))
+
+
+def _require_resumable(job: Job, identity: dict[str, object]) -> None:
+    """Refuse another training before anything is computed for it."""
+    for folder in sorted(job.folder.glob("*/")) if job.folder else []:
+        found, _ = read_checkpoint(folder)
+        if found:
+            require_same(found.state["identity"], identity, folder)
+
+
+def _identity(job: Job, part: str, recipe: Recipe, plan: ViewPlan) -> dict[str, object]:
+    return {
+        "headstart": version("headstart"),
+        "task": job.heads.task.name,
+        "backbone": job.extractor.backbone.architecture,
+        "preprocess": job.extractor.backbone.preprocess.to_dict(),
+        "precision": job.extractor.precision,
+        "device": job.extractor.device,
+        "weights": job.extractor.fingerprint.key,
+        "part": part,
+        "head": repr(job.heads.head),
+        "features": list(job.heads.kinds),
+        "balanced": job.heads.balanced,
+        **asdict(recipe),
+        "augment": plan.preset,
+        "views": plan.views,
+        "number of images": len(job.images),
+        "images": job.images.digest(),
+    }
