@@ -142,7 +142,9 @@ class Task(Protocol):
         ...
 
     def loss_and_gradient(self, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each image, (..., 1), and its gradient with respect to the scores.
+        """Return losses and their gradient with respect to the scores, both (..., classes).
+
+        The loss of an image is the sum of its row.
 
         Args:
             scores: Shape (..., classes).

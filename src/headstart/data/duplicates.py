@@ -79,13 +79,12 @@ def _groups(miniatures: Miniature, block: int) -> Rows:
     """Return the number of each image's group."""
     groups = np.arange(len(miniatures))
     for rows, columns in _blocks(miniatures, block):
-        apart = groups[rows][:, np.newaxis] != groups[columns]
-        if not apart.any():
+        mine, theirs = groups[rows], groups[columns]
+        if np.ptp(mine) == np.ptp(theirs) == 0 and mine[0] == theirs[0]:
             continue
         agreeing = _signs(miniatures[rows]) @ _signs(miniatures[columns]).T
         if agreeing.max() >= _AGREEING:
-            one, other = np.nonzero((agreeing >= _AGREEING) & apart)
-            groups = _joined(groups, miniatures, np.stack([rows[one], columns[other]], axis=1))
+            groups = _joined(groups, miniatures, rows, columns, agreeing >= _AGREEING)
     return groups
 
 
@@ -137,23 +136,40 @@ def _signs(miniatures: Miniature) -> Floats:
     return steps.reshape(len(steps), -1).astype(np.float32) * 2 - 1
 
 
-def _joined(groups: Rows, miniatures: Miniature, pairs: Pairs) -> Rows:
+def _joined(
+    groups: Rows, miniatures: Miniature, rows: Rows, columns: Rows, agreeing: Flags
+) -> Rows:
     """Join the groups of copies among pairs whose gradients agree.
 
-    A pair that other pairs have connected is not looked at, so that a crowd of copies costs
-    little more than a chain of them.
+    A pair that other pairs have connected is not compared, so that a crowd of copies costs little
+    more than a chain of them.
+
+    Args:
+        groups: Of all images.
+        miniatures: Of all images.
+        rows: Some of the images.
+        columns: Others, or the same.
+        agreeing: Whose gradients agree, shape (rows, columns).
     """
-    pairs = np.random.default_rng(0).permutation(pairs)
-    while len(pairs):
-        some, pairs = pairs[:_PAIRS], pairs[_PAIRS:]
-        close = some[_are_close(miniatures, some)]
+    left = np.flatnonzero(agreeing & _apart(groups, rows, columns))
+    draw = np.random.default_rng(0)
+    while len(left):
+        some = draw.choice(len(left), min(_PAIRS, len(left)), replace=False)
+        one, other = np.divmod(left[some], len(columns))
+        left = np.delete(left, some)
+        pairs = np.stack([rows[one], columns[other]], axis=1)
+        close = pairs[_are_close(miniatures, pairs)]
         if len(close):
             members, places = np.unique(groups[close], return_inverse=True)
             name = np.arange(len(groups))
             name[members] = members[connected(len(members), places.reshape(close.shape))]
             groups = name[groups]
-            pairs = pairs[groups[pairs[:, 0]] != groups[pairs[:, 1]]]
+            left = left[_apart(groups, rows, columns).ravel()[left]]
     return groups
+
+
+def _apart(groups: Rows, rows: Rows, columns: Rows) -> Flags:
+    return np.asarray(groups[rows][:, np.newaxis] != groups[columns])
 
 
 def _are_close(miniatures: Miniature, pairs: Pairs) -> Flags:

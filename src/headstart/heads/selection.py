@@ -199,7 +199,7 @@ def _held_out_logits(
 def _losses(problem: Problem, logits: Tensor, rows: Rows) -> Tensor:
     """Return the mean log loss of some images at each strength."""
     losses, _ = problem.task.loss_and_gradient(logits, problem.truth()[rows])
-    return losses.mean(dim=(1, 2))
+    return losses.sum(dim=2).mean(dim=1)
 
 
 def _accuracy(problem: Problem, logits: Scores, rows: Rows) -> float:

@@ -68,7 +68,7 @@ class Single:
     def loss_and_gradient(self, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return the multinomial log loss and its gradient."""
         log_probability = scores.log_softmax(dim=-1)
-        return -(log_probability * truth).sum(dim=-1, keepdim=True), log_probability.exp() - truth
+        return -(log_probability * truth), log_probability.exp() - truth
 
     def training_loss(
         self,
