@@ -16,6 +16,7 @@ from headstart.data.images import open_images
 from headstart.errors import BundleError, DataError, OptionError, OutputError, UnreadableImage
 from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
 from tests.conftest import COLOURS, TASK, picture
+from tests.report.test_page import metrics, record
 
 TINY = "test_resnet"
 
