@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import fx
+from torch.fx.node import Argument
 
 from headstart.errors import BackboneError
 
@@ -37,7 +38,7 @@ def crossing_nodes(graph: fx.Graph, end: fx.Node) -> list[fx.Node]:
 
 
 def cut(
-    graph: fx.Graph, crossing: Sequence[fx.Node], numbers: Mapping[fx.Node, object] | None = None
+    graph: fx.Graph, crossing: Sequence[fx.Node], numbers: Mapping[fx.Node, Argument] | None = None
 ) -> Halves:
     """Cut a graph at the nodes whose values cross.
 
@@ -99,9 +100,9 @@ def _below(tensors: Sequence[fx.Node]) -> fx.Graph:
 
 
 def _above(
-    graph: fx.Graph, tensors: Sequence[fx.Node], numbers: Mapping[fx.Node, object]
+    graph: fx.Graph, tensors: Sequence[fx.Node], numbers: Mapping[fx.Node, Argument]
 ) -> fx.Graph:
-    part, copies = fx.Graph(), dict[fx.Node, object]()
+    part, copies = fx.Graph(), dict[fx.Node, Argument]()
     for place, node in enumerate(tensors):
         copies[node] = part.placeholder(f"crossing_{place}")
     if any(map(_is_batch, numbers)):
@@ -111,11 +112,11 @@ def _above(
     result = result_of(graph)
     for node in needed([result], copies):
         copies[node] = _copied(part, node, copies)
-    part.output(copies[result])  # type: ignore[arg-type]
+    part.output(copies[result])
     return part
 
 
-def _copied(part: fx.Graph, node: fx.Node, copies: Mapping[fx.Node, object]) -> fx.Node:
+def _copied(part: fx.Graph, node: fx.Node, copies: Mapping[fx.Node, Argument]) -> fx.Node:
     """Copy a node; `Graph.node_copy` would not put plain numbers in the place of arguments."""
     arguments = fx.node.map_arg(node.args, copies.__getitem__)
     keywords = fx.node.map_arg(node.kwargs, copies.__getitem__)

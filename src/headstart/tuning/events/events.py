@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,27 +74,25 @@ class EventFile:
 
     def _append(self, kind: str, event: StepEvent | Epoch) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"event": kind, "time": now} | _finite(asdict(event))
+        values = {name: _finite(one) for name, one in asdict(event).items()}
+        line = {"event": kind, "time": now} | values
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
 
 
 def recorded(epoch: Epoch) -> Epoch:
     """Return an epoch for the record, in which what was not measured is None instead of NaN."""
-    losses = {
-        "train_loss": epoch.train_loss,
-        "val_loss": epoch.val_loss,
-        "val_accuracy": epoch.val_accuracy,
-    }
-    return replace(epoch, **_finite(losses))
+    return replace(
+        epoch,
+        train_loss=_finite(epoch.train_loss),
+        val_loss=_finite(epoch.val_loss),
+        val_accuracy=_finite(epoch.val_accuracy),
+    )
 
 
-def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
+def _finite(value: float | None) -> float | None:
     """Replace NaN and infinity, which JSON does not have, by None."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _keep_until(path: Path, step: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headstart.options import TuneOptions
-from headstart.tuning.views import ViewPlan
+from headstart.tuning.boundary.views import ViewPlan
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 
