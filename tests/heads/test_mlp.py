@@ -46,13 +46,13 @@ def test_training_stops_when_validation_no_longer_improves(monkeypatch):
     features, labels = blobs(count=60)
     task = problem(features, np.random.default_rng(0).permutation(labels))
     epochs = []
-    learn = mlp._learn
+    learn = mlp.train_epoch
 
     def counted(*given):
         epochs.append(1)
         learn(*given)
 
-    monkeypatch.setattr(mlp, "_learn", counted)
+    monkeypatch.setattr(mlp, "train_epoch", counted)
     fit(task, epochs=1000)
     assert mlp._PATIENCE <= len(epochs) < 300
 

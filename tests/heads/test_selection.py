@@ -12,6 +12,7 @@ from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import effort_for
 from headstart.heads.selection import fit_chosen, select_head
 from headstart.heads.specs import AutoHead, NearestHead
+from headstart.tasks.single import Single
 from tests.heads.problems import blobs, halves, problem, rings
 
 
@@ -209,7 +210,7 @@ def test_settling_leaves_nothing_to_choose():
     """Kind, strength, width and columns stay, whatever folds of other features would prefer."""
     features, labels = rings()
     layout = FeatureLayout((("output", 2),))
-    choice = HeadChoice(AutoHead(), ("last",), layout, 2)
+    choice = HeadChoice(AutoHead(), ("last",), layout, 2, Single())
     groups = [str(number) for number in range(len(labels))]
     rows = np.asarray(features, dtype=np.float32)
     fit = choice.fit(rows, labels, groups)
@@ -217,6 +218,6 @@ def test_settling_leaves_nothing_to_choose():
     known = np.stack([labels - 0.5, rows[:, 0]], axis=1).astype(np.float32)
     assert choice.fit(known, labels, groups).chosen != fit.chosen
     assert choice.settled(fit).fit(known, labels, groups).chosen == fit.chosen
-    nearest = HeadChoice(NearestHead(), ("last",), layout, 2)
+    nearest = HeadChoice(NearestHead(), ("last",), layout, 2, Single())
     fit = nearest.fit(rows, labels, groups)
     assert nearest.settled(fit).fit(known, labels, groups).head.kind == "nearest"

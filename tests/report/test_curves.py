@@ -158,15 +158,12 @@ def test_an_unmeasured_gain_is_not_drawn(bounds: list[float] | None) -> None:
 def test_what_a_newer_training_records_is_shown() -> None:
     """Blend, head, timed settings and the size of the store, where they are known."""
     more = {
-        "alpha": 0.6,
         "head": "linear",
         "setting": {"name": "bf16", "images_per_second": {"float32": 4.12, "bf16": 77.9}},
         "store_bytes": 1_830_000_000,
     }
     text = spaced(shown(tuning(**more)).html)
-    assert (
-        "Tuned head linear Weights interpolated 0.60 0 frozen, 1 tuned Stored for it 1.8 GB" in text
-    )
+    assert "Tuned head linear Stored for it 1.8 GB" in text
     assert "Trained in bf16 Timed, in images per second: float32 4.1, bf16 78" in text
 
 
@@ -174,11 +171,6 @@ def test_a_blend_of_heads_is_explained() -> None:
     """The reader learns what was averaged."""
     text = spaced(shown(tuning(head="blend")).html)
     assert "Tuned head blend mean of the head trained along and the refitted one" in text
-
-
-def test_alpha_zero_is_shown() -> None:
-    """All frozen is an outcome, not a missing value."""
-    assert "Weights interpolated 0.00" in spaced(shown(tuning(alpha=0.0)).html)
 
 
 def test_an_older_training_is_shown_without_them() -> None:
