@@ -67,9 +67,10 @@ def test_training_learns_something(model, data):
 
 def test_tuning_can_go_on_from_a_tuned_model(model, data):
     """Its weights are then those that training starts from, and that are put back."""
-    model.fine_tune(data.train, keep="always", **QUICK)
+    options = QUICK | {"epochs": 1}
+    model.fine_tune(data.train, val=data.test, keep="always", **options)
     before = state(model)
-    model.fine_tune(data.train, unfreeze="stages:2", keep="always", **QUICK)
+    model.fine_tune(data.train, val=data.test, unfreeze="stages:2", keep="always", **options)
     assert changed(before, state(model))
 
 
