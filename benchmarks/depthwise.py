@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.machine import describe
-from headstart.tuning.depthwise import quick_depthwise
+from headstart.tuning.training.depthwise import quick_depthwise
 
 IMAGES, ROUNDS = 32, 5
 SHAPES = (

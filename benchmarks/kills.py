@@ -22,8 +22,9 @@ from benchmarks.machine import describe
 from headstart.backbones.backbone import load_backbone
 from headstart.commands.demo import write_solar_cells
 from headstart.engines.precision import has_bf16
-from headstart.tuning import bench, loop
-from headstart.tuning.setting import Setting
+from headstart.tuning import workbench
+from headstart.tuning.pacing.timing import Setting
+from headstart.tuning.training import checkpoint
 
 HEADSTART = str(Path(sys.executable).with_name("headstart"))
 
@@ -63,10 +64,10 @@ def predictions(run: Path, images: Path) -> str:
 
 def tune_once(table: str, cache: str, checkpoints: str, resume: str) -> None:
     """Fine-tune in this process and print what the weights are; run in a process of its own."""
-    loop.SAVE_EVERY = 5
+    checkpoint.SAVE_EVERY = 5
     # What timing finds fastest may differ between runs.
     way = Setting(bf16=has_bf16("cpu"), threads=2)
-    bench.candidates = lambda **options: [way]
+    workbench.candidates = lambda **options: [way]
     data = hs.open_images(table, cache=cache)
     model = hs.Classifier(load_backbone(), hs.LinearHead(), classes=data.classes, cache=cache)
     model.fit(data.train)

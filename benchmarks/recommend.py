@@ -17,8 +17,8 @@ import headstart as hs
 from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
 from headstart.backbones.backbone import load_backbone
-from headstart.commands.demo import write_solar_cells
 from headstart.choosing.image_size import sized_for
+from headstart.commands.demo import write_solar_cells
 from headstart.features.extractor import FeatureExtractor
 
 GOOD = [f"efficientnet-lite{number}" for number in range(3)]

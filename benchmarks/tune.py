@@ -40,16 +40,17 @@ from headstart.backbones.pooling import StagePooling
 from headstart.commands.demo import write_solar_cells
 from headstart.engines.devices import make_engine
 from headstart.engines.precision import has_bf16
-from headstart.heads.fitted import LinearModel
 from headstart.options import OrientationsOption
 from headstart.tasks.single import Single
-from headstart.tuning.halves import cut
-from headstart.tuning.loop import Lesson, Loop
-from headstart.tuning.network import HeadedNetwork
-from headstart.tuning.recipe import Recipe
-from headstart.tuning.setting import Setting, candidates, fastest
-from headstart.tuning.sources import StoredRows
-from headstart.tuning.views import ViewPlan, ViewStore
+from headstart.tuning.boundary.cutting import cut
+from headstart.tuning.boundary.rows import RowSource, StoredRows
+from headstart.tuning.boundary.store import ViewStore
+from headstart.tuning.boundary.views import ViewPlan
+from headstart.tuning.pacing.timing import Setting, candidates, fastest
+from headstart.tuning.training.examples import Examples
+from headstart.tuning.training.loop import Loop
+from headstart.tuning.training.network import HeadedNetwork, untrained
+from headstart.tuning.training.recipe import Recipe
 
 ROUNDS, BATCH, CLASSES, IMAGES = 3, 32, 10, 96
 SEEDS = range(5)
@@ -61,12 +62,6 @@ TUNED: dict[str, dict[str, Any]] = {"one": {}, "dihedral": {"epochs": 6, "learni
 def real(name: str) -> Backbone:
     """Load with real weights where they install with packages."""
     return load_backbone(name, weights="imagenet" if "lite" in name else "random")
-
-
-def linear(width: int) -> LinearModel:
-    """Give a head that knows nothing."""
-    zeros = np.zeros((width, CLASSES), dtype=np.float32)
-    return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
 
 
 class ReadyRows:
@@ -97,22 +92,32 @@ class PlainNetwork(HeadedNetwork):
             return super().forward(rows)
 
 
+def examples_of(source: RowSource, count: int) -> Examples:
+    """Return so many images to learn from, of all classes."""
+    images = np.arange(count)
+    names = ["image"] * count
+    return Examples(source, Single(), images % CLASSES, CLASSES, images, images[:0], names)
+
+
 def seconds_of_an_epoch(
-    network: HeadedNetwork, backbone: Backbone, source: Any, setting: Setting
+    network: HeadedNetwork, backbone: Backbone, source: RowSource, setting: Setting
 ) -> tuple[float, float]:
-    """Train two epochs; give the seconds of the second, and the share nobody waited for rows."""
-    labels = np.arange(IMAGES) % CLASSES
-    lesson = Lesson(labels, np.arange(IMAGES), np.arange(0), Single(), ["image"] * IMAGES)
+    """Train two epochs; return the seconds of the second, and the share of them not waited."""
     recipe = Recipe(epochs=2, batch_size=BATCH)
-    trained = Loop(network, backbone.network, source, lesson, recipe, setting, views=1).run()
+    trained = Loop(network, backbone.network, examples_of(source, IMAGES), recipe, setting).run()
     return trained.history[1].seconds, trained.computing
 
 
-def best_setting(network: HeadedNetwork, source: Any) -> Setting:
+def best_setting(network: HeadedNetwork, source: RowSource) -> Setting:
     """Time the ways to take a step, as fine-tuning does."""
     rows = source.rows(np.arange(BATCH), 0)
     ways = candidates(device="cpu", bf16=has_bf16("cpu"))
-    return fastest(network, rows, torch.arange(BATCH) % CLASSES, ways)
+    return fastest(network, rows, truth(), Single(), ways)
+
+
+def truth() -> torch.Tensor:
+    """Return what the scores of a batch are compared with."""
+    return Single().encode(np.arange(BATCH) % CLASSES, CLASSES)
 
 
 def epochs(names: tuple[str, ...] = ("resnet50", "efficientnet-lite0")) -> None:
@@ -152,7 +157,7 @@ def _epochs_at(name: str, count: int, after: int) -> str:
         fill(store, engine, pixels)
         filling = IMAGES / (time.perf_counter() - begin)
         stored = StoredRows(store)
-        head, columns = linear(layout.width), slice(0, layout.width)
+        head, columns = untrained(layout.width, CLASSES), slice(0, layout.width)
         ours, plain = (kind(halves.above, head, columns) for kind in (HeadedNetwork, PlainNetwork))
         quick, best = best_setting(ours, stored), best_setting(plain, stored)
         # Without: what is below runs in each step too, in the setting that is best for it.
@@ -218,13 +223,11 @@ def step() -> None:
         ours.unfreeze("all")
         pooling = StagePooling(ours, reads="last").eval()
         last = pooling.layout().columns("last")
-        network = HeadedNetwork(pooling, linear(last.stop), last)
+        network = HeadedNetwork(pooling, untrained(last.stop, CLASSES), last)
         source = ReadyRows(pixels, None, Setting())
         setting = best_setting(network, source)
-        labels = np.arange(BATCH) % CLASSES
-        lesson = Lesson(labels, np.arange(BATCH), np.arange(0), Single(), ["image"] * BATCH)
-        loop = Loop(network, ours.network, source, lesson, Recipe(epochs=99), setting, views=1)
-        learn = partial(loop._learn, np.arange(BATCH), source.rows(np.arange(BATCH), 0), 0)
+        loop = Loop(network, ours.network, examples_of(source, BATCH), Recipe(epochs=99), setting)
+        learn = partial(loop.step, np.arange(BATCH), source.rows(np.arange(BATCH), 0))
         ways: list[Callable[[], Any]] = [eager, learn]
         times: list[list[float]] = [[], []]
         for _ in range(ROUNDS + 1):

@@ -4,7 +4,6 @@ import io
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import skimage.data
 from PIL import Image
@@ -364,9 +363,7 @@ def test_the_card_tells_what_the_model_is(fitted, tmp_path):
     """Classes, backbone, head and the test result stand in the model card."""
     measured = {"images": 10, "accuracy": 0.9, "accuracy_ci95": [0.6, 0.98]}
     values = metrics()
-    fitted.save(
-        tmp_path / "model", record=record(values | {"test": values["test"] | measured})
-    )
+    fitted.save(tmp_path / "model", record=record(values | {"test": values["test"] | measured}))
     card = (tmp_path / "model" / "README.md").read_text()
     assert "# A classifier of 2 classes\n" in card
     assert "- Classes: blue, red\n" in card

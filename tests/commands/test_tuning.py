@@ -1,5 +1,9 @@
 """Fine-tuning by the train command."""
 
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,24 +115,25 @@ def test_the_tutorial_takes_no_other_options(tmp_path: Path) -> None:
         hs.train(tmp_path, recipe="tutorial", epochs=3)
 
 
-def test_ctrl_c_leaves_a_run_with_its_events(
-    make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+class InterruptedNotes(Notes):
+    """A watcher during whose training Ctrl-C is pressed, after the second step."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """See `Watcher.stage`."""
+
+        def progress(done: int, total: int) -> None:
+            training = name == "Fine-tuning" and total <= 32  # 64 rows or so are stored before.
+            if training and done == 16:
+                signal.raise_signal(signal.SIGINT)
+
+        yield progress
+
+
+def test_ctrl_c_leaves_a_run_with_its_events(make_folder: Any, options: dict[str, Any]) -> None:
     """The run is written, says that it was interrupted, and holds what was told of each step."""
-    import json
-    import signal
-
-    from headstart.tuning import loop
-
-    learn = loop.Loop._learn
-
-    def interrupted_after(self: Any, batch: Any, rows: Any, epoch: int) -> Any:
-        if self._at.step == 1:
-            signal.raise_signal(signal.SIGINT)
-        return learn(self, batch, rows, epoch)
-
-    monkeypatch.setattr(loop.Loop, "_learn", interrupted_after)
-    result = hs.train(make_folder(count=20), tune="stages:1", **options)
+    photos = make_folder(count=20)
+    result = hs.train(photos, tune="stages:1", watcher=InterruptedNotes(), **options)
     assert result.interrupted
     lines = [json.loads(line) for line in (result.run / "events.jsonl").read_text().splitlines()]
     assert [(one["round"], one["event"], one["step"]) for one in lines] == [

@@ -172,7 +172,6 @@ def test_an_unmeasured_gain_is_not_drawn(bounds: list[float] | None) -> None:
 def test_what_a_newer_training_records_is_shown() -> None:
     """Blend, head, timed settings and the size of the store, where they are known."""
     more = {
-        "alpha": 0.6,
         "head": "linear",
         "setting": {"name": "bf16", "images_per_second": {"float32": 4.12, "bf16": 77.9}},
         "store_bytes": 1_830_000_000,

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from headstart.tuning.loop import Trained
 from scipy.special import log_softmax
 
 from headstart.heads.fitted import BlendModel, LinearModel
-from headstart.tasks.single import Single
 from headstart.tuning.job import Reading
 from headstart.tuning.rounds import Round
+from headstart.tuning.training.loop import Trained
 from headstart.tuning.verdict import Verdict
 
 IMAGES = 400
@@ -18,7 +17,7 @@ LABELS = np.arange(IMAGES) % 2
 TRUTH = np.where(LABELS[:, None] == np.arange(2), 1.0, -1.0)
 
 
-def told(seed, noise):
+def scores_with(seed, noise):
     """Give scores that are right but for noise of their own."""
     draw = np.random.default_rng(seed)
     return (TRUTH + noise * draw.normal(size=TRUTH.shape)).astype(np.float32)
@@ -28,7 +27,7 @@ def rounds(**scores):
     """Give two rounds that hold out half of the images each."""
     halves = np.split(np.arange(IMAGES), 2)
     return [
-        Round(half, Trained(1), 1.0, 1.0, {}, {n: s[half] for n, s in scores.items()}, {})
+        Round(half, Trained(1), 1.0, {}, {n: s[half] for n, s in scores.items()}, {})
         for half in halves
     ]
 
@@ -40,31 +39,35 @@ def linear(width):
 
 
 @pytest.fixture
-def judged():
+def measured():
     """Two tuned heads, each a little better than the frozen model, that err independently."""
-    scores = {"probe": told(0, 1.2), "along": told(1, 1.0), "refitted": told(2, 1.1)}
+    scores = {
+        "probe": scores_with(0, 1.2),
+        "along": scores_with(1, 1.0),
+        "refitted": scores_with(2, 1.1),
+    }
     return rounds(**scores)
 
 
-def test_two_heads_that_err_differently_are_blended(judged):
-    """Their mean tells more than either, and is judged as what it is."""
-    apart = Verdict.of(judged, LABELS, Single(), blend=False, always=False)
-    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
+def test_two_heads_that_err_differently_are_blended(measured):
+    """Their mean tells more than either, and is measured as what it is."""
+    apart = Verdict.of(measured, LABELS, blend=False, always=False)
+    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
     assert (apart.name, verdict.name) == ("along", "blend")
     assert verdict.best.log_loss < apart.best.log_loss
     assert verdict.kept
 
 
-def test_a_bad_head_spoils_no_good_one(judged):
+def test_a_bad_head_spoils_no_good_one(measured):
     """A blend has to be better than the better of both."""
-    for one in judged:
-        one.scores["refitted"] = told(3, 5.0)[one.judge]
-    assert Verdict.of(judged, LABELS, Single(), blend=True, always=False).name == "along"
+    for one in measured:
+        one.scores["refitted"] = scores_with(3, 5.0)[one.held_out]
+    assert Verdict.of(measured, LABELS, blend=True, always=False).name == "along"
 
 
-def test_a_blend_is_read_as_it_was_judged(judged):
+def test_a_blend_is_read_as_it_was_measured(measured):
     """Heads of the training that is kept are averaged by the temperatures of the decision."""
-    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
+    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
     narrow, wide = Reading(linear(3), "last"), Reading(linear(7), "multilevel")
     reading = verdict.reading({"along": narrow, "refitted": wide})
     assert isinstance(reading.head, BlendModel)
@@ -74,11 +77,12 @@ def test_a_blend_is_read_as_it_was_judged(judged):
     assert reading.features == "multilevel"
 
 
-def test_a_blend_is_as_sure_as_it_was_judged(judged):
+def test_a_blend_is_as_sure_as_it_was_measured(measured):
     """The head that is given, at the verdict's temperature, has the verdict's log loss."""
-    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
+    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
     scores = {
-        name: np.concatenate([one.scores[name] for one in judged]) for name in ("along", "refitted")
+        name: np.concatenate([one.scores[name] for one in measured])
+        for name in ("along", "refitted")
     }
     columns = np.concatenate(list(scores.values()), axis=1)  # Of each head two.
     along = replace(linear(2), mean=np.zeros(2), scale=np.ones(2), weight=np.eye(2))
@@ -93,40 +97,41 @@ def test_a_blend_is_as_sure_as_it_was_judged(judged):
 
 def test_without_any_finished_training_nothing_is_kept():
     """Not even if it was to be kept in any case."""
-    verdict = Verdict.of([], LABELS, Single(), blend=True, always=True)
-    assert not verdict.kept and verdict.numbers()["tuned_log_loss"] is None
+    verdict = Verdict.of([], LABELS, blend=True, always=True)
+    assert not verdict.kept and verdict.best is None
+    assert verdict.gain_ci95 is None and verdict.loss_gain_errors is None and not verdict.images
 
 
-def test_without_a_refitted_head_nothing_is_blended(judged):
+def test_without_a_refitted_head_nothing_is_blended(measured):
     """A round that was cut off has only the head that was trained along."""
-    for one in judged:
+    for one in measured:
         one.scores.pop("refitted")
-    verdict = Verdict.of(judged, LABELS, Single(), blend=True, always=False)
+    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
     heads = {"along": Reading(linear(3), "last")}
     assert verdict.reading(heads) is heads["along"]
 
 
-def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(judged):
+def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(measured):
     """What is worse on the images held out goes, whatever its heads."""
-    for one in judged:
-        one.scores["probe"] = told(0, 0.2)[one.judge]
-    assert not Verdict.of(judged, LABELS, Single(), blend=True, always=False).kept
-    assert Verdict.of(judged, LABELS, Single(), blend=True, always=True).kept
+    for one in measured:
+        one.scores["probe"] = scores_with(0, 0.2)[one.held_out]
+    assert not Verdict.of(measured, LABELS, blend=True, always=False).kept
+    assert Verdict.of(measured, LABELS, blend=True, always=True).kept
 
 
 @pytest.mark.parametrize(
     ("along", "why_not"),
     [
-        (told(1, 1.0), ""),
-        (told(0, 1.2), "did not lower log loss"),
-        (told(1, 5.0), "did not lower log loss"),
+        (scores_with(1, 1.0), ""),
+        (scores_with(0, 1.2), "did not lower log loss"),
+        (scores_with(1, 5.0), "did not lower log loss"),
     ],
     ids=["better", "the same", "worse"],
 )
-def test_why_a_model_is_not_kept_is_told(along, why_not):
+def test_why_a_model_is_not_kept_is_scores_with(along, why_not):
     """A model that is no better is not kept, and the reason is what the reports say."""
     verdict = Verdict.of(
-        rounds(probe=told(0, 1.2), along=along), LABELS, Single(), blend=False, always=False
+        rounds(probe=scores_with(0, 1.2), along=along), LABELS, blend=False, always=False
     )
     assert (verdict.why_not, verdict.kept) == (why_not, not why_not)
 
@@ -136,6 +141,6 @@ def test_a_lower_loss_with_fewer_right_is_not_kept():
     frozen = np.where(np.arange(IMAGES)[:, None] % 10 == 0, -9.0, 0.6) * TRUTH
     tuned = np.where(np.arange(IMAGES)[:, None] % 8 == 0, -0.1, 2.0) * TRUTH
     scores = rounds(probe=frozen.astype(np.float32), along=tuned.astype(np.float32))
-    verdict = Verdict.of(scores, LABELS, Single(), blend=False, always=False)
+    verdict = Verdict.of(scores, LABELS, blend=False, always=False)
     assert verdict.why_not == "lowered log loss, but told fewer images right"
     assert not verdict.kept

@@ -7,7 +7,6 @@ network together with its pooling, where statistics of lower stages cross as wel
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from torch import fx
 from torch.fx.node import Argument
@@ -39,7 +38,7 @@ def crossing_nodes(graph: fx.Graph, end: fx.Node) -> list[fx.Node]:
 
 
 def cut(
-    graph: fx.Graph, crossing: Sequence[fx.Node], numbers: Mapping[fx.Node, object] | None = None
+    graph: fx.Graph, crossing: Sequence[fx.Node], numbers: Mapping[fx.Node, Argument] | None = None
 ) -> Halves:
     """Cut a graph at the nodes whose values cross.
 
@@ -101,7 +100,7 @@ def _below(tensors: Sequence[fx.Node]) -> fx.Graph:
 
 
 def _above(
-    graph: fx.Graph, tensors: Sequence[fx.Node], numbers: Mapping[fx.Node, object]
+    graph: fx.Graph, tensors: Sequence[fx.Node], numbers: Mapping[fx.Node, Argument]
 ) -> fx.Graph:
     part, copies = fx.Graph(), dict[fx.Node, Argument]()
     for place, node in enumerate(tensors):
@@ -109,9 +108,7 @@ def _above(
     if any(map(_is_batch, numbers)):
         batch = part.call_method("size", (copies[tensors[-1]], 0))
         copies |= {node: batch for node in numbers if _is_batch(node)}
-    copies |= {
-        node: cast(Argument, value) for node, value in numbers.items() if not _is_batch(node)
-    }
+    copies |= {node: value for node, value in numbers.items() if not _is_batch(node)}
     result = result_of(graph)
     for node in needed([result], copies):
         copies[node] = _copied(part, node, copies)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from typing_extensions import TypeIs
 
 from headstart.arrays import Anything, Numbers, Pixels, SixteenBit
 from headstart.errors import UnreadableImage
@@ -177,7 +177,7 @@ def _opened(image: Image.Image) -> Image.Image:
         raise UnreadableImage("image", f"it is damaged ({_one_line(error)})") from None
 
 
-def is_image(value: object) -> TypeGuard[ImageLike]:
+def is_image(value: object) -> TypeIs[ImageLike]:
     """Return whether a value stands for one image, and not for several."""
     return isinstance(value, (str, Path, bytes, Image.Image, np.ndarray))
 

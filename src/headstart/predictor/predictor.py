@@ -106,7 +106,6 @@ class Predictor:
         """
         if is_image(images):
             return self._predict_all([images], top)[0]
-        assert isinstance(images, Iterable)
         return self._predict_all(images, top)
 
     def predict_each(

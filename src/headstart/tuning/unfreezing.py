@@ -1,4 +1,4 @@
-"""The only place where the backbone changes: it is lent for training, and always comes back."""
+"""The only place where the backbone changes while it is trained, and where it is put back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
+from headstart.tuning.pacing.timing import lay_out
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ def unfrozen(backbone: Backbone, device: str) -> Iterator[Unfrozen]:
     network = backbone.network
     home = next(network.parameters()).device
     network.to(device)
-    loan = Unfrozen(backbone, {name: one.clone() for name, one in network.state_dict().items()})
+    original = {name: one.clone() for name, one in network.state_dict().items()}
+    training = Unfrozen(backbone, original)
     try:
-        yield loan
+        yield training
     finally:
-        loan.reset()
-        network.to(home, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        training.reset()
+        lay_out(network, home, channels_last=False)
         backbone.freeze()

@@ -73,8 +73,7 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
     recipe = recipe_of(job)
     if recipe.batch_size < job.options.batch_size:
         job.warn(f"There are {recipe.batch_size} images, so a step takes all of them.")
-    orientations = backbone.backbone.preprocess.orientations
-    preset, views = views_of(job.options, orientations)
+    preset, views = views_of(job.options, backbone.backbone.preprocess.orientations)
     plan = ViewPlan(job.images.files, preset, views, job.images.seed)
     identity = _identity(job, part, recipe, plan)
     if job.resume:

@@ -6,9 +6,11 @@ fitted on stored features fits on top of the upper half as it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import Argument
 
 from headstart.backbones import cutting
 from headstart.backbones.parts import end_of, stage_names, trace
@@ -80,7 +82,9 @@ def cut(pooling: StagePooling, after: int) -> Halves:
     end = end_of(graph, f"network.{stages[after - 1]}", pooling.network)
     crossing = cutting.crossing_nodes(graph, end)
     values = _values(pooling, graph, crossing)
-    numbers = {node: one for node, one in values.items() if not isinstance(one, Tensor)}
+    numbers = {
+        node: cast(Argument, one) for node, one in values.items() if not isinstance(one, Tensor)
+    }
     shapes = [tuple(one.shape[1:]) for one in values.values() if isinstance(one, Tensor)]
     halves = cutting.cut(graph, crossing, numbers)
     return Halves(

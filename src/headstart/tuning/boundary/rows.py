@@ -157,27 +157,24 @@ def open_boundary(
     pooling = StagePooling(backbone, reads=reads, orientations="one").eval()
     if after == 0:
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
-    halves = cut(pooling, after)
-    key = extractor.fingerprint.key
+    halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
     engine = make_engine(
         halves.below.eval(),
         size=backbone.preprocess.size,
         device=extractor.device,
         precision=extractor.precision,
         cache=extractor.cache / "networks",
-        key=f"{key}-{reads}-below-{after}",
+        key=f"{key}-below-{after}",
     )
-    without = Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
-    store = _store(extractor, plan, halves, f"{key}-{reads}-{after}", store_gb, warn)
-    if store is None:
-        return without
-    try:
-        store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
-    except (OSError, StoreError) as error:
-        reason = getattr(error, "strerror", None) or error
-        warn(f"The boundary store cannot be written ({reason}), so training reads images.")
-        return without
-    return Boundary(halves.above, StoredRows(store), store.bytes)
+    store = _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn)
+    if store is not None:
+        try:
+            store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
+            return Boundary(halves.above, StoredRows(store), store.bytes)
+        except (OSError, StoreError) as error:
+            reason = getattr(error, "strerror", None) or error
+            warn(f"The boundary store cannot be written ({reason}), so training reads images.")
+    return Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
 
 
 def _store(

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +70,8 @@ class EventFile:
 
     def _append(self, kind: str, event: StepEvent | Epoch) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"event": kind, "time": now} | _finite(asdict(event))
+        values = {name: _finite(one) for name, one in asdict(event).items()}
+        line = {"event": kind, "time": now} | values
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
 
@@ -80,19 +80,15 @@ def recorded(epoch: Epoch) -> Epoch:
     """Return an epoch for the record, in which what was not measured is None instead of NaN."""
     return replace(
         epoch,
-        train_loss=_or_none(epoch.train_loss),
-        val_loss=_or_none(epoch.val_loss),
-        val_accuracy=_or_none(epoch.val_accuracy),
+        train_loss=_finite(epoch.train_loss),
+        val_loss=_finite(epoch.val_loss),
+        val_accuracy=_finite(epoch.val_accuracy),
     )
 
 
-def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
+def _finite(value: float | None) -> float | None:
     """Replace NaN and infinity, which JSON does not have, by None."""
-    return {name: _or_none(value) for name, value in values.items()}
-
-
-def _or_none(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _keep_until(path: Path, step: int) -> None:

@@ -50,8 +50,7 @@ class Setting:
 
     def laid_out(self, network: nn.Module) -> None:
         """Bring a network's weights into the layout and onto the device."""
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        lay_out(network, self.device, channels_last=self.channels_last)
 
     def autocast(self) -> torch.autocast:
         """Return the context in which forward passes compute in this precision."""
@@ -129,6 +128,12 @@ def _seconds(
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
     return min(times[1:])
+
+
+def lay_out(network: nn.Module, device: str | torch.device, *, channels_last: bool) -> None:
+    """Bring a network's weights onto a device and into a layout."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
 def moved(tensor: Tensor, setting: Setting) -> Tensor:

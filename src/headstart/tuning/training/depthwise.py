@@ -12,7 +12,7 @@ What that gains is measured in docs/decisions/training-steps.md.
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ _SIDE = 3
 _Pair = tuple[int, int]
 
 
-def quick_depthwise(device: torch.device) -> AbstractContextManager[Any]:
+def quick_depthwise(device: torch.device) -> AbstractContextManager[object]:
     """Compute gradients of depthwise convolutions quickly inside it, under bf16 autocast on a CPU.
 
     Anywhere else PyTorch's own gradients are quick, and nothing is changed.
@@ -58,9 +58,9 @@ def _is_taken_over(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Any = 1,  # noqa: ANN401
-    padding: Any = 0,  # noqa: ANN401
-    dilation: Any = 1,  # noqa: ANN401
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
     groups: int = 1,
 ) -> bool:
     """Return whether a call of conv2d, as modules make it, is depthwise and slow to learn."""
@@ -68,12 +68,17 @@ def _is_taken_over(
     return (
         groups == images.shape[1] == weight.shape[0]
         and images.ndim == 4
-        and all(isinstance(one, tuple) and len(one) == 2 for one in (stride, padding))
+        and _is_pair(stride)
+        and _is_pair(padding)
         and dilation in (1, (1, 1))
         and min(sides) >= _SIDE
         and all(pad < side for pad, side in zip(padding, sides, strict=True))
         and (max(stride) > 1 or max(sides) > _SIDE)
     )
+
+
+def _is_pair(value: object) -> TypeGuard[_Pair]:
+    return isinstance(value, tuple) and len(value) == 2
 
 
 class _Depthwise(torch.autograd.Function):

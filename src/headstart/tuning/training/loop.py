@@ -135,6 +135,18 @@ class Loop:
             self.network.load_trained(self.state.best)
         return Trained(self.state.at.best_epoch, self.state.at.history, stopped, computing)
 
+    def step(self, batch: Rows, rows: Tensor) -> float:
+        """Take one step and return its loss; where that is not finite, nothing changes."""
+        at = self.state.at
+        if self._schedule:
+            self._schedule.step_update(at.step)
+        loss = self.state.stepper.take(at.step, rows, self.examples.truth(batch))
+        if math.isfinite(loss):
+            at.step += 1
+            at.loss_sum += loss
+            self.state.average.update(self.network, step=at.step + 1)
+        return loss
+
     def _hook(self, listener: Listener, total: int) -> Hook:
         hooks: list[Hook] = [SendEvents(listener)]
         if self._watch.progress:
@@ -162,7 +174,7 @@ class Loop:
         begin, at, steps = time.perf_counter(), self.state.at, self._batches.steps
         epoch, place = divmod(at.step, steps)
         for batch, rows in self._batches.of_epoch(epoch, place):
-            loss = self._step(batch, rows)
+            loss = self.step(batch, rows)
             if not math.isfinite(loss):
                 named = ", ".join(str(self.examples.names[image]) for image in batch[:3])
                 return f"the loss was {loss} in epoch {epoch + 1}, at images {named} and others"
@@ -174,18 +186,6 @@ class Loop:
                 return INTERRUPTED if interruption.asked else TIME_WAS_UP
         hook.epoch(self.state, self._end_epoch(epoch + 1, time.perf_counter() - begin))
         return None
-
-    def _step(self, batch: Rows, rows: Tensor) -> float:
-        """Take one step and return its loss; where that is not finite, nothing changes."""
-        at = self.state.at
-        if self._schedule:
-            self._schedule.step_update(at.step)
-        loss = self.state.stepper.take(at.step, rows, self.examples.truth(batch))
-        if math.isfinite(loss):
-            at.step += 1
-            at.loss_sum += loss
-            self.state.average.update(self.network, step=at.step + 1)
-        return loss
 
     def _end_epoch(self, epoch: int, seconds: float) -> Epoch:
         """Measure an epoch, and keep its weights if they are the best so far."""

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from headstart.tuning.depthwise import quick_depthwise
 from timm.layers import create_conv2d
 from torch import Tensor, nn
+
+from headstart.tuning.training.depthwise import quick_depthwise
 
 CHANNELS, IMAGES = 8, 3
 ROUNDED = 0.01  # What bf16 rounds off.

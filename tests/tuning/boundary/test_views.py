@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from headstart.tuning.views import ViewPlan
 
 from headstart.options import TuneOptions
+from headstart.tuning.boundary.views import ViewPlan
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 

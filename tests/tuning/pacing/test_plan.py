@@ -1,8 +1,9 @@
 """The plan of --tune auto: the deepest part that fits, or fewer epochs of the last stage."""
 
 import pytest
-from headstart.tuning.plan import Pace, Workload, deepest
-from headstart.tuning.setting import Setting
+
+from headstart.tuning.pacing.plan import Pace, Workload, deepest
+from headstart.tuning.pacing.timing import Setting
 
 WAYS = [Setting(threads=count) for count in (1, 2, 3)]
 RATES = (100, 50, 10)
@@ -10,8 +11,8 @@ PACES = [
     Pace(f"stages:{number}", 10, Setting(threads=number, images_per_second={way.name: rate}))
     for number, (way, rate) in enumerate(zip(WAYS, RATES, strict=True), 1)
 ]
-ONE_ROUND = Workload(learnt=600, judged=0, judged_once=0)
-THREE_ROUNDS = Workload(learnt=1800, judged=0, judged_once=0)
+ONE_ROUND = Workload(trained=600, held_out=0, once=0)
+THREE_ROUNDS = Workload(trained=1800, held_out=0, once=0)
 
 
 @pytest.mark.parametrize(

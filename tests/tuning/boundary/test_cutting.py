@@ -1,0 +1,51 @@
+"""A network with its pooling, cut at a boundary."""
+
+import pytest
+import torch
+
+from headstart.backbones.backbone import load_backbone
+from headstart.backbones.parts import stage_names
+from headstart.backbones.pooling import StagePooling
+from headstart.errors import OptionError
+from headstart.tuning.boundary.cutting import cut
+
+FAMILIES = ["test_efficientnet", "test_resnet", "test_vit", "test_convnext"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("reads", ["stages", "last"])
+@torch.no_grad()
+def test_two_halves_are_the_whole_at_every_stage(name, reads):
+    """One after the other they give the features of all stages, for any number of images."""
+    backbone = load_backbone(name, weights="random")
+    pooling = StagePooling(backbone, reads=reads).eval()
+    size = backbone.preprocess.size
+    images = torch.randint(256, (3, size, size, 3), dtype=torch.uint8)
+    whole = pooling(images)
+    for after in range(1, len(stage_names(backbone.network)) + 1):
+        halves = cut(pooling, after)
+        rows = halves.below(images)
+        assert rows.shape == (3, halves.row_width)
+        torch.testing.assert_close(halves.above(rows), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_boundary_that_does_not_exist():
+    """The error says which there are."""
+    backbone = load_backbone("test_resnet", weights="random")
+    with pytest.raises(OptionError) as caught:
+        cut(StagePooling(backbone).eval(), 6)
+    assert str(caught.value) == (
+        "There is no boundary after stage 6: the backbone has 5 stages. Take 1 to 5."
+    )
+
+
+def test_a_network_that_was_moved_is_cut_where_it_is():
+    """Fine-tuning moves the network to its device; the two halves then work there."""
+    backbone = load_backbone(weights="random", image_size=64)
+    here = cut(StagePooling(backbone, reads="last").eval(), 4)
+    backbone.network.to("meta")
+    there = cut(StagePooling(backbone, reads="last").eval(), 4)
+    pixels = torch.zeros(2, 64, 64, 3, dtype=torch.uint8, device="meta")
+    rows = there.below(pixels)
+    assert rows.shape == (2, here.row_width) == (2, there.row_width)
+    assert there.above(rows).shape == (2, backbone.width)

@@ -1,0 +1,41 @@
+"""How the fastest way to take a step is found."""
+
+import numpy as np
+import torch
+
+from headstart.tasks.single import Single
+from headstart.tuning.pacing import timing
+from headstart.tuning.pacing.timing import Setting, fastest
+
+
+def test_a_way_that_is_far_too_slow_is_not_timed_to_the_end(monkeypatch):
+    """After the step that warms up, one is enough; of other ways the best of two counts."""
+    clock, steps = iter(np.arange(0, 1000, 0.5)), []
+
+    class Slow(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, rows):
+            steps.append(torch.get_num_threads())
+            for _ in range(20 if torch.get_num_threads() == 1 else 0):
+                next(clock)
+            return rows * self.weight
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    ways = [Setting(threads=2), Setting(threads=1, channels_last=False)]
+    before = torch.get_num_threads()
+    found = fastest(Slow(), torch.ones(4, 3), torch.eye(4, 3), Single(), ways)
+    assert steps == [2, 2, 2, 1, 1]
+    assert found.name == ways[0].name and found.rate == 4 / 0.5
+    assert torch.get_num_threads() == before
+
+
+def test_timing_leaves_weights_and_statistics_as_they_are():
+    """Whatever was tried, training starts from the network that was given."""
+    network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    fastest(network, torch.rand(4, 3), torch.eye(4, 2), Single(), [Setting()])
+    assert all(before[name].equal(one) for name, one in network.state_dict().items())
+    assert all(one.grad is None for one in network.parameters())

@@ -1,0 +1,124 @@
+"""Why training ends early: time, a diverging loss, an interruption, or nothing to gain."""
+
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from headstart.evaluation.comparison import rival
+from headstart.heads.choice import HeadChoice
+from headstart.heads.specs import ChosenHead
+from headstart.tuning.training.checkpoint import read_checkpoint
+from tests.tuning.conftest import QUICK, at_step, changed, state
+
+
+class Clock:
+    """The real one, which can be put forward."""
+
+    def __init__(self, monkeypatch):
+        self.ahead, self._now = 0.0, time.perf_counter
+        monkeypatch.setattr(time, "perf_counter", lambda: self._now() + self.ahead)
+
+    def put_forward(self):
+        self.ahead = 3600.0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that can be put forward."""
+    return Clock(monkeypatch)
+
+
+def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
+    """The reason and the batch's images are told, and the weights are finite."""
+    entropy = torch.nn.functional.cross_entropy
+    calls = []
+
+    def diverging(*arguments, **options):
+        loss = entropy(*arguments, **options)
+        calls.extend([1] if options.get("label_smoothing") else [])
+        return loss * float("nan") if len(calls) > 3 else loss
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", diverging)
+    record = model.fine_tune(data.train, keep="always", **QUICK)
+    assert record.stopped.startswith("the loss was nan in epoch")
+    assert ".png" in record.stopped
+    assert all(torch.isfinite(one).all() for one in state(model).values())
+
+
+def test_a_loss_that_explodes_stops_and_says_why(model, data):
+    """Far above guessing nothing is learnt any more; the best epoch stays, whatever it is."""
+    options = QUICK | {"epochs": 6, "learning_rate": 30.0}
+    record = model.fine_tune(data.train, keep="always", **options)
+    assert len(record.epochs) < 6
+    assert "where guessing has 1.1: the learning rate is too high" in record.stopped
+    assert all(torch.isfinite(one).all() for one in state(model).values())
+
+
+def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
+    """Four epochs without a lower loss end training; what is kept is trained, not the start."""
+    losses = iter(range(20))
+    monkeypatch.setattr(
+        "headstart.tuning.training.loop.rival",
+        lambda scores, targets: replace(rival(scores, targets), log_loss=float(next(losses))),
+    )
+    refitted = []
+    fit = HeadChoice.fit
+
+    def spied(self, *arguments):
+        refitted.extend([1] if isinstance(self.head, ChosenHead) else [])
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(HeadChoice, "fit", spied)
+    before = state(model)
+    record = model.fine_tune(data.train, keep="always", **QUICK | {"epochs": 9})
+    assert len(record.epochs) == 5
+    assert record.stopped == "held-out images did not improve for 4 epochs"
+    assert refitted and changed(before, state(model))
+
+
+def test_time_that_is_up_ends_training(model, data, clock):
+    """Training stops within its minutes and says so."""
+    options = QUICK | {"epochs": 50}
+    stop = at_step(3, data, clock.put_forward, epochs=50)
+    record = model.fine_tune(data.train, minutes=5.0, progress=stop, **options)
+    assert record.stopped == "the time was up"
+
+
+def test_time_that_is_up_after_an_epoch_leaves_a_tuned_model(model, data, clock):
+    """What was learnt until then is measured, and can be kept."""
+    options = QUICK | {"epochs": 50}
+    stop = at_step(8, data, clock.put_forward, epochs=50)
+    record = model.fine_tune(data.train, minutes=5.0, progress=stop, keep="always", **options)
+    assert record.stopped == "the time was up"
+    assert record.kept and len(record.epochs) == 1 and not record.final
+
+
+@pytest.mark.parametrize("keep", ["better", "always"])
+def test_without_a_finished_epoch_nothing_is_kept(model, data, clock, keep):
+    """What has not learnt is not called tuned, however well its head would do."""
+    before, predicted = state(model), model.probabilities_of(data.test)
+    stop = at_step(1, data, clock.put_forward)
+    record = model.fine_tune(data.train, minutes=5.0, keep=keep, progress=stop, **QUICK)
+    assert not record.kept and not record.epochs and record.head == ""
+    assert record.stopped == "the time was up"
+    assert record.tuned_accuracy is None and record.gain_ci95 is None
+    assert not changed(before, state(model))
+    np.testing.assert_array_equal(model.probabilities_of(data.test), predicted)
+
+
+def test_an_interruption_saves_and_leaves_a_usable_model(model, data, tmp_path):
+    """After Ctrl-C the step is finished, a checkpoint is written, and the model can predict."""
+    stop = at_step(4, data, lambda: signal.raise_signal(signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    record = model.fine_tune(
+        data.train, checkpoints=tmp_path / "state", progress=stop, keep="always", **QUICK
+    )
+    assert record.stopped == "it was interrupted"
+    assert record.rounds == 1 and not record.final
+    assert read_checkpoint(tmp_path / "state" / "round-0")[0].state["step"] == 4
+    assert model.probabilities_of(data.test).shape == (len(data.test), 3)
+    assert signal.getsignal(signal.SIGINT) is before
