@@ -6,7 +6,7 @@ Steps 4 to 6 of transfer learning. Each gives a new predictor, which never chang
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -215,12 +215,7 @@ class Classifier:
     ) -> Tuning | None:
         """Do `fine_tune` with options that are resolved."""
         require_classes(train, self.classes)
-        if keep not in get_args(Keep):
-            raise OptionError(f"keep must be better or always. Got '{keep}'.")
-        if not re.fullmatch(PART, part):
-            raise OptionError(
-                f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{part}'."
-            )
+        _check_choices(part, keep)
         model, warn = self.predictor, warn or no_warning
         images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
         if missing := (val.absent() if val is not None and len(val) else []):
@@ -351,8 +346,19 @@ class Classifier:
         return train.task.temperature(model.scores(features), val.labels)
 
 
+def _check_choices(part: str, keep: str) -> None:
+    """Refuse parts and choices that do not exist."""
+    if keep not in get_args(Keep):
+        raise OptionError(f"keep must be better or always. Got '{keep}'.")
+    if not re.fullmatch(PART, part):
+        raise OptionError(
+            f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{part}'."
+        )
+
+
 def _head_of(specification: Specification) -> Head:
     """Return the head that a model was asked for."""
     if specification.kind == TutorialHead.kind:
-        return TutorialHead(**specification.settings)  # type: ignore[arg-type]
+        make: Callable[..., Head] = TutorialHead
+        return make(**specification.settings)
     return head_named(specification.kind, specification.settings)

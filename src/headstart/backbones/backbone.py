@@ -15,7 +15,7 @@ from timm.data import resolve_data_config
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from headstart.backbones.building import build_network, require_size
+from headstart.backbones.building import as_timm, build_network, require_size
 from headstart.backbones.catalogue import architecture_of, entry_of
 from headstart.backbones.parts import Parts, is_still, set_still, take_apart, watch_over
 from headstart.backbones.weights import State, digest, load_weights
@@ -53,7 +53,7 @@ class Backbone(nn.Module):
     @property
     def width(self) -> int:
         """How many numbers the last layer gives for an image."""
-        return int(getattr(self.network, "head_hidden_size", self.network.num_features))  # type: ignore[arg-type]
+        return int(getattr(self.network, "head_hidden_size", as_timm(self.network).num_features))
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the pooled output of the last layer."""
@@ -293,7 +293,7 @@ def _classifier_names(network: nn.Module) -> tuple[str, ...]:
 
 
 def _drop_classifier(network: nn.Module) -> None:
-    network.reset_classifier(0)  # type: ignore[operator]
+    as_timm(network).reset_classifier(0)
 
 
 def _preprocess(network: nn.Module, image_size: int | None, channels: int) -> Preprocess:

@@ -4,7 +4,7 @@ import copy
 import warnings
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, cast
 
 import timm
 import torch
@@ -13,6 +13,30 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from headstart.errors import BackboneError
+
+
+class TimmNetwork(Protocol):
+    """What timm's networks have in common."""
+
+    num_features: int
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier; 0 leaves none."""
+        ...
+
+    def forward_intermediates(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the last map and that of every stage."""
+        ...
+
+    def forward_head(self, x: Tensor, pre_logits: bool) -> Tensor:
+        """Pool the last map; without `pre_logits` classify it too."""
+        ...
+
+
+def as_timm(network: nn.Module) -> TimmNetwork:
+    """Treat a module as the timm network that it is."""
+    return cast(TimmNetwork, network)
+
 
 _REFUSALS = (RuntimeError, ValueError, AssertionError, TypeError)
 _SMALLEST, _STEP, _TRIES = 16, 16, 4

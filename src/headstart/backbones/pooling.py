@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
+from headstart.backbones.building import as_timm
 from headstart.data.orientations import averaged, in_all
 from headstart.errors import BackboneError, OptionError
 from headstart.options import OrientationsOption
@@ -149,10 +150,10 @@ class StagePooling(nn.Module):
         if self._grey:
             pixels = pixels.mean(dim=1, keepdim=True)
         pixels = (pixels - self.mean) * self.scale
-        last, stages = self.network.forward_intermediates(pixels)  # type: ignore[operator]
+        last, stages = as_timm(self.network).forward_intermediates(pixels)
         if not isinstance(last, (list, tuple)):
             last = last.float()  # In bf16, pooling would round to 8 bits.
-        output = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        output = as_timm(self.network).forward_head(last, pre_logits=True)
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             last = last.permute(0, 3, 1, 2)
         return output.flatten(1), last, stages

@@ -196,11 +196,10 @@ _OUTER_KEY = re.compile(r"(\w+)\.(\w+)")
 
 def _timm_names(state: Mapping[str, torch.Tensor], network: torch.nn.Module) -> State:
     """Rename the tensors of an EfficientNet-PyTorch file by what they mean."""
-    stages: torch.nn.Sequential = network.blocks  # type: ignore[assignment]
     places = [
         f"blocks.{stage}.{block}"
-        for stage, blocks in enumerate(stages)
-        for block in range(len(blocks))  # type: ignore[arg-type]
+        for stage, blocks in network.get_submodule("blocks").named_children()
+        for block, _ in blocks.named_children()
     ]
     return {_timm_name(name, state, places): tensor for name, tensor in state.items()}
 

@@ -22,38 +22,47 @@ def evaluate_probabilities(
         labels: True class numbers, shape (images,), at least one.
         classes: Names, in the order of the columns.
     """
-    numbers = range(len(classes))
     predicted = probabilities.argmax(axis=1)
     correct = predicted == labels
-    confusion = confusion_matrix(labels, predicted, labels=numbers)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=numbers, zero_division=0
-    )
-    per_class = tuple(
-        ClassResult(
-            classes[number],
-            float(precision[number]),
-            float(recall[number]),
-            wilson(int(confusion[number, number]), int(support[number])),
-            float(f1[number]),
-            int(support[number]),
-        )
-        for number in numbers
-    )
+    confusion = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    per_class = _by_class(predicted, labels, classes)
+    images = [one.images for one in per_class]
+    tested = [one.f1 for one in per_class if one.images and one.f1 is not None]
     truth = probabilities[np.arange(len(labels)), labels]
     bins = reliability(probabilities.max(axis=1), correct)
     return SingleEvaluation(
         images=len(labels),
         accuracy=float(correct.mean()),
         accuracy_ci95=wilson(int(correct.sum()), len(labels)),
-        macro_f1=float(f1[support > 0].mean()),
+        macro_f1=float(np.mean(tested)),
         auroc=auroc(probabilities, labels),
         ece=sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / len(labels),
         log_loss=float(np.log(1 / np.maximum(truth, 1e-12)).mean()),
-        majority=float(support.max() / len(labels)),
+        majority=max(images) / len(labels),
         per_class=per_class,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         reliability=tuple(bins),
+    )
+
+
+def _by_class(
+    predicted: Targets, labels: Targets, classes: Sequence[str]
+) -> tuple[ClassResult, ...]:
+    numbers = range(len(classes))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=numbers, zero_division=0
+    )
+    found = np.bincount(labels[predicted == labels], minlength=len(classes))
+    return tuple(
+        ClassResult(
+            classes[number],
+            float(precision[number]),
+            float(recall[number]),
+            wilson(int(found[number]), int(support[number])),
+            float(f1[number]),
+            int(support[number]),
+        )
+        for number in numbers
     )
 
 

@@ -128,11 +128,7 @@ def extract(
     waiting: list[Features] = []
     with pixel_batches(paths.items(), engine.batch_size, preprocess, limits) as batches:
         for features in engine.run(batches):
-            if not np.isfinite(features).all():
-                raise BackboneError(
-                    "The backbone gives numbers that are not finite. Are its weights damaged? "
-                    "Otherwise try --precision float32."
-                )
+            _require_finite(features)
             waiting.append(features)
             count = sum(map(len, waiting))
             if count >= commit_every or done + count == len(names):
@@ -142,6 +138,14 @@ def extract(
             if progress:
                 progress(done + sum(map(len, waiting)), len(names))
     table.compact()
+
+
+def _require_finite(features: Features) -> None:
+    if not np.isfinite(features).all():
+        raise BackboneError(
+            "The backbone gives numbers that are not finite. Are its weights damaged? "
+            "Otherwise try --precision float32."
+        )
 
 
 @contextmanager

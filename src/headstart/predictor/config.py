@@ -108,10 +108,10 @@ class Config:
         Raises:
             BundleError: Something is missing.
         """
-        own = dict(values)
-        own["record"] = _record(own.get("record") or own.get("metrics"), name)  # type: ignore[assignment]
+        own = _from_first(values) if values["schema"] == 1 else values
+        record = _record(own.get("record"), name)
         try:
-            return _CONFIG.validate_python(own if own["schema"] != 1 else _from_first(own))
+            return _CONFIG.validate_python({**own, "record": record})
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"]))
             raise BundleError(f"Model '{name}' is incomplete: '{place}' is missing.") from None
@@ -133,11 +133,12 @@ def require_version(version: JsonValue, name: str) -> None:
         )
 
 
-def _from_first(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _from_first(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Add what version 1 does not say, which had one kind of label."""
     flatten = values.get("features") == "flatten"
     features = "flatten" if flatten else "auto"
-    return values | {"task": "single", "specification": {"features": features}}
+    added: dict[str, JsonValue] = {"task": "single", "specification": {"features": features}}
+    return {**values, **added, "record": values.get("metrics")}
 
 
 def _record(values: JsonValue, name: str) -> Record | None:

@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import JsonValue
 
 from headstart.arrays import Features, Probabilities, Scores
-from headstart.backbones.backbone import rebuild_backbone
+from headstart.backbones.backbone import Backbone, rebuild_backbone
 from headstart.data.decoding import ImageLike, as_image, image_name, is_image, quiet_pillow
 from headstart.data.images import ImageSet
 from headstart.data.sources import printable
@@ -254,18 +254,11 @@ class Predictor:
             BundleError: A part is missing.
         """
         config = bundle.config
-        backbone = rebuild_backbone(
-            config.backbone.architecture,
-            config.backbone.name,
-            config.preprocess,
-            config.backbone.origin,
-            _part(bundle.tensors, "backbone."),
-        )
         if precision == "auto":
             trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
             precision = "bf16" if trained_in else "float32"
         extractor = FeatureExtractor(
-            backbone,
+            _backbone_of(bundle),
             cache=cache_folder(cache),
             device=device,
             precision=precision,
@@ -343,8 +336,20 @@ def require_classes(images: ImageSet, classes: Sequence[str]) -> None:
 
 
 def _leading_errors(waiting: deque[str | UnreadableImage]) -> Iterator[UnreadableImage]:
-    while waiting and isinstance(waiting[0], UnreadableImage):
-        yield waiting.popleft()  # type: ignore[misc]
+    while waiting and isinstance(error := waiting[0], UnreadableImage):
+        waiting.popleft()
+        yield error
+
+
+def _backbone_of(bundle: Bundle) -> Backbone:
+    backbone, tensors = bundle.config.backbone, _part(bundle.tensors, "backbone.")
+    return rebuild_backbone(
+        backbone.architecture,
+        backbone.name,
+        bundle.config.preprocess,
+        backbone.origin,
+        tensors,
+    )
 
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:
