@@ -1,0 +1,1 @@
+"""A run: the folder that a training writes, whole or not at all."""

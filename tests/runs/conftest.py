@@ -1,0 +1,5 @@
+"""A model that is trained in a moment."""
+
+from tests.commands.conftest import trained
+
+__all__ = ["trained"]
