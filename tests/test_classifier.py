@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import skimage.data
 from PIL import Image
@@ -286,7 +285,7 @@ def test_all_images_in_one_group_are_told_or_learnt(make, photos):
     column = table.schema.get_field_index("group")
     same = table.set_column(column, "group", [["one"] * len(table)])
     try:
-        model = make(LinearHead()).fit(type(photos.train)(same, photos.classes))
+        model = make(LinearHead()).fit(type(photos.train)(same, photos.classes, photos.task))
     except DataError as error:
         assert "group" in str(error)
     else:
