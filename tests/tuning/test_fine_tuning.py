@@ -174,7 +174,8 @@ def test_a_head_of_the_last_layer_trains_through_nothing_else(data, root):
     sizes = {}
     for features in ("last", "multilevel"):
         model = fitted(data, root / "cache", hs.LinearHead(), features=features)
-        record = model.fine_tune(data.train, keep="always", **(QUICK | {"epochs": 1}))
+        options = QUICK | {"epochs": 1, "val": data.test, "keep": "always"}
+        record = model.fine_tune(data.train, **options)
         sizes[features] = record.store_bytes
         assert model.learnt.features == features
         assert model.evaluate(data.test).accuracy >= 0

@@ -11,7 +11,12 @@ def test_auto_takes_what_fits(make, data):
     """With time enough it is the deepest part that leaves a stage frozen; without, nothing."""
     said = []
     record = make().fine_tune(
-        data.train, unfreeze="auto", minutes=30.0, warn=said.append, **QUICK | {"epochs": 1}
+        data.train,
+        val=data.test,
+        unfreeze="auto",
+        minutes=30.0,
+        warn=said.append,
+        **QUICK | {"epochs": 1},
     )
     assert record.part == "stages:4"
     model, before = make(), state(make())
