@@ -172,7 +172,9 @@ def test_a_full_disk_names_the_output(
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    target = "headstart.predictor.bundle.save" if method == "save" else "pyarrow.parquet.write_table"
+    target = (
+        "headstart.predictor.bundle.save" if method == "save" else "pyarrow.parquet.write_table"
+    )
     monkeypatch.setattr(target, fail)
     with pytest.raises(OutputError) as error:
         write(tmp_path / "run")
