@@ -438,8 +438,7 @@ def _solar_measured(model: hs.Classifier, data: hs.Images, begin: float) -> tupl
     sure = _certainty(data.test)
     test = model.evaluate(data.test)
     weighted = float((sure * right).sum() / sure.sum())
-    assert model.learnt
-    return test.accuracy, weighted, test.auroc, model.learnt.head.kind, seconds
+    return test.accuracy, weighted, test.auroc, model.predictor.head.kind, seconds
 
 
 def _certainty(test: hs.ImageSet) -> np.ndarray:

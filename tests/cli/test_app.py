@@ -36,7 +36,18 @@ def test_train_json_has_the_promised_keys(
     """`train --json` prints what design.md lists, and no other key at the top."""
     told = json.loads(train(make_folder(), "--json", "--out", tmp_path / "run").out)
     assert set(told) == {
-        *("run", "backbone", "features", "head", "tuned", "classes", "images", "test", "seconds"),
+        *(
+            "run",
+            "task",
+            "backbone",
+            "features",
+            "head",
+            "tuned",
+            "classes",
+            "images",
+            "test",
+            "seconds",
+        ),
     }
     assert told["run"] == str(tmp_path / "run")
     assert (told["backbone"], told["features"]) == ("test_efficientnet", "last")
@@ -387,7 +398,7 @@ def test_an_interrupted_training_is_told_and_exits_with_130(capsys):
     class Cut:
         interrupted = True
 
-        def summary(self):
+        def to_json(self):
             return {"run": "runs/photos"}
 
     with pytest.raises(typer.Exit) as end:

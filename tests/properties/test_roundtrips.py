@@ -2,9 +2,9 @@
 
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
-from headstart.bundle import Bundle, read_bundle, write_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -14,19 +14,19 @@ from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore, as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import KernelModel, LinearModel, MLPModel, NearestModel
+from headstart.options import FeaturesOption
+from headstart.predictor.bundle import Bundle, read_bundle, write_bundle
+from headstart.predictor.config import (
+    BackboneConfig,
+    Calibration,
+    Config,
+    HeadConfig,
+    Specification,
+)
 
 FEW = settings(max_examples=15, deadline=None)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-plain = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**60), 2**60)
-    | texts
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=10,
-)
 names = st.text("abc.xyz_0123", min_size=1, max_size=12)
 tensors = st.dictionaries(
     names,
@@ -35,19 +35,43 @@ tensors = st.dictionaries(
     ),
     max_size=4,
 )
-OWN = ("schema", "files", "sha256")
 floats = st.floats(-1e3, 1e3, width=32)
 
 
 @FEW
-@given(st.dictionaries(texts, plain, max_size=4), tensors, texts)
+@given(
+    st.builds(
+        Config,
+        headstart=texts,
+        created=texts,
+        task=texts,
+        classes=st.lists(texts, max_size=4).map(tuple),
+        preprocess=st.builds(Preprocess, size=st.integers(1, 999), crop=floats),
+        backbone=st.builds(BackboneConfig, texts, texts, texts),
+        features=texts,
+        stored_as=texts,
+        precision=texts,
+        head=st.builds(HeadConfig, texts, st.dictionaries(texts, floats | texts, max_size=3)),
+        calibration=st.builds(Calibration, floats),
+        specification=st.builds(
+            Specification,
+            kind=texts,
+            settings=st.dictionaries(texts, st.integers(0, 999) | floats, max_size=3),
+            features=st.sampled_from(get_args(FeaturesOption)),
+            balanced=st.booleans(),
+            seed=st.integers(0),
+        ),
+        record=st.just(None),
+    ),
+    tensors,
+    texts,
+)
 def test_a_bundle_comes_back(config, weights, card):
-    """Any JSON, any tensors and any text are read as they were written."""
-    config = {name: value for name, value in config.items() if name not in OWN}
+    """Any configuration, any tensors and any text are read as they were written."""
     with tempfile.TemporaryDirectory() as folder:
         write_bundle(Bundle(config, weights, card), Path(folder) / "model")
         found = read_bundle(Path(folder) / "model")
-    assert {name: value for name, value in found.config.items() if name not in OWN} == config
+    assert found.config == config
     assert found.card == card
     assert found.tensors.keys() == weights.keys()
     for name, tensor in weights.items():

@@ -15,7 +15,13 @@ from tests.report.test_page import HOSTILE, Page, metrics, page, record, spaced
 
 
 def epoch(number: int, **changes: float) -> dict[str, Any]:
-    values = {"epoch": number, "train_loss": 1 / number, "val_loss": 0.5, "val_accuracy": 0.9}
+    values = {
+        "step": 9 * number,
+        "epoch": number,
+        "train_loss": 1 / number,
+        "val_loss": 0.5,
+        "val_accuracy": 0.9,
+    }
     return values | {"learning_rate": 2e-4 / number, "seconds": 3.0} | changes
 
 

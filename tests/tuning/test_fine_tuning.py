@@ -16,11 +16,11 @@ from tests.tuning.conftest import QUICK, changed, fitted, state
 
 def test_only_the_part_named_changes(model, data):
     """The last stage and the head are trained; everything below stays bit for bit."""
-    before, head = state(model), model.learnt.head
+    before, head = state(model), model.predictor.head
     record = model.fine_tune(data.train, unfreeze="stages:1", keep="always", **QUICK)
     moved = changed(before, state(model))
     assert moved and all(name.startswith("layer4.") for name in moved)
-    assert not np.array_equal(model.learnt.head.weight, head.weight)
+    assert not np.array_equal(model.predictor.head.weight, head.weight)
     assert record.kept and len(record.epochs) == 2
     assert not any(one.requires_grad for one in model.backbone.parameters())
 
@@ -125,7 +125,7 @@ def test_a_blend_of_heads_can_be_saved_and_loaded(data, root, tmp_path, monkeypa
     monkeypatch.setattr(Verdict, "of", lambda *one, **more: replace(of(*one, **more), name="blend"))
     model = fitted(data, root / "cache", precision="auto")
     record = model.fine_tune(data.train, keep="always", **QUICK)
-    assert record.head == "blend" and isinstance(model.learnt.head, BlendModel)
+    assert record.head == "blend" and isinstance(model.predictor.head, BlendModel)
     model.save(tmp_path / "bundle")
     again = hs.load(tmp_path / "bundle", cache=root / "cache")
     np.testing.assert_array_equal(
@@ -177,7 +177,7 @@ def test_a_head_of_the_last_layer_trains_through_nothing_else(data, root):
         options = QUICK | {"epochs": 1, "val": data.test, "keep": "always"}
         record = model.fine_tune(data.train, **options)
         sizes[features] = record.store_bytes
-        assert model.learnt.features == features
+        assert model.predictor.features == features
         assert model.evaluate(data.test).accuracy >= 0
     assert sizes["last"] < sizes["multilevel"]
 
@@ -186,7 +186,7 @@ def test_a_kind_of_head_that_was_asked_for_stays(data, root):
     """A head that can learn a class without a refit can do so after fine-tuning."""
     model = fitted(data, root / "cache", hs.NearestHead())
     model.fine_tune(data.train, keep="always", **QUICK)
-    assert model.learnt.head.kind == "nearest"
+    assert model.predictor.head.kind == "nearest"
 
 
 def test_more_views_than_images(model, data):

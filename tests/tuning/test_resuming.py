@@ -52,7 +52,7 @@ def calm(linear, data, tmp_path_factory):
         patch.setattr("headstart.tuning.workbench.candidates", lambda **options: [way])
         folder = tmp_path_factory.mktemp("calm")
         model.fine_tune(data.train, checkpoints=folder, keep="always", **QUICK)
-    return state(model), model.learnt.head
+    return state(model), model.predictor.head
 
 
 @pytest.mark.usefixtures("_same_way")
@@ -67,7 +67,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     again.fine_tune(data.train, checkpoints=tmp_path, resume=True, keep="always", **QUICK)
     weights, head = calm
     assert not changed(weights, state(again))
-    np.testing.assert_array_equal(head.weight, again.learnt.head.weight)
+    np.testing.assert_array_equal(head.weight, again.predictor.head.weight)
 
 
 def test_a_training_that_is_cut_off_leaves_the_model_as_it_was(model, data, tmp_path):

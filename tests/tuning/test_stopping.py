@@ -63,7 +63,7 @@ def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     losses = iter(range(20))
     monkeypatch.setattr(
         "headstart.tuning.training.loop.rival",
-        lambda scores, targets: replace(rival(scores, targets), log_loss=float(next(losses))),
+        lambda *given: replace(rival(*given), log_loss=float(next(losses))),
     )
     refitted = []
     fit = HeadChoice.fit

@@ -11,6 +11,7 @@ from headstart.tuning.job import Reading
 from headstart.tuning.rounds import Round
 from headstart.tuning.training.loop import Trained
 from headstart.tuning.verdict import Verdict
+from tests.conftest import TASK
 
 IMAGES = 400
 LABELS = np.arange(IMAGES) % 2
@@ -51,8 +52,8 @@ def measured():
 
 def test_two_heads_that_err_differently_are_blended(measured):
     """Their mean tells more than either, and is measured as what it is."""
-    apart = Verdict.of(measured, LABELS, blend=False, always=False)
-    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
+    apart = Verdict.of(measured, LABELS, TASK, blend=False, always=False)
+    verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
     assert (apart.name, verdict.name) == ("along", "blend")
     assert verdict.best.log_loss < apart.best.log_loss
     assert verdict.kept
@@ -62,12 +63,12 @@ def test_a_bad_head_spoils_no_good_one(measured):
     """A blend has to be better than the better of both."""
     for one in measured:
         one.scores["refitted"] = scores_with(3, 5.0)[one.held_out]
-    assert Verdict.of(measured, LABELS, blend=True, always=False).name == "along"
+    assert Verdict.of(measured, LABELS, TASK, blend=True, always=False).name == "along"
 
 
 def test_a_blend_is_read_as_it_was_measured(measured):
     """Heads of the training that is kept are averaged by the temperatures of the decision."""
-    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
+    verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
     narrow, wide = Reading(linear(3), "last"), Reading(linear(7), "multilevel")
     reading = verdict.reading({"along": narrow, "refitted": wide})
     assert isinstance(reading.head, BlendModel)
@@ -79,7 +80,7 @@ def test_a_blend_is_read_as_it_was_measured(measured):
 
 def test_a_blend_is_as_sure_as_it_was_measured(measured):
     """The head that is given, at the verdict's temperature, has the verdict's log loss."""
-    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
+    verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
     scores = {
         name: np.concatenate([one.scores[name] for one in measured])
         for name in ("along", "refitted")
@@ -97,7 +98,7 @@ def test_a_blend_is_as_sure_as_it_was_measured(measured):
 
 def test_without_any_finished_training_nothing_is_kept():
     """Not even if it was to be kept in any case."""
-    verdict = Verdict.of([], LABELS, blend=True, always=True)
+    verdict = Verdict.of([], LABELS, TASK, blend=True, always=True)
     assert not verdict.kept and verdict.best is None
     assert verdict.gain_ci95 is None and verdict.loss_gain_errors is None and not verdict.images
 
@@ -106,7 +107,7 @@ def test_without_a_refitted_head_nothing_is_blended(measured):
     """A round that was cut off has only the head that was trained along."""
     for one in measured:
         one.scores.pop("refitted")
-    verdict = Verdict.of(measured, LABELS, blend=True, always=False)
+    verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
     heads = {"along": Reading(linear(3), "last")}
     assert verdict.reading(heads) is heads["along"]
 
@@ -115,8 +116,8 @@ def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(measured):
     """What is worse on the images held out goes, whatever its heads."""
     for one in measured:
         one.scores["probe"] = scores_with(0, 0.2)[one.held_out]
-    assert not Verdict.of(measured, LABELS, blend=True, always=False).kept
-    assert Verdict.of(measured, LABELS, blend=True, always=True).kept
+    assert not Verdict.of(measured, LABELS, TASK, blend=True, always=False).kept
+    assert Verdict.of(measured, LABELS, TASK, blend=True, always=True).kept
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(measured):
 def test_why_a_model_is_not_kept_is_scores_with(along, why_not):
     """A model that is no better is not kept, and the reason is what the reports say."""
     verdict = Verdict.of(
-        rounds(probe=scores_with(0, 1.2), along=along), LABELS, blend=False, always=False
+        rounds(probe=scores_with(0, 1.2), along=along), LABELS, TASK, blend=False, always=False
     )
     assert (verdict.why_not, verdict.kept) == (why_not, not why_not)
 
@@ -141,6 +142,6 @@ def test_a_lower_loss_with_fewer_right_is_not_kept():
     frozen = np.where(np.arange(IMAGES)[:, None] % 10 == 0, -9.0, 0.6) * TRUTH
     tuned = np.where(np.arange(IMAGES)[:, None] % 8 == 0, -0.1, 2.0) * TRUTH
     scores = rounds(probe=frozen.astype(np.float32), along=tuned.astype(np.float32))
-    verdict = Verdict.of(scores, LABELS, blend=False, always=False)
+    verdict = Verdict.of(scores, LABELS, TASK, blend=False, always=False)
     assert verdict.why_not == "lowered log loss, but told fewer images right"
     assert not verdict.kept

@@ -151,15 +151,12 @@ class FeatureExtractor:
             device=self.device,
             precision=precision,
             cache=self.cache / "networks",
-            key=self._of_any_precision.key,
+            key=self._of_any_precision.network_key,
         )
 
     @cached_property
     def _of_any_precision(self) -> Fingerprint:
-        """Names the converted network, which is the same in any precision.
-
-        The weights are hashed once.
-        """
+        """What the features depend on besides the precision; the weights are hashed once."""
         return Fingerprint(
             self.backbone.architecture,
             self.backbone.weights_sha256(),

@@ -1,6 +1,6 @@
 """What a stored feature depends on. Anything that changes a feature changes this; nothing else."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from headstart.data.decoding import DECODER_VERSION
 from headstart.data.preprocessing import Preprocess
@@ -36,6 +36,11 @@ class Fingerprint:
             "preprocess": self.preprocess.to_dict(),
             "blocks": [list(block) for block in self.blocks],
         }
+
+    @property
+    def network_key(self) -> str:
+        """Names the converted network, which is the same in any precision."""
+        return replace(self, precision="any").key
 
     @property
     def key(self) -> str:

@@ -155,5 +155,10 @@ def head_module(head: FittedHead) -> nn.Module:
     raise TypeError(f"There is no module for a head of kind '{head.kind}'.")
 
 
+def trainable_module(head: TrainableHead, *, dropout: float = 0.0) -> LinearModule | MLPModule:
+    """Return a module of a fitted head that can be trained further, and gives the head back."""
+    return MLPModule(head, dropout) if isinstance(head, MLPModel) else LinearModule(head)
+
+
 def _arrays(*tensors: Tensor) -> list[Floats]:
     return [one.detach().cpu().numpy().copy() for one in tensors]

@@ -188,22 +188,22 @@ class Epoch:
     """One epoch of fine-tuning.
 
     Attributes:
+        step: Steps at its end.
         epoch: Counted from 1.
         train_loss: Mean over its steps.
         val_loss: Of the images held out, calibrated; None without any.
         val_accuracy: Likewise.
         learning_rate: The highest, at its end.
         seconds: That it took.
-        step: Steps at its end.
     """
 
+    step: int
     epoch: int
     train_loss: float | None
     val_loss: float | None
     val_accuracy: float | None
     learning_rate: float
     seconds: float
-    step: int = 0
 
 
 @dataclass(frozen=True)

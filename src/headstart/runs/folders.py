@@ -55,7 +55,7 @@ def reserved_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator
 
 
 def _next_free(stem: str) -> Path:
-    """Make the first of runs/NAME, runs/NAME-2, … that is not there, so that no other run has it."""
+    """Make the first of runs/NAME, runs/NAME-2, … that is not there: another run cannot take it."""
     for number in range(1, 10**6):
         run = Path("runs", stem if number == 1 else f"{stem}-{number}")
         try:

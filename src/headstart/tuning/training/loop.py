@@ -197,7 +197,7 @@ class Loop:
             self._forward = _FORWARD * seconds / len(self.examples.train)
         mean, at.loss_sum = at.loss_sum / self._batches.steps, 0.0
         rate = self.state.learning_rate
-        event = Epoch(epoch, mean, loss, accuracy, rate, seconds, at.step)
+        event = Epoch(at.step, epoch, mean, loss, accuracy, rate, seconds)
         at.history.append(event)
         if not self._chooses:
             return event

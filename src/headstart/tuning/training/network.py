@@ -4,57 +4,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headstart.heads.fitted import LinearModel, MLPModel
+from headstart.heads.fitted import LinearModel
+from headstart.heads.modules import TrainableHead, trainable_module
 from headstart.tuning.training.depthwise import quick_depthwise
-
-Trainable = LinearModel | MLPModel
-"""Heads that can go on learning."""
 
 
 def untrained(width: int, classes: int) -> LinearModel:
     """Return a head of zeros, to time steps with."""
     zeros = np.zeros((width, classes), dtype=np.float32)
     return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
-
-
-class _Top(nn.Module):
-    """A fitted head as a module that learns: one layer, or the two of the tutorial's head."""
-
-    mean: Tensor
-    scale: Tensor
-    hidden_weight: nn.Parameter
-    hidden_bias: nn.Parameter
-    weight: nn.Parameter
-    bias: nn.Parameter
-
-    def __init__(self, head: Trainable, dropout: float) -> None:
-        super().__init__()
-        self._kind = type(head)
-        self.dropout = dropout
-        for name in ("mean", "scale"):
-            # Not averaged: the scale of a column that never varies is infinite.
-            value = torch.from_numpy(getattr(head, name).copy())
-            self.register_buffer(name, value, persistent=False)
-        self._names = ["weight", "bias"]
-        if isinstance(head, MLPModel):
-            self._names = ["hidden_weight", "hidden_bias", *self._names]
-        for name in self._names:
-            self.register_parameter(name, nn.Parameter(torch.tensor(getattr(head, name))))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return scores, shape (images, classes)."""
-        rows = (features - self.mean) / self.scale
-        if "hidden_weight" in self._names:
-            rows = torch.relu(torch.addmm(self.hidden_bias, rows, self.hidden_weight))
-            rows = nn.functional.dropout(rows, self.dropout, self.training)
-        return torch.addmm(self.bias, rows, self.weight)
-
-    def head(self) -> Trainable:
-        """Return the head as it is now."""
-        values = {name: getattr(self, name) for name in ("mean", "scale", *self._names)}
-        return self._kind(
-            **{name: one.detach().cpu().numpy().copy() for name, one in values.items()}
-        )
 
 
 class HeadedNetwork(nn.Module):
@@ -66,11 +24,11 @@ class HeadedNetwork(nn.Module):
     """
 
     def __init__(
-        self, above: nn.Module, head: Trainable, columns: slice, *, dropout: float = 0.0
+        self, above: nn.Module, head: TrainableHead, columns: slice, *, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.above = above
-        self.top = _Top(head, dropout)
+        self.top = trainable_module(head, dropout=dropout)
         self._columns = columns
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -1,0 +1,28 @@
+"""How large the backbone sees images."""
+
+import pytest
+
+from headstart.backbones.backbone import load_backbone
+from headstart.choosing.image_size import suitable_size
+
+TINY = "test_efficientnet"
+
+
+@pytest.mark.parametrize(
+    ("name", "photos", "size"),
+    [
+        (TINY, 100, 160),
+        (TINY, 160, 160),
+        (TINY, 200, 200),
+        (TINY, 240, 240),
+        ("test_vit", 1000, 160),
+    ],
+)
+def test_the_size_that_suits_photos(name, photos, size):
+    """Small photos and fixed networks keep the training size; somewhat larger ones stay."""
+    assert suitable_size(load_backbone(name, weights="random"), photos) == size
+
+
+def test_large_photos_come_to_at_most_three_halves_of_the_training_size():
+    """Photos far larger than the network's size are brought to somewhat more than that."""
+    assert 160 <= suitable_size(load_backbone(TINY, weights="random"), 4000) <= 240
