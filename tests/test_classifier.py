@@ -20,27 +20,34 @@ from tests.report.test_page import metrics, record
 TINY = "test_resnet"
 
 
-@pytest.fixture
-def photos(make_folder, tmp_path):
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
     """Open a folder of red and blue pictures."""
-    return open_images(make_folder(14), task=TASK, staging=tmp_path / "staging", test=0.3)
+    root = tmp_path_factory.mktemp("classifier")
+    for number, label in enumerate(("blue", "red")):
+        (root / "photos" / label).mkdir(parents=True)
+        for index in range(14):
+            image = picture(number * 1000 + index, COLOURS[label])
+            image.save(root / "photos" / label / f"{index:03d}.png")
+    return open_images(root / "photos", task=TASK, staging=root / "staging", test=0.3)
 
 
-@pytest.fixture
-def make(tmp_path):
-    """Give a function that makes a classifier on a tiny network."""
+@pytest.fixture(scope="module")
+def make(tmp_path_factory):
+    """Return a function that makes a classifier on a tiny network, with the cache of all tests."""
+    cache = tmp_path_factory.mktemp("cache")
 
     def make(head=None, *, name=TINY, classes=("blue", "red"), **options):
         backbone = load_backbone(name, weights="random")
-        options = {"precision": "float32", "cache": tmp_path / "cache"} | options
+        options = {"precision": "float32", "cache": cache} | options
         return Classifier(backbone, head, classes=classes, **options)
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted(make, photos):
-    """Give a classifier that has learnt."""
+    """Return a classifier that has learnt, not to be changed."""
     return make(LinearHead()).fit(photos.train)
 
 

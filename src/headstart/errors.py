@@ -82,7 +82,7 @@ class BundleError(HeadstartError):
 
 
 def suggestion(wrong: str, known: Iterable[str], *, shown: Mapping[str, str] | None = None) -> str:
-    """Give `" Did you mean 'a', 'b'?"` for the known names nearest to a wrong one, or nothing.
+    """Return `" Did you mean 'a', 'b'?"` for the known names nearest to a wrong one, or nothing.
 
     Args:
         wrong: What was typed.

@@ -270,5 +270,5 @@ class EvaluateOptions(ComputeOptions):
 
 
 def cache_folder(cache: str | PathLike[str] | None) -> Path:
-    """Give the folder that keeps features, converted networks and unpacked archives."""
+    """Return the folder that keeps features, converted networks and unpacked archives."""
     return Path(cache).expanduser() if cache else user_cache_path("headstart")

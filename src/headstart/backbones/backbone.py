@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         return int(getattr(self.network, "head_hidden_size", as_timm(self.network).num_features))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the pooled output of the last layer."""
+        """Return the pooled output of the last layer."""
         out: Tensor = self.network(images)
         return out
 
@@ -116,7 +116,7 @@ class Backbone(nn.Module):
         return self.__dict__ | {"_parts": None}
 
     def parts(self) -> Parts:
-        """Give the network's layers and stages, in the order in which an image passes them.
+        """Return the network's layers and stages, in the order in which an image passes them.
 
         Raises:
             BackboneError: The network cannot be traced.
@@ -141,7 +141,7 @@ class Backbone(nn.Module):
         return self.parts().split(after)
 
     def weights_sha256(self) -> str:
-        """Give the hash of the weights that a feature depends on."""
+        """Return the hash of the weights that a feature depends on."""
         return digest(self.network)
 
     def _freeze_all(self) -> Self:
@@ -212,7 +212,7 @@ def rebuild_backbone(
 
 
 def resized(backbone: Backbone, image_size: int) -> Backbone:
-    """Give the same backbone for another image size.
+    """Return the same backbone for another image size.
 
     Raises:
         BackboneError: The architecture cannot take that image size.
@@ -235,7 +235,7 @@ def with_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
 
 
 def _usual_size(name: str) -> int | None:
-    """Give the catalogue's image size, where it is not the one that the weights were made with."""
+    """Return the catalogue's image size, where it differs from that of the weights."""
     entry = entry_of(name)
     return entry.image_size if entry else None
 

@@ -89,7 +89,7 @@ def _created(architecture: str, image_size: int | None, channels: int) -> nn.Mod
 
 
 def _built_for(architecture: str) -> int | None:
-    """Give the usual size of an architecture that is built for one; None if any size will do."""
+    """Return the usual size of an architecture that is built for one; None if any size will do."""
     settings = get_pretrained_cfg(architecture)
     fixed = settings is not None and settings.fixed_input_size
     return int(settings.input_size[1]) if fixed else None
@@ -123,13 +123,13 @@ def _shape_of(tensor: Tensor) -> Tensor:
 
 
 def _patches(network: nn.Module) -> nn.Module | None:
-    """Give what cuts an image into patches that do not overlap, wherever it is."""
+    """Return what cuts an image into patches that do not overlap, wherever it is."""
     found = (one for one in network.modules() if isinstance(one, PatchEmbed | HybridEmbed))
     return next(found, None)
 
 
 def _patch_side(network: nn.Module) -> int | None:
-    """Give the side of the patches, unless images are padded to whole ones."""
+    """Return the side of the patches, unless images are padded to whole ones."""
     patches = _patches(network)
     if patches is None or getattr(patches, "dynamic_img_pad", False):
         return None
@@ -147,7 +147,7 @@ def _size_error(architecture: str, size: int, channels: int, reason: str) -> Bac
 
 
 def _sizes_near(architecture: str, size: int, channels: int) -> list[int]:
-    """Give the nearest size below that works and the nearest above, of those that are tried."""
+    """Return the nearest size below that works and the nearest above, of those that are tried."""
     try:
         with torch.device("meta"):
             step = _patch_side(_created(architecture, None, channels)) or _STEP

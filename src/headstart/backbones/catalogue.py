@@ -99,12 +99,12 @@ PACKAGES = {
 
 
 def entry_of(name: str) -> Entry | None:
-    """Give the catalogue's row for a name, however it is written, or None."""
+    """Return the catalogue's row for a name, however it is written, or None."""
     return _BY_NAME.get(_plain(name))
 
 
 def architecture_of(name: str) -> str:
-    """Give timm's name of the architecture that a name means.
+    """Return timm's name of the architecture that a name means.
 
     Raises:
         UnknownBackbone: There is none; the nearest names are suggested.

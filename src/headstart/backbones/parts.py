@@ -57,7 +57,7 @@ class Parts:
     stages: tuple[fx.Node, ...]
 
     def first_trainable(self, spec: str) -> fx.Node | None:
-        """Give where the trainable part begins, or None where nothing is trainable.
+        """Return where the trainable part begins, or None where nothing is trainable.
 
         Args:
             spec: "all", "none", "stages:N" or "layers:N": the last N of them.
@@ -82,7 +82,7 @@ class Parts:
         return nodes[0] if count == len(own) else own[-count - 1].next
 
     def stages_below(self, spec: str) -> int:
-        """Give how many whole stages stay frozen below the trainable part that `spec` names."""
+        """Return how many whole stages stay frozen below the trainable part that `spec` names."""
         first = self.first_trainable(spec)
         nodes = list(self.graph.nodes)
         if first is None:
@@ -90,7 +90,7 @@ class Parts:
         return sum(nodes.index(end) < nodes.index(first) for end in self.stages)
 
     def frozen_below(self, first: fx.Node | None) -> tuple[set[str], set[str]]:
-        """Give names of the parameters and of the layers that a boundary leaves frozen.
+        """Return names of the parameters and of the layers that a boundary leaves frozen.
 
         Args:
             first: Where the trainable part begins.
@@ -155,7 +155,7 @@ def take_apart(network: nn.Module) -> Parts:
 
 
 def trace(module: nn.Module, network: nn.Module) -> fx.Graph:
-    """Give the graph of a network, or of a module around it.
+    """Return the graph of a network, or of a module around it.
 
     Raises:
         BackboneError: torch.fx cannot trace it.
@@ -169,7 +169,7 @@ def trace(module: nn.Module, network: nn.Module) -> fx.Graph:
 
 
 def stage_names(network: nn.Module) -> list[str]:
-    """Give the module that each stage ends with, by timm's `feature_info`."""
+    """Return the module that each stage ends with, by timm's `feature_info`."""
     found = getattr(network, "feature_info", [])
     return [str(one["module"]) for one in getattr(found, "info", found)]
 
@@ -186,7 +186,7 @@ def _parse(spec: str) -> tuple[str, int]:
 
 
 def _defaults(network: nn.Module) -> dict[str, Any]:
-    """Give what `forward` takes besides the images, at its default."""
+    """Return what `forward` takes besides the images, at its default."""
     _, *others = inspect.signature(network.forward).parameters.values()
     return {one.name: one.default for one in others if one.default is not one.empty}
 
@@ -203,7 +203,7 @@ def _does_nothing(module: nn.Module) -> bool:
 
 
 def end_of(graph: fx.Graph, stage: str, network: nn.Module) -> fx.Node:
-    """Give the last node that ran inside a module.
+    """Return the last node that ran inside a module.
 
     Raises:
         BackboneError: None did: the stages of the network are no modules that follow each other.
@@ -242,7 +242,7 @@ def watch_over(network: nn.Module) -> None:
 
 
 def is_still(module: nn.Module) -> bool:
-    """Tell whether a module is frozen: by its parameters, or by its place if it has none."""
+    """Return whether a module is frozen: by its parameters, or by its place if it has none."""
     parameters = list(module.parameters())
     if parameters:
         return not any(parameter.requires_grad for parameter in parameters)

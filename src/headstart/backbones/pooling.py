@@ -35,7 +35,7 @@ class FeatureLayout:
         return sum(width for _, width in self.blocks)
 
     def weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Give how much each column should count, shape (width,).
+        """Return how much each column should count, shape (width,).
 
         An early stage has few channels, and would drown among a thousand of the last layer. The
         fourth root of a block's width, neither all columns alike nor all blocks alike, gave the
@@ -46,7 +46,7 @@ class FeatureLayout:
         )
 
     def columns(self, features: str) -> slice:
-        """Give the columns of "last" or "multilevel", or of "flatten"."""
+        """Return the columns of "last" or "multilevel", or of "flatten"."""
         widths = {"last": self.blocks[0][1], "multilevel": self.width}
         if self.blocks[0][0] == "map":
             widths = {"flatten": self.width}
@@ -117,7 +117,7 @@ class StagePooling(nn.Module):
         self._last_statistics = self._new_in_last(backbone) if reads == "stages" else ()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the features."""
+        """Return the features."""
         blocks = self._blocks(in_all(images, self._orientations))
         return averaged(torch.cat([block for _, block in blocks], dim=1), self._orientations)
 
@@ -128,7 +128,7 @@ class StagePooling(nn.Module):
         return FeatureLayout(tuple((name, block.shape[1]) for name, block in blocks))
 
     def blank(self) -> Tensor:
-        """Give one black image, (1, size, size, 3), where the network is."""
+        """Return one black image, (1, size, size, 3), where the network is."""
         shape = (1, self.size, self.size, 3)
         return torch.zeros(shape, dtype=torch.uint8, device=self.mean.device)
 
@@ -145,7 +145,7 @@ class StagePooling(nn.Module):
         return blocks
 
     def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Give the pooled output, the last map and the map of every stage."""
+        """Return the pooled output, the last map and the map of every stage."""
         pixels = images.permute(0, 3, 1, 2).float()
         if self._grey:
             pixels = pixels.mean(dim=1, keepdim=True)
@@ -160,7 +160,7 @@ class StagePooling(nn.Module):
 
     @torch.inference_mode()
     def _new_in_last(self, backbone: Backbone) -> tuple[str, ...]:
-        """Give the statistics of the last map that neither a stage nor the output has already.
+        """Return the statistics of the last map that neither a stage nor the output has already.
 
         Decided once, so that `forward` has no choices to make and can be traced.
 

@@ -24,7 +24,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> State | None:
-    """Give the tensors for an architecture, under its own names.
+    """Return the tensors for an architecture, under its own names.
 
     Args:
         architecture: timm's name.
@@ -48,7 +48,7 @@ def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> S
 
 
 def digest(network: torch.nn.Module) -> str:
-    """Give the sha256 of a network's weights: names, shapes and values, in order of names."""
+    """Return the sha256 of a network's weights: names, shapes and values, in order of names."""
     out = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         out.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
@@ -116,7 +116,7 @@ def _from_path(path: Path, given: str) -> State:
 
 
 def weights_here(architecture: str) -> bool:
-    """Tell whether the ImageNet weights are on this machine, without asking the network."""
+    """Return whether the ImageNet weights are on this machine, without asking the network."""
     package = PACKAGES.get(architecture)
     if package:
         return importlib.util.find_spec(package.module) is not None
@@ -127,7 +127,7 @@ def weights_here(architecture: str) -> bool:
 
 
 def licence_of(architecture: str) -> str:
-    """Give the licence of the ImageNet weights as timm tells it, or "unknown"."""
+    """Return the licence of the ImageNet weights as timm tells it, or "unknown"."""
     settings = get_pretrained_cfg(architecture)
     return str(getattr(settings, "license", None) or "unknown")
 

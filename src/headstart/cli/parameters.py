@@ -14,7 +14,7 @@ Command = Callable[..., None]
 
 
 def takes(options: type[Options]) -> Callable[[Command], Command]:
-    """Give a command all options of a class; it receives them built, as the keyword `options`."""
+    """Return a command all options of a class; it receives them built, as the keyword `options`."""
 
     def decorate(command: Command) -> Command:
         own = [

@@ -110,7 +110,7 @@ def show_cache(console: Console, info: CacheInfo) -> None:
 
 
 def megabytes(size: int) -> str:
-    """Give a size in megabytes."""
+    """Return a size in megabytes."""
     return f"{size / 1e6:,.1f} MB"
 
 

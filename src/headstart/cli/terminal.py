@@ -23,7 +23,7 @@ class _Count(ProgressColumn):
     """How many images are done, once it is known how many there are."""
 
     def render(self, task: Task) -> Text:
-        """Give done/total."""
+        """Return done/total."""
         known = task.total is not None
         text = f"{task.completed:,.0f}/{task.total:,.0f}" if known else ""
         return Text(text, style="progress.download")
@@ -33,7 +33,7 @@ class _Rate(ProgressColumn):
     """Images per second."""
 
     def render(self, task: Task) -> Text:
-        """Give the rate, once there is one."""
+        """Return the rate, once there is one."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 

@@ -42,7 +42,7 @@ class Listed:
     cosine: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+        """Return plain JSON values."""
         entry = self.entry
         return {
             "name": entry.name,
@@ -61,7 +61,7 @@ class Listed:
 
 
 def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> list[Listed]:
-    """Give the catalogue's rows whose name or family holds a text.
+    """Return the catalogue's rows whose name or family holds a text.
 
     Args:
         text: Case and hyphens do not matter; "" gives all.

@@ -122,7 +122,7 @@ class FeatureExtractor:
         progress: Progress | None = None,
         warn: Warn | None = None,
     ) -> tuple[Features, str]:
-        """Give the features of files, given as (path, sha256), through the store.
+        """Return the features of files, given as (path, sha256), through the store.
 
         Returns:
             Features of shape (images, layout.width), and the precision that they are stored in.
@@ -139,7 +139,7 @@ class FeatureExtractor:
         )
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
-        """Give the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
+        """Return the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
         engine = self.engine
         pixels = map(self.backbone.preprocess.pixels, images)
         return engine.run(stacked(pixels, engine.batch_size))

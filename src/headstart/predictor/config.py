@@ -17,11 +17,21 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """A backbone: its name, timm's name, and where its weights came from."""
+    """A backbone.
+
+    Attributes:
+        name: As the user named it.
+        architecture: timm's name.
+        origin: Where its weights came from.
+        weights_sha256: Of its tensors, by which stored features are found; None in version 1.
+        blocks: Name and width of each block of its features; None in version 1.
+    """
 
     name: str
     architecture: str
     origin: str
+    weights_sha256: str | None = None
+    blocks: tuple[tuple[str, int], ...] | None = None
 
 
 @dataclass(frozen=True)
