@@ -155,7 +155,7 @@ def half() -> None:
             told = []
             for kind in ("float32", "float16"):
                 model.fit_features(images.train, as_stored(train, kind), kind)
-                told.append(model._probabilities(as_stored(test, kind)))
+                told.append(model.predictor.probabilities(as_stored(test, kind)))
             changed = int((told[0].argmax(1) != told[1].argmax(1)).sum())
             print(
                 f"| {precision} | {len(test)} | {changed} | {np.abs(told[0] - told[1]).max():.4f} |"
@@ -188,8 +188,7 @@ def _jpeg_row(model: Classifier, paths: list[str], side: int) -> str:
             for file in files
         ]
         milliseconds[way] = 1000 * (time.perf_counter() - start) / len(files)
-        named = (("", Image.fromarray(image)) for image in images)
-        labels[way] = [told.label for told in model.predict_opened(named)]
+        labels[way] = [one.label for one in model.predict(map(Image.fromarray, images))]
     changed = sum(
         one != other for one, other in zip(labels["full"], labels["reduced"], strict=True)
     )

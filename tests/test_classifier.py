@@ -167,16 +167,16 @@ def test_a_list_of_no_classes_is_an_error(fitted):
 def seen(model, image):
     """Give the features that a prediction of an image is made from."""
     kept = []
-    of_images = model.extractor.of_images
+    of_pixels = model.extractor.of_pixels
 
-    def watched(pictures):
-        for features in of_images(pictures):
+    def watched(pixels):
+        for features in of_pixels(pixels):
             kept.append(features)
             yield features
 
-    model.extractor.of_images = watched
+    model.extractor.of_pixels = watched
     model.predict(image)
-    del model.extractor.of_images
+    del model.extractor.of_pixels
     return kept[0][0]
 
 

@@ -96,7 +96,7 @@ def test_a_block_that_raises_leaves_nothing(tmp_path: Path, context, error) -> N
 
 
 def test_whole_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
-    """A file for a file, a folder for a folder, and one for the other; the earlier one is gone."""
+    """A file for a file, a folder for a folder; the earlier one is gone."""
     target = tmp_path / "target"
     with written_whole(target) as partial:
         partial.write_text("first")
@@ -105,12 +105,30 @@ def test_whole_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
         assert target.read_text() == "first"
     assert listing(tmp_path) == {"target": b"second"}
     for content in ("third", "fourth"):
-        with written_whole(target) as partial:
+        with written_whole(tmp_path / "folder") as partial:
             fill(partial, content)
-        assert listing(tmp_path)["target"] == {name: content.encode() for name in ("one", "two")}
-    with written_whole(target) as partial:
-        partial.write_text("fifth")
-    assert listing(tmp_path) == {"target": b"fifth"}
+        assert listing(tmp_path)["folder"] == {name: content.encode() for name in ("one", "two")}
+
+
+@pytest.mark.parametrize("there", ["file", "folder"])
+def test_whole_never_replaces_a_folder_by_a_file_or_a_file_by_a_folder(
+    tmp_path: Path, there: str
+) -> None:
+    """Both are errors, and what is there stays."""
+    target = tmp_path / "target"
+    if there == "file":
+        target.write_text("kept")
+        error: type[OSError] = NotADirectoryError
+    else:
+        fill(target, "kept")
+        error = IsADirectoryError
+    before = listing(tmp_path)
+    with pytest.raises(error), written_whole(target) as partial:
+        if there == "file":
+            fill(partial, "new")
+        else:
+            partial.write_text("new")
+    assert listing(tmp_path) == before
 
 
 def test_once_leaves_what_is_there(tmp_path: Path) -> None:

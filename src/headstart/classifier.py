@@ -5,6 +5,7 @@ Steps 4 to 6 of transfer learning. Each gives a new predictor, which never chang
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import Candidate, HeadFit
-from headstart.heads.specs import AutoHead, Head, head_named
+from headstart.heads.specs import HEADS, AutoHead, Head, head_named
 from headstart.options import (
     PART,
     DeviceOption,
@@ -29,7 +30,7 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
-from headstart.predictor.config import Specification
+from headstart.predictor.config import CUSTOM, Specification
 from headstart.predictor.predictor import Predictor, require_classes
 from headstart.record import Evaluation, Record, Tuning
 from headstart.task import Prediction, Task
@@ -44,7 +45,6 @@ class Classifier:
     """A frozen backbone and a head that classifies images by its features.
 
     Attributes:
-        backbone: The pretrained network.
         classes: Names, in the order of the probabilities.
         extractor: Computes the backbone's features, or reads them from the store.
         candidates: The heads that were compared in `fit`, the chosen one first.
@@ -76,8 +76,9 @@ class Classifier:
         self._balanced = balanced
         self._seed = seed
         self._predictor: Predictor | None = None
+        # A copy: what happens to the caller's network must not change what is predicted.
         self.extractor = FeatureExtractor(
-            backbone,
+            copy.deepcopy(backbone).freeze(),
             cache=cache_folder(cache),
             device=device,
             precision=precision,
@@ -107,7 +108,7 @@ class Classifier:
 
     @property
     def backbone(self) -> Backbone:
-        """The pretrained network; after a fine-tuning that was kept, the tuned one."""
+        """The classifier's own copy of the network; the tuned one if fine-tuning was kept."""
         return self.extractor.backbone
 
     @property
@@ -140,9 +141,8 @@ class Classifier:
         Raises:
             DataError: There is nothing to learn from, or the classes are not the model's.
         """
-        self._follow_backbone()
-        features, stored_as = self.extractor.of_files(train.files, progress=progress, warn=warn)
-        return self._fit_features(train, features, stored_as, val)
+        features, stored_as = self.features_of(train, progress=progress, warn=warn)
+        return self.fit_features(train, features, stored_as, val=val)
 
     def features_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
@@ -222,7 +222,7 @@ class Classifier:
             warn(f"The validation part, which decides, has no image of {listed(missing)}.")
         features, stored_as = self.extractor.of_files(images.files, warn=warn)
         job = Job(
-            self.extractor,
+            self.extractor.with_backbone(copy.deepcopy(self.backbone)),
             self._heads(train.task),
             Reading(model.head, model.features),
             features,
@@ -277,14 +277,10 @@ class Classifier:
         """
         self.predictor.save(folder, record=record, overwrite=overwrite)
 
-    def _follow_backbone(self) -> None:
-        """Compute features by the weights as they are now, if the user has trained them."""
-        if self.backbone.weights_sha256() != self.extractor.fingerprint.weights:
-            self.extractor = self.extractor.with_backbone(self.backbone)
-
-    def _fit_features(
-        self, train: ImageSet, features: Features, stored_as: str, val: ImageSet | None
+    def fit_features(
+        self, train: ImageSet, features: Features, stored_as: str, *, val: ImageSet | None = None
     ) -> Self:
+        """Do `fit` with features that `features_of` returned."""
         require_classes(train, self.classes)
         if len(train.task.present(train.labels)) < 2:
             raise DataError("The training part must have images of at least two classes.")
@@ -330,9 +326,8 @@ class Classifier:
 
     def _specification(self) -> Specification:
         head = self._head
-        return Specification(
-            head.kind, dict(vars(head)), self._features, self._balanced, self._seed
-        )
+        kind, settings = (head.kind, dict(vars(head))) if _is_known(head) else (CUSTOM, {})
+        return Specification(kind, settings, self._features, self._balanced, self._seed)
 
     def _temperature(
         self, model: Predictor, fit: HeadFit, train: ImageSet, val: ImageSet | None
@@ -358,7 +353,14 @@ def _check_choices(part: str, keep: str) -> None:
 
 def _head_of(specification: Specification) -> Head:
     """Return the head that a model was asked for."""
+    if specification.kind == CUSTOM:
+        raise OptionError("The model was made with a head of your own. Pass it as head=.")
     if specification.kind == TutorialHead.kind:
         make: Callable[..., Head] = TutorialHead
         return make(**specification.settings)
     return head_named(specification.kind, specification.settings)
+
+
+def _is_known(head: Head) -> bool:
+    """Return whether a head is one of ours, so that a saved model can ask for it again."""
+    return isinstance(head, (*HEADS, TutorialHead))

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,6 +106,8 @@ def replace(new: Path, target: Path) -> None:
         except OSError as error:
             if error.errno not in _OCCUPIED:
                 raise
+            if _is_folder(target) not in (None, new.is_dir()):
+                raise  # A file never takes a folder's place, nor a folder a file's.
         if _replace_occupied(new, target):
             return
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
@@ -156,6 +159,14 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _is_folder(path: Path) -> bool | None:
+    """Return whether a path is a folder; None if nothing is there."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
 
 
 def _replace_occupied(new: Path, target: Path) -> bool:

@@ -152,6 +152,10 @@ class Task(Protocol):
         """
         ...
 
+    def guessing_loss(self, classes: int) -> float:
+        """Return the loss of a model that knows nothing."""
+        ...
+
     def training_loss(
         self,
         scores: Tensor,

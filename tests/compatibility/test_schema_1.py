@@ -61,6 +61,24 @@ def test_a_model_is_saved_in_this_version(written, tmp_path, name):
     assert before.config.classes == after.config.classes
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "balanced", "seed"),
+    [
+        ("runs/auto", "auto", False, 0),
+        ("runs/linear", "linear", True, 3),
+        ("runs/nearest", "nearest", False, 0),
+        ("runs/tutorial", "tutorial", False, 0),
+        ("bundles/tuned-kernel", "auto", False, 0),
+    ],
+)
+def test_training_can_go_on(written, tmp_path, name, kind, balanced, seed):
+    """What was asked for is read from the record of a run."""
+    model = hs.load(written / name, precision="float32", cache=tmp_path)
+    found = model.specification
+    assert (found.kind, found.balanced, found.seed) == (kind, balanced, seed)
+    assert hs.Classifier.from_predictor(model).classes == model.classes
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_record_is_read(written, name):
     """Numbers come back as they stand in the file, and the report can be drawn again."""

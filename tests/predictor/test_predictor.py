@@ -7,8 +7,10 @@ import pickle
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError, replace
+from contextlib import contextmanager
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -122,28 +124,130 @@ def test_threads_share_one(make, expected):
     assert found == [expected] * 8
 
 
-@pytest.mark.parametrize(("method", "processes"), [("fork", 8), ("spawn", 2)])
-def test_processes_share_one(model, expected, method, processes):
-    """Processes that got a model that has predicted give what one gives; none hangs.
+INHERITED = {}
+"""What forked processes find in their memory, without any pickling."""
 
-    `benchmarks.processes` has eight of each kind; here, few have to import everything again.
-    """
-    context = multiprocessing.get_context(method)
-    with context.Pool(processes) as pool:
-        found = pool.map_async(answers, [model] * processes, chunksize=1).get(timeout=300)
+
+def inherited_answers(_):
+    """Predict with the model of the parent."""
+    return answers(INHERITED["model"])
+
+
+def test_forked_processes_share_one(model, expected):
+    """Eight processes that inherit a model that has predicted give what one gives; none hangs."""
+    INHERITED["model"] = model
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        found = pool.map_async(inherited_answers, range(8), chunksize=1).get(timeout=120)
     for one in found:
         assert one == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_forked_child_predicts(model, expected):
-    """Predict, fork, predict: the child builds its own engine instead of waiting for ever."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)
-        good = answers(model) == pytest.approx(expected, abs=1e-6)
-        os._exit(0 if good else 1)
+def test_spawned_processes_share_one(model, expected):
+    """Processes that were sent a model that has predicted give what one gives.
+
+    `benchmarks.processes` has eight of them; here, few have to import everything again.
+    """
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        found = pool.map_async(answers, [model] * 2, chunksize=1).get(timeout=300)
+    for one in found:
+        assert one == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [*HEADS, "blend"])
+def test_a_forked_child_predicts(make, name):
+    """Predict, fork, predict: the child goes on by itself, whatever the parent has used."""
+    model = blended(make) if name == "blend" else make(HEADS[name])
+    expected = answers(model)
+    with threads_of_torch(2):
+        torch.rand(600, 600) @ torch.rand(600, 600)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            good = answers(model) == pytest.approx(expected, abs=1e-6)
+            good = good and len(model.module()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))) == 1
+            os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert answers(model) == expected
+
+
+@contextmanager
+def threads_of_torch(count):
+    """Compute with so many threads, as users do; the tests use one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_leave_the_filters_of_warnings_alone(model):
+    """Python's filters belong to the whole process: eight threads leave them as they were."""
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: model.predict(PHOTOS), range(24)))
+    assert warnings.filters == before
+
+
+def test_training_the_network_changes_no_prediction(photos, tmp_path):
+    """A model keeps the weights that it was fitted with, whatever happens to the given network."""
+    backbone = hs.load_backbone("test_resnet", weights="random")
+    options = {"precision": "float32", "cache": tmp_path}
+    model = hs.Classifier(backbone, hs.LinearHead(), classes=photos.classes, **options)
+    model.fit(photos.train)
+    before = model.probabilities_of(photos.test)
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.mul_(2)
+    np.testing.assert_array_equal(model.probabilities_of(photos.test), before)
+    found = [one.top for one in model.predict(photos.test.paths)]
+    blue = [dict(top)["blue"] for top in found]
+    np.testing.assert_allclose(blue, before[:, 0], atol=1e-4)
+
+
+def test_a_model_predicts_the_same_while_it_is_tuned(make, photos):
+    """Fine-tuning changes a copy: what is asked meanwhile is answered as before."""
+    model = hs.Classifier.from_predictor(make(hs.LinearHead()))
+    predictor = model.predictor
+    before, found = answers(predictor), []
+    model.fine_tune(
+        photos.train,
+        keep="always",
+        progress=lambda done, total: found.append(answers(predictor)),
+        epochs=1,
+        batch_size=8,
+        views=1,
+    )
+    assert len(found) > 2
+    for one in found:
+        assert one == pytest.approx(before, abs=1e-6)
+
+
+def test_a_model_is_a_key(model):
+    """A predictor can be remembered by caches, and equals itself alone."""
+    assert {model: "one"}[model] == "one"
+    assert model != replace(model)
+
+
+@dataclass(frozen=True)
+class OwnHead:
+    """A head of the user's own, without a name and with an array."""
+
+    prior: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def fit(self, problem, *, seed):
+        """See `Head.fit`."""
+        return hs.LinearHead().fit(problem, seed=seed)
+
+
+def test_a_head_of_the_users_own_is_saved(make, tmp_path):
+    """Its model predicts after loading; to train it further, the head has to be given again."""
+    model = make(OwnHead())
+    model.save(tmp_path / "model")
+    again = hs.load(tmp_path / "model", cache=tmp_path)
+    assert answers(again) == pytest.approx(answers(model), abs=1e-6)
+    with pytest.raises(hs.HeadstartError) as caught:
+        hs.Classifier.from_predictor(again)
+    assert str(caught.value) == "The model was made with a head of your own. Pass it as head=."
+    assert hs.Classifier.from_predictor(again, head=OwnHead()).predictor is again
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
@@ -203,6 +307,7 @@ def test_predicting_imports_nothing_of_training(model, tmp_path):
         "import sys, headstart as hs\n"
         f"print(hs.load({str(tmp_path / 'model')!r}, cache={str(tmp_path)!r})"
         f".predict({str(tmp_path / 'photo.png')!r}).label)\n"
+        "import headstart.commands.evaluate, headstart.commands.predict\n"
         "names = ('headstart.tuning', 'headstart.choosing', 'headstart.report', "
         "'headstart.classifier', "
         "'headstart.commands.train', 'timm.optim', 'timm.scheduler', 'timm.loss', 'timm.task')\n"
@@ -220,5 +325,13 @@ def test_training_goes_on_as_it_would_have(make, photos, tmp_path, name):
     again = hs.Classifier.from_predictor(hs.load(tmp_path / "model", cache=tmp_path / "cache"))
     assert again.predictor.specification == model.specification
     assert model.specification.balanced and model.specification.seed == 3
-    found = again.fit(photos.train).predictor.probabilities_of(photos.test)
+    options = {"keep": "always", "epochs": 1, "batch_size": 8, "views": 1}
+    record = again.fine_tune(photos.train, **options)
+    kinds = {"linear": "linear", "kernel": "kernel", "nearest": "nearest", "mlp": "mlp"}
+    assert record.head == kinds.get(name, record.head)
+    if name == "nearest":
+        again.add_class("green", PHOTOS[:2])
+        assert again.classes == ("blue", "red", "green")
+    fresh = hs.Classifier.from_predictor(hs.load(tmp_path / "model", cache=tmp_path / "cache"))
+    found = fresh.fit(photos.train).predictor.probabilities_of(photos.test)
     np.testing.assert_array_equal(found, model.probabilities_of(photos.test))

@@ -9,7 +9,7 @@ from headstart.data.images import Images, ImageSet
 from headstart.errors import DataError
 from headstart.options import EvaluateOptions
 from headstart.record import Evaluation, Rejection
-from headstart.runs.run import training_images
+from headstart.runs.images import training_images
 from headstart.task import Summary
 from headstart.tasks.opening import load_predictor, open_for
 from headstart.watching import Silence, Watcher

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headstart.data.decoding import SUFFIXES
-from headstart.data.sources import files_of
+from headstart.data.sources import files_of, printable
 from headstart.errors import DataError
 from headstart.options import PredictOptions
 from headstart.predictor.predictor import Unread
@@ -52,7 +53,7 @@ def run_prediction(
     out: list[Prediction | Unread] = []
     with watcher.stage("Predicting") as progress:
         for one in predictor.predict_each(paths, top=options.top):
-            out.append(one)
+            out.append(replace(one, image=printable(one.image)))
             progress(len(out), len(paths))
     return out
 

@@ -170,7 +170,8 @@ def _train(
 
     test, found = _measure(model.predictor, images)
     record = _record(data, options, images, model, test, recommendation, clock)
-    _write(run, model.predictor, images, found, record, events_below(checkpoints))
+    events = events_below(checkpoints) if record.tuning else ""
+    _write(run, model.predictor, images, found, record, events)
     summary = model.predictor.task.summarise(test, "test") if test else None
     return TrainResult(run, model, record, summary)
 
@@ -354,5 +355,4 @@ def _write(
         else task.worst_mistakes(found, test.labels, images.classes, most=_MISTAKES)
     )
     bundle = replace(model, record=record).to_bundle()
-    events = events if record.tuning else ""
     write_run(run, bundle, images.manifest, record, part, pictured(mistakes, test), events=events)

@@ -1,6 +1,7 @@
 """One way from bytes to pixels, for training, prediction, export checks and the server."""
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,16 +105,46 @@ def stored_form(data: bytes) -> tuple[int, int, str]:
         return image.width, image.height, image.mode
 
 
+class _Quiet:
+    """Counts who needs Pillow to be quiet: Python's filters belong to the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: list[object] = []
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._before = list(warnings.filters)
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                added = [one for one in warnings.filters if one not in self._before]
+                for one in added:
+                    if one[0] == "ignore":
+                        warnings.filters.remove(one)  # type: ignore[attr-defined]
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Keep Pillow's warnings off the terminal: our limits and errors say the same, with a name.
 
-    Enter it once around a pool of decoding threads, not within them: Python's filters are shared.
+    Threads may enter it at the same time.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    _QUIET.enter()
+    try:
         yield
+    finally:
+        _QUIET.leave()
 
 
 @cache

@@ -107,22 +107,22 @@ class Images:
     warnings: tuple[str, ...] = ()
     leaks: tuple[tuple[str, ...], ...] = ()
 
-    @property
+    @cached_property
     def all(self) -> ImageSet:
         """Every usable image."""
         return ImageSet(usable(self.manifest), self.classes, self.task)
 
-    @property
+    @cached_property
     def train(self) -> ImageSet:
         """The images to learn from."""
         return self._part("train")
 
-    @property
+    @cached_property
     def val(self) -> ImageSet:
         """The validation part, if the source has one."""
         return self._part("val")
 
-    @property
+    @cached_property
     def test(self) -> ImageSet:
         """The images that are only measured on."""
         return self._part("test")

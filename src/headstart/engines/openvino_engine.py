@@ -55,7 +55,8 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
-        model = _converted(network, size, cache / key)
+        # Without a file, the model computes with the memory of the network that it came from.
+        model, self._source = _converted(network, size, cache / key)
         if precision == "bf16":
             round_kernels(model)
         self.compiled = core.compile_model(model, "CPU", settings)
@@ -83,25 +84,21 @@ def _result(running: _Running, free: list[ov.InferRequest]) -> Features:
     return features
 
 
-_KEPT: list[nn.Module] = []
-"""Networks that a model in memory computes with, because it could not be written to disk."""
+def _converted(network: nn.Module, size: int, folder: Path) -> tuple[ov.Model, nn.Module | None]:
+    """Return the network in OpenVINO's form, from disk if it was converted before.
 
-
-def _converted(network: nn.Module, size: int, folder: Path) -> ov.Model:
-    """Return the network in OpenVINO's form, from disk if it was converted before."""
+    And the network whose memory it uses, where it could not be written to disk.
+    """
     known = _read(folder)
     if known is not None:
-        return known
+        return known, None
     # OpenVINO computes with the memory of PyTorch's tensors, which training changes and sending
     # the network to another process moves. So it gets a network of its own, and at best a file.
     own = copy.deepcopy(network)
     model = _convert(own, size)
     _save(model, folder)
     saved = _read(folder)
-    if saved is not None:
-        return saved
-    _KEPT.append(own)
-    return model
+    return (saved, None) if saved is not None else (model, own)
 
 
 def _convert(network: nn.Module, size: int) -> ov.Model:
@@ -138,7 +135,8 @@ def _read(folder: Path) -> ov.Model | None:
 def _save(model: ov.Model, folder: Path) -> None:
     """Write the network in place of a damaged one; on a full disk it is not kept."""
     with suppress(OSError, RuntimeError):
-        remove(folder)
+        if _read(folder) is None:  # Another process may have been faster.
+            remove(folder)
         with written_once(folder) as partial:
             partial.mkdir()
             ov.save_model(model, partial / _NETWORK, compress_to_fp16=False)

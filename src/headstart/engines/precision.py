@@ -30,7 +30,8 @@ _IMAGES = 4
 
 def faster_precision(trial: PrecisionTrial) -> str:
     """Return bf16 where it gains 5 % and gives the same features, else float32, the more exact."""
-    good = trial.bf16 >= _FASTER * trial.float32 and trial.cosine >= _ALIKE
+    alike = trial.cosine is not None and trial.cosine >= _ALIKE
+    good = alike and trial.bf16 >= _FASTER * trial.float32
     return "bf16" if good else "float32"
 
 

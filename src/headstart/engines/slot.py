@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 import threading
 from collections.abc import Callable
 from weakref import WeakSet
@@ -42,6 +43,9 @@ _SLOTS: WeakSet[EngineSlot] = WeakSet()
 def _abandon_all() -> None:
     for slot in list(_SLOTS):
         slot.abandon()
+    # Nor do the threads of PyTorch's OpenMP survive: with one thread it needs none of them.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from headstart.arrays import Features
+from headstart.arrays import Features, Pixels
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
 from headstart.engines.devices import Device, choose_device, make_engine
@@ -56,6 +56,7 @@ class FeatureExtractor:
         self.backbone = backbone
         self.reads = reads
         self.device: Device = choose_device(device)
+        self._device: DeviceOption = device
         self.pooling = StagePooling(backbone, reads=reads).eval()
         self.layout: FeatureLayout = self.pooling.layout()
         self.cache = cache
@@ -66,19 +67,21 @@ class FeatureExtractor:
 
     def with_backbone(self, backbone: Backbone) -> "FeatureExtractor":
         """Return an extractor for another backbone that is run in the same way."""
-        return FeatureExtractor(
+        other = FeatureExtractor(
             backbone,
             cache=self.cache,
-            device=self.device,
+            device=self._device,
             precision=self._precision,
             reads=self.reads,
             limits=self._limits,
         )
+        other.__dict__["trial"] = self.trial  # One timing decides for all of them.
+        return other
 
     def __reduce__(self) -> tuple[Callable[..., "FeatureExtractor"], tuple[object, ...]]:
         """Copy the backbone by its bytes: multiprocessing would move this one's own tensors."""
-        settings = (self.cache, self.device, self._precision, self.reads, self._limits)
-        return _restored, (pickle.dumps(self.backbone), *settings)
+        settings = (self.cache, self._device, self._precision, self.reads, self._limits)
+        return _restored, (pickle.dumps(self.backbone), self.trial, *settings)
 
     @cached_property
     def trial(self) -> PrecisionTrial | None:
@@ -140,8 +143,11 @@ class FeatureExtractor:
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
         """Return the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
+        return self.of_pixels(map(self.backbone.preprocess.pixels, images))
+
+    def of_pixels(self, pixels: Iterable[Pixels]) -> Iterator[Features]:
+        """Return the features of images that are preprocessed, a batch at a time, unstored."""
         engine = self.engine
-        pixels = map(self.backbone.preprocess.pixels, images)
         return engine.run(stacked(pixels, engine.batch_size))
 
     def _build(self, precision: str) -> Engine:
@@ -168,6 +174,7 @@ class FeatureExtractor:
 
 def _restored(
     backbone: bytes,
+    trial: PrecisionTrial | None,
     cache: Path,
     device: DeviceOption,
     precision: PrecisionOption,
@@ -175,7 +182,7 @@ def _restored(
     limits: DecodeLimits | None,
 ) -> FeatureExtractor:
     """Undo `FeatureExtractor.__reduce__`."""
-    return FeatureExtractor(
+    extractor = FeatureExtractor(
         pickle.loads(backbone),
         cache=cache,
         device=device,
@@ -183,3 +190,5 @@ def _restored(
         reads=reads,
         limits=limits,
     )
+    extractor.__dict__["trial"] = trial
+    return extractor

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from headstart.arrays import Anything, Features, Floats, Landmarks, Scores, Tensors
 from headstart.errors import BundleError
-from headstart.heads.spaces import radial_basis
 
 # Rows that are scored at a time, so that memory does not grow with their number.
 _ROWS = 2048
@@ -78,16 +76,26 @@ class KernelModel:
 
     def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
-        landmarks = self._standardised(self.landmarks)
-        weight = torch.from_numpy(self.weight)
-        parts = []
-        for start in range(0, max(1, len(features)), _ROWS):
-            rows = self._standardised(features[start : start + _ROWS])
-            parts.append(radial_basis(rows, landmarks, self.bandwidth) @ weight)
-        return np.asarray(torch.cat(parts).numpy() + self.bias)
+        parts = [
+            self._similarities(features[start : start + _ROWS]) @ self.weight
+            for start in range(0, max(1, len(features)), _ROWS)
+        ]
+        return np.asarray(np.concatenate(parts) + self.bias)
 
-    def _standardised(self, features: Landmarks) -> Tensor:
-        return torch.from_numpy((features.astype(np.float32) - self.mean) / self.scale)
+    @cached_property
+    def _places(self) -> tuple[Floats, Floats]:
+        """The landmarks, standardised, and their squared lengths."""
+        rows = self._standardised(self.landmarks)
+        return rows, np.square(rows).sum(axis=1)
+
+    def _similarities(self, features: Features) -> Floats:
+        """Return the radial basis of features to each landmark, (images, landmarks)."""
+        rows, (landmarks, lengths) = self._standardised(features), self._places
+        squares = np.square(rows).sum(axis=1)[:, np.newaxis] + lengths - 2 * (rows @ landmarks.T)
+        return np.asarray(np.exp(np.maximum(squares, 0) / -self.bandwidth))
+
+    def _standardised(self, features: Landmarks) -> Floats:
+        return np.asarray((features.astype(np.float32) - self.mean) / self.scale)
 
 
 @dataclass(frozen=True)

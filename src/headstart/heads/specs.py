@@ -131,9 +131,10 @@ class NearestHead:
         return best_of(problem, [fit_nearest(problem, features) for features in problem.columns])
 
 
-_HEADS: dict[str, Callable[..., Head]] = {
-    head.kind: head for head in (AutoHead, LinearHead, KernelHead, MLPHead, NearestHead)
-}
+HEADS = (AutoHead, LinearHead, KernelHead, MLPHead, NearestHead)
+"""What can be asked for by name."""
+
+_BY_KIND: dict[str, Callable[..., Head]] = {head.kind: head for head in HEADS}
 
 
 def head_named(kind: str, settings: Mapping[str, float] | None = None) -> Head:
@@ -146,6 +147,6 @@ def head_named(kind: str, settings: Mapping[str, float] | None = None) -> Head:
     Raises:
         OptionError: There is no such kind.
     """
-    if kind not in _HEADS:
-        raise OptionError(f"There is no head '{kind}'.{suggestion(kind, _HEADS)}")
-    return _HEADS[kind](**(settings or {}))
+    if kind not in _BY_KIND:
+        raise OptionError(f"There is no head '{kind}'.{suggestion(kind, _BY_KIND)}")
+    return _BY_KIND[kind](**(settings or {}))

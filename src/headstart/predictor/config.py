@@ -15,6 +15,10 @@ SCHEMA = 2
 """Version 1 has no task, no specification of the head, and calls the record "metrics"."""
 
 
+CUSTOM, TUTORIAL = "custom", "tutorial"
+"""Kinds of heads that have no name of their own among the options."""
+
+
 @dataclass(frozen=True)
 class BackboneConfig:
     """A backbone.
@@ -54,7 +58,7 @@ class Specification:
     """How a head was asked for, so that training can go on from a saved model.
 
     Attributes:
-        kind: Of the head, as `--head` names it, or "tutorial".
+        kind: Of the head, as `--head` names it, "tutorial", or "custom" for a user's own class.
         settings: What the head was given besides, such as the units of its hidden layer.
         features: The features option.
         balanced: Whether classes were weighted inversely to their frequency.
@@ -123,8 +127,10 @@ class Config:
         try:
             return _CONFIG.validate_python({**own, "record": record})
         except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise BundleError(f"Model '{name}' is incomplete: '{place}' is missing.") from None
+            problem = error.errors()[0]
+            place = ".".join(map(str, problem["loc"]))
+            wrong = "is missing" if problem["type"] == "missing" else f"is wrong: {problem['msg']}"
+            raise BundleError(f"Model '{name}' is incomplete: '{place}' {wrong}.") from None
 
 
 _CONFIG = TypeAdapter(Config)
@@ -144,11 +150,26 @@ def require_version(version: JsonValue, name: str) -> None:
 
 
 def _from_first(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Add what version 1 does not say, which had one kind of label."""
-    flatten = values.get("features") == "flatten"
-    features = "flatten" if flatten else "auto"
-    added: dict[str, JsonValue] = {"task": "single", "specification": {"features": features}}
-    return {**values, **added, "record": values.get("metrics")}
+    """Add what version 1 does not say, which had one kind of label.
+
+    What was asked for stands in the record of a run. A model that was saved by itself tells only
+    the kind of its head, which is what was asked for where folds do not choose it.
+    """
+    metrics, head = values.get("metrics"), values.get("head")
+    options = metrics.get("options") if isinstance(metrics, dict) else None
+    kind = head.get("kind") if isinstance(head, dict) else None
+    specification: dict[str, JsonValue] = {}
+    if isinstance(options, dict):
+        names = ("features", "balanced", "seed")
+        specification = {name: options[name] for name in names if name in options}
+        tutorial = options.get("recipe") == TUTORIAL
+        specification["kind"] = TUTORIAL if tutorial else options.get("head", "auto")
+    elif kind in ("mlp", "nearest"):
+        specification["kind"] = kind
+    if values.get("features") == "flatten":
+        specification["features"] = "flatten"
+    added: dict[str, JsonValue] = {"task": "single", "specification": specification}
+    return {**values, **added, "record": metrics}
 
 
 def _record(values: JsonValue, name: str) -> Record | None:

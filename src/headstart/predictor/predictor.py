@@ -12,14 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Probabilities, Scores
+from headstart.arrays import Features, Pixels, Probabilities, Scores
 from headstart.backbones.backbone import Backbone, rebuild_backbone
-from headstart.data.decoding import ImageLike, as_image, image_name, is_image, quiet_pillow
+from headstart.data.decoding import ImageLike, as_image, image_name, is_image
 from headstart.data.images import ImageSet
-from headstart.data.sources import printable
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
@@ -63,7 +61,7 @@ class Unread:
         return {"image": self.image, "error": self.error}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictor:
     """A trained model.
 
@@ -117,7 +115,7 @@ class Predictor:
         """
         for one in self._each(images, top):
             if isinstance(one, UnreadableImage):
-                yield Unread(printable(one.path), one.reason)
+                yield Unread(one.path, one.reason)
             else:
                 yield one
 
@@ -299,32 +297,32 @@ class Predictor:
             raise OptionError(f"top must be at least 1. Got {top}.")
         waiting: deque[str | UnreadableImage] = deque()
 
-        def readable() -> Iterator[Image.Image]:
+        def readable() -> Iterator[Pixels]:
             for name, opened in self._opened(images):
-                waiting.append(name if isinstance(opened, Image.Image) else opened)
-                if isinstance(opened, Image.Image):
+                waiting.append(opened if isinstance(opened, UnreadableImage) else name)
+                if not isinstance(opened, UnreadableImage):
                     yield opened
 
-        for features in self.extractor.of_images(readable()):
+        for features in self.extractor.of_pixels(readable()):
             for row in self.probabilities(features):
                 yield from _leading_errors(waiting)
-                name = printable(str(waiting.popleft()))
-                yield self.task.predict(name, row, self.classes, top)
+                yield self.task.predict(str(waiting.popleft()), row, self.classes, top)
         yield from _leading_errors(waiting)
 
     def _opened(
         self, images: Iterable[ImageLike]
-    ) -> Iterator[tuple[str, Image.Image | UnreadableImage]]:
-        """Yield the name of each image, and the image or why it cannot be decoded."""
-        side = self.extractor.backbone.preprocess.smallest_side
+    ) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
+        """Yield the name of each image, and its pixels or why it cannot be decoded."""
+        preprocess = self.extractor.backbone.preprocess
 
-        def opened(image: ImageLike) -> tuple[str, Image.Image | UnreadableImage]:
+        def opened(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
             try:
-                return image_name(image), as_image(image, smallest=side)
+                decoded = as_image(image, smallest=preprocess.smallest_side)
+                return image_name(image), preprocess.pixels(decoded)
             except UnreadableImage as error:
                 return image_name(image), error
 
-        with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from in_order(pool, opened, images, ahead=_AHEAD)
 
 

@@ -90,12 +90,13 @@ class Record:
         return values
 
     def write(self, path: Path) -> None:
-        """Write the record to a file, whole or not at all.
+        """Write the record to a run or to a file, whole or not at all.
 
         Raises:
             OSError: It cannot be written.
         """
-        write_whole(path, _RECORD.dump_json(self, indent=2) + b"\n")
+        file = path / FILE if path.is_dir() else path
+        write_whole(file, _RECORD.dump_json(self, indent=2) + b"\n")
 
     @staticmethod
     def of(values: Mapping[str, JsonValue], name: str) -> "Record":
@@ -179,7 +180,8 @@ def _from_first(values: Mapping[str, object]) -> dict[str, object]:
     out = {"task": "single", "recommendation": None, "temperature": 1.0, **values, "schema": SCHEMA}
     if isinstance(test, dict):
         per_class = values["per_class"]
-        assert isinstance(per_class, list)
+        if not isinstance(per_class, list):
+            raise TypeError("per_class must be a list")
         out["temperature"] = test["temperature"]
         out["test"] = test | {
             "per_class": [{"name": one["class"], **one} for one in per_class],
@@ -198,4 +200,4 @@ def _first(error: Exception) -> str:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
         return f"{place}: {problem['msg']}" if place else problem["msg"]
-    return f"{error} is missing"
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

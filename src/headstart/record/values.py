@@ -66,12 +66,13 @@ class PrecisionTrial:
     Attributes:
         float32: Images per second.
         bf16: Images per second.
-        cosine: The lowest similarity of the features in bf16 to those in float32.
+        cosine: The lowest similarity of the features in bf16 to those in float32; None where a
+            feature has no direction.
     """
 
     float32: float
     bf16: float
-    cosine: float
+    cosine: float | None
 
 
 @dataclass(frozen=True)

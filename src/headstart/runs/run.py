@@ -1,4 +1,4 @@
-"""Writing a run, and reading back what it learnt from."""
+"""Writing a run, whole or not at all."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,11 @@ from headstart.files import write_whole, written_whole
 from headstart.predictor.bundle import Bundle, write_files
 from headstart.record import FILE, RecommendationRecord, Record
 from headstart.report import PicturedMistake, render_recommendation, render_report
+from headstart.runs.images import MANIFEST
 from headstart.task import ReportPart
 from headstart.tuning.events.listeners import EVENTS
 
-MANIFEST, REPORT, BUNDLE = "manifest.parquet", "report.html", "bundle"
+REPORT, BUNDLE = "report.html", "bundle"
 
 
 def write_run(
@@ -71,15 +72,6 @@ def events_below(checkpoints: Path) -> str:
             with suppress(ValueError):  # A full disk may have torn the last one.
                 lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
     return "".join(lines)
-
-
-def training_images(run: Path) -> set[str]:
-    """Return the sha256 of each image that a run learnt from; none if it is a bundle alone."""
-    path = run / MANIFEST
-    if not path.is_file():
-        return set()
-    rows = pq.read_table(path, columns=["sha256", "split", "rejected"]).to_pylist()
-    return {row["sha256"] for row in rows if row["split"] == "train" and row["rejected"] is None}
 
 
 @contextmanager

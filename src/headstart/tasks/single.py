@@ -6,6 +6,7 @@ starts quickly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -69,6 +70,10 @@ class Single:
         """Return the multinomial log loss and its gradient."""
         log_probability = scores.log_softmax(dim=-1)
         return -(log_probability * truth), log_probability.exp() - truth
+
+    def guessing_loss(self, classes: int) -> float:
+        """Return the loss of equal probabilities."""
+        return math.log(classes)
 
     def training_loss(
         self,

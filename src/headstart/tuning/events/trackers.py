@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from headstart.errors import OptionError
+from headstart.files import write_whole
 from headstart.record import Epoch
 from headstart.tuning.events.events import StepEvent
 
@@ -71,8 +72,7 @@ class MLflow:
         self._run_id = self._found(remembered) if resumed_step else None
         if self._run_id is None:
             self._run_id = self._made(experiment, run)
-            remembered.parent.mkdir(parents=True, exist_ok=True)
-            remembered.write_text(self._run_id, encoding="utf-8")
+            write_whole(remembered, self._run_id)
         # Points cannot be taken back. What comes again is the same number, so it is left out.
         self._sent = {"step": self._last("step/loss"), "epoch": self._last("epoch/seconds")}
 

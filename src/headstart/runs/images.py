@@ -1,0 +1,16 @@
+"""Which images a run learnt from."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+MANIFEST = "manifest.parquet"
+
+
+def training_images(run: Path) -> set[str]:
+    """Return the sha256 of each image that a run learnt from; none if it is a bundle alone."""
+    path = run / MANIFEST
+    if not path.is_file():
+        return set()
+    rows = pq.read_table(path, columns=["sha256", "split", "rejected"]).to_pylist()
+    return {row["sha256"] for row in rows if row["split"] == "train" and row["rejected"] is None}

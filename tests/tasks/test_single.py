@@ -1,0 +1,114 @@
+"""One label for each image: what the rest of the product asks of it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from headstart.evaluation.metrics import evaluate_probabilities
+from headstart.task import Mistake, Prediction
+from headstart.tasks.single import Single
+
+TASK = Single()
+CLASSES = ("a", "b", "c")
+SCORES = np.array([[2.0, 0, -1], [0, 1, 0.5], [0.1, 0.2, 0.3]], dtype=np.float32)
+TARGETS = np.array([0, 2, 2])
+
+
+def test_labels_become_numbers() -> None:
+    """Classes are sorted, and each label is the number of its class."""
+    assert TASK.classes(["b", "a", "b"]) == ("a", "b")
+    assert TASK.targets(["b", "a", "b"], ("a", "b")).tolist() == [1, 0, 1]
+    assert TASK.present(np.array([2, 0, 2])) == {0, 2}
+    assert TASK.strata(TARGETS) is TARGETS
+
+
+def test_copies_under_two_labels_contradict_each_other() -> None:
+    """One label is no conflict; two are named in order."""
+    assert TASK.conflict({"a"}) is None
+    assert TASK.conflict({"b", "a"}) == "the same image stands under the labels a and b"
+
+
+@given(st.floats(0.1, 10), st.integers(0, 2**31))
+def test_link_and_probabilities_are_one_function(temperature: float, seed: int) -> None:
+    """In NumPy and inside a network, scores become the softmax; rows sum to 1."""
+    scores = np.random.default_rng(seed).normal(0, 5, (4, 3)).astype(np.float32)
+    found = TASK.probabilities(scores, temperature)
+    np.testing.assert_allclose(found, softmax(scores / temperature, axis=1), atol=1e-6)
+    inside = TASK.link(torch.from_numpy(scores) / temperature).numpy()
+    np.testing.assert_allclose(inside, found, atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    """What heads are fitted with agrees with automatic differentiation."""
+    scores = torch.tensor(SCORES, requires_grad=True)
+    truth = TASK.encode(TARGETS, 3)
+    loss, gradient = TASK.loss_and_gradient(scores.detach(), truth)
+    expected = torch.nn.functional.cross_entropy(
+        scores, torch.from_numpy(TARGETS), reduction="none"
+    )
+    torch.testing.assert_close(loss.sum(dim=-1), expected)
+    expected.sum().backward()
+    torch.testing.assert_close(gradient, scores.grad)
+    torch.testing.assert_close(TASK.training_loss(scores, truth, smoothing=0.0), expected.mean())
+
+
+def test_guessing_has_the_loss_of_equal_probabilities() -> None:
+    """A model that knows nothing is as wrong as its number of classes allows."""
+    equal = np.full((3, 3), 1 / 3)
+    assert TASK.losses(equal, TARGETS).mean() == pytest.approx(TASK.guessing_loss(3))
+    assert TASK.guessing_loss(3) == math.log(3)
+
+
+def test_shares_sum_to_one_and_balance_classes() -> None:
+    """Balanced, each class that is there counts the same."""
+    targets = np.array([0, 0, 0, 1])
+    np.testing.assert_allclose(TASK.shares(targets, 2, balanced=False), 0.25)
+    np.testing.assert_allclose(
+        TASK.shares(targets, 2, balanced=True), [1 / 6, 1 / 6, 1 / 6, 1 / 2], rtol=1e-6
+    )
+
+
+def test_a_prediction_lists_the_best_first() -> None:
+    """The label is the most probable class."""
+    found = TASK.predict("x.jpg", np.array([0.2, 0.7, 0.1]), CLASSES, 2)
+    assert found == Prediction("x.jpg", "b", 0.7, (("b", 0.7), ("a", 0.2)))
+    assert found.to_json()["top"] == [
+        {"label": "b", "probability": 0.7},
+        {"label": "a", "probability": 0.2},
+    ]
+
+
+def test_the_most_confident_mistake_comes_first() -> None:
+    """Only wrong images are listed, and no more than asked for."""
+    probabilities = np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])
+    found = TASK.worst_mistakes(probabilities, TARGETS, CLASSES, most=5)
+    assert found == [Mistake(1, "c", "b", 0.8), Mistake(2, "c", "a", 0.4)]
+    assert TASK.worst_mistakes(probabilities, TARGETS, CLASSES, most=1) == found[:1]
+
+
+def test_a_summary_says_what_was_measured() -> None:
+    """Headline, interval and a row for each class that was tested."""
+    evaluation = evaluate_probabilities(TASK.probabilities(SCORES, 1.0), TARGETS, CLASSES)
+    found = TASK.summarise(evaluation, "test")
+    assert found.headline == "66.7% right"
+    assert found.context == " on 3 test images, 95 % interval 20.8% … 93.9%"
+    assert [row[0] for row in found.rows] == ["a", "c"]
+    assert found.sentence.startswith("On 3 test images that it never saw it was right 66.7%")
+    assert TASK.summarise(evaluation, "").context.startswith(" on 3 images")
+
+
+def test_of_many_classes_the_weakest_are_shown() -> None:
+    """Twelve rows and how many there are."""
+    count = 40
+    probabilities = np.eye(count)[np.r_[1, 1:count]]
+    names = [f"class {number:02d}" for number in range(count)]
+    evaluation = evaluate_probabilities(probabilities, np.arange(count), names)
+    rows = TASK.summarise(evaluation, "").rows
+    assert len(rows) == 13 and rows[0][0] == "class 00"
+    assert rows[-1] == ("… the 12 hardest of 40",)
