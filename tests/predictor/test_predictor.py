@@ -221,6 +221,16 @@ def test_a_model_predicts_the_same_while_it_is_tuned(make, photos):
         assert one == pytest.approx(before, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", [*HEADS, "blend"])
+def test_a_model_that_has_predicted_is_saved(make, tmp_path, name):
+    """What a head has computed for itself stays out of the bundle."""
+    model = blended(make) if name == "blend" else make(HEADS[name])
+    expected = answers(model)
+    model.save(tmp_path / "model")
+    again = hs.load(tmp_path / "model", cache=tmp_path)
+    assert answers(again) == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_model_is_a_key(model):
     """A predictor can be remembered by caches, and equals itself alone."""
     assert {model: "one"}[model] == "one"

@@ -1,7 +1,7 @@
 """Heads that are fitted: values that turn features into scores, and can be written to a bundle."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import ClassVar, Protocol, Self
 
@@ -197,15 +197,21 @@ def unit(rows: Floats) -> Floats:
 def written(head: FittedHead) -> tuple[dict[str, float | str], dict[str, Anything]]:
     """Return a head's numbers and arrays by name; those of a head inside as "first.bias"."""
     values: Parts = {}
-    for name, value in vars(head).items():
+    for name, value in _own(head).items():
         values |= _unfolded(name, value) if isinstance(value, SingleModel) else {name: value}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     numbers = {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
     return numbers, arrays
 
 
+def _own(head: FittedHead) -> Parts:
+    """Return the fields of a head, without what it has computed for itself."""
+    names = (field.name for field in fields(head))  # type: ignore[arg-type]
+    return {name: getattr(head, name) for name in names}
+
+
 def _unfolded(name: str, head: SingleModel) -> Parts:
-    inside: Parts = {"kind": head.kind, **vars(head)}
+    inside: Parts = {"kind": head.kind, **_own(head)}
     return {f"{name}.{inner}": value for inner, value in inside.items()}
 
 
