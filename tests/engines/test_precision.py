@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from headstart.engines import precision
+from headstart.engines import openvino_engine
 from headstart.engines.openvino_engine import OpenVinoEngine, cpu_has_bf16
 from headstart.engines.precision import (
     faster_precision,
@@ -32,13 +32,13 @@ SLOWER = PrecisionTrial(float32=173.0, bf16=131.0, cosine=0.999)
 )
 def test_precision_is_settled_where_there_is_no_choice(monkeypatch, asked, able, settled):
     """Only "auto" on a processor that computes in bf16 is left to a trial."""
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: able)
+    monkeypatch.setattr(openvino_engine, "cpu_has_bf16", lambda: able)
     assert settled_precision(asked, "cpu") == settled
 
 
 def test_bf16_that_the_processor_lacks_is_an_error(monkeypatch):
     """Asking for bf16 without the instructions says what to use."""
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(openvino_engine, "cpu_has_bf16", lambda: False)
     with pytest.raises(OptionError) as caught:
         settled_precision("bf16", "cpu")
     assert str(caught.value) == (
@@ -85,7 +85,7 @@ def test_a_trial_is_remembered(tmp_path):
 def test_another_processor_or_version_is_tried_again(tmp_path, monkeypatch):
     """A cache folder that two machines share keeps a trial for each."""
     remembered_trial(tmp_path, "net", 224, lambda: SLOWER)
-    monkeypatch.setattr(precision, "cpu_facts", lambda: {"processor": "another"})
+    monkeypatch.setattr(openvino_engine, "cpu_facts", lambda: {"processor": "another"})
     assert remembered_trial(tmp_path, "net", 224, lambda: FASTER) == FASTER
 
 

@@ -79,7 +79,7 @@ def auto(tmp_path, monkeypatch, trial):
         made.append(size)
         return trial
 
-    monkeypatch.setattr("headstart.engines.precision.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("headstart.engines.openvino_engine.cpu_has_bf16", lambda: True)
     monkeypatch.setattr("headstart.features.extractor.try_precisions", stand_in)
     backbone = load_backbone(TINY, weights="random")
     return FeatureExtractor(backbone, cache=tmp_path / "cache"), made

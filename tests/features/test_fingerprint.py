@@ -7,7 +7,7 @@ import pytest
 from headstart.backbones.backbone import load_backbone
 from headstart.data.decoding import DECODER_VERSION
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.rounding import ROUNDING_VERSION
+from headstart.engines.engine import ROUNDING_VERSION
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.fingerprint import Fingerprint
 

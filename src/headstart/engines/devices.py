@@ -7,8 +7,6 @@ import torch
 from torch import nn
 
 from headstart.engines.engine import Engine
-from headstart.engines.openvino_engine import OpenVinoEngine
-from headstart.engines.torch_engine import TorchEngine
 from headstart.errors import OptionError
 from headstart.options import DeviceOption
 
@@ -42,6 +40,11 @@ def make_engine(
         cache: Folder for converted networks.
         key: Names the network with its weights; a converted network is found by it.
     """
+    # Imported when needed: once OpenVINO is loaded, decoding images takes a sixth longer.
     if device == "cpu":
+        from headstart.engines.openvino_engine import OpenVinoEngine
+
         return OpenVinoEngine(network, size=size, precision=precision, cache=cache, key=key)
+    from headstart.engines.torch_engine import TorchEngine
+
     return TorchEngine(network, device=device, precision=precision)

@@ -5,6 +5,9 @@ from typing import Protocol
 
 from headstart.arrays import Features, Pixels
 
+# Of how weights are brought to bf16; another one gives other features.
+ROUNDING_VERSION = 1
+
 
 class Engine(Protocol):
     """Something that runs a network.

@@ -13,7 +13,6 @@ from PIL import Image
 
 from headstart.arrays import Features, Pixels
 from headstart.engines.engine import Engine
-from headstart.engines.openvino_engine import cpu_facts, cpu_has_bf16
 from headstart.engines.timing import rates_in_turns
 from headstart.errors import OptionError
 from headstart.files import remove, written_once
@@ -39,6 +38,8 @@ def has_bf16(device: str) -> bool:
     """Return whether a device computes in bf16."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    from headstart.engines.openvino_engine import cpu_has_bf16  # As in devices.py.
+
     return cpu_has_bf16()
 
 
@@ -95,6 +96,8 @@ def remembered_trial(
         size: Side of the images, in pixels.
         measure: Makes the trial.
     """
+    from headstart.engines.openvino_engine import cpu_facts  # As in devices.py.
+
     facts = {"architecture": architecture, "size": size, **cpu_facts()}
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"precision-{name}.json"

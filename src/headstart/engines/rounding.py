@@ -11,9 +11,6 @@ import openvino as ov
 
 from headstart.arrays import Floats
 
-# Of how weights are brought to bf16; another one gives other features.
-ROUNDING_VERSION = 1
-
 _KERNELS = ("Convolution", "GroupConvolution")
 # In larger kernels the errors cancel by themselves.
 _LARGEST = 512

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 from headstart.data.decoding import DECODER_VERSION
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.rounding import ROUNDING_VERSION
+from headstart.engines.engine import ROUNDING_VERSION
 from headstart.files import digest
 
 
