@@ -305,8 +305,10 @@ def test_evaluation_and_prediction_round_features_alike(model, photos):
 
 def test_weights_are_hashed_once(model, monkeypatch):
     """A prediction does not read all weights again."""
-    monkeypatch.setattr(type(model.extractor.backbone), "weights_sha256", pytest.fail)
-    model.predict(PHOTOS[0])
+    hashed = []
+    monkeypatch.setattr(type(model.extractor.backbone), "weights_sha256", hashed.append)
+    assert model.predict(PHOTOS[0]).label == "blue"
+    assert hashed == []
 
 
 def test_predicting_imports_nothing_of_training(model, tmp_path):

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from headstart.arrays import Tensors
 from headstart.errors import BundleError, OutputError
 from headstart.files import digest, file_sha256, write_json, written_whole
 from headstart.predictor.config import Config, require_version
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"
-
-Tensors = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Pixels, Probabilities, Scores
+from headstart.arrays import Features, Pixels, Probabilities, Scores, Tensors
 from headstart.backbones.backbone import Backbone, rebuild_backbone
 from headstart.data.decoding import ImageLike, as_image, image_name, is_image
 from headstart.data.images import ImageSet
@@ -27,7 +27,7 @@ from headstart.features.store import as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import FittedHead, NearestModel
 from headstart.options import DeviceOption, PrecisionOption, cache_folder
-from headstart.predictor.bundle import Bundle, Tensors, write_bundle
+from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (
     BackboneConfig,
@@ -228,12 +228,12 @@ class Predictor:
             specification=self.specification,
             record=self.record,
         )
-        tensors: Tensors = {
+        network: Tensors = {
             f"backbone.{name}": tensor.detach().cpu().numpy()
             for name, tensor in backbone.network.state_dict().items()
         }
-        tensors |= {f"head.{name}": value for name, value in arrays.items()}
-        return Bundle(config, tensors, model_card(config, self.task))
+        head = {f"head.{name}": value for name, value in arrays.items()}
+        return Bundle(config, {**network, **head}, model_card(config, self.task))
 
     @classmethod
     def of_bundle(
