@@ -111,24 +111,23 @@ class _Quiet:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._before: list[object] = []
+        self._added: list[tuple[object, ...]] = []
 
     def enter(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._before = list(warnings.filters)
+                before = list(warnings.filters)
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 warnings.filterwarnings("ignore", module=r"PIL\.")
+                self._added = [one for one in warnings.filters if one not in before]
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                added = [one for one in warnings.filters if one not in self._before]
-                for one in added:
-                    if one[0] == "ignore":
-                        warnings.filters.remove(one)  # type: ignore[attr-defined]
+                kept = [one for one in warnings.filters if one not in self._added]
+                warnings.filters[:] = kept  # type: ignore[index]
 
 
 _QUIET = _Quiet()
