@@ -28,6 +28,18 @@ def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold out once in fine-tuning, which is quicker than five times for so few images."""
+    monkeypatch.setattr("headstart.tuning.held_out.ALL_FOLDS", 0)
+
+
+@pytest.fixture(autouse=True)
+def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time engines for moments only; which one is faster does not matter here."""
+    monkeypatch.setattr("headstart.choosing.trials._SECONDS", 0.02)
+
+
 def picture(
     seed: int, colour: tuple[int, int, int] = (128, 128, 128), side: int = 64
 ) -> Image.Image:

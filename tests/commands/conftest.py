@@ -29,9 +29,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
                 seed = number * 1000 + index + 100 * (label == "red")
                 picture(seed, colour).save(root / "photos" / split / label / f"{index:03d}.png")
     return train_model(root / "photos", out=root / "run", cache=root / "cache", **QUICK)
-
-
-@pytest.fixture(autouse=True)
-def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time engines for moments only; which one is faster does not matter here."""
-    monkeypatch.setattr("headstart.choosing.trials._SECONDS", 0.02)

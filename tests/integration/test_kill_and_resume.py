@@ -11,9 +11,9 @@ from tests.integration.kill_and_resume import kill_and_resume, make_photos, star
 
 
 def test_killed_trainings_resume(tmp_path: Path) -> None:
-    """After three kill -9 at random moments, the next training gives the same predictions."""
-    kills = kill_and_resume(3, tmp_path)
-    assert [kill.same for kill in kills] == [True, True, True]
+    """After two kill -9 at random moments, the next training gives the same predictions."""
+    kills = kill_and_resume(2, tmp_path)
+    assert [kill.same for kill in kills] == [True, True]
     assert any(kill.running for kill in kills)
 
 

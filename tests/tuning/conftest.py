@@ -17,12 +17,6 @@ TINY = "test_resnet"
 QUICK = {"epochs": 2, "batch_size": 8, "augment": "flip", "views": 2}
 
 
-@pytest.fixture(autouse=True)
-def _one_round(monkeypatch):
-    """Hold out once, which is quicker than the five times that so few images would get."""
-    monkeypatch.setattr("headstart.tuning.held_out.ALL_FOLDS", 0)
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory) -> Path:
     """A folder with photos of three classes that overlap, and the cache of all tests."""
