@@ -63,7 +63,7 @@ def images(size: int, count: int) -> np.ndarray:
 def engine_of(backbone: Backbone, precision: str, cache: Path) -> Engine:
     """Build headstart's engine for the features of all stages."""
     return make_engine(
-        StagePooling(backbone).eval(),
+        StagePooling(backbone).eval,
         size=backbone.preprocess.size,
         device="cpu",
         precision=precision,

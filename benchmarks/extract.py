@@ -29,9 +29,11 @@ from headstart.classifier import Classifier
 from headstart.commands.demo import write_solar_cells
 from headstart.commands.opening import open_images
 from headstart.data.decoding import decode_image
-from headstart.features.extraction import extract, pixel_batches
+from headstart.features.batches import pixel_batches
+from headstart.features.extraction import extract
 from headstart.features.extractor import FeatureExtractor
-from headstart.features.store import FeatureStore, as_stored
+from headstart.features.rounding import as_stored
+from headstart.features.store import FeatureStore
 
 ROUNDS, IMAGES, EAGER = 5, 2048, 256
 

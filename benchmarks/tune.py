@@ -144,7 +144,7 @@ def _epochs_at(name: str, count: int, after: int) -> str:
     layout = StagePooling(backbone).eval().layout()
     with tempfile.TemporaryDirectory() as folder:
         engine = make_engine(
-            halves.below.eval(),
+            halves.below.eval,
             size=size,
             device="cpu",
             precision="bf16" if has_bf16("cpu") else "float32",

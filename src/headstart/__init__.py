@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone, load_backbone
     from headstart.classifier import Classifier
     from headstart.commands.evaluate import evaluate
-    from headstart.commands.opening import load, open_images
+    from headstart.commands.loading import load
+    from headstart.commands.opening import open_images
     from headstart.commands.predict import predict
     from headstart.commands.recommend import recommend
     from headstart.commands.train import train
@@ -62,7 +63,7 @@ _HOMES = {
     "Record": "record",
     "UnreadableImage": "errors",
     "evaluate": "commands.evaluate",
-    "load": "commands.opening",
+    "load": "commands.loading",
     "load_backbone": "backbones.backbone",
     "open_images": "commands.opening",
     "predict": "commands.predict",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.data.sources import Source, files_of, open_source
+from headstart.data.paths import files_of
+from headstart.data.sources import Source, open_source
 from headstart.errors import DataError, OptionError
 from tests.conftest import picture
 

@@ -27,7 +27,7 @@ def pooling(name=TINY):
 def openvino(cache, precision="float32", network=None):
     """Build an OpenVINO engine of a tiny network."""
     network = network or pooling()
-    return OpenVinoEngine(network, size=SIZE, precision=precision, cache=cache, key="net")
+    return OpenVinoEngine(lambda: network, size=SIZE, precision=precision, cache=cache, key="net")
 
 
 def results(engine, batches):

@@ -134,7 +134,7 @@ def test_a_trial_of_a_network(tmp_path):
     network = pooling()
 
     def build(name):
-        return OpenVinoEngine(network, size=SIZE, precision=name, cache=tmp_path, key="net")
+        return OpenVinoEngine(lambda: network, size=SIZE, precision=name, cache=tmp_path, key="net")
 
     trial = try_precisions(build, SIZE, seconds=0.01)
     assert trial.float32 > 0

@@ -54,7 +54,7 @@ def test_features_in_bf16_are_nearer_with_it(tmp_path, monkeypatch):
         truth = network(torch.from_numpy(images)).numpy()
 
     def error(key):
-        engine = OpenVinoEngine(network, size=32, precision="bf16", cache=tmp_path, key=key)
+        engine = OpenVinoEngine(lambda: network, size=32, precision="bf16", cache=tmp_path, key=key)
         (found,) = engine.run([images])
         return np.square(found - truth).mean()
 

@@ -16,7 +16,8 @@ import pytest
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import DataError, StoreError, UnreadableImage
 from headstart.features import store
-from headstart.features.extraction import in_order, stacked, stored_features
+from headstart.features.batches import in_order, stacked
+from headstart.features.extraction import stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256

@@ -7,7 +7,7 @@ from PIL import Image
 from headstart.backbones.backbone import load_backbone
 from headstart.engines.precision import PrecisionTrial
 from headstart.features.extractor import FeatureExtractor
-from headstart.features.store import as_stored
+from headstart.features.rounding import as_stored
 from headstart.files import file_sha256
 from tests.conftest import picture
 

@@ -129,16 +129,16 @@ def test_a_grid_search_runs_the_network_once_per_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Over kinds of features and strengths of a classifier, every image is seen once."""
-    from headstart.features import extraction
+    from headstart.features import batches
 
     seen: list[str] = []
-    read = extraction.read_image
+    read = batches.read_image
 
     def counting(path: str) -> bytes:
         seen.append(path)
         return read(path)
 
-    monkeypatch.setattr(extraction, "read_image", counting)
+    monkeypatch.setattr(batches, "read_image", counting)
     paths, labels = labelled
     steps = [("see", featurizer), ("tell", LogisticRegression(max_iter=1000))]
     grid = {"see__features": ["last", "multilevel"], "tell__C": [0.1, 1.0]}

@@ -14,7 +14,8 @@ import pytest
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint
-from headstart.features.store import DamagedTable, FeatureStore, HalfRangeExceeded, as_stored
+from headstart.features.rounding import as_stored
+from headstart.features.store import DamagedTable, FeatureStore, HalfRangeExceeded
 
 WIDTH = 6
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.backbones.pooling import FeatureLayout
+from headstart.backbones.layout import FeatureLayout
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import effort_for
 from headstart.heads.selection import fit_chosen, select_head

@@ -1,6 +1,7 @@
 """The immutable model: shared by threads and processes, and equal to its module."""
 
 import copy
+import json
 import multiprocessing
 import os
 import pickle
@@ -311,22 +312,44 @@ def test_weights_are_hashed_once(model, monkeypatch):
     assert hashed == []
 
 
-def test_predicting_imports_nothing_of_training(model, tmp_path):
-    """Loading and predicting leave tuning, choosing, the report and timm's training parts alone."""
+def test_predicting_imports_little(model, tmp_path):
+    """With its network converted before, a model predicts without torch, timm and scikit-learn.
+
+    Evaluating needs scikit-learn, and neither needs anything of training.
+    """
     model.save(tmp_path / "model")
     PHOTOS[0].save(tmp_path / "photo.png")
-    program = (
-        "import sys, headstart as hs\n"
-        f"print(hs.load({str(tmp_path / 'model')!r}, cache={str(tmp_path)!r})"
-        f".predict({str(tmp_path / 'photo.png')!r}).label)\n"
-        "import headstart.commands.evaluate, headstart.commands.predict\n"
-        "names = ('headstart.tuning', 'headstart.choosing', 'headstart.report', "
-        "'headstart.classifier', "
-        "'headstart.commands.train', 'timm.optim', 'timm.scheduler', 'timm.loss', 'timm.task')\n"
-        "print(sorted(name for name in sys.modules if name.startswith(names)))\n"
-    )
+    assert hs.load(tmp_path / "model", cache=tmp_path / "cache").predict(PHOTOS[0]).label == "blue"
+    program = f"""
+import sys, headstart.cli
+arguments = ["predict", {str(tmp_path / "model")!r}, {str(tmp_path / "photo.png")!r}, "--json"]
+try:
+    headstart.cli.main([*arguments, "--cache", {str(tmp_path / "cache")!r}])
+except SystemExit as end:
+    assert not end.code, end.code
+slow = ("torch", "torchvision", "timm", "sklearn", "scipy", "lance", "pyarrow")
+print([name for name in slow if name in sys.modules])
+import headstart.commands.evaluate
+training = ("tuning", "choosing", "report", "classifier", "commands.train")
+unwanted = (*(f"headstart.{{name}}" for name in training), "timm.optim", "timm.scheduler")
+print(sorted(name for name in sys.modules if name.startswith(unwanted)))
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["blue", "[]"], done.stderr
+    *predicted, slow, unwanted = done.stdout.splitlines()
+    assert json.loads("".join(predicted))[0]["label"] == "blue", done.stderr
+    assert (slow, unwanted) == ("[]", "[]")
+
+
+def test_a_loaded_model_is_saved_without_building_its_network(model, tmp_path):
+    """What was loaded and saved again is the same bundle, and gives the same answers."""
+    model.save(tmp_path / "first")
+    loaded = hs.load(tmp_path / "first", cache=tmp_path / "cache")
+    loaded.save(tmp_path / "second")
+    tensors = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("first", "second")]
+    assert tensors[0] == tensors[1]
+    again = hs.load(tmp_path / "second", cache=tmp_path / "cache")
+    assert again.extractor.fingerprint == model.extractor.fingerprint
+    assert again.predict(PHOTOS[0]) == loaded.predict(PHOTOS[0])
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as arrays
 
 from headstart.data.preprocessing import Preprocess
 from headstart.features.fingerprint import Fingerprint
-from headstart.features.store import FeatureStore, as_stored
+from headstart.features.rounding import as_stored
+from headstart.features.store import FeatureStore
 from headstart.heads import fitted
 from headstart.heads.fitted import KernelModel, LinearModel, MLPModel, NearestModel
 from headstart.options import FeaturesOption

@@ -1,20 +1,25 @@
 """Results as tables that a person wants to read."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headstart.commands.backbones import Listed
-from headstart.commands.cache import CacheInfo
-from headstart.commands.evaluate import EvaluateResult
-from headstart.commands.recommend import RecommendResult
-from headstart.commands.train import TrainResult
 from headstart.predictor.predictor import Unread
 from headstart.record import Candidate, Recommendation, Rejection, Tuning
 from headstart.task import Prediction, Summary
+
+if TYPE_CHECKING:
+    from headstart.commands.backbones import Listed
+    from headstart.commands.cache import CacheInfo
+    from headstart.commands.evaluate import EvaluateResult
+    from headstart.commands.recommend import RecommendResult
+    from headstart.commands.train import TrainResult
 
 _REJECTED = 12
 

@@ -11,7 +11,8 @@ from headstart.options import EvaluateOptions
 from headstart.record import Evaluation, Rejection
 from headstart.runs.images import training_images
 from headstart.task import Summary
-from headstart.tasks.opening import load_predictor, open_for
+from headstart.tasks.loading import load_predictor
+from headstart.tasks.opening import open_for
 from headstart.watching import Silence, Watcher
 
 

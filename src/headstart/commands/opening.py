@@ -1,12 +1,11 @@
-"""Open: labelled images and trained models, for those who take the steps one by one."""
+"""Open: labelled images, for those who take the steps one by one."""
 
 import os
 from typing import Any
 
 from headstart.data.images import Images
-from headstart.options import ComputeOptions, OpenOptions
-from headstart.predictor.predictor import Predictor
-from headstart.tasks.opening import load_predictor, open_data
+from headstart.options import OpenOptions
+from headstart.tasks.opening import open_data
 from headstart.watching import Silence, Watcher
 
 
@@ -29,17 +28,3 @@ def open_images(
         OptionError: An option is wrong.
     """
     return open_data(data, OpenOptions.of(**options), watcher or Silence())
-
-
-def load(model: str | os.PathLike[str], **options: Any) -> Predictor:  # noqa: ANN401
-    """Load a trained model: a run or a bundle. No network is needed.
-
-    Args:
-        model: The folder.
-        options: See `ComputeOptions`: device, precision, cache.
-
-    Raises:
-        BundleError: It is missing, changed, or of an unknown version.
-        OptionError: An option is wrong.
-    """
-    return load_predictor(model, ComputeOptions.of(**options))

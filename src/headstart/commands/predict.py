@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.decoding import SUFFIXES
-from headstart.data.sources import files_of, printable
+from headstart.data.paths import files_of, printable
 from headstart.errors import DataError
 from headstart.options import PredictOptions
 from headstart.predictor.predictor import Unread
 from headstart.task import Prediction
-from headstart.tasks.opening import load_predictor
+from headstart.tasks.loading import load_predictor
 from headstart.watching import Silence, Watcher
 
 

@@ -1,14 +1,13 @@
 """Folders, tables and archives of images, all turned into the same entries."""
 
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headstart.data import archives, tables
 from headstart.data.decoding import SUFFIXES
 from headstart.data.manifest import SPLIT_NAMES, Entry
+from headstart.data.paths import files_of, printable
 from headstart.errors import DataError, OptionError
 
 
@@ -79,23 +78,6 @@ def _existing(data: str | Path) -> Path:
     return path
 
 
-def files_of(folder: Path) -> Iterator[Path]:
-    """Walk all files below a folder in a fixed order, each real folder once, hidden ones never."""
-    seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")
-
-
 def _folder_entries(folder: Path, called: Path) -> list[Entry]:
     """Read a folder of class folders, or of split folders of class folders."""
     splits = _split_folders(folder)
@@ -156,11 +138,6 @@ def _name_problem(name: str) -> str | None:
     except UnicodeEncodeError:
         return "its name is not valid UTF-8; rename it"
     return None
-
-
-def printable(name: str) -> str:
-    """Return a name that can be shown: bytes that are not UTF-8 become escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _grouped(entries: list[Entry], group: str | None) -> list[Entry]:

@@ -1,14 +1,19 @@
 """The device to compute on, and the fastest engine for it."""
 
-from pathlib import Path
-from typing import Literal, get_args
+from __future__ import annotations
 
-import torch
-from torch import nn
+import ctypes
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 from headstart.engines.engine import Engine
 from headstart.errors import OptionError
 from headstart.options import DeviceOption
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Device = Literal["cpu", "cuda"]
 
@@ -21,19 +26,26 @@ def choose_device(device: DeviceOption) -> Device:
     """
     if device not in get_args(DeviceOption):
         raise OptionError(f"device must be auto, cpu or cuda. Got '{device}'.")
-    available = torch.cuda.is_available()
+    available = _has_cuda()
     if device == "cuda" and not available:
         raise OptionError("device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'.")
     return "cuda" if available and device != "cpu" else "cpu"
 
 
 def make_engine(
-    network: nn.Module, *, size: int, device: str, precision: str, cache: Path, key: str
+    network: Callable[[], nn.Module],
+    *,
+    size: int,
+    device: str,
+    precision: str,
+    cache: Path,
+    key: str,
 ) -> Engine:
     """Build the fastest engine for a device: OpenVINO on a CPU, torch elsewhere.
 
     Args:
-        network: Takes uint8 images (batch, size, size, 3).
+        network: Returns the network, which takes uint8 images (batch, size, size, 3); not called
+            if a converted one is on disk.
         size: Side of the images, in pixels.
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".
@@ -47,4 +59,16 @@ def make_engine(
         return OpenVinoEngine(network, size=size, precision=precision, cache=cache, key=key)
     from headstart.engines.torch_engine import TorchEngine
 
-    return TorchEngine(network, device=device, precision=precision)
+    return TorchEngine(network(), device=device, precision=precision)
+
+
+def _has_cuda() -> bool:
+    """Ask PyTorch, which takes seconds to import, only where NVIDIA's driver is installed."""
+    if "torch" not in sys.modules:
+        try:
+            ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        except OSError:
+            return False
+    import torch
+
+    return torch.cuda.is_available()

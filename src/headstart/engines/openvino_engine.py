@@ -1,22 +1,23 @@
 """Run a network with OpenVINO, the fastest way on a CPU."""
 
+from __future__ import annotations
+
 import copy
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino as ov
-import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-from torch import nn
 
 from headstart.arrays import Features, Pixels
 from headstart.engines.rounding import round_kernels
 from headstart.files import file_sha256, remove, written_once
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _NETWORK, _SUM = "network.xml", "sha256"
 
@@ -38,6 +39,16 @@ def cpu_facts() -> dict[str, str]:
 class OpenVinoEngine:
     """Converts a torch module once, keeps the result on disk, and runs batches side by side.
 
+    PyTorch is imported only where a network has not been converted before.
+
+    Args:
+        network: Returns the network, which takes uint8 images (batch, size, size, 3); called only
+            if it has not been converted before.
+        size: Side of the images, in pixels.
+        precision: "bf16" or "float32".
+        cache: Folder for converted networks.
+        key: Names the network with its weights.
+
     Attributes:
         compiled: The network, compiled for the CPU.
     """
@@ -47,7 +58,13 @@ class OpenVinoEngine:
     batch_size = 8
 
     def __init__(
-        self, network: nn.Module, *, size: int, precision: str, cache: Path, key: str
+        self,
+        network: Callable[[], nn.Module],
+        *,
+        size: int,
+        precision: str,
+        cache: Path,
+        key: str,
     ) -> None:
         self.precision = precision
         core = ov.Core()
@@ -84,7 +101,9 @@ def _result(running: _Running, free: list[ov.InferRequest]) -> Features:
     return features
 
 
-def _converted(network: nn.Module, size: int, folder: Path) -> tuple[ov.Model, nn.Module | None]:
+def _converted(
+    network: Callable[[], nn.Module], size: int, folder: Path
+) -> tuple[ov.Model, nn.Module | None]:
     """Return the network in OpenVINO's form, from disk if it was converted before.
 
     And the network whose memory it uses, where it could not be written to disk.
@@ -94,32 +113,13 @@ def _converted(network: nn.Module, size: int, folder: Path) -> tuple[ov.Model, n
         return known, None
     # OpenVINO computes with the memory of PyTorch's tensors, which training changes and sending
     # the network to another process moves. So it gets a network of its own, and at best a file.
-    own = copy.deepcopy(network)
-    model = _convert(own, size)
+    from headstart.engines.conversion import convert
+
+    own = copy.deepcopy(network())
+    model = convert(own, size)
     _save(model, folder)
     saved = _read(folder)
     return (saved, None) if saved is not None else (model, own)
-
-
-def _convert(network: nn.Module, size: int) -> ov.Model:
-    """Trace and translate the network.
-
-    Not `ov.convert_model`: it does the same in four times the time and reports its use to a
-    server.
-    """
-    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
-        traced = torch.jit.freeze(trace(network.eval(), example, check_trace=False))
-        decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    model = frontend.convert(frontend.load(decoder))
-    (images,) = model.get_parameters()
-    images.set_element_type(ov.Type.u8)
-    images.set_partial_shape(ov.PartialShape([-1, size, size, 3]))
-    model.validate_nodes_and_infer_types()
-    return model
 
 
 def _read(folder: Path) -> ov.Model | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import torch
 from PIL import Image
 
 from headstart.arrays import Features, Pixels
@@ -37,6 +36,8 @@ def faster_precision(trial: PrecisionTrial) -> str:
 def has_bf16(device: str) -> bool:
     """Return whether a device computes in bf16."""
     if device == "cuda":
+        import torch  # Takes seconds, and a CPU does without it.
+
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     from headstart.engines.openvino_engine import cpu_has_bf16  # As in devices.py.
 

@@ -1,52 +1,63 @@
-"""One engine per process, shared by its threads and rebuilt after a fork."""
+"""Values that are computed when first needed, shared by threads and safe after a fork."""
 
 import ctypes
 import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from headstart.engines.engine import Engine
 
+Value = TypeVar("Value")
 
-class EngineSlot:
-    """Holds an engine that is built when it is first needed.
+
+class Slot(Generic[Value]):
+    """Holds a value that the first thread that needs it computes for all."""
+
+    def __init__(self, value: Value | None = None) -> None:
+        self._value = value
+        self._lock = threading.Lock()
+        _SLOTS.add(self)
+
+    def get(self, compute: Callable[[], Value]) -> Value:
+        """Return the value, computed by this call if there is none yet in this process."""
+        with self._lock:
+            if self._value is None:
+                self._value = compute()
+            return self._value
+
+    def after_fork(self) -> None:
+        """Make a new lock: a thread that held the old one does not exist in the child."""
+        self._lock = threading.Lock()
+
+
+class EngineSlot(Slot[Engine]):
+    """Holds an engine.
 
     An engine's threads do not survive a fork, and even to destroy it in the child would wait for
     them for ever. So a forked child abandons the engine of its parent and builds its own.
     """
 
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-        self._building = threading.Lock()
-        _SLOTS.add(self)
-
-    def get(self, build: Callable[[], Engine]) -> Engine:
-        """Return the engine, built by this call if there is none yet in this process."""
-        with self._building:
-            if self._engine is None:
-                self._engine = build()
-            return self._engine
-
-    def abandon(self) -> None:
-        """Forget the engine without destroying it, and the lock that its builder may hold."""
-        if self._engine is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
-        self._engine = None
-        self._building = threading.Lock()
+    def after_fork(self) -> None:
+        """Forget the engine without destroying it."""
+        if self._value is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._value))
+        self._value = None
+        super().after_fork()
 
 
-_SLOTS: WeakSet[EngineSlot] = WeakSet()
+_SLOTS: WeakSet[Slot[Any]] = WeakSet()
 
 
-def _abandon_all() -> None:
+def _after_fork() -> None:
     for slot in list(_SLOTS):
-        slot.abandon()
+        slot.after_fork()
     # Nor do the threads of PyTorch's OpenMP survive: with one thread it needs none of them.
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
+    os.register_at_fork(after_in_child=_after_fork)

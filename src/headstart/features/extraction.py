@@ -1,20 +1,14 @@
 """Step 3: files to features, decoding beside the engine, each batch stored at once."""
 
-import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from headstart.arrays import Features, Pixels
-from headstart.data.decoding import decode_image, quiet_pillow, read_image
+from headstart.arrays import Features
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import BackboneError, DataError
+from headstart.features.batches import pixel_batches
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import (
     DamagedTable,
@@ -25,13 +19,8 @@ from headstart.features.store import (
 from headstart.options import DecodeLimits
 from headstart.watching import Progress
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 COMMIT_EVERY = 128
 """Images between two commits: half a second of work at most is lost, and a commit costs 2 ms."""
-
-_AHEAD_BATCHES = 4
 
 
 def stored_features(
@@ -146,69 +135,3 @@ def _require_finite(features: Features) -> None:
             "The backbone gives numbers that are not finite. Are its weights damaged? "
             "Otherwise try --precision float32."
         )
-
-
-@contextmanager
-def pixel_batches(
-    files: Iterable[tuple[str, str]],
-    batch_size: int,
-    preprocess: Preprocess,
-    limits: DecodeLimits | None = None,
-) -> Iterator[Iterator[Pixels]]:
-    """Decode files on a pool of threads, a few batches ahead of their reader.
-
-    Args:
-        files: sha256 and path of each image.
-        batch_size: Images in a batch; the last one may have fewer.
-        preprocess: What happens to the pixels.
-        limits: Most bytes and pixels of one image.
-
-    Yields:
-        An iterator of arrays (images, size, size, 3), in the order of the files.
-    """
-    limits = limits or DecodeLimits()
-
-    def load(file: tuple[str, str]) -> Pixels:
-        sha256, path = file
-        data = read_image(path)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise DataError(f"'{path}' changed while it was being read. Run again.")
-        image = decode_image(data, path=path, smallest=preprocess.smallest_side, limits=limits)
-        return preprocess.pixels(image)
-
-    workers = os.cpu_count() or 1
-    with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
-        try:
-            loaded = in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)
-            yield stacked(loaded, batch_size)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def in_order(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    ahead: int,
-) -> Iterator[Result]:
-    """Map on a pool, lazily and in order, with a bounded number of results waiting."""
-    running: deque[Future[Result]] = deque()
-    for item in items:
-        running.append(pool.submit(function, item))
-        if len(running) > ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
-def stacked(arrays: Iterable[Pixels], size: int) -> Iterator[Pixels]:
-    """Stack arrays into batches of a size."""
-    batch: list[Pixels] = []
-    for array in arrays:
-        batch.append(array)
-        if len(batch) == size:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)

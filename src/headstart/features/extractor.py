@@ -1,16 +1,19 @@
 """A backbone that gives features: of files through the store, of images in memory directly."""
 
+from __future__ import annotations
+
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from headstart.arrays import Features, Pixels
-from headstart.backbones.backbone import Backbone
-from headstart.backbones.pooling import FeatureLayout, Reads, StagePooling
+from headstart.arrays import Features, Pixels, Tensors
+from headstart.backbones.layout import FeatureLayout, Reads
+from headstart.backbones.saved import SavedBackbone
+from headstart.data.preprocessing import Preprocess
 from headstart.engines.devices import Device, choose_device, make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import (
@@ -20,23 +23,26 @@ from headstart.engines.precision import (
     settled_precision,
     try_precisions,
 )
-from headstart.engines.slot import EngineSlot
-from headstart.features.extraction import stacked, stored_features
+from headstart.engines.slot import EngineSlot, Slot
+from headstart.features.batches import stacked
 from headstart.features.fingerprint import Fingerprint
-from headstart.features.store import FeatureStore
 from headstart.options import DecodeLimits, DeviceOption, PrecisionOption
 from headstart.record import PrecisionTrial
 from headstart.watching import Progress, Warn
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
+    from headstart.backbones.pooling import StagePooling
 
 
 class FeatureExtractor:
     """Computes the features of all stages for images, by the weights as they are when it is made.
 
-    Threads may share one, and a forked or pickled copy goes on by itself.
+    Threads may share one, and a forked or pickled copy goes on by itself. A saved backbone is built
+    only if something needs its network, such as an engine that has not been made before.
 
     Attributes:
-        backbone: The network, frozen. Make another extractor after training it.
-        pooling: From images to the features of all stages.
+        source: The backbone, frozen, as it was given. Make another extractor after training it.
         layout: What each column of the features is.
         device: "cpu" or "cuda".
         cache: Folder for features and converted networks.
@@ -45,7 +51,7 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: Backbone | SavedBackbone,
         *,
         cache: Path,
         device: DeviceOption = "auto",
@@ -53,19 +59,21 @@ class FeatureExtractor:
         reads: Reads = "stages",
         limits: DecodeLimits | None = None,
     ) -> None:
-        self.backbone = backbone
+        self.source = backbone
         self.reads = reads
         self.device: Device = choose_device(device)
-        self._device: DeviceOption = device
-        self.pooling = StagePooling(backbone, reads=reads).eval()
-        self.layout: FeatureLayout = self.pooling.layout()
         self.cache = cache
+        self._device: DeviceOption = device
         self._precision: PrecisionOption = precision
         self._settled = settled_precision(precision, self.device)
-        self._engine = EngineSlot()
         self._limits = limits
+        self._backbone, self._pooling = Slot["Backbone"](), Slot["StagePooling"]()
+        self._trial, self._fingerprint = Slot[PrecisionTrial](), Slot[Fingerprint]()
+        self._engine = EngineSlot()
+        blocks = backbone.blocks if isinstance(backbone, SavedBackbone) else None
+        self.layout: FeatureLayout = FeatureLayout(blocks) if blocks else self.pooling.layout()
 
-    def with_backbone(self, backbone: Backbone) -> "FeatureExtractor":
+    def with_backbone(self, backbone: Backbone) -> FeatureExtractor:
         """Return an extractor for another backbone that is run in the same way."""
         other = FeatureExtractor(
             backbone,
@@ -75,23 +83,43 @@ class FeatureExtractor:
             reads=self.reads,
             limits=self._limits,
         )
-        other.__dict__["trial"] = self.trial  # One timing decides for all of them.
+        other._trial = Slot(self.trial)  # One timing decides for all of them.
         return other
 
-    def __reduce__(self) -> tuple[Callable[..., "FeatureExtractor"], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., FeatureExtractor], tuple[object, ...]]:
         """Copy the backbone by its bytes: multiprocessing would move this one's own tensors."""
         settings = (self.cache, self._device, self._precision, self.reads, self._limits)
-        return _restored, (pickle.dumps(self.backbone), self.trial, *settings)
+        return _restored, (pickle.dumps(self.source), self.trial, *settings)
 
-    @cached_property
+    @property
+    def backbone(self) -> Backbone:
+        """The network."""
+        source = self.source
+        return self._backbone.get(source.build) if isinstance(source, SavedBackbone) else source
+
+    @property
+    def pooling(self) -> StagePooling:
+        """From images to the features of all stages, as a module."""
+        return self._pooling.get(self._make_pooling)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What happens to an image before the network sees it."""
+        return self.source.preprocess
+
+    def tensors(self) -> Tensors:
+        """Return the weights of the network, by name."""
+        if isinstance(self.source, SavedBackbone):
+            return self.source.tensors
+        return {
+            name: tensor.detach().cpu().numpy()
+            for name, tensor in self.source.network.state_dict().items()
+        }
+
+    @property
     def trial(self) -> PrecisionTrial | None:
         """What decided the precision, made when first needed; None where there was no choice."""
-        if self._settled is not None:
-            return None
-        folder, size = self.cache / "networks", self.backbone.preprocess.size
-        return remembered_trial(
-            folder, self.backbone.architecture, size, lambda: try_precisions(self._build, size)
-        )
+        return None if self._settled else self._trial.get(self._try_precisions)
 
     @property
     def precision(self) -> str:
@@ -103,7 +131,7 @@ class FeatureExtractor:
         """Whether anything may compute in bf16 here: the device can, and nobody asked otherwise."""
         return self._settled != "float32" and has_bf16(self.device)
 
-    @cached_property
+    @property
     def fingerprint(self) -> Fingerprint:
         """What the features depend on."""
         return replace(self._of_any_precision, precision=self.precision)
@@ -116,6 +144,8 @@ class FeatureExtractor:
     @property
     def stored_as(self) -> str:
         """The precision that the store keeps these features in."""
+        from headstart.features.store import FeatureStore  # A prediction does without Lance.
+
         return FeatureStore(self.cache / "features").table(self.fingerprint).kind
 
     def of_files(
@@ -130,12 +160,15 @@ class FeatureExtractor:
         Returns:
             Features of shape (images, layout.width), and the precision that they are stored in.
         """
+        from headstart.features.extraction import stored_features
+        from headstart.features.store import FeatureStore
+
         return stored_features(
             images,
             store=FeatureStore(self.cache / "features"),
             fingerprint=self.fingerprint,
             engine=lambda: self.engine,
-            preprocess=self.backbone.preprocess,
+            preprocess=self.preprocess,
             limits=self._limits,
             progress=progress,
             warn=warn,
@@ -143,7 +176,7 @@ class FeatureExtractor:
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
         """Return the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
-        return self.of_pixels(map(self.backbone.preprocess.pixels, images))
+        return self.of_pixels(map(self.preprocess.pixels, images))
 
     def of_pixels(self, pixels: Iterable[Pixels]) -> Iterator[Features]:
         """Return the features of images that are preprocessed, a batch at a time, unstored."""
@@ -152,24 +185,41 @@ class FeatureExtractor:
 
     def _build(self, precision: str) -> Engine:
         return make_engine(
-            self.pooling,
-            size=self.backbone.preprocess.size,
+            lambda: self.pooling,
+            size=self.preprocess.size,
             device=self.device,
             precision=precision,
             cache=self.cache / "networks",
             key=self._of_any_precision.network_key,
         )
 
-    @cached_property
+    def _make_pooling(self) -> StagePooling:
+        from headstart.backbones.pooling import StagePooling
+
+        return StagePooling(self.backbone, reads=self.reads).eval()
+
+    def _try_precisions(self) -> PrecisionTrial:
+        folder, size = self.cache / "networks", self.preprocess.size
+        return remembered_trial(
+            folder, self.source.architecture, size, lambda: try_precisions(self._build, size)
+        )
+
+    @property
     def _of_any_precision(self) -> Fingerprint:
         """What the features depend on besides the precision; the weights are hashed once."""
-        return Fingerprint(
-            self.backbone.architecture,
-            self.backbone.weights_sha256(),
-            self.layout.blocks,
-            self.backbone.preprocess,
-            "any",
+        return self._fingerprint.get(
+            lambda: Fingerprint(
+                self.source.architecture,
+                self._weights_sha256(),
+                self.layout.blocks,
+                self.preprocess,
+                "any",
+            )
         )
+
+    def _weights_sha256(self) -> str:
+        known = self.source.weights_sha256 if isinstance(self.source, SavedBackbone) else None
+        return known or self.backbone.weights_sha256()
 
 
 def _restored(
@@ -190,5 +240,5 @@ def _restored(
         reads=reads,
         limits=limits,
     )
-    extractor.__dict__["trial"] = trial
+    extractor._trial = Slot(trial)
     return extractor

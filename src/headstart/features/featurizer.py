@@ -14,7 +14,7 @@ from headstart.arrays import Features, Names
 from headstart.backbones.backbone import load_backbone
 from headstart.data.decoding import ImageLike, as_image, read_image
 from headstart.features.extractor import FeatureExtractor
-from headstart.features.store import as_stored
+from headstart.features.rounding import as_stored
 from headstart.options import DeviceOption, PrecisionOption, cache_folder
 
 

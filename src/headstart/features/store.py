@@ -17,12 +17,12 @@ from pydantic import JsonValue
 from headstart.arrays import Features
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint
+from headstart.features.rounding import HALF_MAX
 from headstart.files import remove, size_of, written_once
 
 # Lance warns at every fork of the process; nothing here continues in a forked child.
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
-HALF_MAX = float(np.finfo(np.float16).max)
 _ATTEMPTS = 20
 _RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
 # What keeps a sound table from being read for a while: no reason to throw it away.
@@ -199,13 +199,6 @@ class FeatureStore:
         """Describe every table, a damaged one too."""
         tables = sorted(self.folder.glob("*.lance"))
         return [_info(path) for path in tables if not path.name.startswith(".")]
-
-
-def as_stored(features: Features, kind: str) -> Features:
-    """Round features as the store does, so that a new image is treated like a stored one."""
-    if kind == "float16":
-        features = np.clip(features, -HALF_MAX, HALF_MAX)
-    return features.astype(kind).astype(np.float32)
 
 
 def _rows(dataset: lance.LanceDataset) -> dict[str, int]:

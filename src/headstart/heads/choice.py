@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from headstart.arrays import Features, Targets
-from headstart.backbones.pooling import FeatureLayout
+from headstart.backbones.layout import FeatureLayout
 from headstart.data.splits import stratified_folds
 from headstart.heads.problem import HeadFit, Problem, effort_for
 from headstart.heads.specs import ChosenHead, Head, LinearHead

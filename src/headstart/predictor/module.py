@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from headstart.features.store import HALF_MAX
+from headstart.features.rounding import HALF_MAX
 from headstart.heads.fitted import FittedHead
 from headstart.heads.modules import head_module
 

@@ -10,20 +10,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import JsonValue
 
 from headstart.arrays import Features, Pixels, Probabilities, Scores, Tensors
-from headstart.backbones.backbone import Backbone, rebuild_backbone
+from headstart.backbones.saved import SavedBackbone
 from headstart.data.decoding import ImageLike, as_image, image_name, is_image
-from headstart.data.images import ImageSet
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
-from headstart.features.extraction import in_order
+from headstart.features.batches import in_order
 from headstart.features.extractor import FeatureExtractor
-from headstart.features.store import as_stored
+from headstart.features.rounding import as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import FittedHead, NearestModel
 from headstart.options import DeviceOption, PrecisionOption, cache_folder
@@ -36,10 +36,13 @@ from headstart.predictor.config import (
     HeadConfig,
     Specification,
 )
-from headstart.predictor.module import PredictorModule
 from headstart.record import Evaluation, Record
 from headstart.task import Prediction, Task
 from headstart.watching import Progress, Warn
+
+if TYPE_CHECKING:
+    from headstart.data.images import ImageSet
+    from headstart.predictor.module import PredictorModule
 
 _AHEAD = 32
 
@@ -165,7 +168,7 @@ class Predictor:
             raise OptionError(f"The model already has a class '{name}'.")
         if not images:
             raise DataError(f"No image of class '{name}' was given.")
-        side = self.extractor.backbone.preprocess.smallest_side
+        side = self.extractor.preprocess.smallest_side
         opened = (as_image(image, smallest=side) for image in images)
         features = np.concatenate(list(self.extractor.of_images(opened)))
         columns = self.extractor.layout.columns(self.features)
@@ -174,6 +177,8 @@ class Predictor:
 
     def module(self) -> PredictorModule:
         """Return the model as one PyTorch module: uint8 pixels in, calibrated probabilities out."""
+        from headstart.predictor.module import PredictorModule  # PyTorch takes seconds to import.
+
         return PredictorModule(
             self.extractor.pooling,
             self.extractor.layout.columns(self.features),
@@ -205,7 +210,7 @@ class Predictor:
 
     def to_bundle(self) -> Bundle:
         """Return everything that the model consists of, ready to be written."""
-        backbone = self.extractor.backbone
+        backbone = self.extractor.source
         numbers, arrays = fitted.written(self.head)
         config = Config(
             headstart=version("headstart"),
@@ -228,10 +233,7 @@ class Predictor:
             specification=self.specification,
             record=self.record,
         )
-        network: Tensors = {
-            f"backbone.{name}": tensor.detach().cpu().numpy()
-            for name, tensor in backbone.network.state_dict().items()
-        }
+        network = {f"backbone.{name}": one for name, one in self.extractor.tensors().items()}
         head = {f"head.{name}": value for name, value in arrays.items()}
         return Bundle(config, {**network, **head}, model_card(config, self.task))
 
@@ -262,7 +264,7 @@ class Predictor:
             trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
             precision = "bf16" if trained_in else "float32"
         extractor = FeatureExtractor(
-            _backbone_of(bundle),
+            _backbone_of(config, _part(bundle.tensors, "backbone.")),
             cache=cache_folder(cache),
             device=device,
             precision=precision,
@@ -313,7 +315,7 @@ class Predictor:
         self, images: Iterable[ImageLike]
     ) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
         """Yield the name of each image, and its pixels or why it cannot be decoded."""
-        preprocess = self.extractor.backbone.preprocess
+        preprocess = self.extractor.preprocess
 
         def opened(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
             try:
@@ -345,14 +347,16 @@ def _leading_errors(waiting: deque[str | UnreadableImage]) -> Iterator[Unreadabl
         yield error
 
 
-def _backbone_of(bundle: Bundle) -> Backbone:
-    backbone, tensors = bundle.config.backbone, _part(bundle.tensors, "backbone.")
-    return rebuild_backbone(
-        backbone.architecture,
+def _backbone_of(config: Config, tensors: Tensors) -> SavedBackbone:
+    backbone = config.backbone
+    return SavedBackbone(
         backbone.name,
-        bundle.config.preprocess,
+        backbone.architecture,
         backbone.origin,
+        config.preprocess,
         tensors,
+        backbone.weights_sha256,
+        backbone.blocks,
     )
 
 

@@ -1,18 +1,13 @@
-"""Opening data and models: where it is decided which task they are of."""
+"""Opening data: where it is decided which task it is of."""
 
 import os
 from pathlib import Path
 
 from headstart.data import images
-from headstart.errors import BundleError
-from headstart.options import ComputeOptions, OpenOptions, cache_folder
-from headstart.predictor.bundle import read_bundle
+from headstart.options import OpenOptions, cache_folder
 from headstart.predictor.predictor import Predictor
-from headstart.task import Task
 from headstart.tasks.single import Single
 from headstart.watching import Watcher
-
-_TASKS: dict[str, Task] = {Single.name: Single()}
 
 
 def open_data(
@@ -51,24 +46,3 @@ def open_for(
             classes=model.classes,
             progress=progress,
         )
-
-
-def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
-    """Load a trained model from a run or a bundle. No network is needed.
-
-    Raises:
-        BundleError: It is missing, changed, or of an unknown version or task.
-        OptionError: The device or the precision is not available.
-    """
-    bundle = read_bundle(Path(model))
-    if bundle.config.task not in _TASKS:
-        raise BundleError(
-            f"Model '{model}' is of an unknown task '{bundle.config.task}'. Upgrade headstart."
-        )
-    return Predictor.of_bundle(
-        bundle,
-        _TASKS[bundle.config.task],
-        device=options.device,
-        precision=options.precision,
-        cache=options.cache,
-    )

@@ -1,7 +1,7 @@
 """One label for each image.
 
 What only training, measuring or showing needs is imported where it is needed, so that a prediction
-starts quickly.
+starts quickly. For the same reason the softmax is written out: SciPy's takes a second to import.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy.special import softmax
 
 from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
 from headstart.record import ClassResult, Evaluation
@@ -93,7 +92,9 @@ class Single:
 
     def probabilities(self, scores: Scores, temperature: float) -> Probabilities:
         """Return the softmax of the scores; rows sum to 1."""
-        return np.asarray(softmax(scores.astype(np.float64) / temperature, axis=1))
+        calibrated = scores.astype(np.float64) / temperature
+        powers = np.exp(calibrated - calibrated.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def link(self, scores: Tensor) -> Tensor:
         """Return the softmax of the scores."""

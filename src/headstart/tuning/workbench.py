@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from headstart.arrays import Rows
-from headstart.backbones.pooling import Reads
+from headstart.backbones.layout import Reads
 from headstart.tuning.boundary.rows import Boundary, open_boundary, predict_rows
 from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.boundary.views import ViewPlan, views_of

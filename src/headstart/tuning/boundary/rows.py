@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone
-from headstart.backbones.pooling import Reads, StagePooling
+from headstart.backbones.layout import Reads
+from headstart.backbones.pooling import StagePooling
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
-from headstart.features.extraction import pixel_batches
+from headstart.features.batches import pixel_batches
 from headstart.features.extractor import FeatureExtractor
 from headstart.tuning.boundary.cutting import Halves, cut
 from headstart.tuning.boundary.store import ViewStore, free_bytes
@@ -159,7 +160,7 @@ def open_boundary(
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
     engine = make_engine(
-        halves.below.eval(),
+        halves.below.eval,
         size=backbone.preprocess.size,
         device=extractor.device,
         precision=extractor.precision,

@@ -25,7 +25,7 @@ from headstart.arrays import Features, Pixels, Rows
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
-from headstart.features.extraction import pixel_batches, stacked
+from headstart.features.batches import pixel_batches, stacked
 from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 

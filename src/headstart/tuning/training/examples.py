@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from headstart.arrays import Rows, Targets
-from headstart.features.extraction import in_order
+from headstart.features.batches import in_order
 from headstart.task import Task
 from headstart.tuning.boundary.rows import RowSource
 

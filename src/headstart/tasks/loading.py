@@ -1,0 +1,34 @@
+"""Loading models: where it is decided which task they are of."""
+
+import os
+from pathlib import Path
+
+from headstart.errors import BundleError
+from headstart.options import ComputeOptions
+from headstart.predictor.bundle import read_bundle
+from headstart.predictor.predictor import Predictor
+from headstart.task import Task
+from headstart.tasks.single import Single
+
+_TASKS: dict[str, Task] = {Single.name: Single()}
+
+
+def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
+    """Load a trained model from a run or a bundle. No network is needed.
+
+    Raises:
+        BundleError: It is missing, changed, or of an unknown version or task.
+        OptionError: The device or the precision is not available.
+    """
+    bundle = read_bundle(Path(model))
+    if bundle.config.task not in _TASKS:
+        raise BundleError(
+            f"Model '{model}' is of an unknown task '{bundle.config.task}'. Upgrade headstart."
+        )
+    return Predictor.of_bundle(
+        bundle,
+        _TASKS[bundle.config.task],
+        device=options.device,
+        precision=options.precision,
+        cache=options.cache,
+    )
