@@ -3,11 +3,10 @@
 import warnings
 from collections.abc import Callable
 
-import openvino as ov
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import nn
+
+from headstart.engines.quiet_openvino import ov
 
 
 def convert(network: nn.Module, size: int) -> ov.Model:
@@ -16,13 +15,16 @@ def convert(network: nn.Module, size: int) -> ov.Model:
     Not `ov.convert_model`: it does the same in four times the time and reports its use to a
     server.
     """
+    # After `quiet_openvino`, whatever the order of imports above.
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
         traced = torch.jit.freeze(trace(network.eval(), example, check_trace=False))
         decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
-    frontend = FrontEndManager().load_by_framework("pytorch")
+    frontend = ov.frontend.FrontEndManager().load_by_framework("pytorch")
     model = frontend.convert(frontend.load(decoder))
     (images,) = model.get_parameters()
     images.set_element_type(ov.Type.u8)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino as ov
 
 from headstart.arrays import Features, Pixels
+from headstart.engines.quiet_openvino import ov
 from headstart.engines.rounding import round_kernels
 from headstart.files import file_sha256, remove, written_once
 

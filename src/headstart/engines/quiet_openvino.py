@@ -1,0 +1,22 @@
+"""OpenVINO without its telemetry, which otherwise reports every import to a server.
+
+The rest of Headstart imports `ov` from here and never `openvino` itself.
+"""
+
+import sys
+from types import ModuleType
+from typing import cast
+
+_TELEMETRY = "openvino_telemetry"
+
+# None makes its import fail, for which OpenVINO has a stub that sends nothing.
+_before = sys.modules.get(_TELEMETRY)
+sys.modules[_TELEMETRY] = cast(ModuleType, None)
+try:
+    import openvino as ov
+finally:
+    del sys.modules[_TELEMETRY]
+    if _before is not None:
+        sys.modules[_TELEMETRY] = _before
+
+__all__ = ["ov"]
