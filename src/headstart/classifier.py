@@ -15,6 +15,7 @@ from typing import Any, Self, get_args
 
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
+from headstart.choosing.image_size import sized_for
 from headstart.data.decoding import ImageLike
 from headstart.data.images import ImageSet, listed
 from headstart.errors import DataError, OptionError
@@ -141,8 +142,19 @@ class Classifier:
         Raises:
             DataError: There is nothing to learn from, or the classes are not the model's.
         """
+        self.choose_image_size(train)
         features, stored_as = self.features_of(train, progress=progress, warn=warn)
         return self.fit_features(train, features, stored_as, val=val)
+
+    def choose_image_size(self, train: ImageSet) -> None:
+        """Let the backbone see images at the size that suits these, unless a size was asked for.
+
+        The first `fit` does so; before `features_of`, it can be done by itself.
+        """
+        sized = sized_for(self.backbone, train)
+        if sized is not self.backbone:
+            self.extractor = self.extractor.with_backbone(sized)
+        self.backbone.size_is_open = False
 
     def features_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None

@@ -36,10 +36,19 @@ class Backbone(nn.Module):
         network: The timm module.
         preprocess: What happens to an image before.
         origin: Where the weights came from, as the user said it.
+        size_is_open: Whether no image size was asked for, so that `Classifier.fit` may choose the
+            one that suits the images.
     """
 
     def __init__(
-        self, network: nn.Module, name: str, architecture: str, preprocess: Preprocess, origin: str
+        self,
+        network: nn.Module,
+        name: str,
+        architecture: str,
+        preprocess: Preprocess,
+        origin: str,
+        *,
+        size_is_open: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -47,6 +56,7 @@ class Backbone(nn.Module):
         self.architecture = architecture
         self.preprocess = preprocess
         self.origin = origin
+        self.size_is_open = size_is_open
         self._parts: Parts | None = None
         watch_over(network)
 
@@ -164,7 +174,8 @@ def load_backbone(
     Args:
         name: A name of the catalogue or any architecture of timm.
         weights: "imagenet", "random", a safetensors file or folder, or "hf-hub:" and an id.
-        image_size: Side of the square that it sees, in pixels. Default: what it was trained with.
+        image_size: Side of the square that it sees, in pixels. Default: what it was trained with,
+            or what suits the images, once a classifier is fitted.
         channels: Of the images, 3 for colour. The first convolution is adapted as timm does:
             summed up for 1, repeated for more.
         orientations: Of a photo that are seen, features averaged: "one", "mirror" (2), or
@@ -193,7 +204,9 @@ def load_backbone(
     preprocess = replace(_preprocess(network, size, channels), orientations=orientations)
     _drop_classifier(network)
     require_size(network, architecture, preprocess.size, channels)
-    return Backbone(network, name, architecture, preprocess, weights).freeze()
+    return Backbone(
+        network, name, architecture, preprocess, weights, size_is_open=image_size is None
+    ).freeze()
 
 
 def rebuild_backbone(

@@ -11,7 +11,12 @@ from headstart.errors import BackboneError
 
 
 def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
-    """Let a backbone see large photos a little larger than it was trained on, if it can."""
+    """Let a backbone see large photos a little larger than it was trained on, if it can.
+
+    A backbone whose image size was asked for keeps it.
+    """
+    if not backbone.size_is_open:
+        return backbone
     sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
     size = suitable_size(backbone, int(np.median(sides)))
     if size == backbone.preprocess.size:

@@ -107,7 +107,7 @@ def _loaded(
                 raise
             watcher.warn(f"'{name}' is left out. {error}")
             continue
-        yield sized_for(backbone, train) if options.image_size is None else backbone
+        yield sized_for(backbone, train)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pydantic import JsonValue
 from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
-from headstart.choosing.image_size import sized_for
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
 from headstart.data.images import Images
@@ -146,7 +145,7 @@ def _train(
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose(options, images, watcher, clock)
-    backbone = _load(name, weights, options, images)
+    backbone = _load(name, weights, options)
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),
@@ -160,6 +159,7 @@ def _train(
         cache=options.cache,
     )
     with clock.part("extract"), watcher.stage("Extracting features") as progress:
+        model.choose_image_size(images.train)
         model.features_of(images.all, progress=progress, warn=watcher.warn)
     # 5: train the head.
     with clock.part("head"), watcher.stage("Training the head"):
@@ -218,8 +218,8 @@ def _choose(
     return found.recommended, found.weights, found
 
 
-def _load(name: str, weights: str, options: TrainOptions, images: Images) -> Backbone:
-    """Load the backbone for a suitable image size."""
+def _load(name: str, weights: str, options: TrainOptions) -> Backbone:
+    """Load the backbone, and refuse a part to tune that it does not have."""
     backbone = load_backbone(
         name,
         weights=weights,
@@ -227,8 +227,8 @@ def _load(name: str, weights: str, options: TrainOptions, images: Images) -> Bac
         orientations=options.orientations,
         seed=options.seed,
     )
-    if options.image_size is None and options.recipe != "tutorial":
-        backbone = sized_for(backbone, images.train)
+    if options.recipe == "tutorial":
+        backbone.size_is_open = False
     if options.tune not in ("none", "auto", "all"):
         backbone.parts().first_trainable(options.tune)  # Refuses what does not exist.
     return backbone

@@ -83,7 +83,8 @@ class FeatureExtractor:
             reads=self.reads,
             limits=self._limits,
         )
-        other._trial = Slot(self.trial)  # One timing decides for all of them.
+        if backbone.preprocess.size == self.preprocess.size:
+            other._trial = Slot(self.trial)  # One timing decides for both.
         return other
 
     def __reduce__(self) -> tuple[Callable[..., FeatureExtractor], tuple[object, ...]]:
