@@ -45,6 +45,23 @@ from headstart.watching import Progress, Warn, no_warning
 class Classifier:
     """A frozen backbone and a head that classifies images by its features.
 
+    Args:
+        backbone: From `load_backbone`. The classifier works with a copy.
+        head: The new classifier. Default: `AutoHead()`, chosen on folds.
+        classes: Names, in the order of the probabilities.
+        features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
+            whatever is better on folds.
+        balanced: Weight classes inversely to their frequency.
+        seed: Of every random draw.
+        device: "cpu", "cuda", or "auto": a GPU if there is one.
+        precision: "float32", "bf16", or "auto": the faster one on this machine.
+        cache: Folder for features and converted networks. Default: the user's cache folder.
+        deterministic: Choose nothing by timing, on the CPU and in float32 unless `precision` says
+            otherwise, so that the same data, options and machine give the same bundle, bit for bit.
+
+    Raises:
+        OptionError: An option is wrong, or `deterministic` is asked for on a GPU.
+
     Attributes:
         classes: Names, in the order of the probabilities.
         extractor: Computes the backbone's features, or reads them from the store.
@@ -64,10 +81,15 @@ class Classifier:
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
         cache: str | PathLike[str] | None = None,
+        deterministic: bool = False,
     ) -> None:
         if features not in get_args(FeaturesOption):
             raise OptionError(
                 f"features must be auto, last, multilevel or flatten. Got '{features}'."
+            )
+        if deterministic and device == "cuda":
+            raise OptionError(
+                "deterministic works on the CPU only. Leave device out, or say 'cpu'."
             )
         self.classes = tuple(classes)
         self.candidates: tuple[Candidate, ...] = ()
@@ -76,13 +98,14 @@ class Classifier:
         self._features = features
         self._balanced = balanced
         self._seed = seed
+        self._deterministic = deterministic
         self._predictor: Predictor | None = None
         # A copy: what happens to the caller's network must not change what is predicted.
         self.extractor = FeatureExtractor(
             copy.deepcopy(backbone).freeze(),
             cache=cache_folder(cache),
-            device=device,
-            precision=precision,
+            device="cpu" if deterministic and device == "auto" else device,
+            precision="float32" if deterministic and precision == "auto" else precision,
             reads="map" if features == "flatten" else "stages",
         )
 
@@ -104,6 +127,7 @@ class Classifier:
         out._head = head or _head_of(specification)
         out._features = specification.features
         out._balanced, out._seed = specification.balanced, specification.seed
+        out._deterministic = specification.deterministic
         out._predictor, out.extractor = predictor, predictor.extractor
         return out
 
@@ -200,9 +224,10 @@ class Classifier:
             DataError: The classes are not the model's.
             TuningError: The checkpoint is of another training, or another one uses its folder.
         """
+        given = {"deterministic": self._deterministic} | options
         return self.tune(
             train,
-            with_recipe(TuneOptions.of(**options)).with_minutes(unfreeze),
+            with_recipe(TuneOptions.of(**given)).with_minutes(unfreeze),
             val=val,
             part=unfreeze,
             keep=keep,
@@ -228,6 +253,7 @@ class Classifier:
         """Do `fine_tune` with options that are resolved."""
         require_classes(train, self.classes)
         _check_choices(part, keep)
+        options.require_reproducible(part)
         model, warn = self.predictor, warn or no_warning
         images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
         if missing := (val.absent() if val is not None and len(val) else []):
@@ -339,7 +365,9 @@ class Classifier:
     def _specification(self) -> Specification:
         head = self._head
         kind, settings = (head.kind, dict(vars(head))) if _is_known(head) else (CUSTOM, {})
-        return Specification(kind, settings, self._features, self._balanced, self._seed)
+        return Specification(
+            kind, settings, self._features, self._balanced, self._seed, self._deterministic
+        )
 
     def _temperature(
         self, model: Predictor, fit: HeadFit, train: ImageSet, val: ImageSet | None

@@ -194,6 +194,11 @@ class TuneOptions(Options):
         "Dropout(0.5), Dense; 10 epochs of Adam frozen; then the last 10 layers, 5 epochs at 1e-4.",
     )
 
+    deterministic: bool = Field(
+        False,
+        description="Two runs give the same model, bit for bit: numeric precision and threads are "
+        "fixed, and nothing is chosen by timing. CPU only.",
+    )
     log: str = Field(
         "",
         description="Where fine-tuning is followed, besides events.jsonl: tensorboard, mlflow, or "
@@ -205,6 +210,28 @@ class TuneOptions(Options):
         if part != "auto" or self.minutes is not None:
             return self
         return self.model_copy(update={"minutes": _AUTO_MINUTES})
+
+    def require_reproducible(self, part: str) -> None:
+        """Refuse what is decided by the clock if the result must be deterministic.
+
+        Args:
+            part: That is to be fine-tuned.
+
+        Raises:
+            OptionError: It names the option.
+        """
+        if not self.deterministic:
+            return
+        if part == "auto":
+            raise OptionError(
+                "Fine-tuning 'auto' plans by the clock, which cannot be deterministic. "
+                "Name the part, such as stages:1."
+            )
+        if self.minutes is not None:
+            raise OptionError(
+                "minutes ends fine-tuning by the clock, which cannot be deterministic. "
+                "Limit epochs instead."
+            )
 
     @property
     def listeners(self) -> tuple[str, ...]:

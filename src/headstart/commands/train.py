@@ -157,6 +157,7 @@ def _train(
         device=options.device,
         precision=options.precision,
         cache=options.cache,
+        deterministic=options.deterministic,
     )
     with clock.part("extract"), watcher.stage("Extracting features") as progress:
         model.choose_image_size(images.train)
@@ -186,6 +187,7 @@ def _resolved(options: TrainOptions) -> TrainOptions:
 def _check_combinations(options: TrainOptions) -> None:
     """Refuse options that cannot go together, before any work is done."""
     require_listeners(options.listeners)
+    _require_deterministic(options)
     choose_device(options.device)
     if options.tune != "none":
         views_of(options, options.orientations)
@@ -204,6 +206,17 @@ def _check_combinations(options: TrainOptions) -> None:
         if getattr(options, name) is not None:
             flag = f"--{name.replace('_', '-')}"
             raise OptionError(f"{flag} says how to choose. It needs --backbone auto.")
+
+
+def _require_deterministic(options: TrainOptions) -> None:
+    """Refuse what is decided by timing if the result must be deterministic."""
+    options.require_reproducible(options.tune)
+    if options.deterministic and options.device == "cuda":
+        raise OptionError("--deterministic works on the CPU only. Leave --device out, or say cpu.")
+    if options.deterministic and options.backbone == "auto":
+        raise OptionError(
+            "--backbone auto times backbones, which cannot be deterministic. Name a backbone."
+        )
 
 
 def _choose(

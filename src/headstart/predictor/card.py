@@ -6,6 +6,7 @@ from headstart.task import Task
 
 def model_card(config: Config, task: Task) -> str:
     """Write the card of a model, in Markdown."""
+    created = f", {config.created}" if config.created else ""
     lines = [
         f"# A classifier of {len(config.classes)} classes",
         "",
@@ -17,7 +18,7 @@ def model_card(config: Config, task: Task) -> str:
         f"- Classes: {', '.join(config.classes)}",
         f"- Backbone: {config.backbone.name}, weights: {config.backbone.origin}",
         f"- Head: {config.head.kind} on {config.features} features",
-        f"- Created: {config.created} with headstart {config.headstart}",
+        f"- Made with headstart {config.headstart}{created}",
     ]
     if config.record and config.record.test:
         lines += ["", task.summarise(config.record.test, "test").sentence]

@@ -63,6 +63,7 @@ class Specification:
         features: The features option.
         balanced: Whether classes were weighted inversely to their frequency.
         seed: Of every random draw.
+        deterministic: Whether nothing was chosen by timing.
     """
 
     kind: str = "auto"
@@ -70,6 +71,7 @@ class Specification:
     features: FeaturesOption = "auto"
     balanced: bool = False
     seed: int = 0
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Config:
 
     Attributes:
         headstart: Version that wrote it.
-        created: When, in ISO 8601 with the time zone.
+        created: When, in ISO 8601 with the time zone; None if the model is deterministic.
         task: The kind of label.
         classes: In the order of the probabilities.
         preprocess: What happens to the pixels first.
@@ -93,7 +95,7 @@ class Config:
     """
 
     headstart: str
-    created: str
+    created: str | None
     task: str
     classes: tuple[str, ...]
     preprocess: Preprocess

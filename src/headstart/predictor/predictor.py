@@ -210,11 +210,11 @@ class Predictor:
 
     def to_bundle(self) -> Bundle:
         """Return everything that the model consists of, ready to be written."""
-        backbone = self.extractor.source
+        backbone, deterministic = self.extractor.source, self.specification.deterministic
         numbers, arrays = fitted.written(self.head)
         config = Config(
             headstart=version("headstart"),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=None if deterministic else datetime.now(UTC).isoformat(timespec="seconds"),
             task=self.task.name,
             classes=self.classes,
             preprocess=backbone.preprocess,
@@ -231,7 +231,7 @@ class Predictor:
             head=HeadConfig(self.head.kind, numbers),
             calibration=Calibration(self.temperature),
             specification=self.specification,
-            record=self.record,
+            record=self.record.without_times() if self.record and deterministic else self.record,
         )
         network = {f"backbone.{name}": one for name, one in self.extractor.tensors().items()}
         head = {f"head.{name}": value for name, value in arrays.items()}

@@ -1,7 +1,7 @@
 """The record of a run: one writer and one reader for `metrics.json`, of every version so far."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -32,7 +32,7 @@ class Record:
 
     Attributes:
         headstart: Version that wrote it.
-        created: When, in ISO 8601 with the time zone.
+        created: When, in ISO 8601 with the time zone; None without times.
         task: The kind of label.
         data: What it learnt from.
         backbone: Name of the backbone.
@@ -59,7 +59,7 @@ class Record:
     """
 
     headstart: str
-    created: str
+    created: str | None
     task: str
     data: Data
     backbone: str
@@ -97,6 +97,20 @@ class Record:
         """
         file = path / FILE if path.is_dir() else path
         write_whole(file, _RECORD.dump_json(self, indent=2) + b"\n")
+
+    def without_times(self) -> "Record":
+        """Return the record without what differs between two runs of a deterministic training.
+
+        That is when and how fast they ran, and where they were written.
+        """
+        places = ("out", "cache", "overwrite", "resume")
+        return replace(
+            self,
+            created=None,
+            seconds={},
+            options={name: one for name, one in self.options.items() if name not in places},
+            tuning=self.tuning.without_times() if self.tuning else None,
+        )
 
     @staticmethod
     def of(values: Mapping[str, JsonValue], name: str) -> "Record":

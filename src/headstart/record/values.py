@@ -1,6 +1,6 @@
 """The parts of a record: what each step of a run measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import JsonValue
@@ -272,6 +272,11 @@ class Tuning:
     store_bytes: int = 0
     head: str = ""
     final: bool = False
+
+    def without_times(self) -> "Tuning":
+        """Return the same without how fast it was."""
+        epochs = tuple(replace(one, seconds=0.0) for one in self.epochs)
+        return replace(self, seconds=0.0, setting=None, computing=1.0, epochs=epochs)
 
 
 @dataclass(frozen=True)

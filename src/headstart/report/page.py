@@ -69,7 +69,7 @@ def render_report(
     return _rendered(
         "report.html.jinja",
         **vars(record),
-        created_at=datetime.fromisoformat(record.created),
+        created_at=datetime.fromisoformat(record.created) if record.created else None,
         mistakes=sorted(mistakes, key=lambda one: -one.mistake.probability),
         reasons=_frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
