@@ -118,7 +118,7 @@ def kill_tuning(kills: int) -> None:
             whole = whole if running else min(whole, after)  # The next kill aims better.
             process.kill()
             process.communicate()
-            found = [json.loads(path.read_text()) for path in state.glob("*/checkpoint.json")]
+            found = [json.loads(path.read_text()) for path in state.rglob("checkpoint.json")]
             steps = ", ".join(str(one["step"]) for one in found) or "none"
             resumed = tuning(table, cache, state, resume=True).communicate()[0].strip()
             same += resumed == expected

@@ -24,6 +24,7 @@ from headstart.files import (
     size_of,
     write_json,
     write_whole,
+    write_zeros,
     written_once,
     written_whole,
 )
@@ -159,7 +160,20 @@ def test_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "link", no_links)
     with written_once(tmp_path / "file") as partial:
         partial.write_text("first")
+    with written_once(tmp_path / "file") as partial:
+        partial.write_text("second")
     assert listing(tmp_path) == {"file": b"first"}
+
+
+@pytest.mark.parametrize("size", [1, 2**20, 2**21 + 1])
+def test_a_file_of_zeros_takes_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Reserved where the system can, and written where it cannot."""
+    write_zeros(tmp_path / "reserved", size)
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    write_zeros(tmp_path / "written", size)
+    assert listing(tmp_path) == {"reserved": bytes(size), "written": bytes(size)}
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class Classifier:
         extractor: Computes the backbone's features, or reads them from the store.
         candidates: The heads that were compared in `fit`, the chosen one first.
         tuning: What `fine_tune` did, or None without it.
+        checkpoints: Folder of that training's checkpoints and events, or None.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Classifier:
         self.classes = tuple(classes)
         self.candidates: tuple[Candidate, ...] = ()
         self.tuning: Tuning | None = None
+        self.checkpoints: Path | None = None
         self._head = head or AutoHead()
         self._features = features
         self._balanced = balanced
@@ -123,7 +125,7 @@ class Classifier:
         specification = predictor.specification
         out = cls.__new__(cls)
         out.classes = predictor.classes
-        out.candidates, out.tuning = (), None
+        out.candidates, out.tuning, out.checkpoints = (), None, None
         out._head = head or _head_of(specification)
         out._features = specification.features
         out._balanced, out._seed = specification.balanced, specification.seed
@@ -209,8 +211,9 @@ class Classifier:
                 be trained and judged in the minutes, 10 by default.
             keep: "better" goes back to the frozen backbone unless the tuned one has a lower log
                 loss and no lower accuracy on what is held out; "always" keeps it in any case.
-            checkpoints: Folder that the state is kept in, so that `resume` can go on.
-            resume: Go on from there.
+            checkpoints: Folder that keeps the state of trainings, each in a folder of its own, so
+                that `resume` can go on.
+            resume: Go on from there, with the training of the same images and options.
             progress: Called with steps done and steps in all.
             warn: Called with what the user should know.
             options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
@@ -222,7 +225,7 @@ class Classifier:
         Raises:
             OptionError: There is no such part, or an option is wrong.
             DataError: The classes are not the model's.
-            TuningError: The checkpoint is of another training, or another one uses its folder.
+            TuningError: Only trainings of other options can be resumed, or this one is running.
         """
         given = {"deterministic": self._deterministic} | options
         return self.tune(
@@ -273,6 +276,7 @@ class Classifier:
         )
         outcome = fine_tune(job, part, keep=keep)
         self.tuning = outcome.record if outcome else None
+        self.checkpoints = outcome.folder if outcome else None
         if outcome and outcome.tuned:
             self._use(outcome.tuned, stored_as)
         return self.tuning

@@ -22,6 +22,9 @@ _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 # Other processes may each get in between once.
 _ATTEMPTS = 100
 _LONGEST_SUFFIX = 32
+# What a file system says that cannot reserve room for a file.
+_CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
+_ZEROS = bytes(2**20)
 
 
 def file_sha256(path: Path) -> str:
@@ -89,6 +92,19 @@ def write_json(target: Path, value: object) -> None:
         OSError: It cannot be written; an earlier file is unchanged.
     """
     write_whole(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_zeros(path: Path, size: int) -> None:
+    """Write a file of zeros that really takes its bytes on disk, to be mapped into memory.
+
+    Raises:
+        OSError: There is no room for it.
+    """
+    with path.open("wb") as file:
+        if _reserved(file.fileno(), size):
+            return
+        for start in range(0, size, len(_ZEROS)):
+            file.write(_ZEROS[: size - start])
 
 
 def replace(new: Path, target: Path) -> None:
@@ -161,6 +177,20 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def _reserved(descriptor: int, size: int) -> bool:
+    """Reserve room for an open file; return False where system or file system cannot."""
+    reserve = getattr(os, "posix_fallocate", None)  # Neither macOS nor Windows has it.
+    if reserve is None:
+        return False
+    try:
+        reserve(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in _CANNOT_RESERVE:
+            raise
+        return False
+    return True
+
+
 def _is_folder(path: Path) -> bool | None:
     """Return whether a path is a folder; None if nothing is there."""
     try:
@@ -209,7 +239,8 @@ def _move_unless_present(new: Path, target: Path) -> None:
     except FileExistsError:
         return
     except OSError:  # A file system without hard links.
-        new.replace(target)
+        if not target.exists():
+            new.replace(target)
 
 
 def _make_folder(folder: Path) -> None:

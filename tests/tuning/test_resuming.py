@@ -1,13 +1,13 @@
 """A training that was cut off goes on as if nothing had happened, or refuses to."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from headstart.errors import TuningError
-from headstart.tuning.pacing.session import exclusive
 from headstart.tuning.pacing.timing import Setting
 from headstart.tuning.training.checkpoint import read_checkpoint
 from tests.tuning.conftest import QUICK, at_step, changed, state
@@ -17,8 +17,9 @@ class Killed(BaseException):
     """Ends a training as a kill would: nothing catches it."""
 
 
-def killed(model, data, folder, step):
+def killed(model, data, folder, step, **options):
     """Train until a step of the first round."""
+    options = QUICK | options
 
     def kill():
         raise Killed
@@ -27,9 +28,9 @@ def killed(model, data, folder, step):
         model.fine_tune(
             data.train,
             checkpoints=folder,
-            progress=at_step(step, data, kill),
+            progress=at_step(step, data, kill, epochs=options["epochs"]),
             keep="always",
-            **QUICK,
+            **options,
         )
 
 
@@ -82,7 +83,7 @@ def test_a_training_that_is_cut_off_leaves_the_model_as_it_was(model, data, tmp_
 def test_a_checkpoint_with_a_flipped_byte(model, data, tmp_path):
     """The one before it is used, and that is said."""
     model.fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
-    folder = tmp_path / "state" / "round-0"
+    folder = model.checkpoints / "round-0"
     newest = json.loads((folder / "checkpoint.json").read_text())
     file = folder / newest["tensors"]
     content = bytearray(file.read_bytes())
@@ -108,21 +109,39 @@ def trained_before(linear, data, tmp_path_factory):
 def test_resuming_with_other_options_lists_what_differs(model, data, trained_before):
     """The error names the option, what it was and what it is."""
     with pytest.raises(TuningError, match="views was 2, is 1"):
-        model.fine_tune(data.train, checkpoints=trained_before, resume=True, **QUICK | {"views": 1})
+        model.fine_tune(
+            data.train,
+            checkpoints=trained_before,
+            resume=True,
+            keep="always",
+            **QUICK | {"views": 1},
+        )
 
 
 def test_resuming_with_another_version_is_refused(model, data, trained_before, monkeypatch):
     """What an older version left may mean something else."""
     monkeypatch.setattr("headstart.tuning.workbench.version", lambda name: "0.2.0")
     with pytest.raises(TuningError, match=r"headstart was .*, is '0\.2\.0'"):
-        model.fine_tune(data.train, checkpoints=trained_before, resume=True, **QUICK)
+        model.fine_tune(data.train, checkpoints=trained_before, resume=True, keep="always", **QUICK)
 
 
 def test_going_on_with_another_part_is_refused(model, data, trained_before):
     """The part that is asked for counts, not the one that was trained before."""
-    options = QUICK | {"unfreeze": "stages:2", "resume": True}
-    with pytest.raises(TuningError, match="part was 'stages:1', is 'stages:2'"):
+    options = QUICK | {"unfreeze": "stages:2", "resume": True, "keep": "always"}
+    with pytest.raises(TuningError, match="- part was 'stages:1', is 'stages:2' "):
         model.fine_tune(data.train, checkpoints=trained_before, **options)
+
+
+def test_minutes_count_only_where_they_plan(model, data, trained_before, tmp_path):
+    """A named part goes on with more of them; "auto" chose its part by those that it had."""
+    folder = shutil.copytree(trained_before, tmp_path / "state")
+    options = QUICK | {"checkpoints": folder, "resume": True, "keep": "always"}
+    with pytest.raises(
+        TuningError, match=r"minutes was None, is 5\.0; part was 'stages:1', is 'auto'"
+    ):
+        model.fine_tune(data.train, unfreeze="auto", minutes=5.0, **options)
+    assert model.fine_tune(data.train, minutes=5.0, **options).kept
+    assert model.checkpoints.name == "1"
 
 
 def test_what_was_timed_is_not_timed_again_on_resuming(make, data, tmp_path, monkeypatch):
@@ -137,15 +156,32 @@ def test_what_was_timed_is_not_timed_again_on_resuming(make, data, tmp_path, mon
     assert record.setting.name
 
 
-def test_starting_anew_forgets_what_was_there(make, data, tmp_path):
-    """Without resume, other options are no obstacle and nothing old is gone on from."""
-    make().fine_tune(data.train, checkpoints=tmp_path / "state", keep="always", **QUICK)
-    record = make().fine_tune(
-        data.train, checkpoints=tmp_path / "state", keep="always", **(QUICK | {"epochs": 1})
-    )
-    assert len(record.epochs) == 1
-    events = (tmp_path / "state" / "round-0" / "events.jsonl").read_text().splitlines()
-    assert sum('"event": "epoch"' in line for line in events) == 1
+@pytest.mark.usefixtures("_same_way")
+def test_trainings_of_other_options_leave_each_other_alone(make, data, tmp_path, monkeypatch, calm):
+    """Cut off in turn and resumed in turn, both end as if they had been undisturbed."""
+    monkeypatch.setattr("headstart.tuning.training.checkpoint.SAVE_EVERY", 2)
+    short, first, second, undisturbed = QUICK | {"epochs": 1}, make(), make(), make()
+    undisturbed.fine_tune(data.train, keep="always", **short)
+    killed(make(), data, tmp_path, 7)
+    killed(make(), data, tmp_path, 3, epochs=1)
+    first.fine_tune(data.train, checkpoints=tmp_path, resume=True, keep="always", **QUICK)
+    second.fine_tune(data.train, checkpoints=tmp_path, resume=True, keep="always", **short)
+    assert first.checkpoints != second.checkpoints
+    assert not changed(calm[0], state(first))
+    assert not changed(state(undisturbed), state(second))
+
+
+def test_starting_anew_removes_nothing(model, make, data, tmp_path, monkeypatch):
+    """A training that was cut off stays as it was beside the new one, and that is said."""
+    monkeypatch.setattr("headstart.tuning.training.checkpoint.SAVE_EVERY", 2)
+    killed(make(), data, tmp_path, 5)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    said = []
+    model.fine_tune(data.train, checkpoints=tmp_path, keep="always", warn=said.append, **QUICK)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert model.checkpoints.name == "2"
+    (text,) = [one for one in said if "An earlier training with the same data" in one]
+    assert f"'{model.checkpoints.with_name('1')}' (0 of 2 epochs and step 4 of round-0" in text
 
 
 def test_resuming_nothing_starts_anew_and_says_so(model, data, tmp_path):
@@ -158,12 +194,19 @@ def test_resuming_nothing_starts_anew_and_says_so(model, data, tmp_path):
     assert any("to go on with, so it starts anew" in text for text in said)
 
 
-def test_two_trainings_in_one_folder_are_refused(make, data, tmp_path):
-    """The second is told, and the first one's checkpoints stay; afterwards the folder is free."""
-    folder = tmp_path / "checkpoints"
-    with exclusive(folder), pytest.raises(TuningError, match="Another training of the same data"):
-        make().fine_tune(data.train, checkpoints=folder, **QUICK)
-    assert make().fine_tune(data.train, checkpoints=folder, **QUICK)
+def test_the_same_training_twice_at_once_is_refused(make, data, tmp_path):
+    """The second is refused while the first goes on; one of other options may run beside it."""
+    refused = []
+
+    def begin_others():
+        with pytest.raises(TuningError, match="Another training of the same data") as error:
+            make().fine_tune(data.train, checkpoints=tmp_path, **QUICK)
+        refused.append(error)
+        assert make().fine_tune(data.train, checkpoints=tmp_path, **QUICK | {"epochs": 1})
+
+    stop = at_step(2, data, begin_others)
+    assert make().fine_tune(data.train, checkpoints=tmp_path, progress=stop, **QUICK)
+    assert refused
 
 
 def test_a_full_disk_under_the_checkpoints_is_said(model, data, tmp_path, monkeypatch):

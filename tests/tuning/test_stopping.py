@@ -12,6 +12,7 @@ from headstart.evaluation.comparison import rival
 from headstart.heads.choice import HeadChoice
 from headstart.heads.specs import ChosenHead
 from headstart.tuning.training.checkpoint import read_checkpoint
+from headstart.tuning.trainings import forget_finished
 from tests.tuning.conftest import QUICK, at_step, changed, state
 
 
@@ -88,13 +89,15 @@ def test_time_that_is_up_ends_training(model, data, clock):
     assert record.stopped == "the time was up"
 
 
-def test_time_that_is_up_after_an_epoch_leaves_a_tuned_model(model, data, clock):
-    """What was learnt until then is measured, and can be kept."""
-    options = QUICK | {"epochs": 50}
+def test_time_that_is_up_after_an_epoch_leaves_a_tuned_model(model, data, clock, tmp_path):
+    """What was learnt until then is measured, and can be kept; its checkpoints stay for more."""
+    options = QUICK | {"epochs": 50, "checkpoints": tmp_path}
     stop = at_step(8, data, clock.put_forward, epochs=50)
     record = model.fine_tune(data.train, minutes=5.0, progress=stop, keep="always", **options)
     assert record.stopped == "the time was up"
     assert record.kept and len(record.epochs) == 1 and not record.final
+    forget_finished(model.checkpoints)
+    assert (model.checkpoints / "round-0" / "checkpoint.json").exists()
 
 
 @pytest.mark.parametrize("keep", ["better", "always"])
@@ -119,6 +122,6 @@ def test_an_interruption_saves_and_leaves_a_usable_model(model, data, tmp_path):
     )
     assert record.stopped == "it was interrupted"
     assert record.rounds == 1 and not record.final
-    assert read_checkpoint(tmp_path / "state" / "round-0")[0].state["step"] == 4
+    assert read_checkpoint(model.checkpoints / "round-0")[0].state["step"] == 4
     assert model.probabilities_of(data.test).shape == (len(data.test), 3)
     assert signal.getsignal(signal.SIGINT) is before

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headstart.errors import StoreError
 from headstart.features.store import FeatureStore, TableInfo
+from headstart.files import size_of
 from headstart.options import CacheOptions, cache_folder
 
 _PARTS = ("features", "networks", "images", "boundary", "tuning")
@@ -29,7 +30,7 @@ class CacheInfo:
 def cache_info(options: CacheOptions) -> CacheInfo:
     """Tell what is kept and how large it is."""
     folder = cache_folder(options.cache)
-    sizes = {name: _size(folder / name) for name in _PARTS}
+    sizes = {name: size_of(folder / name) for name in _PARTS}
     return CacheInfo(folder, tuple(FeatureStore(folder / "features").infos()), sizes)
 
 
@@ -51,7 +52,3 @@ def cache_clear(options: CacheOptions) -> CacheInfo:
         except OSError as error:
             raise StoreError(f"'{part}' cannot be removed: {error.strerror}.") from None
     return before
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

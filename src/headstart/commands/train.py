@@ -46,6 +46,7 @@ from headstart.tasks.opening import open_data
 from headstart.tuning.boundary.views import views_of
 from headstart.tuning.events.listeners import require_listeners
 from headstart.tuning.training.loop import INTERRUPTED
+from headstart.tuning.trainings import forget_finished
 from headstart.tuning.tutorial import TutorialHead, require_no_contradiction, with_recipe
 from headstart.watching import Silence, Watcher
 
@@ -166,13 +167,13 @@ def _train(
     with clock.part("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, warn=watcher.warn)
     # 6: unfreeze the last layers and go on with a low learning rate, if asked for.
-    checkpoints = _checkpoints(data, images, options)
-    _tune(model, images, checkpoints, options, watcher, clock)
+    _tune(model, images, _checkpoints(data, images, options), options, watcher, clock)
 
     test, found = _measure(model.predictor, images)
     record = _record(data, options, images, model, test, recommendation, clock)
-    events = events_below(checkpoints) if record.tuning else ""
+    events = events_below(model.checkpoints) if model.checkpoints else ""
     _write(run, model.predictor, images, found, record, events)
+    forget_finished(model.checkpoints)
     summary = model.predictor.task.summarise(test, "test") if test else None
     return TrainResult(run, model, record, summary)
 
@@ -248,7 +249,7 @@ def _load(name: str, weights: str, options: TrainOptions) -> Backbone:
 
 
 def _checkpoints(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
-    """Return the folder that keeps the state of a fine-tuning on these images."""
+    """Return the folder that keeps the state of fine-tunings on these data."""
     source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
     return cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
 

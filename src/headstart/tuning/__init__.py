@@ -6,6 +6,7 @@ The files here are the way from what is asked to the model that is kept. Start a
 - `unfreezing`: the only place where the backbone changes, and where it is put back.
 - `planning`: for `--tune auto`, what fits into the minutes.
 - `workbench`: what all rounds share.
+- `trainings`: where each training keeps its checkpoints, and which one is resumed.
 - `rounds`, `readers`: train on most images, measure on the rest; the heads of a round.
 - `rivals`, `verdict`: which head reads the result, and whether it is kept.
 - `tutorial`: everything about the tutorial's recipe.

@@ -8,6 +8,7 @@ the model that is kept learns from all of them.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
@@ -19,13 +20,17 @@ from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.events.events import recorded
 from headstart.tuning.events.listeners import require_listeners
 from headstart.tuning.job import Job
-from headstart.tuning.pacing.session import Session, exclusive, forget
+from headstart.tuning.pacing.session import Session
 from headstart.tuning.planning import plan_for
 from headstart.tuning.rounds import Round, train_finally, train_rounds
 from headstart.tuning.training.loop import INTERRUPTED, TIME_WAS_UP
+from headstart.tuning.trainings import finish, own_folder
 from headstart.tuning.unfreezing import Unfrozen, unfrozen
 from headstart.tuning.verdict import Verdict
-from headstart.tuning.workbench import Workbench, open_workbench
+from headstart.tuning.workbench import Workbench, identity_of, open_workbench
+
+# Why a training ends although more of it could be done.
+_CUT_OFF = (INTERRUPTED, TIME_WAS_UP)
 
 Keep = Literal["better", "always"]
 
@@ -54,10 +59,12 @@ class Outcome:
     Attributes:
         record: What was done and measured.
         tuned: The model to use from now on, or None if that is the frozen one.
+        folder: With the checkpoints and events of this training, or None.
     """
 
     record: Tuning
     tuned: Tuned | None
+    folder: Path | None
 
 
 def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
@@ -73,13 +80,25 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
 
     Raises:
         OptionError: There is no such part.
-        TuningError: The checkpoint is of another training, or another training is using the folder.
+        TuningError: Only trainings of other options can be resumed, or this one is running.
     """
     _require_folder(job)
     require_listeners(job.options.listeners)
-    extractor = job.extractor
-    with exclusive(job.folder), unfrozen(extractor.backbone, extractor.device) as backbone:
-        return _tried(job, part, backbone, keep)
+    extractor, options = job.extractor, _what_matters(job, part, keep)
+    with (
+        own_folder(job.folder, options, resume=job.resume, warn=job.warn) as folder,
+        unfrozen(extractor.backbone, extractor.device) as backbone,
+    ):
+        return _tried(replace(job, folder=folder), part, backbone, keep)
+
+
+def _what_matters(job: Job, part: str, keep: Keep) -> dict[str, object]:
+    """Return what the outcome depends on: trainings that differ in it never share checkpoints.
+
+    Minutes only end a training, so that it can be resumed with more; but "auto" plans by them.
+    """
+    planned = {"minutes": job.options.minutes} if part == "auto" else {}
+    return identity_of(job, part) | {"keep": keep} | planned
 
 
 def _require_folder(job: Job) -> None:
@@ -91,7 +110,7 @@ def _require_folder(job: Job) -> None:
 
 def _tried(job: Job, part: str, backbone: Unfrozen, keep: Keep) -> Outcome | None:
     """Plan, open the workbench and train; None where there is no time or too little data."""
-    session = _session(job)
+    session = Session.read(job.folder) if job.resume else None
     if part == "auto":
         session = session or plan_for(job, backbone)
         if session is None:
@@ -110,34 +129,34 @@ def _tried(job: Job, part: str, backbone: Unfrozen, keep: Keep) -> Outcome | Non
         return None
 
 
-def _session(job: Job) -> Session | None:
-    """Return what the training that is resumed decided, or clear the way for a new one."""
-    if job.resume:
-        session = Session.read(job.folder)
-        if session is None:
-            job.warn(f"There is no training in '{job.folder}' to go on with, so it starts anew.")
-        return session
-    forget(job.folder)
-    return None
-
-
 def _outcome(bench: Workbench, keep: Keep) -> Outcome:
     """Train round after round, decide, and train what is kept on everything."""
     job, always = bench.job, keep == "always"
     rounds = train_rounds(bench, lambda some: always or _verdict(job, some).clear)
     finished, verdict = _finished(rounds), _verdict(job, rounds, always=always)
     final = train_finally(bench, finished) if verdict.kept and job.images.final else None
+    if _complete(job, rounds, verdict, final):
+        finish(job.folder)
     used = _used(finished or rounds, final)
     record = _record(bench, rounds, verdict, used, final)
     if not verdict.kept:
-        return Outcome(record, None)
+        return Outcome(record, None, job.folder)
     read = verdict.reading(used.heads)
-    return Outcome(record, Tuned(used.weights, read.head, read.features, verdict.temperature))
+    tuned = Tuned(used.weights, read.head, read.features, verdict.temperature)
+    return Outcome(record, tuned, job.folder)
 
 
 def _finished(rounds: Sequence[Round]) -> list[Round]:
     """Return those that came to the end of an epoch."""
     return [one for one in rounds if one.trained.best_epoch]
+
+
+def _complete(job: Job, rounds: Sequence[Round], verdict: Verdict, final: Round | None) -> bool:
+    """Return whether nothing was cut off or left out, so that resuming has nothing to add."""
+    if len(rounds) < job.images.least or (verdict.kept and job.images.final and final is None):
+        return False
+    trained = [*rounds, final] if final else rounds
+    return all(one.trained.stopped not in _CUT_OFF for one in trained)
 
 
 def _verdict(job: Job, rounds: Sequence[Round], *, always: bool = False) -> Verdict:
@@ -151,8 +170,7 @@ def _used(rounds: Sequence[Round], final: Round | None) -> Round:
     """Return the training whose weights are kept: the last one that came to its end."""
     if final is not None and final.trained.stopped is None:
         return final
-    cut_off = (INTERRUPTED, TIME_WAS_UP)
-    complete = [one for one in rounds if one.trained.stopped not in cut_off]
+    complete = [one for one in rounds if one.trained.stopped not in _CUT_OFF]
     return (complete or list(rounds))[-1]
 
 

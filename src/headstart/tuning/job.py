@@ -34,7 +34,7 @@ class Job:
         features: Of all images by the frozen backbone, shape (images, width).
         images: What to learn from, and what to hold out.
         options: How.
-        folder: Where the state is kept, or None.
+        folder: Where trainings keep their state, or None; while one runs, the folder of its own.
         resume: Go on from there.
         warn: Called with what the user should know.
         progress: Called with images done and images in all.

@@ -16,11 +16,13 @@ from headstart.tuning.boundary.views import ViewPlan, views_of
 from headstart.tuning.job import Job
 from headstart.tuning.pacing.session import Session
 from headstart.tuning.pacing.timing import Setting, candidates, fastest
-from headstart.tuning.training.checkpoint import read_checkpoint, require_same
 from headstart.tuning.training.network import HeadedNetwork, untrained
 from headstart.tuning.training.recipe import Recipe, learning_rate_of
 from headstart.tuning.tutorial import RECIPE as TUTORIAL
 from headstart.tuning.unfreezing import Unfrozen
+
+# Of hashes, which people read where two trainings differ.
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,12 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
 
     Raises:
         OptionError: There is no such part.
-        TuningError: The checkpoints are of another training.
         OutOfTime: The boundary store was not filled and no step timed before the deadline.
     """
     recipe = recipe_of(job)
     if recipe.batch_size < job.options.batch_size:
         job.warn(f"There are {recipe.batch_size} images, so a step takes all of them.")
-    preset, views = views_of(job.options, backbone.backbone.preprocess.orientations)
-    plan = ViewPlan(job.images.files, preset, views, job.images.seed)
-    identity = _identity(job, part, recipe, plan)
-    if job.resume:
-        _require_resumable(job, identity)
+    plan = _plan_of(job)
     backbone.unfreeze(part)
     reads: Reads = "last" if job.heads.kinds == ("last",) else job.extractor.reads
     boundary = open_boundary(
@@ -95,6 +92,7 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
     if job.deadline and time.perf_counter() > job.deadline:
         raise OutOfTime
     Session(part, recipe.epochs, setting).write(job.folder)
+    identity = identity_of(job, part)
     return Workbench(job, part, recipe, plan, boundary, setting, backbone, identity)
 
 
@@ -129,30 +127,30 @@ def _timed(job: Job, boundary: Boundary, recipe: Recipe) -> Setting:
     return time_step(job, network, boundary.source.rows(np.arange(recipe.batch_size), 0))
 
 
-def _require_resumable(job: Job, identity: dict[str, object]) -> None:
-    """Refuse another training before anything is computed for it."""
-    for folder in sorted(job.folder.glob("*/")) if job.folder else []:
-        found, _ = read_checkpoint(folder)
-        if found:
-            require_same(found.state["identity"], identity, folder)
+def _plan_of(job: Job) -> ViewPlan:
+    preset, views = views_of(job.options, job.extractor.backbone.preprocess.orientations)
+    return ViewPlan(job.images.files, preset, views, job.images.seed)
 
 
-def _identity(job: Job, part: str, recipe: Recipe, plan: ViewPlan) -> dict[str, object]:
+def identity_of(job: Job, part: str) -> dict[str, object]:
+    """Return what the weights of a training depend on, the images included."""
+    plan, preprocess = _plan_of(job), job.extractor.backbone.preprocess.to_dict()
     return {
         "headstart": version("headstart"),
         "task": job.heads.task.name,
         "backbone": job.extractor.backbone.architecture,
-        "preprocess": job.extractor.backbone.preprocess.to_dict(),
+        **{f"preprocess {name}": value for name, value in preprocess.items()},
         "precision": job.extractor.precision,
         "device": job.extractor.device,
-        "weights": job.extractor.fingerprint.key,
+        "weights": job.extractor.fingerprint.key[:_DIGITS],
         "part": part,
         "head": repr(job.heads.head),
         "features": list(job.heads.kinds),
+        "deterministic": job.options.deterministic,
         "balanced": job.heads.balanced,
-        **asdict(recipe),
+        **asdict(recipe_of(job)),
         "augment": plan.preset,
         "views": plan.views,
         "number of images": len(job.images),
-        "images": job.images.digest(),
+        "images": job.images.digest()[:_DIGITS],
     }

@@ -1,7 +1,11 @@
 """The boundary store on disk."""
 
-import numpy as np
+import os
 
+import numpy as np
+import pytest
+
+from headstart.errors import StoreError
 from headstart.tuning.boundary.store import ViewStore
 from headstart.tuning.boundary.views import ViewPlan
 
@@ -15,4 +19,43 @@ def test_old_stores_make_room(tmp_path):
     second.forget_others(second.bytes + 1)
     assert len(list(tmp_path.iterdir())) == 2
     second.put(np.arange(1), np.ones((1, 100), dtype=np.float32))
+    assert second.read(np.arange(1), 0).sum() == 100
+
+
+@pytest.mark.parametrize("reason", [None, 95, 22])
+def test_a_disk_that_cannot_reserve_room_is_written_full(tmp_path, monkeypatch, reason):
+    """Where system or file system has no fallocate, the files are as large and as usable."""
+
+    def refuse(*_):
+        raise OSError(reason, "Not here")
+
+    if reason is None:
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
+    plan = ViewPlan((("a.png", "a"),), "none", 1, 0)
+    store = ViewStore(tmp_path, "1", plan, 600_000, half=False)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == store.bytes
+    store.put(np.arange(1), np.ones((1, 600_000), dtype=np.float32))
+    assert store.read(np.arange(1), 0).sum() == 600_000
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
+    """There is no half of a store."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    plan = ViewPlan((("a.png", "a"),), "none", 1, 0)
+    with pytest.raises(StoreError, match="No space left on device"):
+        ViewStore(tmp_path, "1", plan, 100, half=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_trainings_share_a_store(tmp_path):
+    """The second neither empties nor replaces the file that the first one has mapped."""
+    plan = ViewPlan((("a.png", "a"),), "none", 1, 0)
+    first, second = (ViewStore(tmp_path, "1", plan, 100, half=True) for _ in range(2))
+    first.put(np.arange(1), np.ones((1, 100), dtype=np.float32))
     assert second.read(np.arange(1), 0).sum() == 100

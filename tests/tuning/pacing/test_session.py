@@ -1,6 +1,6 @@
 """What timing decided is kept beside the checkpoints."""
 
-from headstart.tuning.pacing.session import Session, forget
+from headstart.tuning.pacing.session import Session
 from headstart.tuning.pacing.timing import Setting
 
 
@@ -24,14 +24,3 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path):
     (tmp_path / "file").write_text("")
     Session("all", 1, Setting()).write(tmp_path / "file")
     Session("all", 1, Setting()).write(None)
-
-
-def test_forgetting_leaves_what_is_not_a_trainings(tmp_path):
-    """Rounds, the final training and the session go; other files stay."""
-    for name in ("round-0", "round-1", "final"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "checkpoint.json").write_text("{}")
-    Session("all", 1, Setting()).write(tmp_path)
-    (tmp_path / "notes.txt").write_text("mine")
-    forget(tmp_path)
-    assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]

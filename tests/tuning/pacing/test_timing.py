@@ -1,6 +1,7 @@
 """How the fastest way to take a step is found."""
 
 import numpy as np
+import pytest
 import torch
 
 from headstart.tasks.single import Single
@@ -37,5 +38,21 @@ def test_timing_leaves_weights_and_statistics_as_they_are():
     network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
     before = {name: one.clone() for name, one in network.state_dict().items()}
     fastest(network, torch.rand(4, 3), torch.eye(4, 2), Single(), [Setting()])
+    assert all(before[name].equal(one) for name, one in network.state_dict().items())
+    assert all(one.grad is None for one in network.parameters())
+
+
+def test_timing_that_is_interrupted_leaves_them_too():
+    """A Ctrl-C between two steps changes neither weights nor statistics, and leaves no gradient."""
+
+    class Interrupted(Single):
+        def training_loss(self, scores, truth, *, smoothing):
+            scores.sum().backward(retain_graph=True)
+            raise KeyboardInterrupt
+
+    network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt):
+        fastest(network, torch.rand(4, 3), torch.eye(4, 2), Interrupted(), [Setting()])
     assert all(before[name].equal(one) for name, one in network.state_dict().items())
     assert all(one.grad is None for one in network.parameters())

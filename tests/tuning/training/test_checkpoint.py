@@ -1,8 +1,34 @@
-"""What is kept of an optimiser."""
+"""What is kept of a training, and of an optimiser."""
+
+import os
+from pathlib import Path
 
 import torch
 
-from headstart.tuning.training.checkpoint import packed_optimiser, unpack_optimiser
+from headstart.tuning.training.checkpoint import (
+    Checkpoint,
+    packed_optimiser,
+    read_checkpoint,
+    unpack_optimiser,
+    write_checkpoint,
+)
+
+
+def test_the_checkpoint_before_needs_no_hard_links(tmp_path, monkeypatch):
+    """Where files cannot be linked, the one before the newest is kept all the same."""
+
+    def no_links(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    for step in (2, 4):
+        write_checkpoint(tmp_path, Checkpoint({"a": torch.full((3,), step)}, {"step": step}))
+    assert read_checkpoint(tmp_path)[0].state["step"] == 4
+    (tmp_path / "checkpoint.json").write_text("{")
+    found, problem = read_checkpoint(tmp_path)
+    assert found.state["step"] == 2 and found.tensors["a"].tolist() == [2, 2, 2]
+    assert "the one before is used" in problem
 
 
 def test_an_optimiser_goes_on_in_any_layout():

@@ -7,12 +7,11 @@ the batch in flight, and a damaged row is computed again.
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +25,7 @@ from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.batches import pixel_batches, stacked
+from headstart.files import remove, write_zeros, written_once
 from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 
@@ -83,14 +83,18 @@ class ViewStore:
 
     def forget_others(self, most: float) -> None:
         """Remove the stores that were not used for longest, until all take at most some bytes."""
-        others = [path for path in self._path.parent.glob("*.rows") if path != self._path]
-        total = self.bytes + sum(path.stat().st_size for path in others)
-        for path in sorted(others, key=lambda path: path.stat().st_mtime):
+        others = {}
+        for path in self._path.parent.glob("*.rows"):
+            with suppress(OSError):  # Another training may remove it at the same time.
+                others[path] = path.stat()
+        others.pop(self._path, None)
+        total = self.bytes + sum(about.st_size for about in others.values())
+        for path in sorted(others, key=lambda path: others[path].st_mtime):
             if total <= most:
                 return
-            total -= path.stat().st_size
-            path.with_suffix(".sums").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            total -= others[path].st_size
+            remove(path.with_suffix(".sums"))
+            remove(path)
 
     def fill(
         self,
@@ -188,10 +192,13 @@ def free_bytes(folder: Path) -> int:
 
 def _mapped(path: Path, kind: type[_Number], shape: tuple[int, ...]) -> NDArray[_Number]:
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
-    if not path.exists() or path.stat().st_size != size:
-        with path.open("wb") as file:
-            # Not a hole in a file: writing into one on a full disk would end the process.
-            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+    if path.exists() and path.stat().st_size != size:
+        path.unlink(missing_ok=True)
+    if not path.exists():
+        # In one step, since another training may be about to map the same file; and not a hole in
+        # a file: writing into one on a full disk would end the process.
+        with written_once(path) as partial:
+            write_zeros(partial, max(size, 1))
     return np.memmap(path, dtype=kind, mode="r+", shape=shape)
 
 

@@ -102,10 +102,13 @@ def fastest(
     before = {name: one.clone() for name, one in network.state_dict().items()}
     network.train()
     seconds: dict[str, float] = {}
-    for way in ways:
-        best = min(seconds.values(), default=math.inf)
-        seconds[way.name] = _seconds(network, rows, truth, task, way, best)
-    network.load_state_dict(before)
+    try:
+        for way in ways:
+            best = min(seconds.values(), default=math.inf)
+            seconds[way.name] = _seconds(network, rows, truth, task, way, best)
+    finally:  # Also after a Ctrl-C.
+        network.zero_grad(set_to_none=True)
+        network.load_state_dict(before)
     rates = {name: len(rows) / taken for name, taken in seconds.items()}
     return replace(max(ways, key=lambda way: rates[way.name]), images_per_second=rates)
 

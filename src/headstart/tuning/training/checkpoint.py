@@ -12,12 +12,15 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from headstart.errors import OutputError, TuningError
-from headstart.files import digest, file_sha256, write_whole, written_whole
+from headstart.files import digest, file_sha256, write_whole
 
 SAVE_EVERY = 200
 """Steps between two checkpoints, besides those at the end of each epoch."""
 
-_NAMES = ("checkpoint", "checkpoint-before")
+NEWEST = "checkpoint.json"
+"""The file of the newest checkpoint that says where the training is."""
+
+_BEFORE = "checkpoint-before.json"
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OutputError: It cannot be written; the ones before are still there.
     """
-    newest, before = (folder / f"{name}.json" for name in _NAMES)
+    newest, before = folder / NEWEST, folder / _BEFORE
     try:
-        last = _described(newest)
-        number = int((last or _described(before) or {"number": -1})["number"]) + 1
+        last = read_state(newest)
+        number = int((last or read_state(before) or {"number": -1})["number"]) + 1
         tensors = folder / f"checkpoint-{number % 3}.safetensors"
         write_whole(tensors, save(checkpoint.tensors))
         described = checkpoint.state | {
@@ -66,11 +69,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "tensors": tensors.name,
             "sha256": file_sha256(tensors),
         }
-        with written_whole(newest) as partial:
-            partial.write_text(json.dumps(described | {"digest": digest(described)}))
-            if last:  # What is damaged must not take the place of the one before.
-                before.unlink(missing_ok=True)
-                before.hardlink_to(newest)
+        if last:  # What is damaged must not take the place of the one before.
+            write_whole(before, newest.read_bytes())
+        write_whole(newest, json.dumps(described | {"digest": digest(described)}))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"Checkpoint in '{folder}' cannot be written: {reason}.") from None
@@ -82,9 +83,9 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
     Returns:
         The checkpoint, or None without one; and a sentence if one was damaged.
     """
-    present = [path for name in _NAMES if (path := folder / f"{name}.json").exists()]
+    present = [path for name in (NEWEST, _BEFORE) if (path := folder / name).exists()]
     for number, path in enumerate(present):
-        state = _described(path)
+        state = read_state(path)
         try:
             tensors = folder / state["tensors"] if state else None
             if state and tensors and file_sha256(tensors) == state["sha256"]:
@@ -103,19 +104,20 @@ def require_same(theirs: Mapping[str, object], ours: Mapping[str, object], folde
     Raises:
         TuningError: What differs is listed.
     """
-    ours = json.loads(json.dumps(ours))
-    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
-    if differing:
-        listed = "; ".join(
-            f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing
-        )
+    if listed := differences(theirs, json.loads(json.dumps(ours))):
         raise TuningError(
             f"'{folder}' is a checkpoint of another training: {listed}. "
             "Give the same options, or start anew without --resume."
         )
 
 
-def _described(path: Path) -> dict[str, Any] | None:
+def differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
+    """List what differs between two trainings; "" if nothing does."""
+    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    return "; ".join(f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing)
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
     """Read what is written beside the tensors, or return None where it is missing or damaged."""
     try:
         state: dict[str, Any] = json.loads(path.read_text())
