@@ -153,14 +153,15 @@ def test_one_backbone_with_two_weights(make_folder, options, tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"backbone": "auto", "weights": "random"}, "--weights cannot go with --backbone auto"),
-        ({"backbones": "resnet50"}, "--backbones says how to choose. It needs --backbone auto"),
-        ({"budget_ms": 3.0}, "--budget-ms says how to choose"),
         ({"backbone": "nonesuch"}, "There is no backbone"),
+        ({"backbone": "auto", "backbones": "nonesuch"}, "There is no backbone"),
+        ({"device": "cuda"}, "torch finds no CUDA GPU"),
+        ({"tune": "all", "log": "wandb"}, "Nothing called 'wandb'"),
     ],
 )
-def test_train_refuses_before_it_works(tmp_path, options, text):
-    """Options that contradict each other are told before any image is looked at."""
+def test_train_refuses_before_it_works(tmp_path, options, text, monkeypatch):
+    """Names that do not exist are told before any image is looked at."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(HeadstartError, match=text):
         hs.train(tmp_path / "not even there", **options)
 

@@ -13,6 +13,7 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import licence_of, weights_here
+from headstart.commands.combinations import BACKBONES, require_effect
 from headstart.engines.precision import lowest_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
@@ -67,7 +68,11 @@ def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> li
         text: Case and hyphens do not matter; "" gives all.
         options: Whether and how to measure them.
         watcher: Follows the stages.
+
+    Raises:
+        OptionError: An option has no effect.
     """
+    require_effect(options, BACKBONES)
     wanted = _plain(text)
     entries = [one for one in CATALOGUE if wanted in _plain(f"{one.name} {one.family}")]
     listed = []

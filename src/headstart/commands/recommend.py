@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.choosing.trials import candidates_of, try_backbones
+from headstart.commands.combinations import RUN, require_effect
 from headstart.data.sources import data_name
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
@@ -69,6 +70,7 @@ def run_recommendation(
     data: str | os.PathLike[str], options: RecommendOptions, watcher: Watcher
 ) -> RecommendResult:
     """Do `recommend` with options that are built already."""
+    require_effect(options, RUN)
     candidates = candidates_of(options.backbones)
     name = f"{data_name(Path(data))}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:

@@ -19,10 +19,10 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
+from headstart.commands.combinations import RUN, TRAINING, require_effect
 from headstart.data.images import Images
 from headstart.data.sources import data_name
 from headstart.engines.devices import choose_device
-from headstart.errors import OptionError
 from headstart.evaluation.intervals import wilson
 from headstart.heads import problem
 from headstart.heads.specs import head_named
@@ -44,10 +44,9 @@ from headstart.runs.folders import reserved_folder
 from headstart.runs.run import events_below, write_run
 from headstart.task import Summary
 from headstart.tasks.opening import open_data
-from headstart.tuning.boundary.views import views_of
 from headstart.tuning.events.listeners import require_listeners
 from headstart.tuning.training.loop import INTERRUPTED
-from headstart.tuning.tutorial import TutorialHead, require_no_contradiction, with_recipe
+from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Silence, Watcher
 
 _MISTAKES = 24
@@ -130,8 +129,8 @@ def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     """Do `train` with options that are built already."""
-    options = _resolved(options)
     _check_combinations(options)
+    options = _resolved(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         return _train(data, run, options, watcher)
@@ -178,32 +177,20 @@ def _train(
 
 def _resolved(options: TrainOptions) -> TrainOptions:
     """Return the options with what the recipe and `--tune auto` decide filled in."""
-    require_no_contradiction(options)
     options = with_recipe(options)
     return options.with_minutes(options.tune)
 
 
 def _check_combinations(options: TrainOptions) -> None:
-    """Refuse options that cannot go together, before any work is done."""
+    """Refuse options without an effect and names that do not exist, before any work is done."""
+    require_effect(options, RUN)
+    require_effect(options, TRAINING)
     require_listeners(options.listeners)
     choose_device(options.device)
-    if options.tune != "none":
-        views_of(options, options.orientations)
-    elif options.resume:
-        raise OptionError("--resume goes on with a fine-tuning. It needs --tune.")
     if options.backbone == "auto":
         candidates_of(options.backbones)
-        if options.weights != "imagenet":
-            raise OptionError(
-                "--weights cannot go with --backbone auto. Name them with the backbones: "
-                "--backbones NAME=WEIGHTS,…"
-            )
-        return
-    architecture_of(options.backbone)
-    for name in ("backbones", "budget_ms"):
-        if getattr(options, name) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise OptionError(f"{flag} says how to choose. It needs --backbone auto.")
+    else:
+        architecture_of(options.backbone)
 
 
 def _choose(
