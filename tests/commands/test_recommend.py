@@ -44,6 +44,19 @@ def test_both_are_tried_and_one_is_named(make_folder, options):
     assert any(one.on_front for one in result.backbones)
 
 
+def test_the_licence_of_the_recommended_weights_is_said(make_folder, options, monkeypatch):
+    """A recommendation that may not be used commercially says so."""
+    licence = "cc-by-nc-4.0"
+    monkeypatch.setattr("headstart.commands.recommend.licence_of", lambda name, weights: licence)
+    notes = Notes()
+    found = hs.recommend(
+        make_folder(), **(options | {"backbones": "test_resnet=random"}), watcher=notes
+    )
+    assert notes.warnings == [
+        f"Weights of '{found.recommended}': licence {licence}, which does not allow commercial use."
+    ]
+
+
 def test_what_is_written(make_folder, options):
     """The folder holds the numbers, and a page with a dot for each backbone that loads nothing."""
     result = hs.recommend(make_folder(), **options)

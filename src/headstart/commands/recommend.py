@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.licences import caution, licence_of
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.commands.combinations import RUN, require_effect
 from headstart.data.sources import data_name
@@ -76,6 +78,9 @@ def run_recommendation(
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         images = open_data(data, options, watcher)
         found = try_backbones(images.train, candidates, options, watcher)
+        licence = licence_of(architecture_of(found.recommended), found.weights)
+        if text := caution(found.recommended, licence):
+            watcher.warn(text)
         source = Source(images.name, str(data))
         write_recommendation(run, RecommendationRecord(version("headstart"), source, found))
     return RecommendResult(run, found)

@@ -219,6 +219,7 @@ class Predictor:
                 backbone.origin,
                 self.extractor.fingerprint.weights,
                 self.extractor.layout.blocks,
+                backbone.licence,
             ),
             features=self.features,
             stored_as=self.stored_as,
