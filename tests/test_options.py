@@ -28,6 +28,12 @@ def test_every_option_has_a_default_and_a_description(options):
         assert not field.is_required(), name
 
 
+def test_only_what_was_given_counts_as_given():
+    """A default that is given is given; None, False and "" stand for leaving an option out."""
+    options = TrainOptions.of(epochs=10, mixup=0.0, minutes=None, resume=False, log="")
+    assert options.given() == {"epochs": 10, "mixup": 0.0}
+
+
 def test_an_unknown_name_suggests_the_nearest():
     """A typing error in a keyword is told, with what was probably meant."""
     with pytest.raises(OptionError) as caught:

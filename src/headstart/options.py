@@ -3,9 +3,11 @@
 The command line's help and Python's keywords both come from these classes.
 """
 
+import inspect
+from enum import StrEnum
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +24,7 @@ OrientationsOption = Literal["one", "mirror", "dihedral"]
 RecipeOption = Literal["headstart", "tutorial"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
-# What is said instead of a regular expression.
+# Shown in place of a regular expression.
 _PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
 
 # How many views there are, where they can be counted.
@@ -33,14 +35,31 @@ _AUTO_MINUTES = 10.0
 LenientPath = Annotated[Path, Field(strict=False)]
 
 
+class Panel(StrEnum):
+    """The parts of a command's help, in the order in which they are shown."""
+
+    DATA = "Data"
+    BACKBONE = "Backbone"
+    HEAD = "Features and head"
+    TUNING = "Fine-tuning"
+    OUTPUT = "Output"
+    MACHINE = "Machine"
+
+
 class Options(BaseModel):
-    """A frozen, strict set of options: unknown names and wrong types are errors."""
+    """A frozen, strict set of options: unknown names and wrong types are errors.
+
+    Attributes:
+        panel: Where help shows the options that the class declares itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    panel: ClassVar[Panel]
+
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401
-        """Build the options, or say which one is wrong and what would be right.
+        """Build the options from the values that the user gave.
 
         Raises:
             OptionError: An unknown name (the nearest known ones are suggested) or a wrong value.
@@ -57,152 +76,198 @@ class Options(BaseModel):
             why = _PATTERNS.get(name, first["msg"])
             raise OptionError(f"Option '{name}' cannot be {first['input']!r}: {why}.") from None
 
+    @classmethod
+    def panel_of(cls, name: str) -> Panel:
+        """Return the part of the help that shows an option: that of the class declaring it."""
+        homes = [one for one in cls.__mro__ if name in inspect.get_annotations(one)]
+        return next(one.panel for one in homes if issubclass(one, Options))
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that the user gave; None, False and "" count as not given."""
+        values = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and value is not False and value != ""
+        }
+
 
 class DecodeLimits(Options):
     """What a single image file may cost."""
 
-    max_bytes: int = Field(256 * 2**20, gt=0, description="Largest file, in bytes.")
+    max_bytes: int = Field(256 * 2**20, gt=0, description="Maximum file size, in bytes.")
     max_pixels: int = Field(
         100_000_000,
         gt=0,
-        le=178_956_970,  # Pillow refuses more, whatever it is told.
-        description="Largest width x height; stops decompression bombs.",
+        le=178_956_970,  # Pillow refuses more in any case.
+        description="Maximum width times height; guards against decompression bombs.",
     )
 
 
 class ArchiveLimits(Options):
     """What an archive may unpack to."""
 
-    max_files: int = Field(1_000_000, gt=0, description="Most members.")
-    max_bytes: int = Field(64 * 2**30, gt=0, description="Most bytes when unpacked.")
+    max_files: int = Field(1_000_000, gt=0, description="Maximum number of files.")
+    max_bytes: int = Field(64 * 2**30, gt=0, description="Maximum size when unpacked, in bytes.")
 
 
 class CacheOptions(Options):
     """Where computed features, converted networks and unpacked archives are kept."""
 
+    panel = Panel.MACHINE
+
     cache: LenientPath | None = Field(
-        None, description="Folder for computed features (default: the user's cache folder)."
+        None, description="Folder for cached features (default: the user's cache folder)."
     )
 
 
 class OpenOptions(CacheOptions):
     """How images are opened and split."""
 
+    panel = Panel.DATA
+
     test: float = Field(
-        0.2, ge=0.0, lt=1.0, description="Share of the images kept for the final test."
+        0.2, ge=0.0, lt=1.0, description="Share of the images to hold out for the final test."
     )
     group: str | None = Field(
         None,
-        description="Keep images together that belong together: a column of the table, or a "
-        "regular expression whose first group is read from the path, like '(patient[0-9]+)'.",
+        description="Keep related images together in the split, by a column of the table or a "
+        "regular expression on the path, such as '(patient[0-9]+)'.",
     )
-    seed: int = Field(0, ge=0, description="Changes the split, the folds and every random draw.")
+    seed: int = Field(
+        0, ge=0, description="Seed of the split, the folds and all other random choices."
+    )
 
 
-class ComputeOptions(CacheOptions):
-    """How the backbone is run."""
+class DeviceOptions(Options):
+    """Where the backbone runs, and in which numeric precision."""
+
+    panel = Panel.MACHINE
 
     device: DeviceOption = Field(
-        "auto", description="Where the backbone runs: auto takes a GPU if there is one."
+        "auto", description="Where the backbone runs; auto uses a GPU if there is one."
     )
     precision: PrecisionOption = Field(
         "auto",
-        description="Numbers of the backbone: auto times bf16 and float32 once on this processor "
-        "and takes bf16 where it is at least 5 % faster.",
+        description="Numeric precision of the backbone; auto takes a trained model's own, or bf16 "
+        "where it is at least 5 % faster.",
     )
 
 
-class RunOptions(CacheOptions):
+class ComputeOptions(CacheOptions, DeviceOptions):
+    """How the backbone is run."""
+
+
+class RunOptions(Options):
     """Where a run is written."""
 
+    panel = Panel.OUTPUT
+
     out: LenientPath | None = Field(
-        None, description="Folder to write the run to (default: runs/NAME-OF-THE-DATA)."
+        None, description="Folder for the run (default: runs/NAME-OF-THE-DATA)."
     )
-    overwrite: bool = Field(
-        False, description="Replace the folder that --out names, if it is a run."
-    )
+    overwrite: bool = Field(False, description="Replace an earlier run in --out.")
 
 
 class TryOptions(OpenOptions, ComputeOptions):
-    """How backbones are tried on images."""
+    """How backbones are compared on images."""
 
-    backbones: str | None = Field(
-        None,
-        description="What to try, NAME or NAME=WEIGHTS, separated by commas "
-        "(default: every backbone whose weights are on this machine).",
-    )
-    sample: int = Field(2000, ge=20, description="Training images to try them on, at most.")
-    budget_ms: float | None = Field(
-        None,
-        gt=0,
-        description="Most milliseconds for one image on this machine, when many are told at once.",
-    )
+    panel = Panel.BACKBONE
+
     image_size: int | None = Field(
         None,
         ge=32,
         le=2048,
-        description="Pixels of a side that the backbone sees "
-        "(default: what it was made for, or up to half more when the photos are larger).",
+        description="Side of the square that the network sees, in pixels (default: as pretrained, "
+        "or up to 1.5 times that for larger photos).",
+    )
+    backbones: str | None = Field(
+        None,
+        description="Backbones to compare: NAME or NAME=WEIGHTS, separated by commas (default: "
+        "all whose weights are on this machine).",
+    )
+    sample: int = Field(
+        2000, ge=20, description="Maximum number of training images to compare backbones on."
+    )
+    budget_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Maximum time per image on this machine, in milliseconds.",
     )
 
 
 class RecommendOptions(RunOptions, TryOptions):
-    """Options of `recommend`: what to try backbones on, and which ones."""
+    """Options of `recommend`: what to compare backbones on, and which ones."""
 
 
 class BackbonesOptions(ComputeOptions):
     """Options of `backbones`."""
 
+    panel = Panel.BACKBONE
+
     measure: bool = Field(
-        False, description="Run each on this machine: images per second, and how exact."
+        False,
+        description="Run each backbone on this machine: images per second, and how close its "
+        "features are to those of PyTorch.",
     )
 
 
-class TuneOptions(Options):
+class DeterministicOptions(Options):
+    """Whether a training may choose anything by timing."""
+
+    panel = Panel.MACHINE
+
+    deterministic: bool = Field(
+        False,
+        description="Give the same model in every run, bit for bit, on one machine: nothing is "
+        "chosen by timing. CPU only.",
+    )
+
+
+class TuneOptions(DeterministicOptions):
     """How the last layers are fine-tuned."""
 
-    epochs: int = Field(10, ge=1, description="Epochs of fine-tuning, at most.")
+    panel = Panel.TUNING
+
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Time limit, in minutes (default: 10 with --tune auto, otherwise none).",
+    )
+    epochs: int = Field(10, ge=1, description="Maximum number of epochs.")
     learning_rate: float | None = Field(
         None,
         gt=0,
-        description="Highest learning rate of fine-tuning; lower layers get less "
-        "(default: 2e-4; with EfficientNet-Lite 5e-7 for each image, if that is more, up to 2e-3).",
+        description="Peak learning rate; lower layers get less (default: 2e-4, or up to 2e-3 with "
+        "EfficientNet-Lite and many images).",
     )
     augment: AugmentOption = Field(
         "flip",
-        description="How views of an image differ in fine-tuning; dihedral for images without an "
-        "up, such as cells or tissue.",
+        description="Augmentation of training images; dihedral suits images with no natural up.",
     )
     views: int = Field(
         4,
         ge=1,
         le=64,
-        description="Views of each image that the boundary store keeps, at most: flip has 2, "
-        "dihedral 8.",
+        description="Maximum number of augmented views of an image; flip has 2, dihedral 8.",
     )
-    batch_size: int = Field(32, ge=2, description="Images of one step of fine-tuning.")
-    mixup: float = Field(0.0, ge=0.0, description="Mixing of images in fine-tuning; 0 for none.")
-    minutes: float | None = Field(
-        None, gt=0, description="Most minutes for fine-tuning; --tune auto plans by it."
+    batch_size: int = Field(32, ge=2, description="Images per training step.")
+    mixup: float = Field(
+        0.0, ge=0.0, description="Alpha of mixup's beta distribution; 0 turns mixup off."
     )
     store_gb: float = Field(
-        8.0, gt=0, description="Most disk for the boundary store; else training reads images."
+        8.0,
+        gt=0,
+        description="Disk space for stored outputs of the frozen layers, in GB; if it is too "
+        "little, each epoch reads the images again.",
     )
     recipe: RecipeOption = Field(
         "headstart",
-        description="tutorial trains as the tutorial does, to compare: Flatten, Dense(256), "
-        "Dropout(0.5), Dense; 10 epochs of Adam frozen; then the last 10 layers, 5 epochs at 1e-4.",
-    )
-
-    deterministic: bool = Field(
-        False,
-        description="Two runs give the same model, bit for bit: numeric precision and threads are "
-        "fixed, and nothing is chosen by timing. CPU only.",
+        description="tutorial is for comparison: Flatten, Dense(256), Dropout and Dense, then the "
+        "last 10 layers for 5 epochs.",
     )
     log: str = Field(
-        "",
-        description="Where fine-tuning is followed, besides events.jsonl: tensorboard, mlflow, or "
-        "both with a comma.",
+        "", description="Also log to tensorboard, mlflow, or both, separated by a comma."
     )
 
     def with_minutes(self, part: str) -> Self:
@@ -244,55 +309,78 @@ class TuneOptions(Options):
         return min(self.views, _DIFFERENT.get(self.augment, self.views))
 
 
-class TrainOptions(RunOptions, TryOptions, TuneOptions):
-    """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
+class PartOptions(Options):
+    """Which part of the backbone is fine-tuned."""
 
-    backbone: str = Field(
-        "efficientnet-lite0",
-        description="The pretrained network, or auto: try --backbones and take what suits the "
-        "images. The default installs with the package and is fast.",
-    )
-    weights: str = Field(
-        "imagenet",
-        description="imagenet, random, a safetensors file or folder, or hf-hub:OWNER/NAME.",
-    )
-    orientations: OrientationsOption = Field(
-        "one",
-        description="Turns and mirror images of a photo that are read, features averaged: mirror "
-        "(2), or dihedral (8) for images without an up, such as cells or tissue. Takes as many "
-        "times as long, and tells more.",
-    )
-    features: FeaturesOption = Field(
-        "auto",
-        description="Read the last layer or all stages; auto decides on held-out folds. flatten "
-        "reads the last map as it is, as the tutorial does.",
-    )
-    head: HeadOption = Field(
-        "auto", description="The new classifier; auto takes linear or kernel on held-out folds."
-    )
-    balanced: bool = Field(False, description="Weigh classes inversely to their frequency.")
+    panel = Panel.TUNING
+
     tune: str = Field(
         "none",
         pattern=f"^(none|{PART})$",
-        description="Fine-tune the last layers:N or stages:N, all, or auto: as much as can be "
-        "trained and judged in --minutes. Kept only if it helps on held-out images.",
+        description="What to fine-tune: stages:N or layers:N (the last N), all, or auto (as much "
+        "as --minutes allows). Kept only if it helps on held-out images.",
     )
-    resume: bool = Field(
-        False, description="Go on with a fine-tuning of the same data that was cut off."
+    resume: bool = Field(False, description="Resume an interrupted fine-tuning of the same data.")
+
+
+class HeadOptions(Options):
+    """The new classifier, and the features that it reads."""
+
+    panel = Panel.HEAD
+
+    head: HeadOption = Field(
+        "auto", description="New classifier; auto compares linear and kernel by cross-validation."
     )
+    features: FeaturesOption = Field(
+        "auto",
+        description="Read the last layer or all stages (multilevel); auto compares both by "
+        "cross-validation. flatten reads the last layer unpooled.",
+    )
+    balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
+
+
+class BackboneOptions(Options):
+    """The pretrained network."""
+
+    panel = Panel.BACKBONE
+
+    # The default installs with the package and is fast.
+    backbone: str = Field(
+        "efficientnet-lite0",
+        description="Pretrained network, or auto to choose among --backbones by your images.",
+    )
+    weights: str = Field(
+        "imagenet",
+        description="imagenet, random, a safetensors file or its folder, or hf-hub:OWNER/NAME.",
+    )
+    orientations: OrientationsOption = Field(
+        "one",
+        description="Orientations to average features over: 2 (mirror), or 8 (dihedral) for images "
+        "with no natural up. Takes 2 or 8 times as long.",
+    )
+
+
+# A panel shows the fields of the last base first.
+class TrainOptions(RunOptions, TuneOptions, PartOptions, HeadOptions, TryOptions, BackboneOptions):
+    """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
 
 
 class PredictOptions(ComputeOptions):
     """Options of `predict`."""
 
-    top: int = Field(5, ge=1, description="How many labels to list for an image.")
+    panel = Panel.OUTPUT
+
+    top: int = Field(5, ge=1, description="Number of labels to list per image.")
 
 
 class EvaluateOptions(ComputeOptions):
     """Options of `evaluate`."""
 
+    panel = Panel.DATA
+
     split: Literal["auto", "all", "train", "val", "test"] = Field(
-        "auto", description="Which images: auto takes the data's test part, or all without one."
+        "auto",
+        description="Images to evaluate on; auto takes the test part, or all images without one.",
     )
 
 

@@ -281,3 +281,28 @@ def test_data_of_an_unknown_kind(train: Cli, tmp_path: Path) -> None:
         f"Error: '{tmp_path / 'a.png'}' is no folder, no table (.csv, .parquet) and no archive "
         "(.zip, .tar)."
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ("--epochs", "10"),
+            "--epochs 10 has no effect without fine-tuning. Add --tune, such as --tune auto.",
+        ),
+        (
+            ("--sample", "2000"),
+            "--sample 2000 has no effect unless backbones are compared. Add --backbone auto.",
+        ),
+    ],
+)
+def test_option_without_an_effect(train: Cli, arguments: tuple[str, ...], text: str) -> None:
+    """It is refused even with its default value, before the data is looked at."""
+    assert said(train("nowhere", *arguments)) == f"Error: {text}"
+
+
+def test_share_for_the_test_of_the_demo(headstart: Cli, tmp_path: Path) -> None:
+    """The demo's table has a split of its own."""
+    pytest.importorskip("elpv_dataset")
+    done = headstart("demo", *QUICK, "--test", "0.5", "--cache", tmp_path, "--out", tmp_path / "r")
+    assert said(done).startswith("Error: --test 0.5 has no effect: ")

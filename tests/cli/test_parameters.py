@@ -1,9 +1,12 @@
 """Options classes become command-line parameters."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
+import typer
 
+from headstart.cli.parameters import takes
 from headstart.options import (
     CacheOptions,
     EvaluateOptions,
@@ -39,6 +42,81 @@ def test_each_option_is_in_the_help(
         assert str(field.description) in shown
 
 
+def panels_of(shown: str) -> dict[str, list[str]]:
+    """Return the options of each panel of a help text."""
+    panels: dict[str, list[str]] = {}
+    for line in shown.splitlines():
+        if line.startswith("╭"):
+            panels[line.strip("╭─╮ ")] = []
+        elif line.startswith("│ --"):
+            panels[list(panels)[-1]].append(line.split()[1])
+    return panels
+
+
+def test_options_are_grouped_by_step(headstart: Callable[..., Done]) -> None:
+    """The panels follow the steps of a training, the common options of each first."""
+    assert panels_of(headstart("train", "--help").out) == {
+        "Arguments": [],
+        "Data": ["--test", "--group", "--seed"],
+        "Backbone": [
+            *("--backbone", "--weights", "--orientations"),
+            *("--image-size", "--backbones", "--sample", "--budget-ms"),
+        ],
+        "Features and head": ["--head", "--features", "--balanced"],
+        "Fine-tuning": [
+            *("--tune", "--resume", "--minutes", "--epochs", "--learning-rate", "--augment"),
+            *("--views", "--batch-size", "--mixup", "--store-gb", "--recipe", "--log"),
+        ],
+        "Output": ["--out", "--overwrite", "--json", "--help"],
+        "Machine": ["--device", "--precision", "--cache"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "panels"),
+    [
+        ("demo", ["Data", "Backbone", "Features and head", "Fine-tuning", "Output", "Machine"]),
+        ("recommend", ["Arguments", "Data", "Backbone", "Output", "Machine"]),
+        ("predict", ["Arguments", "Output", "Machine"]),
+        ("evaluate", ["Arguments", "Data", "Output", "Machine"]),
+        ("backbones", ["Arguments", "Backbone", "Output", "Machine"]),
+    ],
+)
+def test_panels_of_the_other_commands(
+    headstart: Callable[..., Done], command: str, panels: list[str]
+) -> None:
+    """Every command has its options in the same panels, and in no other one."""
+    assert list(panels_of(headstart(command, "--help").out)) == panels
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_a_description_is_short(
+    headstart: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """No option takes more than four lines of a terminal 80 columns wide, or three of 120."""
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = headstart("train", "--help").out.splitlines()
+    first = [number for number, line in enumerate(lines) if line.startswith(("│ --", "╰"))]
+    longest = max(after - before for before, after in pairwise(first) if lines[before][0] == "│")
+    assert longest <= (4 if columns == "80" else 3)
+
+
+def test_only_what_was_given_is_passed_on() -> None:
+    """An option that is left out is not among the given ones, even if its default is given."""
+    seen: list[TrainOptions] = []
+    app = typer.Typer()
+
+    @app.command()
+    @takes(TrainOptions)
+    def command(*, options: TrainOptions) -> None:
+        """Do nothing."""
+        seen.append(options)
+
+    app(["--epochs", "10", "--backbone", "vgg16", "--balanced"], standalone_mode=False)
+    assert seen[0].given() == {"backbone": "vgg16", "balanced": True, "epochs": 10}
+    assert seen[0] == TrainOptions(backbone="vgg16", balanced=True)
+
+
 def test_every_default_is_in_the_help(
     headstart: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,7 +124,7 @@ def test_every_default_is_in_the_help(
     monkeypatch.setenv("COLUMNS", "400")
     lines = headstart("train", "--help").out.splitlines()
     shown = {line.split()[1]: line for line in lines if line.startswith("│ --")}
-    assert "[default: efficientnet-lite0]" in shown["--backbone"]
-    assert "[default: 0.2]" in shown["--test"]
-    assert "[default: 0]" in shown["--seed"]
-    assert "[default: auto]" in shown["--head"]
+    assert "(default: efficientnet-lite0)" in shown["--backbone"]
+    assert "(default: 0.2)" in shown["--test"]
+    assert "(default: 0)" in shown["--seed"]
+    assert "[auto|linear|kernel|mlp|nearest] (default: auto)" in shown["--head"]

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from headstart.backbones.catalogue import CATALOGUE
 from headstart.classifier import Prediction
-from headstart.cli.tables import megabytes, show_predictions
+from headstart.cli.tables import megabytes, show_backbones, show_predictions
+from headstart.commands.backbones import Listed
 from headstart.commands.predict import Unread
 from tests.cli.conftest import Done
 from tests.conftest import picture
@@ -125,6 +127,25 @@ def test_long_names_are_not_cut() -> None:
     name = "/".join(["a-long-folder-name"] * 8) + "/image.png"
     lines = shown([Prediction(name, "blue", 1.0, (("blue", 1.0),))], width=60)
     assert name in "".join(line.split("   ")[0] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("licence", "cell"),
+    [
+        ("mit", "mit"),
+        ("unknown", "unknown"),
+        ("cc-by-nc-4.0", "cc-by-nc-4.0 (not for commercial use)"),
+        ("gemma", "gemma (may restrict commercial use)"),
+    ],
+)
+def test_a_licence_is_marked_unless_it_is_permissive(licence: str, cell: str) -> None:
+    """The table of backbones says which weights are not for every use."""
+    out = io.StringIO()
+    show_backbones(
+        Console(file=out, width=200), [Listed(CATALOGUE[0], licence, False)], measured=False
+    )
+    row = next(line.strip() for line in out.getvalue().splitlines() if "vgg16" in line)
+    assert f"   {cell}   " in row
 
 
 def test_megabytes() -> None:

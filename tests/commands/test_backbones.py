@@ -31,6 +31,25 @@ def test_what_is_here_is_told_apart():
     assert listed["swin-tiny"].licence == "mit"
 
 
+def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
+    """Whether commercial use is allowed is a value of its own, and null where it is not known."""
+    licences = {"vgg16": "cc-by-nc-4.0", "vgg19": "gemma"}
+    monkeypatch.setattr(
+        "headstart.commands.backbones.licence_of",
+        lambda architecture: licences.get(architecture.split(".")[0], "mit"),
+    )
+    listed = [
+        one.to_dict()
+        for text in ("vgg", "swin-tiny")
+        for one in list_backbones(text, BackbonesOptions(), Silence())
+    ]
+    assert [(one["name"], one["licence"], one["commercial_use"]) for one in listed] == [
+        ("vgg16", "cc-by-nc-4.0", False),
+        ("vgg19", "gemma", None),
+        ("swin-tiny", "mit", True),
+    ]
+
+
 def test_measuring(tmp_path):
     """Speed is above 0, and the engine agrees with torch."""
     options = BackbonesOptions(measure=True, cache=tmp_path)

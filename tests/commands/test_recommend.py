@@ -44,6 +44,19 @@ def test_both_are_tried_and_one_is_named(make_folder, options):
     assert any(one.on_front for one in result.backbones)
 
 
+def test_the_licence_of_the_recommended_weights_is_said(make_folder, options, monkeypatch):
+    """A recommendation that may not be used commercially says so."""
+    licence = "cc-by-nc-4.0"
+    monkeypatch.setattr("headstart.commands.recommend.licence_of", lambda name, weights: licence)
+    notes = Notes()
+    found = hs.recommend(
+        make_folder(), **(options | {"backbones": "test_resnet=random"}), watcher=notes
+    )
+    assert notes.warnings == [
+        f"Weights of '{found.recommended}': licence {licence}, which does not allow commercial use."
+    ]
+
+
 def test_what_is_written(make_folder, options):
     """The folder holds the numbers, and a page with a dot for each backbone that loads nothing."""
     result = hs.recommend(make_folder(), **options)
@@ -153,14 +166,15 @@ def test_one_backbone_with_two_weights(make_folder, options, tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"backbone": "auto", "weights": "random"}, "--weights cannot go with --backbone auto"),
-        ({"backbones": "resnet50"}, "--backbones says how to choose. It needs --backbone auto"),
-        ({"budget_ms": 3.0}, "--budget-ms says how to choose"),
         ({"backbone": "nonesuch"}, "There is no backbone"),
+        ({"backbone": "auto", "backbones": "nonesuch"}, "There is no backbone"),
+        ({"device": "cuda"}, "torch finds no CUDA GPU"),
+        ({"tune": "all", "log": "wandb"}, "Nothing called 'wandb'"),
     ],
 )
-def test_train_refuses_before_it_works(tmp_path, options, text):
-    """Options that contradict each other are told before any image is looked at."""
+def test_train_refuses_before_it_works(tmp_path, options, text, monkeypatch):
+    """Names that do not exist are told before any image is looked at."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(HeadstartError, match=text):
         hs.train(tmp_path / "not even there", **options)
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headstart as hs
+from headstart.backbones.backbone import Backbone
 from headstart.commands.train import TrainResult
 from headstart.errors import OptionError
 from headstart.record import Counts, Record
@@ -98,7 +99,7 @@ def test_the_model_card_tells_the_test_result(trained: TrainResult) -> None:
     """The bundle's README has classes, backbone and the measured accuracy with its interval."""
     card = (trained.run / "bundle/README.md").read_text()
     assert "- Classes: blue, red\n" in card
-    assert "- Backbone: test_efficientnet, weights: random\n" in card
+    assert "- Backbone: test_efficientnet\n- Weights: random\n" in card
     assert "On 12 test images that it never saw it was right 83.3% of the time" in card
 
 
@@ -126,6 +127,22 @@ def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_pat
     result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
     assert notes.warnings == ["Copies of other images, kept on one side of the split: 1."]
     assert list(result.record.warnings) == notes.warnings
+
+
+def test_a_licence_that_forbids_commercial_use_is_said(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning names the backbone and the licence, and the bundle keeps it for its card."""
+    monkeypatch.setattr(Backbone, "licence", "cc-by-nc-4.0")
+    notes = Notes()
+    result = hs.train(
+        make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK
+    )
+    assert notes.warnings == [
+        "Weights of 'test_efficientnet': licence cc-by-nc-4.0, which does not allow commercial use."
+    ]
+    config = json.loads((result.run / "bundle/config.json").read_text())
+    assert config["backbone"]["licence"] == "cc-by-nc-4.0"
 
 
 def test_a_second_training_runs_no_network(

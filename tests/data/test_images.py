@@ -299,6 +299,26 @@ def test_a_group_that_grows_stays_on_its_side(
     assert set(before.train.names) <= set(after.train.names)
 
 
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_a_share_has_no_effect_beside_a_split(
+    tmp_path: Path, opened: Callable[..., Images], kind: str
+) -> None:
+    """Data with a split of its own takes no share, not even the default one if it is given."""
+    names = [f"{part}/{label}/a.png" for part in ("train", "test") for label in ("blue", "red")]
+    data = save(tmp_path / "d", *names)
+    if kind == "table":
+        rows = [f"d/{name},{name.split('/')[1]},{name.split('/')[0]}" for name in names]
+        data = tmp_path / "d.csv"
+        data.write_text("\n".join(["path,label,split", *rows]))
+    with pytest.raises(OptionError) as caught:
+        opened(data, test=0.2)
+    assert str(caught.value) == (
+        f"--test 0.2 has no effect: '{data}' says which images are for the test, by its folders "
+        "or its split column. Leave --test out, or remove that split."
+    )
+    assert len(opened(data).test) == 2
+
+
 def test_no_test_part_is_made_when_none_is_wanted(
     make_folder: Callable[..., Path], opened: Callable[..., Images]
 ) -> None:

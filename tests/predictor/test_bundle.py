@@ -251,6 +251,38 @@ def test_a_card_says_that_features_of_training_images_are_kept(head, said):
     assert ("keeps the features of training images" in card) == said
 
 
+@pytest.mark.parametrize(
+    ("origin", "licence", "line"),
+    [
+        ("random", None, "random"),
+        ("imagenet", "mit", "imagenet, licence mit"),
+        (
+            "imagenet",
+            "cc-by-nc-4.0",
+            "imagenet, licence cc-by-nc-4.0, which does not allow commercial use",
+        ),
+        ("imagenet", "unknown", "imagenet, licence unknown"),
+        ("model.safetensors", None, "model.safetensors, licence unknown"),
+    ],
+)
+def test_a_card_names_the_licence_of_the_weights(origin, licence, line):
+    """What a model may be used for depends on what it was made of."""
+    backbone = BackboneConfig("tiny", "test_resnet", origin, licence=licence)
+    card = model_card(replace(CONFIG, backbone=backbone), Single())
+    assert f"\n- Weights: {line}\n" in card
+
+
+def test_a_bundle_keeps_the_licence(folder):
+    """It is read as it was written, and a bundle that was written without one still loads."""
+    backbone = BackboneConfig("tiny", "test_resnet", "imagenet", licence="mit")
+    write_bundle(replace(BUNDLE, config=replace(CONFIG, backbone=backbone)), folder, overwrite=True)
+    assert read_bundle(folder).config.backbone.licence == "mit"
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del values["backbone"]["licence"]
+    change_config(folder, backbone=values["backbone"])
+    assert read_bundle(folder).config.backbone.licence is None
+
+
 def test_a_missing_part_is_named(folder):
     """A config that lacks something, with a right checksum, says what."""
     values = json.loads((folder / "config.json").read_text(encoding="utf-8"))

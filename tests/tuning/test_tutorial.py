@@ -6,7 +6,7 @@ import pytest
 from headstart.errors import OptionError
 from headstart.heads.fitted import MLPModel
 from headstart.options import TrainOptions, TuneOptions
-from headstart.tuning.tutorial import TutorialHead, require_no_contradiction, with_recipe
+from headstart.tuning.tutorial import TutorialHead, with_recipe
 from tests.heads.problems import problem, rings
 
 
@@ -15,35 +15,50 @@ def test_the_recipe_fills_in_its_options():
     options = with_recipe(TrainOptions.of(recipe="tutorial"))
     assert (options.features, options.tune, options.epochs) == ("flatten", "layers:10", 5)
     assert (options.learning_rate, options.augment, options.batch_size) == (1e-4, "none", 32)
-    tuned = with_recipe(TuneOptions.of(recipe="tutorial", epochs=3))
+    tuned = with_recipe(TuneOptions.of(recipe="tutorial"))
     assert (tuned.epochs, tuned.learning_rate) == (5, 1e-4)
 
 
 def test_without_the_recipe_nothing_changes():
     """The same object comes back."""
     options = TrainOptions.of(epochs=3)
-    require_no_contradiction(options)
     assert with_recipe(options) is options
 
 
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"epochs": 3}, "The tutorial's recipe has epochs 5. Got 3. "),
-        ({"tune": "stages:1"}, "The tutorial's recipe has tune layers:10. Got stages:1. "),
-        ({"head": "mlp"}, "The tutorial's recipe has a head of its own. Got head 'mlp'. "),
+        ({"epochs": 3}, "epochs 5. Got epochs 3. "),
+        ({"epochs": 10}, "epochs 5. Got epochs 10. "),  # The default without the recipe.
+        ({"tune": "stages:1"}, "tune layers:10. Got tune stages:1. "),
+        ({"tune": "none"}, "tune layers:10. Got tune none. "),
+        ({"head": "mlp"}, "a head of its own. Got head mlp. "),
+        ({"features": "last"}, "features flatten. Got features last. "),
+        ({"balanced": True}, "balanced False. Got balanced True. "),
+        ({"augment": "flip"}, "augment none. Got augment flip. "),
+        ({"views": 2}, "views 1. Got views 2. "),
+        ({"learning_rate": 1e-3}, "learning_rate 0.0001. Got learning_rate 0.001. "),
     ],
 )
 def test_what_contradicts_it_is_an_error(wrong, text):
     """The error says what the recipe has."""
     with pytest.raises(OptionError) as caught:
-        require_no_contradiction(TrainOptions.of(recipe="tutorial", **wrong))
-    assert str(caught.value) == f"{text}Leave that option out, or the recipe."
+        with_recipe(TrainOptions.of(recipe="tutorial", **wrong))
+    assert str(caught.value) == (
+        f"The tutorial's recipe has {text}Leave that option out, or the recipe."
+    )
+
+
+def test_the_same_holds_without_the_options_of_a_head():
+    """`Classifier.fine_tune` has fewer options, and contradicts the recipe no less."""
+    with pytest.raises(OptionError, match=r"epochs 5\. Got epochs 3\."):
+        with_recipe(TuneOptions.of(recipe="tutorial", epochs=3))
 
 
 def test_what_it_decides_may_be_said():
     """An option with the recipe's own value is no contradiction."""
-    require_no_contradiction(TrainOptions.of(recipe="tutorial", epochs=5, tune="layers:10"))
+    options = TrainOptions.of(recipe="tutorial", epochs=5, tune="layers:10")
+    assert with_recipe(options) == with_recipe(TrainOptions.of(recipe="tutorial"))
 
 
 def test_auto_has_minutes_unless_they_are_given():

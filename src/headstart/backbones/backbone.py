@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from headstart.backbones.building import as_timm, build_network, require_size
 from headstart.backbones.catalogue import architecture_of, entry_of
+from headstart.backbones.licences import licence_of
 from headstart.backbones.parts import Parts, is_still, set_still, take_apart, watch_over
 from headstart.backbones.weights import State, digest, load_weights
 from headstart.data.preprocessing import Preprocess
@@ -64,6 +65,11 @@ class Backbone(nn.Module):
     def width(self) -> int:
         """How many numbers the last layer gives for an image."""
         return int(getattr(self.network, "head_hidden_size", as_timm(self.network).num_features))
+
+    @property
+    def licence(self) -> str | None:
+        """Licence of the weights; None where they are random or the user's own."""
+        return licence_of(self.architecture, self.origin)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the pooled output of the last layer."""

@@ -20,6 +20,7 @@ class SavedBackbone:
         name: How the user called it.
         architecture: timm's name.
         origin: Where the weights came from, as the user said it.
+        licence: Of the weights; None where they are random or the user's own.
         preprocess: What happens to an image before.
         tensors: Weights of the network, by name.
         weights_sha256: Their hash; None in bundles of version 1.
@@ -29,6 +30,7 @@ class SavedBackbone:
     name: str
     architecture: str
     origin: str
+    licence: str | None
     preprocess: Preprocess
     tensors: Tensors
     weights_sha256: str | None

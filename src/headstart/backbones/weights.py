@@ -126,12 +126,6 @@ def weights_here(architecture: str) -> bool:
     return isinstance(try_to_load_from_cache(settings.hf_hub_id, _HUB_FILE), str)
 
 
-def licence_of(architecture: str) -> str:
-    """Return the licence of the ImageNet weights as timm tells it, or "unknown"."""
-    settings = get_pretrained_cfg(architecture)
-    return str(getattr(settings, "license", None) or "unknown")
-
-
 def _from_hub(name: str) -> State:
     if not name:
         raise WeightsError("'hf-hub:' must be followed by OWNER/NAME, as in hf-hub:timm/resnet18.")

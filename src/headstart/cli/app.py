@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart.cli.parameters import takes
+from headstart.cli.parameters import Command, takes
 from headstart.errors import HeadstartError
 from headstart.options import (
     BackbonesOptions,
     CacheOptions,
     EvaluateOptions,
+    Panel,
     PredictOptions,
     RecommendOptions,
     TrainOptions,
@@ -29,25 +30,33 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="headstart",
-    help="A folder of labelled photos in; a trained, measured, explained model out.",
+    help="Train, evaluate and use image classifiers built on pretrained networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
 )
-cache_app = typer.Typer(no_args_is_help=True, help="What is kept between runs.")
+cache_app = typer.Typer(no_args_is_help=True, help="Show or clear the cache of computed features.")
 app.add_typer(cache_app, name="cache")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the result as JSON; everything else goes to stderr.",
+        metavar="",
+        rich_help_panel=Panel.OUTPUT,
+    ),
+]
 Data = Annotated[
     Path,
     typer.Argument(
         show_default=False,
-        help="A folder of class folders (or of train/ and test/ of those), a CSV or Parquet file, "
-        "or an archive.",
+        help="A folder with one folder per class (optionally inside train/ and test/), a CSV or "
+        "Parquet file, or an archive.",
     ),
 ]
-Model = Annotated[Path, typer.Argument(show_default=False, help="A run, or its bundle.")]
+Model = Annotated[Path, typer.Argument(show_default=False, help="A run or its bundle.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,36 +83,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(TrainOptions)
 def demo(json_: Json = False, *, options: TrainOptions) -> None:
-    """Train on 2,624 real photos of solar cells, end to end."""
+    """Train on 2,624 photos of solar cells, as an example."""
     from headstart.cli.terminal import Terminal
     from headstart.commands.demo import run_demo
 
     _say_training(run_demo(options, Terminal(_stderr())), json_)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(TrainOptions)
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
-    """Train a model on labelled images, and measure it."""
+    """Train a model on labelled images and evaluate it."""
     from headstart.cli.terminal import Terminal
     from headstart.commands.train import run_training
 
     _say_training(run_training(data, options, Terminal(_stderr())), json_)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(PredictOptions)
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(show_default=False, help="Files or folders.")],
+    images: Annotated[
+        list[Path], typer.Argument(show_default=False, help="Image files or folders.")
+    ],
     json_: Json = False,
     *,
     options: PredictOptions,
 ) -> None:
-    """Tell what images show."""
+    """Classify images."""
     from headstart.cli.tables import show_predictions
     from headstart.cli.terminal import Terminal
     from headstart.commands.predict import run_prediction
@@ -118,10 +129,10 @@ def predict(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(EvaluateOptions)
 def evaluate(model: Model, data: Data, json_: Json = False, *, options: EvaluateOptions) -> None:
-    """Measure a trained model on labelled images."""
+    """Evaluate a trained model on labelled images."""
     from headstart.cli.tables import show_evaluation
     from headstart.cli.terminal import Terminal
     from headstart.commands.evaluate import run_evaluation
@@ -134,10 +145,10 @@ def evaluate(model: Model, data: Data, json_: Json = False, *, options: Evaluate
         show_evaluation(_stdout(), result)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(RecommendOptions)
 def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> None:
-    """Try backbones on the images themselves, and say which one to take."""
+    """Compare backbones on your images and recommend one."""
     from headstart.cli.tables import show_recommendation
     from headstart.cli.terminal import Terminal
     from headstart.commands.recommend import run_recommendation
@@ -150,17 +161,18 @@ def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> 
         show_recommendation(_stdout(), result)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(BackbonesOptions)
 def backbones(
     text: Annotated[
-        str, typer.Argument(show_default=False, help="Only those with this in their name.")
+        str,
+        typer.Argument(show_default=False, help="List only names and families that contain this."),
     ] = "",
     json_: Json = False,
     *,
     options: BackbonesOptions,
 ) -> None:
-    """List the pretrained networks that there are to choose from."""
+    """List the pretrained networks to choose from."""
     from headstart.cli.tables import show_backbones
     from headstart.cli.terminal import Terminal
     from headstart.commands.backbones import list_backbones
@@ -172,10 +184,10 @@ def backbones(
         show_backbones(_stdout(), listed, measured=options.measure)
 
 
-@cache_app.command("info")
+@cache_app.command("info", cls=Command)
 @takes(CacheOptions)
 def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
-    """Tell what is kept, and how large it is."""
+    """Show what is cached and how large it is."""
     from headstart.cli.tables import show_cache
     from headstart.commands.cache import cache_info
 
@@ -189,10 +201,10 @@ def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
         show_cache(_stdout(), info)
 
 
-@cache_app.command("clear")
+@cache_app.command("clear", cls=Command)
 @takes(CacheOptions)
 def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
-    """Forget everything that can be computed again."""
+    """Delete the cache; what is needed is computed again."""
     from headstart.cli.tables import megabytes
     from headstart.commands.cache import cache_clear
 

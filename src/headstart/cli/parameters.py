@@ -3,47 +3,94 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
+from typer.core import TyperCommand, TyperOption
+from typer.models import OptionInfo
 
-from headstart.options import Options
-
-Command = Callable[..., None]
+from headstart.options import Options, Panel
 
 
-def takes(options: type[Options]) -> Callable[[Command], Command]:
+class Command(TyperCommand):
+    """A command that shows --help beside --json, and not above all other options."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:  # noqa: ANN401
+        """Return the option, in its panel."""
+        option = super().get_help_option(ctx)
+        if option:
+            option.rich_help_panel, option.metavar = Panel.OUTPUT, ""
+        return option
+
+
+def takes(options: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a command all options of a class; it receives them built, as the keyword `options`."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [
             parameter
             for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
             if name != "options"
         ]
-        added = [_parameter(name, field) for name, field in options.model_fields.items()]
+        added = [_parameter(name, options) for name in options.model_fields]
 
-        def run(**arguments: Any) -> None:  # noqa: ANN401
+        def run(context: typer.Context, **arguments: Any) -> None:  # noqa: ANN401
             values = {name: arguments.pop(name) for name in options.model_fields}
-            command(**arguments, options=options.of(**values))
+            given = {name: values[name] for name in values if _is_given(context, name)}
+            command(**arguments, options=options.of(**given))
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own + added]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in added + own]
+        context = inspect.signature(run).parameters["context"]
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [context, *sorted(parameters, key=_place)]
+        )
         return run
 
     return decorate
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def _parameter(name: str, options: type[Options]) -> inspect.Parameter:
+    field = options.model_fields[name]
     kind = _plain(field.annotation)
-    flag = f"--{name.replace('_', '-')}"
-    option = typer.Option(flag, help=field.description, show_default=field.default is not None)
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=_help(field),
+        metavar="" if kind is bool else "<choice>" if get_origin(kind) is Literal else None,
+        show_default=False,
+        rich_help_panel=options.panel_of(name),
+    )
     annotation = Annotated.__class_getitem__((kind, option))  # type: ignore[attr-defined]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation
     )
+
+
+def _help(field: FieldInfo) -> str:
+    """Return the description of an option with its choices and its default, as Rich markup.
+
+    Typer would put the default on a line of its own.
+    """
+    notes = []
+    if get_origin(field.annotation) is Literal:
+        notes.append(f"\\[{'|'.join(get_args(field.annotation))}]")
+    if not isinstance(field.default, bool) and field.default not in (None, ""):
+        notes.append(f"(default: {field.default})")
+    return f"{field.description} [dim]{' '.join(notes)}[/]" if notes else str(field.description)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Return where help shows a parameter: arguments first, then panel by panel."""
+    for one in get_args(parameter.annotation):
+        if isinstance(one, OptionInfo):
+            return 1 + list(Panel).index(Panel(str(one.rich_help_panel)))
+    return 0
 
 
 def _plain(annotation: Any) -> Any:  # noqa: ANN401

@@ -91,7 +91,7 @@ def show_backbones(console: Console, listed: Sequence[Listed], *, measured: bool
             f"{entry.macs / 1e9:.2f} G",
             f"{entry.image_size}",
             f"{entry.width:,}",
-            one.licence,
+            _licence(one),
             Text("yes", "green") if one.here else Text("-", "dim"),
             *figures,
         )
@@ -99,6 +99,17 @@ def show_backbones(console: Console, listed: Sequence[Listed], *, measured: bool
     _line(console, "Weights that are not here are fetched from the hub when they are first used.")
     if measured:
         _line(console, "Those that are not here were measured with random weights.")
+
+
+def _licence(one: Listed) -> Text:
+    """Name a licence, marked unless it allows commercial use."""
+    if one.commercial_use:
+        return Text(one.licence)
+    if one.licence == "unknown":
+        return Text(one.licence, "yellow")
+    if one.commercial_use is False:
+        return Text(f"{one.licence} (not for commercial use)", "red")
+    return Text(f"{one.licence} (may restrict commercial use)", "yellow")
 
 
 def show_cache(console: Console, info: CacheInfo) -> None:

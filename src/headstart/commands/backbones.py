@@ -11,8 +11,10 @@ import torch
 
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
+from headstart.backbones.licences import allows_commercial_use, licence_of
 from headstart.backbones.pooling import StagePooling
-from headstart.backbones.weights import licence_of, weights_here
+from headstart.backbones.weights import weights_here
+from headstart.commands.combinations import BACKBONES, require_effect
 from headstart.engines.precision import lowest_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
@@ -28,7 +30,7 @@ class Listed:
 
     Attributes:
         entry: The catalogue's row.
-        licence: Of the weights.
+        licence: Of the weights, or "unknown".
         here: Whether the weights are on this machine.
         images_per_second: Measured, if asked for.
         cosine: Between features by the engine and by torch in float32, the lowest of a few
@@ -40,6 +42,11 @@ class Listed:
     here: bool
     images_per_second: float | None = None
     cosine: float | None = None
+
+    @property
+    def commercial_use(self) -> bool | None:
+        """Whether the licence allows commercial use; None where its name does not say so."""
+        return allows_commercial_use(self.licence)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -53,6 +60,7 @@ class Listed:
             "image_size": entry.image_size,
             "width": entry.width,
             "licence": self.licence,
+            "commercial_use": self.commercial_use,
             "weights_here": self.here,
             "measured_with": None if self.cosine is None else "imagenet" if self.here else "random",
             "images_per_second": self.images_per_second,
@@ -67,13 +75,17 @@ def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> li
         text: Case and hyphens do not matter; "" gives all.
         options: Whether and how to measure them.
         watcher: Follows the stages.
+
+    Raises:
+        OptionError: An option has no effect.
     """
+    require_effect(options, BACKBONES)
     wanted = _plain(text)
     entries = [one for one in CATALOGUE if wanted in _plain(f"{one.name} {one.family}")]
     listed = []
     for entry in entries:
         here = weights_here(entry.architecture)
-        row = Listed(entry, licence_of(entry.architecture), here)
+        row = Listed(entry, licence_of(entry.architecture) or "unknown", here)
         if options.measure:
             with watcher.stage(f"Measuring {entry.name}"):
                 speed, cosine = _measure(entry, here, options)

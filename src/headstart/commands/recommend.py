@@ -6,7 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.licences import caution, licence_of
 from headstart.choosing.trials import candidates_of, try_backbones
+from headstart.commands.combinations import RUN, require_effect
 from headstart.data.sources import data_name
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
@@ -69,11 +72,15 @@ def run_recommendation(
     data: str | os.PathLike[str], options: RecommendOptions, watcher: Watcher
 ) -> RecommendResult:
     """Do `recommend` with options that are built already."""
+    require_effect(options, RUN)
     candidates = candidates_of(options.backbones)
     name = f"{data_name(Path(data))}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         images = open_data(data, options, watcher)
         found = try_backbones(images.train, candidates, options, watcher)
+        licence = licence_of(architecture_of(found.recommended), found.weights)
+        if text := caution(found.recommended, licence):
+            watcher.warn(text)
         source = Source(images.name, str(data))
         write_recommendation(run, RecommendationRecord(version("headstart"), source, found))
     return RecommendResult(run, found)

@@ -16,8 +16,10 @@ from pydantic import JsonValue
 from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.licences import caution
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
+from headstart.commands.combinations import RUN, TRAINING, require_effect
 from headstart.data.images import Images
 from headstart.data.sources import data_name
 from headstart.engines.devices import choose_device
@@ -43,11 +45,10 @@ from headstart.runs.folders import reserved_folder
 from headstart.runs.run import events_below, write_run
 from headstart.task import Summary
 from headstart.tasks.opening import open_data
-from headstart.tuning.boundary.views import views_of
 from headstart.tuning.events.listeners import require_listeners
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import forget_finished
-from headstart.tuning.tutorial import TutorialHead, require_no_contradiction, with_recipe
+from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Silence, Watcher
 
 _MISTAKES = 24
@@ -130,8 +131,8 @@ def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     """Do `train` with options that are built already."""
-    options = _resolved(options)
     _check_combinations(options)
+    options = _resolved(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         return _train(data, run, options, watcher)
@@ -147,6 +148,8 @@ def _train(
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose(options, images, watcher, clock)
     backbone = _load(name, weights, options)
+    if text := caution(name, backbone.licence):
+        watcher.warn(text)
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),
@@ -180,33 +183,21 @@ def _train(
 
 def _resolved(options: TrainOptions) -> TrainOptions:
     """Return the options with what the recipe and `--tune auto` decide filled in."""
-    require_no_contradiction(options)
     options = with_recipe(options)
     return options.with_minutes(options.tune)
 
 
 def _check_combinations(options: TrainOptions) -> None:
-    """Refuse options that cannot go together, before any work is done."""
+    """Refuse options without an effect and names that do not exist, before any work is done."""
+    require_effect(options, RUN)
+    require_effect(options, TRAINING)
     require_listeners(options.listeners)
     _require_deterministic(options)
     choose_device(options.device)
-    if options.tune != "none":
-        views_of(options, options.orientations)
-    elif options.resume:
-        raise OptionError("--resume goes on with a fine-tuning. It needs --tune.")
     if options.backbone == "auto":
         candidates_of(options.backbones)
-        if options.weights != "imagenet":
-            raise OptionError(
-                "--weights cannot go with --backbone auto. Name them with the backbones: "
-                "--backbones NAME=WEIGHTS,…"
-            )
-        return
-    architecture_of(options.backbone)
-    for name in ("backbones", "budget_ms"):
-        if getattr(options, name) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise OptionError(f"{flag} says how to choose. It needs --backbone auto.")
+    else:
+        architecture_of(options.backbone)
 
 
 def _require_deterministic(options: TrainOptions) -> None:

@@ -15,7 +15,7 @@ from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.sources import open_source
 from headstart.data.splits import find_leaks, leak_free_split
 from headstart.errors import DataError, OptionError
-from headstart.options import DecodeLimits
+from headstart.options import DecodeLimits, OpenOptions
 from headstart.task import Task
 from headstart.watching import Progress
 
@@ -145,7 +145,7 @@ def open_images(
     *,
     task: Task,
     staging: Path,
-    test: float = 0.2,
+    test: float | None = None,
     group: str | None = None,
     seed: int = 0,
     classes: Sequence[str] | None = None,
@@ -158,7 +158,8 @@ def open_images(
         data: See `sources.open_source`.
         task: The kind of label.
         staging: Folder for unpacked archives and embedded images.
-        test: Share to keep for the test, where the source has no split of its own.
+        test: Share to keep for the test, 0.2 by default; a source with a split of its own takes
+            none.
         group: A column of the table, or a regular expression on the image's path.
         seed: Of the split.
         classes: The classes of a trained model. Others are rejected; none needs to be present.
@@ -167,11 +168,16 @@ def open_images(
 
     Raises:
         DataError: Nothing usable is left, or there are fewer than two classes to learn.
-        OptionError: A wrong `test` or `group`.
+        OptionError: A wrong `group`, or a `test` that is wrong or has no effect.
     """
-    if not 0 <= test < 1:
+    if test is not None and not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
     source = open_source(Path(data), staging=staging, group=group)
+    if test is not None and any(entry.split for entry in source.entries):
+        raise OptionError(
+            f"--test {test} has no effect: '{data}' says which images are for the test, by its "
+            "folders or its split column. Leave --test out, or remove that split."
+        )
     looked = scan(source.entries, task=task, limits=limits, progress=progress)
     manifest = looked.manifest
     if classes is not None:
@@ -188,7 +194,7 @@ def open_images(
         manifest = _complete_given_split(manifest)
         leaks = find_leaks(manifest)
     else:
-        share = test if classes is None else 0.0
+        share = (OpenOptions().test if test is None else test) if classes is None else 0.0
         manifest = leak_free_split(manifest, task=task, test=share, seed=seed)
         leaks = []
     images = Images(source.name, manifest, names, task, leaks=tuple(map(tuple, leaks)))

@@ -1,6 +1,7 @@
 """The model card: what a model predicts, how well, and what it was made of."""
 
-from headstart.predictor.config import Config
+from headstart.backbones.licences import described
+from headstart.predictor.config import BackboneConfig, Config
 from headstart.task import Task
 
 
@@ -16,7 +17,8 @@ def model_card(config: Config, task: Task) -> str:
         ),
         "",
         f"- Classes: {', '.join(config.classes)}",
-        f"- Backbone: {config.backbone.name}, weights: {config.backbone.origin}",
+        f"- Backbone: {config.backbone.name}",
+        f"- Weights: {_weights(config.backbone)}",
         f"- Head: {config.head.kind} on {config.features} features",
         f"- Made with headstart {config.headstart}{created}",
     ]
@@ -25,3 +27,10 @@ def model_card(config: Config, task: Task) -> str:
     if "kernel" in {config.head.kind, *config.head.numbers.values()}:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
     return "\n".join(lines) + "\n"
+
+
+def _weights(backbone: BackboneConfig) -> str:
+    """Say where weights come from, and under which licence; random ones have none."""
+    if backbone.origin == "random":
+        return backbone.origin
+    return f"{backbone.origin}, {described(backbone.licence)}"

@@ -29,6 +29,8 @@ class BackboneConfig:
         origin: Where its weights came from.
         weights_sha256: Of its tensors, by which stored features are found; None in version 1.
         blocks: Name and width of each block of its features; None in version 1.
+        licence: Of the weights; None where they are random or the user's own, and in bundles
+            that were written before licences were.
     """
 
     name: str
@@ -36,6 +38,7 @@ class BackboneConfig:
     origin: str
     weights_sha256: str | None = None
     blocks: tuple[tuple[str, int], ...] | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def open_data(
             data,
             task=Single(),
             staging=cache_folder(options.cache) / "images",
-            test=options.test,
+            test=options.given().get("test"),
             group=options.group,
             seed=options.seed,
             progress=progress,

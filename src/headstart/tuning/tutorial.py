@@ -1,5 +1,6 @@
 """The tutorial's recipe, to compare with: its options, its head, and how it trains the layers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -11,7 +12,7 @@ from headstart.errors import OptionError
 from headstart.heads.logistic import suitable_threads
 from headstart.heads.mlp import BATCH, Examples, dense_network, model_of, train_epoch
 from headstart.heads.problem import HeadFit, Problem
-from headstart.options import TrainOptions, TuneOptions
+from headstart.options import TuneOptions
 from headstart.tuning.training.recipe import Recipe
 
 OPTIONS = {
@@ -24,6 +25,8 @@ OPTIONS = {
     "augment": "none",
     "mixup": 0.0,
     "batch_size": 32,
+    "views": 1,
+    "balanced": False,
 }
 """Of its second part; the first part, a head on frozen features, is `TutorialHead`."""
 
@@ -45,34 +48,28 @@ RECIPE = Recipe(
 _Some = TypeVar("_Some", bound=TuneOptions)
 
 
-def require_no_contradiction(options: TrainOptions) -> None:
-    """Refuse options that are not the tutorial's, if its recipe is asked for.
+def with_recipe(options: _Some) -> _Some:
+    """Return the options with what the recipe decides filled in.
 
     Raises:
-        OptionError: An option has another value, which is not its default either.
+        OptionError: An option was given another value than the recipe's.
     """
     if options.recipe != "tutorial":
-        return
-    for name, value in OPTIONS.items():
-        given = getattr(options, name)
-        if name == "head" and given != "auto":
-            raise OptionError(
-                f"The tutorial's recipe has a head of its own. Got head '{given}'. "
-                "Leave that option out, or the recipe."
-            )
-        if given not in (value, type(options).model_fields[name].default):
-            raise OptionError(
-                f"The tutorial's recipe has {name} {value}. Got {given}. "
-                "Leave that option out, or the recipe."
-            )
-
-
-def with_recipe(options: _Some) -> _Some:
-    """Return the options with what the recipe decides filled in."""
-    if options.recipe != "tutorial":
         return options
+    _require_no_contradiction(options.given())
     known = type(options).model_fields
     return options.model_copy(update={name: one for name, one in OPTIONS.items() if name in known})
+
+
+def _require_no_contradiction(given: Mapping[str, object]) -> None:
+    for name, value in OPTIONS.items():
+        if given.get(name, value) == value:
+            continue
+        has = "a head of its own" if name == "head" else f"{name} {value}"
+        raise OptionError(
+            f"The tutorial's recipe has {has}. Got {name} {given[name]}. "
+            "Leave that option out, or the recipe."
+        )
 
 
 @dataclass(frozen=True)
