@@ -21,7 +21,7 @@ from headstart.errors import BackboneError, UnknownBackbone
         ("EfficientNetB4", "efficientnet_b4.ra2_in1k"),
         ("ViT-B/16", "vit_base_patch16_224.augreg2_in21k_ft_in1k"),
         ("InceptionV3", "inception_v3.tv_in1k"),
-        ("MobileNet", "mobilenetv2_100.ra_in1k"),
+        ("MobileNet", "mobilenetv1_100.ra4_e3600_r224_in1k"),
         ("ConvNeXtBase", "convnext_base.fb_in22k_ft_in1k"),
         ("Swin-Tiny", "swin_tiny_patch4_window7_224.ms_in1k"),
         ("DINOv2 ViT-S/14", "vit_small_patch14_dinov2.lvd142m"),
