@@ -4,13 +4,16 @@ import pytest
 import timm
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+import headstart as hs
+from headstart.backbones import backbone as backbone_module
 from headstart.backbones.backbone import load_backbone, rebuild_backbone
 from headstart.backbones.classifiers import drop_classifier, drop_last_layer
 from headstart.backbones.pooling import StagePooling
 from headstart.errors import WeightsError
+from tests.conftest import COLOURS, picture
 
 # The smallest network of each class that has hidden layers in its classifier.
 HIDDEN = {
@@ -177,3 +180,24 @@ def test_a_new_bundle_is_without_them():
     again = rebuild_backbone(SMALL, SMALL, first.preprocess, "random", tensors)
     assert torch.equal(first(pixels(64)), again(pixels(64)))
     assert again.width == first.width == 288
+
+
+def test_a_model_saved_earlier_predicts_the_same(tmp_path, monkeypatch):
+    """A bundle with the hidden layers loads, and its head is given what it was fitted on."""
+    for label in ("blue", "red"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(8):
+            image = picture(index + 100 * len(label), COLOURS[label])
+            image.save(tmp_path / "photos" / label / f"{index}.png")
+    data = hs.open_images(tmp_path / "photos")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(backbone_module, "drop_classifier", drop_last_layer)
+        backbone = load_backbone(SMALL, weights="random", image_size=64)
+        model = hs.Classifier(backbone, head=hs.LinearHead(), classes=data.classes)
+        model.fit(data.train)
+        model.save(tmp_path / "model")
+    loaded = hs.load(tmp_path / "model")
+    asked = [tmp_path / "photos" / label / "0.png" for label in ("blue", "red")]
+    assert loaded.predict(asked) == model.predict(asked)
+    tensors = load_file(tmp_path / "model" / "model.safetensors")
+    assert any("conv_head" in name for name in tensors)
