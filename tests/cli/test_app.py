@@ -380,7 +380,7 @@ def test_backbones_lists_the_catalogue(headstart: Cli) -> None:
     assert "vgg16" in done.out and "vgg19" in done.out and "resnet" not in done.out
     assert "bsd-3-clause" in done.out
     told = json.loads(headstart("backbones", "vgg16", "--json").out)
-    assert [(one["name"], one["width"]) for one in told] == [("vgg16", 4096)]
+    assert [(one["name"], one["width"]) for one in told] == [("vgg16", 512)]
 
 
 def test_an_unknown_backbone_suggests_near_ones(headstart: Cli, make_folder: MakeFolder) -> None:

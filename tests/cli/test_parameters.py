@@ -68,7 +68,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Done]) -> None:
             *("--views", "--batch-size", "--mixup", "--store-gb", "--recipe", "--log"),
         ],
         "Output": ["--out", "--overwrite", "--json", "--help"],
-        "Machine": ["--device", "--precision", "--cache"],
+        "Machine": ["--device", "--precision", "--cache", "--deterministic"],
     }
 
 

@@ -89,5 +89,7 @@ def test_what_the_clock_decides_is_refused(
 ) -> None:
     """An option that would make the result depend on timing is an error before any work."""
     with pytest.raises(OptionError, match=reason):
-        hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **(QUICK | options))
+        hs.train(
+            photos, out=tmp_path / "run", cache=tmp_path / "cache", deterministic=True, **options
+        )
     assert not (tmp_path / "cache").exists()

@@ -17,6 +17,12 @@ from torch import Tensor, nn
 
 from headstart.backbones.building import as_timm, build_network, require_size
 from headstart.backbones.catalogue import architecture_of, entry_of
+from headstart.backbones.classifiers import (
+    classifier_prefixes,
+    drop_classifier,
+    drop_last_layer,
+    has_hidden_layers,
+)
 from headstart.backbones.licences import licence_of
 from headstart.backbones.parts import Parts, is_still, set_still, take_apart, watch_over
 from headstart.backbones.weights import State, digest, load_weights
@@ -206,9 +212,9 @@ def load_backbone(
     state = load_weights(architecture, weights, network)
     if state is not None:
         state = _adapted(state, network, channels)
-        _load(network, state, name, weights)
+        _load(network, state, name, weights, optional=classifier_prefixes(network))
     preprocess = replace(_preprocess(network, size, channels), orientations=orientations)
-    _drop_classifier(network)
+    drop_classifier(network)
     require_size(network, architecture, preprocess.size, channels)
     return Backbone(
         network, name, architecture, preprocess, weights, size_is_open=image_size is None
@@ -222,11 +228,16 @@ def rebuild_backbone(
     origin: str,
     tensors: Mapping[str, NDArray[np.generic]],
 ) -> Backbone:
-    """Build the backbone of a bundle from its own weights, without network or other files."""
+    """Build the backbone of a bundle from its own weights, without network or other files.
+
+    A bundle that was saved with the hidden layers of the network's classifier keeps them: its head
+    was fitted on what they give.
+    """
     network = build_network(architecture, preprocess.size, len(preprocess.mean), seed=0)
-    _drop_classifier(network)
+    drop = drop_last_layer if has_hidden_layers(network, tensors) else drop_classifier
+    drop(network)
     state = {key: torch.from_numpy(value) for key, value in tensors.items()}
-    _load(network, state, name, "the bundle")
+    _load(network, state, name, "the bundle", optional=())
     return Backbone(network, name, architecture, preprocess, origin).freeze()
 
 
@@ -280,10 +291,12 @@ def _adapted(state: State, network: nn.Module, channels: int) -> State:
     return state
 
 
-def _load(network: nn.Module, state: State, name: str, weights: str) -> None:
-    """Load weights; a file may or may not hold the classifier, but nothing else may differ."""
+def _load(
+    network: nn.Module, state: State, name: str, weights: str, *, optional: tuple[str, ...]
+) -> None:
+    """Load weights, of which the tensors with optional prefixes may be missing or differ."""
     own = network.state_dict()
-    classifier = {key for key in own if key.startswith(_classifier_names(network))}
+    classifier = {key for key in own if key.startswith(optional)}
     missing = [key for key in own if key not in state and key not in classifier]
     strange = [key for key in state if key not in own]
     shapes = [
@@ -303,16 +316,6 @@ def _load(network: nn.Module, state: State, name: str, weights: str) -> None:
             raise WeightsError(f"Weights '{weights}' have numbers that are not finite in '{key}'.")
     fitting = {key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape}
     network.load_state_dict(fitting, strict=False)
-
-
-def _classifier_names(network: nn.Module) -> tuple[str, ...]:
-    settings: dict[str, Any] = getattr(network, "pretrained_cfg", {})
-    names = settings.get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _drop_classifier(network: nn.Module) -> None:
-    as_timm(network).reset_classifier(0)
 
 
 def _preprocess(network: nn.Module, image_size: int | None, channels: int) -> Preprocess:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 
@@ -52,6 +53,24 @@ class Entry:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class KnownName:
+    """A name that another library, or the tutorial, has for a network.
+
+    Attributes:
+        name: As it is written there.
+        origin: Where: a module, or "tutorial", or "other" for what people call a family.
+        architecture: timm's name of the same network, with the weights of the plainest recipe;
+            empty if timm has no such network.
+        instead: What to take where timm has no such network, or no weights of it.
+    """
+
+    name: str
+    origin: str
+    architecture: str
+    instead: str
+
+
 def _read_catalogue() -> tuple[Entry, ...]:
     """Read catalogue.csv. Its counts are timm's own; the tests count them again.
 
@@ -59,7 +78,6 @@ def _read_catalogue() -> tuple[Entry, ...]:
     smoothing, strong mixing and binary losses raise ImageNet accuracy but make frozen features
     worse (Kornblith et al., "Do better ImageNet models transfer better?", 2019).
     """
-    text = resources.files(__package__).joinpath("catalogue.csv").read_text("utf-8")
     return tuple(
         Entry(
             row["name"],
@@ -71,11 +89,17 @@ def _read_catalogue() -> tuple[Entry, ...]:
             width=int(row["width"]),
             aliases=tuple(row["aliases"].split()),
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in _rows("catalogue.csv")
     )
 
 
+def _rows(table: str) -> Iterator[dict[str, str]]:
+    text = resources.files(__package__).joinpath(table).read_text("utf-8")
+    return csv.DictReader(text.splitlines())
+
+
 CATALOGUE = _read_catalogue()
+KNOWN_NAMES = tuple(KnownName(**row) for row in _rows("names.csv"))
 
 PACKAGES = {
     "tf_efficientnet_lite0": WeightsPackage(
@@ -106,26 +130,63 @@ def entry_of(name: str) -> Entry | None:
 def architecture_of(name: str) -> str:
     """Return timm's name of the architecture that a name means.
 
+    A name of the catalogue comes first, then a name exactly as timm spells it, then the names of
+    other libraries, which may have their module before them: `keras.applications.ResNet50`.
+
     Raises:
         UnknownBackbone: There is none; the nearest names are suggested.
     """
     entry = entry_of(name)
     if entry:
         return entry.architecture
-    typed = name.strip().lower()
+    typed = name.strip()
+    known = _KNOWN_BY_NAME.get(_plain(name))
+    if known and not _is_timm(typed):
+        return _architecture_known(known, name)
+    typed = typed.lower()
     if typed.removesuffix(".in1k") in PACKAGES:
         return typed.removesuffix(".in1k")
-    if timm.is_model(typed.split(".")[0]):
+    if _is_timm(typed):
         return typed
-    known = {_plain(one.name): one.name for one in CATALOGUE}
-    names = {suggested: suggested for suggested in timm.list_models()} | known
-    hint = suggestion(_plain(name), names, shown=names)
+    shown = {suggested: suggested for suggested in timm.list_models()}
+    shown |= {_plain(known.name): known.name for known in KNOWN_NAMES}
+    shown |= {_plain(entry.name): entry.name for entry in CATALOGUE}
+    hint = suggestion(_plain(name), shown, shown=shown)
     raise UnknownBackbone(f"There is no backbone '{name}'.{hint}")
 
 
+def instead_of(architecture: str) -> str | None:
+    """Return what to take instead of an architecture of which timm has no weights, if known."""
+    base = architecture.split(".")[0]
+    for known in KNOWN_NAMES:
+        if known.instead and known.architecture.split(".")[0] == base:
+            return known.instead
+    same = _KNOWN_BY_NAME.get(_plain(base))
+    return same.architecture if same and same.architecture != architecture else None
+
+
+def _architecture_known(known: KnownName, typed: str) -> str:
+    if known.architecture:
+        return known.architecture
+    raise UnknownBackbone(f"timm has no network '{typed}'. Take {known.instead} instead.")
+
+
+def _is_timm(name: str) -> bool:
+    return bool(timm.is_model(name.split(".")[0]))
+
+
+_MODULE = re.compile(r"^(tf|tensorflow|keras|torchvision|vit_keras|vit)\.(\w+\.)*(?=[a-z])")
+
+
 def _plain(name: str) -> str:
-    """Take away what people write differently: case, hyphens, slashes, blanks."""
-    return re.sub(r"[\s/_-]", "", name.lower())
+    """Take away the module, and what people write differently: case, hyphens, dots, blanks.
+
+    Between digits something stays: RegNetX 1.6GF is not RegNetX 16GF.
+    """
+    name = _MODULE.sub("", name.strip().lower())
+    name = re.sub(r"(?<=\d)[\s/._-]+(?=\d)", "_", name)
+    return re.sub(r"[\s/.-]|(?<!\d)_|_(?!\d)", "", name)
 
 
 _BY_NAME = {_plain(name): entry for entry in CATALOGUE for name in (entry.name, *entry.aliases)}
+_KNOWN_BY_NAME = {_plain(one.name): one for one in KNOWN_NAMES}

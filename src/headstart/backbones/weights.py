@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 
-from headstart.backbones.catalogue import PACKAGES, WeightsPackage
+from headstart.backbones.catalogue import PACKAGES, WeightsPackage, instead_of
 from headstart.errors import WeightsError
 from headstart.files import file_sha256
 
@@ -62,9 +62,11 @@ def _imagenet(architecture: str, network: torch.nn.Module) -> State:
         return _from_package(architecture, package, network)
     settings = get_pretrained_cfg(architecture)
     if settings is None or not settings.hf_hub_id:
+        instead = instead_of(architecture)
         raise WeightsError(
             f"timm knows no pretrained weights for '{architecture}'. "
-            "Pass --weights with a safetensors file, or --weights random."
+            + (f"Take {instead} instead. " if instead else "")
+            + "Pass --weights with a safetensors file, or --weights random."
         )
     return _from_hub(settings.hf_hub_id)
 

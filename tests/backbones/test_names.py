@@ -1,0 +1,177 @@
+"""The names of keras.applications, of torchvision and of the tutorial mean timm's networks."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import timm
+import torchvision
+from timm.models import get_pretrained_cfg
+
+from headstart.backbones.backbone import load_backbone
+from headstart.backbones.catalogue import KNOWN_NAMES, _plain, architecture_of, entry_of
+from headstart.errors import UnknownBackbone, WeightsError
+
+_REGNETS = ["002", "004", "006", "008", "016", "032", "040", "064", "080", "120", "160", "320"]
+# Of Keras 3 and of TensorFlow 2.x, whose ResNetRS and RegNet left with Keras 3.
+KERAS = [
+    family + kind
+    for family, kinds in {
+        "ConvNeXt": ["Tiny", "Small", "Base", "Large", "XLarge"],
+        "DenseNet": ["121", "169", "201"],
+        "EfficientNet": ["B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7"],
+        "EfficientNetV2": ["B0", "B1", "B2", "B3", "S", "M", "L"],
+        "Inception": ["V3", "ResNetV2"],
+        "MobileNet": ["", "V2", "V3Small", "V3Large"],
+        "NASNet": ["Mobile", "Large"],
+        "RegNetX": _REGNETS,
+        "RegNetY": _REGNETS,
+        "ResNet": ["50", "101", "152", "50V2", "101V2", "152V2"],
+        "ResNetRS": ["50", "101", "152", "200", "270", "350", "420"],
+        "VGG": ["16", "19"],
+        "Xception": [""],
+    }.items()
+    for kind in kinds
+]
+TORCHVISION = torchvision.models.list_models(module=torchvision.models)
+# Networks that timm has without weights on the hub.
+WITHOUT_WEIGHTS = {"ResNet152V2", "Xception", "mnasnet0_5", "mnasnet0_75"}
+PAGE = Path(__file__).parents[2] / "docs" / "names.md"
+
+
+def base(architecture):
+    """Return the architecture without the tag of its weights."""
+    return architecture.split(".")[0]
+
+
+def names_of(origin):
+    """Return the names of names.csv that come from there."""
+    return [one.name for one in KNOWN_NAMES if one.origin == origin]
+
+
+def test_every_name_of_keras_and_torchvision_is_there():
+    """None is left out, and none is there that they do not have."""
+    assert sorted(names_of("keras.applications")) == sorted(KERAS)
+    assert sorted(names_of("torchvision.models")) == sorted(TORCHVISION)
+
+
+@pytest.mark.parametrize("known", KNOWN_NAMES, ids=lambda known: f"{known.origin}.{known.name}")
+def test_a_known_name_means_its_network_or_says_what_to_take(known):
+    """With its module before it or without; what timm lacks is an error with a way out."""
+    typed = [known.name, known.name.upper(), known.name.replace("_", "-")]
+    full = f"{known.origin}.{known.name}"
+    if "." in known.origin:
+        typed.append(full)
+    if known.architecture:
+        assert timm.is_model(base(known.architecture))
+        for name in typed:
+            meant = name if timm.is_model(name) and not entry_of(name) else known.architecture
+            assert base(architecture_of(name)) == base(meant)
+        if "." in known.origin:
+            assert architecture_of(full) == known.architecture
+        return
+    for name in typed:
+        with pytest.raises(UnknownBackbone) as caught:
+            architecture_of(name)
+        assert str(caught.value) == f"timm has no network '{name}'. Take {known.instead} instead."
+
+
+@pytest.mark.parametrize("known", KNOWN_NAMES, ids=lambda known: f"{known.origin}.{known.name}")
+def test_weights_are_on_the_hub_or_something_else_is_named(known):
+    """Every name gives ImageNet weights, or the row says of which network there are some."""
+    if known.architecture and known.name not in WITHOUT_WEIGHTS:
+        assert known.architecture in timm.list_pretrained()
+        assert get_pretrained_cfg(known.architecture).hf_hub_id
+        assert not known.instead
+        return
+    for name in known.instead.split(" or "):
+        settings = get_pretrained_cfg(architecture_of(name))
+        assert settings.hf_hub_id
+
+
+@pytest.mark.parametrize(
+    ("typed", "architecture"),
+    [
+        ("keras.applications.VGG16", "vgg16.tv_in1k"),
+        ("tf.keras.applications.resnet50.ResNet50", "resnet50.tv_in1k"),
+        ("tensorflow.keras.applications.DenseNet121", "densenet121.tv_in1k"),
+        ("torchvision.models.resnet.resnet152", "resnet152.tv_in1k"),
+        ("torchvision.models.mnasnet1_0", "mnasnet_100.rmsp_in1k"),
+        ("ResNet-152", "resnet152.tv_in1k"),
+        ("ResNet 50 V2", "resnetv2_50.a1h_in1k"),
+        ("EfficientNet V2-S", "tf_efficientnetv2_s.in1k"),
+        ("RegNetY-1.6GF", "regnety_016.pycls_in1k"),
+        ("regnet y 16gf", "regnety_160.pycls_in1k"),
+        ("MNASNet 1.0", "mnasnet_100.rmsp_in1k"),
+        ("vit_b_16", "vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+        ("ViT-L/16", "vit_large_patch16_224.augreg_in21k_ft_in1k"),
+        ("vit.VisionTransformerB16", "vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+        ("VisionTransformerB16", "vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+        ("SwinTransformerTiny", "swin_tiny_patch4_window7_224.ms_in1k"),
+        ("Swin-Tiny", "swin_tiny_patch4_window7_224.ms_in1k"),
+        ("ConvNeXt-Base", "convnext_base.fb_in22k_ft_in1k"),
+        ("ConvNeXtBase", "convnext_base.fb_in22k_ft_in1k"),
+        ("EfficientNet", "efficientnet_b4.ra2_in1k"),
+        ("EfficientNet B4", "efficientnet_b4.ra2_in1k"),
+        ("EfficientNetB4", "efficientnet_b4.ra2_in1k"),
+        ("MobileNet", "mobilenetv1_100.ra4_e3600_r224_in1k"),
+        ("MobileNet V2", "mobilenetv2_100.ra_in1k"),
+        ("VGG 19", "vgg19.tv_in1k"),
+        ("Inception V3", "inception_v3.tv_in1k"),
+    ],
+)
+def test_names_as_people_write_them(typed, architecture):
+    """Modules, blanks, dots and hyphens are taken away, and the tutorial's names are there."""
+    assert architecture_of(typed) == architecture
+
+
+@pytest.mark.parametrize("name", ["densenet121", "resnet152", "resnet152.a1_in1k", "regnety_016"])
+def test_timms_own_spelling_is_timms(name):
+    """A name exactly as timm spells it keeps timm's choice of weights."""
+    assert architecture_of(name) == name
+
+
+def test_no_timm_name_is_taken_away():
+    """Every architecture of timm is what its name means, but those that the catalogue has."""
+    for name in timm.list_models():
+        entry = entry_of(name)
+        assert architecture_of(name) == (entry.architecture if entry else name)
+
+
+def test_a_name_means_one_network_wherever_it_comes_from():
+    """Spellings that only differ in case, hyphens and dots never mean two networks."""
+    meant = defaultdict(set)
+    for known in KNOWN_NAMES:
+        architecture = known.architecture or known.instead
+        entry = entry_of(known.name)
+        meant[_plain(known.name)] |= {architecture, entry.architecture if entry else architecture}
+    assert {name: found for name, found in meant.items() if len(found) > 1} == {}
+
+
+def test_a_network_without_weights_says_what_to_take():
+    """The error of the weights names a network that has some."""
+    with pytest.raises(WeightsError) as caught:
+        load_backbone("mnasnet0_5")
+    assert str(caught.value) == (
+        "timm knows no pretrained weights for 'mnasnet_050'. "
+        "Take mnasnet_small or mobilenetv3_small_050 instead. "
+        "Pass --weights with a safetensors file, or --weights random."
+    )
+    with pytest.raises(WeightsError, match=r"Take tf_efficientnet_b6\.aa_in1k instead\."):
+        load_backbone("efficientnet_b6")
+
+
+def table():
+    """Return the lines of the page's table, as names.csv has them."""
+    lines = ["| name | where | timm's network | where there is none, or no weights |"]
+    lines.append("| --- | --- | --- | --- |")
+    for one in KNOWN_NAMES:
+        architecture = f"`{one.architecture}`" if one.architecture else "none"
+        lines.append(f"| `{one.name}` | {one.origin} | {architecture} | {one.instead} |")
+    return [line.replace("|  |", "| |") for line in lines]
+
+
+def test_the_page_lists_every_name():
+    """The table of docs/names.md is the file's; print `table()` to renew it."""
+    written = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
+    assert written == table()
