@@ -53,7 +53,7 @@ class Options(BaseModel):
         panel: Where help shows the options that the class declares itself.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     panel: ClassVar[Panel]
 
