@@ -1,4 +1,4 @@
-"""Features in a scikit-learn pipeline: the network runs once per photo, whatever is tried after.
+"""Features in a scikit-learn pipeline: a grid search runs the network only once per photo.
 
 python examples/scikit_learn.py PHOTOS
 """
@@ -18,4 +18,4 @@ pipeline = make_pipeline(
 )
 grid = {"featurizer__features": ["last", "multilevel"], "logisticregression__C": [0.001, 0.01, 0.1]}
 search = GridSearchCV(pipeline, grid).fit(data.train.paths, data.train.labels)
-print(search.best_params_, f"{search.score(data.test.paths, data.test.labels):.1%} right")
+print(search.best_params_, f"{search.score(data.test.paths, data.test.labels):.1%} correct")
