@@ -1,4 +1,4 @@
-"""The report: what it shows, that hostile names stay text, and that it loads nothing."""
+"""The report: its content, the escaping of names, and that it has no external resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VOID = {"meta", "img", "br", "line", "circle", "polyline", "input", "link", "hr"
 
 
 class Page(HTMLParser):
-    """The visible text, the elements with their attributes, and the text inside each element."""
+    """A parsed page: its visible text, and its elements with their attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -150,7 +150,7 @@ def measured(**changes: Any) -> dict[str, Any]:
 
 
 def many_classes(number: int) -> dict[str, Any]:
-    """Ten test images of each class; three of the last class are taken for the first."""
+    """Return ten test images per class; three of the last class are predicted as the first."""
     names = [f"class {index:02d}" for index in range(number)]
     confusion = [[10 * (row == column) for column in range(number)] for row in range(number)]
     confusion[-1][-1], confusion[-1][0] = 7, 3
@@ -165,7 +165,7 @@ def many_classes(number: int) -> dict[str, Any]:
 
 
 def record(values: dict[str, Any]) -> Record:
-    """Read a record as a run of the first version wrote it."""
+    """Build a record from values of version 1."""
     return Record.of(values, "metrics.json")
 
 
@@ -190,26 +190,27 @@ def page(*mistakes: PicturedMistake, of: dict[str, Any] | None = None, **changes
     return Page(render_report(shown, part, mistakes))
 
 
-def test_headline_states_accuracy_interval_and_baseline_in_one_sentence() -> None:
-    """The reader learns first how often the model is right, how sure that is, and against what."""
+def test_headline_has_accuracy_interval_and_baseline() -> None:
+    """The first sentences have the accuracy, its interval and the majority baseline."""
     assert (
-        "On 656 test images that the model never saw it was right 87.6 % of the time "
-        "(95 % interval 84.9 to 89.9 %). Always answering 'functional' would be right 68.8 %."
+        "The model classified 87.6% of 656 unseen test images correctly "
+        "(95% interval 84.9 to 89.9%). The majority baseline, which always predicts "
+        "'functional', reaches 68.8%."
     ) in page(**measured(accuracy=0.8764)).text
 
 
-def test_sections_come_in_the_order_that_a_reader_asks_for_them() -> None:
-    """Result, warnings, errors, calibration, choice, rejects, provenance."""
+def test_order_of_the_sections() -> None:
+    """Result, warnings, errors, calibration, choice, rejected files, details."""
     headings = [
-        "How often it is right",
-        "Before you rely on this",
-        "What it confuses",
-        "Class by class",
-        "Its most confident mistakes",
-        "Can its confidence be believed?",
+        "Test accuracy",
+        "Warnings",
+        "Confusion matrix",
+        "Results by class",
+        "Most confident mistakes",
+        "Calibration",
         "How the model was chosen",
-        "What was left out",
-        "How it was made",
+        "Rejected files",
+        "Model details",
     ]
     assert re.findall(r"<h2[^>]*>([^<]*)</h2>", page(mistake()).html) == headings
 
@@ -219,12 +220,12 @@ def test_sections_come_in_the_order_that_a_reader_asks_for_them() -> None:
     [
         *("2 classes", "1,968 training images", "17 validation images", "656 test images"),
         *("0.856", "0.931", "0.021", "0.314", "1.17"),
-        *("162 79.0 %", "43 21.0 %", "38 8.4 %", "413 91.6 %"),
-        *("79.0 % 72.9 to 84.0 %", "81.0 % 0.800 205", "91.6 % 88.6 to 93.8 %", "90.6 % 0.911 451"),
-        *("65.3 % 64.2 % 131", "95.7 % 93.5 % 525"),
+        *("162 79.0%", "43 21.0%", "38 8.4%", "413 91.6%"),
+        *("79.0% 72.9 to 84.0%", "81.0% 0.800 205", "91.6% 88.6 to 93.8%", "90.6% 0.911 451"),
+        *("65.3% 64.2% 131", "95.7% 93.5% 525"),
         *(
-            "last linear 84.7 % 83.1 to 86.2 % 0.351",
-            "multilevel kernel 87.9 % 86.4 to 89.3 % 0.302",
+            "last linear 84.7% 83.1 to 86.2% 0.351",
+            "multilevel kernel 87.9% 86.4 to 89.3% 0.302",
         ),
         *("a/b.jpg", "truncated: ends after 12 bytes", "Class 'defective' has few images."),
         *("efficientnet-lite0", "imagenet", "openvino", "bf16", "288 \u00d7 288", "Seed 41"),
@@ -232,56 +233,56 @@ def test_sections_come_in_the_order_that_a_reader_asks_for_them() -> None:
         *("/data/solar", "Headstart 0.1.0", "2026-11-23 18:00 UTC"),
     ],
 )
-def test_every_number_of_the_metrics_is_shown(shown: str) -> None:
-    """What metrics.json holds can be read on the page."""
+def test_every_value_of_the_record_is_shown(shown: str) -> None:
+    """The values of metrics.json are on the page."""
     assert shown in spaced(page().html)
 
 
 def spaced(html: str) -> str:
-    """The visible text with a space wherever an element begins or ends."""
+    """Return the visible text with a space wherever an element starts or ends."""
     return Page(html.replace("<", " <")).text
 
 
-def test_chosen_candidate_is_marked_and_no_other() -> None:
-    """One row of the choice table carries the mark."""
+def test_only_the_chosen_candidate_is_marked() -> None:
+    """One row of the table has the mark."""
     assert page().text.count("✓ chosen") == 1
     assert "✓ chosen multilevel kernel" in spaced(page().html)
 
 
-def test_baseline_names_the_class_that_it_always_answers() -> None:
-    """The class is found by its share: the majority in training may be rare in the test part."""
+def test_baseline_names_its_class() -> None:
+    """The class is identified by its share of the test images."""
     assert (
-        "Always answering 'defective' would be right 31.2 %."
+        "which always predicts 'defective', reaches 31.2%."
         in page(**measured(majority=205 / 656)).text
     )
 
 
-def test_baseline_names_no_class_when_classes_tie() -> None:
-    """Eighty equally frequent classes have no most frequent one."""
+def test_baseline_names_no_class_if_classes_tie() -> None:
+    """With equally frequent classes, the class of the baseline is unknown."""
     assert (
-        "Always answering with the most frequent class would be right 1.2 %."
+        "which always predicts the most frequent class, reaches 1.2%."
         in page(of=many_classes(80)).text
     )
 
 
-def test_an_interval_that_reaches_the_baseline_is_called_out() -> None:
-    """A model that may know nothing but the class frequencies is not presented as a success."""
-    said = "The interval does not lie above that baseline"
-    assert said in page(**measured(accuracy_ci95=[0.60, 0.91])).text
-    assert said not in page().text
+def test_an_interval_that_includes_the_baseline_has_a_note() -> None:
+    """A model that may be no better than the baseline is not presented as a success."""
+    note = "The interval is not entirely above the baseline"
+    assert note in page(**measured(accuracy_ci95=[0.60, 0.91])).text
+    assert note not in page().text
 
 
 @pytest.mark.parametrize(
     ("fraction", "shown"),
-    [(1.0, "100.0 %"), (0.99996, "> 99.9 %"), (0.0, "0.0 %"), (0.0002, "< 0.1 %"), (0.5, "50.0 %")],
+    [(1.0, "100.0%"), (0.99996, "> 99.9%"), (0.0, "0.0%"), (0.0002, "< 0.1%"), (0.5, "50.0%")],
 )
-def test_rounding_never_claims_certainty(fraction: float, shown: str) -> None:
-    """100.0 and 0.0 are printed only where they are exact."""
+def test_only_exact_values_are_rounded_to_0_or_100(fraction: float, shown: str) -> None:
+    """100.0% and 0.0% are shown only if they are exact."""
     assert f"Confidence {shown} functional/" in spaced(page(mistake(probability=fraction)).html)
 
 
-def test_hostile_names_stay_text_everywhere() -> None:
-    """Markup in a class, file, folder, reason or warning is shown and never becomes an element."""
+def test_hostile_names_are_escaped_everywhere() -> None:
+    """Markup in a class, file, folder, reason or warning is shown as text."""
     per_class = metrics()["per_class"]
     hostile = page(
         mistake(image=HOSTILE, label=HOSTILE, predicted=HOSTILE),
@@ -302,8 +303,8 @@ def test_hostile_names_stay_text_everywhere() -> None:
     assert hostile.text.count(HOSTILE) >= 13
 
 
-def test_hostile_class_names_stay_text_in_a_large_matrix() -> None:
-    """The headings of a large matrix repeat the name in an attribute, which it cannot leave."""
+def test_hostile_class_names_are_escaped_in_a_large_matrix() -> None:
+    """The headings of a large matrix also have the name in an attribute."""
     large = many_classes(20)
     large["data"]["classes"][0] = HOSTILE
     shown = page(of=large)
@@ -312,14 +313,14 @@ def test_hostile_class_names_stay_text_in_a_large_matrix() -> None:
     assert [th["title"] for th in shown.all("th") if "title" in th].count(HOSTILE) == 2
 
 
-def test_undecodable_file_name_still_gives_a_page_in_utf8() -> None:
-    """A name with the surrogates that os.listdir gives for bad bytes is shown with escapes."""
+def test_undecodable_file_names_are_escaped() -> None:
+    """Surrogates, which os.listdir returns for undecodable bytes, are escaped."""
     shown = page(mistake(image="caf\udce9.png"))
     assert r"caf\udce9.png" in shown.html.encode("utf-8").decode("utf-8")
 
 
-def test_page_loads_nothing() -> None:
-    """No address, no script, no stylesheet; a browser is told to fetch nothing either."""
+def test_page_has_no_external_resources() -> None:
+    """There are no URLs, scripts or stylesheets, and the policy forbids loading any."""
     shown = page(mistake())
     assert "http://" not in shown.html
     assert "https://" not in shown.html
@@ -332,12 +333,12 @@ def test_page_loads_nothing() -> None:
 
 
 def test_mistake_shows_its_picture_truth_prediction_confidence_and_file() -> None:
-    """A reader can judge a mistake, and find the file."""
-    wrong = mistake()
-    shown = page(wrong)
-    assert b64encode(wrong.thumbnail).decode() in str(shown.all("img")[0]["src"])
+    """A mistake is shown with all its details."""
+    pictured = mistake()
+    shown = page(pictured)
+    assert b64encode(pictured.thumbnail).decode() in str(shown.all("img")[0]["src"])
     assert (
-        "Truth functional Predicted defective Confidence 97.1 % functional/cell0007.png"
+        "True functional Predicted defective Confidence 97.1% functional/cell0007.png"
     ) in spaced(shown.html)
     assert (
         shown.all("img")[0]["alt"]
@@ -346,41 +347,41 @@ def test_mistake_shows_its_picture_truth_prediction_confidence_and_file() -> Non
 
 
 def test_mistakes_are_ordered_by_confidence() -> None:
-    """The surest wrong answer comes first, in whatever order they arrive."""
+    """The most confident mistake comes first, whatever the order of the arguments."""
     shown = page(*(mistake(image=f"{p}.png", probability=p) for p in (0.6, 0.9, 0.7)))
     assert re.findall(r">(0\.\d)\.png<", shown.html) == ["0.9", "0.7", "0.6"]
 
 
-def test_a_perfect_test_says_that_there_is_no_mistake() -> None:
-    """No mistakes is a result, not an empty section."""
+def test_a_perfect_result_says_so() -> None:
+    """Without mistakes, the section says so."""
     perfect = page(**measured(accuracy=1.0), confusion=[[205, 0], [0, 451]])
-    assert "There are none: every test image was classified correctly." in perfect.text
+    assert "None: all test images were classified correctly." in perfect.text
 
 
-def test_missing_pictures_are_not_taken_for_a_perfect_test() -> None:
-    """Without pictures and with mistakes, the page does not claim that there were none."""
-    assert "No pictures of mistakes were kept for this page." in page().text
-    assert "There are none" not in page().text
+def test_missing_thumbnails_are_not_a_perfect_result() -> None:
+    """With mistakes but without thumbnails, the page does not claim a perfect result."""
+    assert "This page was rendered without images of mistakes." in page().text
+    assert "None: all test images" not in page().text
 
 
-def test_without_a_test_part_the_page_says_so_and_claims_nothing() -> None:
-    """No number of a test that did not happen, and what to do about it."""
+def test_without_a_test_part_the_page_says_so() -> None:
+    """The page has no test results, and says what to do."""
     shown = page(test=None, per_class=[], confusion=[], reliability=[])
-    assert "Not measured. There is no test image" in shown.text
-    assert "Hold images back with --test" in shown.text
+    assert "Not measured. There are no test images" in shown.text
+    assert "Hold out test images with --test" in shown.text
     assert "How the model was chosen" in shown.text
-    for absent in ("test accuracy", "AUROC", "What it confuses", "Its most confident mistakes"):
+    for absent in ("test accuracy", "AUROC", "Confusion matrix", "Most confident mistakes"):
         assert absent not in shown.text
 
 
-def test_unmeasurable_auroc_is_explained() -> None:
-    """A null AUROC is a dash with its reason, never a zero."""
+def test_an_undefined_auroc_is_explained() -> None:
+    """An undefined AUROC is a dash with the reason."""
     shown = spaced(page(**measured(auroc=None)).html)
-    assert "AUROC \u2013 Not measurable here: ranking needs test images of every class." in shown
+    assert "AUROC \u2013 Not defined: ranking needs test images of at least two classes." in shown
 
 
-def test_class_without_test_images_has_dashes_and_comes_last() -> None:
-    """What was not measured is neither zero nor the weakest."""
+def test_a_class_without_test_images_comes_last() -> None:
+    """Its metrics are dashes, not zeros."""
     per_class = metrics()["per_class"]
     unmeasured = {"precision": None, "recall": None, "recall_ci95": None, "f1": None, "images": 0}
     shown = page(per_class=[per_class[0] | unmeasured, per_class[1]])
@@ -389,51 +390,51 @@ def test_class_without_test_images_has_dashes_and_comes_last() -> None:
     assert rows[-2:] == ["functional", "defective"]
 
 
-def test_leaks_are_listed_and_take_back_the_claim_of_unseen_images() -> None:
-    """With the same picture on both sides, the page does not say that the model never saw it."""
+def test_leaks_are_listed() -> None:
+    """With duplicates across the split, the page does not call the test images unseen."""
     shown = page(leaks=[{"images": ["train/x.png", "test/y.png"]}])
     assert "train/x.png = test/y.png" in shown.text
-    assert "1 group of identical or nearly identical images is spread" in shown.text
-    assert "that the model never saw" not in shown.text
+    assert "1 group of identical or nearly identical images spans several parts" in shown.text
+    assert "unseen" not in shown.text
 
 
 def test_without_warnings_and_leaks_there_is_no_warning_section() -> None:
-    """Amber is kept for what deserves it."""
-    assert "Before you rely on this" not in page(warnings=[]).text
+    """The section is omitted if it would be empty."""
+    assert ">Warnings<" not in page(warnings=[]).html
 
 
-def test_eighty_classes_scroll_in_their_own_container_and_list_their_confusions() -> None:
-    """A large matrix does not widen the page, and its main message is also there as text."""
+def test_a_large_matrix_scrolls_and_has_a_list_of_confusions() -> None:
+    """A large matrix does not widen the page, and its main confusions are listed as text."""
     shown = page(of=many_classes(80))
     region = next(d for d in shown.all("div") if d.get("aria-label") == "Confusion matrix")
     assert {"scroll", "tall", "dense"} <= set(str(region["class"]).split())
     assert region["tabindex"] == "0"
-    assert "'class 79' taken for 'class 00': 3 of 10 (30.0 %)" in shown.text
+    assert "'class 79' predicted as 'class 00': 3 of 10 (30.0%)" in shown.text
     assert len([td for td in shown.all("td") if "--heat" in str(td.get("style"))]) == 81
 
 
-def test_at_most_ten_confusions_are_listed_most_frequent_first() -> None:
-    """The list stays short."""
+def test_at_most_ten_confusions_are_listed() -> None:
+    """The most frequent confusions come first."""
     large = many_classes(40)
     for row in range(20):
         large["confusion"][row][row + 1] = row + 1
-    listed = re.findall(r"taken for [^:]*: (\d+) of", page(of=large).text)
+    listed = re.findall(r"predicted as [^:]*: (\d+) of", page(of=large).text)
     assert listed == ["20", "19", "18", "17", "16", "15", "14", "13", "12", "11"]
 
 
 def test_heat_is_the_share_of_the_row() -> None:
-    """A frequent class does not outshine a rare one."""
+    """Frequent and rare classes use the same colour scale."""
     heats = re.findall(r'<td class="(\w+)" style="--heat:([\d.]+)"', page().html)
     assert heats == [("right", "0.79"), ("wrong", "0.21"), ("wrong", "0.08"), ("right", "0.92")]
 
 
-def test_one_rejected_file_is_spoken_of_in_the_singular() -> None:
-    """The text agrees with its number."""
+def test_one_rejected_file_is_singular() -> None:
+    """The noun agrees with its number."""
     assert "1 file could not be used" in page().text
 
 
-def test_thousands_of_rejected_files_are_counted_by_reason_and_folded() -> None:
-    """The page stays readable, and every file can still be found in it."""
+def test_many_rejected_files_are_counted_by_reason_and_collapsed() -> None:
+    """All files are still listed in a collapsed table."""
     kinds = ["truncated", "truncated", "too small", "not an image", "truncated"]
     rejected = [
         {"image": f"f{index}.jpg", "reason": f"{kinds[index % 5]}: {index}"}
@@ -449,29 +450,29 @@ def test_thousands_of_rejected_files_are_counted_by_reason_and_folded() -> None:
     assert "f4999.jpg" in folded
 
 
-def test_no_rejected_file_is_said_in_words() -> None:
-    """An empty table is not shown."""
-    assert "Nothing: every file could be read and used." in page(rejected=[]).text
+def test_without_rejected_files_the_page_says_so() -> None:
+    """There is no empty table."""
+    assert "None: all files could be read and used." in page(rejected=[]).text
 
 
-def test_without_candidates_the_page_says_that_nothing_was_compared() -> None:
-    """A given model is not presented as a chosen one."""
+def test_without_candidates_the_page_says_so() -> None:
+    """A specified head is not presented as the result of a comparison."""
     assert (
-        "Nothing was compared: the multilevel features and the kernel head were asked for."
+        "No candidates were compared: the options specify multilevel features and the kernel head."
     ) in page(choice=[]).text
 
 
 @pytest.mark.parametrize(
     ("tuned", "shown"), [(None, "no (backbone frozen)"), ("layers:10", "layers:10")]
 )
-def test_page_says_what_was_fine_tuned(tuned: str | None, shown: str) -> None:
-    """Frozen and tuned models can be told apart."""
+def test_page_names_the_tuned_part(tuned: str | None, shown: str) -> None:
+    """The details say which part was fine-tuned."""
     assert f"Fine-tuned {shown}" in spaced(page(tuned=tuned).html)
 
 
 @pytest.mark.parametrize("of", [metrics(), many_classes(80), metrics(test=None)])
 def test_page_is_accessible(of: dict[str, Any]) -> None:
-    """Language, one h1, captions, scopes, alternative texts, unique ids that labels resolve to."""
+    """It has a language, one h1, captions, scopes, alternative texts and unique ids."""
     shown = page(mistake(), of=of)
     assert shown.unbalanced == []
     assert shown.all("html")[0]["lang"] == "en"
@@ -491,8 +492,8 @@ def luminance(colour: tuple[float, ...]) -> float:
 
 
 def themes(html: str) -> list[dict[str, float]]:
-    """The luminance of every colour of the light and of the dark theme."""
-    found = []
+    """Return the luminance of all colours, for the light and the dark theme."""
+    luminances = []
     for block in re.findall(r":root \{(.*?)\}", html, re.DOTALL):
         colours = {
             name: tuple(int(value[i : i + 2], 16) / 255 for i in (0, 2, 4))
@@ -501,8 +502,8 @@ def themes(html: str) -> list[dict[str, float]]:
             name: tuple(int(part) / 255 for part in value.split())
             for name, value in re.findall(r"--([\w-]+): (\d+ \d+ \d+);", block)
         }
-        found.append({name: luminance(colour) for name, colour in colours.items()})
-    return found
+        luminances.append({name: luminance(colour) for name, colour in colours.items()})
+    return luminances
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
@@ -515,7 +516,7 @@ def themes(html: str) -> list[dict[str, float]]:
     ],
 )
 def test_text_has_enough_contrast(theme: int, ink: str, paper: str) -> None:
-    """At least 4.5 to 1 (WCAG 2.2, AA), also on the hottest cell of the matrix."""
+    """The contrast is at least 4.5 to 1 (WCAG 2.2, AA), also on the darkest cells of the matrix."""
     colours = themes(page().html)[theme]
     light, dark = sorted((colours[ink], colours[paper]), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5

@@ -1,4 +1,4 @@
-"""The drawings of a fine-tuning: what they show, and that no measurement can break them."""
+"""The plots of fine-tuning: their content, and their robustness to any measurement."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headstart.record import Tuning
-from headstart.report import tuning as drawings
+from headstart.report import tuning as plots
 from headstart.report.tuning import HEIGHT, WIDTH, Gain, Panel
 from tests.report.test_page import HOSTILE, Page, metrics, page, record, spaced
 
@@ -47,22 +47,22 @@ def read(of: dict[str, Any] | None) -> Tuning | None:
 
 
 def tuning_panels(of: dict[str, Any] | None) -> list[Panel]:
-    return drawings.tuning_panels(read(of))
+    return plots.tuning_panels(read(of))
 
 
 def tuning_gain(of: dict[str, Any] | None) -> Gain | None:
-    return drawings.tuning_gain(read(of))
+    return plots.tuning_gain(read(of))
 
 
 def shown(of: dict[str, Any]) -> Page:
     return page(of=metrics(tuning=of))
 
 
-def test_loss_accuracy_and_learning_rate_are_drawn_beside_the_table() -> None:
-    """Three pictures, each told in words for who does not see it; the numbers stay."""
+def test_loss_accuracy_and_learning_rate_are_plotted() -> None:
+    """There are three plots with descriptions for screen readers, and a table."""
     html = shown(tuning())
-    told = [svg["aria-label"] for svg in html.all("svg") if svg.get("aria-label")]
-    loss, accuracy, rate = told
+    descriptions = [svg["aria-label"] for svg in html.all("svg") if svg.get("aria-label")]
+    loss, accuracy, rate = descriptions
     assert loss == (
         "Loss by epoch, from 1 to 5. Training: first 1.00, last 0.20. "
         "Held-out: first 0.50, last 0.50."
@@ -72,52 +72,52 @@ def test_loss_accuracy_and_learning_rate_are_drawn_beside_the_table() -> None:
         "Frozen model: 87.8."
     )
     assert rate == "Learning rate by epoch, from 1 to 5. Learning rate: first 2e-4, last 4e-5."
-    assert "What each epoch did" in html.text
+    assert "Results by epoch" in html.text
     assert html.unbalanced == []
 
 
-def test_the_frozen_model_is_a_dashed_line_below_what_beats_it() -> None:
-    """A glance tells whether tuning ever was better."""
+def test_the_frozen_model_is_a_line_below_better_epochs() -> None:
+    """Better epochs are above the line of the frozen model."""
     _, accuracy, _ = tuning_panels(tuning())
     assert accuracy.frozen is not None
-    assert all(place.y < accuracy.frozen for place in accuracy.curves[0].places)
+    assert all(point.y < accuracy.frozen for point in accuracy.curves[0].points)
 
 
 def test_one_epoch_is_a_dot_in_the_middle() -> None:
-    """There is no line through one point, and nothing is divided by zero."""
+    """A single point has no line and does not divide by zero."""
     for panel in tuning_panels(tuning(epoch(1))):
-        assert all(place.x == WIDTH / 2 for curve in panel.curves for place in curve.places)
-        assert [mark.label for mark in panel.epochs] == ["1"]
+        assert all(point.x == WIDTH / 2 for curve in panel.curves for point in curve.points)
+        assert [tick.label for tick in panel.x_ticks] == ["1"]
     assert shown(tuning(epoch(1))).all("circle")
 
 
-def test_a_hundred_epochs_have_few_marks_and_no_dots() -> None:
-    """The picture stays readable."""
+def test_a_hundred_epochs_have_few_ticks_and_no_dots() -> None:
+    """Plots of many epochs stay readable."""
     loss, *_ = tuning_panels(tuning(*map(epoch, range(1, 101))))
-    assert [mark.label for mark in loss.epochs] == ["1", "20", "40", "60", "80", "100"]
+    assert [tick.label for tick in loss.x_ticks] == ["1", "20", "40", "60", "80", "100"]
     assert not loss.dotted
 
 
-def test_no_line_is_drawn_over_an_epoch_without_a_loss() -> None:
-    """What was not finite is a gap, never a zero."""
+def test_epochs_without_a_finite_loss_are_gaps() -> None:
+    """A value that is not finite is a gap, not a zero."""
     bad = [epoch(1), epoch(2), epoch(3, val_loss=math.nan), epoch(4, val_loss=math.inf), epoch(5)]
     loss, *_ = tuning_panels(tuning(*bad))
-    assert [len(piece) for piece in loss.curves[1].pieces] == [2, 1]
-    assert len(loss.curves[0].places) == 5
+    assert [len(segment) for segment in loss.curves[1].segments] == [2, 1]
+    assert len(loss.curves[0].points) == 5
 
 
 def test_a_panel_without_a_finite_value_is_left_out() -> None:
-    """An empty frame would say nothing."""
-    lost = [epoch(number, train_loss=math.nan, val_loss=math.nan) for number in (1, 2)]
-    titles = [panel.title for panel in tuning_panels(tuning(*lost))]
+    """Empty plots are not drawn."""
+    epochs = [epoch(number, train_loss=math.nan, val_loss=math.nan) for number in (1, 2)]
+    titles = [panel.title for panel in tuning_panels(tuning(*epochs))]
     assert titles == ["Held-out accuracy (%)", "Learning rate"]
 
 
-def test_without_an_epoch_there_is_neither_picture_nor_table() -> None:
-    """A training that ended in its first epoch still says why."""
+def test_without_epochs_there_are_no_plots_and_no_table() -> None:
+    """A training that ended in its first epoch has the reason."""
     html = shown(tuning(epochs=[], stopped="the time was up"))
-    assert "It ended early: the time was up." in html.text
-    assert "What each epoch did" not in html.text
+    assert "Fine-tuning ended early: the time was up." in html.text
+    assert "Results by epoch" not in html.text
 
 
 finite = st.floats(0, 1e6, allow_nan=False)
@@ -130,17 +130,23 @@ anything = finite | st.sampled_from([math.nan, math.inf, -math.inf])
     frozen=st.floats(0, 1) | st.just(math.nan),
     rate=st.floats(0, 1),
 )
-def test_everything_lies_within_its_frame(
+def test_all_points_are_within_the_plot(
     losses: list[tuple[float, float]], accuracy: float, frozen: float, rate: float
 ) -> None:
-    """Whatever was measured, no dot leaves the picture and no scale passes 100 %."""
+    """Whatever was measured, points are inside the plot, and accuracies are at most 100%."""
     epochs = [
-        epoch(number, train_loss=one, val_loss=two, val_accuracy=accuracy, learning_rate=rate)
-        for number, (one, two) in enumerate(losses, 1)
+        epoch(
+            number,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            val_accuracy=accuracy,
+            learning_rate=rate,
+        )
+        for number, (train_loss, val_loss) in enumerate(losses, 1)
     ]
     for panel in tuning_panels(tuning(*epochs, probe_accuracy=frozen)):
-        assert len(panel.levels) <= 9
-        assert all(within(place.x, place.y) for curve in panel.curves for place in curve.places)
+        assert len(panel.y_ticks) <= 9
+        assert all(within(point.x, point.y) for curve in panel.curves for point in curve.points)
         if "accuracy" in panel.title:
             assert highest(panel) <= 100
 
@@ -150,57 +156,58 @@ def within(x: float, y: float) -> bool:
 
 
 def highest(panel: Panel) -> float:
-    return max(float(mark.label) for mark in panel.levels)
+    return max(float(tick.label) for tick in panel.y_ticks)
 
 
-def test_gain_is_shown_with_its_interval_and_its_price() -> None:
-    """What tuning brought, how sure that is, and what it cost."""
+def test_gain_is_shown_with_its_interval_and_duration() -> None:
+    """The gain has its interval and the duration of fine-tuning."""
     text = spaced(shown(tuning()).html)
-    assert "Gain in accuracy +3.5 points 95 % interval +1.3 to +5.8 Price 12.4 minutes" in text
+    assert "Gain in accuracy +3.5 points 95% interval +1.3 to +5.8 Duration 12.4 minutes" in text
 
 
-def test_a_loss_has_a_minus_and_lies_left_of_zero() -> None:
-    """A worse model is not drawn as a gain."""
+def test_a_negative_gain_is_left_of_zero() -> None:
+    """A negative gain has a minus sign."""
     worse = tuning(tuned_accuracy=0.8731, gain_ci95=[-0.021, 0.012], kept=False)
-    assert "\u22120.5 points 95 % interval \u22122.1 to +1.2" in spaced(shown(worse).html)
+    assert "\u22120.5 points 95% interval \u22122.1 to +1.2" in spaced(shown(worse).html)
     gain = tuning_gain(worse)
     assert gain is not None
-    assert 0 < gain.band[0] < gain.at < gain.zero < gain.band[1] < 1
+    low, high = gain.interval_positions
+    assert 0 < low < gain.value_position < gain.zero_position < high < 1
 
 
 @pytest.mark.parametrize("bounds", [[math.nan, 0.1], None])
-def test_an_unmeasured_gain_is_not_drawn(bounds: list[float] | None) -> None:
-    """Of one held-out image there is no interval."""
+def test_a_gain_without_interval_is_not_shown(bounds: list[float] | None) -> None:
+    """For example, one held-out image gives no interval."""
     assert tuning_gain(tuning(gain_ci95=bounds)) is None
     assert "Gain in accuracy" not in shown(tuning(gain_ci95=bounds)).text
 
 
-def test_what_a_newer_training_records_is_shown() -> None:
-    """Blend, head, timed settings and the size of the store, where they are known."""
+def test_optional_values_are_shown() -> None:
+    """The head, the timed settings and the size of the store are shown if known."""
     more = {
         "head": "linear",
         "setting": {"name": "bf16", "images_per_second": {"float32": 4.12, "bf16": 77.9}},
         "store_bytes": 1_830_000_000,
     }
     text = spaced(shown(tuning(**more)).html)
-    assert "Tuned head linear Stored for it 1.8 GB" in text
-    assert "Trained in bf16 Timed, in images per second: float32 4.1, bf16 78" in text
+    assert "Tuned head linear Disk space 1.8 GB" in text
+    assert "Training steps bf16 Measured images per second: float32 4.1, bf16 78" in text
 
 
 def test_a_blend_of_heads_is_explained() -> None:
-    """The reader learns what was averaged."""
+    """The page says which heads were averaged."""
     text = spaced(shown(tuning(head="blend")).html)
-    assert "Tuned head blend mean of the head trained along and the refitted one" in text
+    assert "Tuned head blend mean of the jointly trained head and the refitted head" in text
 
 
-def test_an_older_training_is_shown_without_them() -> None:
-    """Pages of runs from before these were recorded can still be made."""
+def test_missing_optional_values_are_omitted() -> None:
+    """Runs of older versions, which do not record these values, can be rendered."""
     text = shown(tuning()).text
-    assert not re.search("Tuned head|Weights interpolated|Trained in|Stored for it", text)
+    assert not re.search("Tuned head|Weights interpolated|Training steps|Disk space", text)
 
 
-def test_hostile_names_stay_text() -> None:
-    """Markup in a part, a head or a setting never becomes an element."""
+def test_hostile_names_are_escaped() -> None:
+    """Markup in a part, a head or a setting is shown as text."""
     setting = {"name": HOSTILE, "images_per_second": {HOSTILE: 1.0}}
     html = shown(tuning(part=HOSTILE, head=HOSTILE, setting=setting, stopped=HOSTILE))
     assert not html.all("script")

@@ -1,4 +1,4 @@
-"""A record in, one self-contained HTML page out."""
+"""The report: a record in, one self-contained HTML page out."""
 
 from headstart.report.page import PicturedMistake, render_recommendation, render_report
 

@@ -1,4 +1,4 @@
-"""Axes of the report's drawings: where values lie, and round numbers beside the grid."""
+"""Axes of the report's plots: positions of values, and round tick labels."""
 
 from __future__ import annotations
 
@@ -7,83 +7,83 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-_LEVELS = 4
-_NOTHING = 1e-12
-"""Differences below this are noise of the arithmetic, and have no round steps."""
+_INTERVALS = 4
+_EPSILON = 1e-12
+"""Differences below this are rounding errors, for which there is no round step."""
 
-_MARKS = 2
-"""The fewest marks that a logarithmic axis needs to be read."""
+_MIN_TICKS = 2
+"""A logarithmic axis with fewer ticks cannot be read."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A line of the grid: where it is, in the units of the drawing, and its label."""
+    """A grid line: its position in the units of the plot, and its label."""
 
-    at: float
+    position: float
     label: str
 
 
 @dataclass(frozen=True)
 class LinearAxis:
-    """A scale with round levels that holds its values."""
+    """A linear scale whose bounds and levels are round numbers."""
 
     low: float
     high: float
     step: float
 
     @classmethod
-    def around(cls, values: Iterable[float], *, most: float = math.inf) -> Self:
-        """Return the scale of values that are never negative, nor larger than `most`."""
-        held = list(values)
-        low, high = min(held), max(held)
-        if high - low <= max(1e-9 * high, _NOTHING):  # A flat curve lies in the middle.
-            spare = 0.1 * high if high > _NOTHING else 1.0
-            low, high = max(0.0, low - spare), min(most, high + spare)
-        step = round_step((high - low) / _LEVELS)
+    def around(cls, values: Iterable[float], *, maximum: float = math.inf) -> Self:
+        """Create an axis that contains values between 0 and `maximum`."""
+        values = list(values)
+        low, high = min(values), max(values)
+        if high - low <= max(1e-9 * high, _EPSILON):  # Centre a flat curve.
+            margin = 0.1 * high if high > _EPSILON else 1.0
+            low, high = max(0.0, low - margin), min(maximum, high + margin)
+        step = round_step((high - low) / _INTERVALS)
         return cls(math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step, step)
 
     @property
     def levels(self) -> list[float]:
-        """The values that have a line of the grid."""
+        """The values of the grid lines."""
         count = round((self.high - self.low) / self.step)
         return [self.low + self.step * number for number in range(count + 1)]
 
     def fraction(self, value: float) -> float:
-        """Return where a value lies, 0 at the low end and 1 at the high end."""
+        """Return the position of a value, 0 at the low end and 1 at the high end."""
         return (value - self.low) / (self.high - self.low)
 
 
 @dataclass(frozen=True)
 class LogAxis:
-    """A logarithmic scale with some room on both sides."""
+    """A logarithmic scale with a margin on both sides."""
 
     left: float
     right: float
 
     @classmethod
     def around(cls, values: Iterable[float]) -> Self:
-        """Return the scale of positive values, wide enough for two marks."""
+        """Create an axis that contains positive values and at least two ticks."""
         logarithms = [math.log10(value) for value in values]
         left, right = min(logarithms) - 0.15, max(logarithms) + 0.15
-        while sum(left <= math.log10(mark) <= right for mark in _round_numbers()) < _MARKS:
+        while sum(left <= math.log10(number) <= right for number in _round_numbers()) < _MIN_TICKS:
             left, right = left - 0.05, right + 0.05
         return cls(left, right)
 
     def ticks(self, length: float) -> list[Tick]:
-        """Return a line of the grid for each round number, along so many units."""
-        places = [(length * self.fraction(mark), f"{mark:g}") for mark in _round_numbers()]
-        return [Tick(at, label) for at, label in places if 0 <= at <= length]
+        """Return a tick for each round number on an axis of this length."""
+        ticks = [Tick(length * self.fraction(number), f"{number:g}") for number in _round_numbers()]
+        return [tick for tick in ticks if 0 <= tick.position <= length]
 
     def fraction(self, value: float) -> float:
-        """Return where a value lies, 0 at the left end and 1 at the right end."""
+        """Return the position of a value, 0 at the left end and 1 at the right end."""
         return (math.log10(value) - self.left) / (self.right - self.left)
 
 
 def round_step(least: float) -> float:
-    """Return the smallest of 1, 2, 5, 10 … times a power of ten that is no smaller."""
+    """Return the smallest number of the form 1, 2 or 5 times a power of ten, not below `least`."""
     power = 10.0 ** math.floor(math.log10(least))
-    return next(one * power for one in (1, 2, 5, 10) if one * power >= least * (1 - 1e-9))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
 def _round_numbers() -> list[float]:
-    return [mark * 10.0**power for power in range(-2, 5) for mark in (1, 2, 5)]
+    return [factor * 10.0**power for power in range(-2, 5) for factor in (1, 2, 5)]

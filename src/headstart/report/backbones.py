@@ -1,4 +1,4 @@
-"""The drawing of backbones: accuracy against images per second."""
+"""The plot of backbones: accuracy against speed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from headstart.record import BackboneTrial
 from headstart.report.axes import LinearAxis, LogAxis, Tick
 
 _SIDE = 100.0
-"""Of the drawing; y points down."""
+"""The width and height of the plot. The y axis points down."""
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A backbone in the drawing: its place, and the bounds of its accuracy."""
+    """A backbone in the plot: its position, and the interval of its accuracy."""
 
     name: str
     x: float
@@ -25,33 +25,33 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Field:
-    """The drawing of accuracy against speed."""
+class BackbonePlot:
+    """The plot of accuracy against speed."""
 
-    accuracies: list[Tick]
-    speeds: list[Tick]
+    accuracy_ticks: list[Tick]
+    speed_ticks: list[Tick]
     dots: list[Dot]
 
 
-def draw_backbones(trials: Sequence[BackboneTrial]) -> Field:
-    """Place backbones by accuracy (linear) and images per second (logarithmic)."""
-    bounds = [bound for one in trials for bound in one.accuracy_ci95]
-    accuracies = LinearAxis.around(bounds, most=1.0)
-    speeds = LogAxis.around(one.images_per_second for one in trials)
+def plot_backbones(trials: Sequence[BackboneTrial]) -> BackbonePlot:
+    """Plot accuracy (linear axis) against images per second (logarithmic axis)."""
+    bounds = [bound for trial in trials for bound in trial.accuracy_ci95]
+    accuracy_axis = LinearAxis.around(bounds, maximum=1.0)
+    speed_axis = LogAxis.around(trial.images_per_second for trial in trials)
 
-    def height(accuracy: float) -> float:
-        return _SIDE * (1 - accuracies.fraction(accuracy))
+    def y_position(accuracy: float) -> float:
+        return _SIDE * (1 - accuracy_axis.fraction(accuracy))
 
     dots = [
         Dot(
-            one.name if one.weights == "imagenet" else f"{one.name} ({one.weights})",
-            _SIDE * speeds.fraction(one.images_per_second),
-            height(one.accuracy),
-            height(one.accuracy_ci95[0]),
-            height(one.accuracy_ci95[1]),
-            one.on_front,
+            trial.name if trial.weights == "imagenet" else f"{trial.name} ({trial.weights})",
+            _SIDE * speed_axis.fraction(trial.images_per_second),
+            y_position(trial.accuracy),
+            y_position(trial.accuracy_ci95[0]),
+            y_position(trial.accuracy_ci95[1]),
+            trial.on_front,
         )
-        for one in sorted(trials, key=lambda one: one.images_per_second)
+        for trial in sorted(trials, key=lambda trial: trial.images_per_second)
     ]
-    levels = [Tick(height(level), f"{100 * level:.3g}") for level in accuracies.levels]
-    return Field(levels, speeds.ticks(_SIDE), dots)
+    ticks = [Tick(y_position(level), f"{100 * level:.3g}") for level in accuracy_axis.levels]
+    return BackbonePlot(ticks, speed_axis.ticks(_SIDE), dots)

@@ -1,7 +1,7 @@
-"""The page that shows what a run measured.
+"""The report page of a run.
 
-Nothing here is computed about the model: numbers are formatted, ordered and placed. The page is one
-file that loads nothing, so it can be mailed, archived and opened years later.
+Nothing about the model is computed here: numbers are formatted, sorted and laid out. The page is a
+single file without external resources, so it can be mailed, archived and opened years later.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from headstart.record import RecommendationRecord, Record, Rejection
 from headstart.report import formatting
-from headstart.report.backbones import draw_backbones
+from headstart.report.backbones import plot_backbones
 from headstart.report.tuning import tuning_gain, tuning_panels
 from headstart.task import Mistake, ReportPart
 
 LARGE = 15
-"""Above this many classes, or rows, a table scrolls in its own container."""
+"""A table with more classes or rows than this scrolls in its own container."""
 
-WITH_SHARES = 8
-"""Up to this many classes, a cell of the confusion matrix has room for its share of the row."""
+MAX_CLASSES_WITH_SHARES = 8
+"""With more classes, cells of the confusion matrix have no room for their share of the row."""
 
-REASONS_LISTED = 8
+MAX_REASONS = 8
 
 _FILTERS = ("count", "decimal", "interval", "percent", "position", "signed", "size")
 
@@ -37,9 +37,9 @@ class PicturedMistake:
     """A wrong prediction with its image.
 
     Attributes:
-        mistake: Truth, prediction and confidence.
-        image: How the user named the image.
-        thumbnail: A small JPEG.
+        mistake: The true label, the prediction and its confidence.
+        image: The name of the image, as the user passed it.
+        thumbnail: The image as a small JPEG.
     """
 
     mistake: Mistake
@@ -48,45 +48,44 @@ class PicturedMistake:
 
     @property
     def source(self) -> str:
-        """The picture as a `data:` URI."""
+        """The thumbnail as a `data:` URI."""
         return "data:image/jpeg;base64," + b64encode(self.thumbnail).decode("ascii")
 
 
 def render_report(
     record: Record, part: ReportPart | None, mistakes: Sequence[PicturedMistake]
 ) -> str:
-    """Return one self-contained HTML page about a training run.
+    """Render the report of a training run, as one self-contained HTML page.
 
-    Whatever names hold, they are shown as text. The page can always be encoded as UTF-8: the
-    undecodable bytes of a file name are shown as escapes.
+    Names are always shown as text, even if they contain markup. The page is valid UTF-8:
+    undecodable bytes of file names are escaped.
 
     Args:
-        record: What was measured.
-        part: How the task shows the evaluation of the test part; None without one.
+        record: The measurements.
+        part: The task's part of the report; None without a test part.
         mistakes: Wrong predictions on the test part.
     """
-    found = record.recommendation
-    return _rendered(
+    recommendation = record.recommendation
+    return _render(
         "report.html.jinja",
-        **vars(record),
+        record=record,
+        part=part,
         created_at=datetime.fromisoformat(record.created) if record.created else None,
-        mistakes=sorted(mistakes, key=lambda one: -one.mistake.probability),
+        mistakes=sorted(mistakes, key=lambda pictured: -pictured.mistake.probability),
         reasons=_frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
         panels=tuning_panels(record.tuning),
-        field=draw_backbones(found.backbones) if found else None,
-        part=part.template if part else None,
-        **(part.values if part else {}),
+        plot=plot_backbones(recommendation.backbones) if recommendation else None,
     )
 
 
 def render_recommendation(record: RecommendationRecord) -> str:
-    """Return one self-contained HTML page about how backbones compare and which to take."""
-    field = draw_backbones(record.recommendation.backbones)
-    return _rendered("recommendation.html.jinja", **vars(record), field=field)
+    """Render the comparison of backbones, as one self-contained HTML page."""
+    plot = plot_backbones(record.recommendation.backbones)
+    return _render("recommendation.html.jinja", record=record, plot=plot)
 
 
-def _rendered(template: str, **values: object) -> str:
+def _render(template: str, **values: object) -> str:
     page = _template(template).render(values)
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -101,10 +100,10 @@ def _template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(formatting, name) for name in _FILTERS}
-    environment.globals |= {"large": LARGE, "with_shares": WITH_SHARES}
+    environment.globals |= {"large": LARGE, "max_classes_with_shares": MAX_CLASSES_WITH_SHARES}
     return environment.get_template(name)
 
 
 def _frequent_reasons(rejected: Sequence[Rejection]) -> list[tuple[str, int]]:
-    kinds = Counter(one.reason.partition(":")[0] for one in rejected)
-    return kinds.most_common(REASONS_LISTED)
+    reasons = Counter(rejection.reason.partition(":")[0] for rejection in rejected)
+    return reasons.most_common(MAX_REASONS)

@@ -1,4 +1,4 @@
-"""What the report shows of an evaluation with one label for each image."""
+"""The report's part for the task with one label per image."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from headstart.record import ClassResult, ReliabilityBin, SingleEvaluation
 from headstart.task import ReportPart
 
-CONFUSIONS_LISTED = 10
+MAX_CONFUSIONS = 10
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How many images of one class were given one label, and their share of that class (0 to 1)."""
+    """The number of images of a class with a given prediction, and their share of the class."""
 
     count: int
     share: float
-    right: bool
+    correct: bool
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Images of class `label` that were predicted as `predicted`: `count` out of `images`."""
+    """Images of class `label` that were predicted as `predicted`: `count` of `images`."""
 
     label: str
     predicted: str
@@ -33,7 +33,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Point:
-    """A bin of the reliability diagram, in the units of its drawing."""
+    """A bin of the reliability diagram, in the units of the plot."""
 
     x: float
     y: float
@@ -41,7 +41,7 @@ class Point:
 
 
 def single_part(evaluation: SingleEvaluation) -> ReportPart:
-    """Return the template and values that show an evaluation."""
+    """Return the template and the values that show an evaluation."""
     values = {
         "matrix": _matrix(evaluation.confusion),
         "confusions": _frequent_confusions(evaluation),
@@ -55,7 +55,7 @@ def single_part(evaluation: SingleEvaluation) -> ReportPart:
 def _matrix(confusion: Sequence[Sequence[int]]) -> list[list[Cell]]:
     return [
         [
-            Cell(count, count / sum(row) if count else 0.0, right=truth == predicted)
+            Cell(count, count / sum(row) if count else 0.0, correct=truth == predicted)
             for predicted, count in enumerate(row)
         ]
         for truth, row in enumerate(confusion)
@@ -63,35 +63,36 @@ def _matrix(confusion: Sequence[Sequence[int]]) -> list[list[Cell]]:
 
 
 def _frequent_confusions(evaluation: SingleEvaluation) -> list[Confusion]:
-    names = [one.name for one in evaluation.per_class]
+    names = [result.name for result in evaluation.per_class]
     wrong = [
         Confusion(names[truth], names[predicted], count, sum(row))
         for truth, row in enumerate(evaluation.confusion)
         for predicted, count in enumerate(row)
         if truth != predicted and count
     ]
-    return sorted(wrong, key=lambda pair: -pair.count)[:CONFUSIONS_LISTED]
+    return sorted(wrong, key=lambda pair: -pair.count)[:MAX_CONFUSIONS]
 
 
 def _baseline_class(evaluation: SingleEvaluation) -> str | None:
-    """Return the class whose share of the test images is the baseline's accuracy, if one is.
+    """Return the class that the majority baseline predicts, or None if it is ambiguous.
 
-    It is looked up by its share because the most frequent class of the training part need not be
-    the most frequent one of the test part; where classes tie, there is no such class.
+    It is found by its share of the test images, which is the accuracy of the baseline: the most
+    frequent training class need not be the most frequent test class. It is ambiguous if several
+    classes have that share.
     """
     expected = round(evaluation.majority * evaluation.images)
-    matching = [one.name for one in evaluation.per_class if one.images == expected]
+    matching = [result.name for result in evaluation.per_class if result.images == expected]
     return matching[0] if len(matching) == 1 else None
 
 
 def _points(reliability: Sequence[ReliabilityBin]) -> list[Point]:
-    """Place bins by rising confidence; x and y run from 0 to 100, larger dots hold more images."""
-    largest = max((one.images for one in reliability), default=1)
+    """Return bins by increasing confidence; x and y are 0 to 100, larger dots hold more images."""
+    largest = max((bin_.images for bin_ in reliability), default=1)
     return [
-        Point(100 * one.confidence, 100 * one.accuracy, 1 + 3 * math.sqrt(one.images / largest))
-        for one in sorted(reliability, key=lambda one: one.confidence)
+        Point(100 * bin_.confidence, 100 * bin_.accuracy, 1 + 3 * math.sqrt(bin_.images / largest))
+        for bin_ in sorted(reliability, key=lambda bin_: bin_.confidence)
     ]
 
 
-def _recall(row: ClassResult) -> float:
-    return math.inf if row.recall is None or math.isnan(row.recall) else row.recall
+def _recall(result: ClassResult) -> float:
+    return math.inf if result.recall is None or math.isnan(result.recall) else result.recall

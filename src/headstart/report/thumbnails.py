@@ -1,4 +1,4 @@
-"""Small pictures of the images that were predicted wrongly."""
+"""Thumbnails of wrongly predicted images."""
 
 import io
 from collections.abc import Sequence
@@ -13,10 +13,13 @@ from headstart.task import Mistake
 _SIDE = 224
 
 
-def pictured(mistakes: Sequence[Mistake], images: ImageSet) -> list[PicturedMistake]:
-    """Return wrong predictions with their images, shrunk to 224 pixels."""
+def with_thumbnails(mistakes: Sequence[Mistake], images: ImageSet) -> list[PicturedMistake]:
+    """Return wrong predictions with their images, scaled down to at most 224 pixels."""
     names, paths = images.names, images.paths
-    return [PicturedMistake(one, names[one.row], _thumbnail(paths[one.row])) for one in mistakes]
+    return [
+        PicturedMistake(mistake, names[mistake.row], _thumbnail(paths[mistake.row]))
+        for mistake in mistakes
+    ]
 
 
 def _thumbnail(path: str) -> bytes:
@@ -24,6 +27,6 @@ def _thumbnail(path: str) -> bytes:
         image = decode_image(read_image(path), path=path, smallest=_SIDE)
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=80)
-    return out.getvalue()
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
