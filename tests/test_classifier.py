@@ -241,7 +241,7 @@ def test_a_model_that_has_not_learnt_says_so(make, photos, tmp_path, use):
 
 def test_other_classes_are_told(make, photos, fitted):
     """Images of other classes than the model's are refused, both listed."""
-    text = "The images have the classes blue, red, the model has green, red."
+    text = "The images have the classes blue, red, but the model has green, red."
     with pytest.raises(DataError) as caught:
         make(classes=("green", "red")).fit(photos.train)
     assert str(caught.value) == text
@@ -269,7 +269,7 @@ def test_nothing_to_measure_on_is_told(fitted, photos):
     """An evaluation needs an image."""
     with pytest.raises(DataError) as caught:
         fitted.evaluate(part(photos.test, []))
-    assert str(caught.value) == "There are no images to measure on."
+    assert str(caught.value) == "There are no images to evaluate on."
 
 
 def test_no_images_have_no_probabilities(fitted, photos):
@@ -326,7 +326,7 @@ def test_only_a_nearest_head_learns_a_class_later(fitted):
     with pytest.raises(OptionError) as caught:
         fitted.add_class("green", [picture(1)])
     assert str(caught.value) == (
-        "A 'linear' head cannot learn a class without a refit. Train with head='nearest'."
+        "A 'linear' head cannot add a class without a refit. Train with head='nearest'."
     )
 
 
@@ -338,7 +338,7 @@ def test_a_class_is_added_once_and_with_images(make, photos):
     assert str(caught.value) == "The model already has a class 'red'."
     with pytest.raises(DataError) as caught:
         model.add_class("green", [])
-    assert str(caught.value) == "No image of class 'green' was given."
+    assert str(caught.value) == "No images of class 'green' were passed."
     assert model.classes == ("blue", "red")
     assert len(model.predictor.head.centres) == 2
 
@@ -372,7 +372,7 @@ def test_the_card_tells_what_the_model_is(fitted, tmp_path):
     values = metrics()
     fitted.save(tmp_path / "model", record=record(values | {"test": values["test"] | measured}))
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "# A classifier of 2 classes\n" in card
+    assert "# Image classifier with 2 classes\n" in card
     assert "- Classes: blue, red\n" in card
     assert f"- Backbone: {TINY}\n- Weights: random\n" in card
     assert (

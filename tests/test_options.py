@@ -1,4 +1,4 @@
-"""Options are frozen and strict, and an error says what would be right."""
+"""Options are frozen and strict, and errors say what is valid."""
 
 from pathlib import Path
 
@@ -21,28 +21,28 @@ ALL = [ArchiveLimits, DecodeLimits, EvaluateOptions, OpenOptions, PredictOptions
 
 @pytest.mark.parametrize("options", ALL)
 def test_every_option_has_a_default_and_a_description(options):
-    """Nothing must be given, and help and documentation have a text for everything."""
+    """All options can be omitted, and all have a text for help and documentation."""
     options.of()
     for name, field in options.model_fields.items():
         assert field.description, name
         assert not field.is_required(), name
 
 
-def test_only_what_was_given_counts_as_given():
-    """A default that is given is given; None, False and "" stand for leaving an option out."""
+def test_only_given_options_count_as_given():
+    """An option with its default value counts; None, False and "" mean that it is omitted."""
     options = TrainOptions.of(epochs=10, mixup=0.0, minutes=None, resume=False, log="")
     assert options.given() == {"epochs": 10, "mixup": 0.0}
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    """A typing error in a keyword is told, with what was probably meant."""
+    """For a misspelled keyword, the error suggests a similar one."""
     with pytest.raises(OptionError) as caught:
         TrainOptions.of(backbon="resnet50")
     assert str(caught.value).startswith("Unknown option 'backbon'. Did you mean 'backbone'")
 
 
-def test_an_unknown_name_like_no_other():
-    """Where nothing is near, no suggestion is made."""
+def test_an_unknown_name_without_a_similar_one():
+    """Without a similar name, there is no suggestion."""
     with pytest.raises(OptionError) as caught:
         TrainOptions.of(zzzz=1)
     assert str(caught.value) == "Unknown option 'zzzz'."
@@ -79,15 +79,15 @@ def test_an_unknown_name_like_no_other():
         ),
     ],
 )
-def test_a_wrong_value_is_told(values, text):
-    """The error has the option, the value and what is allowed."""
+def test_an_invalid_value_is_an_error(values, text):
+    """The error has the option, the value and the valid values."""
     with pytest.raises(OptionError) as caught:
         TrainOptions.of(**values)
     assert str(caught.value) == text
 
 
 def test_options_are_frozen():
-    """What was chosen cannot be changed afterwards."""
+    """Attributes cannot be assigned."""
     options = TrainOptions.of(seed=3)
     with pytest.raises(ValidationError, match="frozen"):
         options.seed = 4
@@ -96,12 +96,12 @@ def test_options_are_frozen():
 
 @pytest.mark.parametrize("given", ["runs/a", Path("runs/a")])
 def test_paths_may_be_text(given):
-    """A folder can be given as text or as a path."""
+    """A folder can be passed as text or as a path."""
     assert TrainOptions.of(out=given, cache=given).out == Path("runs/a")
 
 
 def test_the_cache_is_the_users_unless_one_is_given(tmp_path, monkeypatch):
-    """Without an option the user's cache folder is taken; a tilde is the user's home."""
+    """Without an option, the user's cache folder is used; a tilde is the user's home."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert cache_folder(None) == tmp_path / "cache" / "headstart"

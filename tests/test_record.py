@@ -1,4 +1,4 @@
-"""The record of a run: one writer, one reader, and nothing lost between them."""
+"""The record of a run is read exactly as written."""
 
 import json
 from dataclasses import replace
@@ -19,8 +19,8 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("values", RECORDS.values(), ids=RECORDS)
-def test_what_is_written_is_read(tmp_path, values):
-    """Every value comes back as it was, from the file and from its folder."""
+def test_a_record_is_read_as_written(tmp_path, values):
+    """All values are equal, read from the file or from its folder."""
     before = record(values)
     before.write(tmp_path / "metrics.json")
     assert Record.read(tmp_path) == before
@@ -29,7 +29,7 @@ def test_what_is_written_is_read(tmp_path, values):
 
 
 def test_the_file_is_plain_json(tmp_path):
-    """Scripts read it without this package: keys by name, lists, no NaN, a version."""
+    """The file is valid JSON without NaN and has a version."""
     record(metrics(tuning=tuning())).write(tmp_path / "metrics.json")
     values = json.loads(
         (tmp_path / "metrics.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
@@ -39,8 +39,8 @@ def test_the_file_is_plain_json(tmp_path):
     assert values["test"]["per_class"][0]["name"] == "defective"
 
 
-def test_what_was_not_measured_is_null(tmp_path):
-    """A number that is not finite is written as null, and read as not measured."""
+def test_values_that_are_not_finite_are_null(tmp_path):
+    """A number that is not finite is written as null and read as None."""
     before = record(metrics(tuning=tuning()))
     last = replace(before.tuning.epochs[-1], val_loss=float("nan"))
     epochs = (*before.tuning.epochs[:-1], last)
@@ -49,7 +49,7 @@ def test_what_was_not_measured_is_null(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
         ("", "Invalid JSON"),
         ("[]", "should be an object"),
@@ -57,17 +57,17 @@ def test_what_was_not_measured_is_null(tmp_path):
         ('{"schema": 2}', "headstart: Field required"),
     ],
 )
-def test_a_damaged_file_says_what_is_wrong(tmp_path, content, why):
-    """The file is named, with the first thing that is wrong in it."""
+def test_a_damaged_file_is_an_error(tmp_path, content, reason):
+    """The error names the file and the first problem."""
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(RecordError) as caught:
         Record.read(tmp_path)
     assert str(caught.value).startswith(f"'{tmp_path / 'metrics.json'}' is incomplete or damaged: ")
-    assert why in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    """The error says which file cannot be read."""
+    """The error names the file."""
     with pytest.raises(RecordError) as caught:
         Record.read(tmp_path)
     assert str(caught.value) == (
@@ -76,11 +76,13 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_recommendation_is_written_as_json(tmp_path):
-    """What `recommend` found can be read by scripts."""
+    """Scripts can read the result of `recommend`."""
     from headstart.record import Recommendation
 
-    found = Recommendation("resnet50", "imagenet", "the only one", 12, ())
-    RecommendationRecord("0.1.0", Source("photos", "photos/"), found).write(tmp_path / "m.json")
+    recommendation = Recommendation("resnet50", "imagenet", "the only one", 12, ())
+    RecommendationRecord("0.1.0", Source("photos", "photos/"), recommendation).write(
+        tmp_path / "m.json"
+    )
     values = json.loads((tmp_path / "m.json").read_text())
     assert values["recommendation"]["recommended"] == "resnet50"
     assert values["data"] == {"name": "photos", "source": "photos/"}

@@ -45,8 +45,8 @@ __all__ = [
     "train",
 ]
 
-# Imported when first asked for, so that `import headstart` is cheap and brings no torch.
-_HOMES = {
+# Names are imported when first used, so that `import headstart` is fast and does not import torch.
+_MODULES = {
     "AutoHead": "heads.specs",
     "Backbone": "backbones.backbone",
     "Classifier": "classifier",
@@ -73,9 +73,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'headstart' has no attribute '{name}'")
-    return getattr(import_module(f"headstart.{_HOMES[name]}"), name)
+    return getattr(import_module(f"headstart.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

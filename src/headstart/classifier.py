@@ -32,7 +32,7 @@ from headstart.options import (
     cache_folder,
 )
 from headstart.predictor.config import CUSTOM, Specification
-from headstart.predictor.predictor import Predictor, require_classes
+from headstart.predictor.predictor import Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
 from headstart.task import Prediction, Task
 from headstart.tuning.fine_tuning import Keep, Tuned, fine_tune
@@ -254,7 +254,7 @@ class Classifier:
         warn: Warn | None = None,
     ) -> Tuning | None:
         """Do `fine_tune` with options that are resolved."""
-        require_classes(train, self.classes)
+        check_classes(train, self.classes)
         _check_choices(part, keep)
         options.require_reproducible(part)
         model, warn = self.predictor, warn or no_warning
@@ -323,7 +323,7 @@ class Classifier:
         self, train: ImageSet, features: Features, stored_as: str, *, val: ImageSet | None = None
     ) -> Self:
         """Do `fit` with features that `features_of` returned."""
-        require_classes(train, self.classes)
+        check_classes(train, self.classes)
         if len(train.task.present(train.labels)) < 2:
             raise DataError("The training part must have images of at least two classes.")
         fit = self._heads(train.task).fit(features, train.labels, train.groups)

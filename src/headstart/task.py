@@ -1,7 +1,7 @@
 """The protocol of a task: everything that depends on the kind of label.
 
-A task is a value without state. Rooms of the product are handed one and never ask which it is;
-`tasks/` implements it by composing what the rooms below offer.
+A task is a stateless value. Other packages receive a task and never ask which task it is. The
+implementations are in `tasks/`, on top of the packages below.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Prediction:
     """The prediction for one image with one label.
 
     Attributes:
-        image: How the user named it.
+        image: The name of the image, as the user passed it.
         label: The most probable class.
-        probability: Of that class, 0 to 1, calibrated.
-        top: The most probable classes with their probabilities, best first.
+        probability: The calibrated probability of that class, 0 to 1.
+        top: The most probable classes with their probabilities, in descending order.
     """
 
     image: str
@@ -37,7 +37,9 @@ class Prediction:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
-        top: list[JsonValue] = [{"label": name, "probability": share} for name, share in self.top]
+        top: list[JsonValue] = [
+            {"label": label, "probability": probability} for label, probability in self.top
+        ]
         return {
             "image": self.image,
             "label": self.label,
@@ -48,13 +50,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was predicted wrongly.
+    """A wrong prediction.
 
     Attributes:
-        row: Its position among the images.
-        label: The truth.
-        predicted: The prediction.
-        probability: The confidence in it, 0 to 1.
+        row: The position of the image in the set.
+        label: The true label.
+        predicted: The predicted label.
+        probability: The probability of the predicted label, 0 to 1.
     """
 
     row: int
@@ -65,15 +67,15 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Summary:
-    """An evaluation in words and rows of text, for the terminal and the model card.
+    """An evaluation as text, for the terminal and the model card.
 
     Attributes:
-        headline: The figure that counts, such as "87.8% right".
-        context: What follows it: the number of images and the interval.
-        figures: Other single numbers, on one line.
+        headline: The main metric, such as "87.8% correct".
+        context: The continuation of the headline: the number of images and the interval.
+        figures: Other scalar metrics, on one line.
         sentence: The result as a sentence, for the model card.
-        columns: Heads of the table by class; a name that ends in ">" is aligned to the right.
-        rows: Of that table; of many classes, only the weakest.
+        columns: Column names of the table by class; those that end in ">" are right-aligned.
+        rows: The rows of that table; with many classes, only the weakest classes.
     """
 
     headline: str
@@ -89,8 +91,8 @@ class ReportPart:
     """The part of the report that shows an evaluation.
 
     Attributes:
-        template: Its name in the report's folder.
-        values: What the template shows.
+        template: The name of the template in the report's folder.
+        values: The values that the template shows, by name.
     """
 
     template: str
@@ -98,15 +100,15 @@ class ReportPart:
 
 
 class Task(Protocol):
-    """A kind of label.
+    """The behaviour that depends on the kind of label.
 
     Attributes:
-        name: In options, bundles and records.
+        name: The name in options, bundles and records.
     """
 
     @property
     def name(self) -> str:
-        """The task's name."""
+        """The name of the task."""
         ...
 
     # Labels ---------------------------------------------------------------------------------
@@ -116,44 +118,44 @@ class Task(Protocol):
         ...
 
     def targets(self, labels: Sequence[str], classes: Sequence[str]) -> Targets:
-        """Turn a label column into numbers."""
+        """Encode a label column as numbers."""
         ...
 
     def conflict(self, labels: Collection[str]) -> str | None:
-        """Return why different labels of copies of one image contradict each other, or None."""
+        """Return why the labels of copies of an image conflict; None if they agree."""
         ...
 
     def strata(self, targets: Targets) -> Rows:
-        """Return the stratum of each image, by which splits and folds are balanced."""
+        """Return the stratum of each image, for stratified splits and folds."""
         ...
 
     def present(self, targets: Targets) -> set[int]:
-        """Return the numbers of the classes that some image has."""
+        """Return the numbers of the classes that have at least one image."""
         ...
 
-    # Learning -------------------------------------------------------------------------------
+    # Training -------------------------------------------------------------------------------
 
     def encode(self, targets: Targets, classes: int) -> Tensor:
-        """Return what scores are compared with while learning, (images, classes), float32."""
+        """Return the targets that the loss compares scores with, (images, classes), float32."""
         ...
 
-    def shares(self, targets: Targets, classes: int, *, balanced: bool) -> Floats:
-        """Return how much each image counts, (images,), sum 1."""
+    def sample_weights(self, targets: Targets, classes: int, *, balanced: bool) -> Floats:
+        """Return the weight of each image in the loss, (images,), sum 1."""
         ...
 
     def loss_and_gradient(self, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses and their gradient with respect to the scores, both (..., classes).
+        """Return the loss and its gradient with respect to the scores, both (..., classes).
 
         The loss of an image is the sum of its row.
 
         Args:
             scores: Shape (..., classes).
-            truth: As `encode` gives it, of a shape that broadcasts.
+            truth: The result of `encode`, broadcastable to the scores.
         """
         ...
 
-    def guessing_loss(self, classes: int) -> float:
-        """Return the loss of a model that knows nothing."""
+    def uninformed_loss(self, classes: int) -> float:
+        """Return the log loss of a model that assigns all classes the same probability."""
         ...
 
     def training_loss(
@@ -168,32 +170,32 @@ class Task(Protocol):
 
         Args:
             scores: Shape (images, classes).
-            truth: As `encode` gives it, or mixtures of such rows.
-            smoothing: Share of the truth that is spread over all classes.
-            weights: What each image's loss is multiplied by, shape (images,); 1 by default.
+            truth: The result of `encode`, or mixtures of its rows.
+            smoothing: The label smoothing, 0 to 1.
+            weights: The factor of each image's loss, shape (images,); 1 by default.
         """
         ...
 
-    # Predicting -----------------------------------------------------------------------------
+    # Prediction -----------------------------------------------------------------------------
 
     def probabilities(self, scores: Scores, temperature: float) -> Probabilities:
-        """Turn scores into calibrated probabilities, (images, classes)."""
+        """Convert scores into calibrated probabilities, (images, classes)."""
         ...
 
     def link(self, scores: Tensor) -> Tensor:
-        """Turn calibrated scores into probabilities inside a network; the same function."""
+        """Convert calibrated scores into probabilities inside a network."""
         ...
 
     def predict(
         self, image: str, probabilities: Probabilities, classes: Sequence[str], top: int
     ) -> Prediction:
-        """Turn the probabilities of one image, (classes,), into a prediction."""
+        """Build the prediction for one image from its probabilities, (classes,)."""
         ...
 
-    # Measuring ------------------------------------------------------------------------------
+    # Evaluation -----------------------------------------------------------------------------
 
     def temperature(self, scores: Scores, targets: Targets) -> float:
-        """Return the divisor of scores that calibrates them best on these held-out images."""
+        """Fit the divisor of scores that calibrates them best on these held-out images."""
         ...
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
@@ -207,7 +209,7 @@ class Task(Protocol):
     def evaluate(
         self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
     ) -> Evaluation:
-        """Measure predictions of images with known labels."""
+        """Evaluate the predictions for labelled images."""
         ...
 
     def worst_mistakes(
@@ -216,18 +218,22 @@ class Task(Protocol):
         targets: Targets,
         classes: Sequence[str],
         *,
-        most: int,
+        limit: int,
     ) -> list[Mistake]:
-        """Return the most confident wrong predictions, the most confident first."""
+        """Return at most `limit` wrong predictions, most confident first."""
         ...
 
-    # Showing --------------------------------------------------------------------------------
+    # Presentation ---------------------------------------------------------------------------
+
+    def describe(self, classes: Sequence[str]) -> str:
+        """Return what a model of this task is, for the title of its card."""
+        ...
 
     def summarise(self, evaluation: Evaluation, split: str) -> Summary:
-        """Put an evaluation into words and rows.
+        """Format an evaluation as text.
 
         Args:
-            evaluation: What was measured.
+            evaluation: The metrics.
             split: The part of the data: "train", "val", "test", or "" for all of it.
         """
         ...

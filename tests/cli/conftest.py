@@ -1,4 +1,4 @@
-"""The command line, called in this process."""
+"""Fixtures that run the command line in this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ QUICK = (*QUICK, "--features", "last")
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command left behind: its exit status and what it printed."""
+class Completed:
+    """The exit status and the output of a command."""
 
     code: int
     out: str
@@ -31,25 +31,25 @@ class Done:
 @pytest.fixture
 def headstart(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Done]:
-    """Give a function that runs the command line on a terminal 100 columns wide."""
+) -> Callable[..., Completed]:
+    """Return a function that runs the command line on a terminal 100 columns wide."""
     monkeypatch.setenv("COLUMNS", "100")
 
-    def run(*arguments: Any) -> Done:
-        with pytest.raises(SystemExit) as end:
+    def run(*arguments: Any) -> Completed:
+        with pytest.raises(SystemExit) as caught:
             main([str(argument) for argument in arguments])
         printed = capsys.readouterr()
-        assert isinstance(end.value.code, int)
-        return Done(end.value.code, printed.out, printed.err)
+        assert isinstance(caught.value.code, int)
+        return Completed(caught.value.code, printed.out, printed.err)
 
     return run
 
 
 @pytest.fixture
-def train(headstart: Callable[..., Done], tmp_path: Path) -> Callable[..., Done]:
-    """Give a function that runs a quick training with a cache of this test."""
+def train(headstart: Callable[..., Completed], tmp_path: Path) -> Callable[..., Completed]:
+    """Return a function that runs a quick training with a cache for this test."""
 
-    def run(data: Any, *more: Any) -> Done:
-        return headstart("train", data, *QUICK, "--cache", tmp_path / "cache", *more)
+    def run(data: Any, *options: Any) -> Completed:
+        return headstart("train", data, *QUICK, "--cache", tmp_path / "cache", *options)
 
     return run

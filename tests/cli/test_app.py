@@ -1,4 +1,4 @@
-"""The commands: what they print, where, and with which exit status."""
+"""The commands: their output on stdout and stderr, and their exit status."""
 
 import json
 import re
@@ -10,32 +10,32 @@ from typing import Any
 import pytest
 import typer
 
-from headstart.cli.app import _say_training
+from headstart.cli.app import _print_training
 from headstart.commands import demo
-from tests.cli.conftest import Done
+from tests.cli.conftest import Completed
 
-Cli = Callable[..., Done]
+Cli = Callable[..., Completed]
 MakeFolder = Callable[..., Path]
 
 
 @pytest.fixture
 def run(train: Cli, make_folder: MakeFolder, tmp_path: Path) -> Path:
-    """A trained run of blue and red, made in a moment."""
+    """Train a tiny model on blue and red images, and return its run."""
     assert train(make_folder(), "--out", tmp_path / "run").code == 0
     return tmp_path / "run"
 
 
 def stripped(text: str) -> list[str]:
-    """Give the lines without what pads a table."""
+    """Return the lines without the padding of tables."""
     return [line.strip() for line in text.splitlines()]
 
 
-def test_train_json_has_the_promised_keys(
+def test_train_json_has_the_documented_keys(
     train: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    """`train --json` prints what design.md lists, and no other key at the top."""
-    told = json.loads(train(make_folder(), "--json", "--out", tmp_path / "run").out)
-    assert set(told) == {
+    """`train --json` prints the documented keys at the top level, and no others."""
+    printed = json.loads(train(make_folder(), "--json", "--out", tmp_path / "run").out)
+    assert set(printed) == {
         *(
             "run",
             "task",
@@ -49,19 +49,19 @@ def test_train_json_has_the_promised_keys(
             "seconds",
         ),
     }
-    assert told["run"] == str(tmp_path / "run")
-    assert (told["backbone"], told["features"]) == ("test_efficientnet", "last")
-    assert (told["head"], told["tuned"]) == ("linear", None)
-    assert told["classes"] == ["blue", "red"]
-    assert set(told["images"]) == {"train", "val", "test", "rejected"}
-    assert sum(told["images"].values()) == 24
-    assert set(told["test"]) == {"accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"}
-    low, high = told["test"]["accuracy_ci95"]
-    assert 0 <= low <= told["test"]["accuracy"] <= high <= 1
-    assert set(told["seconds"]) >= {"extract", "head", "tune", "total"}
+    assert printed["run"] == str(tmp_path / "run")
+    assert (printed["backbone"], printed["features"]) == ("test_efficientnet", "last")
+    assert (printed["head"], printed["tuned"]) == ("linear", None)
+    assert printed["classes"] == ["blue", "red"]
+    assert set(printed["images"]) == {"train", "val", "test", "rejected"}
+    assert sum(printed["images"].values()) == 24
+    assert set(printed["test"]) == {"accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"}
+    low, high = printed["test"]["accuracy_ci95"]
+    assert 0 <= low <= printed["test"]["accuracy"] <= high <= 1
+    assert set(printed["seconds"]) >= {"extract", "head", "tune", "total"}
 
 
-def test_train_json_is_all_that_stdout_gets(
+def test_train_json_prints_only_json_to_stdout(
     train: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     """With --json, stdout is one JSON object; stages and warnings go to stderr."""
@@ -75,10 +75,10 @@ def test_train_json_is_all_that_stdout_gets(
     assert "! Copies of other images, kept on one side of the split: 1." in done.err
 
 
-def test_train_shows_what_was_measured(
+def test_train_shows_the_evaluation(
     train: Cli, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without --json, stdout tells the result, its interval, each class, and how to go on."""
+    """Without --json, stdout has the accuracy, its interval, each class and the next command."""
     monkeypatch.chdir(tmp_path)
     done = train(make_folder(), "--out", "runs/one")
     lines = [line for line in stripped(done.out) if line]
@@ -88,73 +88,68 @@ def test_train_shows_what_was_measured(
     seconds = lines.pop(5)
     assert re.fullmatch(r"Done in \d+\.\d s", seconds)
     assert lines == [
-        "100.0% right on 6 test images, 95 % interval 61.0% … 100.0%",
-        (
-            "AUROC 1.000 · macro-F1 1.000 · calibration error 0.0xx · "
-            "always telling the commonest class: 66.7%"
-        ),
+        "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%",
+        ("AUROC 1.000 · macro-F1 1.000 · calibration error 0.0xx · majority baseline 66.7%"),
         "class   precision   recall      F1   images",
         "blue       100.0%   100.0%   1.000        4",
         "red        100.0%   100.0%   1.000        2",
         "report   runs/one/report.html",
-        "use it   headstart predict runs/one IMAGE",
+        "predict  headstart predict runs/one IMAGE",
     ]
 
 
-def test_train_shows_what_it_chose_from(
+def test_train_shows_the_candidates(
     headstart: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    """Where several heads were compared, each is shown, and the chosen one is marked."""
+    """If several heads were compared, all are shown and the chosen head is marked."""
     options = ("--backbone", "test_efficientnet", "--weights", "random", "--image-size", "64")
     options = (*options, "--features", "last", "--cache", tmp_path / "cache")
     done = headstart("train", make_folder(), *options, "--out", tmp_path / "run")
     assert "Compared on held-out folds of the training images:" in done.out
     rows = [line.split() for line in stripped(done.out) if line.startswith("last ")]
     assert sorted(row[1] for row in rows) == ["kernel", "linear"]
-    assert [row[-2:] for row in rows if "taken" in row] == [["←", "taken"]]
+    assert [row[-2:] for row in rows if "chosen" in row] == [["←", "chosen"]]
 
 
-def test_train_says_when_nothing_was_measured(
+def test_train_without_a_test_part_says_so(
     train: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    """Without a test part no number is made up: the text says so, the JSON has null."""
+    """Without a test part there are no metrics: the text says so, and the JSON has null."""
     text = train(make_folder(), "--test", "0", "--out", tmp_path / "one").out
-    told = json.loads(
+    printed = json.loads(
         train(tmp_path / "photos", "--test", "0", "--json", "--out", tmp_path / "two").out
     )
-    first = "Nothing was kept for a test, so how good the model is was not measured."
+    first = "No images were held out for testing, so the model was not evaluated."
     assert text.splitlines()[0] == first
-    assert told["test"] is None
+    assert printed["test"] is None
 
 
-def test_train_names_the_images_that_it_did_not_use(
-    train: Cli, make_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_train_lists_rejected_images(train: Cli, make_folder: MakeFolder, tmp_path: Path) -> None:
     """A damaged file is shown with its reason, and counted in the JSON."""
     folder = make_folder()
     (folder / "red/broken.png").write_bytes(b"no image")
     done = train(folder, "--out", tmp_path / "one")
-    assert "Not used: 1 images" in done.out
+    assert "Images not used: 1" in done.out
     assert "red/broken.png   it is not an image of a known format" in stripped(done.out)
-    told = json.loads(train(folder, "--json", "--out", tmp_path / "two").out)
-    assert told["images"]["rejected"] == 1
+    printed = json.loads(train(folder, "--json", "--out", tmp_path / "two").out)
+    assert printed["images"]["rejected"] == 1
 
 
-def test_predict_shows_a_line_for_each_image(
+def test_predict_prints_one_line_per_image(
     headstart: Cli, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Each file gets its label, probability and the runner-up."""
+    """Each line has the label, its probability and the runner-up."""
     monkeypatch.chdir(tmp_path)
     done = headstart("predict", run, "photos/blue/000.png", "photos/red/001.png")
     lines = [line for line in stripped(done.out) if line]
     assert done.code == 0
-    assert lines[0].split() == ["image", "label", "probability", "otherwise"]
-    told = [line.split() for line in lines[2:]]
-    assert [(image, label, other) for image, label, _, other, _ in told] == [
+    assert lines[0].split() == ["image", "label", "probability", "other", "classes"]
+    rows = [line.split() for line in lines[2:]]
+    assert [(image, label, other) for image, label, _, other, _ in rows] == [
         ("photos/blue/000.png", "blue", "red"),
         ("photos/red/001.png", "red", "blue"),
     ]
-    for _, _, probability, _, rest in told:
+    for _, _, probability, _, rest in rows:
         assert 90 < float(probability.rstrip("%")) < 100
         assert float(probability.rstrip("%")) + float(rest.rstrip("%")) == pytest.approx(100, abs=1)
 
@@ -162,7 +157,7 @@ def test_predict_shows_a_line_for_each_image(
 def test_predict_json_is_a_list_with_errors_in_place(
     headstart: Cli, run: Path, tmp_path: Path
 ) -> None:
-    """`predict --json` has the promised shape, and an unreadable file among good ones is named."""
+    """`predict --json` has the documented keys, and an error in place of an unreadable file."""
     bad, missing = tmp_path / "bad.png", tmp_path / "missing.png"
     bad.write_bytes(b"no image")
     good = [tmp_path / "photos/blue/000.png", tmp_path / "photos/red/001.png"]
@@ -174,24 +169,24 @@ def test_predict_json_is_a_list_with_errors_in_place(
     assert set(blue) == {"image", "label", "probability", "top"}
     assert (blue["image"], blue["label"]) == (str(good[0]), "blue")
     assert (red["image"], red["label"]) == (str(good[1]), "red")
-    assert [set(one) for one in blue["top"]] == [{"label", "probability"}] * 2
-    assert [one["label"] for one in blue["top"]] == ["blue", "red"]
+    assert [set(entry) for entry in blue["top"]] == [{"label", "probability"}] * 2
+    assert [entry["label"] for entry in blue["top"]] == ["blue", "red"]
     assert blue["top"][0]["probability"] == blue["probability"]
 
 
-def test_predict_looks_into_folders(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """A folder stands for every image below it, in order; notes that lie about are passed over."""
+def test_predict_searches_folders(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """A folder stands for all images below it, in order; other files are ignored."""
     (tmp_path / "photos/blue/notes.txt").write_text("hello")
-    told = json.loads(headstart("predict", run, tmp_path / "photos", "--json").out)
+    printed = json.loads(headstart("predict", run, tmp_path / "photos", "--json").out)
     expected = sorted(str(path) for path in (tmp_path / "photos").rglob("*.png"))
-    assert [one["image"] for one in told] == expected
-    assert [one["label"] for one in told] == ["blue"] * 12 + ["red"] * 12
+    assert [prediction["image"] for prediction in printed] == expected
+    assert [prediction["label"] for prediction in printed] == ["blue"] * 12 + ["red"] * 12
 
 
 def test_predict_exits_1_when_no_image_can_be_read(
     headstart: Cli, run: Path, tmp_path: Path
 ) -> None:
-    """With nothing but unreadable files, each is still told, and the status is 1."""
+    """If no file is readable, each still has a result, and the status is 1."""
     (tmp_path / "bad.png").write_bytes(b"")
     done = headstart("predict", run, tmp_path / "bad.png", "--json")
     assert done.code == 1
@@ -200,96 +195,94 @@ def test_predict_exits_1_when_no_image_can_be_read(
 
 
 def test_predict_top_limits_the_list(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """--top 1 lists the label alone."""
+    """--top 1 lists only the predicted label."""
     image = tmp_path / "photos/blue/000.png"
-    (told,) = json.loads(headstart("predict", run, image, "--top", "1", "--json").out)
-    assert told["top"] == [{"label": "blue", "probability": told["probability"]}]
+    (printed,) = json.loads(headstart("predict", run, image, "--top", "1", "--json").out)
+    assert printed["top"] == [{"label": "blue", "probability": printed["probability"]}]
 
 
-def test_predict_takes_the_bundle_as_well(headstart: Cli, run: Path, tmp_path: Path) -> None:
+def test_predict_accepts_a_bundle(headstart: Cli, run: Path, tmp_path: Path) -> None:
     """A run and its bundle are the same model."""
     image = tmp_path / "photos/blue/000.png"
     of_run = headstart("predict", run, image, "--json").out
     assert headstart("predict", run / "bundle", image, "--json").out == of_run
 
 
-def test_evaluate_json_has_the_numbers(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """`evaluate --json` says which images were taken and what was measured on them."""
-    told = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
-    assert set(told) == {
+def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """`evaluate --json` has the split, the metrics and the rejected images."""
+    printed = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
+    assert set(printed) == {
         *("split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
         *("log_loss", "majority", "rejected"),
     }
-    assert (told["split"], told["images"], told["accuracy"]) == ("all", 24, 1.0)
-    assert (told["majority"], told["rejected"]) == (0.5, [])
+    assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
+    assert (printed["majority"], printed["rejected"]) == (0.5, [])
 
 
-def test_evaluate_shows_what_was_measured(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """Without --json, the same table as after a training."""
+def test_evaluate_shows_the_evaluation(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """Without --json, it prints the same table as `train`."""
     lines = stripped(headstart("evaluate", run, tmp_path / "photos").out)
-    assert lines[0] == "100.0% right on 24 images, 95 % interval 86.2% … 100.0%"
+    assert lines[0] == "100.0% correct on 24 images, 95% interval 86.2% to 100.0%"
     assert "red        100.0%   100.0%   1.000       12" in lines
 
 
-def test_evaluate_names_images_of_unknown_classes(
+def test_evaluate_rejects_images_of_unknown_classes(
     headstart: Cli, run: Path, tmp_path: Path
 ) -> None:
-    """Images of a class that the model does not have are rejected by name, the others measured."""
+    """Images of a class that the model does not have are rejected; the others are evaluated."""
     folder = tmp_path / "photos"
     (folder / "green").mkdir()
     shutil.copy(folder / "red/000.png", folder / "green/other.png")
     (folder / "red/000.png").unlink()
-    told = json.loads(headstart("evaluate", run, folder, "--json").out)
+    printed = json.loads(headstart("evaluate", run, folder, "--json").out)
     reason = "the model has no class green"
-    assert told["rejected"] == [{"image": "green/other.png", "reason": reason}]
-    assert told["images"] == 23
+    assert printed["rejected"] == [{"image": "green/other.png", "reason": reason}]
+    assert printed["images"] == 23
 
 
-def test_cache_info_tells_what_is_kept(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """`cache info` lists each table of features with its backbone, size and number of images."""
+def test_cache_info_lists_the_feature_tables(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """`cache info` lists each feature table with its backbone, size and number of images."""
     done = headstart("cache", "info", "--cache", tmp_path / "cache")
     lines = [line for line in stripped(done.out) if line]
-    assert lines[0] == f"Kept in {tmp_path / 'cache'}"
+    assert lines[0] == f"Cache folder: {tmp_path / 'cache'}"
     assert lines[1].split() == ["backbone", "image", "size", "precision", "images", "size"]
     name, side, _, images, size, unit = lines[3].split()
     assert (name, side, images, unit) == ("test_efficientnet", "64", "24", "MB")
     assert float(size) > 0
-    pattern = r"In all: features \d+\.\d MB, networks \d+\.\d MB, images 0\.0 MB, "
+    pattern = r"Disk space: features \d+\.\d MB, networks \d+\.\d MB, images 0\.0 MB, "
     assert re.fullmatch(pattern + r"boundary 0\.0 MB, tuning 0\.0 MB", lines[4])
 
 
 def test_cache_info_json(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """`cache info --json` gives folder, tables and bytes."""
-    told = json.loads(headstart("cache", "info", "--json", "--cache", tmp_path / "cache").out)
-    assert set(told) == {"folder", "tables", "bytes"}
-    assert told["folder"] == str(tmp_path / "cache")
-    (table,) = told["tables"]
+    """`cache info --json` prints the folder, the tables and the bytes."""
+    printed = json.loads(headstart("cache", "info", "--json", "--cache", tmp_path / "cache").out)
+    assert set(printed) == {"folder", "tables", "bytes"}
+    assert printed["folder"] == str(tmp_path / "cache")
+    (table,) = printed["tables"]
     assert set(table) == {"about", "images", "bytes"}
     assert (table["about"]["architecture"], table["images"]) == ("test_efficientnet", 24)
-    assert set(told["bytes"]) == {"features", "networks", "images", "boundary", "tuning"}
+    assert set(printed["bytes"]) == {"features", "networks", "images", "boundary", "tuning"}
 
 
-def test_cache_clear_forgets_everything(headstart: Cli, run: Path, tmp_path: Path) -> None:
-    """`cache clear --json` says how much it freed; nothing is left, and the run still predicts."""
+def test_cache_clear_deletes_everything(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """`cache clear --json` prints the freed bytes; the run still predicts."""
     cache = tmp_path / "cache"
     kept = json.loads(headstart("cache", "info", "--json", "--cache", cache).out)
-    told = json.loads(headstart("cache", "clear", "--json", "--cache", cache).out)
-    assert told == {"folder": str(cache), "freed_bytes": sum(kept["bytes"].values())}
+    printed = json.loads(headstart("cache", "clear", "--json", "--cache", cache).out)
+    assert printed == {"folder": str(cache), "freed_bytes": sum(kept["bytes"].values())}
     assert list(cache.iterdir()) == []
     image = tmp_path / "photos/blue/000.png"
     assert headstart("predict", run, image, "--cache", cache).code == 0
 
 
-def test_cache_clear_says_how_much(headstart: Cli, tmp_path: Path) -> None:
-    """Clearing an empty cache is no error."""
+def test_cache_clear_prints_the_freed_space(headstart: Cli, tmp_path: Path) -> None:
+    """Clearing an empty cache is not an error."""
     done = headstart("cache", "clear", "--cache", tmp_path / "nothing")
     assert (done.code, done.out) == (0, f"Freed 0.0 MB in {tmp_path / 'nothing'}\n")
 
 
-def test_demo_without_its_photos_says_what_to_install(
-    headstart: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where elpv-dataset is missing, one line says how to get it."""
+def test_demo_without_its_package_names_it(headstart: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If elpv-dataset is not installed, the error says how to install it."""
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     done = headstart("demo")
     assert (done.code, done.out) == (1, "")
@@ -300,7 +293,7 @@ def test_demo_without_its_photos_says_what_to_install(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["trian"], "Error: No such command 'trian'. Did you mean 'train'?"),
         (["train"], "Error: Missing argument 'data'."),
@@ -320,15 +313,15 @@ def test_demo_without_its_photos_says_what_to_install(
         ),
     ],
 )
-def test_wrong_usage_exits_2(headstart: Cli, arguments: list[str], said: str) -> None:
-    """What the shell was told wrongly is answered with the usage, the problem, and status 2."""
+def test_wrong_usage_exits_2(headstart: Cli, arguments: list[str], message: str) -> None:
+    """Wrong usage prints the usage and the problem, with status 2."""
     done = headstart(*arguments)
-    assert (done.code, done.out, done.error) == (2, "", said)
+    assert (done.code, done.out, done.error) == (2, "", message)
     assert done.err.startswith("Usage: ")
 
 
-def test_a_wrong_choice_lists_the_right_ones(headstart: Cli) -> None:
-    """`--head foo` is answered with the heads that there are."""
+def test_an_invalid_choice_lists_the_valid_ones(headstart: Cli) -> None:
+    """`--head foo` lists the available heads."""
     done = headstart("train", "x", "--head", "foo")
     assert done.code == 2
     assert done.error.endswith("'foo' is not one of 'auto', 'linear', 'kernel', 'mlp', 'nearest'.")
@@ -336,7 +329,7 @@ def test_a_wrong_choice_lists_the_right_ones(headstart: Cli) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["cache", "--help"]])
 def test_help_exits_0(headstart: Cli, arguments: list[str]) -> None:
-    """Help is no error and goes to stdout."""
+    """Help is printed to stdout with status 0."""
     done = headstart(*arguments)
     assert (done.code, done.err) == (0, "")
     assert "Usage: " in done.out
@@ -345,7 +338,7 @@ def test_help_exits_0(headstart: Cli, arguments: list[str]) -> None:
 def test_an_interrupt_exits_130(
     headstart: Cli, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C is told in one line, without a traceback."""
+    """Ctrl-C prints one line, without a traceback."""
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -353,38 +346,40 @@ def test_an_interrupt_exits_130(
     monkeypatch.setattr("headstart.commands.train.run_training", interrupted)
     done = headstart("train", make_folder())
     assert (done.code, done.out) == (130, "")
-    assert done.err == "Interrupted. What was computed is kept.\n"
+    assert done.err == "Interrupted. Everything computed so far is kept.\n"
 
 
-def test_recommend_shows_what_was_tried(
+def test_recommend_shows_all_trials(
     headstart: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    """A row for each backbone, the one to take marked, and the command that uses it."""
+    """Each backbone has a row, the recommended one is marked, and the next command is shown."""
     arguments = (make_folder(), "--backbones", "test_efficientnet=random,test_resnet=random")
     where = ("--cache", tmp_path / "cache", "--out", tmp_path / "out")
     done = headstart("recommend", *arguments, *where)
     assert done.code == 0
     assert "test_efficientnet" in done.out and "test_resnet" in done.out
-    assert done.out.count("← take") == 1
+    assert done.out.count("← recommended") == 1
     assert "headstart train DATA --backbone test_" in done.out
-    told = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
-    assert set(told) == {"recommended", "weights", "why", "images", "backbones"}
+    printed = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
+    assert set(printed) == {"recommended", "weights", "why", "images", "backbones"}
     row = {"name", "accuracy", "accuracy_ci95", "images_per_second"}
-    assert all(row <= set(one) for one in told["backbones"])
+    assert all(row <= set(trial) for trial in printed["backbones"])
 
 
 def test_backbones_lists_the_catalogue(headstart: Cli) -> None:
-    """The table has a row for each name that holds the text, and --json has the numbers."""
+    """The table has a row for each matching backbone, and --json has the numbers."""
     done = headstart("backbones", "vgg")
     assert done.code == 0
     assert "vgg16" in done.out and "vgg19" in done.out and "resnet" not in done.out
     assert "bsd-3-clause" in done.out
-    told = json.loads(headstart("backbones", "vgg16", "--json").out)
-    assert [(one["name"], one["width"]) for one in told] == [("vgg16", 512)]
+    printed = json.loads(headstart("backbones", "vgg16", "--json").out)
+    assert [(backbone["name"], backbone["width"]) for backbone in printed] == [("vgg16", 512)]
 
 
-def test_an_unknown_backbone_suggests_near_ones(headstart: Cli, make_folder: MakeFolder) -> None:
-    """One line, with names to copy."""
+def test_an_unknown_backbone_suggests_similar_names(
+    headstart: Cli, make_folder: MakeFolder
+) -> None:
+    """The error is one line with names to copy."""
     done = headstart("train", make_folder(), "--backbone", "ResNet-51")
     assert done.code == 1
     assert done.error == (
@@ -392,16 +387,16 @@ def test_an_unknown_backbone_suggests_near_ones(headstart: Cli, make_folder: Mak
     )
 
 
-def test_an_interrupted_training_is_told_and_exits_with_130(capsys):
-    """What was trained till then is printed; the status says that it was cut short."""
+def test_an_interrupted_training_prints_its_result_and_exits_130(capsys):
+    """The result so far is printed, and the status says that it was interrupted."""
 
-    class Cut:
+    class Interrupted:
         interrupted = True
 
         def to_json(self):
             return {"run": "runs/photos"}
 
-    with pytest.raises(typer.Exit) as end:
-        _say_training(Cut(), True)
-    assert end.value.exit_code == 130
+    with pytest.raises(typer.Exit) as caught:
+        _print_training(Interrupted(), True)
+    assert caught.value.exit_code == 130
     assert json.loads(capsys.readouterr().out) == {"run": "runs/photos"}

@@ -1,4 +1,4 @@
-"""Options classes become command-line parameters."""
+"""Options classes are turned into command-line parameters."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import typer
 
-from headstart.cli.parameters import takes
+from headstart.cli.parameters import with_options
 from headstart.options import (
     CacheOptions,
     EvaluateOptions,
@@ -14,7 +14,7 @@ from headstart.options import (
     PredictOptions,
     TrainOptions,
 )
-from tests.cli.conftest import Done
+from tests.cli.conftest import Completed
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from tests.cli.conftest import Done
     ],
 )
 def test_each_option_is_in_the_help(
-    headstart: Callable[..., Done],
+    headstart: Callable[..., Completed],
     monkeypatch: pytest.MonkeyPatch,
     command: tuple[str, ...],
     options: type[Options],
@@ -53,7 +53,7 @@ def panels_of(shown: str) -> dict[str, list[str]]:
     return panels
 
 
-def test_options_are_grouped_by_step(headstart: Callable[..., Done]) -> None:
+def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> None:
     """The panels follow the steps of a training, the common options of each first."""
     assert panels_of(headstart("train", "--help").out) == {
         "Arguments": [],
@@ -83,17 +83,17 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Done]) -> None:
     ],
 )
 def test_panels_of_the_other_commands(
-    headstart: Callable[..., Done], command: str, panels: list[str]
+    headstart: Callable[..., Completed], command: str, panels: list[str]
 ) -> None:
-    """Every command has its options in the same panels, and in no other one."""
+    """Every command uses the same panels."""
     assert list(panels_of(headstart(command, "--help").out)) == panels
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
 def test_a_description_is_short(
-    headstart: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, columns: str
+    headstart: Callable[..., Completed], monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
-    """No option takes more than four lines of a terminal 80 columns wide, or three of 120."""
+    """No option takes more than four lines in 80 columns, or three lines in 120 columns."""
     monkeypatch.setenv("COLUMNS", columns)
     lines = headstart("train", "--help").out.splitlines()
     first = [number for number, line in enumerate(lines) if line.startswith(("│ --", "╰"))]
@@ -101,26 +101,26 @@ def test_a_description_is_short(
     assert longest <= (4 if columns == "80" else 3)
 
 
-def test_only_what_was_given_is_passed_on() -> None:
-    """An option that is left out is not among the given ones, even if its default is given."""
-    seen: list[TrainOptions] = []
+def test_only_given_options_are_passed_on() -> None:
+    """Omitted options do not count as given; an option given with its default value does."""
+    received: list[TrainOptions] = []
     app = typer.Typer()
 
     @app.command()
-    @takes(TrainOptions)
+    @with_options(TrainOptions)
     def command(*, options: TrainOptions) -> None:
         """Do nothing."""
-        seen.append(options)
+        received.append(options)
 
     app(["--epochs", "10", "--backbone", "vgg16", "--balanced"], standalone_mode=False)
-    assert seen[0].given() == {"backbone": "vgg16", "balanced": True, "epochs": 10}
-    assert seen[0] == TrainOptions(backbone="vgg16", balanced=True)
+    assert received[0].given() == {"backbone": "vgg16", "balanced": True, "epochs": 10}
+    assert received[0] == TrainOptions(backbone="vgg16", balanced=True)
 
 
 def test_every_default_is_in_the_help(
-    headstart: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+    headstart: Callable[..., Completed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happens without an option is shown beside it."""
+    """The help shows the default of each option."""
     monkeypatch.setenv("COLUMNS", "400")
     lines = headstart("train", "--help").out.splitlines()
     shown = {line.split()[1]: line for line in lines if line.startswith("│ --")}

@@ -1,4 +1,4 @@
-"""A model that is trained in a moment, for tests of what is done with one."""
+"""A tiny trained model, shared by the tests of a package."""
 
 import pytest
 
@@ -17,13 +17,13 @@ QUICK = {
 
 @pytest.fixture(scope="package")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
-    """A run of blue and red; its folder also holds `photos`, with train and test, and `cache`."""
+    """Train on blue and red images; next to the run are `photos` (train and test) and `cache`."""
     root = tmp_path_factory.mktemp("trained")
     for number, (split, count) in enumerate((("train", 12), ("test", 6))):
         for label in ("blue", "red"):
             (root / "photos" / split / label).mkdir(parents=True)
             for index in range(count):
-                # The last test images are of the wrong colour, so that there are mistakes.
+                # The first test images have the wrong colour, so that there are mistakes.
                 wrong = split == "test" and index == 0
                 colour = COLOURS["blue" if (label == "blue") != wrong else "red"]
                 seed = number * 1000 + index + 100 * (label == "red")

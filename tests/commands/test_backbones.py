@@ -1,4 +1,4 @@
-"""Backbones: the list, and what is measured of it."""
+"""Backbones: the list and the measurements."""
 
 from headstart.commands.backbones import list_backbones
 from headstart.options import BackbonesOptions
@@ -6,44 +6,44 @@ from headstart.watching import Silence
 
 
 def names(text):
-    """Give the names that a text finds."""
-    return [one.entry.name for one in list_backbones(text, BackbonesOptions(), Silence())]
+    """Return the names of the backbones that match a text."""
+    return [row.entry.name for row in list_backbones(text, BackbonesOptions(), Silence())]
 
 
 def test_everything_is_listed_without_a_text():
-    """All families of the tutorial are there."""
+    """All families of the tutorial are listed."""
     assert {"vgg16", "resnet50", "inception-v3", "vit-b16", "swin-tiny"} <= set(names(""))
 
 
 def test_a_text_filters_by_name_and_family():
-    """However it is written."""
+    """Case and hyphens are ignored."""
     assert names("ResNet") == ["resnet18", "resnet50", "resnet101"]
     assert names("Lite-1") == ["efficientnet-lite1"]
     assert names("no such thing") == []
 
 
-def test_what_is_here_is_told_apart():
+def test_local_weights_are_marked():
     """The package's weights are on this machine, the hub's are not; licences are timm's."""
-    listed = {one.entry.name: one for one in list_backbones("", BackbonesOptions(), Silence())}
-    assert listed["efficientnet-lite0"].here
-    assert not listed["vgg16"].here
+    listed = {row.entry.name: row for row in list_backbones("", BackbonesOptions(), Silence())}
+    assert listed["efficientnet-lite0"].local
+    assert not listed["vgg16"].local
     assert listed["vgg16"].licence == "bsd-3-clause"
     assert listed["swin-tiny"].licence == "mit"
 
 
 def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
-    """Whether commercial use is allowed is a value of its own, and null where it is not known."""
+    """The JSON says whether commercial use is allowed; null means unknown."""
     licences = {"vgg16": "cc-by-nc-4.0", "vgg19": "gemma"}
     monkeypatch.setattr(
         "headstart.commands.backbones.licence_of",
         lambda architecture: licences.get(architecture.split(".")[0], "mit"),
     )
     listed = [
-        one.to_dict()
+        row.to_dict()
         for text in ("vgg", "swin-tiny")
-        for one in list_backbones(text, BackbonesOptions(), Silence())
+        for row in list_backbones(text, BackbonesOptions(), Silence())
     ]
-    assert [(one["name"], one["licence"], one["commercial_use"]) for one in listed] == [
+    assert [(row["name"], row["licence"], row["commercial_use"]) for row in listed] == [
         ("vgg16", "cc-by-nc-4.0", False),
         ("vgg19", "gemma", None),
         ("swin-tiny", "mit", True),
@@ -51,7 +51,7 @@ def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
 
 
 def test_measuring(tmp_path):
-    """Speed is above 0, and the engine agrees with torch."""
+    """The speed is positive, and the engine agrees with PyTorch."""
     options = BackbonesOptions(measure=True, cache=tmp_path)
     (lite,) = list_backbones("lite0", options, Silence())
     assert lite.images_per_second > 0

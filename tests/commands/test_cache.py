@@ -1,4 +1,4 @@
-"""Cache: what is kept between runs, and forgetting it."""
+"""Cache: its contents, and how they are deleted."""
 
 import shutil
 from collections.abc import Callable
@@ -20,14 +20,14 @@ PARTS = ("features", "networks", "images", "boundary", "tuning")
 
 @pytest.fixture
 def filled(make_folder: MakeFolder, tmp_path: Path) -> CacheOptions:
-    """A cache with features, a converted network and an unpacked archive."""
+    """Fill a cache with features, a converted network and an unpacked archive."""
     archive = shutil.make_archive(str(tmp_path / "photos"), "zip", make_folder())
     hs.train(archive, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
     return CacheOptions.of(cache=tmp_path / "cache")
 
 
-def test_an_empty_cache_holds_nothing(tmp_path: Path) -> None:
-    """Asking makes no folder."""
+def test_info_of_a_missing_cache(tmp_path: Path) -> None:
+    """All sizes are 0, and no folder is created."""
     info = cache_info(CacheOptions.of(cache=tmp_path / "none"))
     assert info.tables == ()
     assert info.bytes == dict.fromkeys(PARTS, 0)
@@ -35,7 +35,7 @@ def test_an_empty_cache_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_info_counts_everything_on_disk(filled: CacheOptions) -> None:
-    """The parts sum to what the folder takes, and a table tells its images."""
+    """The sizes of the parts sum to the size of the folder, and tables count their images."""
     info = cache_info(filled)
     files = [file for file in info.folder.rglob("*") if file.is_file()]
     assert sum(info.bytes.values()) == sum(file.stat().st_size for file in files)
@@ -43,8 +43,8 @@ def test_info_counts_everything_on_disk(filled: CacheOptions) -> None:
     assert [table.images for table in info.tables] == [24]
 
 
-def test_clear_removes_our_parts_only(filled: CacheOptions) -> None:
-    """What headstart did not write stays, so that a wrong --cache does no harm."""
+def test_clear_keeps_unknown_files(filled: CacheOptions) -> None:
+    """Files that headstart did not write are kept, so that a wrong --cache does no harm."""
     folder = cache_info(filled).folder
     (folder / "thesis.txt").write_text("mine")
     before = cache_clear(filled)
@@ -52,10 +52,10 @@ def test_clear_removes_our_parts_only(filled: CacheOptions) -> None:
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 
-def test_clear_says_what_it_cannot_remove(
+def test_clear_names_what_it_cannot_delete(
     filled: CacheOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part that cannot be removed is named with the reason."""
+    """The error names the part that cannot be deleted, with the reason."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
@@ -64,12 +64,12 @@ def test_clear_says_what_it_cannot_remove(
     with pytest.raises(StoreError) as error:
         cache_clear(filled)
     features = cache_info(filled).folder / "features"
-    assert str(error.value) == f"'{features}' cannot be removed: Permission denied."
+    assert str(error.value) == f"'{features}' cannot be deleted: Permission denied."
 
 
 def test_the_default_is_the_users_cache_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without --cache, everything is kept where the system keeps caches."""
+    """Without --cache, the user's cache folder of the system is used."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_info(CacheOptions()).folder == tmp_path / "headstart"

@@ -1,4 +1,4 @@
-"""An option without an effect is an error that says why, and what to do."""
+"""An option without an effect is an error that says why and what to do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.commands.conftest import QUICK
 
 UNTUNED = "without fine-tuning. Add --tune, such as --tune auto."
 UNCOMPARED = "unless backbones are compared. Add --backbone auto."
-ORIENTED = "with --orientations, because fine-tuning learns from those orientations. Leave it out."
+ORIENTED = "with --orientations, because fine-tuning uses those orientations. Remove it."
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ ORIENTED = "with --orientations, because fine-tuning learns from those orientati
         (
             {"backbone": "auto", "weights": "random"},
             (
-                "--weights random has no effect with --backbone auto. Name weights with the "
-                "backbones: --backbones NAME=WEIGHTS,…"
+                "--weights random has no effect with --backbone auto. Specify weights per "
+                "backbone: --backbones NAME=WEIGHTS,…"
             ),
         ),
         (
             {"head": "nearest", "balanced": True},
             (
-                "--balanced has no effect with --head nearest, which averages each class by "
-                "itself. Leave it out."
+                "--balanced has no effect with --head nearest, which averages each class "
+                "separately. Remove it."
             ),
         ),
         (
@@ -64,14 +64,14 @@ ORIENTED = "with --orientations, because fine-tuning learns from those orientati
         (
             {"tune": "all", "augment": "none", "views": 8},
             (
-                "--views 8 has no effect with --augment none, which leaves one view of each "
-                "image. Leave it out."
+                "--views 8 has no effect with --augment none, which leaves one view per "
+                "image. Remove it."
             ),
         ),
         (
             {"overwrite": True},
             (
-                "--overwrite has no effect without --out, as each run gets a new folder. Add "
+                "--overwrite has no effect without --out, because each run gets a new folder. Add "
                 "--out with the run to replace."
             ),
         ),
@@ -87,7 +87,7 @@ ORIENTED = "with --orientations, because fine-tuning learns from those orientati
 def test_an_option_without_an_effect_is_refused(
     tmp_path: Path, options: dict[str, Any], text: str
 ) -> None:
-    """The error comes before the data is opened: here there is none."""
+    """The error is raised before the data is opened; it does not exist here."""
     with pytest.raises(OptionError) as caught:
         hs.train(tmp_path / "missing", **options)
     assert str(caught.value) == text
@@ -104,20 +104,20 @@ def test_an_option_without_an_effect_is_refused(
         {"backbone": "auto", "sample": 500, "budget_ms": 3.0, "image_size": 64},
     ],
 )
-def test_an_option_with_an_effect_is_taken(tmp_path: Path, options: dict[str, Any]) -> None:
-    """What is missing is the data, and nothing was wrong with the options."""
+def test_an_option_with_an_effect_is_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
+    """The error is about the missing data, not about the options."""
     with pytest.raises(hs.HeadstartError, match=r"^Data '.*missing' does not exist\.$"):
         hs.train(tmp_path / "missing", out=tmp_path / "run", **options)
 
 
-def test_recommend_replaces_only_what_is_named(tmp_path: Path) -> None:
+def test_overwrite_has_no_effect_on_recommend_without_out(tmp_path: Path) -> None:
     """Without `out` there is nothing to overwrite."""
     with pytest.raises(OptionError, match=r"^--overwrite has no effect without --out, "):
         hs.recommend(tmp_path / "missing", overwrite=True)
 
 
 def test_a_device_has_no_effect_on_a_list() -> None:
-    """`backbones` runs nothing unless it is to measure."""
+    """`backbones` runs no network without --measure."""
     with pytest.raises(OptionError) as caught:
         list_backbones("", BackbonesOptions.of(device="cpu"), Silence())
     assert str(caught.value) == (
@@ -126,10 +126,10 @@ def test_a_device_has_no_effect_on_a_list() -> None:
 
 
 @pytest.mark.parametrize("command", [hs.train, hs.recommend])
-def test_a_share_has_no_effect_beside_a_split(
+def test_a_test_share_has_no_effect_on_a_given_split(
     trained: Any, tmp_path: Path, command: Callable[..., Any]
 ) -> None:
-    """Images in train/ and test/ are split already."""
+    """Images in train/ and test/ are already split."""
     photos = trained.run.parent / "photos"
     with pytest.raises(OptionError) as caught:
         command(photos, test=0.3, out=tmp_path / "run", cache=tmp_path / "cache")
@@ -141,7 +141,7 @@ def test_a_share_has_no_effect_beside_a_split(
         hs.open_images(photos, test=0.3)
 
 
-def test_options_that_were_left_out_are_recorded_all_the_same(trained: Any) -> None:
-    """The record has every option, whether it had an effect or not."""
+def test_omitted_options_are_recorded(trained: Any) -> None:
+    """The record has all options, including those without an effect."""
     assert trained.record.options["epochs"] == 10
     assert trained.record.options["head"] == QUICK["head"]

@@ -1,4 +1,4 @@
-"""Evaluate: how good a trained model is."""
+"""Evaluate: the metrics of a trained model."""
 
 import shutil
 from pathlib import Path
@@ -10,12 +10,12 @@ import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.errors import DataError
 from headstart.record import Rejection
-from tests.commands.test_train import Notes
+from tests.commands.test_train import RecordingWatcher
 from tests.conftest import COLOURS, picture
 
 
-def test_the_test_images_give_the_numbers_of_the_training(trained: TrainResult) -> None:
-    """What was measured in training is what the saved model does."""
+def test_the_saved_model_has_the_metrics_of_the_training(trained: TrainResult) -> None:
+    """Evaluating the run on its test images repeats the metrics in its record."""
     result = hs.evaluate(trained.run, trained.run.parent / "photos", split="test")
     measured = trained.record.test
     assert result.evaluation.images == measured.images == 12
@@ -24,43 +24,44 @@ def test_the_test_images_give_the_numbers_of_the_training(trained: TrainResult) 
     assert result.evaluation.confusion == measured.confusion
 
 
-def test_predictions_are_those_that_were_measured(trained: TrainResult) -> None:
-    """Predicting the test files one by one gives the probabilities of the evaluation."""
+def test_predictions_agree_with_the_evaluation(trained: TrainResult) -> None:
+    """Predicting the test files gives the probabilities of the evaluation."""
     test = hs.open_images(trained.run.parent / "photos").test
-    told = hs.predict(trained.run, test.paths)
-    of_blue = [dict(one.top)["blue"] for one in told]
+    predictions = hs.predict(trained.run, test.paths)
+    of_blue = [dict(prediction.top)["blue"] for prediction in predictions]
     assert np.allclose(of_blue, trained.model.probabilities_of(test)[:, 0], atol=0.02)
-    right = [one.label == test.classes[label] for one, label in zip(told, test.labels, strict=True)]
-    assert np.mean(right) == trained.record.test.accuracy
+    labels = [test.classes[number] for number in test.labels]
+    correct = [p.label == label for p, label in zip(predictions, labels, strict=True)]
+    assert np.mean(correct) == trained.record.test.accuracy
 
 
-def test_auto_takes_the_test_part(trained: TrainResult) -> None:
-    """Data with a test part is measured on it."""
+def test_auto_is_the_test_part(trained: TrainResult) -> None:
+    """Data with a test part is evaluated on it."""
     result = hs.evaluate(trained.run, trained.run.parent / "photos")
     assert (result.split, result.evaluation.images) == ("test", 12)
 
 
-def test_auto_takes_everything_without_a_test_part(trained: TrainResult) -> None:
-    """Data without one is measured as a whole."""
+def test_auto_is_everything_without_a_test_part(trained: TrainResult) -> None:
+    """Data without a test part is evaluated completely."""
     result = hs.evaluate(trained.run, trained.run.parent / "photos/test")
     assert (result.split, result.evaluation.images) == ("all", 12)
 
 
 @pytest.mark.parametrize(("split", "images"), [("all", 36), ("train", 24), ("test", 12)])
-def test_a_part_can_be_asked_for(trained: TrainResult, split: str, images: int) -> None:
-    """Each part of the data can be measured on."""
+def test_a_part_can_be_selected(trained: TrainResult, split: str, images: int) -> None:
+    """Each part of the data can be evaluated."""
     result = hs.evaluate(trained.run, trained.run.parent / "photos", split=split)
     assert (result.split, result.evaluation.images) == (split, images)
 
 
-def test_a_part_that_is_not_there_is_an_error(trained: TrainResult) -> None:
-    """The missing part is named."""
-    with pytest.raises(DataError, match=r"^'photos' has no usable image in its val part\.$"):
+def test_a_missing_part_is_an_error(trained: TrainResult) -> None:
+    """The error names the missing part."""
+    with pytest.raises(DataError, match=r"^'photos' has no usable images in its val part\.$"):
         hs.evaluate(trained.run, trained.run.parent / "photos", split="val")
 
 
 def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: Path) -> None:
-    """A class that the model does not have is told with each of its images."""
+    """Each image of a class that the model does not have is rejected with the reason."""
     photos = tmp_path / "new"
     shutil.copytree(trained.run.parent / "photos/test", photos)
     (photos / "green").mkdir()
@@ -70,27 +71,27 @@ def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: 
     assert (result.classes, result.evaluation.images) == (("blue", "red"), 12)
 
 
-def test_one_class_is_enough_to_measure(trained: TrainResult, tmp_path: Path) -> None:
-    """Images of one class alone can be measured; the area under the curve is not defined."""
+def test_images_of_one_class_can_be_evaluated(trained: TrainResult, tmp_path: Path) -> None:
+    """With images of a single class, the AUROC is not defined."""
     shutil.copytree(trained.run.parent / "photos/test/blue", tmp_path / "new/blue")
     result = hs.evaluate(trained.run, tmp_path / "new")
     assert result.evaluation.images == 6
     assert result.evaluation.auroc is None
 
 
-def test_all_right_is_100_percent(trained: TrainResult) -> None:
-    """The numbers of a perfect result have no rounding dust: bounds of 1, a loss of no -0."""
+def test_a_perfect_result_is_exact(trained: TrainResult) -> None:
+    """A perfect result has no rounding errors: the upper bound is 1, the loss is not -0."""
     evaluation = hs.evaluate(trained.run, trained.run.parent / "photos", split="train").evaluation
     assert evaluation.accuracy_ci95[1] == 1.0
     assert not str(evaluation.log_loss).startswith("-")
 
 
-def test_images_that_were_learnt_from_are_told(trained: TrainResult) -> None:
-    """Measuring on training images is possible, and said to be too good."""
-    notes = Notes()
+def test_evaluating_on_training_images_warns(trained: TrainResult) -> None:
+    """Evaluating on training images is possible, with a warning."""
+    watcher = RecordingWatcher()
     photos = trained.run.parent / "photos" / "train"
     cache = trained.run.parent / "cache"
-    hs.evaluate(trained.run, photos, cache=cache, watcher=notes)
-    assert notes.warnings == [
-        "24 of these 24 images were learnt from, so what is measured is too good."
+    hs.evaluate(trained.run, photos, cache=cache, watcher=watcher)
+    assert watcher.warnings == [
+        "24 of these 24 images were used for training, so the results are optimistic."
     ]

@@ -1,4 +1,4 @@
-"""Open: images and models, for those who take the steps one by one."""
+"""Open images and load models from Python."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from headstart.errors import OptionError
 MakeFolder = Callable[..., Path]
 
 
-def test_open_images_gives_the_parts(make_folder: MakeFolder) -> None:
+def test_open_images_splits_the_data(make_folder: MakeFolder) -> None:
     """A folder is split, and no image is on both sides."""
     data = hs.open_images(make_folder())
     assert data.classes == ("blue", "red")
@@ -20,26 +20,26 @@ def test_open_images_gives_the_parts(make_folder: MakeFolder) -> None:
     assert not set(data.train.names) & set(data.test.names)
 
 
-def test_open_images_takes_the_share_for_the_test(make_folder: MakeFolder) -> None:
-    """With test=0, everything is learnt from."""
+def test_open_images_accepts_a_test_share(make_folder: MakeFolder) -> None:
+    """With test=0, there is no test part."""
     assert len(hs.open_images(make_folder(), test=0.0).test) == 0
 
 
 def test_open_images_refuses_unknown_options(make_folder: MakeFolder) -> None:
-    """A wrong name suggests the right one."""
+    """An unknown name suggests a similar one."""
     with pytest.raises(OptionError, match=r"^Unknown option 'tset'\. Did you mean 'test', 'seed'"):
         hs.open_images(make_folder(), tset=0.1)
 
 
 def test_open_images_is_strict_about_types(make_folder: MakeFolder) -> None:
-    """A number as text is an error, not a guess."""
+    """A number as text is an error."""
     with pytest.raises(OptionError) as error:
         hs.open_images(make_folder(), seed="1")
     assert str(error.value) == "Option 'seed' cannot be '1': Input should be a valid integer."
 
 
 @pytest.mark.parametrize("part", ["", "bundle"])
-def test_load_gives_the_model_of_a_run(trained: TrainResult, part: str) -> None:
+def test_load_returns_the_model_of_a_run(trained: TrainResult, part: str) -> None:
     """A run and its bundle load as the model that was trained."""
     model = hs.load(trained.run / part)
     image = trained.run.parent / "photos/train/red/000.png"
@@ -48,6 +48,6 @@ def test_load_gives_the_model_of_a_run(trained: TrainResult, part: str) -> None:
 
 
 def test_load_refuses_unknown_options(trained: TrainResult) -> None:
-    """A wrong name suggests the right one."""
+    """An unknown name suggests a similar one."""
     with pytest.raises(OptionError, match=r"^Unknown option 'devise'\. Did you mean 'device'\?$"):
         hs.load(trained.run, devise="cpu")

@@ -22,8 +22,8 @@ from tests.conftest import COLOURS, picture
 MakeFolder = Callable[..., Path]
 
 
-class Notes:
-    """A watcher that writes down what it is told."""
+class RecordingWatcher:
+    """A watcher that records stages, warnings and the last progress."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
@@ -50,8 +50,8 @@ def forbid_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headstart.features.extractor.make_engine", refuse)
 
 
-def test_a_run_holds_what_the_design_says(trained: TrainResult) -> None:
-    """A run is metrics.json, manifest.parquet, report.html and a bundle, and nothing hidden."""
+def test_the_files_of_a_run(trained: TrainResult) -> None:
+    """A run is metrics.json, manifest.parquet, report.html and a bundle, and nothing else."""
     run = trained.run
     assert sorted(path.name for path in run.iterdir()) == [
         *("bundle", "manifest.parquet", "metrics.json", "report.html"),
@@ -61,13 +61,13 @@ def test_a_run_holds_what_the_design_says(trained: TrainResult) -> None:
     assert sorted(path.name for path in run.parent.iterdir()) == ["cache", "photos", "run"]
 
 
-def test_metrics_json_is_the_result(trained: TrainResult) -> None:
-    """What Python gets back and what is on disk are the same."""
+def test_metrics_json_is_the_record(trained: TrainResult) -> None:
+    """The returned record and the record on disk are the same."""
     assert Record.read(trained.run) == trained.record
 
 
-def test_metrics_record_how_the_model_was_made(trained: TrainResult) -> None:
-    """Backbone, weights, size, seed, every option and what "auto" became are in the run."""
+def test_the_record_describes_the_model(trained: TrainResult) -> None:
+    """Backbone, weights, size, seed, options and the resolved values of "auto" are recorded."""
     record = trained.record
     assert (record.backbone, record.weights) == ("test_efficientnet", "random")
     assert (record.image_size, record.seed, record.tuned) == (64, 0, None)
@@ -81,64 +81,63 @@ def test_metrics_record_how_the_model_was_made(trained: TrainResult) -> None:
 def test_the_manifest_has_a_row_for_each_image(trained: TrainResult) -> None:
     """Name, label and split of every image are in the manifest."""
     rows = pq.read_table(trained.run / "manifest.parquet").to_pylist()
-    told = {(row["image"], row["label"], row["split"]) for row in rows}
+    entries = {(row["image"], row["label"], row["split"]) for row in rows}
     assert len(rows) == 36
-    assert ("train/blue/000.png", "blue", "train") in told
-    assert ("test/red/005.png", "red", "test") in told
+    assert ("train/blue/000.png", "blue", "train") in entries
+    assert ("test/red/005.png", "red", "test") in entries
 
 
-def test_the_report_is_a_page_about_the_run(trained: TrainResult) -> None:
-    """The report is HTML that names the data and the classes."""
+def test_the_report_names_data_and_classes(trained: TrainResult) -> None:
+    """The report is an HTML page with the data, the classes and the mistakes."""
     page = (trained.run / "report.html").read_text()
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "photos" in page and "blue" in page
     assert page.count("data:image/jpeg;base64,") == 2
 
 
-def test_the_model_card_tells_the_test_result(trained: TrainResult) -> None:
-    """The bundle's README has classes, backbone and the measured accuracy with its interval."""
+def test_the_model_card_has_the_test_result(trained: TrainResult) -> None:
+    """The card has classes, backbone, and the test accuracy with its interval."""
     card = (trained.run / "bundle/README.md").read_text()
+    assert card.startswith("# Image classifier with 2 classes\n")
     assert "- Classes: blue, red\n" in card
     assert "- Backbone: test_efficientnet\n- Weights: random\n" in card
-    assert "On 12 test images that it never saw it was right 83.3% of the time" in card
+    assert "Accuracy on 12 held-out test images: 83.3% (95% interval " in card
 
 
 def test_the_summary_is_plain_json(trained: TrainResult) -> None:
-    """What `--json` prints survives a round trip."""
+    """The output of `--json` survives a round trip."""
     summary = trained.to_json()
     assert json.loads(json.dumps(summary)) == summary
 
 
-def test_a_watcher_is_told_each_stage_and_its_progress(
-    make_folder: MakeFolder, tmp_path: Path
-) -> None:
-    """Stages come in the order of the work, and progress ends at the number of images."""
-    notes = Notes()
-    hs.train(make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
-    assert notes.stages == ["Checking images", "Extracting features", "Training the head"]
-    assert notes.last["Checking images"] == (24, 24)
-    assert notes.last["Extracting features"] == (24, 24)
+def test_a_watcher_receives_stages_and_progress(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Stages come in order, and progress ends at the number of images."""
+    watcher = RecordingWatcher()
+    hs.train(make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK)
+    assert watcher.stages == ["Checking images", "Extracting features", "Training the head"]
+    assert watcher.last["Checking images"] == (24, 24)
+    assert watcher.last["Extracting features"] == (24, 24)
 
 
 def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """Copies are told while it runs, and in metrics.json."""
-    folder, notes = make_folder(), Notes()
+    """A warning about copies is passed to the watcher and recorded."""
+    folder, watcher = make_folder(), RecordingWatcher()
     shutil.copy(folder / "red/000.png", folder / "red/copy.png")
-    result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
-    assert notes.warnings == ["Copies of other images, kept on one side of the split: 1."]
-    assert list(result.record.warnings) == notes.warnings
+    result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK)
+    assert watcher.warnings == ["Copies of other images, kept on one side of the split: 1."]
+    assert list(result.record.warnings) == watcher.warnings
 
 
-def test_a_licence_that_forbids_commercial_use_is_said(
+def test_a_licence_that_forbids_commercial_use_warns(
     make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning names the backbone and the licence, and the bundle keeps it for its card."""
+    """The warning names the backbone and the licence, and the bundle keeps the licence."""
     monkeypatch.setattr(Backbone, "licence", "cc-by-nc-4.0")
-    notes = Notes()
+    watcher = RecordingWatcher()
     result = hs.train(
-        make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK
+        make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK
     )
-    assert notes.warnings == [
+    assert watcher.warnings == [
         "Weights of 'test_efficientnet': licence cc-by-nc-4.0, which does not allow commercial use."
     ]
     config = json.loads((result.run / "bundle/config.json").read_text())
@@ -148,7 +147,7 @@ def test_a_licence_that_forbids_commercial_use_is_said(
 def test_a_second_training_runs_no_network(
     trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With features in the store, not even the engine is built, and the result is the same."""
+    """With stored features, no engine is built, and the result is the same."""
     forbid_engines(monkeypatch)
     root = trained.run.parent
     again = hs.train(root / "photos", out=tmp_path / "run", cache=root / "cache", **QUICK)
@@ -158,7 +157,7 @@ def test_a_second_training_runs_no_network(
 def test_another_head_runs_no_network(
     trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Heads and kinds of features share one store."""
+    """Heads and kinds of features share the store."""
     forbid_engines(monkeypatch)
     root, options = trained.run.parent, QUICK | {"head": "nearest", "features": "multilevel"}
     again = hs.train(root / "photos", out=tmp_path / "run", cache=root / "cache", **options)
@@ -168,13 +167,13 @@ def test_another_head_runs_no_network(
 def test_only_added_images_run_the_network(
     make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After images were added, the network sees the new ones alone."""
-    folder, notes = make_folder(), Notes()
+    """If images are added, the network processes only the new ones."""
+    folder, watcher = make_folder(), RecordingWatcher()
     hs.train(folder, out=tmp_path / "one", cache=tmp_path / "c", **QUICK)
     for index in range(3):
         picture(5000 + index, COLOURS["red"]).save(folder / "red" / f"new{index}.png")
-    hs.train(folder, out=tmp_path / "two", cache=tmp_path / "c", watcher=notes, **QUICK)
-    assert notes.last["Extracting features"] == (3, 3)
+    hs.train(folder, out=tmp_path / "two", cache=tmp_path / "c", watcher=watcher, **QUICK)
+    assert watcher.last["Extracting features"] == (3, 3)
 
 
 def test_the_same_training_gives_the_same_model(
@@ -182,7 +181,7 @@ def test_the_same_training_gives_the_same_model(
 ) -> None:
     """With the same images, seed and precision, an empty cache gives the same numbers."""
     photos = trained.run.parent / "photos"
-    # An empty cache also forgets which precision was faster.
+    # With an empty cache, the timing could choose another precision.
     options = QUICK | {"precision": trained.record.precision}
     again = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **options)
     for name in ("test", "choice"):
@@ -190,7 +189,7 @@ def test_the_same_training_gives_the_same_model(
 
 
 def test_the_image_size_follows_the_photos(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """Without an image size, photos a little larger than the network's own keep theirs."""
+    """Without an image size, photos slightly larger than the network's size keep theirs."""
     for number, label in enumerate(("blue", "red")):
         (tmp_path / "large" / label).mkdir(parents=True)
         for index in range(6):
@@ -201,8 +200,8 @@ def test_the_image_size_follows_the_photos(make_folder: MakeFolder, tmp_path: Pa
     assert result.record.image_size == 192
 
 
-def test_a_validation_part_is_kept_apart(trained: TrainResult, tmp_path: Path) -> None:
-    """Images of val/ are counted on their own, and are not learnt from."""
+def test_a_validation_part_is_not_used_for_training(trained: TrainResult, tmp_path: Path) -> None:
+    """Images of val/ are counted separately and are not used for training."""
     photos = tmp_path / "photos"
     shutil.copytree(trained.run.parent / "photos", photos)
     (photos / "val").mkdir()
@@ -216,8 +215,8 @@ def test_a_validation_part_is_kept_apart(trained: TrainResult, tmp_path: Path) -
     assert result.record.data.images == expected
 
 
-def test_test_labels_change_nothing_that_is_learnt(trained: TrainResult, tmp_path: Path) -> None:
-    """With the labels of the test part exchanged, the model is the same to the last number."""
+def test_test_labels_do_not_affect_the_model(trained: TrainResult, tmp_path: Path) -> None:
+    """With swapped labels of the test part, the model is exactly the same."""
     photos = tmp_path / "photos"
     shutil.copytree(trained.run.parent / "photos", photos)
     (photos / "test/blue").rename(photos / "test/other")
@@ -225,20 +224,20 @@ def test_test_labels_change_nothing_that_is_learnt(trained: TrainResult, tmp_pat
     (photos / "test/other").rename(photos / "test/red")
     other = hs.train(photos, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
     images = hs.open_images(photos, cache=tmp_path / "cache").all
-    told = [model.model.probabilities_of(images) for model in (trained, other)]
-    assert np.array_equal(*told)
-    mirrored = 1 - trained.record.test.accuracy
-    assert other.record.test.accuracy == pytest.approx(mirrored)
+    probabilities = [model.model.probabilities_of(images) for model in (trained, other)]
+    assert np.array_equal(*probabilities)
+    swapped = 1 - trained.record.test.accuracy
+    assert other.record.test.accuracy == pytest.approx(swapped)
 
 
 def test_an_unknown_option_suggests_the_nearest(make_folder: MakeFolder) -> None:
-    """Python's keywords are the command line's options; a wrong one is an error at once."""
+    """Keyword arguments are the options of the command line; unknown ones are an error."""
     with pytest.raises(OptionError, match=r"^Unknown option 'bakbone'\. Did you mean 'backbone'"):
         hs.train(make_folder(), bakbone="x")
 
 
-def test_a_wrong_value_is_told_with_what_it_may_be(make_folder: MakeFolder) -> None:
-    """A head that does not exist is answered with those that do."""
+def test_an_invalid_value_lists_the_valid_values(make_folder: MakeFolder) -> None:
+    """An unknown head lists the available heads."""
     with pytest.raises(OptionError) as error:
         hs.train(make_folder(), head="forest")
     assert str(error.value) == (

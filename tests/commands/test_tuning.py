@@ -13,59 +13,59 @@ from PIL import Image
 import headstart as hs
 from headstart.errors import OptionError
 from tests.commands.conftest import QUICK
-from tests.commands.test_train import Notes
+from tests.commands.test_train import RecordingWatcher
 
 SHORT: dict[str, Any] = {"epochs": 1, "views": 2, "batch_size": 8}
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> dict[str, Any]:
-    """Options of a training that is tuned in a moment."""
+    """Return options of a quick training with fine-tuning."""
     return QUICK | SHORT | {"cache": tmp_path / "cache", "out": tmp_path / "run"}
 
 
-def test_a_tuned_run_tells_what_came_of_it(make_folder: Any, options: dict[str, Any]) -> None:
-    """Both models are reported on the same held-out images, whichever is kept."""
+def test_a_run_records_its_fine_tuning(make_folder: Any, options: dict[str, Any]) -> None:
+    """Both models are evaluated on the same held-out images, whichever is kept."""
     result = hs.train(make_folder(count=20), tune="stages:1", **options)
-    told = result.record.tuning
-    assert told.part == "stages:1"
-    assert (result.record.tuned == "stages:1") == told.kept
-    assert len(told.epochs) == 1
-    assert 0 <= told.probe_accuracy <= 1 and 0 <= told.tuned_accuracy <= 1
+    tuning = result.record.tuning
+    assert tuning.part == "stages:1"
+    assert (result.record.tuned == "stages:1") == tuning.kept
+    assert len(tuning.epochs) == 1
+    assert 0 <= tuning.probe_accuracy <= 1 and 0 <= tuning.tuned_accuracy <= 1
     assert result.record.seconds["tune"] > 0
-    assert "Was fine-tuning worth it?" in (result.run / "report.html").read_text()
+    assert "Did fine-tuning help?" in (result.run / "report.html").read_text()
 
 
-def test_what_does_not_help_is_said(
+def test_a_tuned_model_that_is_not_kept_warns(
     make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The frozen model stays, with both numbers in a warning."""
+    """The frozen model is used, and the warning has the results of both models."""
     monkeypatch.setattr("headstart.tuning.verdict.beats", lambda new, old: False)
-    notes = Notes()
-    result = hs.train(make_folder(count=20), tune="stages:1", watcher=notes, **options)
+    watcher = RecordingWatcher()
+    result = hs.train(make_folder(count=20), tune="stages:1", watcher=watcher, **options)
     assert result.record.tuned is None
-    (said,) = [one for one in notes.warnings if "so the backbone stays frozen" in one]
-    assert "held-out images; the frozen backbone" in said and "standard errors" in said
+    (warning,) = [text for text in watcher.warnings if "the backbone stays frozen" in text]
+    assert "held-out images; the frozen backbone" in warning and "standard errors" in warning
     assert result.record.tuning.why_not
 
 
 def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) -> None:
-    """With time there is a part that fits, without there is none; each cost is told."""
-    notes = Notes()
+    """With enough time a part is fine-tuned, otherwise none; a warning has the durations."""
+    watcher = RecordingWatcher()
     folder = make_folder(count=20)
-    result = hs.train(folder, tune="auto", minutes=5.0, watcher=notes, **options)
+    result = hs.train(folder, tune="auto", minutes=5.0, watcher=watcher, **options)
     assert result.record.tuning.part.startswith("stages:")
     assert any(
-        "Minutes that fine-tuning would take: stages:1" in warning for warning in notes.warnings
+        "Minutes that fine-tuning would take: stages:1" in warning for warning in watcher.warnings
     )
     options |= {"out": options["out"].with_name("other")}
-    result = hs.train(folder, tune="auto", minutes=1e-6, watcher=notes, **options)
+    result = hs.train(folder, tune="auto", minutes=1e-6, watcher=watcher, **options)
     assert result.record.tuning is None
-    assert any("the backbone stays frozen" in warning for warning in notes.warnings)
+    assert any("the backbone stays frozen" in warning for warning in watcher.warnings)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "text"),
+    ("options", "text"),
     [
         ({"tune": "blocks:1"}, "tune"),
         ({"tune": "layers:-1"}, "tune"),
@@ -76,14 +76,14 @@ def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) ->
         ({"batch_size": 1}, "batch_size"),
     ],
 )
-def test_options_that_cannot_be(tmp_path: Path, wrong: dict[str, Any], text: str) -> None:
-    """Each is told before any work is done."""
+def test_invalid_options(tmp_path: Path, options: dict[str, Any], text: str) -> None:
+    """Invalid options are an error before any work is done."""
     with pytest.raises(OptionError, match=f"Option '{text}' cannot be"):
-        hs.train(tmp_path, **wrong)
+        hs.train(tmp_path, **options)
 
 
-def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
-    """Flatten, its head, ten epochs, then the last ten layers for five, kept in any case."""
+def test_the_recipe_of_the_tutorial(make_folder: Any, tmp_path: Path) -> None:
+    """The head has ten epochs, the last ten layers have five, and the result is always kept."""
     from headstart.heads.fitted import MLPModel
 
     common = {"backbone": "test_efficientnet", "weights": "random", "image_size": 64}
@@ -95,9 +95,9 @@ def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
         out=tmp_path / "run",
         **common,
     )
-    model, told = result.model, result.record.tuning
-    assert result.record.tuned == "layers:10" and told.kept
-    assert len(told.epochs) == 5 and told.probe_accuracy is None
+    model, tuning = result.model, result.record.tuning
+    assert result.record.tuned == "layers:10" and tuning.kept
+    assert len(tuning.epochs) == 5 and tuning.probe_accuracy is None
     assert isinstance(model.predictor.head, MLPModel)
     assert (
         model.predictor.features == "flatten" and model.predictor.head.hidden_weight.shape[1] == 256
@@ -109,21 +109,23 @@ def test_the_tutorial_as_it_is(make_folder: Any, tmp_path: Path) -> None:
     )
 
 
-def test_the_tutorial_takes_no_other_options(tmp_path: Path) -> None:
-    """What contradicts it is an error that says what it has."""
+def test_the_tutorial_rejects_other_options(tmp_path: Path) -> None:
+    """The error has the value of the recipe."""
     with pytest.raises(OptionError, match=r"The tutorial's recipe has epochs 5\. Got epochs 3\."):
         hs.train(tmp_path, recipe="tutorial", epochs=3)
 
 
-class InterruptedNotes(Notes):
-    """A watcher during whose training Ctrl-C is pressed, after the second step."""
+class InterruptingWatcher(RecordingWatcher):
+    """A watcher that simulates Ctrl-C after the second step of fine-tuning."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """See `Watcher.stage`."""
 
         def progress(done: int, total: int) -> None:
-            training = name == "Fine-tuning" and total <= 32  # 64 rows or so are stored before.
+            training = (
+                name == "Fine-tuning" and total <= 32
+            )  # Filling the boundary store has a larger total.
             if training and done == 16:
                 signal.raise_signal(signal.SIGINT)
 
@@ -131,21 +133,20 @@ class InterruptedNotes(Notes):
 
 
 def test_ctrl_c_leaves_a_run_with_its_events(make_folder: Any, options: dict[str, Any]) -> None:
-    """The run is written, says that it was interrupted, and holds what was told of each step."""
+    """The run is written, is marked as interrupted, and has the events of each step."""
     photos = make_folder(count=20)
-    result = hs.train(photos, tune="stages:1", watcher=InterruptedNotes(), **options)
+    result = hs.train(photos, tune="stages:1", watcher=InterruptingWatcher(), **options)
     assert result.interrupted
-    lines = [json.loads(line) for line in (result.run / "events.jsonl").read_text().splitlines()]
-    assert [(one["round"], one["event"], one["step"]) for one in lines] == [
+    lines = (result.run / "events.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [(event["round"], event["event"], event["step"]) for event in events] == [
         ("round-0", "step", 1),
         ("round-0", "step", 2),
     ]
 
 
-def test_images_that_are_read_in_all_turns_are_tuned_in_all_turns(
-    make_folder: Any, options: dict[str, Any]
-) -> None:
-    """The model that is kept says the same of an image however it is turned."""
+def test_fine_tuning_with_all_orientations(make_folder: Any, options: dict[str, Any]) -> None:
+    """The tuned model predicts the same for all orientations of an image."""
     photos = make_folder(count=12)
     del options["views"]
     result = hs.train(photos, tune="stages:1", orientations="dihedral", **options)
@@ -153,6 +154,6 @@ def test_images_that_are_read_in_all_turns_are_tuned_in_all_turns(
     model = hs.load(result.run / "bundle")
     with Image.open(next(photos.rglob("*.png"))) as image:
         square = image.convert("RGB").resize((64, 64))
-    upright, turned = model.predict([square, square.transpose(Image.Transpose.ROTATE_90)])
-    assert upright.label == turned.label
-    assert upright.probability == pytest.approx(turned.probability, abs=0.02)
+    upright, rotated = model.predict([square, square.transpose(Image.Transpose.ROTATE_90)])
+    assert upright.label == rotated.label
+    assert upright.probability == pytest.approx(rotated.probability, abs=0.02)

@@ -1,7 +1,7 @@
-"""Runs and bundles that the first version wrote still load, and predict what they predicted.
+"""Runs and bundles of schema version 1 still load and give the same predictions.
 
-`schema_1.tar.xz` holds runs of every head and recipe on tiny networks, the photos that they were
-trained and tested on, and the probabilities that the version that wrote them gave (float32).
+`schema_1.tar.xz` contains runs of every head and recipe on tiny networks, their training and test
+images, and the probabilities predicted by the version that wrote them, in float32.
 """
 
 import json
@@ -26,7 +26,7 @@ MODELS = (*(f"runs/{name}" for name in RUNS), "bundles/blend", "bundles/tuned-ke
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Unpack what the first version wrote."""
+    """Unpack the files of version 1."""
     folder = tmp_path_factory.mktemp("schema-1")
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
@@ -35,23 +35,23 @@ def written(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(written):
-    """Read what the version that wrote the models predicted."""
+    """Read the predictions of the version that wrote the models."""
     return json.loads((written / "expected.json").read_text())
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_predicts_what_it_predicted(written, expected, tmp_path, name):
-    """Labels are the same, probabilities agree to a millionth."""
+def test_a_model_gives_the_same_predictions(written, expected, tmp_path, name):
+    """Labels are equal, and probabilities agree to 1e-6."""
     model = hs.load(written / name, precision="float32", cache=tmp_path)
-    found = model.predict([written / image for image in expected["images"]])
-    for one, before in zip(found, expected["predictions"][name], strict=True):
-        assert one.label == before.pop("")
-        assert dict(one.top) == pytest.approx(before, abs=1e-6)
+    predictions = model.predict([written / image for image in expected["images"]])
+    for prediction, before in zip(predictions, expected["predictions"][name], strict=True):
+        assert prediction.label == before.pop("")
+        assert dict(prediction.top) == pytest.approx(before, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_saved_in_this_version(written, tmp_path, name):
-    """Loaded and saved again, nothing is lost: the tensors are the same, bit for bit."""
+    """Loading and saving a model preserves the tensors exactly."""
     model = hs.load(written / name, precision="float32", cache=tmp_path)
     model.save(tmp_path / "again")
     before, after = read_bundle(written / name), read_bundle(tmp_path / "again")
@@ -71,17 +71,21 @@ def test_a_model_is_saved_in_this_version(written, tmp_path, name):
         ("bundles/tuned-kernel", "auto", False, 0),
     ],
 )
-def test_training_can_go_on(written, tmp_path, name, kind, balanced, seed):
-    """What was asked for is read from the record of a run."""
+def test_training_can_continue(written, tmp_path, name, kind, balanced, seed):
+    """The specification of the head is read from the record of a run."""
     model = hs.load(written / name, precision="float32", cache=tmp_path)
-    found = model.specification
-    assert (found.kind, found.balanced, found.seed) == (kind, balanced, seed)
+    specification = model.specification
+    assert (specification.kind, specification.balanced, specification.seed) == (
+        kind,
+        balanced,
+        seed,
+    )
     assert hs.Classifier.from_predictor(model).classes == model.classes
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_record_is_read(written, name):
-    """Numbers come back as they stand in the file, and the report can be drawn again."""
+    """Values are as in the file, and the report can be rendered again."""
     values = json.loads((written / "runs" / name / "metrics.json").read_text())
     record = Record.read(written / "runs" / name)
     assert record.task == "single"
@@ -92,29 +96,31 @@ def test_a_record_is_read(written, name):
     if record.test:
         assert record.test.accuracy == values["test"]["accuracy"]
         assert record.test.confusion == tuple(map(tuple, values["confusion"]))
-        assert [one.name for one in record.test.per_class] == list(record.data.classes)
+        assert [result.name for result in record.test.per_class] == list(record.data.classes)
         assert record.temperature == values["test"]["temperature"]
         part = Single().report_part(record.test)
     assert record.data.name in render_report(record, part, [])
 
 
-def test_what_fine_tuning_did_is_read(written):
-    """The epochs and both models' numbers come back."""
+def test_the_record_of_fine_tuning_is_read(written):
+    """The epochs and the results of both models are as in the file."""
     values = json.loads((written / "runs" / "tuned" / "metrics.json").read_text())["tuning"]
     tuning = Record.read(written / "runs" / "tuned").tuning
     assert tuning.part == values["part"] and tuning.kept == values["kept"]
     assert tuning.tuned_log_loss == values["tuned_log_loss"]
-    assert [one.val_loss for one in tuning.epochs] == [one["val_loss"] for one in values["epochs"]]
+    assert [epoch.val_loss for epoch in tuning.epochs] == [
+        epoch["val_loss"] for epoch in values["epochs"]
+    ]
     assert tuning.setting.images_per_second == values["setting"]["images_per_second"]
 
 
-def test_a_later_version_is_refused_by_name(written, tmp_path):
-    """A record of a later headstart says to upgrade."""
+def test_a_later_version_is_an_error(written, tmp_path):
+    """The error says to upgrade."""
     values = json.loads((written / "runs" / "linear" / "metrics.json").read_text())
     (tmp_path / "metrics.json").write_text(json.dumps(values | {"schema": 99}))
     with pytest.raises(hs.HeadstartError) as caught:
         Record.read(tmp_path)
     assert str(caught.value) == (
-        f"'{tmp_path / 'metrics.json'}' has version 99; this headstart reads up to 2. "
-        "Upgrade headstart."
+        f"'{tmp_path / 'metrics.json'}' has version 99, but this version of headstart reads "
+        "only up to 2. Upgrade headstart."
     )

@@ -109,7 +109,7 @@ def test_one_image_under_two_labels_is_a_conflict(tmp_path: Path) -> None:
     first, other = saved(tmp_path / "1.png", 1), saved(tmp_path / "3.png", 3)
     (second := tmp_path / "2.png").write_bytes(first.read_bytes())
     found = looked([entry(first, "dog"), entry(second, "cat"), entry(other, "cat")])
-    reason = "the same image stands under the labels cat and dog"
+    reason = "copies of the image have different labels: cat and dog"
     assert found.manifest["rejected"].to_pylist() == [reason, reason, None]
     assert found.conflicts == ["1.png", "2.png"]
     assert found.manifest["group"].to_pylist()[:2] == [None, None]

@@ -164,7 +164,7 @@ def test_conflicts_are_rejected_and_told(
     folder = make_folder(8)
     (folder / "blue/copy.png").write_bytes((folder / "red/000.png").read_bytes())
     images = opened(folder)
-    reason = "the same image stands under the labels blue and red"
+    reason = "copies of the image have different labels: blue and red"
     assert images.rejected == [("blue/copy.png", reason), ("red/000.png", reason)]
     assert images.warnings == (
         "Left out, because the same image stands under two labels: 2 images.",

@@ -1,4 +1,4 @@
-"""The Python of README and the guides runs as it stands there."""
+"""The Python code blocks of README and docs run."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ BLOCKS = [
 def test_code_block_runs(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each block runs by itself in a folder that holds photos/, new.jpg and newer.jpg."""
+    """Each block runs on its own in a folder with photos/, new.jpg and newer.jpg."""
     for label in ("blue", "red"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(15):
@@ -35,5 +35,5 @@ def test_code_block_runs(
 
 
 def test_there_are_blocks() -> None:
-    """README and the guide have code to run."""
+    """README and the guide have code blocks."""
     assert len(BLOCKS) >= 3

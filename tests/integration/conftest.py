@@ -1,4 +1,4 @@
-"""Whole jobs, through the doors that users take."""
+"""End-to-end tests through the command line and the public API."""
 
 from tests.cli.conftest import headstart, train
 

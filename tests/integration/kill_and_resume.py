@@ -1,4 +1,4 @@
-"""Kill real trainings at random moments; the next one must end as if nothing had happened.
+"""Kill trainings at random moments, and check that the next training is unaffected.
 
 python -m tests.integration.kill_and_resume [KILLS]
 """
@@ -18,31 +18,31 @@ from headstart.classifier import Prediction
 from tests.conftest import COLOURS, TINY, picture
 
 _QUICK = {"backbone": TINY, "weights": "random", "image_size": 64}
-# Not auto, which is timed: each of them has a cache of its own.
+# Not precision=auto, which is timed: each training has its own cache.
 _QUICK |= {"head": "nearest", "features": "last", "precision": "float32"}
 
 
 @dataclass(frozen=True)
 class Kill:
-    """What came of one kill.
+    """The outcome of one kill.
 
     Attributes:
         after: Seconds from the end of the checks to the kill.
-        running: Whether the training was still at work.
-        whole: Whether the output folder was there, complete, after the kill.
-        leftovers: Names beside the output folder after the next training.
-        same: Whether the next training gave the predictions of an undisturbed one.
+        running: Whether the training was still running.
+        complete: Whether the complete run existed after the kill.
+        leftovers: Files next to the run after the next training.
+        same: Whether the next training gave the predictions of an uninterrupted training.
     """
 
     after: float
     running: bool
-    whole: bool
+    complete: bool
     leftovers: list[str]
     same: bool
 
 
 def make_photos(folder: Path, count: int) -> Path:
-    """Write pictures of two colours."""
+    """Write images of two colours."""
     for number, label in enumerate(("blue", "red")):
         (folder / label).mkdir(parents=True)
         for index in range(count // 2):
@@ -52,7 +52,7 @@ def make_photos(folder: Path, count: int) -> Path:
 
 
 def start(photos: Path, out: Path, cache: Path) -> subprocess.Popen[str]:
-    """Start `headstart train` in a process of its own."""
+    """Start `headstart train` in a separate process."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in _QUICK.items()]
     code = """
 import signal, sys
@@ -70,35 +70,35 @@ main()
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    """Read a training's stderr up to a text."""
+    """Read the stderr of a training up to a text."""
     assert process.stderr is not None
-    seen = ""
+    output = ""
     for line in process.stderr:
-        seen += line
+        output += line
         if text in line:
             return
-    raise AssertionError(f"The training never said '{text}': {seen}")
+    raise AssertionError(f"The training never printed '{text}': {output}")
 
 
 def predictions(run: Path, photos: Path, cache: Path) -> list[Prediction]:
-    """Tell every picture with a run's model."""
-    told = hs.predict(run, [photos], cache=cache)
-    return [one for one in told if isinstance(one, Prediction)]
+    """Predict all images with the model of a run."""
+    results = hs.predict(run, [photos], cache=cache)
+    return [result for result in results if isinstance(result, Prediction)]
 
 
 def kill_and_resume(kills: int, root: Path, *, images: int = 300, seed: int = 0) -> list[Kill]:
     """Kill trainings with SIGKILL, each at a random moment after the images were checked.
 
     Args:
-        kills: How many.
+        kills: The number of kills.
         root: An empty folder to work in.
-        images: How many pictures to make.
-        seed: Of the moments.
+        images: The number of images.
+        seed: The seed of the random moments.
     """
     photos = make_photos(root / "photos", images)
-    calm = hs.train(photos, out=root / "calm", cache=root / "cache", **_QUICK)
-    expected = predictions(calm.run, photos, root / "cache")
-    longest = calm.record.seconds["extract"]
+    uninterrupted = hs.train(photos, out=root / "uninterrupted", cache=root / "cache", **_QUICK)
+    expected = predictions(uninterrupted.run, photos, root / "cache")
+    longest = uninterrupted.record.seconds["extract"]
     draw = random.Random(seed)
     return [
         _kill(photos, root / f"kill-{number}", draw.uniform(0, 1.2 * longest), expected)
@@ -113,26 +113,27 @@ def _kill(photos: Path, folder: Path, after: float, expected: list[Prediction]) 
         time.sleep(after)
         running = process.poll() is None
         process.kill()
-    whole = out.exists()
-    assert not whole or (out / "metrics.json").is_file(), "half a run was left behind"
+    complete = out.exists()
+    assert not complete or (out / "metrics.json").is_file(), "a partial run was left"
     resumed = hs.train(photos, out=out, cache=cache, overwrite=True, **_QUICK)
-    told = predictions(resumed.run, photos, cache)
-    same = len(told) == len(expected) and all(
-        one.label == other.label and np.isclose(one.probability, other.probability, atol=1e-6)
-        for one, other in zip(told, expected, strict=True)
+    found = predictions(resumed.run, photos, cache)
+    same = len(found) == len(expected) and all(
+        new.label == old.label and np.isclose(new.probability, old.probability, atol=1e-6)
+        for new, old in zip(found, expected, strict=True)
     )
     leftovers = sorted(path.name for path in out.parent.iterdir() if path != out)
-    return Kill(after, running, whole, leftovers, same)
+    return Kill(after, running, complete, leftovers, same)
 
 
 def main() -> None:
-    """Kill as often as asked, 20 times by default."""
+    """Kill the given number of trainings, 20 by default."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as folder:
-        done = kill_and_resume(kills, Path(folder))
-    for kill in done:
+        outcomes = kill_and_resume(kills, Path(folder))
+    for kill in outcomes:
         print(kill)  # noqa: T201
-    print(f"{sum(kill.same for kill in done)} of {kills} trainings ended as if undisturbed.")  # noqa: T201
+    same = sum(kill.same for kill in outcomes)
+    print(f"{same} of {kills} trainings gave the uninterrupted result.")  # noqa: T201
 
 
 if __name__ == "__main__":

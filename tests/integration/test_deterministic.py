@@ -1,4 +1,4 @@
-"""With `deterministic`, the same data and options give the same bundle, to the bit."""
+"""With `deterministic`, the same data and options give the same bundle, bit for bit."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TUNED = {"tune": "stages:1", "epochs": 1, "batch_size": 8, "views": 1}
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos that are larger than the network's usual size, of two classes that overlap."""
+    """Write photos larger than the network's usual size, of two overlapping classes."""
     root = tmp_path_factory.mktemp("photos")
     for number, label in enumerate(("dark", "light")):
         (root / label).mkdir()
@@ -40,14 +40,14 @@ def bundle(folder: Path) -> dict[str, bytes]:
 def test_two_trainings_give_the_same_bundle(
     photos: Path, tmp_path: Path, options: dict[str, str | int]
 ) -> None:
-    """Every file is the same, also if nothing was in the cache before."""
+    """Every file is equal, although both trainings start with an empty cache."""
     runs = [
         hs.train(photos, out=tmp_path / name, cache=tmp_path / f"{name}-cache", **QUICK, **options)
-        for name in ("one", "other")
+        for name in ("first", "second")
     ]
-    one, other = (bundle(result.run) for result in runs)
-    assert sorted(one) == ["README.md", "config.json", "model.safetensors"]
-    assert one == other
+    first, second = (bundle(result.run) for result in runs)
+    assert sorted(first) == ["README.md", "config.json", "model.safetensors"]
+    assert first == second
     assert bool(runs[0].record.tuning) == bool("tune" in options or "recipe" in options)
 
 
@@ -62,8 +62,8 @@ def test_the_six_steps_give_the_model_of_train(photos: Path, tmp_path: Path, tun
     model = hs.Classifier(backbone, classes=data.classes, cache=cache, deterministic=True)
     model.fit(data.train, val=data.val)
     if tune:
-        named = {name: one for name, one in TUNED.items() if name != "tune"}
-        model.fine_tune(data.train, val=data.val, unfreeze=TUNED["tune"], **named)
+        tuning = {name: value for name, value in TUNED.items() if name != "tune"}
+        model.fine_tune(data.train, val=data.val, unfreeze=TUNED["tune"], **tuning)
     model.save(tmp_path / "steps")
 
     steps, trained = (hs.load(path, cache=cache).to_bundle() for path in (tmp_path / "steps", run))
@@ -84,7 +84,7 @@ def test_the_six_steps_give_the_model_of_train(photos: Path, tmp_path: Path, tun
         ({"device": "cuda"}, "CPU"),
     ],
 )
-def test_what_the_clock_decides_is_refused(
+def test_options_that_depend_on_timing_are_refused(
     photos: Path, tmp_path: Path, options: dict[str, str | float], reason: str
 ) -> None:
     """An option that would make the result depend on timing is an error before any work."""

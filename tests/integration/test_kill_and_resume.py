@@ -1,4 +1,4 @@
-"""A training that is killed or interrupted costs time and nothing else."""
+"""A killed or interrupted training leaves no partial run and does not affect the next one."""
 
 import signal
 from pathlib import Path
@@ -18,17 +18,19 @@ def test_killed_trainings_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["Checking images", "Extracting features"])
-def test_an_interrupted_training_leaves_no_half_run(tmp_path: Path, stage: str) -> None:
-    """Ctrl-C ends with status 130 and one line, leaves nothing, and the next run continues."""
+def test_an_interrupted_training_leaves_no_partial_run(tmp_path: Path, stage: str) -> None:
+    """Ctrl-C exits with 130 and one message, leaves no files, and the next run continues."""
     photos = make_photos(tmp_path / "photos", 600)
     (tmp_path / "runs").mkdir()
     with start(photos, tmp_path / "runs/run", tmp_path / "cache") as process:
         wait_for(process, stage)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        said = [line for line in process.stderr.read().splitlines() if not line.startswith("✓")]
+        printed = [line for line in process.stderr.read().splitlines() if not line.startswith("✓")]
     assert process.returncode == 130
-    assert [line for line in said if line] == ["Interrupted. What was computed is kept."]
+    assert [line for line in printed if line] == [
+        "Interrupted. Everything computed so far is kept."
+    ]
     assert list((tmp_path / "runs").iterdir()) == []
     options = {"backbone": TINY, "weights": "random", "image_size": 64, "head": "nearest"}
     result = hs.train(photos, out=tmp_path / "runs/run", cache=tmp_path / "cache", **options)

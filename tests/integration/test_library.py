@@ -1,4 +1,4 @@
-"""The six steps in Python, as the design has them."""
+"""The six steps in Python."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,31 +28,31 @@ def test_the_steps_one_by_one(
     )
     assert model.fit(data.train) is model
     assert model.evaluate(data.test).accuracy == 1.0
-    told = model.predict("photos/blue/000.png")
-    assert (told.image, told.label) == ("photos/blue/000.png", "blue")
+    prediction = model.predict("photos/blue/000.png")
+    assert (prediction.image, prediction.label) == ("photos/blue/000.png", "blue")
     model.save("runs/photos")
     loaded = hs.load("runs/photos")
-    assert loaded.predict("photos/blue/000.png") == told
-    evaluations = [one.evaluate(data.test) for one in (model, loaded)]
+    assert loaded.predict("photos/blue/000.png") == prediction
+    evaluations = [each.evaluate(data.test) for each in (model, loaded)]
     assert evaluations[0] == evaluations[1]
 
 
 def test_a_loaded_model_gives_the_same_probabilities(
     make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Nothing is lost on the way to disk and back, for several images at once."""
+    """Saving and loading preserves the probabilities exactly."""
     data = hs.open_images(make_folder())
     backbone = hs.load_backbone(TINY, weights="random", image_size=64)
     model = hs.Classifier(backbone, hs.LinearHead(), classes=data.classes).fit(data.train)
     model.save(tmp_path / "model")
     loaded = hs.load(tmp_path / "model")
     assert loaded.predict(data.test.paths) == model.predict(data.test.paths)
-    given, kept = (one.probabilities_of(data.all) for one in (model, loaded))
-    assert np.array_equal(given, kept)
+    before, after = (each.probabilities_of(data.all) for each in (model, loaded))
+    assert np.array_equal(before, after)
 
 
 def test_predicting_before_fitting_says_what_to_do(make_folder: Callable[..., Path]) -> None:
-    """A model that has learnt nothing does not guess."""
+    """A model that was not fitted cannot predict."""
     data = hs.open_images(make_folder())
     backbone = hs.load_backbone(TINY, weights="random", image_size=64)
     model = hs.Classifier(backbone, classes=data.classes)
@@ -64,7 +64,7 @@ def test_predicting_before_fitting_says_what_to_do(make_folder: Callable[..., Pa
 def test_train_takes_the_options_of_the_command_line(
     make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """`hs.train` does all of it, and gives the run, the model and the numbers."""
+    """`hs.train` performs all steps and returns the run, the model and the record."""
     result = hs.train(
         make_folder(),
         out=str(tmp_path / "run"),

@@ -1,4 +1,4 @@
-"""Nothing is sent anywhere."""
+"""No data is sent over the network."""
 
 import json
 import subprocess
@@ -11,14 +11,14 @@ from tests.integration.kill_and_resume import make_photos
 PROGRAM = """
 import json, socket, sys
 
-asked = []
-def refuse(*arguments, **named):
-    asked.append(repr(arguments))
+attempts = []
+def block(*arguments, **named):
+    attempts.append(repr(arguments))
     raise OSError("the network is blocked")
 for name in ("connect", "connect_ex", "sendto"):
-    setattr(socket.socket, name, refuse)
+    setattr(socket.socket, name, block)
 for name in ("create_connection", "getaddrinfo"):
-    setattr(socket, name, refuse)
+    setattr(socket, name, block)
 
 import headstart as hs
 
@@ -27,12 +27,12 @@ options = {"weights": "random", "image_size": 64, "epochs": 1, "tune": "stages:1
 run = hs.train(photos, out=out, cache=cache, backbone=backbone, **options).run
 predicted = hs.predict(run, [photos], cache=cache)
 reporting = [name for name in sys.modules if name.startswith("openvino_telemetry")]
-print(json.dumps([len(predicted), asked, reporting]))
+print(json.dumps([len(predicted), attempts, reporting]))
 """
 
 
-def test_the_main_job_asks_for_no_network(tmp_path: Path) -> None:
-    """Training, fine-tuning and predicting open no connection, and load nothing that would."""
+def test_training_and_predicting_use_no_network(tmp_path: Path) -> None:
+    """Training, fine-tuning and predicting open no connections and import no telemetry."""
     photos = make_photos(tmp_path / "photos", 30)
     arguments = (photos, tmp_path / "run", tmp_path / "cache", TINY)
     done = subprocess.run(

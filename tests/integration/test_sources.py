@@ -1,4 +1,4 @@
-"""Every kind of data that `train` takes ends as a model, and so does every head."""
+"""Every kind of data and every head gives a model."""
 
 import csv
 import json
@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.conftest import QUICK, Done
+from tests.cli.conftest import QUICK, Completed
 
-Cli = Callable[..., Done]
+Cli = Callable[..., Completed]
 MakeFolder = Callable[..., Path]
 
 
 def split_folder(photos: Path) -> Path:
-    """Sort the pictures into train/ and test/."""
+    """Sort the images into train/ and test/."""
     out = photos.parent / "split"
     for image in sorted(photos.rglob("*.png")):
         part = "test" if int(image.stem) < 3 else "train"
@@ -28,7 +28,7 @@ def split_folder(photos: Path) -> Path:
 
 
 def csv_table(photos: Path) -> Path:
-    """List the pictures by relative path."""
+    """List the images by relative path."""
     out = photos.parent / "table.csv"
     with out.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -39,7 +39,7 @@ def csv_table(photos: Path) -> Path:
 
 
 def parquet_table(photos: Path) -> Path:
-    """Embed the pictures as Hugging Face does."""
+    """Embed the images as Hugging Face does."""
     images = sorted(photos.rglob("*.png"))
     cells = [{"bytes": image.read_bytes(), "path": image.name} for image in images]
     table = pa.table({"image": cells, "label": [image.parent.name for image in images]})
@@ -48,7 +48,7 @@ def parquet_table(photos: Path) -> Path:
 
 
 def archive(kind: str) -> Callable[[Path], Path]:
-    """Give a function that packs the folder."""
+    """Return a function that packs a folder."""
     return lambda photos: Path(
         shutil.make_archive(str(photos.parent / "packed"), kind, photos.parent, photos.name)
     )
@@ -72,28 +72,28 @@ def test_every_kind_of_data_gives_a_model(
     tmp_path: Path,
     pack: Callable[[Path], Path],
 ) -> None:
-    """The pictures are all found, the model is measured, and it tells the colours apart."""
+    """All images are found, and the model classifies them correctly."""
     photos = make_folder()
-    told = json.loads(train(pack(photos), "--out", tmp_path / "run", "--json").out)
-    assert told["classes"] == ["blue", "red"]
-    assert told["images"]["train"] + told["images"]["test"] == 24
-    assert told["images"]["test"] > 0
-    assert told["test"]["accuracy"] == 1.0
+    printed = json.loads(train(pack(photos), "--out", tmp_path / "run", "--json").out)
+    assert printed["classes"] == ["blue", "red"]
+    assert printed["images"]["train"] + printed["images"]["test"] == 24
+    assert printed["images"]["test"] > 0
+    assert printed["test"]["accuracy"] == 1.0
     predicted = json.loads(headstart("predict", tmp_path / "run", photos, "--json").out)
-    assert [one["label"] for one in predicted] == ["blue"] * 12 + ["red"] * 12
+    assert [prediction["label"] for prediction in predicted] == ["blue"] * 12 + ["red"] * 12
 
 
 def test_folder_and_archive_give_the_same_split(
     train: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    """The split depends on the images' content, not on how they come."""
-    photos, counts = make_folder(), []
+    """The split depends on the content of the images, not on their source."""
+    photos, test_parts = make_folder(), []
     for number, data in enumerate((photos, archive("zip")(photos), csv_table(photos))):
         run = tmp_path / f"run-{number}"
         train(data, "--out", run)
         rows = pq.read_table(run / "manifest.parquet").to_pylist()
-        counts.append({row["sha256"] for row in rows if row["split"] == "test"})
-    assert counts[0] == counts[1] == counts[2]
+        test_parts.append({row["sha256"] for row in rows if row["split"] == "test"})
+    assert test_parts[0] == test_parts[1] == test_parts[2]
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_every_head_and_kind_of_features_gives_a_model(
     options = [*QUICK[:-4], "--head", head, "--features", features, "--cache", tmp_path / "cache"]
     photos = make_folder()
     done = headstart("train", photos, *options, "--out", tmp_path / "run", "--json")
-    told = json.loads(done.out)
-    assert told["head"] == head or (head == "auto" and told["head"] in ("linear", "kernel"))
-    assert told["features"] in (("last", "multilevel") if features == "auto" else (features,))
-    assert told["test"]["accuracy"] >= 5 / 6
+    printed = json.loads(done.out)
+    assert printed["head"] == head or (head == "auto" and printed["head"] in ("linear", "kernel"))
+    assert printed["features"] in (("last", "multilevel") if features == "auto" else (features,))
+    assert printed["test"]["accuracy"] >= 5 / 6
     image = photos / "blue/000.png"
     (predicted,) = json.loads(headstart("predict", tmp_path / "run", image, "--json").out)
     assert predicted["label"] == "blue"

@@ -1,4 +1,4 @@
-"""A bundle comes back byte by byte, or says what is wrong with it."""
+"""A bundle is read exactly as written, or the error says what is wrong with it."""
 
 import hashlib
 import json
@@ -55,24 +55,24 @@ BUNDLE = Bundle(
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write the bundle and give its folder."""
+    """Write the bundle and return its folder."""
     write_bundle(BUNDLE, tmp_path / "model")
     return tmp_path / "model"
 
 
-def test_what_is_written_is_read(folder):
-    """Config, tensors with shape and precision, and card come back exactly."""
-    found = read_bundle(folder)
-    assert found.config == BUNDLE.config
-    assert found.card == BUNDLE.card
-    assert found.tensors.keys() == BUNDLE.tensors.keys()
+def test_a_bundle_is_read_as_written(folder):
+    """Config, tensors with shape and precision, and card are equal."""
+    bundle = read_bundle(folder)
+    assert bundle.config == BUNDLE.config
+    assert bundle.card == BUNDLE.card
+    assert bundle.tensors.keys() == BUNDLE.tensors.keys()
     for name, tensor in BUNDLE.tensors.items():
-        assert found.tensors[name].dtype == tensor.dtype
-        np.testing.assert_array_equal(found.tensors[name], tensor)
+        assert bundle.tensors[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(bundle.tensors[name], tensor)
 
 
 def test_a_bundle_is_three_files_without_pickle(folder):
-    """JSON, safetensors and Markdown, nothing else, and nothing left beside it."""
+    """A bundle has a JSON, a safetensors and a Markdown file, and no temporary files are left."""
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
     json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -81,26 +81,26 @@ def test_a_bundle_is_three_files_without_pickle(folder):
         assert not content.startswith((b"\x80", b"PK"))
 
 
-def test_a_run_is_read_by_its_bundle(folder, tmp_path):
-    """The folder that a training wrote can be given in place of the bundle in it."""
+def test_a_run_is_read_as_its_bundle(folder, tmp_path):
+    """The folder of a run can be passed instead of its bundle."""
     run = tmp_path / "run"
     run.mkdir()
     folder.rename(run / "bundle")
     assert read_bundle(run).card == BUNDLE.card
 
 
-@pytest.mark.parametrize("place", [0, 0.2, 0.5, 0.8, 1])
+@pytest.mark.parametrize("position", [0, 0.2, 0.5, 0.8, 1])
 @pytest.mark.parametrize("name", FILES)
-def test_a_changed_byte_is_noticed(folder, name, place):
-    """Wherever one bit of one file changes, the file is named."""
+def test_a_changed_byte_is_detected(folder, name, position):
+    """Wherever a bit of a file changes, the error names the file."""
     content = bytearray((folder / name).read_bytes())
-    content[int(place * (len(content) - 1))] ^= 0x04
+    content[int(position * (len(content) - 1))] ^= 0x04
     (folder / name).write_bytes(content)
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"Model '{folder}' was changed or damaged: '{name}' is not what was saved. "
-        "Copy it again, or train again."
+        f"Model '{folder}' was changed or damaged: '{name}' differs from what was saved. "
+        "Copy the model again, or retrain it."
     )
 
 
@@ -113,57 +113,59 @@ def test_a_missing_file_is_named(folder, name):
     assert str(caught.value) == f"Model '{folder}' is incomplete: '{name}' is missing."
 
 
-def test_a_folder_without_a_config_is_no_model(folder):
-    """The error says what to give instead."""
+def test_a_folder_without_a_config_is_not_a_model(folder):
+    """The error says what to pass instead."""
     (folder / "config.json").unlink()
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"'{folder}' is no model: it holds no 'config.json'. Give a run or its 'bundle' folder."
+        f"'{folder}' is not a model: it contains no 'config.json'. "
+        "Pass a run folder or its 'bundle' folder."
     )
 
 
 def test_a_folder_that_does_not_exist(tmp_path):
-    """A wrong path is told."""
+    """The error names a path that does not exist."""
     with pytest.raises(BundleError) as caught:
         read_bundle(tmp_path / "none")
     assert str(caught.value) == f"Model '{tmp_path / 'none'}' does not exist."
 
 
-def test_a_file_is_no_model(folder):
-    """A file in the place of the folder is no model."""
-    with pytest.raises(BundleError, match=r"is no model: it holds no 'config\.json'"):
+def test_a_file_is_not_a_model(folder):
+    """A file is not a model."""
+    with pytest.raises(BundleError, match=r"is not a model: it contains no 'config\.json'"):
         read_bundle(folder / "model.safetensors")
 
 
 def change_config(folder, **changes):
-    """Write another config with a right checksum of its own."""
+    """Change values of the config and update its checksum."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | changes
     del config["sha256"]
     config["sha256"] = digest(config)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
-def test_a_newer_version_is_told(folder):
-    """A bundle of a later headstart says to upgrade."""
+def test_a_later_version_is_an_error(folder):
+    """The error says to upgrade."""
     change_config(folder, schema=3)
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"Model '{folder}' has version 3, this headstart reads up to 2. Upgrade headstart."
+        f"Model '{folder}' has version 3, but this version of headstart reads only up to 2. "
+        "Upgrade headstart."
     )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": 1}'])
-def test_a_config_that_is_no_config(folder, text):
-    """Anything else in its place is damage."""
+def test_an_invalid_config(folder, text):
+    """A config that is not a JSON object of a bundle counts as damaged."""
     (folder / "config.json").write_text(text)
-    with pytest.raises(BundleError, match=r"'config\.json' is not what was saved"):
+    with pytest.raises(BundleError, match=r"'config\.json' differs from what was saved"):
         read_bundle(folder)
 
 
-def test_tensors_that_are_no_safetensors(folder):
-    """A file of another format with a right checksum is refused without being executed."""
+def test_tensors_in_another_format(folder):
+    """A file of another format is refused without being executed, even with a valid checksum."""
     (folder / "model.safetensors").write_bytes(b"\x80\x04.")
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES[1:]}
     change_config(folder, files=files)
@@ -173,7 +175,7 @@ def test_tensors_that_are_no_safetensors(folder):
 
 
 def test_an_existing_folder_is_not_replaced(folder):
-    """Without overwrite the old bundle stays as it is."""
+    """Without `overwrite`, the existing bundle is unchanged."""
     before = (folder / "config.json").read_bytes()
     with pytest.raises(OutputError) as caught:
         write_bundle(replace(BUNDLE, card="other"), folder)
@@ -184,15 +186,15 @@ def test_an_existing_folder_is_not_replaced(folder):
 
 
 def test_overwrite_replaces_a_bundle(folder):
-    """With overwrite the new bundle is there, and nothing of the old one."""
+    """With `overwrite`, no files of the existing bundle are left."""
     (folder / "old.txt").write_text("old")
     write_bundle(replace(BUNDLE, card="other"), folder, overwrite=True)
     assert read_bundle(folder).card == "other"
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
 
 
-def test_overwrite_deletes_nothing_but_a_bundle(tmp_path):
-    """A folder of photos given by mistake is not deleted."""
+def test_overwrite_replaces_only_bundles(tmp_path):
+    """A folder of photos is not deleted by mistake."""
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "a.jpg").write_bytes(b"dear")
@@ -202,7 +204,7 @@ def test_overwrite_deletes_nothing_but_a_bundle(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    """A file in the way is told, and nothing is left."""
+    """If a file is in the way, the error has the system's reason."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError) as caught:
         write_bundle(BUNDLE, tmp_path / "file" / "model")
@@ -213,7 +215,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mount a disk of 128 KiB, or skip."""
+    """Mount a disk of 128 KiB, or skip the test."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
@@ -224,7 +226,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_bundle(small_disk):
-    """A bundle that does not fit is told, leaves nothing, and the old one stays."""
+    """A bundle that does not fit is an error, and the existing bundle is kept."""
     folder = small_disk / "model"
     write_bundle(BUNDLE, folder)
     large = replace(BUNDLE, tensors={"a": np.ones(100_000, dtype=np.float32)})
@@ -236,7 +238,7 @@ def test_a_full_disk_leaves_the_old_bundle(small_disk):
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "expected"),
     [
         ({"kind": "kernel", "numbers": {}}, True),
         ({"kind": "linear", "numbers": {}}, False),
@@ -244,11 +246,11 @@ def test_a_full_disk_leaves_the_old_bundle(small_disk):
         ({"kind": "blend", "numbers": {"first.kind": "linear", "second.kind": "linear"}}, False),
     ],
 )
-def test_a_card_says_that_features_of_training_images_are_kept(head, said):
-    """A kernel keeps them, alone or averaged with another head."""
+def test_a_card_says_whether_features_of_training_images_are_kept(head, expected):
+    """A kernel head keeps them, also in a blend."""
     config = replace(CONFIG, head=HeadConfig(head["kind"], head["numbers"]))
     card = model_card(config, Single())
-    assert ("keeps the features of training images" in card) == said
+    assert ("keeps the features of training images" in card) == expected
 
 
 @pytest.mark.parametrize(
@@ -266,14 +268,14 @@ def test_a_card_says_that_features_of_training_images_are_kept(head, said):
     ],
 )
 def test_a_card_names_the_licence_of_the_weights(origin, licence, line):
-    """What a model may be used for depends on what it was made of."""
+    """The licence of the weights applies to the model."""
     backbone = BackboneConfig("tiny", "test_resnet", origin, licence=licence)
     card = model_card(replace(CONFIG, backbone=backbone), Single())
     assert f"\n- Weights: {line}\n" in card
 
 
 def test_a_bundle_keeps_the_licence(folder):
-    """It is read as it was written, and a bundle that was written without one still loads."""
+    """The licence is read as written; bundles without a licence still load."""
     backbone = BackboneConfig("tiny", "test_resnet", "imagenet", licence="mit")
     write_bundle(replace(BUNDLE, config=replace(CONFIG, backbone=backbone)), folder, overwrite=True)
     assert read_bundle(folder).config.backbone.licence == "mit"
@@ -283,13 +285,13 @@ def test_a_bundle_keeps_the_licence(folder):
     assert read_bundle(folder).config.backbone.licence is None
 
 
-def test_a_missing_part_is_named(folder):
-    """A config that lacks something, with a right checksum, says what."""
+def test_a_missing_value_is_named(folder):
+    """If a config lacks a value, the error names the value."""
     values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     del values["calibration"]["temperature"]
     change_config(folder, calibration=values["calibration"])
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"Model '{folder}' is incomplete: 'calibration.temperature' is missing."
+        f"Model '{folder}' cannot be read: 'calibration.temperature' is missing."
     )

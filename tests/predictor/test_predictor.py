@@ -1,4 +1,4 @@
-"""The immutable model: shared by threads and processes, and equal to its module."""
+"""The predictor: shared by threads and processes, and equivalent to its module."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ import torch
 import headstart as hs
 from headstart.errors import UnreadableImage
 from headstart.heads.fitted import BlendModel
-from headstart.predictor.predictor import Unread
+from headstart.predictor.predictor import FailedPrediction
 from tests.conftest import COLOURS, picture
 
 HEADS = {
@@ -35,7 +35,7 @@ PHOTOS = [picture(number, COLOURS["red" if number % 2 else "blue"]) for number i
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Open a folder of red and blue pictures."""
+    """Open a folder of red and blue images."""
     folder = tmp_path_factory.mktemp("photos")
     for number, label in enumerate(("blue", "red")):
         (folder / label).mkdir()
@@ -46,7 +46,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def make(photos, tmp_path_factory):
-    """Give a function that fits a model on a tiny network."""
+    """Return a function that fits a model on a tiny network."""
     cache = tmp_path_factory.mktemp("cache")
 
     def make(head, **options):
@@ -60,7 +60,7 @@ def make(photos, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(make):
-    """A model with a linear head, which has predicted before."""
+    """Return a model with a linear head that has already predicted."""
     model = make(hs.LinearHead())
     model.predict(PHOTOS[0])
     return model
@@ -68,17 +68,17 @@ def model(make):
 
 @pytest.fixture(scope="module")
 def expected(model):
-    """What one thread of one process predicts."""
-    return answers(model)
+    """Return the predictions of a single thread."""
+    return predict_all(model)
 
 
-def answers(model):
-    """Predict all photos; a function of the module, so that other processes find it."""
-    return [one.probability for one in model.predict(PHOTOS)]
+def predict_all(model):
+    """Predict all photos. A function of the module, so that other processes can import it."""
+    return [prediction.probability for prediction in model.predict(PHOTOS)]
 
 
 def blended(make):
-    """Average two heads, as fine-tuning may."""
+    """Return a model whose head is the mean of two heads, as after fine-tuning."""
     linear, kernel = make(hs.LinearHead()), make(hs.KernelHead(), features="last")
     head = BlendModel(linear.head, kernel.head, 1.5, 0.7)
     return replace(linear, head=head, features="multilevel")
@@ -95,101 +95,103 @@ def test_the_module_gives_the_probabilities_of_the_predictor(make, name, stored_
     else:
         model = make(HEADS[name])
     model = replace(model, stored_as=stored_as)
-    pixels = np.stack([model.extractor.backbone.preprocess.pixels(one) for one in PHOTOS])
-    found = model.module()(torch.from_numpy(pixels)).numpy()
+    pixels = np.stack([model.extractor.backbone.preprocess.pixels(photo) for photo in PHOTOS])
+    results = model.module()(torch.from_numpy(pixels)).numpy()
     (features,) = list(model.extractor.engine.run([pixels]))
-    assert found.shape == (len(PHOTOS), 2)
-    np.testing.assert_allclose(found, model.probabilities(features), atol=1e-5)
+    assert results.shape == (len(PHOTOS), 2)
+    np.testing.assert_allclose(results, model.probabilities(features), atol=1e-5)
 
 
 def test_the_module_shares_nothing_with_the_model(model, expected):
-    """Training the module leaves the model as it is."""
+    """Changing the module does not affect the model."""
     module = model.module()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.zero_()
-    assert answers(model) == expected
+    assert predict_all(model) == expected
 
 
-def test_it_cannot_be_changed(model):
-    """A predictor is a value."""
+def test_it_is_immutable(model):
+    """Attributes cannot be assigned."""
     with pytest.raises(FrozenInstanceError):
         model.temperature = 2.0
 
 
-def test_threads_share_one(make, expected):
-    """Eight threads that predict at once, before any engine was built, give what one gives."""
+def test_threads_share_a_model(make, expected):
+    """Eight threads that start to predict at once get the same results as a single thread."""
     fresh = make(hs.LinearHead())
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: answers(fresh), range(8)))
-    assert found == [expected] * 8
+        results = list(pool.map(lambda _: predict_all(fresh), range(8)))
+    assert results == [expected] * 8
 
 
 INHERITED = {}
-"""What forked processes find in their memory, without any pickling."""
+"""Values that forked processes inherit without pickling."""
 
 
-def inherited_answers(_):
-    """Predict with the model of the parent."""
-    return answers(INHERITED["model"])
+def predict_with_inherited(_):
+    """Predict with the model inherited from the parent process."""
+    return predict_all(INHERITED["model"])
 
 
-def test_forked_processes_share_one(model, expected):
-    """Eight processes that inherit a model that has predicted give what one gives; none hangs."""
+def test_forked_processes_share_a_model(model, expected):
+    """Eight forked processes get the same results as the parent, and none hangs."""
     INHERITED["model"] = model
     with multiprocessing.get_context("fork").Pool(8) as pool:
-        found = pool.map_async(inherited_answers, range(8), chunksize=1).get(timeout=120)
-    for one in found:
-        assert one == pytest.approx(expected, abs=1e-6)
+        results = pool.map_async(predict_with_inherited, range(8), chunksize=1).get(timeout=120)
+    for result in results:
+        assert result == pytest.approx(expected, abs=1e-6)
 
 
-def test_spawned_processes_share_one(model, expected):
-    """Processes that were sent a model that has predicted give what one gives.
+def test_spawned_processes_share_a_model(model, expected):
+    """Processes that receive a model by pickle get the same results.
 
-    `benchmarks.processes` has eight of them; here, few have to import everything again.
+    `benchmarks.processes` uses eight; here there are only two, because each imports everything.
     """
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.map_async(answers, [model] * 2, chunksize=1).get(timeout=300)
-    for one in found:
-        assert one == pytest.approx(expected, abs=1e-6)
+        results = pool.map_async(predict_all, [model] * 2, chunksize=1).get(timeout=300)
+    for result in results:
+        assert result == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", [*HEADS, "blend"])
 def test_a_forked_child_predicts(make, name):
-    """Predict, fork, predict: the child goes on by itself, whatever the parent has used."""
+    """A child that is forked after a prediction can predict, for every kind of head."""
     model = blended(make) if name == "blend" else make(HEADS[name])
-    expected = answers(model)
+    expected = predict_all(model)
     with threads_of_torch(2):
         torch.rand(600, 600) @ torch.rand(600, 600)
         child = os.fork()
         if child == 0:
             signal.alarm(60)
-            good = answers(model) == pytest.approx(expected, abs=1e-6)
-            good = good and len(model.module()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))) == 1
-            os._exit(0 if good else 1)
+            correct = predict_all(model) == pytest.approx(expected, abs=1e-6)
+            correct = (
+                correct and len(model.module()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))) == 1
+            )
+            os._exit(0 if correct else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert answers(model) == expected
+    assert predict_all(model) == expected
 
 
 @contextmanager
 def threads_of_torch(count):
-    """Compute with so many threads, as users do; the tests use one."""
+    """Set the number of PyTorch threads; the tests use one, users have more."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     yield
     torch.set_num_threads(before)
 
 
-def test_threads_leave_the_filters_of_warnings_alone(model):
-    """Python's filters belong to the whole process: eight threads leave them as they were."""
+def test_threads_do_not_change_the_warning_filters(model):
+    """The filters are global to the process; eight threads leave them unchanged."""
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: model.predict(PHOTOS), range(24)))
     assert warnings.filters == before
 
 
-def test_training_the_network_changes_no_prediction(photos, tmp_path):
-    """A model keeps the weights that it was fitted with, whatever happens to the given network."""
+def test_changing_the_network_does_not_affect_predictions(photos, tmp_path):
+    """A model keeps the weights that it was fitted with, even if the network is changed."""
     backbone = hs.load_backbone("test_resnet", weights="random")
     options = {"precision": "float32", "cache": tmp_path}
     model = hs.Classifier(backbone, hs.LinearHead(), classes=photos.classes, **options)
@@ -199,48 +201,48 @@ def test_training_the_network_changes_no_prediction(photos, tmp_path):
         for parameter in backbone.parameters():
             parameter.mul_(2)
     np.testing.assert_array_equal(model.probabilities_of(photos.test), before)
-    found = [one.top for one in model.predict(photos.test.paths)]
-    blue = [dict(top)["blue"] for top in found]
+    results = [prediction.top for prediction in model.predict(photos.test.paths)]
+    blue = [dict(top)["blue"] for top in results]
     np.testing.assert_allclose(blue, before[:, 0], atol=1e-4)
 
 
 def test_a_model_predicts_the_same_while_it_is_tuned(make, photos):
-    """Fine-tuning changes a copy: what is asked meanwhile is answered as before."""
+    """Fine-tuning changes a copy, so that predictions made meanwhile are unchanged."""
     model = hs.Classifier.from_predictor(make(hs.LinearHead()))
     predictor = model.predictor
-    before, found = answers(predictor), []
+    before, results = predict_all(predictor), []
     model.fine_tune(
         photos.train,
         keep="always",
-        progress=lambda done, total: found.append(answers(predictor)),
+        progress=lambda done, total: results.append(predict_all(predictor)),
         epochs=1,
         batch_size=8,
         views=1,
     )
-    assert len(found) > 2
-    for one in found:
-        assert one == pytest.approx(before, abs=1e-6)
+    assert len(results) > 2
+    for result in results:
+        assert result == pytest.approx(before, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", [*HEADS, "blend"])
 def test_a_model_that_has_predicted_is_saved(make, tmp_path, name):
-    """What a head has computed for itself stays out of the bundle."""
+    """Values that a head has cached are not saved."""
     model = blended(make) if name == "blend" else make(HEADS[name])
-    expected = answers(model)
+    expected = predict_all(model)
     model.save(tmp_path / "model")
     again = hs.load(tmp_path / "model", cache=tmp_path)
-    assert answers(again) == pytest.approx(expected, abs=1e-6)
+    assert predict_all(again) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_model_is_a_key(model):
-    """A predictor can be remembered by caches, and equals itself alone."""
-    assert {model: "one"}[model] == "one"
+def test_a_model_is_hashable(model):
+    """A predictor can be a key, and is equal only to itself."""
+    assert {model: "value"}[model] == "value"
     assert model != replace(model)
 
 
 @dataclass(frozen=True)
-class OwnHead:
-    """A head of the user's own, without a name and with an array."""
+class CustomHead:
+    """A user-defined head with an array."""
 
     prior: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
@@ -249,38 +251,40 @@ class OwnHead:
         return hs.LinearHead().fit(problem, seed=seed)
 
 
-def test_a_head_of_the_users_own_is_saved(make, tmp_path):
-    """Its model predicts after loading; to train it further, the head has to be given again."""
-    model = make(OwnHead())
+def test_a_custom_head_is_saved(make, tmp_path):
+    """A loaded model predicts; to train it further, the head must be passed again."""
+    model = make(CustomHead())
     model.save(tmp_path / "model")
     again = hs.load(tmp_path / "model", cache=tmp_path)
-    assert answers(again) == pytest.approx(answers(model), abs=1e-6)
+    assert predict_all(again) == pytest.approx(predict_all(model), abs=1e-6)
     with pytest.raises(hs.HeadstartError) as caught:
         hs.Classifier.from_predictor(again)
     assert str(caught.value) == "The model was made with a head of your own. Pass it as head=."
-    assert hs.Classifier.from_predictor(again, head=OwnHead()).predictor is again
+    assert hs.Classifier.from_predictor(again, head=CustomHead()).predictor is again
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_a_copy_predicts_the_same(model, expected, copied):
+@pytest.mark.parametrize(
+    "copy_model", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
+)
+def test_a_copy_predicts_the_same(model, expected, copy_model):
     """A model that has predicted can be copied and pickled."""
-    assert answers(copied(model)) == expected
+    assert predict_all(copy_model(model)) == expected
 
 
-def test_an_image_that_cannot_be_read_is_named_in_its_place(model, tmp_path):
-    """`predict` raises the error; `predict_each` goes on after it."""
+def test_an_unreadable_image_has_a_failed_prediction(model, tmp_path):
+    """`predict` raises the error; `predict_each` continues after it."""
     PHOTOS[0].save(tmp_path / "good.png")
     images = [tmp_path / "none.png", tmp_path / "good.png", b"no image", tmp_path / "good.png"]
     with pytest.raises(UnreadableImage, match=r"none\.png"):
         model.predict(images)
     first, second, third, fourth = model.predict_each(images)
-    assert first == Unread(str(tmp_path / "none.png"), "the file does not exist")
-    assert third == Unread("bytes", "it is not an image of a known format")
+    assert first == FailedPrediction(str(tmp_path / "none.png"), "the file does not exist")
+    assert third == FailedPrediction("bytes", "it is not an image of a known format")
     assert second == fourth and second.label == "blue"
 
 
-def test_a_list_of_images_is_not_decoded_as_a_whole_first(model):
-    """Images are read as they are needed, some ahead."""
+def test_images_are_decoded_lazily(model):
+    """Only a limited number of images is decoded ahead."""
     read = 0
 
     def images():
@@ -289,14 +293,14 @@ def test_a_list_of_images_is_not_decoded_as_a_whole_first(model):
             read += 1
             yield PHOTOS[0]
 
-    found = model.predict_each(images())
-    next(found)
+    results = model.predict_each(images())
+    next(results)
     assert read < 200
-    assert sum(1 for _ in found) == 499
+    assert sum(1 for _ in results) == 499
 
 
 def test_evaluation_and_prediction_round_features_alike(model, photos):
-    """A model whose features were stored in half precision rounds stored ones too."""
+    """Both round features to the precision that the model was trained with."""
     half = replace(model, stored_as="float16")
     features, kind = half.extractor.of_files(photos.test.files)
     assert kind == "float32"
@@ -304,8 +308,8 @@ def test_evaluation_and_prediction_round_features_alike(model, photos):
     np.testing.assert_array_equal(half.probabilities_of(photos.test), model.probabilities(rounded))
 
 
-def test_weights_are_hashed_once(model, monkeypatch):
-    """A prediction does not read all weights again."""
+def test_predicting_does_not_hash_the_weights(model, monkeypatch):
+    """The hash of the weights is computed only once."""
     hashed = []
     monkeypatch.setattr(type(model.extractor.backbone), "weights_sha256", hashed.append)
     assert model.predict(PHOTOS[0]).label == "blue"
@@ -313,9 +317,9 @@ def test_weights_are_hashed_once(model, monkeypatch):
 
 
 def test_predicting_imports_little(model, tmp_path):
-    """With its network converted before, a model predicts without torch, timm and scikit-learn.
+    """With a converted network, a model predicts without torch, timm and scikit-learn.
 
-    Evaluating needs scikit-learn, and neither needs anything of training.
+    Evaluating needs scikit-learn; neither imports any training code.
     """
     model.save(tmp_path / "model")
     PHOTOS[0].save(tmp_path / "photo.png")
@@ -341,7 +345,7 @@ print(sorted(name for name in sys.modules if name.startswith(unwanted)))
 
 
 def test_a_loaded_model_is_saved_without_building_its_network(model, tmp_path):
-    """What was loaded and saved again is the same bundle, and gives the same answers."""
+    """A loaded model that is saved again gives the same bundle and the same predictions."""
     model.save(tmp_path / "first")
     loaded = hs.load(tmp_path / "first", cache=tmp_path / "cache")
     loaded.save(tmp_path / "second")
@@ -353,8 +357,8 @@ def test_a_loaded_model_is_saved_without_building_its_network(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_training_goes_on_as_it_would_have(make, photos, tmp_path, name):
-    """A classifier made of a loaded model is set up as the one that was saved."""
+def test_training_continues_from_a_loaded_model(make, photos, tmp_path, name):
+    """A classifier from a loaded model has the same settings as the saved one."""
     model = make(HEADS[name], balanced=True, seed=3)
     model.save(tmp_path / "model")
     again = hs.Classifier.from_predictor(hs.load(tmp_path / "model", cache=tmp_path / "cache"))
@@ -368,5 +372,5 @@ def test_training_goes_on_as_it_would_have(make, photos, tmp_path, name):
         again.add_class("green", PHOTOS[:2])
         assert again.classes == ("blue", "red", "green")
     fresh = hs.Classifier.from_predictor(hs.load(tmp_path / "model", cache=tmp_path / "cache"))
-    found = fresh.fit(photos.train).predictor.probabilities_of(photos.test)
-    np.testing.assert_array_equal(found, model.probabilities_of(photos.test))
+    results = fresh.fit(photos.train).predictor.probabilities_of(photos.test)
+    np.testing.assert_array_equal(results, model.probabilities_of(photos.test))

@@ -1,4 +1,4 @@
-"""A model that is trained in a moment."""
+"""A tiny trained model."""
 
 from tests.commands.conftest import trained
 

@@ -1,4 +1,4 @@
-"""A run's folder: its name, and that it is written as a whole or not at all."""
+"""The folder of a run: its name, and that it is written completely or not at all."""
 
 import io
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from PIL import Image
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.errors import OutputError
-from headstart.report.thumbnails import pictured
+from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import choose_folder
 from headstart.runs.run import write_run
 from headstart.tasks.single import Single
@@ -24,7 +24,7 @@ MakeFolder = Callable[..., Path]
 
 @pytest.fixture
 def write(trained: TrainResult) -> Callable[[Path], None]:
-    """Give a function that writes the trained model to a folder."""
+    """Return a function that writes the trained model to a folder."""
     manifest = pq.read_table(trained.run / "manifest.parquet")
     bundle, record = trained.model.predictor.to_bundle(), trained.record
     part = Single().report_part(record.test)
@@ -45,7 +45,7 @@ def test_the_default_folder_is_numbered(tmp_path: Path, monkeypatch: pytest.Monk
     for expected in ("runs/photos", "runs/photos-2", "runs/photos-3"):
         chosen = choose_folder(None, "photos", overwrite=True)
         assert chosen == Path(expected)
-        assert chosen.is_dir()  # Taken, so that nobody else takes it.
+        assert chosen.is_dir()  # Reserved, so that another run cannot use it.
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_default_folder_is_numbered(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_default_folder_is_a_plain_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str
 ) -> None:
-    """What does not belong into a file name is replaced; letters of any script stay."""
+    """Special characters are replaced; letters of any script are kept."""
     monkeypatch.chdir(tmp_path)
     assert choose_folder(None, name, overwrite=False) == Path("runs", folder)
 
@@ -81,7 +81,7 @@ def test_train_names_the_run(
 def test_train_names_the_run_of_the_current_folder(
     make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`train .` is named after the folder that the user stands in."""
+    """A run of `train .` is named after the current folder."""
     monkeypatch.chdir(make_folder())
     result = hs.train(".", cache=tmp_path / "cache", **QUICK)
     assert result.run == Path("runs/photos")
@@ -90,7 +90,7 @@ def test_train_names_the_run_of_the_current_folder(
 def test_a_folder_with_a_dot_keeps_its_name(
     make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dot in a folder's name is no suffix: the run is called like the data in metrics.json."""
+    """A dot in a folder's name is not a suffix: run and data have the full name."""
     make_folder(name="photos.v2")
     monkeypatch.chdir(tmp_path)
     result = hs.train("photos.v2", cache=tmp_path / "cache", **QUICK)
@@ -99,13 +99,13 @@ def test_a_folder_with_a_dot_keeps_its_name(
 
 
 def test_an_empty_folder_may_be_the_output(tmp_path: Path) -> None:
-    """A folder that was made for the run is taken."""
+    """An existing empty folder is used."""
     (tmp_path / "run").mkdir()
     assert choose_folder(tmp_path / "run", "x", overwrite=False) == tmp_path / "run"
 
 
 def test_an_existing_output_is_an_error(tmp_path: Path) -> None:
-    """Nothing is replaced unasked."""
+    """Nothing is replaced without `overwrite`."""
     (tmp_path / "run").mkdir()
     (tmp_path / "run/metrics.json").write_text("{}")
     with pytest.raises(OutputError) as error:
@@ -118,7 +118,7 @@ def test_an_existing_output_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_overwrite_replaces_runs_only(tmp_path: Path, kind: str) -> None:
-    """What is no run of headstart is never replaced."""
+    """Files and folders that are not runs are never replaced."""
     out = tmp_path / "thesis"
     if kind == "folder":
         out.mkdir()
@@ -126,7 +126,7 @@ def test_overwrite_replaces_runs_only(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OutputError) as error:
         choose_folder(out, "x", overwrite=True)
     assert str(error.value) == (
-        f"Output '{out}' exists and is no run of headstart, so it is not replaced. "
+        f"Output '{out}' exists but is not a headstart run, so it was not replaced. "
         "Choose another folder."
     )
 
@@ -148,7 +148,7 @@ def test_a_run_that_fails_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     trouble: BaseException,
 ) -> None:
-    """A full disk or Ctrl-C while writing leaves no half run, not even a hidden one."""
+    """A full disk or Ctrl-C while writing leaves no partial run, not even a hidden one."""
 
     def fail(*_: Any) -> str:
         raise trouble
@@ -167,7 +167,7 @@ def test_a_run_that_fails_leaves_nothing(
 def test_a_full_disk_names_the_output(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """Whichever part does not fit, the error names the folder that the user asked for."""
+    """Whichever file does not fit, the error names the folder of the run."""
 
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -186,7 +186,7 @@ def test_a_full_disk_names_the_output(
 def test_an_earlier_run_survives_a_failure(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the new run cannot be put into place, the earlier one is still there."""
+    """If the new run cannot be moved into place, the earlier run is kept."""
     run = tmp_path / "run"
     write(run)
     (run / "old.txt").write_text("old")
@@ -206,23 +206,23 @@ def test_an_earlier_run_survives_a_failure(
 
 
 def test_the_worst_mistakes_come_first(trained: TrainResult) -> None:
-    """Wrong images are listed by how sure the model was, with a JPEG of each; right ones never."""
+    """Mistakes are sorted by confidence, with a JPEG each; correct predictions are not listed."""
     images = hs.open_images(trained.run.parent / "photos").test
     truth = np.eye(2)[images.labels]
-    told = truth * 0.9 + 0.05
-    told[3] = (1 - truth[3]) * 0.2 + 0.4
-    told[7] = (1 - truth[7]) * 0.8 + 0.1
-    found = Single().worst_mistakes(told, images.labels, images.classes, most=24)
-    assert [one.probability for one in found] == pytest.approx([0.9, 0.6])
-    assert (found[0].label, found[0].predicted) == ("red", "blue")
-    mistakes = pictured(found, images)
-    assert [one.image for one in mistakes] == [images.names[7], images.names[3]]
-    picture = Image.open(io.BytesIO(mistakes[0].thumbnail))
+    probabilities = truth * 0.9 + 0.05
+    probabilities[3] = (1 - truth[3]) * 0.2 + 0.4
+    probabilities[7] = (1 - truth[7]) * 0.8 + 0.1
+    mistakes = Single().worst_mistakes(probabilities, images.labels, images.classes, limit=24)
+    assert [mistake.probability for mistake in mistakes] == pytest.approx([0.9, 0.6])
+    assert (mistakes[0].label, mistakes[0].predicted) == ("red", "blue")
+    with_images = with_thumbnails(mistakes, images)
+    assert [mistake.image for mistake in with_images] == [images.names[7], images.names[3]]
+    picture = Image.open(io.BytesIO(with_images[0].thumbnail))
     assert (picture.format, picture.size) == ("JPEG", (64, 64))
 
 
-def test_a_report_shows_24_mistakes_at_most(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """A page with thousands of pictures would be of no use."""
+def test_a_report_shows_at_most_24_mistakes(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """The number of mistakes is limited."""
     images = hs.open_images(make_folder(count=20), test=0.0, cache=tmp_path).all
     wrong = 1 - np.eye(2)[images.labels]
-    assert len(Single().worst_mistakes(wrong, images.labels, images.classes, most=24)) == 24
+    assert len(Single().worst_mistakes(wrong, images.labels, images.classes, limit=24)) == 24

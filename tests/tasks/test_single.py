@@ -1,4 +1,4 @@
-"""One label for each image: what the rest of the product asks of it."""
+"""The task with one label per image."""
 
 import math
 
@@ -27,25 +27,25 @@ def test_labels_become_numbers() -> None:
     assert TASK.strata(TARGETS) is TARGETS
 
 
-def test_copies_under_two_labels_contradict_each_other() -> None:
-    """One label is no conflict; two are named in order."""
+def test_copies_with_different_labels_conflict() -> None:
+    """A single label is not a conflict; several are listed in order."""
     assert TASK.conflict({"a"}) is None
-    assert TASK.conflict({"b", "a"}) == "the same image stands under the labels a and b"
+    assert TASK.conflict({"b", "a"}) == "copies of the image have different labels: a and b"
 
 
 @given(st.floats(0.1, 10), st.integers(0, 2**31))
 def test_link_and_probabilities_are_one_function(temperature: float, seed: int) -> None:
-    """In NumPy and inside a network, scores become the softmax; rows sum to 1."""
+    """Both are the softmax of the scores; rows sum to 1."""
     scores = np.random.default_rng(seed).normal(0, 5, (4, 3)).astype(np.float32)
-    found = TASK.probabilities(scores, temperature)
-    np.testing.assert_allclose(found, softmax(scores / temperature, axis=1), atol=1e-6)
+    result = TASK.probabilities(scores, temperature)
+    np.testing.assert_allclose(result, softmax(scores / temperature, axis=1), atol=1e-6)
     inside = TASK.link(torch.from_numpy(scores) / temperature).numpy()
-    np.testing.assert_allclose(inside, found, atol=1e-6)
-    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(inside, result, atol=1e-6)
+    np.testing.assert_allclose(result.sum(axis=1), 1)
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
-    """What heads are fitted with agrees with automatic differentiation."""
+    """The gradient for fitting heads agrees with automatic differentiation."""
     scores = torch.tensor(SCORES, requires_grad=True)
     truth = TASK.encode(TARGETS, 3)
     loss, gradient = TASK.loss_and_gradient(scores.detach(), truth)
@@ -58,57 +58,57 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     torch.testing.assert_close(TASK.training_loss(scores, truth, smoothing=0.0), expected.mean())
 
 
-def test_guessing_has_the_loss_of_equal_probabilities() -> None:
-    """A model that knows nothing is as wrong as its number of classes allows."""
+def test_uninformed_loss_is_that_of_equal_probabilities() -> None:
+    """It is the logarithm of the number of classes."""
     equal = np.full((3, 3), 1 / 3)
-    assert TASK.losses(equal, TARGETS).mean() == pytest.approx(TASK.guessing_loss(3))
-    assert TASK.guessing_loss(3) == math.log(3)
+    assert TASK.losses(equal, TARGETS).mean() == pytest.approx(TASK.uninformed_loss(3))
+    assert TASK.uninformed_loss(3) == math.log(3)
 
 
-def test_shares_sum_to_one_and_balance_classes() -> None:
-    """Balanced, each class that is there counts the same."""
+def test_sample_weights_sum_to_one_and_balance_classes() -> None:
+    """With `balanced`, all classes have the same total weight."""
     targets = np.array([0, 0, 0, 1])
-    np.testing.assert_allclose(TASK.shares(targets, 2, balanced=False), 0.25)
+    np.testing.assert_allclose(TASK.sample_weights(targets, 2, balanced=False), 0.25)
     np.testing.assert_allclose(
-        TASK.shares(targets, 2, balanced=True), [1 / 6, 1 / 6, 1 / 6, 1 / 2], rtol=1e-6
+        TASK.sample_weights(targets, 2, balanced=True), [1 / 6, 1 / 6, 1 / 6, 1 / 2], rtol=1e-6
     )
 
 
-def test_a_prediction_lists_the_best_first() -> None:
+def test_a_prediction_lists_the_most_probable_first() -> None:
     """The label is the most probable class."""
-    found = TASK.predict("x.jpg", np.array([0.2, 0.7, 0.1]), CLASSES, 2)
-    assert found == Prediction("x.jpg", "b", 0.7, (("b", 0.7), ("a", 0.2)))
-    assert found.to_json()["top"] == [
+    result = TASK.predict("x.jpg", np.array([0.2, 0.7, 0.1]), CLASSES, 2)
+    assert result == Prediction("x.jpg", "b", 0.7, (("b", 0.7), ("a", 0.2)))
+    assert result.to_json()["top"] == [
         {"label": "b", "probability": 0.7},
         {"label": "a", "probability": 0.2},
     ]
 
 
 def test_the_most_confident_mistake_comes_first() -> None:
-    """Only wrong images are listed, and no more than asked for."""
+    """Only wrong predictions are listed, at most `limit` of them."""
     probabilities = np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])
-    found = TASK.worst_mistakes(probabilities, TARGETS, CLASSES, most=5)
-    assert found == [Mistake(1, "c", "b", 0.8), Mistake(2, "c", "a", 0.4)]
-    assert TASK.worst_mistakes(probabilities, TARGETS, CLASSES, most=1) == found[:1]
+    result = TASK.worst_mistakes(probabilities, TARGETS, CLASSES, limit=5)
+    assert result == [Mistake(1, "c", "b", 0.8), Mistake(2, "c", "a", 0.4)]
+    assert TASK.worst_mistakes(probabilities, TARGETS, CLASSES, limit=1) == result[:1]
 
 
-def test_a_summary_says_what_was_measured() -> None:
-    """Headline, interval and a row for each class that was tested."""
+def test_a_summary_has_the_metrics() -> None:
+    """It has the accuracy, its interval and a row for each class with test images."""
     evaluation = evaluate_probabilities(TASK.probabilities(SCORES, 1.0), TARGETS, CLASSES)
-    found = TASK.summarise(evaluation, "test")
-    assert found.headline == "66.7% right"
-    assert found.context == " on 3 test images, 95 % interval 20.8% … 93.9%"
-    assert [row[0] for row in found.rows] == ["a", "c"]
-    assert found.sentence.startswith("On 3 test images that it never saw it was right 66.7%")
+    result = TASK.summarise(evaluation, "test")
+    assert result.headline == "66.7% correct"
+    assert result.context == " on 3 test images, 95% interval 20.8% to 93.9%"
+    assert [row[0] for row in result.rows] == ["a", "c"]
+    assert result.sentence.startswith("Accuracy on 3 held-out test images: 66.7% (95% interval")
     assert TASK.summarise(evaluation, "").context.startswith(" on 3 images")
 
 
-def test_of_many_classes_the_weakest_are_shown() -> None:
-    """Twelve rows and how many there are."""
+def test_a_summary_of_many_classes_shows_the_weakest() -> None:
+    """It has twelve rows and a note with the number of classes."""
     count = 40
     probabilities = np.eye(count)[np.r_[1, 1:count]]
     names = [f"class {number:02d}" for number in range(count)]
     evaluation = evaluate_probabilities(probabilities, np.arange(count), names)
     rows = TASK.summarise(evaluation, "").rows
     assert len(rows) == 13 and rows[0][0] == "class 00"
-    assert rows[-1] == ("… the 12 hardest of 40",)
+    assert rows[-1] == ("… the 12 of 40 classes with the lowest recall",)

@@ -10,7 +10,7 @@ import headstart.tuning.trainings as trainings
 from headstart.errors import TuningError
 from headstart.tuning.training.checkpoint import Checkpoint, write_checkpoint
 from headstart.tuning.trainings import finish, forget_finished, own_folder
-from tests.commands.test_tuning import QUICK, SHORT, InterruptedNotes
+from tests.commands.test_tuning import QUICK, SHORT, InterruptingWatcher
 
 ONE, OTHER = {"views": 1, "rows": (1, 2)}, {"views": 2, "rows": (1, 2)}
 
@@ -133,7 +133,7 @@ def test_a_run_that_is_written_needs_no_checkpoints(make_folder, tmp_path):
     """After Ctrl-C they stay for --resume; once the run of the whole training is there, they go."""
     photos, options = make_folder(count=20), QUICK | SHORT | {"cache": tmp_path / "cache"}
     first, second = tmp_path / "first", tmp_path / "second"
-    cut = hs.train(photos, tune="stages:1", watcher=InterruptedNotes(), out=first, **options)
+    cut = hs.train(photos, tune="stages:1", watcher=InterruptingWatcher(), out=first, **options)
     assert cut.interrupted and list((tmp_path / "cache" / "tuning").rglob("checkpoint.json"))
     whole = hs.train(photos, tune="stages:1", resume=True, out=second, **options)
     assert not whole.interrupted and (second / "events.jsonl").stat().st_size > 0

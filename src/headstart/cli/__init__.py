@@ -1,4 +1,4 @@
-"""The command line: arguments become options, results become text."""
+"""The command line: arguments become options, and results become text."""
 
 from headstart.cli.app import main
 

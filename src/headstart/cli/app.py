@@ -1,4 +1,4 @@
-"""The commands. Each builds options, calls one use case and shows what came back."""
+"""The commands: each builds its options, calls one use case and prints the result."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart.cli.parameters import Command, takes
+from headstart.cli.parameters import Command, with_options
 from headstart.errors import HeadstartError
 from headstart.options import (
     BackbonesOptions,
@@ -43,7 +43,7 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print the result as JSON; everything else goes to stderr.",
+        help="Print the result as JSON to stdout and everything else to stderr.",
         metavar="",
         rich_help_panel=Panel.OUTPUT,
     ),
@@ -52,18 +52,20 @@ Data = Annotated[
     Path,
     typer.Argument(
         show_default=False,
-        help="A folder with one folder per class (optionally inside train/ and test/), a CSV or "
-        "Parquet file, or an archive.",
+        help="A folder with one subfolder per class (optionally inside train/ and test/), a CSV "
+        "or Parquet file, or an archive.",
     ),
 ]
-Model = Annotated[Path, typer.Argument(show_default=False, help="A run or its bundle.")]
+Model = Annotated[Path, typer.Argument(show_default=False, help="A run folder or its bundle.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: exit 0 done, 1 the user's input, 2 usage, 130 interrupted."""
+    """Run the command line.
+
+    The exit status is 0 on success, 1 for invalid input, 2 for wrong usage, 130 if interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # A terminal may not show every name.
+            stream.reconfigure(errors="backslashreplace")  # Not every name is printable.
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.Exit as end:
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     except HeadstartError as error:
-        _say_error(str(error))
+        _print_error(str(error))
         status = 1
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -79,32 +81,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()  # type: ignore[attr-defined]
         status = 2
     if status == _INTERRUPTED:
-        print("Interrupted. What was computed is kept.", file=sys.stderr)  # noqa: T201
+        print("Interrupted. Everything computed so far is kept.", file=sys.stderr)  # noqa: T201
     sys.exit(status or 0)
 
 
 @app.command(cls=Command)
-@takes(TrainOptions)
+@with_options(TrainOptions)
 def demo(json_: Json = False, *, options: TrainOptions) -> None:
     """Train on 2,624 photos of solar cells, as an example."""
     from headstart.cli.terminal import Terminal
     from headstart.commands.demo import run_demo
 
-    _say_training(run_demo(options, Terminal(_stderr())), json_)
+    _print_training(run_demo(options, Terminal(_stderr())), json_)
 
 
 @app.command(cls=Command)
-@takes(TrainOptions)
+@with_options(TrainOptions)
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     """Train a model on labelled images and evaluate it."""
     from headstart.cli.terminal import Terminal
     from headstart.commands.train import run_training
 
-    _say_training(run_training(data, options, Terminal(_stderr())), json_)
+    _print_training(run_training(data, options, Terminal(_stderr())), json_)
 
 
 @app.command(cls=Command)
-@takes(PredictOptions)
+@with_options(PredictOptions)
 def predict(
     model: Model,
     images: Annotated[
@@ -118,19 +120,19 @@ def predict(
     from headstart.cli.tables import show_predictions
     from headstart.cli.terminal import Terminal
     from headstart.commands.predict import run_prediction
-    from headstart.predictor.predictor import Unread
+    from headstart.predictor.predictor import FailedPrediction
 
     predictions = run_prediction(model, images, options, Terminal(_stderr()))
     if json_:
-        _print_json([one.to_json() for one in predictions])
+        _print_json([prediction.to_json() for prediction in predictions])
     else:
         show_predictions(_stdout(), predictions)
-    if all(isinstance(one, Unread) for one in predictions):
+    if all(isinstance(prediction, FailedPrediction) for prediction in predictions):
         raise typer.Exit(1)
 
 
 @app.command(cls=Command)
-@takes(EvaluateOptions)
+@with_options(EvaluateOptions)
 def evaluate(model: Model, data: Data, json_: Json = False, *, options: EvaluateOptions) -> None:
     """Evaluate a trained model on labelled images."""
     from headstart.cli.tables import show_evaluation
@@ -139,14 +141,16 @@ def evaluate(model: Model, data: Data, json_: Json = False, *, options: Evaluate
 
     result = run_evaluation(model, data, options, Terminal(_stderr()))
     if json_:
-        rejected = [{"image": one.image, "reason": one.reason} for one in result.rejected]
+        rejected = [
+            {"image": rejection.image, "reason": rejection.reason} for rejection in result.rejected
+        ]
         _print_json({"split": result.split, **result.evaluation.headline(), "rejected": rejected})
     else:
         show_evaluation(_stdout(), result)
 
 
 @app.command(cls=Command)
-@takes(RecommendOptions)
+@with_options(RecommendOptions)
 def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> None:
     """Compare backbones on your images and recommend one."""
     from headstart.cli.tables import show_recommendation
@@ -162,39 +166,42 @@ def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> 
 
 
 @app.command(cls=Command)
-@takes(BackbonesOptions)
+@with_options(BackbonesOptions)
 def backbones(
     text: Annotated[
         str,
-        typer.Argument(show_default=False, help="List only names and families that contain this."),
+        typer.Argument(
+            show_default=False, help="List only backbones whose name or family contains this text."
+        ),
     ] = "",
     json_: Json = False,
     *,
     options: BackbonesOptions,
 ) -> None:
-    """List the pretrained networks to choose from."""
+    """List the available pretrained networks."""
     from headstart.cli.tables import show_backbones
     from headstart.cli.terminal import Terminal
     from headstart.commands.backbones import list_backbones
 
     listed = list_backbones(text, options, Terminal(_stderr()))
     if json_:
-        _print_json([one.to_dict() for one in listed])
+        _print_json([backbone.to_dict() for backbone in listed])
     else:
         show_backbones(_stdout(), listed, measured=options.measure)
 
 
 @cache_app.command("info", cls=Command)
-@takes(CacheOptions)
+@with_options(CacheOptions)
 def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
-    """Show what is cached and how large it is."""
+    """Show the contents and the size of the cache."""
     from headstart.cli.tables import show_cache
     from headstart.commands.cache import cache_info
 
     info = cache_info(options)
     if json_:
         tables = [
-            {"about": one.about, "images": one.images, "bytes": one.bytes} for one in info.tables
+            {"about": table.about, "images": table.images, "bytes": table.bytes}
+            for table in info.tables
         ]
         _print_json({"folder": str(info.folder), "tables": tables, "bytes": info.bytes})
     else:
@@ -202,9 +209,9 @@ def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
 
 
 @cache_app.command("clear", cls=Command)
-@takes(CacheOptions)
+@with_options(CacheOptions)
 def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
-    """Delete the cache; what is needed is computed again."""
+    """Delete the cache. Anything needed later is recomputed."""
     from headstart.cli.tables import megabytes
     from headstart.commands.cache import cache_clear
 
@@ -216,7 +223,7 @@ def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
         _stdout().print(f"Freed {megabytes(freed)} in {before.folder}", highlight=False)
 
 
-def _say_training(result: "TrainResult", json_: bool) -> None:
+def _print_training(result: "TrainResult", json_: bool) -> None:
     from headstart.cli.tables import show_training
 
     if json_:
@@ -224,7 +231,7 @@ def _say_training(result: "TrainResult", json_: bool) -> None:
     else:
         show_training(_stdout(), result)
     if result.interrupted:
-        print("Go on with the same command and --resume.", file=sys.stderr)  # noqa: T201
+        print("To continue, run the same command with --resume.", file=sys.stderr)  # noqa: T201
         raise typer.Exit(_INTERRUPTED)
 
 
@@ -232,7 +239,7 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
 
 
-def _say_error(text: str) -> None:
+def _print_error(text: str) -> None:
     from rich.text import Text
 
     _stderr().print(Text("Error: ", style="bold red").append(text, style="default"), soft_wrap=True)
@@ -241,7 +248,7 @@ def _say_error(text: str) -> None:
 def _stdout() -> "Console":
     from rich.console import Console
 
-    # Piped output is for grep and less: lines are not folded.
+    # Lines of piped output are not wrapped, so that grep and less see them whole.
     return Console() if sys.stdout.isatty() else Console(width=10_000)
 
 

@@ -1,4 +1,4 @@
-"""Options classes become a command's parameters, so that each option is written once."""
+"""Turn options classes into command parameters, so that each option is defined once."""
 
 import inspect
 from collections.abc import Callable
@@ -14,18 +14,20 @@ from headstart.options import Options, Panel
 
 
 class Command(TyperCommand):
-    """A command that shows --help beside --json, and not above all other options."""
+    """A command that lists --help next to --json instead of above all other options."""
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:  # noqa: ANN401
-        """Return the option, in its panel."""
+        """Return the help option, assigned to its panel."""
         option = super().get_help_option(ctx)
         if option:
             option.rich_help_panel, option.metavar = Panel.OUTPUT, ""
         return option
 
 
-def takes(options: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a command all options of a class; it receives them built, as the keyword `options`."""
+def with_options(options: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Create a decorator that adds all options of a class to a command.
+
+    The command receives the built options as the keyword argument `options`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -41,10 +43,12 @@ def takes(options: type[Options]) -> Callable[[Callable[..., None]], Callable[..
             command(**arguments, options=options.of(**given))
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in added + own]
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in added + own
+        ]
         context = inspect.signature(run).parameters["context"]
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [context, *sorted(parameters, key=_place)]
+            [context, *sorted(parameters, key=_help_order)]
         )
         return run
 
@@ -53,7 +57,7 @@ def takes(options: type[Options]) -> Callable[[Callable[..., None]], Callable[..
 
 def _parameter(name: str, options: type[Options]) -> inspect.Parameter:
     field = options.model_fields[name]
-    kind = _plain(field.annotation)
+    kind = _without_annotations(field.annotation)
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=_help(field),
@@ -70,7 +74,7 @@ def _parameter(name: str, options: type[Options]) -> inspect.Parameter:
 def _help(field: FieldInfo) -> str:
     """Return the description of an option with its choices and its default, as Rich markup.
 
-    Typer would put the default on a line of its own.
+    Typer itself would print the default on a separate line.
     """
     notes = []
     if get_origin(field.annotation) is Literal:
@@ -85,20 +89,20 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-def _place(parameter: inspect.Parameter) -> int:
-    """Return where help shows a parameter: arguments first, then panel by panel."""
-    for one in get_args(parameter.annotation):
-        if isinstance(one, OptionInfo):
-            return 1 + list(Panel).index(Panel(str(one.rich_help_panel)))
+def _help_order(parameter: inspect.Parameter) -> int:
+    """Return the position of a parameter in the help: arguments first, then panel by panel."""
+    for metadata in get_args(parameter.annotation):
+        if isinstance(metadata, OptionInfo):
+            return 1 + list(Panel).index(Panel(str(metadata.rich_help_panel)))
     return 0
 
 
-def _plain(annotation: Any) -> Any:  # noqa: ANN401
-    """Take pydantic's own annotations off a type."""
+def _without_annotations(annotation: Any) -> Any:  # noqa: ANN401
+    """Strip pydantic's annotations from a type."""
     if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
+        return _without_annotations(get_args(annotation)[0])
     parts = [part for part in get_args(annotation) if part is not type(None)]
     if type(None) in get_args(annotation) and len(parts) == 1:
-        inner = _plain(parts[0])
+        inner = _without_annotations(parts[0])
         return Path | None if inner is Path else inner | None
     return annotation

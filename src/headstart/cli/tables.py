@@ -1,4 +1,4 @@
-"""Results as tables that a person wants to read."""
+"""Tables that show results in the terminal."""
 
 from __future__ import annotations
 
@@ -10,178 +10,181 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headstart.predictor.predictor import Unread
+from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Candidate, Recommendation, Rejection, Tuning
 from headstart.task import Prediction, Summary
 
 if TYPE_CHECKING:
-    from headstart.commands.backbones import Listed
+    from headstart.commands.backbones import ListedBackbone
     from headstart.commands.cache import CacheInfo
     from headstart.commands.evaluate import EvaluateResult
     from headstart.commands.recommend import RecommendResult
     from headstart.commands.train import TrainResult
 
-_REJECTED = 12
+_MAX_REJECTIONS = 12
 
 
 def show_training(console: Console, result: TrainResult) -> None:
-    """Show what was chosen from, what was measured, and where it lies."""
+    """Show the candidates, the evaluation and the location of the run."""
     record = result.record
     if record.recommendation:
-        _show_tried(console, record.recommendation)
+        _show_trials(console, record.recommendation)
     if len(record.choice) > 1:
-        _show_choice(console, record.choice, tuned=record.tuned is not None)
+        _show_candidates(console, record.choice, tuned=record.tuned is not None)
     if record.tuning and record.tuned:
         _show_tuning(console, record.tuning)
     _show_rejections(console, record.rejected)
     if result.summary:
         _show_summary(console, result.summary)
     else:
-        _line(console, "Nothing was kept for a test, so how good the model is was not measured.")
-    _line(console, f"Done in {record.seconds['total']:.1f} s")
-    _line(console, f"  report   {result.run}/report.html")
-    _line(console, f"  use it   headstart predict {result.run} IMAGE")
+        _print_line(console, "No images were held out for testing, so the model was not evaluated.")
+    _print_line(console, f"Done in {record.seconds['total']:.1f} s")
+    _print_line(console, f"  report   {result.run}/report.html")
+    _print_line(console, f"  predict  headstart predict {result.run} IMAGE")
 
 
 def show_evaluation(console: Console, result: EvaluateResult) -> None:
-    """Show what was measured."""
+    """Show an evaluation and the images that were not used."""
     _show_rejections(console, result.rejected)
     _show_summary(console, result.summary)
 
 
-def show_predictions(console: Console, predictions: Sequence[Prediction | Unread]) -> None:
-    """Show a line for each image."""
-    table = _table("image", "label", "probability>", "otherwise")
-    for one in predictions:
-        if isinstance(one, Unread):
-            table.add_row(Text(one.image), Text(f"cannot be read: {one.error}", "red"), "", "")
+def show_predictions(
+    console: Console, predictions: Sequence[Prediction | FailedPrediction]
+) -> None:
+    """Show one line per image."""
+    table = _table("image", "label", "probability>", "other classes")
+    for result in predictions:
+        image = Text(result.image)
+        if isinstance(result, FailedPrediction):
+            table.add_row(image, Text(f"cannot be read: {result.error}", "red"), "", "")
         else:
-            others = ", ".join(f"{name} {other:.0%}" for name, other in one.top[1:3])
-            label, share = Text(one.label, "bold"), f"{one.probability:.1%}"
-            table.add_row(Text(one.image), label, share, Text(others, "dim"))
+            others = ", ".join(f"{label} {share:.0%}" for label, share in result.top[1:3])
+            label, probability = Text(result.label, "bold"), f"{result.probability:.1%}"
+            table.add_row(image, label, probability, Text(others, "dim"))
     console.print(table)
 
 
 def show_recommendation(console: Console, result: RecommendResult) -> None:
-    """Show what was tried, most accurate first, and which one to take."""
-    _show_tried(console, result.recommendation)
-    _line(console, f"  picture  {result.run}/report.html")
+    """Show all trials, most accurate first, and the recommended backbone."""
+    _show_trials(console, result.recommendation)
+    _print_line(console, f"  report   {result.run}/report.html")
     source = result.recommendation.weights
     weights = "" if source == "imagenet" else f" --weights {source}"
-    _line(console, f"  use it   headstart train DATA --backbone {result.recommended}{weights}")
+    _print_line(
+        console, f"  train    headstart train DATA --backbone {result.recommended}{weights}"
+    )
 
 
-def show_backbones(console: Console, listed: Sequence[Listed], *, measured: bool) -> None:
-    """Show the catalogue."""
+def show_backbones(console: Console, listed: Sequence[ListedBackbone], *, measured: bool) -> None:
+    """Show the backbones of the catalogue."""
     extra = ("images/s>", "cosine>") if measured else ()
     if not listed:
-        _line(console, "No backbone of the catalogue has that in its name.")
+        _print_line(console, "No backbone in the catalogue matches that text.")
         return
     table = _table(
-        *("name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "here"), *extra
+        *("name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "local"), *extra
     )
-    for one in listed:
-        entry = one.entry
-        speed, cosine = one.images_per_second, one.cosine
+    for row in listed:
+        entry = row.entry
+        speed, cosine = row.images_per_second, row.cosine
         figures = (f"{speed:,.1f}", f"{cosine:.5f}") if speed and cosine else ()
         table.add_row(
-            Text(entry.name, "bold" if one.here else ""),
+            Text(entry.name, "bold" if row.local else ""),
             entry.family,
             f"{entry.parameters / 1e6:.1f} M",
             f"{entry.macs / 1e9:.2f} G",
             f"{entry.image_size}",
             f"{entry.width:,}",
-            _licence(one),
-            Text("yes", "green") if one.here else Text("-", "dim"),
+            _licence(row),
+            Text("yes", "green") if row.local else Text("-", "dim"),
             *figures,
         )
     console.print(table)
-    _line(console, "Weights that are not here are fetched from the hub when they are first used.")
+    _print_line(console, "Other weights are downloaded from the hub when first used.")
     if measured:
-        _line(console, "Those that are not here were measured with random weights.")
+        _print_line(console, "Backbones without local weights were measured with random weights.")
 
 
-def _licence(one: Listed) -> Text:
-    """Name a licence, marked unless it allows commercial use."""
-    if one.commercial_use:
-        return Text(one.licence)
-    if one.licence == "unknown":
-        return Text(one.licence, "yellow")
-    if one.commercial_use is False:
-        return Text(f"{one.licence} (not for commercial use)", "red")
-    return Text(f"{one.licence} (may restrict commercial use)", "yellow")
+def _licence(row: ListedBackbone) -> Text:
+    """Return the licence, highlighted unless it allows commercial use."""
+    if row.commercial_use:
+        return Text(row.licence)
+    if row.licence == "unknown":
+        return Text(row.licence, "yellow")
+    if row.commercial_use is False:
+        return Text(f"{row.licence} (not for commercial use)", "red")
+    return Text(f"{row.licence} (may restrict commercial use)", "yellow")
 
 
 def show_cache(console: Console, info: CacheInfo) -> None:
-    """Show what is kept."""
-    _line(console, f"Kept in {info.folder}")
+    """Show the contents of the cache."""
+    _print_line(console, f"Cache folder: {info.folder}")
     table = _table("backbone", "image size>", "precision", "images>", "size>")
-    for one in info.tables:
-        about = (one.architecture, one.image_size, one.precision)
-        table.add_row(*about, f"{one.images:,}", megabytes(one.bytes))
+    for features in info.tables:
+        about = (features.architecture, features.image_size, features.precision)
+        table.add_row(*about, f"{features.images:,}", megabytes(features.bytes))
     if info.tables:
         console.print(table)
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in info.bytes.items())
-    _line(console, f"In all: {parts}")
+    _print_line(console, f"Disk space: {parts}")
 
 
 def megabytes(size: int) -> str:
-    """Return a size in megabytes."""
+    """Format a number of bytes in megabytes."""
     return f"{size / 1e6:,.1f} MB"
 
 
-def _show_tried(console: Console, recommendation: Recommendation) -> None:
-    _line(console, f"Tried on {recommendation.images:,} training images:")
-    table = _table(
-        *("backbone", "accuracy>", "95 % interval>", "neighbours>", "LogME>", "images/s>", "")
-    )
-    for one in recommendation.backbones:
-        weights = "" if one.weights == "imagenet" else f" ({one.weights})"
+def _show_trials(console: Console, recommendation: Recommendation) -> None:
+    _print_line(console, f"Compared on {recommendation.images:,} training images:")
+    table = _table(*("backbone", "accuracy>", "95% interval>", "k-NN>", "LogME>", "images/s>", ""))
+    for trial in recommendation.backbones:
+        weights = "" if trial.weights == "imagenet" else f" ({trial.weights})"
         table.add_row(
-            Text(f"{one.name}{weights}"),
-            f"{one.accuracy:.1%}",
-            _interval(one.accuracy_ci95),
-            f"{one.knn_accuracy:.1%}",
-            f"{one.log_me:.3f}",
-            f"{one.images_per_second:,.0f}",
-            "← take" if one.taken else "on the front" if one.on_front else "",
-            style="bold" if one.taken else "dim",
+            Text(f"{trial.name}{weights}"),
+            f"{trial.accuracy:.1%}",
+            _interval(trial.accuracy_ci95),
+            f"{trial.knn_accuracy:.1%}",
+            f"{trial.log_me:.3f}",
+            f"{trial.images_per_second:,.0f}",
+            "← recommended" if trial.taken else "Pareto-optimal" if trial.on_front else "",
+            style="bold" if trial.taken else "dim",
         )
     console.print(table)
-    _line(console, f"{recommendation.recommended}: {recommendation.why}.")
+    _print_line(console, f"{recommendation.recommended}: {recommendation.why}.")
 
 
 def _show_tuning(console: Console, tuning: Tuning) -> None:
     if tuning.tuned_accuracy is None and not tuning.kept:
         minutes = f"{tuning.seconds / 60:.1f} minutes"
-        _line(console, f"Nothing came of fine-tuning {tuning.part} in {minutes}.")
+        _print_line(console, f"Fine-tuning {tuning.part} finished no epoch in {minutes}.")
         return
     if tuning.gain_ci95 is None:
-        _line(console, f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes.")
+        _print_line(console, f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes.")
         return
     low, high = tuning.gain_ci95
-    _line(
+    _print_line(
         console,
         f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes: "
         f"{tuning.tuned_accuracy:.1%} on {tuning.images:,} held-out images, frozen "
-        f"{tuning.probe_accuracy:.1%}; gain {low:+.1%} … {high:+.1%}, "
-        f"{tuning.loss_gain_errors:+.1f} standard errors of log loss.",
+        f"backbone {tuning.probe_accuracy:.1%}; accuracy gain {low:+.1%} to {high:+.1%}, "
+        f"log loss gain {tuning.loss_gain_errors:+.1f} standard errors.",
     )
 
 
-def _show_choice(console: Console, choice: Sequence[Candidate], *, tuned: bool) -> None:
-    taken = "← taken, then fine-tuned" if tuned else "← taken"
-    _line(console, "Compared on held-out folds of the training images:")
-    table = _table("features", "head", "accuracy>", "95 % interval>", "log loss>", "")
-    for one in choice:
+def _show_candidates(console: Console, candidates: Sequence[Candidate], *, tuned: bool) -> None:
+    mark = "← chosen, then fine-tuned" if tuned else "← chosen"
+    _print_line(console, "Compared on held-out folds of the training images:")
+    table = _table("features", "head", "accuracy>", "95% interval>", "log loss>", "")
+    for candidate in candidates:
         table.add_row(
-            one.features,
-            one.head,
-            f"{one.accuracy:.1%}",
-            _interval(one.accuracy_ci95),
-            f"{one.log_loss:.3f}",
-            taken if one.chosen else "",
-            style="bold" if one.chosen else "dim",
+            candidate.features,
+            candidate.head,
+            f"{candidate.accuracy:.1%}",
+            _interval(candidate.accuracy_ci95),
+            f"{candidate.log_loss:.3f}",
+            mark if candidate.chosen else "",
+            style="bold" if candidate.chosen else "dim",
         )
     console.print(table)
 
@@ -189,7 +192,7 @@ def _show_choice(console: Console, choice: Sequence[Candidate], *, tuned: bool) 
 def _show_summary(console: Console, summary: Summary) -> None:
     headline = Text(summary.headline, style="bold green")
     console.print(headline.append(summary.context, style="default"), soft_wrap=True)
-    _line(console, summary.figures)
+    _print_line(console, summary.figures)
     table = _table(*summary.columns)
     for row in summary.rows:
         table.add_row(*map(Text, row))
@@ -199,17 +202,17 @@ def _show_summary(console: Console, summary: Summary) -> None:
 def _show_rejections(console: Console, rejected: Sequence[Rejection]) -> None:
     if not rejected:
         return
-    _line(console, f"Not used: {len(rejected):,} images")
+    _print_line(console, f"Images not used: {len(rejected):,}")
     table = _table("image", "reason")
-    for one in rejected[:_REJECTED]:
-        table.add_row(Text(one.image), Text(one.reason))
-    if len(rejected) > _REJECTED:
-        table.add_row(f"… and {len(rejected) - _REJECTED:,} more")
+    for rejection in rejected[:_MAX_REJECTIONS]:
+        table.add_row(Text(rejection.image), Text(rejection.reason))
+    if len(rejected) > _MAX_REJECTIONS:
+        table.add_row(f"… and {len(rejected) - _MAX_REJECTIONS:,} more")
     console.print(table)
 
 
 def _table(*columns: str) -> Table:
-    """Make a table; a column whose name ends in ">" is aligned to the right."""
+    """Create a table. A column whose name ends in ">" is right-aligned."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in columns:
         right = column.endswith(">")
@@ -220,9 +223,9 @@ def _table(*columns: str) -> Table:
 
 def _interval(interval: Sequence[float]) -> str:
     low, high = interval
-    return f"{low:.1%} … {high:.1%}"
+    return f"{low:.1%} to {high:.1%}"
 
 
-def _line(console: Console, text: str) -> None:
-    """Print a line as it is: no markup, no colours guessed, no wrapping."""
+def _print_line(console: Console, text: str) -> None:
+    """Print a line literally: without markup, highlighting or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

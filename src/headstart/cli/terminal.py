@@ -1,4 +1,4 @@
-"""What the terminal shows: stages, warnings and tables. Everything but results goes to stderr."""
+"""Progress and warnings in the terminal, on stderr; stdout is for results."""
 
 import time
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from headstart.watching import Progress as Advance
+from headstart.watching import Progress as ProgressCallback
 
 
 class _Count(ProgressColumn):
-    """How many images are done, once it is known how many there are."""
+    """The number of finished images, once the total is known."""
 
     def render(self, task: Task) -> Text:
         """Return done/total."""
@@ -30,23 +30,25 @@ class _Count(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """Images per second."""
+    """The number of images per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, once there is one."""
+        """Return the rate, once it is known."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class Terminal:
-    """Shows a bar with rate and time left for each stage, and a line when it is done."""
+    """A watcher that shows a progress bar for each stage and one line when it is done.
+
+    The bar has the rate and the remaining time."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Advance]:
+    def stage(self, name: str) -> Iterator[ProgressCallback]:
         """See `Watcher.stage`."""
         begin, count, last = time.perf_counter(), 0, 0
         columns = (
@@ -63,7 +65,9 @@ class Terminal:
 
             def advance(done: int, total: int) -> None:
                 nonlocal count, last
-                count += done if done < last else done - last  # A stage may count anew in parts.
+                count += (
+                    done if done < last else done - last
+                )  # A stage in parts restarts its count.
                 last = done
                 bars.update(task, completed=done, total=total)
 
@@ -75,6 +79,6 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._printed:
+            self._printed.add(text)
             self._console.print(Text("! ", style="bold yellow").append(text, style="yellow"))

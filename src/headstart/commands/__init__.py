@@ -1,1 +1,1 @@
-"""One file for each use case. Python, the command line and the server are doors to these."""
+"""One file per use case, called from Python, the command line and the server."""

@@ -1,4 +1,4 @@
-"""Backbones: what there is to choose from, and what it does on this machine."""
+"""Backbones: list the catalogue, and measure its backbones on this machine."""
 
 import re
 from dataclasses import dataclass
@@ -14,38 +14,38 @@ from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.licences import allows_commercial_use, licence_of
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import weights_here
-from headstart.commands.combinations import BACKBONES, require_effect
+from headstart.commands.combinations import BACKBONES, reject_ineffective_options
 from headstart.engines.precision import lowest_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import BackbonesOptions, cache_folder
 from headstart.watching import Watcher
 
-_COMPARED = 4
+_COMPARED_IMAGES = 4
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A row of the table.
+class ListedBackbone:
+    """A backbone of the catalogue, with its licence and measurements.
 
     Attributes:
-        entry: The catalogue's row.
+        entry: The row of the catalogue.
         licence: Of the weights, or "unknown".
-        here: Whether the weights are on this machine.
-        images_per_second: Measured, if asked for.
-        cosine: Between features by the engine and by torch in float32, the lowest of a few
-            images, if asked for.
+        local: Whether the weights are on this machine.
+        images_per_second: None unless measured.
+        cosine: The lowest cosine similarity, over a few images, between the features of the
+            engine and those of PyTorch in float32; None unless measured.
     """
 
     entry: Entry
     licence: str
-    here: bool
+    local: bool
     images_per_second: float | None = None
     cosine: float | None = None
 
     @property
     def commercial_use(self) -> bool | None:
-        """Whether the licence allows commercial use; None where its name does not say so."""
+        """Whether the licence allows commercial use; None if that is unclear."""
         return allows_commercial_use(self.licence)
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,44 +61,52 @@ class Listed:
             "width": entry.width,
             "licence": self.licence,
             "commercial_use": self.commercial_use,
-            "weights_here": self.here,
-            "measured_with": None if self.cosine is None else "imagenet" if self.here else "random",
+            "weights_here": self.local,
+            "measured_with": None
+            if self.cosine is None
+            else "imagenet"
+            if self.local
+            else "random",
             "images_per_second": self.images_per_second,
             "cosine": self.cosine,
         }
 
 
-def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> list[Listed]:
-    """Return the catalogue's rows whose name or family holds a text.
+def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> list[ListedBackbone]:
+    """Return the backbones whose name or family contains a text.
 
     Args:
-        text: Case and hyphens do not matter; "" gives all.
+        text: Case and hyphens are ignored; "" matches every backbone.
         options: Whether and how to measure them.
         watcher: Follows the stages.
 
     Raises:
         OptionError: An option has no effect.
     """
-    require_effect(options, BACKBONES)
-    wanted = _plain(text)
-    entries = [one for one in CATALOGUE if wanted in _plain(f"{one.name} {one.family}")]
+    reject_ineffective_options(options, BACKBONES)
+    wanted = _normalised(text)
+    entries = [
+        entry for entry in CATALOGUE if wanted in _normalised(f"{entry.name} {entry.family}")
+    ]
     listed = []
     for entry in entries:
-        here = weights_here(entry.architecture)
-        row = Listed(entry, licence_of(entry.architecture) or "unknown", here)
+        local = weights_here(entry.architecture)
+        row = ListedBackbone(entry, licence_of(entry.architecture) or "unknown", local)
         if options.measure:
             with watcher.stage(f"Measuring {entry.name}"):
-                speed, cosine = _measure(entry, here, options)
-            row = Listed(entry, row.licence, here, speed, cosine)
+                speed, cosine = _measure(entry, local, options)
+            row = ListedBackbone(entry, row.licence, local, speed, cosine)
         listed.append(row)
     return listed
 
 
-def _measure(entry: Entry, here: bool, options: BackbonesOptions) -> tuple[float, float]:
-    """Time the engine on ready arrays, and compare its features with those of float32 torch."""
-    backbone = load_backbone(entry.name, weights="imagenet" if here else "random")
-    with TemporaryDirectory() as folder:  # Random networks are not worth keeping.
-        return _measure_in(cache_folder(options.cache) if here else Path(folder), backbone, options)
+def _measure(entry: Entry, local: bool, options: BackbonesOptions) -> tuple[float, float]:
+    """Time the engine on decoded images, and compare its features with PyTorch's in float32."""
+    backbone = load_backbone(entry.name, weights="imagenet" if local else "random")
+    with TemporaryDirectory() as folder:  # Features of random networks are not worth caching.
+        return _measure_in(
+            cache_folder(options.cache) if local else Path(folder), backbone, options
+        )
 
 
 def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> tuple[float, float]:
@@ -106,7 +114,9 @@ def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> t
         backbone, cache=cache, device=options.device, precision=options.precision
     )
     size = backbone.preprocess.size
-    pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED, size, size, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (_COMPARED_IMAGES, size, size, 3), dtype=np.uint8
+    )
     with torch.inference_mode():
         reference = StagePooling(backbone).eval()(torch.from_numpy(pixels)).numpy()
     engine = extractor.engine
@@ -114,5 +124,5 @@ def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> t
     return images_per_second(engine, size), lowest_cosine(features, reference)
 
 
-def _plain(text: str) -> str:
+def _normalised(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())

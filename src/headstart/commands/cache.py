@@ -1,4 +1,4 @@
-"""Cache: what is kept between runs, and forgetting it."""
+"""Cache: the data kept between runs, and how to delete it."""
 
 import shutil
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _PARTS = ("features", "networks", "images", "boundary", "tuning")
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What is kept.
+    """The contents of the cache.
 
     Attributes:
-        folder: Where.
+        folder: The cache folder.
         tables: The feature tables.
-        bytes: What each part takes on disk: features, networks, images, boundary, tuning.
+        bytes: Size of each part on disk: features, networks, images, boundary, tuning.
     """
 
     folder: Path
@@ -28,20 +28,20 @@ class CacheInfo:
 
 
 def cache_info(options: CacheOptions) -> CacheInfo:
-    """Tell what is kept and how large it is."""
+    """Return the contents of the cache and their sizes."""
     folder = cache_folder(options.cache)
     sizes = {name: size_of(folder / name) for name in _PARTS}
     return CacheInfo(folder, tuple(FeatureStore(folder / "features").infos()), sizes)
 
 
 def cache_clear(options: CacheOptions) -> CacheInfo:
-    """Forget everything that can be computed again.
+    """Delete everything in the cache; all of it can be recomputed.
 
     Returns:
-        What was kept before.
+        The contents before the deletion.
 
     Raises:
-        StoreError: A part cannot be removed.
+        StoreError: A part cannot be deleted.
     """
     before = cache_info(options)
     for name in _PARTS:
@@ -50,5 +50,5 @@ def cache_clear(options: CacheOptions) -> CacheInfo:
             if part.exists():
                 shutil.rmtree(part)
         except OSError as error:
-            raise StoreError(f"'{part}' cannot be removed: {error.strerror}.") from None
+            raise StoreError(f"'{part}' cannot be deleted: {error.strerror}.") from None
     return before

@@ -1,4 +1,4 @@
-"""Options that have no effect beside others: an error before any work is done, and not silence."""
+"""Combinations of options in which one has no effect: an error before any work is done."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,32 +7,32 @@ from typing import Generic, TypeVar
 from headstart.errors import OptionError
 from headstart.options import BackbonesOptions, Options, RunOptions, TrainOptions
 
-_Some = TypeVar("_Some", bound=Options)
+_OptionsT = TypeVar("_OptionsT", bound=Options)
 
 
 @dataclass(frozen=True)
-class Rule(Generic[_Some]):
+class Rule(Generic[_OptionsT]):
     """A case in which some options have no effect.
 
     Attributes:
         names: The options.
-        applies: Whether this is the case.
-        why: The end of "--epochs 3 has no effect …", with what to do.
+        applies: Whether the options are such a case.
+        why: The end of the message "--epochs 3 has no effect …", with advice.
     """
 
     names: tuple[str, ...]
-    applies: Callable[[_Some], bool]
+    applies: Callable[[_OptionsT], bool]
     why: str
 
 
-# The augmentation that each kind of orientations amounts to.
-_SAME = {"mirror": "flip", "dihedral": "dihedral"}
+# The augmentation that is equivalent to each kind of orientations.
+_EQUIVALENT_AUGMENTATION = {"mirror": "flip", "dihedral": "dihedral"}
 
 RUN: tuple[Rule[RunOptions], ...] = (
     Rule(
         ("overwrite",),
         lambda options: options.out is None,
-        "without --out, as each run gets a new folder. Add --out with the run to replace.",
+        "without --out, because each run gets a new folder. Add --out with the run to replace.",
     ),
 )
 
@@ -53,27 +53,29 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
     Rule(
         ("weights",),
         lambda options: options.backbone == "auto",
-        "with --backbone auto. Name weights with the backbones: --backbones NAME=WEIGHTS,…",
+        "with --backbone auto. Specify weights per backbone: --backbones NAME=WEIGHTS,…",
     ),
     Rule(
         ("balanced",),
         lambda options: options.head == "nearest",
-        "with --head nearest, which averages each class by itself. Leave it out.",
+        "with --head nearest, which averages each class separately. Remove it.",
     ),
     Rule(
         ("augment",),
-        lambda options: _SAME.get(options.orientations, options.augment) != options.augment,
-        "with --orientations, because fine-tuning learns from those orientations. Leave it out.",
+        lambda options: (
+            _EQUIVALENT_AUGMENTATION.get(options.orientations, options.augment) != options.augment
+        ),
+        "with --orientations, because fine-tuning uses those orientations. Remove it.",
     ),
     Rule(
         ("views",),
         lambda options: options.orientations != "one",
-        "with --orientations, because fine-tuning learns from those orientations. Leave it out.",
+        "with --orientations, because fine-tuning uses those orientations. Remove it.",
     ),
     Rule(
         ("views",),
         lambda options: options.augment == "none",
-        "with --augment none, which leaves one view of each image. Leave it out.",
+        "with --augment none, which leaves one view per image. Remove it.",
     ),
 )
 
@@ -86,11 +88,11 @@ BACKBONES: tuple[Rule[BackbonesOptions], ...] = (
 )
 
 
-def require_effect(options: _Some, rules: Sequence[Rule[_Some]]) -> None:
-    """Refuse options that the user gave and that have no effect.
+def reject_ineffective_options(options: _OptionsT, rules: Sequence[Rule[_OptionsT]]) -> None:
+    """Reject options that the user passed but that have no effect.
 
     Raises:
-        OptionError: There is one; the text says why, and what to do.
+        OptionError: An option has no effect. The message says why and what to do.
     """
     given = options.given()
     for rule in rules:
@@ -100,6 +102,6 @@ def require_effect(options: _Some, rules: Sequence[Rule[_Some]]) -> None:
 
 
 def _flag(name: str, value: object) -> str:
-    """Return an option as it stands in a command."""
+    """Return an option as it is written on the command line."""
     flag = f"--{name.replace('_', '-')}"
     return flag if value is True else f"{flag} {value}"

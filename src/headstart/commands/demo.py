@@ -1,4 +1,4 @@
-"""Demo: the main job on real photos of solar cells."""
+"""Demo: train on real photos of solar cells."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from headstart.files import written_whole
 from headstart.options import TrainOptions, cache_folder
 from headstart.watching import Watcher
 
-_TEST = 0.25
+_TEST_SHARE = 0.25
 
 
 def run_demo(options: TrainOptions, watcher: Watcher) -> TrainResult:
@@ -33,26 +33,26 @@ def run_demo(options: TrainOptions, watcher: Watcher) -> TrainResult:
 def write_solar_cells(folder: Path, *, seed: int = 0) -> Path:
     """Write the demo's table: paths, labels, and a fixed split.
 
-    A cell is "defective" where experts gave it a probability above 0.5. A quarter of the cells
-    of each probability and type (monocrystalline or polycrystalline) is for the test.
+    A cell is "defective" if experts rated its probability of a defect above 0.5. The test part
+    is a quarter of the cells of each probability and type (monocrystalline or polycrystalline).
 
     Args:
-        folder: Where the table goes.
-        seed: Of the split.
+        folder: The folder to write the table to.
+        seed: Seed of the split.
 
     Returns:
-        The CSV file.
+        The path of the CSV file.
     """
     images = _installed_images()
     rows = [line.split() for line in (images / "labels.csv").read_text().splitlines()]
-    tested = _quarter([(path, probability + kind) for path, probability, kind in rows], seed)
+    test = _test_paths([(path, probability + kind) for path, probability, kind in rows], seed)
     table = make_staging(folder) / "solar-cells.csv"
     with written_whole(table) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])
         for path, probability, _ in rows:
             label = "defective" if float(probability) > 0.5 else "functional"
-            split = "test" if path in tested else "train"
+            split = "test" if path in test else "train"
             writer.writerow([str(images / path), label, split])
     return table
 
@@ -64,13 +64,13 @@ def _installed_images() -> Path:
     return Path(found.origin).parent / "data"
 
 
-def _quarter(cells: list[tuple[str, str]], seed: int) -> set[str]:
-    """Draw a quarter of each stratum by a hash, so that the split is the same everywhere."""
+def _test_paths(cells: list[tuple[str, str]], seed: int) -> set[str]:
+    """Sample a quarter of each stratum by hash, so that the split is the same on every machine."""
     strata: dict[str, list[str]] = defaultdict(list)
     for path, stratum in cells:
         strata[stratum].append(path)
     drawn: set[str] = set()
     for paths in strata.values():
         order = sorted(paths, key=lambda path: hashlib.sha256(f"{seed}:{path}".encode()).digest())
-        drawn.update(order[: round(len(order) * _TEST)])
+        drawn.update(order[: round(len(order) * _TEST_SHARE)])
     return drawn

@@ -1,4 +1,4 @@
-"""Evaluate: how good a trained model is on labelled images."""
+"""Evaluate: measure a trained model on labelled images."""
 
 import os
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from headstart.record import Evaluation, Rejection
 from headstart.runs.images import training_images
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
-from headstart.tasks.opening import open_for
+from headstart.tasks.opening import open_for_model
 from headstart.watching import Silence, Watcher
 
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """What was measured.
+    """The result of an evaluation.
 
     Attributes:
-        evaluation: The numbers.
-        summary: The same in words and rows.
-        split: Which images were taken: "all", "train", "val" or "test".
-        classes: Names, in the order of the confusion matrix.
-        rejected: Images that were not used, and why.
+        evaluation: The metrics.
+        summary: The metrics as text.
+        split: The part of the data that was used: "all", "train", "val" or "test".
+        classes: Class names, in the order of the confusion matrix.
+        rejected: Images that were not used, with the reasons.
     """
 
     evaluation: Evaluation
@@ -42,12 +42,12 @@ def evaluate(
     watcher: Watcher | None = None,
     **options: Any,  # noqa: ANN401
 ) -> EvaluateResult:
-    """Measure a trained model on labelled images.
+    """Evaluate a trained model on labelled images.
 
     Args:
-        model: A run or a bundle.
+        model: A run folder or a bundle.
         data: See `train`. Images of classes that the model does not know are rejected.
-        watcher: Follows the stages.
+        watcher: Receives progress and warnings.
         options: See `EvaluateOptions`.
 
     Raises:
@@ -62,28 +62,28 @@ def run_evaluation(
     options: EvaluateOptions,
     watcher: Watcher,
 ) -> EvaluateResult:
-    """Do `evaluate` with options that are built already."""
+    """Run `evaluate` with validated options."""
     predictor = load_predictor(model, options)
-    images = open_for(predictor, data, options.cache, watcher)
-    split, chosen = _part(images, options.split)
-    learnt = training_images(Path(model)) & set(chosen.sha256s)
-    if learnt:
+    images = open_for_model(predictor, data, options.cache, watcher)
+    split, chosen = _select_split(images, options.split)
+    seen = training_images(Path(model)) & set(chosen.sha256s)
+    if seen:
         watcher.warn(
-            f"{len(learnt):,} of these {len(chosen):,} images were learnt from, so what is "
-            "measured is too good."
+            f"{len(seen):,} of these {len(chosen):,} images were used for training, so the "
+            "results are optimistic."
         )
     with watcher.stage("Extracting features") as progress:
         evaluation = predictor.evaluate(chosen, progress=progress, warn=watcher.warn)
     summary = predictor.task.summarise(evaluation, "" if split == "all" else split)
-    rejected = tuple(Rejection(*one) for one in images.rejected)
+    rejected = tuple(Rejection(*rejection) for rejection in images.rejected)
     return EvaluateResult(evaluation, summary, split, predictor.classes, rejected)
 
 
-def _part(images: Images, split: str) -> tuple[str, ImageSet]:
-    """Take the part that was asked for; "auto" is the test part, or everything without one."""
+def _select_split(images: Images, split: str) -> tuple[str, ImageSet]:
+    """Return the requested part. "auto" is the test part, or all images if there is none."""
     if split == "auto":
         split = "test" if len(images.test) else "all"
     parts = {"all": images.all, "train": images.train, "val": images.val, "test": images.test}
     if not len(parts[split]):
-        raise DataError(f"'{images.name}' has no usable image in its {split} part.")
+        raise DataError(f"'{images.name}' has no usable images in its {split} part.")
     return split, parts[split]

@@ -1,4 +1,4 @@
-"""Load: a trained model, for those who take the steps one by one."""
+"""Load: a trained model, for use from Python."""
 
 import os
 from typing import Any
@@ -9,14 +9,14 @@ from headstart.tasks.loading import load_predictor
 
 
 def load(model: str | os.PathLike[str], **options: Any) -> Predictor:  # noqa: ANN401
-    """Load a trained model: a run or a bundle. No network is needed.
+    """Load a trained model. No network access is needed.
 
     Args:
-        model: The folder.
+        model: A run folder or a bundle.
         options: See `ComputeOptions`: device, precision, cache.
 
     Raises:
-        BundleError: It is missing, changed, or of an unknown version.
-        OptionError: An option is wrong.
+        BundleError: The model is missing, was changed, or has an unknown version.
+        OptionError: An option is invalid.
     """
     return load_predictor(model, ComputeOptions.of(**options))

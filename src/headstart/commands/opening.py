@@ -1,4 +1,4 @@
-"""Open: labelled images, for those who take the steps one by one."""
+"""Open: labelled images, for use from Python."""
 
 import os
 from typing import Any
@@ -15,16 +15,16 @@ def open_images(
     watcher: Watcher | None = None,
     **options: Any,  # noqa: ANN401
 ) -> Images:
-    """Open labelled images, check every file, and decide what is kept for the test.
+    """Open labelled images, check every file, and split them into training and test images.
 
     Args:
-        data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
-            Parquet file, or an archive of a folder.
-        watcher: Follows the stages.
+        data: A folder with one subfolder per class, a folder with train/ (val/) and test/ of such
+            folders, a CSV or Parquet file, or an archive of a folder.
+        watcher: Receives progress and warnings.
         options: See `OpenOptions`: test, group, seed, cache.
 
     Raises:
-        DataError: Nothing usable is left, or there are fewer than two classes.
-        OptionError: An option is wrong.
+        DataError: No usable images are left, or there are fewer than two classes.
+        OptionError: An option is invalid.
     """
     return open_data(data, OpenOptions.of(**options), watcher or Silence())

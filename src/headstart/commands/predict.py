@@ -1,4 +1,4 @@
-"""Predict: the labels of images, by a trained model."""
+"""Predict: classify images with a trained model."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from headstart.data.decoding import SUFFIXES
 from headstart.data.paths import files_of, printable
 from headstart.errors import DataError
 from headstart.options import PredictOptions
-from headstart.predictor.predictor import Unread
+from headstart.predictor.predictor import FailedPrediction
 from headstart.task import Prediction
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Silence, Watcher
@@ -22,18 +22,18 @@ def predict(
     *,
     watcher: Watcher | None = None,
     **options: Any,  # noqa: ANN401
-) -> list[Prediction | Unread]:
+) -> list[Prediction | FailedPrediction]:
     """Predict the labels of images.
 
     Args:
-        model: A run or a bundle.
-        images: Files, or folders that are searched for images.
-        watcher: Follows the stages.
+        model: A run folder or a bundle.
+        images: Files, or folders to search for images.
+        watcher: Receives progress and warnings.
         options: See `PredictOptions`.
 
     Returns:
-        One result for each file, in the order given; a file that cannot be read is named in its
-        place.
+        One result per file, in the order given. A file that cannot be read has a
+        `FailedPrediction`.
 
     Raises:
         HeadstartError: The model, an option or a folder cannot be used.
@@ -46,22 +46,22 @@ def run_prediction(
     images: Sequence[str | os.PathLike[str]],
     options: PredictOptions,
     watcher: Watcher,
-) -> list[Prediction | Unread]:
-    """Do `predict` with options that are built already."""
+) -> list[Prediction | FailedPrediction]:
+    """Run `predict` with validated options."""
     paths = [path for image in images for path in _files(Path(image))]
     predictor = load_predictor(model, options)
-    out: list[Prediction | Unread] = []
+    results: list[Prediction | FailedPrediction] = []
     with watcher.stage("Predicting") as progress:
-        for one in predictor.predict_each(paths, top=options.top):
-            out.append(replace(one, image=printable(one.image)))
-            progress(len(out), len(paths))
-    return out
+        for result in predictor.predict_each(paths, top=options.top):
+            results.append(replace(result, image=printable(result.image)))
+            progress(len(results), len(paths))
+    return results
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = [file for file in files_of(path) if file.suffix.lower() in SUFFIXES]
-    if not found:
-        raise DataError(f"Folder '{path}' holds no images.")
-    return found
+    files = [file for file in files_of(path) if file.suffix.lower() in SUFFIXES]
+    if not files:
+        raise DataError(f"Folder '{path}' contains no images.")
+    return files

@@ -1,4 +1,4 @@
-"""Recommend: try backbones on the images themselves, and name one to take."""
+"""Recommend: compare backbones on the user's images and choose one."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import caution, licence_of
 from headstart.choosing.trials import candidates_of, try_backbones
-from headstart.commands.combinations import RUN, require_effect
+from headstart.commands.combinations import RUN, reject_ineffective_options
 from headstart.data.sources import data_name
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
@@ -21,11 +21,11 @@ from headstart.watching import Silence, Watcher
 
 @dataclass(frozen=True)
 class RecommendResult:
-    """What trying backbones gave.
+    """The result of comparing backbones.
 
     Attributes:
-        run: The folder that it wrote.
-        recommendation: The backbone to take, and what it was chosen from.
+        run: The folder that was written.
+        recommendation: The recommended backbone, with the trials of all candidates.
     """
 
     run: Path
@@ -38,12 +38,12 @@ class RecommendResult:
 
     @property
     def why(self) -> str:
-        """The reason, as a clause without the name."""
+        """The reason, as a clause without the name of the backbone."""
         return self.recommendation.why
 
     @property
     def backbones(self) -> tuple[BackboneTrial, ...]:
-        """Every backbone that was tried, best accuracy first."""
+        """The trials of all candidates, most accurate first."""
         return self.recommendation.backbones
 
 
@@ -53,17 +53,17 @@ def recommend(
     watcher: Watcher | None = None,
     **options: Any,  # noqa: ANN401
 ) -> RecommendResult:
-    """Try backbones on a sample of labelled images and say which one to take.
+    """Compare backbones on a sample of labelled images and recommend one.
 
-    Only training images are looked at. The features that this computes are used by `train`.
+    Only training images are used. `train` reuses the features computed here.
 
     Args:
         data: See `train`.
-        watcher: Follows the stages.
+        watcher: Receives progress and warnings.
         options: See `RecommendOptions`.
 
     Raises:
-        HeadstartError: The data, a backbone or an option cannot be used; the text says why.
+        HeadstartError: The data, a backbone or an option cannot be used. The message says why.
     """
     return run_recommendation(data, RecommendOptions.of(**options), watcher or Silence())
 
@@ -71,16 +71,18 @@ def recommend(
 def run_recommendation(
     data: str | os.PathLike[str], options: RecommendOptions, watcher: Watcher
 ) -> RecommendResult:
-    """Do `recommend` with options that are built already."""
-    require_effect(options, RUN)
+    """Run `recommend` with validated options."""
+    reject_ineffective_options(options, RUN)
     candidates = candidates_of(options.backbones)
     name = f"{data_name(Path(data))}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         images = open_data(data, options, watcher)
-        found = try_backbones(images.train, candidates, options, watcher)
-        licence = licence_of(architecture_of(found.recommended), found.weights)
-        if text := caution(found.recommended, licence):
+        recommendation = try_backbones(images.train, candidates, options, watcher)
+        licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
+        if text := caution(recommendation.recommended, licence):
             watcher.warn(text)
         source = Source(images.name, str(data))
-        write_recommendation(run, RecommendationRecord(version("headstart"), source, found))
-    return RecommendResult(run, found)
+        write_recommendation(
+            run, RecommendationRecord(version("headstart"), source, recommendation)
+        )
+    return RecommendResult(run, recommendation)

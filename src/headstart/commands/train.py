@@ -19,7 +19,7 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import caution
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
-from headstart.commands.combinations import RUN, TRAINING, require_effect
+from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
 from headstart.data.images import Images
 from headstart.data.sources import data_name
 from headstart.engines.devices import choose_device
@@ -40,7 +40,7 @@ from headstart.record import (
     Rejection,
     Tuning,
 )
-from headstart.report.thumbnails import pictured
+from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
 from headstart.runs.run import events_below, write_run
 from headstart.task import Summary
@@ -51,18 +51,18 @@ from headstart.tuning.trainings import forget_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Silence, Watcher
 
-_MISTAKES = 24
+_MAX_MISTAKES = 24
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training made.
+    """The result of a training.
 
     Attributes:
-        run: The folder that it wrote.
-        model: Ready to predict, or to be trained further.
-        record: What was measured, as in the run's metrics.json.
-        summary: The evaluation of the test part in words and rows; None without one.
+        run: The folder that was written.
+        model: The trained model, which can predict or be trained further.
+        record: The measurements, as in the run's metrics.json.
+        summary: The evaluation of the test part as text; None without a test part.
     """
 
     run: Path
@@ -72,11 +72,11 @@ class TrainResult:
 
     @property
     def interrupted(self) -> bool:
-        """Whether fine-tuning was ended by Ctrl-C; `resume` goes on with it."""
+        """Whether Ctrl-C ended fine-tuning; `resume` continues it."""
         return bool(self.record.tuning and self.record.tuning.stopped == INTERRUPTED)
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the numbers that a script wants, as plain JSON values."""
+        """Return the main results, as plain JSON values."""
         values = self.record.to_json()
         names = ("accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece")
         headline = self.record.test.headline() if self.record.test else None
@@ -92,13 +92,13 @@ class TrainResult:
 
 @dataclass
 class _Clock:
-    """Measures how long each part took."""
+    """Measures the duration of each step."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     start: float = field(default_factory=time.perf_counter)
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> Iterator[None]:
         begin = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - begin, 3)
@@ -116,13 +116,13 @@ def train(
     """Train on labelled images with the defaults of the command line.
 
     Args:
-        data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
-            Parquet file, or an archive of a folder.
-        watcher: Follows the stages.
+        data: A folder with one subfolder per class, a folder with train/ (val/) and test/ of such
+            folders, a CSV or Parquet file, or an archive of a folder.
+        watcher: Receives progress and warnings.
         options: See `TrainOptions`.
 
     Raises:
-        HeadstartError: The data, an option or the output cannot be used; the text says why.
+        HeadstartError: The data, an option or the output cannot be used. The message says why.
     """
     return run_training(data, TrainOptions.of(**options), watcher or Silence())
 
@@ -130,7 +130,7 @@ def train(
 def run_training(
     data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
-    """Do `train` with options that are built already."""
+    """Run `train` with validated options."""
     _check_combinations(options)
     options = _resolved(options)
     name = data_name(Path(data))
@@ -142,12 +142,12 @@ def _train(
     data: str | os.PathLike[str], run: Path, options: TrainOptions, watcher: Watcher
 ) -> TrainResult:
     clock = _Clock()
-    with clock.part("scan"):
+    with clock.step("scan"):
         images = open_data(data, options, watcher)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
-    name, weights, recommendation = _choose(options, images, watcher, clock)
-    backbone = _load(name, weights, options)
+    name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
+    backbone = _load_backbone(name, weights, options)
     if text := caution(name, backbone.licence):
         watcher.warn(text)
     # 4: add a new classifier.
@@ -163,36 +163,36 @@ def _train(
         cache=options.cache,
         deterministic=options.deterministic,
     )
-    with clock.part("extract"), watcher.stage("Extracting features") as progress:
+    with clock.step("extract"), watcher.stage("Extracting features") as progress:
         model.choose_image_size(images.train)
         model.features_of(images.all, progress=progress, warn=watcher.warn)
     # 5: train the head.
-    with clock.part("head"), watcher.stage("Training the head"):
+    with clock.step("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, warn=watcher.warn)
-    # 6: unfreeze the last layers and go on with a low learning rate, if asked for.
-    _tune(model, images, _checkpoints(data, images, options), options, watcher, clock)
+    # 6: optionally unfreeze the last layers and continue with a low learning rate.
+    _fine_tune(model, images, _checkpoint_folder(data, images, options), options, watcher, clock)
 
-    test, found = _measure(model.predictor, images)
+    test, probabilities = _evaluate_test_images(model.predictor, images)
     record = _record(data, options, images, model, test, recommendation, clock)
     events = events_below(model.checkpoints) if model.checkpoints else ""
-    _write(run, model.predictor, images, found, record, events)
+    _write(run, model.predictor, images, probabilities, record, events)
     forget_finished(model.checkpoints)
     summary = model.predictor.task.summarise(test, "test") if test else None
     return TrainResult(run, model, record, summary)
 
 
 def _resolved(options: TrainOptions) -> TrainOptions:
-    """Return the options with what the recipe and `--tune auto` decide filled in."""
+    """Return the options with the values that the recipe and `--tune auto` imply."""
     options = with_recipe(options)
     return options.with_minutes(options.tune)
 
 
 def _check_combinations(options: TrainOptions) -> None:
-    """Refuse options without an effect and names that do not exist, before any work is done."""
-    require_effect(options, RUN)
-    require_effect(options, TRAINING)
+    """Reject options without an effect and unknown names, before any work is done."""
+    reject_ineffective_options(options, RUN)
+    reject_ineffective_options(options, TRAINING)
     require_listeners(options.listeners)
-    _require_deterministic(options)
+    _check_deterministic(options)
     choose_device(options.device)
     if options.backbone == "auto":
         candidates_of(options.backbones)
@@ -200,31 +200,33 @@ def _check_combinations(options: TrainOptions) -> None:
         architecture_of(options.backbone)
 
 
-def _require_deterministic(options: TrainOptions) -> None:
-    """Refuse what is decided by timing if the result must be deterministic."""
+def _check_deterministic(options: TrainOptions) -> None:
+    """Reject options that depend on timing if the result must be deterministic."""
     options.require_reproducible(options.tune)
     if options.deterministic and options.device == "cuda":
-        raise OptionError("--deterministic works on the CPU only. Leave --device out, or say cpu.")
+        raise OptionError(
+            "--deterministic works on the CPU only. Remove --device, or use --device cpu."
+        )
     if options.deterministic and options.backbone == "auto":
         raise OptionError(
-            "--backbone auto times backbones, which cannot be deterministic. Name a backbone."
+            "--backbone auto times backbones, which is not deterministic. Name a backbone."
         )
 
 
-def _choose(
+def _choose_backbone(
     options: TrainOptions, images: Images, watcher: Watcher, clock: _Clock
 ) -> tuple[str, str, Recommendation | None]:
-    """Return name and weights of the backbone: the user's, or the best on the training images."""
+    """Return the name and weights of the backbone: the user's, or the recommended one."""
     if options.backbone != "auto":
         return options.backbone, options.weights, None
-    with clock.part("recommend"):
+    with clock.step("recommend"):
         candidates = candidates_of(options.backbones)
-        found = try_backbones(images.train, candidates, options, watcher)
-    return found.recommended, found.weights, found
+        recommendation = try_backbones(images.train, candidates, options, watcher)
+    return recommendation.recommended, recommendation.weights, recommendation
 
 
-def _load(name: str, weights: str, options: TrainOptions) -> Backbone:
-    """Load the backbone, and refuse a part to tune that it does not have."""
+def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
+    """Load the backbone, and check that it has the part to fine-tune."""
     backbone = load_backbone(
         name,
         weights=weights,
@@ -235,17 +237,17 @@ def _load(name: str, weights: str, options: TrainOptions) -> Backbone:
     if options.recipe == "tutorial":
         backbone.size_is_open = False
     if options.tune not in ("none", "auto", "all"):
-        backbone.parts().first_trainable(options.tune)  # Refuses what does not exist.
+        backbone.parts().first_trainable(options.tune)  # Raises if it does not exist.
     return backbone
 
 
-def _checkpoints(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
-    """Return the folder that keeps the state of fine-tunings on these data."""
+def _checkpoint_folder(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
+    """Return the folder for the checkpoints of fine-tunings on this data."""
     source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
     return cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
 
 
-def _tune(
+def _fine_tune(
     model: Classifier,
     images: Images,
     checkpoints: Path,
@@ -253,10 +255,10 @@ def _tune(
     watcher: Watcher,
     clock: _Clock,
 ) -> None:
-    """Fine-tune on the training part, and say what it gave."""
+    """Fine-tune on the training part, and warn if the result was not kept."""
     if options.tune == "none":
         return
-    with clock.part("tune"), watcher.stage("Fine-tuning") as progress:
+    with clock.step("tune"), watcher.stage("Fine-tuning") as progress:
         report = model.tune(
             images.train,
             options,
@@ -269,7 +271,7 @@ def _tune(
             warn=watcher.warn,
         )
     if report is None:
-        watcher.warn("Nothing was tuned, so the backbone stays frozen.")
+        watcher.warn("No layers were fine-tuned, so the backbone stays frozen.")
         return
     if report.stopped:
         watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
@@ -278,9 +280,9 @@ def _tune(
 
 
 def _why_not(report: Tuning) -> str:
-    """Say why a tuned model is not kept."""
+    """Return why a fine-tuned model was not kept."""
     if not report.why_not:
-        return f"Nothing came of fine-tuning {report.part}"
+        return f"Fine-tuning {report.part} finished no epoch"
     return (
         f"Fine-tuning {report.part} {report.why_not} ({report.tuned_accuracy:.1%} and log loss "
         f"{report.tuned_log_loss:.3f} on {report.images} held-out images; the frozen backbone "
@@ -289,12 +291,15 @@ def _why_not(report: Tuning) -> str:
     )
 
 
-def _measure(model: Predictor, images: Images) -> tuple[Evaluation | None, Probabilities | None]:
-    """Read the test part: here, once, after everything is chosen."""
+def _evaluate_test_images(
+    model: Predictor, images: Images
+) -> tuple[Evaluation | None, Probabilities | None]:
+    """Evaluate on the test part: only here, once, after all choices have been made."""
     if not len(images.test):
         return None, None
-    found = model.probabilities_of(images.test)
-    return model.task.evaluate(found, images.test.labels, images.classes), found
+    probabilities = model.probabilities_of(images.test)
+    evaluation = model.task.evaluate(probabilities, images.test.labels, images.classes)
+    return evaluation, probabilities
 
 
 def _record(
@@ -306,7 +311,7 @@ def _record(
     recommendation: Recommendation | None,
     clock: _Clock,
 ) -> Record:
-    """Collect everything that was measured."""
+    """Collect all measurements."""
     predictor, extractor, tuning = model.predictor, model.extractor, model.tuning
     counts = Counts(len(images.train), len(images.val), len(images.test), len(images.rejected))
     return Record(
@@ -327,9 +332,12 @@ def _record(
         image_size=model.backbone.preprocess.size,
         seed=options.seed,
         options=options.model_dump(mode="json"),
-        choice=tuple(_candidate(one, number == 0) for number, one in enumerate(model.candidates)),
+        choice=tuple(
+            _candidate(candidate, chosen=number == 0)
+            for number, candidate in enumerate(model.candidates)
+        ),
         test=test,
-        rejected=tuple(Rejection(*one) for one in images.rejected),
+        rejected=tuple(Rejection(*rejection) for rejection in images.rejected),
         warnings=images.warnings,
         leaks=tuple(map(Leak, images.leaks)),
         seconds={"tune": 0.0} | clock.total(),
@@ -337,27 +345,35 @@ def _record(
     )
 
 
-def _candidate(one: problem.Candidate, chosen: bool) -> Candidate:
-    right = round(one.accuracy * one.images)
-    bounds = wilson(right, one.images)
-    return Candidate(one.features, one.head, one.accuracy, bounds, one.log_loss, chosen)
+def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
+    correct = round(candidate.accuracy * candidate.images)
+    return Candidate(
+        candidate.features,
+        candidate.head,
+        candidate.accuracy,
+        wilson(correct, candidate.images),
+        candidate.log_loss,
+        chosen,
+    )
 
 
 def _write(
     run: Path,
     model: Predictor,
     images: Images,
-    found: Probabilities | None,
+    probabilities: Probabilities | None,
     record: Record,
     events: str,
 ) -> None:
-    """Write the run, with the worst mistakes and the model."""
+    """Write the run, including the model and the worst mistakes."""
     test, task = images.test, model.task
     part = task.report_part(record.test) if record.test else None
     mistakes = (
         []
-        if found is None
-        else task.worst_mistakes(found, test.labels, images.classes, most=_MISTAKES)
+        if probabilities is None
+        else task.worst_mistakes(probabilities, test.labels, images.classes, limit=_MAX_MISTAKES)
     )
     bundle = replace(model, record=record).to_bundle()
-    write_run(run, bundle, images.manifest, record, part, pictured(mistakes, test), events=events)
+    write_run(
+        run, bundle, images.manifest, record, part, with_thumbnails(mistakes, test), events=events
+    )

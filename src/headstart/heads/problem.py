@@ -145,7 +145,7 @@ class Problem:
     def shares(self) -> Tensor:
         """Return how much each image counts, shape (images,), sum 1."""
         return torch.from_numpy(
-            self.task.shares(self.targets, self.classes, balanced=self.balanced)
+            self.task.sample_weights(self.targets, self.classes, balanced=self.balanced)
         )
 
     def truth(self) -> Tensor:

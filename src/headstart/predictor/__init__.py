@@ -1,1 +1,1 @@
-"""The immutable model: everything that turns an image into an answer, its bundle and its card."""
+"""The predictor: the immutable trained model, its bundle on disk and its model card."""

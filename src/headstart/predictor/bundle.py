@@ -1,4 +1,6 @@
-"""A trained model on disk: a folder with safetensors and JSON, no pickle, every byte checked."""
+"""A trained model on disk: a folder of safetensors, JSON and Markdown files with checksums.
+
+No file uses pickle."""
 
 import json
 from collections.abc import Mapping
@@ -13,17 +15,17 @@ from safetensors.numpy import load_file, save
 from headstart.arrays import Tensors
 from headstart.errors import BundleError, OutputError
 from headstart.files import digest, file_sha256, write_json, written_whole
-from headstart.predictor.config import Config, require_version
+from headstart.predictor.config import Config, check_version
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a trained model consists of.
+    """The contents of a trained model.
 
     Attributes:
-        config: Everything but weights.
+        config: Everything except the weights.
         tensors: Weights by name.
         card: The model card, in Markdown.
     """
@@ -34,7 +36,7 @@ class Bundle:
 
 
 def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> None:
-    """Write a bundle as a whole or not at all.
+    """Write a bundle completely or not at all.
 
     Raises:
         OutputError: The folder exists and `overwrite` is false, or it cannot be written.
@@ -42,7 +44,9 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
     if folder.exists() and not overwrite:
         raise OutputError(f"Output '{folder}' already exists. Pass overwrite=True to replace it.")
     if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
-        raise OutputError(f"Output '{folder}' is no model, so it is not replaced.")
+        raise OutputError(
+            f"Output '{folder}' is not a model, so it was not replaced. Choose another folder."
+        )
     try:
         with written_whole(folder) as partial:
             write_files(bundle, partial)
@@ -51,7 +55,10 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
 
 
 def write_files(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle's files into a new folder; an OSError is left to the caller."""
+    """Write the files of a bundle into a new folder.
+
+    Raises:
+        OSError: A file cannot be written."""
     folder.mkdir(parents=True)
     tensors = {name: np.asarray(value, order="C") for name, value in bundle.tensors.items()}
     (folder / TENSORS).write_bytes(save(tensors))
@@ -62,10 +69,10 @@ def write_files(bundle: Bundle, folder: Path) -> None:
 
 
 def read_bundle(model: Path) -> Bundle:
-    """Read a bundle, or the bundle of a run, and check every byte of it.
+    """Read a bundle, or the bundle of a run, and verify its checksums.
 
     Raises:
-        BundleError: It is missing, incomplete, changed, or of a newer version.
+        BundleError: The bundle is missing, incomplete, changed, or of a later version.
     """
     folder = _bundle_folder(model)
     values = _checked_config(folder)
@@ -85,27 +92,30 @@ def _bundle_folder(model: Path) -> Path:
     if not model.exists():
         raise BundleError(f"Model '{model}' does not exist.")
     raise BundleError(
-        f"'{model}' is no model: it holds no '{CONFIG}'. Give a run or its 'bundle' folder."
+        f"'{model}' is not a model: it contains no '{CONFIG}'. "
+        "Pass a run folder or its 'bundle' folder."
     )
 
 
 def _checked_config(folder: Path) -> dict[str, JsonValue]:
-    """Read the JSON values of a bundle, of any version up to this one, if nothing changed them."""
+    """Read the JSON values of a bundle of any version up to this one, and verify their digest."""
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (ValueError, OSError):
         raise _damaged(folder, CONFIG) from None
     if not isinstance(values, dict) or "schema" not in values:
         raise _damaged(folder, CONFIG)
-    require_version(values["schema"], str(folder))
-    if values.get("sha256") != digest({k: v for k, v in values.items() if k != "sha256"}):
+    check_version(values["schema"], str(folder))
+    if values.get("sha256") != digest(
+        {name: value for name, value in values.items() if name != "sha256"}
+    ):
         raise _damaged(folder, CONFIG)
     return values
 
 
 def _check_files(folder: Path, values: Mapping[str, JsonValue]) -> None:
     files = values["files"]
-    assert isinstance(files, dict)  # The digest of the values was right.
+    assert isinstance(files, dict)  # The digest of the values has been verified.
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
@@ -116,6 +126,6 @@ def _check_files(folder: Path, values: Mapping[str, JsonValue]) -> None:
 
 def _damaged(folder: Path, name: str) -> BundleError:
     return BundleError(
-        f"Model '{folder}' was changed or damaged: '{name}' is not what was saved. "
-        "Copy it again, or train again."
+        f"Model '{folder}' was changed or damaged: '{name}' differs from what was saved. "
+        "Copy the model again, or retrain it."
     )

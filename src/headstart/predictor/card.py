@@ -1,4 +1,4 @@
-"""The model card: what a model predicts, how well, and what it was made of."""
+"""The model card: classes, components and test result of a model."""
 
 from headstart.backbones.licences import described
 from headstart.predictor.config import BackboneConfig, Config
@@ -6,13 +6,13 @@ from headstart.task import Task
 
 
 def model_card(config: Config, task: Task) -> str:
-    """Write the card of a model, in Markdown."""
+    """Return the card of a model, in Markdown."""
     created = f", {config.created}" if config.created else ""
     lines = [
-        f"# A classifier of {len(config.classes)} classes",
+        f"# {task.describe(config.classes)}",
         "",
         (
-            "Made with Headstart. Load it with `headstart.load(folder)` or use it with "
+            "Trained with Headstart. Load it with `headstart.load(folder)`, or use it with "
             "`headstart predict folder image.jpg`."
         ),
         "",
@@ -20,7 +20,7 @@ def model_card(config: Config, task: Task) -> str:
         f"- Backbone: {config.backbone.name}",
         f"- Weights: {_weights(config.backbone)}",
         f"- Head: {config.head.kind} on {config.features} features",
-        f"- Made with headstart {config.headstart}{created}",
+        f"- Trained with headstart {config.headstart}{created}",
     ]
     if config.record and config.record.test:
         lines += ["", task.summarise(config.record.test, "test").sentence]
@@ -30,7 +30,7 @@ def model_card(config: Config, task: Task) -> str:
 
 
 def _weights(backbone: BackboneConfig) -> str:
-    """Say where weights come from, and under which licence; random ones have none."""
+    """Return the source and the licence of the weights; random weights have no licence."""
     if backbone.origin == "random":
         return backbone.origin
     return f"{backbone.origin}, {described(backbone.licence)}"

@@ -1,4 +1,4 @@
-"""The configuration of a bundle: everything about a model but its weights, and its versions."""
+"""The configuration of a bundle: everything about a model except its weights."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,25 +12,25 @@ from headstart.options import FeaturesOption
 from headstart.record import Record
 
 SCHEMA = 2
-"""Version 1 has no task, no specification of the head, and calls the record "metrics"."""
+"""Version 1 has no task and no head specification, and calls the record "metrics"."""
 
 
 CUSTOM, TUTORIAL = "custom", "tutorial"
-"""Kinds of heads that have no name of their own among the options."""
+"""Kinds of heads that cannot be selected by name in the options."""
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """A backbone.
+    """The backbone of a model.
 
     Attributes:
-        name: As the user named it.
-        architecture: timm's name.
-        origin: Where its weights came from.
-        weights_sha256: Of its tensors, by which stored features are found; None in version 1.
-        blocks: Name and width of each block of its features; None in version 1.
-        licence: Of the weights; None where they are random or the user's own, and in bundles
-            that were written before licences were.
+        name: The name that the user passed.
+        architecture: The name of the architecture in timm.
+        origin: The source of the weights.
+        weights_sha256: Hash of the tensors, part of the key of stored features; None in version 1.
+        blocks: Name and width of each block of features; None in version 1.
+        licence: The licence of the weights; None if they are random or the user's own, and in
+            bundles written before licences were recorded.
     """
 
     name: str
@@ -43,7 +43,7 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """A fitted head: its kind, and those of its values that are not arrays."""
+    """A fitted head: its kind, and its values other than arrays."""
 
     kind: str
     numbers: dict[str, float | str]
@@ -51,22 +51,22 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How scores become probabilities: divided by a temperature first."""
+    """The calibration of scores: they are divided by the temperature."""
 
     temperature: float
 
 
 @dataclass(frozen=True)
 class Specification:
-    """How a head was asked for, so that training can go on from a saved model.
+    """The specification of a head before fitting, so that training can continue from a saved model.
 
     Attributes:
-        kind: Of the head, as `--head` names it, "tutorial", or "custom" for a user's own class.
-        settings: What the head was given besides, such as the units of its hidden layer.
-        features: The features option.
+        kind: The value of `--head`, "tutorial", or "custom" for a user-defined class.
+        settings: Hyperparameters of the head, such as the number of hidden units.
+        features: The value of `--features`.
         balanced: Whether classes were weighted inversely to their frequency.
-        seed: Of every random draw.
-        deterministic: Whether nothing was chosen by timing.
+        seed: The random seed.
+        deterministic: Whether choices by timing were ruled out.
     """
 
     kind: str = "auto"
@@ -79,22 +79,22 @@ class Specification:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything about a model but its weights.
+    """Everything about a model except its weights.
 
     Attributes:
-        headstart: Version that wrote it.
-        created: When, in ISO 8601 with the time zone; None if the model is deterministic.
-        task: The kind of label.
-        classes: In the order of the probabilities.
-        preprocess: What happens to the pixels first.
-        backbone: The network.
+        headstart: The version of headstart that wrote it.
+        created: Date and time in ISO 8601 with the time zone; None if the model is deterministic.
+        task: The name of the task.
+        classes: Class names, in the order of the probabilities.
+        preprocess: The preprocessing of the pixels.
+        backbone: The backbone.
         features: The features that the head reads.
-        stored_as: Precision that features are rounded to before the head reads them.
+        stored_as: The precision that features are rounded to before the head reads them.
         precision: Numeric precision of the backbone: "bf16" or "float32".
         head: The fitted head.
-        calibration: Of its scores.
-        specification: How the head was asked for.
-        record: What was measured, if anything was.
+        calibration: The calibration of the head's scores.
+        specification: The specification of the head before fitting.
+        record: The record of the training; None without one.
     """
 
     headstart: str
@@ -112,7 +112,7 @@ class Config:
     record: Record | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return plain JSON values, with the number of this version."""
+        """Return plain JSON values, including the schema version."""
         values: dict[str, JsonValue] = _CONFIG.dump_python(self, mode="json")
         return {"schema": SCHEMA, **values}
 
@@ -122,43 +122,45 @@ class Config:
 
         Args:
             values: The content of a `config.json`.
-            name: Of the model, for an error.
+            name: The name of the model, for error messages.
 
         Raises:
-            BundleError: Something is missing.
+            BundleError: A value is missing or invalid.
         """
-        own = _from_first(values) if values["schema"] == 1 else values
-        record = _record(own.get("record"), name)
+        current = _upgrade_version_1(values) if values["schema"] == 1 else values
+        record = _read_record(current.get("record"), name)
         try:
-            return _CONFIG.validate_python({**own, "record": record})
+            return _CONFIG.validate_python({**current, "record": record})
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join(map(str, problem["loc"]))
-            wrong = "is missing" if problem["type"] == "missing" else f"is wrong: {problem['msg']}"
-            raise BundleError(f"Model '{name}' is incomplete: '{place}' {wrong}.") from None
+            missing = problem["type"] == "missing"
+            reason = "is missing" if missing else f"is invalid: {problem['msg']}"
+            raise BundleError(f"Model '{name}' cannot be read: '{place}' {reason}.") from None
 
 
 _CONFIG = TypeAdapter(Config)
 
 
-def require_version(version: JsonValue, name: str) -> None:
-    """Refuse a bundle of a later version.
+def check_version(version: JsonValue, name: str) -> None:
+    """Check that this version of headstart can read a bundle.
 
     Raises:
         BundleError: The version is later than this one, or is not a number.
     """
     if not isinstance(version, int) or version > SCHEMA:
         raise BundleError(
-            f"Model '{name}' has version {version}, this headstart reads up to {SCHEMA}. "
-            "Upgrade headstart."
+            f"Model '{name}' has version {version}, but this version of headstart reads only "
+            f"up to {SCHEMA}. Upgrade headstart."
         )
 
 
-def _from_first(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Add what version 1 does not say, which had one kind of label.
+def _upgrade_version_1(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Add the values that version 1, which had only single labels, does not contain.
 
-    What was asked for stands in the record of a run. A model that was saved by itself tells only
-    the kind of its head, which is what was asked for where folds do not choose it.
+    The specification of the head is taken from the options in the run's record. A model that was
+    saved outside a run has only the kind of the fitted head, which equals the requested kind
+    unless cross-validation chose it.
     """
     metrics, head = values.get("metrics"), values.get("head")
     options = metrics.get("options") if isinstance(metrics, dict) else None
@@ -177,8 +179,8 @@ def _from_first(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {**values, **added, "record": metrics}
 
 
-def _record(values: JsonValue, name: str) -> Record | None:
-    """Read the record of a bundle; one that was saved with a part of a record has none."""
+def _read_record(values: JsonValue, name: str) -> Record | None:
+    """Read the record of a bundle; an incomplete record is ignored."""
     if isinstance(values, dict):
         with suppress(RecordError):
             return Record.of(values, name)

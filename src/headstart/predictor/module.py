@@ -12,7 +12,7 @@ from headstart.heads.modules import head_module
 
 
 class Link(Protocol):
-    """Turns calibrated scores into probabilities."""
+    """Converts calibrated scores into probabilities."""
 
     def __call__(self, scores: Tensor) -> Tensor:
         """Return probabilities of the same shape."""
@@ -20,18 +20,18 @@ class Link(Protocol):
 
 
 class PredictorModule(nn.Module):
-    """Everything from pixels to probabilities, as export and tests run it.
+    """A complete model from pixels to probabilities, as used by export and tests.
 
-    Input: uint8 images of shape (batch, size, size, 3), as `Preprocess.pixels` gives them.
+    Input: uint8 images of shape (batch, size, size, 3), as returned by `Preprocess.pixels`.
     Output: probabilities of shape (batch, classes), float32.
 
     Args:
-        pooling: From images to the features of all stages. It is copied.
-        columns: Which of them the head reads.
-        stored_as: Precision that features are rounded to.
+        pooling: Maps images to the features of all stages. The module copies it.
+        columns: The columns of the features that the head reads.
+        stored_as: The precision that features are rounded to.
         head: The fitted head.
-        temperature: Divisor of its scores.
-        link: From scores to probabilities.
+        temperature: The divisor of the scores.
+        link: Maps calibrated scores to probabilities.
     """
 
     def __init__(

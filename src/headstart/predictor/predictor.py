@@ -1,4 +1,4 @@
-"""The immutable model: everything that turns an image into an answer, and nothing else."""
+"""The immutable trained model: everything that is needed to predict, and nothing else."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     from headstart.data.images import ImageSet
     from headstart.predictor.module import PredictorModule
 
-_AHEAD = 32
+_PREFETCH = 32
 
 
 @dataclass(frozen=True)
-class Unread:
-    """An image that has no prediction because its file cannot be read.
+class FailedPrediction:
+    """The result for an image that cannot be read.
 
     Attributes:
-        image: How the user named it.
-        error: What is wrong with it.
+        image: The name of the image, as the user passed it.
+        error: Why it cannot be read.
     """
 
     image: str
@@ -68,19 +68,19 @@ class Unread:
 class Predictor:
     """A trained model.
 
-    It never changes, and threads may share one. After a fork, or in another process that received
-    it by pickle, it goes on by itself.
+    It is immutable and can be shared between threads. It keeps working after a fork, and in another
+    process that received it by pickle.
 
     Attributes:
-        task: The kind of label.
-        classes: Names, in the order of the probabilities.
-        extractor: The frozen backbone, and how it is run.
+        task: The task.
+        classes: Class names, in the order of the probabilities.
+        extractor: The frozen backbone with its engine and feature store.
         features: The features that the head reads: "last", "multilevel" or "flatten".
-        stored_as: Precision that features are rounded to before the head reads them.
+        stored_as: The precision that features are rounded to before the head reads them.
         head: The fitted head.
-        temperature: Divisor of scores that calibrates probabilities.
-        specification: How the head was asked for.
-        record: What was measured, if anything was.
+        temperature: The divisor of scores that calibrates probabilities.
+        specification: The specification of the head before fitting.
+        record: The record of the training; None without one.
     """
 
     task: Task
@@ -96,14 +96,14 @@ class Predictor:
     def predict(
         self, images: ImageLike | Iterable[ImageLike], *, top: int = 5
     ) -> Prediction | list[Prediction]:
-        """Predict the label of one image, or of each of several.
+        """Predict the label of one image, or of each image of an iterable.
 
         Args:
             images: Paths, file contents, PIL images, or arrays (height, width, 3) of uint8.
-            top: How many classes to list.
+            top: The number of classes to list.
 
         Raises:
-            UnreadableImage: One cannot be decoded.
+            UnreadableImage: An image cannot be decoded.
         """
         if is_image(images):
             return self._predict_all([images], top)[0]
@@ -111,16 +111,16 @@ class Predictor:
 
     def predict_each(
         self, images: Iterable[ImageLike], *, top: int = 5
-    ) -> Iterator[Prediction | Unread]:
-        """Yield the predictions of images in their order, decoding a few ahead.
+    ) -> Iterator[Prediction | FailedPrediction]:
+        """Yield the predictions for images in their order, decoding a few images ahead.
 
-        An image that cannot be decoded is named in its place.
+        An image that cannot be decoded yields a `FailedPrediction`.
         """
-        for one in self._each(images, top):
-            if isinstance(one, UnreadableImage):
-                yield Unread(one.path, one.reason)
+        for result in self._predict_or_fail(images, top):
+            if isinstance(result, UnreadableImage):
+                yield FailedPrediction(result.path, result.reason)
             else:
-                yield one
+                yield result
 
     def scores(self, features: Features) -> Scores:
         """Return the head's scores, (images, classes), for the features of all stages."""
@@ -128,7 +128,7 @@ class Predictor:
         return self.head.logits(as_stored(features, self.stored_as)[:, columns])
 
     def probabilities(self, features: Features) -> Probabilities:
-        """Turn the features of all stages, (images, width), into calibrated probabilities."""
+        """Convert the features of all stages, (images, width), into calibrated probabilities."""
         return self.task.probabilities(self.scores(features), self.temperature)
 
     def probabilities_of(
@@ -141,43 +141,43 @@ class Predictor:
     def evaluate(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
     ) -> Evaluation:
-        """Measure predictions of labelled images.
+        """Evaluate the predictions for labelled images.
 
         Raises:
-            DataError: There are none, or their classes are not the model's.
+            DataError: There are no images, or their classes differ from the model's.
         """
-        require_classes(images, self.classes)
+        check_classes(images, self.classes)
         if not len(images):
-            raise DataError("There are no images to measure on.")
-        found = self.probabilities_of(images, progress=progress, warn=warn)
-        return self.task.evaluate(found, images.labels, self.classes)
+            raise DataError("There are no images to evaluate on.")
+        probabilities = self.probabilities_of(images, progress=progress, warn=warn)
+        return self.task.evaluate(probabilities, images.labels, self.classes)
 
     def with_class(self, name: str, images: Sequence[ImageLike]) -> Predictor:
-        """Return a model that knows one more class from some of its images, without a refit.
+        """Return a model with an additional class, learned from example images without a refit.
 
         Raises:
-            OptionError: The head is not "nearest", or the class exists.
-            DataError: No image was given.
+            OptionError: The head is not "nearest", or the class exists already.
+            DataError: No images were passed.
         """
         if not isinstance(self.head, NearestModel):
             raise OptionError(
-                f"A '{self.head.kind}' head cannot learn a class without a refit. "
+                f"A '{self.head.kind}' head cannot add a class without a refit. "
                 "Train with head='nearest'."
             )
         if name in self.classes:
             raise OptionError(f"The model already has a class '{name}'.")
         if not images:
-            raise DataError(f"No image of class '{name}' was given.")
+            raise DataError(f"No images of class '{name}' were passed.")
         side = self.extractor.preprocess.smallest_side
-        opened = (as_image(image, smallest=side) for image in images)
-        features = np.concatenate(list(self.extractor.of_images(opened)))
+        decoded = (as_image(image, smallest=side) for image in images)
+        features = np.concatenate(list(self.extractor.of_images(decoded)))
         columns = self.extractor.layout.columns(self.features)
         head = self.head.with_class(as_stored(features, self.stored_as)[:, columns])
         return replace(self, head=head, classes=(*self.classes, name), record=None)
 
     def module(self) -> PredictorModule:
         """Return the model as one PyTorch module: uint8 pixels in, calibrated probabilities out."""
-        from headstart.predictor.module import PredictorModule  # PyTorch takes seconds to import.
+        from headstart.predictor.module import PredictorModule  # Importing PyTorch is slow.
 
         return PredictorModule(
             self.extractor.pooling,
@@ -195,12 +195,12 @@ class Predictor:
         record: Record | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write a bundle: a folder that loads without network and without pickle.
+        """Write a bundle: a folder that loads without network access and without pickle.
 
         Args:
-            folder: Where to write it.
-            record: What was measured, if that is not in the model yet.
-            overwrite: Replace an earlier model there.
+            folder: The folder to write.
+            record: The record of the training, if the model does not have it yet.
+            overwrite: Whether to replace an existing model.
 
         Raises:
             OutputError: The folder exists and `overwrite` is false, or it cannot be written.
@@ -209,7 +209,7 @@ class Predictor:
         write_bundle(model.to_bundle(), Path(folder), overwrite=overwrite)
 
     def to_bundle(self) -> Bundle:
-        """Return everything that the model consists of, ready to be written."""
+        """Return the contents of the model, ready to be written."""
         backbone, deterministic = self.extractor.source, self.specification.deterministic
         numbers, arrays = fitted.written(self.head)
         config = Config(
@@ -234,7 +234,7 @@ class Predictor:
             specification=self.specification,
             record=self.record.without_times() if self.record and deterministic else self.record,
         )
-        network = {f"backbone.{name}": one for name, one in self.extractor.tensors().items()}
+        network = {f"backbone.{name}": value for name, value in self.extractor.tensors().items()}
         head = {f"head.{name}": value for name, value in arrays.items()}
         return Bundle(config, {**network, **head}, model_card(config, self.task))
 
@@ -248,14 +248,14 @@ class Predictor:
         precision: PrecisionOption = "auto",
         cache: str | os.PathLike[str] | None = None,
     ) -> Predictor:
-        """Build the model that a bundle holds; no network is needed.
+        """Build the model of a bundle. No network access is needed.
 
         Args:
-            bundle: As read from disk.
-            task: The kind of label that the bundle names.
-            device: Where to run it.
-            precision: "auto" is what it was trained in, where the processor has that.
-            cache: Folder for features and converted networks.
+            bundle: The bundle, as read from disk.
+            task: The task that the bundle names.
+            device: The device to run on.
+            precision: "auto" is the precision of the training if the processor supports it.
+            cache: The folder for features and converted networks.
 
         Raises:
             BundleError: A part is missing.
@@ -265,13 +265,15 @@ class Predictor:
             trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
             precision = "bf16" if trained_in else "float32"
         extractor = FeatureExtractor(
-            _backbone_of(config, _part(bundle.tensors, "backbone.")),
+            _backbone_of(config, _with_prefix(bundle.tensors, "backbone.")),
             cache=cache_folder(cache),
             device=device,
             precision=precision,
             reads="map" if config.features == "flatten" else "stages",
         )
-        head = fitted.read(config.head.kind, config.head.numbers, _part(bundle.tensors, "head."))
+        head = fitted.read(
+            config.head.kind, config.head.numbers, _with_prefix(bundle.tensors, "head.")
+        )
         return cls(
             task,
             config.classes,
@@ -285,40 +287,40 @@ class Predictor:
         )
 
     def _predict_all(self, images: Iterable[ImageLike], top: int) -> list[Prediction]:
-        out = []
-        for one in self._each(images, top):
-            if isinstance(one, UnreadableImage):
-                raise one
-            out.append(one)
-        return out
+        predictions = []
+        for result in self._predict_or_fail(images, top):
+            if isinstance(result, UnreadableImage):
+                raise result
+            predictions.append(result)
+        return predictions
 
-    def _each(
+    def _predict_or_fail(
         self, images: Iterable[ImageLike], top: int
     ) -> Iterator[Prediction | UnreadableImage]:
-        """Yield a prediction, or the error, for each image in order."""
+        """Yield a prediction or an error for each image, in order."""
         if top < 1:
             raise OptionError(f"top must be at least 1. Got {top}.")
-        waiting: deque[str | UnreadableImage] = deque()
+        pending: deque[str | UnreadableImage] = deque()
 
         def readable() -> Iterator[Pixels]:
-            for name, opened in self._opened(images):
-                waiting.append(opened if isinstance(opened, UnreadableImage) else name)
-                if not isinstance(opened, UnreadableImage):
-                    yield opened
+            for name, decoded in self._decode(images):
+                pending.append(decoded if isinstance(decoded, UnreadableImage) else name)
+                if not isinstance(decoded, UnreadableImage):
+                    yield decoded
 
         for features in self.extractor.of_pixels(readable()):
             for row in self.probabilities(features):
-                yield from _leading_errors(waiting)
-                yield self.task.predict(str(waiting.popleft()), row, self.classes, top)
-        yield from _leading_errors(waiting)
+                yield from _leading_errors(pending)
+                yield self.task.predict(str(pending.popleft()), row, self.classes, top)
+        yield from _leading_errors(pending)
 
-    def _opened(
+    def _decode(
         self, images: Iterable[ImageLike]
     ) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
-        """Yield the name of each image, and its pixels or why it cannot be decoded."""
+        """Yield the name of each image with its pixels, or the error if it cannot be decoded."""
         preprocess = self.extractor.preprocess
 
-        def opened(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
+        def decode(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
             try:
                 decoded = as_image(image, smallest=preprocess.smallest_side)
                 return image_name(image), preprocess.pixels(decoded)
@@ -326,25 +328,25 @@ class Predictor:
                 return image_name(image), error
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from in_order(pool, opened, images, ahead=_AHEAD)
+            yield from in_order(pool, decode, images, ahead=_PREFETCH)
 
 
-def require_classes(images: ImageSet, classes: Sequence[str]) -> None:
-    """Refuse images of other classes than the model's.
+def check_classes(images: ImageSet, classes: Sequence[str]) -> None:
+    """Check that images have the classes of the model.
 
     Raises:
-        DataError: Both are listed.
+        DataError: The classes differ; the message lists both.
     """
     if images.classes != tuple(classes):
         raise DataError(
             f"The images have the classes {', '.join(images.classes)}, "
-            f"the model has {', '.join(classes)}."
+            f"but the model has {', '.join(classes)}."
         )
 
 
-def _leading_errors(waiting: deque[str | UnreadableImage]) -> Iterator[UnreadableImage]:
-    while waiting and isinstance(error := waiting[0], UnreadableImage):
-        waiting.popleft()
+def _leading_errors(pending: deque[str | UnreadableImage]) -> Iterator[UnreadableImage]:
+    while pending and isinstance(error := pending[0], UnreadableImage):
+        pending.popleft()
         yield error
 
 
@@ -362,7 +364,7 @@ def _backbone_of(config: Config, tensors: Tensors) -> SavedBackbone:
     )
 
 
-def _part(tensors: Tensors, prefix: str) -> Tensors:
+def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
     return {
         name.removeprefix(prefix): value
         for name, value in tensors.items()

@@ -1,6 +1,6 @@
-"""What a run measured, as typed values.
+"""The measurements of a run, as typed values.
 
-Terminal tables, the report, the model card and comparisons read these classes, never the file.
+Terminal tables, the report and the model card read these classes, never the file.
 """
 
 from headstart.record.run import (

@@ -1,4 +1,4 @@
-"""The record of a run: one writer and one reader for `metrics.json`, of every version so far."""
+"""The record of a run: the writer of `metrics.json`, and the reader of all its versions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,41 +21,41 @@ from headstart.record.values import (
 )
 
 SCHEMA = 2
-"""Of `metrics.json`. Files of version 1 have no number."""
+"""The version of the layout of `metrics.json`. Files of version 1 do not have this number."""
 
 FILE = "metrics.json"
 
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that a training run measured.
+    """All measurements of a training run.
 
     Attributes:
-        headstart: Version that wrote it.
-        created: When, in ISO 8601 with the time zone; None without times.
-        task: The kind of label.
-        data: What it learnt from.
-        backbone: Name of the backbone.
-        weights: Where its weights came from.
+        headstart: The version of headstart that wrote it.
+        created: Date and time in ISO 8601 with the time zone; None without times.
+        task: The name of the task.
+        data: The images.
+        backbone: The name of the backbone.
+        weights: The source of its weights.
         features: The features that the head reads.
-        head: Kind of the head.
-        temperature: Divisor of scores that calibrates probabilities.
-        tuned: The part of the backbone that was fine-tuned, if that was kept.
-        tuning: What fine-tuning did, if it was asked for.
+        head: The kind of the head.
+        temperature: The divisor of scores that calibrates probabilities.
+        tuned: The part of the backbone that was fine-tuned; None unless the result was kept.
+        tuning: The course and result of fine-tuning; None without fine-tuning.
         engine: "openvino" or "torch".
         precision: "bf16" or "float32".
-        precision_trial: The measurement that decided it, where one did.
-        image_size: Side of the square that the backbone sees, in pixels.
-        seed: Of every random draw.
-        options: What the user chose and what defaults were in force.
-        choice: Heads that were compared, the chosen one first.
-        test: Results on the test part; None without one.
+        precision_trial: The measurement that decided the precision; None if it was not measured.
+        image_size: The side of the square input of the backbone, in pixels.
+        seed: The random seed.
+        options: The options of the run, including defaults.
+        choice: The heads that were compared, the chosen one first.
+        test: Results on the test part; None without a test part.
         rejected: Images that could not be used.
-        warnings: What the user should know about the data.
-        leaks: Copies that a given split has put into several parts.
-        seconds: By step: scan, extract, head, tune, total.
-        recommendation: How the backbone was chosen, if that was asked for.
-        schema: Version of this layout.
+        warnings: Warnings about the data.
+        leaks: Copies of images that are split across several parts of a given split.
+        seconds: Duration of each step: scan, extract, head, tune, total.
+        recommendation: How the backbone was chosen; None if the user chose it.
+        schema: The version of this layout.
     """
 
     headstart: str
@@ -90,25 +90,25 @@ class Record:
         return values
 
     def write(self, path: Path) -> None:
-        """Write the record to a run or to a file, whole or not at all.
+        """Write the record to a run folder or a file, completely or not at all.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         file = path / FILE if path.is_dir() else path
         write_whole(file, _RECORD.dump_json(self, indent=2) + b"\n")
 
     def without_times(self) -> "Record":
-        """Return the record without what differs between two runs of a deterministic training.
+        """Return the record without the values that differ between two deterministic runs.
 
-        That is when and how fast they ran, and where they were written.
+        These are dates, durations and output paths.
         """
-        places = ("out", "cache", "overwrite", "resume")
+        excluded = ("out", "cache", "overwrite", "resume")
         return replace(
             self,
             created=None,
             seconds={},
-            options={name: one for name, one in self.options.items() if name not in places},
+            options={name: value for name, value in self.options.items() if name not in excluded},
             tuning=self.tuning.without_times() if self.tuning else None,
         )
 
@@ -118,28 +118,28 @@ class Record:
 
         Args:
             values: The content of a `metrics.json`.
-            name: Of the file, for an error.
+            name: The name of the file, for error messages.
 
         Raises:
-            RecordError: They are incomplete, or of a later version.
+            RecordError: The values are incomplete, or of a later version.
         """
         version = values.get("schema", 1)
         if not isinstance(version, int) or version > SCHEMA:
             raise RecordError(
-                f"'{name}' has version {version}; this headstart reads up to {SCHEMA}. "
-                "Upgrade headstart."
+                f"'{name}' has version {version}, but this version of headstart reads only "
+                f"up to {SCHEMA}. Upgrade headstart."
             )
         try:
-            return _RECORD.validate_python(_from_first(values) if version == 1 else values)
+            return _RECORD.validate_python(_upgrade_version_1(values) if version == 1 else values)
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(f"'{name}' is incomplete or damaged: {_first(error)}.") from None
+            raise RecordError(f"'{name}' is incomplete or damaged: {_reason(error)}.") from None
 
     @staticmethod
     def read(path: Path) -> "Record":
-        """Read a record from a run or from its `metrics.json`, of any version up to this one.
+        """Read a record of any version up to this one from a run folder or its `metrics.json`.
 
         Raises:
-            RecordError: There is none, or it is damaged or of a later version.
+            RecordError: The file is missing, damaged or of a later version.
         """
         file = path / FILE if path.is_dir() else path
         try:
@@ -147,19 +147,19 @@ class Record:
         except OSError as error:
             raise RecordError(f"'{file}' cannot be read: {error.strerror}.") from None
         except ValidationError as error:
-            raise RecordError(f"'{file}' is incomplete or damaged: {_first(error)}.") from None
+            raise RecordError(f"'{file}' is incomplete or damaged: {_reason(error)}.") from None
         return Record.of(values, str(file))
 
 
 @dataclass(frozen=True)
 class RecommendationRecord:
-    """What a run of `recommend` measured.
+    """The measurements of a run of `recommend`.
 
     Attributes:
-        headstart: Version that wrote it.
-        data: The images that backbones were tried on.
+        headstart: The version of headstart that wrote it.
+        data: The images that backbones were compared on.
         recommendation: The result.
-        schema: Version of this layout.
+        schema: The version of this layout.
     """
 
     headstart: str
@@ -168,10 +168,10 @@ class RecommendationRecord:
     schema: int = SCHEMA
 
     def write(self, path: Path) -> None:
-        """Write the record to a file, whole or not at all.
+        """Write the record to a file, completely or not at all.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         write_whole(path, TypeAdapter(RecommendationRecord).dump_json(self, indent=2) + b"\n")
 
@@ -188,28 +188,34 @@ def recommendation_json(recommendation: Recommendation) -> dict[str, JsonValue]:
     return values
 
 
-def _from_first(values: Mapping[str, object]) -> dict[str, object]:
-    """Bring the first layout, which had no number and one kind of label, to this one."""
+def _upgrade_version_1(values: Mapping[str, object]) -> dict[str, object]:
+    """Convert the values of version 1, which had only single labels, to this version."""
     test = values["test"]
-    out = {"task": "single", "recommendation": None, "temperature": 1.0, **values, "schema": SCHEMA}
+    upgraded = {
+        "task": "single",
+        "recommendation": None,
+        "temperature": 1.0,
+        **values,
+        "schema": SCHEMA,
+    }
     if isinstance(test, dict):
         per_class = values["per_class"]
         if not isinstance(per_class, list):
             raise TypeError("per_class must be a list")
-        out["temperature"] = test["temperature"]
-        out["test"] = test | {
-            "per_class": [{"name": one["class"], **one} for one in per_class],
+        upgraded["temperature"] = test["temperature"]
+        upgraded["test"] = test | {
+            "per_class": [{"name": result["class"], **result} for result in per_class],
             "confusion": values["confusion"],
             "reliability": values["reliability"],
         }
     tuning = values.get("tuning")
     if isinstance(tuning, dict):
-        out["tuning"] = {"first_probe_accuracy": tuning["probe_accuracy"], **tuning}
-    return out
+        upgraded["tuning"] = {"first_probe_accuracy": tuning["probe_accuracy"], **tuning}
+    return upgraded
 
 
-def _first(error: Exception) -> str:
-    """Return what is wrong in a few words."""
+def _reason(error: Exception) -> str:
+    """Return a short description of what is wrong."""
     if isinstance(error, ValidationError):
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))

@@ -1,4 +1,4 @@
-"""The parts of a record: what each step of a run measured."""
+"""The parts of a record: the measurements of each step of a run."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 from pydantic import JsonValue
 
 Interval = tuple[float, float]
-"""The bounds of a 95 % confidence interval."""
+"""The bounds of a 95% confidence interval."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images each part of the data has."""
+    """The number of images in each part of the data."""
 
     train: int
     val: int
@@ -21,13 +21,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Data:
-    """The images that a run learnt from.
+    """The images of a run.
 
     Attributes:
-        name: A short name, from the path.
-        source: The path, as the user gave it.
-        classes: In the order of the probabilities.
-        images: How many there are.
+        name: A short name, derived from the path.
+        source: The path that the user passed.
+        classes: Class names, in the order of the probabilities.
+        images: The number of images in each part.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from: a short name, and the path as the user gave it."""
+    """The source of images: a short name, and the path that the user passed."""
 
     name: str
     source: str
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Rejection:
-    """An image that could not be used, and why."""
+    """An image that could not be used, with the reason."""
 
     image: str
     reason: str
@@ -54,7 +54,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Leak:
-    """Copies of one image in several parts of a given split."""
+    """Copies of one image that are split across several parts of a given split."""
 
     images: tuple[str, ...]
 
@@ -66,8 +66,8 @@ class PrecisionTrial:
     Attributes:
         float32: Images per second.
         bf16: Images per second.
-        cosine: The lowest similarity of the features in bf16 to those in float32; None where a
-            feature has no direction.
+        cosine: The lowest cosine similarity between the features in bf16 and in float32; None if
+            a feature vector is zero.
     """
 
     float32: float
@@ -77,15 +77,15 @@ class PrecisionTrial:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A head that was compared with others on held-out training images.
+    """A head that was compared on held-out training images.
 
     Attributes:
         features: "last", "multilevel" or "flatten".
-        head: Its kind.
-        accuracy: Share of held-out images classified correctly.
+        head: The kind of the head.
+        accuracy: The share of held-out images classified correctly.
         accuracy_ci95: Wilson interval.
         log_loss: Mean over held-out images.
-        chosen: Whether it was taken.
+        chosen: Whether it was chosen.
     """
 
     features: str
@@ -98,15 +98,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """Results on the images of one class; None where there was no image to measure on.
+    """Results for one class. Metrics are None if the class has no test images.
 
     Attributes:
-        name: Of the class.
-        precision: Share of the images predicted to be of it that are; 0 where none was.
-        recall: Share of its images that were predicted correctly.
+        name: The name of the class.
+        precision: The share of images predicted as this class that belong to it; 0 if none were
+            predicted.
+        recall: The share of the images of this class that were predicted correctly.
         recall_ci95: Wilson interval of the recall.
-        f1: Harmonic mean of both.
-        images: How many of its images were tested.
+        f1: Harmonic mean of precision and recall.
+        images: The number of test images of this class.
     """
 
     name: str
@@ -119,12 +120,12 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Images predicted with about the same confidence.
+    """Images predicted with similar confidence.
 
     Attributes:
         confidence: Mean probability of the predicted class.
-        accuracy: Share that was correct.
-        images: How many.
+        accuracy: The share of correct predictions.
+        images: The number of images.
     """
 
     confidence: float
@@ -134,22 +135,22 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class SingleEvaluation:
-    """What was measured on a set of images with one label each.
+    """The evaluation of predictions for images with one label each.
 
     Attributes:
-        images: How many.
-        accuracy: Share that was predicted correctly.
+        images: The number of images.
+        accuracy: The share of correct predictions.
         accuracy_ci95: Wilson interval.
-        macro_f1: Mean F1 over the classes that were tested.
+        macro_f1: Mean F1 over the classes that have test images.
         auroc: Area under the ROC curve, one class against the rest, mean over classes; None
-            where fewer than two classes were tested.
+            if fewer than two classes have test images.
         ece: Expected calibration error (Naeini et al., 2015), 15 bins of equal width.
         log_loss: Mean of -log(probability of the true class).
         majority: Accuracy of the majority baseline, which always predicts the most frequent class.
-        per_class: One for each class, in their order.
-        confusion: Counts, rows truth, columns prediction.
-        reliability: Bins of confidence that hold images.
-        task: The kind of label.
+        per_class: Results for each class, in the order of the classes.
+        confusion: Counts, with true classes as rows and predicted classes as columns.
+        reliability: The confidence bins that contain images.
+        task: The name of the task.
     """
 
     images: int
@@ -166,7 +167,7 @@ class SingleEvaluation:
     task: Literal["single"] = "single"
 
     def headline(self) -> dict[str, JsonValue]:
-        """Return the single numbers, as JSON."""
+        """Return the scalar metrics, as JSON values."""
         low, high = self.accuracy_ci95
         return {
             "images": self.images,
@@ -181,7 +182,7 @@ class SingleEvaluation:
 
 
 Evaluation = SingleEvaluation
-"""What was measured, by the kind of label."""
+"""The evaluation of any task."""
 
 
 @dataclass(frozen=True)
@@ -189,13 +190,13 @@ class Epoch:
     """One epoch of fine-tuning.
 
     Attributes:
-        step: Steps at its end.
-        epoch: Counted from 1.
-        train_loss: Mean over its steps.
-        val_loss: Of the images held out, calibrated; None without any.
-        val_accuracy: Likewise.
-        learning_rate: The highest, at its end.
-        seconds: That it took.
+        step: The total number of steps at the end of the epoch.
+        epoch: The number of the epoch, counted from 1.
+        train_loss: Mean over the steps of the epoch.
+        val_loss: Calibrated log loss on the held-out images; None without held-out images.
+        val_accuracy: Accuracy on the held-out images; None without held-out images.
+        learning_rate: The highest of all parameter groups, at the end of the epoch.
+        seconds: The duration of the epoch.
     """
 
     step: int
@@ -209,11 +210,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class StepTiming:
-    """How training steps were taken, and what else was timed.
+    """The settings of training steps, chosen by timing.
 
     Attributes:
-        name: Of the way that was taken.
-        images_per_second: By the name of each way that was timed.
+        name: The name of the settings that were used.
+        images_per_second: The speed of all settings that were timed, by name.
     """
 
     name: str
@@ -222,33 +223,37 @@ class StepTiming:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What fine-tuning did: the frozen and the tuned model on the same held-out images.
+    """The result of fine-tuning: the frozen and the tuned model on the same held-out images.
 
     Attributes:
-        part: What was trained: "all", "stages:N" or "layers:N".
-        kept: Whether the tuned model is the one that is used.
-        why_not: What the tuned model did instead of being better, as a verb and what follows; ""
-            where it is kept, or nothing was trained.
-        rounds: How many times a part of the training images was held out.
-        images: How many were held out in all.
-        probe_accuracy: Of the frozen backbone with its head; None where nothing was held out.
-        tuned_accuracy: Of the tuned model; None also where no epoch was finished.
-        gain_ci95: Interval of the difference.
-        probe_log_loss: Calibrated.
-        tuned_log_loss: Likewise.
-        loss_gain_errors: How much lower that is, in standard errors of the paired difference.
-            The tuned model is kept if this is above 0 and its accuracy is no lower; below 2, the
-            difference may be chance.
-        first_probe_accuracy: Of the frozen model in the first round, whose epochs are listed.
-        seconds: Of fine-tuning.
-        learning_rate: The highest.
-        setting: How steps were taken.
-        computing: Share of the time in which training did not wait for rows, 0 to 1.
-        store_bytes: Size of the boundary store.
-        head: The kind of head that reads the tuned features; "" where there are none.
-        final: Whether the kept model learnt from the held-out images too, after the decision.
-        stopped: Why it ended early, if it did.
-        epochs: Those of the first round.
+        part: The part that was trained: "all", "stages:N" or "layers:N".
+        kept: Whether the tuned model is used.
+        why_not: Why the tuned model was not kept, as a predicate without subject; "" if it was
+            kept or no epoch was finished.
+        rounds: The number of rounds, each with different held-out images.
+        images: The number of held-out images in all rounds.
+        probe_accuracy: Accuracy of the frozen backbone with its head; None without held-out
+            images.
+        tuned_accuracy: Accuracy of the tuned model; None without held-out images or if no epoch
+            was finished.
+        gain_ci95: 95% confidence interval of the difference in accuracy.
+        probe_log_loss: Calibrated log loss of the frozen backbone with its head.
+        tuned_log_loss: Calibrated log loss of the tuned model.
+        loss_gain_errors: The reduction of the log loss, in standard errors of the paired
+            difference. The tuned model is kept if this is above 0 and its accuracy is not lower;
+            below 2, the difference may be due to chance.
+        first_probe_accuracy: Accuracy of the frozen model in the first round, to which `epochs`
+            belongs.
+        seconds: The duration of fine-tuning.
+        learning_rate: The peak learning rate.
+        setting: The settings of training steps.
+        computing: The share of the time in which training did not wait for data, 0 to 1.
+        store_bytes: The size of the boundary store.
+        head: The kind of head on the tuned features; "" without tuned features.
+        final: Whether the kept model was finally trained on all images, including the held-out
+            ones.
+        stopped: Why fine-tuning ended early; None if it did not.
+        epochs: The epochs of the first round.
     """
 
     part: str
@@ -274,29 +279,31 @@ class Tuning:
     final: bool = False
 
     def without_times(self) -> "Tuning":
-        """Return the same without how fast it was."""
-        epochs = tuple(replace(one, seconds=0.0) for one in self.epochs)
+        """Return a copy without durations and speeds."""
+        epochs = tuple(replace(epoch, seconds=0.0) for epoch in self.epochs)
         return replace(self, seconds=0.0, setting=None, computing=1.0, epochs=epochs)
 
 
 @dataclass(frozen=True)
 class BackboneTrial:
-    """How a backbone did on a sample of the training images.
+    """The results of a backbone on a sample of the training images.
 
     Attributes:
-        name: As the user named it.
-        weights: Where they came from.
-        image_size: Side of the square that it saw, in pixels.
-        parameters: How many it has.
-        features: The features that the probe did best with: "last" or "multilevel".
-        accuracy: Of the probe on held-out folds.
+        name: The name that the user passed.
+        weights: The source of the weights.
+        image_size: The side of the square input, in pixels.
+        parameters: The number of parameters.
+        features: The features with the better probe: "last" or "multilevel".
+        accuracy: Accuracy of the probe on held-out folds.
         accuracy_ci95: Wilson interval.
-        knn_accuracy: Of the ten nearest training images, on the same folds.
+        knn_accuracy: Accuracy of a 10-nearest-neighbour classifier on the same folds.
         log_me: Logarithm of maximum evidence (You et al., 2021); higher is better.
-        images_per_second: Of the network on this machine, timed in turns with the others.
-        seconds: What trying it took, timing apart.
-        taken: Whether it is the recommended one.
-        on_front: Whether no other is both faster and more accurate.
+        images_per_second: Speed of the network on this machine, timed in turns with the other
+            candidates.
+        seconds: The duration of the trial, without timing.
+        taken: Whether this backbone is recommended.
+        on_front: Whether it is Pareto-optimal: no other candidate is both faster and more
+            accurate.
     """
 
     name: str
@@ -316,14 +323,14 @@ class BackboneTrial:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The recommended backbone, and what it was chosen from.
+    """The recommended backbone, with the trials of all candidates.
 
     Attributes:
-        recommended: Name of the backbone.
-        weights: Of the backbone.
+        recommended: The name of the backbone.
+        weights: The source of its weights.
         why: The reason, as a clause without the name.
-        images: How many images were tried.
-        backbones: Best accuracy first.
+        images: The number of images that backbones were compared on.
+        backbones: The trials, most accurate first.
     """
 
     recommended: str

@@ -1,1 +1,1 @@
-"""A run: the folder that a training writes, whole or not at all."""
+"""Runs: the folders that trainings write, either completely or not at all."""

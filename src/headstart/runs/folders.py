@@ -1,4 +1,4 @@
-"""Where a run goes: decided, and reserved, before any work is done."""
+"""The folder of a run, chosen and reserved before any work is done."""
 
 import os
 import re
@@ -11,21 +11,24 @@ from headstart.record import FILE
 
 
 def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
-    """Decide where a run goes, before any work is done.
+    """Choose the folder of a run, before any work is done.
 
     Args:
-        out: What the user asked for, or None for runs/NAME, or runs/NAME-2 and so on.
-        name: Of the data.
-        overwrite: Whether an earlier run may be replaced.
+        out: The folder that the user passed, or None for runs/NAME, runs/NAME-2 and so on.
+        name: The name of the data.
+        overwrite: Whether an existing run may be replaced.
 
     Raises:
-        OutputError: The folder exists, or is no run although it may be replaced.
+        OutputError: The folder exists and may not be replaced, is not a run, or cannot be
+            written.
     """
     if out is None:
         return _next_free(re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     if out.resolve() == Path.cwd():
-        raise OutputError(f"Output '{out}' is the folder you stand in. Name a folder within it.")
-    parent = next(one for one in out.resolve().parents if one.exists())
+        raise OutputError(
+            f"Output '{out}' is the current folder, which cannot be replaced. Choose a subfolder."
+        )
+    parent = next(folder for folder in out.resolve().parents if folder.exists())
     if not parent.is_dir():
         raise OutputError(f"Output '{out}' cannot be written: Not a directory.")
     if not os.access(parent, os.W_OK):
@@ -37,7 +40,7 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
             )
         if not (out / FILE).is_file():
             raise OutputError(
-                f"Output '{out}' exists and is no run of headstart, so it is not replaced. "
+                f"Output '{out}' exists but is not a headstart run, so it was not replaced. "
                 "Choose another folder."
             )
     return out
@@ -45,17 +48,17 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
 
 @contextmanager
 def reserved_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[Path]:
-    """Choose a folder, and remove it again if nothing came to be written into it."""
+    """Yield the folder of a run, and remove it afterwards if it is still empty."""
     run = choose_folder(out, name, overwrite=overwrite)
     try:
         yield run
     finally:
         with suppress(OSError):
-            run.rmdir()  # Only if it is empty.
+            run.rmdir()  # Fails unless the folder is empty.
 
 
 def _next_free(stem: str) -> Path:
-    """Make the first of runs/NAME, runs/NAME-2, … that is not there: another run cannot take it."""
+    """Create the first of runs/NAME, runs/NAME-2, … that does not exist, so that it is taken."""
     for number in range(1, 10**6):
         run = Path("runs", stem if number == 1 else f"{stem}-{number}")
         try:
@@ -65,7 +68,7 @@ def _next_free(stem: str) -> Path:
         except OSError as error:
             raise OutputError(f"Output '{run}' cannot be written: {error.strerror}.") from None
         return run
-    raise OutputError(f"There are a million runs of '{stem}'. Pass --out.")
+    raise OutputError(f"There are already a million runs named '{stem}'. Pass --out.")
 
 
 def _is_empty(folder: Path) -> bool:

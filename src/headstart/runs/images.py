@@ -1,4 +1,4 @@
-"""Which images a run learnt from."""
+"""The images that a run was trained on."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ MANIFEST = "manifest.parquet"
 
 
 def training_images(run: Path) -> set[str]:
-    """Return the sha256 of each image that a run learnt from; none if it is a bundle alone."""
+    """Return the sha256 of each training image of a run; a bundle without a run has none."""
     path = run / MANIFEST
     if not path.is_file():
         return set()

@@ -1,4 +1,4 @@
-"""Writing a run, whole or not at all."""
+"""Write a run, either completely or not at all."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -30,19 +30,19 @@ def write_run(
     *,
     events: str = "",
 ) -> None:
-    """Write a run as a whole, so that an interrupted one leaves nothing half-made.
+    """Write a run completely or not at all, so that an interruption leaves no partial run.
 
     Args:
-        run: The folder.
-        bundle: What was trained.
-        manifest: Every image.
-        record: What was measured.
-        part: How the report shows the evaluation; None without a test part.
-        mistakes: For the report.
-        events: Lines of JSON that fine-tuning wrote.
+        run: The folder of the run.
+        bundle: The trained model.
+        manifest: One row per image.
+        record: The measurements.
+        part: The part of the report that shows the evaluation; None without a test part.
+        mistakes: Wrong predictions to show in the report.
+        events: The events of fine-tuning, as lines of JSON.
 
     Raises:
-        OutputError: It cannot be written; an earlier run of that name is still there.
+        OutputError: The run cannot be written; an existing run is left unchanged.
     """
     with _written_run(run) as partial:
         write_files(bundle, partial / BUNDLE)
@@ -54,10 +54,10 @@ def write_run(
 
 
 def write_recommendation(run: Path, record: RecommendationRecord) -> None:
-    """Write what was recommended, as numbers and as a page, as a whole or not at all.
+    """Write a recommendation and its report, completely or not at all.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The folder cannot be written.
     """
     with _written_run(run) as partial:
         record.write(partial / FILE)
@@ -65,18 +65,18 @@ def write_recommendation(run: Path, record: RecommendationRecord) -> None:
 
 
 def events_below(checkpoints: Path) -> str:
-    """Return the events of every round of a fine-tuning, each with the name of its round."""
+    """Return the events of all rounds of a fine-tuning, each labelled with its round."""
     lines = []
     for path in sorted(checkpoints.glob(f"*/{EVENTS}")):
         for line in path.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError):  # A full disk may have torn the last one.
+            with suppress(ValueError):  # A full disk may have cut off the last line.
                 lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
     return "".join(lines)
 
 
 @contextmanager
 def _written_run(run: Path) -> Iterator[Path]:
-    """Yield a folder that takes the run's place once everything is in it."""
+    """Yield a temporary folder that becomes the run once everything is written."""
     try:
         with written_whole(run) as partial:
             partial.mkdir()

@@ -1,1 +1,1 @@
-"""The kinds of label: each implements the protocol of `task.py` with what the rooms below offer."""
+"""The tasks: implementations of the protocol in `task.py`, on top of the packages below."""

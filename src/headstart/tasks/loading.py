@@ -1,4 +1,4 @@
-"""Loading models: where it is decided which task they are of."""
+"""Load models and look up their task."""
 
 import os
 from pathlib import Path
@@ -14,16 +14,16 @@ _TASKS: dict[str, Task] = {Single.name: Single()}
 
 
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
-    """Load a trained model from a run or a bundle. No network is needed.
+    """Load a trained model from a run or a bundle. No network access is needed.
 
     Raises:
-        BundleError: It is missing, changed, or of an unknown version or task.
+        BundleError: The model is missing, was changed, or has an unknown version or task.
         OptionError: The device or the precision is not available.
     """
     bundle = read_bundle(Path(model))
     if bundle.config.task not in _TASKS:
         raise BundleError(
-            f"Model '{model}' is of an unknown task '{bundle.config.task}'. Upgrade headstart."
+            f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."
         )
     return Predictor.of_bundle(
         bundle,

@@ -1,4 +1,4 @@
-"""Opening data: where it is decided which task it is of."""
+"""Open data and choose its task."""
 
 import os
 from pathlib import Path
@@ -13,11 +13,11 @@ from headstart.watching import Watcher
 def open_data(
     data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher
 ) -> images.Images:
-    """Open labelled images, check every file, decide the split, and report what matters.
+    """Open labelled images, check every file, split them, and pass on warnings.
 
     Raises:
-        DataError: Nothing usable is left, or there are fewer than two classes.
-        OptionError: An option is wrong.
+        DataError: No usable images are left, or there are fewer than two classes.
+        OptionError: An option is invalid.
     """
     with watcher.stage("Checking images") as progress:
         opened = images.open_images(
@@ -34,10 +34,10 @@ def open_data(
     return opened
 
 
-def open_for(
+def open_for_model(
     model: Predictor, data: str | os.PathLike[str], cache: Path | None, watcher: Watcher
 ) -> images.Images:
-    """Open labelled images of a model's classes; images of other classes are rejected."""
+    """Open labelled images for a model; images of classes it does not know are rejected."""
     with watcher.stage("Checking images") as progress:
         return images.open_images(
             data,

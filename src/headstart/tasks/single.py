@@ -1,7 +1,7 @@
-"""One label for each image.
+"""The task with one label per image.
 
-What only training, measuring or showing needs is imported where it is needed, so that a prediction
-starts quickly. For the same reason the softmax is written out: SciPy's takes a second to import.
+Imports that only training, evaluation or reports need are local, so that predictions start quickly.
+For the same reason the softmax is written in NumPy: importing SciPy's takes a second.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_CLASSES_SHOWN = 12
+_MAX_CLASSES = 12
 
 
 @dataclass(frozen=True)
 class Single:
-    """See `headstart.task.Task`."""
+    """One label per image; see `headstart.task.Task`."""
 
     name: ClassVar[str] = "single"
 
@@ -43,7 +43,7 @@ class Single:
         """See `Task.conflict`."""
         if len(labels) < 2:
             return None
-        return f"the same image stands under the labels {' and '.join(sorted(labels))}"
+        return f"copies of the image have different labels: {' and '.join(sorted(labels))}"
 
     def strata(self, targets: Targets) -> Rows:
         """Return the class of each image."""
@@ -59,8 +59,8 @@ class Single:
 
         return torch.nn.functional.one_hot(torch.from_numpy(targets), classes).float()
 
-    def shares(self, targets: Targets, classes: int, *, balanced: bool) -> Floats:
-        """Return equal shares, or shares inverse to the frequency of the image's class."""
+    def sample_weights(self, targets: Targets, classes: int, *, balanced: bool) -> Floats:
+        """Return equal weights, or weights inversely proportional to the frequency of the class."""
         counts = np.bincount(targets, minlength=classes)
         weight = 1 / counts[targets] if balanced else np.ones(len(targets))
         return np.asarray(weight / weight.sum(), dtype=np.float32)
@@ -70,8 +70,8 @@ class Single:
         log_probability = scores.log_softmax(dim=-1)
         return -(log_probability * truth), log_probability.exp() - truth
 
-    def guessing_loss(self, classes: int) -> float:
-        """Return the loss of equal probabilities."""
+    def uninformed_loss(self, classes: int) -> float:
+        """Return the logarithm of the number of classes."""
         return math.log(classes)
 
     def training_loss(
@@ -103,10 +103,10 @@ class Single:
     def predict(
         self, image: str, probabilities: Probabilities, classes: Sequence[str], top: int
     ) -> Prediction:
-        """Return the most probable class, and the next ones."""
+        """Return the `top` most probable classes."""
         order = np.argsort(-probabilities, kind="stable")[:top]
-        listed = tuple((classes[number], float(probabilities[number])) for number in order)
-        return Prediction(image, *listed[0], listed)
+        ranked = tuple((classes[number], float(probabilities[number])) for number in order)
+        return Prediction(image, *ranked[0], ranked)
 
     def temperature(self, scores: Scores, targets: Targets) -> float:
         """See `fit_temperature`."""
@@ -120,7 +120,7 @@ class Single:
         return np.asarray(-np.log(np.maximum(truth, 1e-12)))
 
     def correct(self, scores: Scores, targets: Targets) -> Flags:
-        """Return whether the highest score is that of the true class."""
+        """Return whether the true class has the highest score."""
         return np.asarray(scores.argmax(axis=1) == targets)
 
     def evaluate(
@@ -137,34 +137,38 @@ class Single:
         targets: Targets,
         classes: Sequence[str],
         *,
-        most: int,
+        limit: int,
     ) -> list[Mistake]:
         """See `Task.worst_mistakes`."""
-        chosen = probabilities.argmax(axis=1)
-        wrong = np.flatnonzero(targets != chosen)
-        worst = wrong[np.argsort(-probabilities[wrong, chosen[wrong]], kind="stable")][:most]
+        predicted = probabilities.argmax(axis=1)
+        wrong = np.flatnonzero(targets != predicted)
+        worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:limit]
         return [
             Mistake(
                 int(row),
                 classes[targets[row]],
-                classes[chosen[row]],
-                float(probabilities[row, chosen[row]]),
+                classes[predicted[row]],
+                float(probabilities[row, predicted[row]]),
             )
             for row in worst
         ]
+
+    def describe(self, classes: Sequence[str]) -> str:
+        """See `Task.describe`."""
+        return f"Image classifier with {len(classes)} classes"
 
     def summarise(self, evaluation: Evaluation, split: str) -> Summary:
         """See `Task.summarise`."""
         low, high = evaluation.accuracy_ci95
         images = f"{evaluation.images:,} {split} images".replace("  ", " ")
-        area = "not defined" if evaluation.auroc is None else f"{evaluation.auroc:.3f}"
+        auroc = "not defined" if evaluation.auroc is None else f"{evaluation.auroc:.3f}"
         return Summary(
-            headline=f"{evaluation.accuracy:.1%} right",
-            context=f" on {images}, 95 % interval {low:.1%} … {high:.1%}",
-            figures=f"AUROC {area} · macro-F1 {evaluation.macro_f1:.3f} · calibration error "
-            f"{evaluation.ece:.3f} · always telling the commonest class: {evaluation.majority:.1%}",
-            sentence=f"On {evaluation.images} test images that it never saw it was right "
-            f"{evaluation.accuracy:.1%} of the time (95 % interval {low:.1%} to {high:.1%}).",
+            headline=f"{evaluation.accuracy:.1%} correct",
+            context=f" on {images}, 95% interval {low:.1%} to {high:.1%}",
+            figures=f"AUROC {auroc} · macro-F1 {evaluation.macro_f1:.3f} · calibration error "
+            f"{evaluation.ece:.3f} · majority baseline {evaluation.majority:.1%}",
+            sentence=f"Accuracy on {evaluation.images} held-out test images: "
+            f"{evaluation.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}).",
             columns=("class", "precision>", "recall>", "F1>", "images>"),
             rows=_class_rows(evaluation.per_class),
         )
@@ -177,15 +181,15 @@ class Single:
 
 
 def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
-    """Return a row for each class that was tested; of many, the ones with the lowest recall."""
-    tested = [one for one in results if one.images]
-    if len(tested) <= _CLASSES_SHOWN:
+    """Return rows for the classes with test images, or for those of lowest recall if many."""
+    tested = [result for result in results if result.images]
+    if len(tested) <= _MAX_CLASSES:
         return tuple(map(_class_row, tested))
-    weakest = sorted(tested, key=lambda one: one.recall or 0.0)[:_CLASSES_SHOWN]
-    rest = (f"… the {len(weakest)} hardest of {len(tested)}",)
-    return (*map(_class_row, weakest), rest)
+    weakest = sorted(tested, key=lambda result: result.recall or 0.0)[:_MAX_CLASSES]
+    note = (f"… the {len(weakest)} of {len(tested)} classes with the lowest recall",)
+    return (*map(_class_row, weakest), note)
 
 
-def _class_row(one: ClassResult) -> tuple[str, ...]:
-    precision, recall, f1 = one.precision or 0.0, one.recall or 0.0, one.f1 or 0.0
-    return one.name, f"{precision:.1%}", f"{recall:.1%}", f"{f1:.3f}", f"{one.images:,}"
+def _class_row(result: ClassResult) -> tuple[str, ...]:
+    precision, recall, f1 = result.precision or 0.0, result.recall or 0.0, result.f1 or 0.0
+    return result.name, f"{precision:.1%}", f"{recall:.1%}", f"{f1:.3f}", f"{result.images:,}"

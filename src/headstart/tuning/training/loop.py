@@ -234,7 +234,7 @@ class Loop:
         at = self.state.at
         if at.waited >= self.recipe.patience:
             return f"held-out images did not improve for {at.waited} epochs"
-        guessing = self.examples.task.guessing_loss(self.examples.classes)
+        guessing = self.examples.task.uninformed_loss(self.examples.classes)
         last = at.history[-1] if at.history else None
         loss = last.train_loss if last else None
         if last and loss and self.recipe.choose and loss > _DIVERGED * guessing:
