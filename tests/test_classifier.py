@@ -375,7 +375,4 @@ def test_the_card_tells_what_the_model_is(fitted, tmp_path):
     assert "# Image classifier with 2 classes\n" in card
     assert "- Classes: blue, red\n" in card
     assert f"- Backbone: {TINY}\n- Weights: random\n" in card
-    assert (
-        "On 10 test images that it never saw it was right 90.0% of the time "
-        "(95 % interval 60.0% to 98.0%)." in card
-    )
+    assert "Accuracy on 10 held-out test images: 90.0% (95% interval 60.0% to 98.0%).\n" in card
