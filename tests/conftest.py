@@ -1,14 +1,19 @@
 """What most tests need: small images made on the spot, tiny networks, and no network access."""
 
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
 
+from headstart.engines.devices import make_engine
+from headstart.engines.engine import Engine
 from headstart.tasks.single import Single
 
 # Read once, when huggingface_hub is imported: no test may look for a hub on the network.
@@ -26,6 +31,26 @@ TASK = Single()
 def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the user's cache and the hub out of every test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _convert_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Take a network that an earlier test has converted from there, whatever the test's cache."""
+    shared = tmp_path_factory.getbasetemp() / "networks"
+
+    def make(*arguments: Any, cache: Path, key: str, device: str, **named: Any) -> Engine:
+        if (shared / key).exists() and not (cache / key).exists():
+            with suppress(OSError):  # Some caches are unusable, to see what happens then.
+                shutil.copytree(shared / key, cache / key, dirs_exist_ok=True)
+        engine = make_engine(*arguments, cache=cache, key=key, device=device, **named)
+        if (cache / key).exists() and not (shared / key).exists():
+            shutil.copytree(cache / key, shared / key, dirs_exist_ok=True)
+        return engine
+
+    for user in ("features.extractor", "tuning.boundary.rows"):
+        monkeypatch.setattr(f"headstart.{user}.make_engine", make)
 
 
 @pytest.fixture(autouse=True)

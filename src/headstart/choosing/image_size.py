@@ -15,7 +15,7 @@ def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
 
     A backbone whose image size was asked for keeps it.
     """
-    if not backbone.size_is_open:
+    if not backbone.size_is_open or not len(images):
         return backbone
     sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
     size = suitable_size(backbone, int(np.median(sides)))
