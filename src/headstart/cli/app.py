@@ -62,7 +62,8 @@ Model = Annotated[Path, typer.Argument(show_default=False, help="A run folder or
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    The exit status is 0 on success, 1 for invalid input, 2 for wrong usage, 130 if interrupted."""
+    The exit status is 0 on success, 1 for invalid input, 2 for wrong usage, 130 if interrupted.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Not every name is printable.

@@ -27,7 +27,8 @@ class Command(TyperCommand):
 def with_options(options: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Create a decorator that adds all options of a class to a command.
 
-    The command receives the built options as the keyword argument `options`."""
+    The command receives the built options as the keyword argument `options`.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [

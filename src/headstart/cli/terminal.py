@@ -41,7 +41,8 @@ class _Rate(ProgressColumn):
 class Terminal:
     """A watcher that shows a progress bar for each stage and one line when it is done.
 
-    The bar has the rate and the remaining time."""
+    The bar has the rate and the remaining time.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,6 +1,7 @@
 """A trained model on disk: a folder of safetensors, JSON and Markdown files with checksums.
 
-No file uses pickle."""
+No file uses pickle.
+"""
 
 import json
 from collections.abc import Mapping
@@ -58,7 +59,8 @@ def write_files(bundle: Bundle, folder: Path) -> None:
     """Write the files of a bundle into a new folder.
 
     Raises:
-        OSError: A file cannot be written."""
+        OSError: A file cannot be written.
+    """
     folder.mkdir(parents=True)
     tensors = {name: np.asarray(value, order="C") for name, value in bundle.tensors.items()}
     (folder / TENSORS).write_bytes(save(tensors))
