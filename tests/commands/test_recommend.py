@@ -148,7 +148,7 @@ def test_a_backbone_that_cannot_be_loaded_is_left_out(make_folder, options, tmp_
     names = f"test_resnet=random,test_vit={tmp_path}"
     result = hs.recommend(make_folder(), watcher=notes, **(options | {"backbones": names}))
     assert [one.name for one in result.backbones] == ["test_resnet"]
-    assert any("'test_vit' is left out" in warning for warning in notes.warnings)
+    assert any("Skipping 'test_vit'" in warning for warning in notes.warnings)
     names = f"test_resnet={tmp_path},test_vit={tmp_path}"
     with pytest.raises(BackboneError, match="None of the backbones"):
         hs.recommend(make_folder(name="more"), **(options | {"backbones": names, "out": None}))
@@ -195,7 +195,7 @@ def test_backbones_are_timed_together_as_far_as_memory_goes(make_folder, options
     notes, folder = Notes(), make_folder()
     hs.recommend(folder, **options, watcher=notes)
     assert notes.stages[-3:] == ["Trying test_efficientnet", "Trying test_resnet", "Timing"]
-    monkeypatch.setattr("headstart.choosing.trials._WAITING", 1000)
+    monkeypatch.setattr("headstart.choosing.trials._MAX_HELD_PARAMETERS", 1000)
     hs.recommend(folder, **options, watcher=notes, overwrite=True)
     assert notes.stages[-4:] == [
         "Trying test_efficientnet",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.evaluation.comparison import rival
+from headstart.evaluation.comparison import measure_held_out
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.verdict import Verdict
 from tests.conftest import TASK
@@ -37,7 +37,9 @@ def test_what_is_clear():
     truth = np.where(labels[:, None] == np.arange(2), 1.0, -1.0)
     draw = np.random.default_rng(0)
     good, bad, other = (
-        rival((truth + noise * draw.normal(size=truth.shape)).astype(np.float32), labels, TASK)
+        measure_held_out(
+            (truth + noise * draw.normal(size=truth.shape)).astype(np.float32), labels, TASK
+        )
         for noise in (0.5, 2.0, 0.5)
     )
     assert Verdict("along", True, 1.0, probe=bad, best=good).clear

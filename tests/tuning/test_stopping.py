@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.evaluation.comparison import rival
+from headstart.evaluation.comparison import measure_held_out
 from headstart.heads.choice import HeadChoice
 from headstart.heads.specs import ChosenHead
 from headstart.tuning.training.checkpoint import read_checkpoint
@@ -63,8 +63,8 @@ def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     """Four epochs without a lower loss end training; what is kept is trained, not the start."""
     losses = iter(range(20))
     monkeypatch.setattr(
-        "headstart.tuning.training.loop.rival",
-        lambda *given: replace(rival(*given), log_loss=float(next(losses))),
+        "headstart.tuning.training.loop.measure_held_out",
+        lambda *given: replace(measure_held_out(*given), log_loss=float(next(losses))),
     )
     refitted = []
     fit = HeadChoice.fit

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from headstart.arrays import Scores, Targets
-from headstart.evaluation.comparison import Rival, rival
+from headstart.evaluation.comparison import HeldOutResult, measure_held_out
 from headstart.heads.fitted import BlendModel, SingleModel
 from headstart.task import Task
 from headstart.tuning.job import Reading
@@ -22,7 +22,7 @@ BLEND = "blend"
 
 def rivals_of(
     scores: Mapping[str, Scores], targets: Targets, task: Task, *, blend: bool
-) -> dict[str, Rival]:
+) -> dict[str, HeldOutResult]:
     """Measure heads by their scores, (images, classes), of images that they did not learn from.
 
     Args:
@@ -31,10 +31,10 @@ def rivals_of(
         task: The kind of label.
         blend: Whether the mean of two heads may be used as well.
     """
-    rivals = {name: rival(one, targets, task) for name, one in scores.items()}
+    rivals = {name: measure_held_out(one, targets, task) for name, one in scores.items()}
     if blend and ALONG in scores and REFITTED in scores:
         parts = [scores[name] / rivals[name].temperature for name in (ALONG, REFITTED)]
-        rivals[BLEND] = rival(np.mean(parts, axis=0), targets, task)
+        rivals[BLEND] = measure_held_out(np.mean(parts, axis=0), targets, task)
     return rivals
 
 

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from headstart.arrays import Scores, Targets
-from headstart.evaluation.comparison import Rival, accuracy_gain, beats, loss_gain
+from headstart.evaluation.comparison import HeldOutResult, accuracy_gain, beats, loss_gain
 from headstart.record import Interval
 from headstart.task import Task
 from headstart.tuning.job import Reading
@@ -37,8 +37,8 @@ class Verdict:
     kept: bool
     temperature: float
     temperatures: dict[str, float] = field(default_factory=dict)
-    probe: Rival | None = None
-    best: Rival | None = None
+    probe: HeldOutResult | None = None
+    best: HeldOutResult | None = None
     first_probe_accuracy: float | None = None
 
     @classmethod
@@ -65,7 +65,7 @@ class Verdict:
         name = min(rivals, key=lambda name: rivals[name].log_loss)
         best = rivals[name]
         kept = always or beats(best, probe)
-        first = float(probe.right[: len(rounds[0].held_out)].mean())
+        first = float(probe.correct[: len(rounds[0].held_out)].mean())
         return cls(name, kept, best.temperature, temperatures, probe, best, first)
 
     @property
@@ -98,7 +98,7 @@ class Verdict:
     @property
     def images(self) -> int:
         """How many images were held out in all."""
-        return len(self.probe.right) if self.probe else 0
+        return len(self.probe.correct) if self.probe else 0
 
     def reading(self, heads: Mapping[str, Reading]) -> Reading:
         """Return the head that was decided for, of those of one training."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.arrays import Rows
-from headstart.evaluation.comparison import rival
+from headstart.evaluation.comparison import measure_held_out
 from headstart.record import Epoch
 from headstart.tuning.boundary.rows import predict_rows
 from headstart.tuning.events.events import Listener, StepEvent
@@ -220,7 +220,7 @@ class Loop:
             return math.nan, math.nan
         views = range(examples.measured_views)
         scores = predict_rows(average, examples.source, examples.held_out, self.setting, views)
-        found = rival(scores.numpy(), examples.targets[examples.held_out], examples.task)
+        found = measure_held_out(scores.numpy(), examples.targets[examples.held_out], examples.task)
         return found.log_loss, found.accuracy
 
     @property
