@@ -10,7 +10,7 @@ import torch
 
 from headstart.evaluation.comparison import measure_held_out
 from headstart.heads.choice import HeadChoice
-from headstart.heads.specs import ChosenHead
+from headstart.heads.specs import FixedHead
 from headstart.tuning.training.checkpoint import read_checkpoint
 from headstart.tuning.trainings import forget_finished
 from tests.tuning.conftest import QUICK, at_step, changed, state
@@ -70,7 +70,7 @@ def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     fit = HeadChoice.fit
 
     def spied(self, *arguments):
-        refitted.extend([1] if isinstance(self.head, ChosenHead) else [])
+        refitted.extend([1] if isinstance(self.head, FixedHead) else [])
         return fit(self, *arguments)
 
     monkeypatch.setattr(HeadChoice, "fit", spied)

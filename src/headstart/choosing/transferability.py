@@ -32,9 +32,9 @@ def knn_accuracy(features: Features, labels: Targets, folds: Folds) -> float:
 def log_me(features: Features, labels: Targets) -> float:
     """Return the logarithm of maximum evidence per image, averaged over classes; higher is better.
 
-    This is the evidence of a Bayesian linear model of the labels, at the best precisions of its weights
-    and its noise, found by fixed-point iteration (You et al., "LogME: practical assessment of
-    pre-trained models for transfer learning", 2021).
+    This is the evidence of a Bayesian linear model of the labels, at the best precisions of its
+    weights and its noise, found by fixed-point iteration (You et al., "LogME: practical
+    assessment of pre-trained models for transfer learning", 2021).
 
     Args:
         features: Shape (images, width).

@@ -197,7 +197,13 @@ def _fit_probe(
     columns = {name: layout.columns(name) for name in ("last", "multilevel")}
     classes = len(sample.classes)
     problem = Problem(
-        features, columns, sample.labels, classes, folds, sample.task, weights=layout.weights()
+        features,
+        columns,
+        sample.labels,
+        classes,
+        folds,
+        sample.task,
+        column_weights=layout.weights(),
     )
     fit = LinearHead().fit(problem)
     held_out = fit.held_out

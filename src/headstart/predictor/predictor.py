@@ -211,7 +211,7 @@ class Predictor:
     def to_bundle(self) -> Bundle:
         """Return everything that the model consists of, ready to be written."""
         backbone, deterministic = self.extractor.source, self.specification.deterministic
-        numbers, arrays = fitted.written(self.head)
+        numbers, arrays = fitted.to_arrays(self.head)
         config = Config(
             headstart=version("headstart"),
             created=None if deterministic else datetime.now(UTC).isoformat(timespec="seconds"),
@@ -271,7 +271,9 @@ class Predictor:
             precision=precision,
             reads="map" if config.features == "flatten" else "stages",
         )
-        head = fitted.read(config.head.kind, config.head.numbers, _part(bundle.tensors, "head."))
+        head = fitted.from_arrays(
+            config.head.kind, config.head.numbers, _part(bundle.tensors, "head.")
+        )
         return cls(
             task,
             config.classes,

@@ -41,7 +41,7 @@ def fit_probe(bench: Workbench, rows: Rows) -> Probe:
         return Probe(job.fitted, job.heads)
     groups = [job.images.groups[row] for row in rows]
     fit = job.heads.fit(job.features[rows], job.images.targets[rows], groups)
-    return Probe(Reading(fit.head, fit.features), job.heads.settled(fit))
+    return Probe(Reading(fit.head, fit.features), job.heads.with_fixed_choice(fit))
 
 
 def starting_head(bench: Workbench, probe: Reading, rows: Rows) -> Reading:
@@ -52,7 +52,7 @@ def starting_head(bench: Workbench, probe: Reading, rows: Rows) -> Reading:
         return _fit_on_views(bench, rows)
     if isinstance(probe.head, LinearModel):
         return probe
-    return _fit(bench, bench.job.heads.linear(), bench.job.features[rows], rows)
+    return _fit(bench, bench.job.heads.with_linear_head(), bench.job.features[rows], rows)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _fit_on_views(bench: Workbench, rows: Rows) -> Reading:
     above = bench.boundary.above
     seen = [bench.predict_views(above, images, (view,)) for view, images in some.items()]
     images = np.concatenate(list(some.values()))
-    return _fit(bench, bench.job.heads.linear(), torch.cat(seen).numpy(), images)
+    return _fit(bench, bench.job.heads.with_linear_head(), torch.cat(seen).numpy(), images)
 
 
 def _fit(bench: Workbench, heads: HeadChoice, features: Features, rows: Rows) -> Reading:

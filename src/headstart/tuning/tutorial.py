@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from headstart.errors import OptionError
-from headstart.heads.logistic import suitable_threads
-from headstart.heads.mlp import BATCH, Examples, dense_network, model_of, train_epoch
+from headstart.heads.logistic import limit_threads
+from headstart.heads.mlp import BATCH_SIZE, Examples, dense_network, mlp_model, train_epoch
 from headstart.heads.problem import HeadFit, Problem
 from headstart.options import TuneOptions
 from headstart.tuning.training.recipe import Recipe
@@ -99,7 +99,7 @@ class TutorialHead:
         inputs = torch.from_numpy(problem.features)[:, problem.columns[features]]
         images, width = inputs.shape
         examples = Examples(inputs, problem.truth(), torch.ones(images), problem.task)
-        with torch.random.fork_rng(devices=[]), suitable_threads(BATCH * width * self.hidden):
+        with torch.random.fork_rng(devices=[]), limit_threads(BATCH_SIZE * width * self.hidden):
             torch.manual_seed(seed)
             network = dense_network(width, self.hidden, self.dropout, problem.classes)
             for layer in network:
@@ -110,4 +110,4 @@ class TutorialHead:
             for _ in range(self.epochs):
                 train_epoch(network, optimiser, examples, torch.arange(images))
         mean, scale = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
-        return HeadFit(model_of(network.state_dict(), mean, scale), None, features)
+        return HeadFit(mlp_model(network.state_dict(), mean, scale), None, features)
