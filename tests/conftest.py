@@ -31,7 +31,7 @@ def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(autouse=True)
 def _one_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold out once in fine-tuning, which is quicker than five times for so few images."""
-    monkeypatch.setattr("headstart.tuning.held_out.ALL_FOLDS", 0)
+    monkeypatch.setattr("headstart.tuning.held_out.CROSS_VALIDATE_UP_TO", 0)
 
 
 @pytest.fixture(autouse=True)

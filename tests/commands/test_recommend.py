@@ -169,7 +169,7 @@ def test_one_backbone_with_two_weights(make_folder, options, tmp_path):
         ({"backbone": "nonesuch"}, "There is no backbone"),
         ({"backbone": "auto", "backbones": "nonesuch"}, "There is no backbone"),
         ({"device": "cuda"}, "torch finds no CUDA GPU"),
-        ({"tune": "all", "log": "wandb"}, "Nothing called 'wandb'"),
+        ({"tune": "all", "log": "wandb"}, "Unknown listener 'wandb'"),
     ],
 )
 def test_train_refuses_before_it_works(tmp_path, options, text, monkeypatch):

@@ -257,7 +257,7 @@ def test_a_head_of_the_users_own_is_saved(make, tmp_path):
     assert answers(again) == pytest.approx(answers(model), abs=1e-6)
     with pytest.raises(hs.HeadstartError) as caught:
         hs.Classifier.from_predictor(again)
-    assert str(caught.value) == "The model was made with a head of your own. Pass it as head=."
+    assert str(caught.value) == "The model was trained with a custom head. Pass it as head=."
     assert hs.Classifier.from_predictor(again, head=OwnHead()).predictor is again
 
 
