@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.machine import describe
-from headstart.tuning.training.depthwise import quick_depthwise
+from headstart.tuning.training.depthwise import fast_depthwise
 
 IMAGES, ROUNDS = 32, 5
 SHAPES = (
@@ -33,7 +33,7 @@ def step(layer: nn.Conv2d, images: torch.Tensor, *, quick: bool) -> None:
     """Run forward and backward once."""
     with torch.autocast("cpu", torch.bfloat16):
         if quick:
-            with quick_depthwise(images.device):
+            with fast_depthwise(images.device):
                 out = layer(images)
         else:
             out = layer(images)

@@ -67,7 +67,7 @@ def tune_once(table: str, cache: str, checkpoints: str, resume: str) -> None:
     checkpoint.SAVE_EVERY = 5
     # What timing finds fastest may differ between runs.
     way = Setting(bf16=has_bf16("cpu"), threads=2)
-    workbench.candidates = lambda **options: [way]
+    workbench.candidate_settings = lambda **options: [way]
     data = hs.open_images(table, cache=cache)
     model = hs.Classifier(load_backbone(), hs.LinearHead(), classes=data.classes, cache=cache)
     model.fit(data.train)

@@ -46,10 +46,10 @@ from headstart.tuning.boundary.cutting import cut
 from headstart.tuning.boundary.rows import RowSource, StoredRows
 from headstart.tuning.boundary.store import ViewStore
 from headstart.tuning.boundary.views import ViewPlan
-from headstart.tuning.pacing.timing import Setting, candidates, fastest
+from headstart.tuning.pacing.timing import Setting, candidate_settings, fastest_setting
 from headstart.tuning.training.examples import Examples
 from headstart.tuning.training.loop import Loop
-from headstart.tuning.training.network import HeadedNetwork, untrained
+from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe
 
 ROUNDS, BATCH, CLASSES, IMAGES = 3, 32, 10, 96
@@ -111,8 +111,8 @@ def seconds_of_an_epoch(
 def best_setting(network: HeadedNetwork, source: RowSource) -> Setting:
     """Time the ways to take a step, as fine-tuning does."""
     rows = source.rows(np.arange(BATCH), 0)
-    ways = candidates(device="cpu", bf16=has_bf16("cpu"))
-    return fastest(network, rows, truth(), Single(), ways)
+    ways = candidate_settings(device="cpu", bf16=has_bf16("cpu"))
+    return fastest_setting(network, rows, truth(), Single(), ways)
 
 
 def truth() -> torch.Tensor:
@@ -157,7 +157,7 @@ def _epochs_at(name: str, count: int, after: int) -> str:
         fill(store, engine, pixels)
         filling = IMAGES / (time.perf_counter() - begin)
         stored = StoredRows(store)
-        head, columns = untrained(layout.width, CLASSES), slice(0, layout.width)
+        head, columns = zero_head(layout.width, CLASSES), slice(0, layout.width)
         ours, plain = (kind(halves.above, head, columns) for kind in (HeadedNetwork, PlainNetwork))
         quick, best = best_setting(ours, stored), best_setting(plain, stored)
         # Without: what is below runs in each step too, in the setting that is best for it.
@@ -196,17 +196,17 @@ def fill(store: ViewStore, engine: Any, pixels: np.ndarray) -> None:
 def best_below(below: nn.Module, pixels: np.ndarray) -> Setting:
     """Find PyTorch's fastest setting for the frozen part."""
     batch = torch.from_numpy(pixels[:BATCH])
-    ways = candidates(device="cpu", bf16=has_bf16("cpu"))
+    ways = candidate_settings(device="cpu", bf16=has_bf16("cpu"))
     times = {}
     for way in ways:
-        way.laid_out(below)
+        way.apply_layout(below)
         for _ in range(3):
             begin = time.perf_counter()
             with torch.no_grad(), way.autocast():
                 below(batch)
             times[way.name] = time.perf_counter() - begin
     best = min(ways, key=lambda way: times[way.name])
-    best.laid_out(below)
+    best.apply_layout(below)
     return best
 
 
@@ -223,7 +223,7 @@ def step() -> None:
         ours.unfreeze("all")
         pooling = StagePooling(ours, reads="last").eval()
         last = pooling.layout().columns("last")
-        network = HeadedNetwork(pooling, untrained(last.stop, CLASSES), last)
+        network = HeadedNetwork(pooling, zero_head(last.stop, CLASSES), last)
         source = ReadyRows(pixels, None, Setting())
         setting = best_setting(network, source)
         loop = Loop(network, ours.network, examples_of(source, BATCH), Recipe(epochs=99), setting)

@@ -56,7 +56,7 @@ def _convert_once(
 @pytest.fixture(autouse=True)
 def _one_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold out once in fine-tuning, which is quicker than five times for so few images."""
-    monkeypatch.setattr("headstart.tuning.held_out.ALL_FOLDS", 0)
+    monkeypatch.setattr("headstart.tuning.held_out.CROSS_VALIDATE_UP_TO", 0)
 
 
 @pytest.fixture(autouse=True)

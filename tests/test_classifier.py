@@ -1,4 +1,4 @@
-"""The model that people hold: fit, predict, measure, save and load."""
+"""The classifier: fit, predict, evaluate, save and load."""
 
 import io
 from dataclasses import replace
@@ -34,7 +34,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """Return a function that makes a classifier on a tiny network, with the cache of all tests."""
+    """Return a function that creates a classifier on a tiny network, with a shared cache."""
     cache = tmp_path_factory.mktemp("cache")
 
     def make(head=None, *, name=TINY, classes=("blue", "red"), **options):
@@ -47,12 +47,12 @@ def make(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(make, photos):
-    """Return a classifier that has learnt, not to be changed."""
+    """Return a fitted classifier; do not change it."""
     return make(LinearHead()).fit(photos.train)
 
 
-def test_it_learns_to_tell_red_from_blue(fitted, photos):
-    """Test images are told right, and the evaluation says so."""
+def test_it_learns_to_distinguish_red_and_blue(fitted, photos):
+    """All test images are predicted correctly, also in the evaluation."""
     found = fitted.evaluate(photos.test)
     assert found.images == len(photos.test) > 3
     assert found.accuracy == 1.0
@@ -60,11 +60,11 @@ def test_it_learns_to_tell_red_from_blue(fitted, photos):
     assert fitted.predict(picture(78, COLOURS["blue"])).label == "blue"
 
 
-def test_probabilities_are_probabilities(fitted, photos):
-    """One row for each image, each summing to 1, the same as `predict` tells."""
-    told = fitted.probabilities_of(photos.test)
-    np.testing.assert_allclose(told.sum(axis=1), 1)
-    for row, prediction in zip(told, fitted.predict(photos.test.paths), strict=True):
+def test_probabilities_agree_with_predictions(fitted, photos):
+    """Each row sums to 1 and agrees with `predict`."""
+    probabilities = fitted.probabilities_of(photos.test)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    for row, prediction in zip(probabilities, fitted.predict(photos.test.paths), strict=True):
         assert prediction.label == fitted.classes[row.argmax()]
         assert prediction.probability == pytest.approx(row.max(), abs=1e-4)
 
@@ -73,8 +73,8 @@ HEADS = [AutoHead(), LinearHead(), KernelHead(), MLPHead(hidden=8, epochs=5), Ne
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
-def test_a_saved_model_is_the_same_model(make, photos, tmp_path, head):
-    """Loaded from its bundle it gives identical probabilities and predictions."""
+def test_a_loaded_model_predicts_the_same(make, photos, tmp_path, head):
+    """A model loaded from its bundle has identical probabilities and predictions."""
     model = make(head).fit(photos.train)
     model.save(tmp_path / "model")
     again = hs.load(tmp_path / "model", cache=tmp_path / "elsewhere")
@@ -88,15 +88,15 @@ def test_a_saved_model_is_the_same_model(make, photos, tmp_path, head):
 
 
 def test_a_loaded_model_can_be_saved_again(fitted, tmp_path):
-    """A bundle of a bundle is the same model."""
-    fitted.save(tmp_path / "one")
-    hs.load(tmp_path / "one", cache=tmp_path / "c").save(tmp_path / "two")
-    again = hs.load(tmp_path / "two", cache=tmp_path / "c")
+    """The bundle of a loaded model is the same model."""
+    fitted.save(tmp_path / "first")
+    hs.load(tmp_path / "first", cache=tmp_path / "c").save(tmp_path / "second")
+    again = hs.load(tmp_path / "second", cache=tmp_path / "c")
     assert again.predict(picture(5)) == fitted.predict(picture(5))
 
 
 def test_a_vit_of_another_size_is_saved_and_loaded(make, photos, tmp_path):
-    """A network of a fixed size that was built for another one loads from its bundle."""
+    """A network of a fixed size that was created at a different size loads from its bundle."""
     backbone = load_backbone("test_vit", weights="random", image_size=96)
     model = Classifier(
         backbone,
@@ -113,21 +113,21 @@ def test_a_vit_of_another_size_is_saved_and_loaded(make, photos, tmp_path):
 
 def test_the_same_seed_gives_the_same_model(make, photos):
     """Fitting twice gives identical probabilities."""
-    one, other = (make(AutoHead()).fit(photos.train) for _ in range(2))
+    first, second = (make(AutoHead()).fit(photos.train) for _ in range(2))
     np.testing.assert_array_equal(
-        one.probabilities_of(photos.test), other.probabilities_of(photos.test)
+        first.probabilities_of(photos.test), second.probabilities_of(photos.test)
     )
 
 
-def close(one, other):
-    """Tell whether two predictions are the same up to rounding."""
-    return one.label == other.label and one.probability == pytest.approx(
-        other.probability, abs=1e-4
+def close(first, second):
+    """Return whether two predictions are equal up to rounding."""
+    return first.label == second.label and first.probability == pytest.approx(
+        second.probability, abs=1e-4
     )
 
 
 def test_path_bytes_image_and_array_agree(fitted, photos):
-    """However an image is given, the prediction is the same, under its own name."""
+    """The prediction does not depend on how an image is given, except for its name."""
     path = photos.test.paths[0]
     with open(path, "rb") as file:  # noqa: PTH123
         content = file.read()
@@ -135,53 +135,55 @@ def test_path_bytes_image_and_array_agree(fitted, photos):
     by_path = fitted.predict(path)
     assert by_path.image == path
     for given in (content, image, np.asarray(image)):
-        told = fitted.predict(given)
-        assert close(told, by_path)
-        assert told.image == type(given).__name__
+        prediction = fitted.predict(given)
+        assert close(prediction, by_path)
+        assert prediction.image == type(given).__name__
 
 
-def test_one_image_gives_one_prediction_and_a_list_a_list(fitted):
-    """The number of predictions is the number of images, in their order."""
+def test_a_list_of_images_gives_a_list_of_predictions(fitted):
+    """There is one prediction per image, in order; a single image gives a single prediction."""
     images = [picture(n, COLOURS["red" if n % 3 else "blue"]) for n in range(40)]
-    told = fitted.predict(images)
-    assert [one.label for one in told] == ["red" if n % 3 else "blue" for n in range(40)]
-    assert close(fitted.predict(images[7]), told[7])
+    predictions = fitted.predict(images)
+    assert [prediction.label for prediction in predictions] == [
+        "red" if n % 3 else "blue" for n in range(40)
+    ]
+    assert close(fitted.predict(images[7]), predictions[7])
     assert fitted.predict([]) == []
 
 
 def test_top_lists_the_best_classes_first(fitted):
-    """The list has at most the classes there are, best first, the label being its first."""
-    told = fitted.predict(picture(1, COLOURS["red"]))
-    assert [name for name, _ in told.top] == ["red", "blue"]
-    assert told.top[0] == (told.label, told.probability)
-    assert sum(probability for _, probability in told.top) == pytest.approx(1)
+    """The list has at most all classes, most probable first, and starts with the label."""
+    prediction = fitted.predict(picture(1, COLOURS["red"]))
+    assert [name for name, _ in prediction.top] == ["red", "blue"]
+    assert prediction.top[0] == (prediction.label, prediction.probability)
+    assert sum(probability for _, probability in prediction.top) == pytest.approx(1)
     assert len(fitted.predict(picture(1), top=1).top) == 1
 
 
-def test_a_list_of_no_classes_is_an_error(fitted):
+def test_top_0_is_an_error(fitted):
     """`top` must be at least 1."""
     with pytest.raises(OptionError, match="top"):
         fitted.predict(picture(1), top=0)
 
 
-def seen(model, image):
-    """Give the features that a prediction of an image is made from."""
+def features_used(model, image):
+    """Return the features that are used to predict an image."""
     kept = []
     of_pixels = model.extractor.of_pixels
 
-    def watched(pixels):
+    def recorded(pixels):
         for features in of_pixels(pixels):
             kept.append(features)
             yield features
 
-    model.extractor.of_pixels = watched
+    model.extractor.of_pixels = recorded
     model.predict(image)
     del model.extractor.of_pixels
     return kept[0][0]
 
 
-def test_the_network_sees_the_same_however_an_image_is_given(fitted, photos):
-    """Path, bytes, image and array have the same features, and those of the training."""
+def test_features_do_not_depend_on_how_an_image_is_given(fitted, photos):
+    """Path, bytes, image and array have the same features as in training."""
     path = photos.test.paths[0]
     with Image.open(path) as image:
         image.load()
@@ -189,33 +191,37 @@ def test_the_network_sees_the_same_however_an_image_is_given(fitted, photos):
     with open(path, "rb") as file:  # noqa: PTH123
         content = file.read()
     for given in (path, content, image, np.asarray(image)):
-        np.testing.assert_allclose(seen(fitted, given), stored, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(features_used(fitted, given), stored, rtol=1e-4, atol=1e-5)
 
 
-def test_a_large_jpeg_is_told_as_it_was_learnt(fitted, make_folder, tmp_path):
-    """A JPEG that is decoded at reduced scale in training is decoded so in prediction."""
+def test_a_large_jpeg_is_decoded_as_in_training(fitted, make_folder, tmp_path):
+    """A JPEG that is decoded at reduced scale in training is decoded the same in prediction."""
     folder = make_folder(2, name="large")
     large = Image.fromarray(skimage.data.astronaut()).resize((1024, 1024))
     large.save(folder / "red" / "large.jpg", quality=95)
     images = open_images(folder, task=TASK, staging=tmp_path / "s", classes=("blue", "red")).all
     row = next(n for n, path in enumerate(images.paths) if path.endswith("large.jpg"))
     by_set, _ = fitted.features_of(images)
-    np.testing.assert_allclose(seen(fitted, images.paths[row]), by_set[row], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        features_used(fitted, images.paths[row]), by_set[row], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_rotated_photo_is_upright_however_it_is_given(fitted, tmp_path):
-    """An image opened with Pillow is turned as its file is."""
+    """An image opened with Pillow is rotated like its file."""
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.fromarray(skimage.data.chelsea()).crop((0, 0, 300, 150))
     image.save(tmp_path / "turned.jpg", exif=exif)
     with Image.open(tmp_path / "turned.jpg") as opened:
-        found = seen(fitted, opened)
-    np.testing.assert_allclose(found, seen(fitted, tmp_path / "turned.jpg"), rtol=1e-4, atol=1e-4)
+        found = features_used(fitted, opened)
+    np.testing.assert_allclose(
+        found, features_used(fitted, tmp_path / "turned.jpg"), rtol=1e-4, atol=1e-4
+    )
 
 
-def test_a_file_that_is_no_image_is_named(fitted, tmp_path):
-    """Predicting what cannot be read raises with its path."""
+def test_an_unreadable_file_is_named(fitted, tmp_path):
+    """The error has the path of the file."""
     with pytest.raises(UnreadableImage) as caught:
         fitted.predict(tmp_path / "none.jpg")
     assert str(caught.value) == (
@@ -232,15 +238,15 @@ def test_a_file_that_is_no_image_is_named(fitted, tmp_path):
         lambda model, photos, folder: model.add_class("green", [picture(1)]),
     ],
 )
-def test_a_model_that_has_not_learnt_says_so(make, photos, tmp_path, use):
-    """Whatever is asked of it before `fit`, the error says what to do."""
+def test_an_unfitted_classifier_is_an_error(make, photos, tmp_path, use):
+    """Every use before `fit` raises an error that says what to do."""
     with pytest.raises(OptionError) as caught:
         use(make(), photos, tmp_path)
-    assert str(caught.value) == "The model has not learnt anything yet. Call fit first."
+    assert str(caught.value) == "The classifier is not fitted yet. Call fit first."
 
 
-def test_other_classes_are_told(make, photos, fitted):
-    """Images of other classes than the model's are refused, both listed."""
+def test_other_classes_are_an_error(make, photos, fitted):
+    """The error lists the classes of the images and of the model."""
     text = "The images have the classes blue, red, but the model has green, red."
     with pytest.raises(DataError) as caught:
         make(classes=("green", "red")).fit(photos.train)
@@ -252,12 +258,12 @@ def test_other_classes_are_told(make, photos, fitted):
 
 
 def part(images, rows):
-    """Give some images of a set."""
+    """Return some images of a set."""
     return images.take(np.array(rows, dtype=np.int64))
 
 
-def test_nothing_to_learn_from_is_told(make, photos):
-    """No image at all, or images of one class, are refused."""
+def test_training_needs_images_of_two_classes(make, photos):
+    """No images, or images of one class, are an error."""
     reds = np.flatnonzero(photos.train.labels == 1)
     for rows in ([], reds):
         with pytest.raises(DataError) as caught:
@@ -265,8 +271,8 @@ def test_nothing_to_learn_from_is_told(make, photos):
         assert str(caught.value) == ("The training part must have images of at least two classes.")
 
 
-def test_nothing_to_measure_on_is_told(fitted, photos):
-    """An evaluation needs an image."""
+def test_an_evaluation_needs_images(fitted, photos):
+    """No images are an error."""
     with pytest.raises(DataError) as caught:
         fitted.evaluate(part(photos.test, []))
     assert str(caught.value) == "There are no images to evaluate on."
@@ -284,13 +290,13 @@ def test_very_few_images_are_enough(make, photos, head, counts):
     labels = photos.train.labels
     rows = [row for label in (0, 1) for row in np.flatnonzero(labels == label)[: counts[label]]]
     model = make(head).fit(part(photos.train, rows))
-    told = model.probabilities_of(photos.test)
-    assert np.isfinite(told).all()
-    np.testing.assert_allclose(told.sum(axis=1), 1)
+    probabilities = model.probabilities_of(photos.test)
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
-def test_all_images_in_one_group_are_told_or_learnt(make, photos):
-    """Where no fold can be held out, fitting works or says what is wrong."""
+def test_all_images_in_one_group_work_or_are_an_error(make, photos):
+    """If no fold can be held out, fitting works or the error explains why not."""
     table = photos.train.table
     column = table.schema.get_field_index("group")
     same = table.set_column(column, "group", [["one"] * len(table)])
@@ -303,26 +309,26 @@ def test_all_images_in_one_group_are_told_or_learnt(make, photos):
 
 
 def test_a_validation_part_calibrates(make, photos):
-    """With a validation part the temperature comes from it, else from the folds."""
+    """The temperature is fitted on the validation part or, without one, on the folds."""
     plain = make(LinearHead()).fit(photos.train)
     with_val = make(LinearHead()).fit(photos.train, val=photos.test)
     assert plain.predictor.temperature != with_val.predictor.temperature
     np.testing.assert_array_equal(plain.predictor.head.weight, with_val.predictor.head.weight)
 
 
-def test_a_nearest_head_learns_a_class_later(make, photos, tmp_path):
-    """A third class is told after it was added, also from a bundle; the old ones still are."""
+def test_a_class_can_be_added_to_a_nearest_head(make, photos, tmp_path):
+    """All classes are predicted after one was added, also by a loaded model."""
     model = make(NearestHead()).fit(photos.train)
     model.add_class("green", [picture(n, COLOURS["green"]) for n in range(2000, 2006)])
     model.save(tmp_path / "model")
-    for one in (model, hs.load(tmp_path / "model", cache=tmp_path / "c")):
-        assert one.classes == ("blue", "red", "green")
-        for name in one.classes:
-            assert one.predict(picture(3000, COLOURS[name])).label == name
+    for classifier in (model, hs.load(tmp_path / "model", cache=tmp_path / "c")):
+        assert classifier.classes == ("blue", "red", "green")
+        for name in classifier.classes:
+            assert classifier.predict(picture(3000, COLOURS[name])).label == name
 
 
-def test_only_a_nearest_head_learns_a_class_later(fitted):
-    """Another head says what to train instead."""
+def test_a_class_can_only_be_added_to_a_nearest_head(fitted):
+    """The error says how to train instead."""
     with pytest.raises(OptionError) as caught:
         fitted.add_class("green", [picture(1)])
     assert str(caught.value) == (
@@ -330,8 +336,8 @@ def test_only_a_nearest_head_learns_a_class_later(fitted):
     )
 
 
-def test_a_class_is_added_once_and_with_images(make, photos):
-    """A class that exists, or one without images, is refused and nothing changes."""
+def test_an_added_class_must_be_new_and_have_images(make, photos):
+    """Otherwise there is an error and nothing changes."""
     model = make(NearestHead()).fit(photos.train)
     with pytest.raises(OptionError) as caught:
         model.add_class("red", [picture(1)])
@@ -347,7 +353,7 @@ def test_a_class_is_added_once_and_with_images(make, photos):
     "options", [{"features": "multi"}, {"device": "gpu"}, {"precision": "fp16"}]
 )
 def test_an_unknown_option_is_an_error(make, options):
-    """A value that does not exist is not taken for another one."""
+    """An invalid value is not silently replaced."""
     with pytest.raises(OptionError):
         make(**options)
 
@@ -360,14 +366,14 @@ def test_a_saved_model_is_not_replaced(fitted, tmp_path):
     fitted.save(str(tmp_path / "model"), overwrite=True)
 
 
-def test_what_is_no_model_is_not_loaded(tmp_path):
-    """Loading a folder without a bundle says so."""
+def test_a_missing_model_cannot_be_loaded(tmp_path):
+    """The error says that it does not exist."""
     with pytest.raises(BundleError, match="does not exist"):
         hs.load(tmp_path / "none")
 
 
-def test_the_card_tells_what_the_model_is(fitted, tmp_path):
-    """Classes, backbone, head and the test result stand in the model card."""
+def test_the_model_card_describes_the_model(fitted, tmp_path):
+    """It has the classes, the backbone, the weights and the test result."""
     measured = {"images": 10, "accuracy": 0.9, "accuracy_ci95": [0.6, 0.98]}
     values = metrics()
     fitted.save(tmp_path / "model", record=record(values | {"test": values["test"] | measured}))

@@ -1,6 +1,6 @@
-"""What people hold while training: a backbone, and the head that is fitted on its features.
+"""The classifier: a backbone, and a head that is fitted on its features.
 
-Steps 4 to 6 of transfer learning. Each gives a new predictor, which never changes afterwards.
+It performs steps 4 to 6 of transfer learning. Each step creates a new, immutable predictor.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ from headstart.predictor.config import CUSTOM, Specification
 from headstart.predictor.predictor import Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
 from headstart.task import Prediction, Task
-from headstart.tuning.fine_tuning import Keep, Tuned, fine_tune
+from headstart.tuning.fine_tuning import Keep, TunedModel, fine_tune
 from headstart.tuning.held_out import learning_set
-from headstart.tuning.job import Job, Reading
+from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Progress, Warn, no_warning
 
 
 class Classifier:
-    """A frozen backbone and a head that classifies images by its features.
+    """A frozen backbone and a head that classifies images by their features.
 
     Args:
-        backbone: From `load_backbone`. The classifier works with a copy.
-        head: The new classifier. Default: `AutoHead()`, chosen on folds.
+        backbone: From `load_backbone`. The classifier uses a copy.
+        head: The unfitted head. Default: `AutoHead()`, chosen by cross-validation.
         classes: Names, in the order of the probabilities.
         features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
-            whatever is better on folds.
-        balanced: Weight classes inversely to their frequency.
-        seed: Of every random draw.
-        device: "cpu", "cuda", or "auto": a GPU if there is one.
+            whichever is better in cross-validation.
+        balanced: Whether to weight classes inversely to their frequency.
+        seed: Random seed.
+        device: "cpu", "cuda", or "auto": a GPU if available.
         precision: "float32", "bf16", or "auto": the faster one on this machine.
         cache: Folder for features and converted networks. Default: the user's cache folder.
-        deterministic: Choose nothing by timing, on the CPU and in float32 unless `precision` says
-            otherwise, so that the same data, options and machine give the same bundle, bit for bit.
+        deterministic: Choose nothing by timing, and compute on the CPU, in float32 unless
+            `precision` is set. The same data, options and machine give a bit-identical bundle.
 
     Raises:
-        OptionError: An option is wrong, or `deterministic` is asked for on a GPU.
+        OptionError: An option is invalid, or `deterministic` is combined with a GPU.
 
     Attributes:
         classes: Names, in the order of the probabilities.
-        extractor: Computes the backbone's features, or reads them from the store.
-        candidates: The heads that were compared in `fit`, the chosen one first.
-        tuning: What `fine_tune` did, or None without it.
-        checkpoints: Folder of that training's checkpoints and events, or None.
+        extractor: Computes the backbone's features, or reads them from the feature store.
+        candidates: The heads that were compared in `fit`, the chosen head first.
+        tuning: Record of the last `fine_tune`, or None.
+        checkpoints: Folder with the checkpoints and events of that training, or None.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Classifier:
             )
         if deterministic and device == "cuda":
             raise OptionError(
-                "deterministic works on the CPU only. Leave device out, or say 'cpu'."
+                "deterministic works on the CPU only. Omit device, or set it to 'cpu'."
             )
         self.classes = tuple(classes)
         self.candidates: tuple[Candidate, ...] = ()
@@ -102,7 +102,7 @@ class Classifier:
         self._seed = seed
         self._deterministic = deterministic
         self._predictor: Predictor | None = None
-        # A copy: what happens to the caller's network must not change what is predicted.
+        # A copy, so that changes to the caller's network do not change predictions.
         self.extractor = FeatureExtractor(
             copy.deepcopy(backbone).freeze(),
             cache=cache_folder(cache),
@@ -113,40 +113,40 @@ class Classifier:
 
     @classmethod
     def from_predictor(cls, predictor: Predictor, *, head: Head | None = None) -> Self:
-        """Return a classifier that goes on from a trained model as the one that was saved would.
+        """Create a classifier from a trained model, to continue training.
 
         Args:
             predictor: From `hs.load`, or of another classifier.
-            head: In place of the head that the model was asked for.
+            head: Unfitted head to use instead of the one that the model was trained with.
 
         Raises:
-            OptionError: The model was made with a head of the user's own, so `head` is needed.
+            OptionError: The model was trained with a custom head, so `head` is required.
         """
         specification = predictor.specification
-        out = cls.__new__(cls)
-        out.classes = predictor.classes
-        out.candidates, out.tuning, out.checkpoints = (), None, None
-        out._head = head or _head_of(specification)
-        out._features = specification.features
-        out._balanced, out._seed = specification.balanced, specification.seed
-        out._deterministic = specification.deterministic
-        out._predictor, out.extractor = predictor, predictor.extractor
-        return out
+        classifier = cls.__new__(cls)
+        classifier.classes = predictor.classes
+        classifier.candidates, classifier.tuning, classifier.checkpoints = (), None, None
+        classifier._head = head or _head_of(specification)
+        classifier._features = specification.features
+        classifier._balanced, classifier._seed = specification.balanced, specification.seed
+        classifier._deterministic = specification.deterministic
+        classifier._predictor, classifier.extractor = predictor, predictor.extractor
+        return classifier
 
     @property
     def backbone(self) -> Backbone:
-        """The classifier's own copy of the network; the tuned one if fine-tuning was kept."""
+        """The classifier's copy of the backbone; the tuned one if fine-tuning was kept."""
         return self.extractor.backbone
 
     @property
     def predictor(self) -> Predictor:
-        """The model as it is now.
+        """The current model.
 
         Raises:
-            OptionError: Nothing was fitted yet.
+            OptionError: The classifier is not fitted yet.
         """
         if self._predictor is None:
-            raise OptionError("The model has not learnt anything yet. Call fit first.")
+            raise OptionError("The classifier is not fitted yet. Call fit first.")
         return self._predictor
 
     def fit(
@@ -160,22 +160,22 @@ class Classifier:
         """Extract features, fit the head on them and calibrate its probabilities.
 
         Args:
-            train: What to learn from. Everything is chosen on folds of it.
-            val: Where to calibrate, if not on the folds.
-            progress: Called as images get their features.
-            warn: Called with a sentence if the feature store was damaged.
+            train: Training images, also used for model selection by cross-validation.
+            val: Images for calibration. Default: the held-out folds.
+            progress: Called during feature extraction.
+            warn: Called with a message if the feature store was damaged.
 
         Raises:
-            DataError: There is nothing to learn from, or the classes are not the model's.
+            DataError: There are no images of two classes, or the classes differ from the model's.
         """
         self.choose_image_size(train)
         features, stored_as = self.features_of(train, progress=progress, warn=warn)
         return self.fit_features(train, features, stored_as, val=val)
 
     def choose_image_size(self, train: ImageSet) -> None:
-        """Let the backbone see images at the size that suits these, unless a size was asked for.
+        """Choose the image size that suits the images, unless the user has set a size.
 
-        The first `fit` does so; before `features_of`, it can be done by itself.
+        The first `fit` calls this; call it yourself before using `features_of` directly.
         """
         sized = sized_for(self.backbone, train)
         if sized is not self.backbone:
@@ -185,7 +185,7 @@ class Classifier:
     def features_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
     ) -> tuple[Features, str]:
-        """Return the features of all stages, (images, width), and how they are stored."""
+        """Return the features of all stages, (images, width), and their storage format."""
         return self.extractor.of_files(images.files, progress=progress, warn=warn)
 
     def fine_tune(
@@ -201,31 +201,32 @@ class Classifier:
         warn: Warn | None = None,
         **options: Any,  # noqa: ANN401
     ) -> Tuning | None:
-        """Train the last layers too, from the fitted head on, and keep them if that helps.
+        """Fine-tune the last layers, starting from the fitted head; roll back unless that helps.
 
         Args:
-            train: What to learn from.
-            val: What to choose by; without it a fifth of `train` is held out, up to 800 images
-                five times, and with `minutes` more often while it is unclear and time is left.
+            train: Training images.
+            val: Images for the decision. Default: a fifth of `train` is held classifier. Up to 800
+                images, all five folds are held out in turn; with more images and `minutes`,
+                further folds while results are inconclusive and there is time.
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
-                be trained and judged in the minutes, 10 by default.
-            keep: "better" goes back to the frozen backbone unless the tuned one has a lower log
-                loss and no lower accuracy on what is held out; "always" keeps it in any case.
-            checkpoints: Folder that keeps the state of trainings, each in a folder of its own, so
-                that `resume` can go on.
-            resume: Go on from there, with the training of the same images and options.
-            progress: Called with steps done and steps in all.
-            warn: Called with what the user should know.
+                be trained and evaluated in the given minutes, 10 by default.
+            keep: "better" rolls back to the frozen backbone unless the tuned one has a lower log
+                loss and at least the same accuracy on held-out images; "always" keeps the tuned
+                one.
+            checkpoints: Folder for checkpoints, with a subfolder for each training.
+            resume: Resume the training of the same images and options from that folder.
+            progress: Called with the numbers of images done and of all images.
+            warn: Called with warnings for the user.
             options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
 
         Returns:
-            What it did, or None where nothing was trained: "auto" found that no part fits into
-            the time, the time was up before, or too few images were left to learn from.
+            The record, or None if nothing was trained: no part fits into the time with "auto", the
+            time limit was reached, or too few images were left for training.
 
         Raises:
-            OptionError: There is no such part, or an option is wrong.
-            DataError: The classes are not the model's.
-            TuningError: Only trainings of other options can be resumed, or this one is running.
+            OptionError: There is no such part, or an option is invalid.
+            DataError: The classes differ from the model's.
+            TuningError: Only trainings with other options can be resumed, or this one is running.
         """
         given = {"deterministic": self._deterministic} | options
         return self.tune(
@@ -253,7 +254,7 @@ class Classifier:
         progress: Progress | None = None,
         warn: Warn | None = None,
     ) -> Tuning | None:
-        """Do `fine_tune` with options that are resolved."""
+        """Do `fine_tune` with resolved options."""
         check_classes(train, self.classes)
         _check_choices(part, keep)
         options.require_reproducible(part)
@@ -264,8 +265,8 @@ class Classifier:
         features, stored_as = self.extractor.of_files(images.files, warn=warn)
         job = Job(
             self.extractor.with_backbone(copy.deepcopy(self.backbone)),
-            self._heads(train.task),
-            Reading(model.head, model.features),
+            self._head_choice(train.task),
+            ClassifierHead(model.head, model.features),
             features,
             images,
             options,
@@ -278,13 +279,13 @@ class Classifier:
         self.tuning = outcome.record if outcome else None
         self.checkpoints = outcome.folder if outcome else None
         if outcome and outcome.tuned:
-            self._use(outcome.tuned, stored_as)
+            self._adopt(outcome.tuned, stored_as)
         return self.tuning
 
     def evaluate(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
     ) -> Evaluation:
-        """Measure predictions of labelled images; see `Predictor.evaluate`."""
+        """Evaluate predictions of labelled images; see `Predictor.evaluate`."""
         return self.predictor.evaluate(images, progress=progress, warn=warn)
 
     def probabilities_of(
@@ -300,7 +301,7 @@ class Classifier:
         return self.predictor.predict(images, top=top)
 
     def add_class(self, name: str, images: Sequence[ImageLike]) -> None:
-        """Learn one more class from some of its images, without a refit.
+        """Add a class from some of its images, without a refit.
 
         Raises:
             OptionError: The head is not "nearest", or the class exists.
@@ -312,7 +313,7 @@ class Classifier:
     def save(
         self, folder: str | PathLike[str], *, record: Record | None = None, overwrite: bool = False
     ) -> None:
-        """Write a bundle: a folder that loads without network and without pickle.
+        """Save a bundle: a folder that loads without network access and without pickle.
 
         Raises:
             OutputError: The folder exists and `overwrite` is false, or it cannot be written.
@@ -326,7 +327,7 @@ class Classifier:
         check_classes(train, self.classes)
         if len(train.task.present(train.labels)) < 2:
             raise DataError("The training part must have images of at least two classes.")
-        fit = self._heads(train.task).fit(features, train.labels, train.groups)
+        fit = self._head_choice(train.task).fit(features, train.labels, train.groups)
         uncalibrated = Predictor(
             train.task,
             self.classes,
@@ -342,8 +343,8 @@ class Classifier:
         self.candidates = fit.candidates
         return self
 
-    def _use(self, tuned: Tuned, stored_as: str) -> None:
-        """Take a tuned model; the backbone that was given to this classifier stays as it is."""
+    def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
+        """Switch to a tuned model; the caller's backbone does not change."""
         self.extractor = self.extractor.with_backbone(with_weights(self.backbone, tuned.weights))
         self._predictor = replace(
             self.predictor,
@@ -354,7 +355,7 @@ class Classifier:
             temperature=tuned.temperature,
         )
 
-    def _heads(self, task: Task) -> HeadChoice:
+    def _head_choice(self, task: Task) -> HeadChoice:
         kinds = ("last", "multilevel") if self._features == "auto" else (self._features,)
         return HeadChoice(
             self._head,
@@ -368,7 +369,7 @@ class Classifier:
 
     def _specification(self) -> Specification:
         head = self._head
-        kind, settings = (head.kind, dict(vars(head))) if _is_known(head) else (CUSTOM, {})
+        kind, settings = (head.kind, dict(vars(head))) if _is_built_in(head) else (CUSTOM, {})
         return Specification(
             kind, settings, self._features, self._balanced, self._seed, self._deterministic
         )
@@ -376,7 +377,7 @@ class Classifier:
     def _temperature(
         self, model: Predictor, fit: HeadFit, train: ImageSet, val: ImageSet | None
     ) -> float:
-        """Calibrate on the validation part, or else on what the folds held out."""
+        """Calibrate on the validation part or, without one, on the held-out folds."""
         if fit.held_out is None:
             return 1.0
         if val is None or not len(val):
@@ -386,7 +387,7 @@ class Classifier:
 
 
 def _check_choices(part: str, keep: str) -> None:
-    """Refuse parts and choices that do not exist."""
+    """Check that the part and the choice to keep are valid."""
     if keep not in get_args(Keep):
         raise OptionError(f"keep must be better or always. Got '{keep}'.")
     if not re.fullmatch(PART, part):
@@ -396,15 +397,15 @@ def _check_choices(part: str, keep: str) -> None:
 
 
 def _head_of(specification: Specification) -> Head:
-    """Return the head that a model was asked for."""
+    """Create the unfitted head that a model was trained with."""
     if specification.kind == CUSTOM:
-        raise OptionError("The model was made with a head of your own. Pass it as head=.")
+        raise OptionError("The model was trained with a custom head. Pass it as head=.")
     if specification.kind == TutorialHead.kind:
         make: Callable[..., Head] = TutorialHead
         return make(**specification.settings)
     return head_named(specification.kind, specification.settings)
 
 
-def _is_known(head: Head) -> bool:
-    """Return whether a head is one of ours, so that a saved model can ask for it again."""
+def _is_built_in(head: Head) -> bool:
+    """Return whether a head is built in, so that a saved model can be trained with it again."""
     return isinstance(head, (*HEADS, TutorialHead))

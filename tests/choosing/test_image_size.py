@@ -1,4 +1,4 @@
-"""How large the backbone sees images."""
+"""The image size that a backbone is given."""
 
 import pytest
 
@@ -18,11 +18,11 @@ TINY = "test_efficientnet"
         ("test_vit", 1000, 160),
     ],
 )
-def test_the_size_that_suits_photos(name, photos, size):
-    """Small photos and fixed networks keep the training size; somewhat larger ones stay."""
+def test_the_size_follows_the_photos(name, photos, size):
+    """The training size is kept for small photos; slightly larger photos keep their own."""
     assert suitable_size(load_backbone(name, weights="random"), photos) == size
 
 
 def test_large_photos_come_to_at_most_three_halves_of_the_training_size():
-    """Photos far larger than the network's size are brought to somewhat more than that."""
+    """Photos far larger than the training size are resized to somewhat more than that."""
     assert 160 <= suitable_size(load_backbone(TINY, weights="random"), 4000) <= 240

@@ -1,4 +1,4 @@
-"""Scores of features against labels: better features score higher."""
+"""Transferability scores: better features score higher."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from headstart.data.splits import stratified_folds
 
 
 def problem(distance, images=120, classes=3, width=20):
-    """Give features whose classes are some distance apart, labels and folds."""
+    """Return features whose classes are some distance apart, their labels, and folds."""
     draw = np.random.default_rng(0)
     labels = np.arange(images) % classes
     centres = draw.normal(size=(classes, width)) * distance
@@ -17,29 +17,29 @@ def problem(distance, images=120, classes=3, width=20):
     return features, labels, folds
 
 
-def test_neighbours_of_separate_classes_are_told_right():
-    """Far apart all are right; without any distance about one in three is."""
+def test_neighbours_predict_separate_classes_correctly():
+    """Accuracy is 1 for distant classes and about 1/3 for identical ones."""
     assert knn_accuracy(*problem(5)) == 1.0
     assert 0.15 < knn_accuracy(*problem(0)) < 0.5
 
 
 def test_neighbours_may_be_fewer_than_ten():
-    """With four images there is still an answer."""
+    """With few images the score is still defined."""
     features, labels, _ = problem(5, images=6)
     folds = stratified_folds(labels, list("abcdef"), folds=2, seed=0)
     assert 0 <= knn_accuracy(features, labels, folds) <= 1
 
 
 @pytest.mark.parametrize("width", [20, 300])
-def test_evidence_rises_with_what_features_tell(width):
-    """With fewer and with more columns than images."""
+def test_evidence_rises_with_class_separation(width):
+    """This holds with fewer and with more columns than images."""
     scores = [log_me(*problem(distance, width=width)[:2]) for distance in (0, 0.3, 1, 3)]
     assert scores == sorted(scores)
     assert scores[-1] > scores[0] + 0.1
 
 
-def test_evidence_has_no_unit():
-    """Features in other units score the same, and none at all score less, but a number."""
+def test_evidence_does_not_depend_on_the_unit():
+    """Scaled features score the same; constant ones score lower, but still a finite number."""
     features, labels, _ = problem(1)
     score = log_me(features, labels)
     assert log_me(features * 1000, labels) == pytest.approx(score, abs=1e-6)
@@ -49,7 +49,7 @@ def test_evidence_has_no_unit():
 
 
 def test_evidence_is_that_of_the_linear_model():
-    """At the precisions that were found it is the logarithm of a normal density of the labels."""
+    """At the best precisions it is the log density of the labels under a normal distribution."""
     from scipy.stats import multivariate_normal
 
     features, labels, _ = problem(1, images=60, classes=2)

@@ -79,7 +79,7 @@ ORIENTED = "with --orientations, because fine-tuning uses those orientations. Re
             {"recipe": "tutorial", "head": "linear"},
             (
                 "The tutorial's recipe has a head of its own. Got head linear. "
-                "Leave that option out, or the recipe."
+                "Leave out that option, or the recipe."
             ),
         ),
     ],

@@ -150,7 +150,7 @@ def test_a_backbone_that_cannot_be_loaded_is_left_out(make_folder, options, tmp_
     names = f"test_resnet=random,test_vit={tmp_path}"
     result = hs.recommend(make_folder(), watcher=watcher, **(options | {"backbones": names}))
     assert [trial.name for trial in result.backbones] == ["test_resnet"]
-    assert any("'test_vit' is left out" in warning for warning in watcher.warnings)
+    assert any("Skipping 'test_vit'" in warning for warning in watcher.warnings)
     names = f"test_resnet={tmp_path},test_vit={tmp_path}"
     with pytest.raises(BackboneError, match="None of the backbones"):
         hs.recommend(make_folder(name="more"), **(options | {"backbones": names, "out": None}))
@@ -171,7 +171,7 @@ def test_one_backbone_with_two_weights(make_folder, options, tmp_path):
         ({"backbone": "nonesuch"}, "There is no backbone"),
         ({"backbone": "auto", "backbones": "nonesuch"}, "There is no backbone"),
         ({"device": "cuda"}, "torch finds no CUDA GPU"),
-        ({"tune": "all", "log": "wandb"}, "Nothing called 'wandb'"),
+        ({"tune": "all", "log": "wandb"}, "Unknown listener 'wandb'"),
     ],
 )
 def test_train_checks_names_before_any_work(tmp_path, options, text, monkeypatch):
@@ -197,7 +197,7 @@ def test_backbones_are_timed_together_within_memory(make_folder, options, monkey
     watcher, folder = RecordingWatcher(), make_folder()
     hs.recommend(folder, **options, watcher=watcher)
     assert watcher.stages[-3:] == ["Trying test_efficientnet", "Trying test_resnet", "Timing"]
-    monkeypatch.setattr("headstart.choosing.trials._WAITING", 1000)
+    monkeypatch.setattr("headstart.choosing.trials._MAX_HELD_PARAMETERS", 1000)
     hs.recommend(folder, **options, watcher=watcher, overwrite=True)
     assert watcher.stages[-4:] == [
         "Trying test_efficientnet",

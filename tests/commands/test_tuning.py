@@ -56,7 +56,7 @@ def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) ->
     result = hs.train(folder, tune="auto", minutes=5.0, watcher=watcher, **options)
     assert result.record.tuning.part.startswith("stages:")
     assert any(
-        "Minutes that fine-tuning would take: stages:1" in warning for warning in watcher.warnings
+        "Estimated minutes of fine-tuning: stages:1" in warning for warning in watcher.warnings
     )
     options |= {"out": options["out"].with_name("other")}
     result = hs.train(folder, tune="auto", minutes=1e-6, watcher=watcher, **options)

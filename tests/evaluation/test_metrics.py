@@ -1,4 +1,4 @@
-"""Measures against scikit-learn and against numbers worked out by hand."""
+"""Metrics agree with scikit-learn and with numbers worked out by hand."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from headstart.evaluation.metrics import auroc, evaluate_probabilities, reliabil
 CLASSES = ("a", "b", "c")
 
 
-def told(count=60, classes=3, seed=0):
-    """Give random probabilities and labels."""
+def predictions(count=60, classes=3, seed=0):
+    """Return random probabilities and labels."""
     numbers = np.random.default_rng(seed)
     labels = numbers.integers(0, classes, count)
     logits = numbers.normal(size=(count, classes)) + 1.2 * np.eye(classes)[labels]
@@ -19,9 +19,9 @@ def told(count=60, classes=3, seed=0):
     return values / values.sum(axis=1, keepdims=True), labels
 
 
-def test_measures_agree_with_scikit_learn():
-    """Accuracy, macro F1, AUROC, log loss and the confusion are scikit-learn's."""
-    probabilities, labels = told()
+def test_metrics_agree_with_scikit_learn():
+    """Accuracy, macro F1, AUROC, log loss and the confusion matrix are those of scikit-learn."""
+    probabilities, labels = predictions()
     found = evaluate_probabilities(probabilities, labels, CLASSES)
     best = probabilities.argmax(axis=1)
     assert found.images == 60
@@ -35,7 +35,7 @@ def test_measures_agree_with_scikit_learn():
 
 
 def test_a_small_case_by_hand():
-    """Four images, three right: every number follows on paper."""
+    """With four images, three of them correct, every number can be computed on paper."""
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
     found = evaluate_probabilities(probabilities, np.array([0, 0, 1, 1]), ("no", "yes"))
     assert found.confusion == ((2, 0), (1, 1))
@@ -45,30 +45,30 @@ def test_a_small_case_by_hand():
     assert yes.recall_ci95 == wilson(1, 2)
     assert found.macro_f1 == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert found.auroc == pytest.approx(0.75)
-    # Bins of 1/15: 0.9, 0.6, 0.8 and 0.7 stand alone.
+    # Bins of 1/15: 0.9, 0.6, 0.8 and 0.7 each have a bin of their own.
     assert found.ece == pytest.approx((0.1 + 0.4 + 0.2 + 0.7) / 4)
     assert found.log_loss == pytest.approx(-np.log([0.9, 0.6, 0.8, 0.3]).mean())
 
 
 def test_calibration_error_by_hand():
-    """Ten images at 0.75 of which five are right are wrong by 0.25."""
+    """Ten images at a confidence of 0.75, five of them correct, have an error of 0.25."""
     probabilities = np.tile([0.75, 0.25], (10, 1))
     labels = np.array([0] * 5 + [1] * 5)
     assert evaluate_probabilities(probabilities, labels, ("a", "b")).ece == pytest.approx(0.25)
 
 
-def test_bins_hold_every_image_once():
-    """Confidences of 0 and of exactly 1 have their bins too; empty ones are left out."""
+def test_every_image_is_in_one_bin():
+    """Confidences of 0 and of exactly 1 have bins too; empty bins are left out."""
     confidence = np.array([0.0, 0.5, 0.5, 1.0])
     bins = reliability(confidence, np.array([False, True, False, True]))
-    assert [one.images for one in bins] == [1, 2, 1]
-    assert [one.accuracy for one in bins] == [0.0, 0.5, 1.0]
-    assert [one.confidence for one in bins] == [0.0, 0.5, 1.0]
+    assert [bin_.images for bin_ in bins] == [1, 2, 1]
+    assert [bin_.accuracy for bin_ in bins] == [0.0, 0.5, 1.0]
+    assert [bin_.confidence for bin_ in bins] == [0.0, 0.5, 1.0]
 
 
 def test_a_class_without_a_test_image():
-    """It counts in neither F1 nor AUROC, and its recall may be anything."""
-    probabilities, labels = told()
+    """The class counts in neither F1 nor AUROC, and the interval of its recall is 0 to 1."""
+    probabilities, labels = predictions()
     kept = labels != 2
     probabilities, labels = probabilities[kept], labels[kept]
     found = evaluate_probabilities(probabilities, labels, CLASSES)
@@ -80,25 +80,25 @@ def test_a_class_without_a_test_image():
     assert found.per_class[2].recall_ci95 == (0.0, 1.0)
 
 
-def test_one_tested_class_has_no_roc():
-    """Where only one class was tested, AUROC is None and nothing warns."""
-    probabilities, _ = told(5)
+def test_auroc_needs_two_tested_classes():
+    """With test images of one class only, AUROC is None, without a warning."""
+    probabilities, _ = predictions(5)
     labels = np.zeros(5, dtype=np.int64)
     assert auroc(probabilities, labels) is None
     assert evaluate_probabilities(probabilities, labels, CLASSES).auroc is None
 
 
-def test_certainty_that_is_wrong_has_a_finite_loss():
-    """A probability of 0 for the truth does not make the loss infinite."""
+def test_a_confident_mistake_has_a_finite_loss():
+    """A probability of 0 for the true class does not make the loss infinite."""
     found = evaluate_probabilities(np.array([[1.0, 0.0]]), np.array([1]), ("a", "b"))
     assert found.log_loss == pytest.approx(-np.log(1e-12))
 
 
 def test_the_headline_is_json():
-    """The single numbers are plain values, the tables are left out."""
+    """It holds plain values; tables are left out."""
     import json
 
-    probabilities, labels = told()
+    probabilities, labels = predictions()
     headline = evaluate_probabilities(probabilities, labels, CLASSES).headline()
     assert json.loads(json.dumps(headline)) == headline
     assert sorted(headline) == [

@@ -1,4 +1,4 @@
-"""Fitted heads are values: written and read, they give exactly the same scores."""
+"""Fitted heads are values: they compute exactly the same scores after saving and loading."""
 
 import dataclasses
 from functools import partial
@@ -22,7 +22,7 @@ def single(spec):
 
 
 def blend():
-    """Give a linear head of the first columns and a kernel of all, averaged."""
+    """Create a blend of a linear head of the first columns and a kernel head of all columns."""
     features, labels = blobs()
     narrow = LinearHead().fit(problem(features[:, :NARROW], labels), seed=0).head
     return BlendModel(narrow, single(KernelHead()), 2.0, 0.5)
@@ -33,39 +33,39 @@ KINDS = [(type(spec).__name__, partial(single, spec)) for spec in SPECS] + [("Bl
 
 @pytest.fixture(params=[make for _, make in KINDS], ids=[name for name, _ in KINDS])
 def fit(request):
-    """Give a fitted head of each kind, and new features."""
+    """A fitted head of each kind, and new features."""
     return request.param(), blobs(count=40, seed=5)[0].astype(np.float32)
 
 
 def test_scores_have_a_column_for_each_class(fit):
-    """Any number of images, also none, gives (images, classes)."""
+    """For any number of images, including 0, scores have the shape (images, classes)."""
     head, features = fit
     for count in (40, 1, 0):
         assert head.logits(features[:count]).shape == (count, 3)
 
 
-def test_written_and_read_is_the_same_head(fit):
-    """Numbers and arrays by name give back a head with bit-equal scores."""
+def test_a_head_survives_a_round_trip(fit):
+    """A head created from named numbers and arrays has bit-identical scores."""
     head, features = fit
-    numbers, arrays = fitted.written(head)
+    numbers, arrays = fitted.to_arrays(head)
     assert all(isinstance(value, (float, str)) for value in numbers.values())
-    again = fitted.read(head.kind, numbers, arrays)
+    again = fitted.from_arrays(head.kind, numbers, arrays)
     assert type(again) is type(head)
     np.testing.assert_array_equal(again.logits(features), head.logits(features))
 
 
-def test_scores_do_not_depend_on_the_company(fit):
-    """An image scores the same alone, in a crowd, and on either side of a block."""
+def test_scores_do_not_depend_on_other_images(fit):
+    """An image has the same scores by itself and in a batch, at any position."""
     head, features = fit
     whole = head.logits(features)
-    alone = np.concatenate([head.logits(features[row : row + 1]) for row in range(40)])
-    np.testing.assert_allclose(alone, whole, atol=1e-4)
-    crowd = head.logits(np.tile(features, (60, 1)))
-    np.testing.assert_allclose(crowd, np.tile(whole, (60, 1)), atol=1e-4)
+    single_rows = np.concatenate([head.logits(features[row : row + 1]) for row in range(40)])
+    np.testing.assert_allclose(single_rows, whole, atol=1e-4)
+    batch = head.logits(np.tile(features, (60, 1)))
+    np.testing.assert_allclose(batch, np.tile(whole, (60, 1)), atol=1e-4)
 
 
 def test_a_blend_is_the_mean_of_calibrated_scores():
-    """Each head reads the columns that it knows; its scores are divided by its temperature."""
+    """Each head uses its own columns, and its scores are divided by its temperature."""
     head, features = blend(), blobs(count=40, seed=5)[0].astype(np.float32)
     first, second = head.first.logits(features[:, :NARROW]), head.second.logits(features)
     np.testing.assert_allclose(head.logits(features), (first / 2.0 + second / 0.5) / 2, rtol=1e-5)
@@ -78,31 +78,31 @@ def test_a_head_cannot_be_changed(fit):
 
 
 def test_an_unknown_kind_is_an_error():
-    """A head that this version does not know is named."""
+    """The error names the unknown kind."""
     with pytest.raises(BundleError) as caught:
-        fitted.read("forest", {}, {})
+        fitted.from_arrays("forest", {}, {})
     assert str(caught.value) == "The model has a head of unknown kind 'forest'. Upgrade headstart."
 
 
-def test_a_part_that_is_missing_is_an_error():
+def test_a_missing_array_is_an_error():
     """A head without its bias is incomplete."""
     arrays = {name: np.zeros(2, dtype=np.float32) for name in ("mean", "scale", "weight")}
     with pytest.raises(BundleError, match=r"The model's head is incomplete: .*'bias'"):
-        fitted.read("linear", {}, arrays)
+        fitted.from_arrays("linear", {}, arrays)
 
 
-def test_a_part_of_a_blend_that_is_missing_is_an_error():
-    """A blend without one of its heads, or with half of one, is incomplete."""
-    numbers, arrays = fitted.written(blend())
+def test_a_missing_array_of_a_blend_is_an_error():
+    """A blend is incomplete if one of its heads is missing or incomplete."""
+    numbers, arrays = fitted.to_arrays(blend())
     without = {name: value for name, value in arrays.items() if name != "second.landmarks"}
     with pytest.raises(BundleError, match=r"The model's head is incomplete: .*'landmarks'"):
-        fitted.read("blend", numbers, without)
+        fitted.from_arrays("blend", numbers, without)
     without = {name: value for name, value in numbers.items() if name != "first.kind"}
     with pytest.raises(BundleError, match=r"head of unknown kind 'None'"):
-        fitted.read("blend", without, arrays)
+        fitted.from_arrays("blend", without, arrays)
 
 
 def test_unit_rows():
-    """Rows get length 1; a zero row stays."""
-    rows = fitted.unit(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32))
+    """Rows are scaled to length 1; a zero row stays zero."""
+    rows = fitted.unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32))
     np.testing.assert_allclose(rows, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)

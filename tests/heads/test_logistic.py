@@ -1,4 +1,4 @@
-"""Logistic regression finds scikit-learn's solution, for many problems at once."""
+"""Logistic regression agrees with scikit-learn, for many problems at once."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from tests.conftest import TASK
 from tests.heads.problems import blobs
 
 
-def solve(inputs, labels, shares, strengths, classes, steps=300):
-    """Fit with the inputs' own spectrum."""
+def solve(inputs, labels, sample_weights, strengths, classes, steps=300):
+    """Fit with the spectrum of the inputs."""
     return fit_logistic(
         inputs,
         TASK.encode(labels, classes),
-        shares,
+        sample_weights,
         torch.tensor(strengths),
         task=TASK,
         spectrum=inputs.square().mean(dim=0),
@@ -25,22 +25,22 @@ def solve(inputs, labels, shares, strengths, classes, steps=300):
 
 @pytest.mark.parametrize("strength", [1e-1, 1e-2, 1e-3])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_it_is_the_solution_of_scikit_learn(strength, classes):
-    """The same objective, strength = 1 / (C n), has the same probabilities."""
+def test_it_agrees_with_scikit_learn(strength, classes):
+    """With strength = 1 / (C n) the objective is the same, and so are the probabilities."""
     features, labels = blobs(classes=classes)
     inputs = torch.from_numpy(features.astype(np.float32))
     count = len(labels)
     models = solve(inputs, labels, torch.full((count, 1), 1 / count), [strength], classes)
     found = torch.softmax(models.logits(inputs)[0], dim=1).numpy()
-    # For two classes scikit-learn has one weight, which counts twice as much as our two.
+    # For two classes scikit-learn has one weight vector, which is regularised twice as strongly.
     factor = 2 if classes == 2 else 1
     reference = LogisticRegression(C=factor / (strength * count), tol=1e-10, max_iter=10_000)
     expected = reference.fit(features, labels).predict_proba(features)
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
-def test_many_problems_at_once_are_each_as_alone():
-    """Strengths and folds that are fitted together do not disturb one another."""
+def test_problems_fitted_together_are_independent():
+    """Each strength and fold has the same solution as if it were fitted separately."""
     features, labels = blobs()
     inputs = torch.from_numpy(features.astype(np.float32))
     generator = torch.Generator().manual_seed(0)
@@ -49,25 +49,25 @@ def test_many_problems_at_once_are_each_as_alone():
     strengths = [1e-1, 1e-2, 1e-3]
     together = solve(inputs, labels, shares, strengths, 3).logits(inputs)
     for number, strength in enumerate(strengths):
-        alone = solve(inputs, labels, shares[:, [number]], [strength], 3).logits(inputs)[0]
-        torch.testing.assert_close(together[number], alone, atol=5e-2, rtol=0)
+        separate = solve(inputs, labels, shares[:, [number]], [strength], 3).logits(inputs)[0]
+        torch.testing.assert_close(together[number], separate, atol=5e-2, rtol=0)
 
 
-def test_an_image_that_counts_nothing_is_not_learnt_from():
-    """A held-out image with share 0 may have any label."""
+def test_an_image_of_weight_0_is_ignored():
+    """The label of a held-out image with sample weight 0 does not matter."""
     features, labels = blobs()
     inputs = torch.from_numpy(features.astype(np.float32))
     shares = torch.full((len(labels), 1), 1 / 80)
     shares[80:] = 0
     changed = labels.copy()
     changed[80:] = 2 - changed[80:]
-    one = solve(inputs, labels, shares, [1e-2], 3)
-    other = solve(inputs, changed, shares, [1e-2], 3)
-    assert torch.equal(one.weight, other.weight)
+    original = solve(inputs, labels, shares, [1e-2], 3)
+    relabelled = solve(inputs, changed, shares, [1e-2], 3)
+    assert torch.equal(original.weight, relabelled.weight)
 
 
 def test_a_class_without_an_image_becomes_improbable():
-    """Classes that no image is of still have a column, and finite scores."""
+    """A class without images still has a column with finite scores."""
     features, labels = blobs()
     inputs = torch.from_numpy(features.astype(np.float32))
     models = solve(inputs, labels, torch.full((len(labels), 1), 1 / len(labels)), [1e-2], 4)

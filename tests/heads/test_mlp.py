@@ -1,4 +1,4 @@
-"""The tutorial's head: it learns, stops early, and is the same for the same seed."""
+"""The tutorial's head: it learns, stops early, and is reproducible."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def fit(task, **changes):
 
 
 def test_it_learns_rings():
-    """A hidden layer tells apart what no line does."""
+    """A hidden layer can learn classes that are not linearly separable."""
     features, labels = rings()
     head = fit(problem(features, labels)).head
     assert (head.logits(features.astype(np.float32)).argmax(axis=1) == labels).mean() > 0.95
@@ -24,13 +24,13 @@ def test_it_learns_rings():
 def test_the_same_seed_gives_the_same_head():
     """Weights, order and dropout follow the seed."""
     task = problem(*blobs())
-    one, again, other = fit(task), fit(task), fit(task, seed=1)
-    np.testing.assert_array_equal(one.head.weight, again.head.weight)
-    assert not np.array_equal(one.head.weight, other.head.weight)
+    first, repeated, different = fit(task), fit(task), fit(task, seed=1)
+    np.testing.assert_array_equal(first.head.weight, repeated.head.weight)
+    assert not np.array_equal(first.head.weight, different.head.weight)
 
 
-def test_the_random_state_of_torch_is_left_alone():
-    """Training draws nothing from the user's random numbers, and does not depend on them."""
+def test_the_random_state_of_torch_is_unchanged():
+    """Training neither uses nor changes the global random state."""
     task = problem(*blobs())
     torch.manual_seed(1)
     expected = torch.rand(4)
@@ -41,7 +41,7 @@ def test_the_random_state_of_torch_is_left_alone():
 
 
 def test_training_stops_when_validation_no_longer_improves(monkeypatch):
-    """With labels that cannot be learnt it ends long before the last epoch, with good weights."""
+    """With random labels, training ends long before the last epoch."""
     features, labels = blobs(count=60)
     task = problem(features, np.random.default_rng(0).permutation(labels))
     orders, permute = [], torch.randperm
@@ -50,7 +50,7 @@ def test_training_stops_when_validation_no_longer_improves(monkeypatch):
         orders.append(count)
         return permute(count)
 
-    monkeypatch.setattr(torch, "randperm", counted)  # Once an epoch, the images in a new order.
+    monkeypatch.setattr(torch, "randperm", counted)  # Called once per epoch.
     fit(task, epochs=1000)
     assert 10 <= len(orders) < 300
 
@@ -65,7 +65,7 @@ def test_the_best_weights_are_kept():
 
 
 def test_the_first_fold_is_held_out():
-    """Scores for calibration are those of the validation part, by the head itself."""
+    """Held-out scores are the head's own scores of the validation part."""
     task = problem(*blobs())
     found = fit(task)
     np.testing.assert_array_equal(found.held_out.rows, task.folds[0][1])

@@ -1,4 +1,4 @@
-"""The nearest class mean by direction, and classes that are added later."""
+"""The nearest class mean by cosine similarity, and adding classes."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tests.heads.problems import blobs, problem
 
 
 def test_centres_are_mean_directions():
-    """Each centre is the mean of its class's standardised directions, of length 1."""
+    """Each centre is the normalised mean of its class's standardised directions."""
     features, labels = blobs()
     task = problem(features, labels)
     head = fit_nearest(task, "last").head
@@ -20,18 +20,18 @@ def test_centres_are_mean_directions():
 
 
 def test_every_image_is_held_out_once():
-    """Held-out scores cover every row once."""
+    """Held-out scores cover each row once."""
     fit = fit_nearest(problem(*blobs()), "last")
     assert sorted(fit.held_out.rows.tolist()) == list(range(90))
 
 
-def test_a_class_that_is_added_is_told():
-    """A head with one more class tells it, and leaves the others' scores as they were."""
+def test_an_added_class_is_predicted():
+    """The new class is predicted, and the scores of the other classes do not change."""
     features, labels = blobs(classes=4, count=120)
-    old = labels < 3
-    task = problem(features[old], labels[old])
+    known = labels < 3
+    task = problem(features[known], labels[known])
     head = fit_nearest(task, "last").head
-    added = features[~old].astype(np.float32)
+    added = features[~known].astype(np.float32)
     grown = head.with_class(added[:10])
     assert grown.centres.shape == (4, 8)
     assert (grown.logits(added[10:]).argmax(axis=1) == 3).mean() > 0.7
@@ -41,7 +41,7 @@ def test_a_class_that_is_added_is_told():
     assert head.centres.shape == (3, 8)
 
 
-def test_an_image_at_the_mean_has_no_direction():
+def test_an_image_at_the_mean_scores_0():
     """An image that is exactly average scores 0 for every class, not NaN."""
     task = problem(*blobs())
     head = fit_nearest(task, "last").head

@@ -1,4 +1,4 @@
-"""Few, uncorrelated columns that stand exactly for the features or for their kernel."""
+"""Spaces represent features, or their kernel, exactly by few uncorrelated columns."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from headstart.heads.spaces import kernel_space, linear_space, radial_basis, sta
 
 
 def rows(count, width, seed=0):
-    """Give correlated features."""
-    numbers = np.random.default_rng(seed)
-    mixed = numbers.normal(size=(count, width)) @ numbers.normal(size=(width, width)) + 5
+    """Return correlated features."""
+    rng = np.random.default_rng(seed)
+    mixed = rng.normal(size=(count, width)) @ rng.normal(size=(width, width)) + 5
     return torch.from_numpy(mixed.astype(np.float32))
 
 
@@ -22,8 +22,8 @@ def test_standardising_gives_mean_0_and_a_total_variance_of_1():
     torch.testing.assert_close(variance, torch.full((8,), 1 / 8), atol=1e-5, rtol=0)
 
 
-def test_column_weights_share_out_the_variance():
-    """A column that counts twice has four times the variance; the total stays 1."""
+def test_column_weights_distribute_the_variance():
+    """A column of twice the weight has four times the variance; the total stays 1."""
     weights = torch.tensor([2.0, 1.0, 1.0, 1.0])
     variance = standardise(rows(50, 4), weights).rows.var(dim=0, correction=0)
     torch.testing.assert_close(variance, weights**2 / 7, atol=1e-5, rtol=0)
@@ -32,7 +32,7 @@ def test_column_weights_share_out_the_variance():
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -123.456, 65504.0, 1e-20])
 @pytest.mark.parametrize("count", [2, 7, 1000])
 def test_a_constant_column_is_0(value, count):
-    """Rounding of its mean is never blown up to a feature."""
+    """Rounding errors of its mean are never amplified into a feature."""
     features = rows(count, 3)
     features[:, 1] = value
     standard = standardise(features)
@@ -42,7 +42,7 @@ def test_a_constant_column_is_0(value, count):
 
 @pytest.mark.parametrize(("count", "width"), [(30, 6), (6, 30), (12, 12)])
 def test_a_linear_space_keeps_inner_products(count, width):
-    """Distances and angles of the images are those of the standardised features."""
+    """Inner products of the images are those of the standardised features."""
     standard = standardise(rows(count, width))
     products = standard.inner_products()
     space = linear_space(standard, products)
@@ -51,18 +51,18 @@ def test_a_linear_space_keeps_inner_products(count, width):
 
 
 @pytest.mark.parametrize(("count", "width"), [(30, 6), (6, 30)])
-def test_weights_brought_back_predict_the_same(count, width):
-    """Weights of the space, turned into weights of features, give the same scores."""
+def test_projected_weights_predict_the_same(count, width):
+    """Weights of the space, projected to weights of features, give the same scores."""
     standard = standardise(rows(count, width))
     space = linear_space(standard, standard.inner_products())
     weight = torch.randn(space.inputs.shape[1], 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
-        standard.rows @ (space.back @ weight), space.inputs @ weight, atol=1e-3, rtol=1e-3
+        standard.rows @ (space.projection @ weight), space.inputs @ weight, atol=1e-3, rtol=1e-3
     )
 
 
 @pytest.mark.parametrize("make", ["linear", "kernel"])
-def test_columns_are_uncorrelated_and_their_spectrum_is_told(make):
+def test_columns_are_uncorrelated_and_match_the_spectrum(make):
     """The mean square of each column is its entry in the spectrum."""
     standard = standardise(rows(40, 8))
     products = standard.inner_products()
@@ -72,27 +72,27 @@ def test_columns_are_uncorrelated_and_their_spectrum_is_told(make):
 
 
 @pytest.mark.parametrize("width", [0.5, 1.0, 2.0])
-def test_a_kernel_space_is_the_kernel(width):
-    """Inner products of its columns are the radial-basis kernel of the images."""
+def test_a_kernel_space_reproduces_the_kernel(width):
+    """Inner products of its columns equal the radial-basis kernel of the images."""
     standard = standardise(rows(40, 8))
     space = kernel_space(standard.inner_products(), width)
     expected = radial_basis(standard.rows, standard.rows, space.bandwidth)
     torch.testing.assert_close(space.inputs @ space.inputs.T, expected, atol=1e-3, rtol=0)
 
 
-def test_kernel_weights_brought_back_predict_the_same():
-    """Weights of the space, turned into weights of images, give the same scores."""
+def test_projected_kernel_weights_predict_the_same():
+    """Weights of the space, projected to weights of images, give the same scores."""
     standard = standardise(rows(40, 8))
     space = kernel_space(standard.inner_products(), 1.0)
     weight = torch.randn(space.inputs.shape[1], 3, generator=torch.Generator().manual_seed(0))
     kernel = radial_basis(standard.rows, standard.rows, space.bandwidth)
     torch.testing.assert_close(
-        kernel @ (space.back @ weight), space.inputs @ weight, atol=2e-2, rtol=1e-2
+        kernel @ (space.projection @ weight), space.inputs @ weight, atol=2e-2, rtol=1e-2
     )
 
 
 def test_the_bandwidth_is_a_multiple_of_the_median_squared_distance():
-    """Twice the width is twice the bandwidth, and 1 is the median."""
+    """Width 1 gives the median; twice the width gives twice the bandwidth."""
     standard = standardise(rows(40, 8))
     products = standard.inner_products()
     distances = torch.cdist(standard.rows, standard.rows).square()
@@ -101,8 +101,8 @@ def test_the_bandwidth_is_a_multiple_of_the_median_squared_distance():
     assert kernel_space(products, 2.0).bandwidth == pytest.approx(2 * median, rel=1e-3)
 
 
-def test_images_that_are_all_alike_have_a_kernel():
-    """Where every image is the same, the space is one finite column."""
+def test_identical_images_have_a_kernel():
+    """If all images are identical, the space has one finite column."""
     space = kernel_space(torch.zeros(5, 5), 1.0)
     assert space.inputs.shape == (5, 1)
     assert torch.isfinite(space.inputs).all()

@@ -1,4 +1,4 @@
-"""Heads before they are fitted: each learns, and says what is wrong with its settings."""
+"""Unfitted heads: each can be fitted, and invalid settings raise a clear error."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from tests.heads.problems import blobs, problem
     ],
 )
 def test_an_option_names_a_head(name, kind):
-    """Each value of the option is one class."""
+    """Each value of the option maps to a class."""
     assert head_named(name) == kind()
 
 
@@ -41,7 +41,7 @@ def test_an_option_names_a_head(name, kind):
     ],
 )
 def test_every_head_learns(head):
-    """Each tells new points of three clouds apart, by the columns that it says it reads."""
+    """Each head predicts new points of three clouds, using the columns that it names."""
     features, labels = blobs(count=120, width=6)
     noise = np.random.default_rng(1).normal(size=(120, 6))
     task = problem(np.concatenate([noise, features], axis=1), labels, last=6)
@@ -63,8 +63,8 @@ def test_every_head_learns(head):
         ({"learning_rate": 0.0}, "learning_rate must be above 0. Got 0.0."),
     ],
 )
-def test_a_wrong_setting_is_told(setting, message):
-    """The text says the limit and the value."""
+def test_an_invalid_setting_is_an_error(setting, message):
+    """The message has the limit and the value."""
     with pytest.raises(OptionError) as caught:
         MLPHead(**setting)
     assert str(caught.value) == message

@@ -58,7 +58,7 @@ def test_predicting_before_fitting_says_what_to_do(make_folder: Callable[..., Pa
     model = hs.Classifier(backbone, classes=data.classes)
     with pytest.raises(OptionError) as error:
         model.predict(data.test.paths[0])
-    assert str(error.value) == "The model has not learnt anything yet. Call fit first."
+    assert str(error.value) == "The classifier is not fitted yet. Call fit first."
 
 
 def test_train_takes_the_options_of_the_command_line(

@@ -259,7 +259,7 @@ def test_a_custom_head_is_saved(make, tmp_path):
     assert predict_all(again) == pytest.approx(predict_all(model), abs=1e-6)
     with pytest.raises(hs.HeadstartError) as caught:
         hs.Classifier.from_predictor(again)
-    assert str(caught.value) == "The model was made with a head of your own. Pass it as head=."
+    assert str(caught.value) == "The model was trained with a custom head. Pass it as head=."
     assert hs.Classifier.from_predictor(again, head=CustomHead()).predictor is again
 
 

@@ -102,7 +102,7 @@ def test_a_head_comes_back(data):
             ]
         )
     )
-    again = fitted.read(head.kind, *fitted.written(head))
+    again = fitted.from_arrays(head.kind, *fitted.to_arrays(head))
     np.testing.assert_array_equal(again.logits(rows), head.logits(rows))
 
 

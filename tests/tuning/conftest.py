@@ -1,7 +1,7 @@
-"""A small data set and classifiers on a tiny network, fitted once for all tests of a process.
+"""A small data set and classifiers on a tiny network, fitted once per test process.
 
-Fine-tuning leaves the backbone and the extractor of a classifier as they are, so that a shallow
-copy of a fitted one is as good as a new one.
+Fine-tuning does not change the backbone and the extractor of a classifier, so a shallow copy of a
+fitted classifier is equivalent to a new one.
 """
 
 import copy
@@ -19,7 +19,7 @@ QUICK = {"epochs": 2, "batch_size": 8, "augment": "flip", "views": 2}
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory) -> Path:
-    """A folder with photos of three classes that overlap, and the cache of all tests."""
+    """A folder with photos of three overlapping classes, and a cache shared by all tests."""
     root = tmp_path_factory.mktemp("tuning")
     for number, (label, colour) in enumerate(COLOURS.items()):
         (root / "photos" / label).mkdir(parents=True)
@@ -50,7 +50,7 @@ def linear(data, root):
 
 @pytest.fixture
 def make(linear):
-    """A function that returns a fitted classifier, the same each time."""
+    """Return a function that returns a copy of the fitted classifier."""
     return lambda: copy.copy(linear)
 
 
@@ -62,7 +62,7 @@ def model(make):
 
 def state(model):
     """Return a copy of the backbone's weights."""
-    return {name: one.clone() for name, one in model.backbone.network.state_dict().items()}
+    return {name: tensor.clone() for name, tensor in model.backbone.network.state_dict().items()}
 
 
 def changed(before, after):
@@ -72,10 +72,12 @@ def changed(before, after):
 
 def at_step(step, data, act, *, epochs=QUICK["epochs"]):
     """Return a progress callback that acts once after a step of the first round."""
-    trained_on = len(learning_set(data.train, None, hold_out=True, seed=0).rounds[0][0])
-    size = QUICK["batch_size"]
-    awaited = step * size, epochs * -(-trained_on // size) * size
-    assert awaited[1] != QUICK["views"] * len(data.train)  # That is the store being filled.
+    train_images = len(learning_set(data.train, None, hold_out=True, seed=0).rounds[0][0])
+    batch_size = QUICK["batch_size"]
+    awaited = step * batch_size, epochs * -(-train_images // batch_size) * batch_size
+    assert awaited[1] != QUICK["views"] * len(
+        data.train
+    )  # The same total as filling the store would be ambiguous.
 
     def progress(done, total):
         nonlocal awaited

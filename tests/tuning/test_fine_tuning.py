@@ -1,4 +1,4 @@
-"""Fine-tuning through the classifier: what is trained, what is kept, and what the user is told."""
+"""Fine-tuning with the classifier: what is trained, what is kept, and the warnings."""
 
 from dataclasses import replace
 
@@ -15,19 +15,19 @@ from tests.tuning.conftest import QUICK, changed, fitted, state
 
 
 def test_only_the_part_named_changes(model, data):
-    """The last stage and the head are trained; everything below stays bit for bit."""
+    """The last stage and the head are trained; everything below is bit-identical."""
     before, head = state(model), model.predictor.head
     record = model.fine_tune(data.train, unfreeze="stages:1", keep="always", **QUICK)
     moved = changed(before, state(model))
     assert moved and all(name.startswith("layer4.") for name in moved)
     assert not np.array_equal(model.predictor.head.weight, head.weight)
     assert record.kept and len(record.epochs) == 2
-    assert not any(one.requires_grad for one in model.backbone.parameters())
+    assert not any(p.requires_grad for p in model.backbone.parameters())
 
 
 @pytest.mark.parametrize("part", ["layers:10", "all"])
 def test_other_parts(model, data, part):
-    """Layers and everything can be trained too; predictions then come from the new weights."""
+    """Layers or all of the network can be trained; predictions use the new weights."""
     predicted = model.probabilities_of(data.test)
     before = state(model)
     model.fine_tune(data.train, unfreeze=part, keep="always", **QUICK)
@@ -36,19 +36,19 @@ def test_other_parts(model, data, part):
 
 
 def test_the_backbone_that_was_given_is_unchanged(model, data):
-    """A tuned model that is kept has a backbone of its own."""
+    """A tuned model has its own copy of the backbone."""
     backbone, before = model.backbone, state(model)
     model.fine_tune(data.train, keep="always", **QUICK)
     assert model.backbone is not backbone and model.extractor.backbone is model.backbone
-    now = {name: one.clone() for name, one in backbone.network.state_dict().items()}
+    now = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
     assert not changed(before, now) and changed(before, state(model))
-    assert all(one.is_contiguous() for one in state(model).values())
-    for one in (*backbone.parameters(), *model.backbone.parameters()):
-        assert one.is_contiguous() and not one.requires_grad
+    assert all(tensor.is_contiguous() for tensor in state(model).values())
+    for parameter in (*backbone.parameters(), *model.backbone.parameters()):
+        assert parameter.is_contiguous() and not parameter.requires_grad
 
 
-def test_what_does_not_help_is_undone(model, data, monkeypatch):
-    """Where the tuned model does not win, weights, head and predictions are as before."""
+def test_tuning_is_rolled_back_if_it_does_not_help(model, data, monkeypatch):
+    """If the tuned model is not better, weights, head and predictions are as before."""
     monkeypatch.setattr("headstart.tuning.verdict.beats", lambda new, old: False)
     predicted, before = model.probabilities_of(data.test), state(model)
     record = model.fine_tune(data.train, **QUICK)
@@ -57,16 +57,16 @@ def test_what_does_not_help_is_undone(model, data, monkeypatch):
     np.testing.assert_array_equal(model.probabilities_of(data.test), predicted)
 
 
-def test_training_learns_something(model, data):
-    """Over some epochs the training loss comes down."""
+def test_training_lowers_the_loss(model, data):
+    """The training loss decreases over epochs."""
     options = QUICK | {"epochs": 12, "learning_rate": 1e-3}
     record = model.fine_tune(data.train, unfreeze="stages:2", keep="always", **options)
     losses = [epoch.train_loss for epoch in record.epochs]
     assert min(losses) < losses[0]
 
 
-def test_tuning_can_go_on_from_a_tuned_model(model, data):
-    """Its weights are then those that training starts from, and that are put back."""
+def test_a_tuned_model_can_be_tuned_again(model, data):
+    """Training then starts from the tuned weights."""
     options = QUICK | {"epochs": 1}
     model.fine_tune(data.train, val=data.test, keep="always", **options)
     before = state(model)
@@ -74,12 +74,15 @@ def test_tuning_can_go_on_from_a_tuned_model(model, data):
     assert changed(before, state(model))
 
 
-def test_no_time_at_all_leaves_the_model_as_it_was(model, data):
-    """The store is not even filled; that is said."""
-    said = []
+def test_without_time_the_model_does_not_change(model, data):
+    """The time limit is reached before the store is filled, with a warning."""
+    warnings = []
     predicted = model.probabilities_of(data.test)
-    assert model.fine_tune(data.train, minutes=1e-6, warn=said.append, **QUICK) is None
-    assert "The time was up before training could begin, so the backbone stays frozen." in said
+    assert model.fine_tune(data.train, minutes=1e-6, warn=warnings.append, **QUICK) is None
+    assert (
+        "The time limit was reached before training could begin, so the backbone stays frozen."
+        in warnings
+    )
     np.testing.assert_array_equal(model.probabilities_of(data.test), predicted)
 
 
@@ -87,8 +90,8 @@ def test_no_time_at_all_leaves_the_model_as_it_was(model, data):
     ("part", "text"),
     [("stages:9", "goes beyond the backbone"), ("blocks:1", "unfreeze must be auto, all")],
 )
-def test_parts_that_do_not_exist(model, data, part, text):
-    """The error says what there is."""
+def test_an_invalid_part_is_an_error(model, data, part, text):
+    """The error describes valid parts."""
     with pytest.raises(OptionError, match=text):
         model.fine_tune(data.train, unfreeze=part, **QUICK)
 
@@ -103,8 +106,8 @@ def test_parts_that_do_not_exist(model, data, part, text):
         ({"wise": True}, "Unknown option 'wise'"),
     ],
 )
-def test_arguments_that_make_no_sense(model, data, wrong, text):
-    """They are refused in words, and nothing is trained."""
+def test_invalid_arguments_are_errors(model, data, wrong, text):
+    """Nothing is trained."""
     with pytest.raises(OptionError, match=text):
         model.fine_tune(data.train, **QUICK, **wrong)
 
@@ -120,9 +123,11 @@ def test_a_tuned_model_can_be_saved_and_loaded(model, data, root, tmp_path):
 
 
 def test_a_blend_of_heads_can_be_saved_and_loaded(data, root, tmp_path, monkeypatch):
-    """Where both heads are averaged, the bundle holds both, and predicts the same probabilities."""
+    """The bundle has both heads, and predicts the same probabilities."""
     of = Verdict.of
-    monkeypatch.setattr(Verdict, "of", lambda *one, **more: replace(of(*one, **more), name="blend"))
+    monkeypatch.setattr(
+        Verdict, "of", lambda *args, **options: replace(of(*args, **options), name="blend")
+    )
     model = fitted(data, root / "cache", precision="auto")
     record = model.fine_tune(data.train, keep="always", **QUICK)
     assert record.head == "blend" and isinstance(model.predictor.head, BlendModel)
@@ -133,44 +138,46 @@ def test_a_blend_of_heads_can_be_saved_and_loaded(data, root, tmp_path, monkeypa
     )
 
 
-def test_a_class_missing_in_the_validation_part_is_said(model, data):
-    """It decides, so whoever named it should know."""
-    said = []
-    some = data.train.take(np.flatnonzero(data.train.labels != 1))
-    model.fine_tune(data.train, val=some, warn=said.append, **QUICK)
-    assert "The validation part, which decides, has no image of 'green'." in said
+def test_a_class_missing_in_the_validation_part_is_a_warning(model, data):
+    """The user should know, because the validation part decides."""
+    warnings = []
+    val = data.train.take(np.flatnonzero(data.train.labels != 1))
+    model.fine_tune(data.train, val=val, warn=warnings.append, **QUICK)
+    assert "The validation part, which decides, has no image of 'green'." in warnings
 
 
 def test_a_batch_larger_than_the_data(model, data):
-    """It is all of the data, which is said."""
-    said = []
+    """The batch is all of the data, with a warning."""
+    warnings = []
     options = QUICK | {"batch_size": 10_000}
-    record = model.fine_tune(data.train, keep="always", warn=said.append, **options)
+    record = model.fine_tune(data.train, keep="always", warn=warnings.append, **options)
     assert len(record.epochs) == 2
-    assert f"There are {len(data.train)} images, so a step takes all of them." in said
+    assert (
+        f"There are only {len(data.train)} images, so each batch contains all of them." in warnings
+    )
 
 
 def test_one_image_per_class_cannot_be_held_out(model, data):
-    """The error says what is missing."""
+    """The error explains the reason."""
     firsts = [int(np.flatnonzero(data.train.labels == number)[0]) for number in range(3)]
     with pytest.raises(DataError, match="nothing can be held out"):
         model.fine_tune(data.train.take(np.array(firsts)), **QUICK)
 
 
 def test_two_images_of_a_class_are_too_few(data, root):
-    """Where a round would leave one to learn from, the frozen model stays, and that is said."""
+    """If a round would leave a single image for training, nothing is tuned, with a warning."""
     few = data.train.take(
         np.concatenate([np.flatnonzero(data.train.labels == n)[:2] for n in range(3)])
     )
     backbone = hs.load_backbone("test_resnet", weights="random", image_size=64)
     model = hs.Classifier(backbone, classes=data.classes, cache=root / "cache").fit(few)
-    said = []
-    assert model.fine_tune(few, warn=said.append, **QUICK) is None
-    assert any("too little to learn from" in text for text in said)
+    warnings = []
+    assert model.fine_tune(few, warn=warnings.append, **QUICK) is None
+    assert any("Too few images are left for training" in text for text in warnings)
 
 
-def test_a_head_of_the_last_layer_trains_through_nothing_else(data, root):
-    """Statistics of stages that the head does not read are neither stored nor computed."""
+def test_unused_features_are_not_stored(data, root):
+    """Statistics of stages that the head does not use are neither stored nor computed."""
     sizes = {}
     for features in ("last", "multilevel"):
         model = fitted(data, root / "cache", hs.LinearHead(), features=features)
@@ -182,34 +189,34 @@ def test_a_head_of_the_last_layer_trains_through_nothing_else(data, root):
     assert sizes["last"] < sizes["multilevel"]
 
 
-def test_a_kind_of_head_that_was_asked_for_stays(data, root):
-    """A head that can learn a class without a refit can do so after fine-tuning."""
+def test_a_kind_of_head_chosen_by_the_user_is_kept(data, root):
+    """Classes can still be added to a nearest-mean head after fine-tuning."""
     model = fitted(data, root / "cache", hs.NearestHead())
     model.fine_tune(data.train, keep="always", **QUICK)
     assert model.predictor.head.kind == "nearest"
 
 
 def test_more_views_than_images(model, data):
-    """A view that no image is shown in while the head starts is left out."""
+    """Views without an image are skipped when the initial head is fitted."""
     few = data.train.take(np.arange(0, len(data.train), 2))
     options = QUICK | {"augment": "standard", "views": len(few) + 1, "epochs": 1}
     assert model.fine_tune(few, **options)
 
 
-def test_the_head_starts_from_views(make, data, monkeypatch):
-    """The head that training starts from knows views; without augmentation it is the fitted one."""
+def test_the_initial_head_is_fitted_on_views(make, data, monkeypatch):
+    """With augmentation the initial head is fitted on views, without it the probe is used."""
     fitted_on = []
     original = HeadChoice.fit
 
-    def spied(self, features, labels, groups):
+    def counted(self, features, labels, groups):
         fitted_on.append(len(features))
         return original(self, features, labels, groups)
 
-    monkeypatch.setattr(HeadChoice, "fit", spied)
+    monkeypatch.setattr(HeadChoice, "fit", counted)
     images = learning_set(data.train, None, hold_out=True, seed=0)
-    learnt = len(images.rounds[0][0])
+    train_images = len(images.rounds[0][0])
     make().fine_tune(data.train, **QUICK)
-    assert 2 * learnt in fitted_on
+    assert 2 * train_images in fitted_on
     fitted_on.clear()
     make().fine_tune(data.train, **QUICK | {"augment": "none"})
-    assert 2 * learnt not in fitted_on
+    assert 2 * train_images not in fitted_on

@@ -1,4 +1,4 @@
-"""The plan of `--tune auto` for real networks."""
+"""The plan of `--tune auto` for actual networks."""
 
 import torch
 
@@ -7,27 +7,27 @@ from headstart.tuning.pacing.timing import Setting
 from tests.tuning.conftest import QUICK, changed, state
 
 
-def test_auto_takes_what_fits(make, data):
-    """With time enough it is the deepest part that leaves a stage frozen; without, nothing."""
-    said = []
+def test_auto_chooses_what_fits(make, data):
+    """With enough time this is the deepest part that leaves a stage frozen; without, nothing."""
+    warnings = []
     record = make().fine_tune(
         data.train,
         val=data.test,
         unfreeze="auto",
         minutes=30.0,
-        warn=said.append,
+        warn=warnings.append,
         **QUICK | {"epochs": 1},
     )
     assert record.part == "stages:4"
     model, before = make(), state(make())
     assert model.fine_tune(data.train, unfreeze="auto", minutes=1e-6, **QUICK) is None
-    assert any(text.startswith("Minutes that fine-tuning would take: stages:1") for text in said)
+    assert any(text.startswith("Estimated minutes of fine-tuning: stages:1") for text in warnings)
     assert not changed(before, state(model))
-    assert not any(one.requires_grad for one in model.backbone.parameters())
+    assert not any(p.requires_grad for p in model.backbone.parameters())
 
 
-def test_auto_goes_on_with_what_it_planned(make, data, tmp_path, monkeypatch):
-    """A resumed run does not plan again: it would time something else."""
+def test_a_resumed_training_reuses_the_plan(make, data, tmp_path, monkeypatch):
+    """Planning again could give a different plan."""
     planned = []
 
     def plan(job, backbone):
@@ -37,6 +37,6 @@ def test_auto_goes_on_with_what_it_planned(make, data, tmp_path, monkeypatch):
     monkeypatch.setattr("headstart.tuning.fine_tuning.plan_for", plan)
     options = QUICK | {"epochs": 9, "checkpoints": tmp_path / "state", "keep": "always"}
     first = make().fine_tune(data.train, unfreeze="auto", **options)
-    again = make().fine_tune(data.train, unfreeze="auto", resume=True, **options)
-    assert (first.part, len(first.epochs)) == (again.part, len(again.epochs)) == ("stages:2", 3)
+    resumed = make().fine_tune(data.train, unfreeze="auto", resume=True, **options)
+    assert (first.part, len(first.epochs)) == (resumed.part, len(resumed.epochs)) == ("stages:2", 3)
     assert len(planned) == 1

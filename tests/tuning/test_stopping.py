@@ -1,4 +1,4 @@
-"""Why training ends early: time, a diverging loss, an interruption, or nothing to gain."""
+"""Reasons to stop early: the time limit, divergence, an interruption, or no improvement."""
 
 import signal
 import time
@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.evaluation.comparison import rival
+from headstart.evaluation.comparison import measure_held_out
 from headstart.heads.choice import HeadChoice
-from headstart.heads.specs import ChosenHead
+from headstart.heads.specs import FixedHead
 from headstart.tuning.training.checkpoint import read_checkpoint
-from headstart.tuning.trainings import forget_finished
+from headstart.tuning.trainings import delete_finished
 from tests.tuning.conftest import QUICK, at_step, changed, state
 
 
 class Clock:
-    """The real one, which can be put forward."""
+    """The real clock, which can be put forward."""
 
     def __init__(self, monkeypatch):
         self.ahead, self._now = 0.0, time.perf_counter
@@ -34,7 +34,7 @@ def clock(monkeypatch):
 
 
 def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
-    """The reason and the batch's images are told, and the weights are finite."""
+    """The reason names images of the batch, and the weights are finite."""
     entropy = torch.nn.functional.cross_entropy
     calls = []
 
@@ -47,33 +47,33 @@ def test_a_diverging_loss_stops_with_the_best_state(model, data, monkeypatch):
     record = model.fine_tune(data.train, keep="always", **QUICK)
     assert record.stopped.startswith("the loss was nan in epoch")
     assert ".png" in record.stopped
-    assert all(torch.isfinite(one).all() for one in state(model).values())
+    assert all(torch.isfinite(tensor).all() for tensor in state(model).values())
 
 
-def test_a_loss_that_explodes_stops_and_says_why(model, data):
-    """Far above guessing nothing is learnt any more; the best epoch stays, whatever it is."""
+def test_an_exploding_loss_stops_training(model, data):
+    """Training stops if the loss is far above that of guessing, and keeps the best epoch."""
     options = QUICK | {"epochs": 6, "learning_rate": 30.0}
     record = model.fine_tune(data.train, keep="always", **options)
     assert len(record.epochs) < 6
-    assert "where guessing has 1.1: the learning rate is too high" in record.stopped
-    assert all(torch.isfinite(one).all() for one in state(model).values())
+    assert "while guessing has 1.1: the learning rate is too high" in record.stopped
+    assert all(torch.isfinite(tensor).all() for tensor in state(model).values())
 
 
 def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
-    """Four epochs without a lower loss end training; what is kept is trained, not the start."""
+    """Early stopping after four epochs keeps a trained epoch, not the initial weights."""
     losses = iter(range(20))
     monkeypatch.setattr(
-        "headstart.tuning.training.loop.rival",
-        lambda *given: replace(rival(*given), log_loss=float(next(losses))),
+        "headstart.tuning.training.loop.measure_held_out",
+        lambda *args: replace(measure_held_out(*args), log_loss=float(next(losses))),
     )
     refitted = []
     fit = HeadChoice.fit
 
-    def spied(self, *arguments):
-        refitted.extend([1] if isinstance(self.head, ChosenHead) else [])
+    def counted(self, *arguments):
+        refitted.extend([1] if isinstance(self.head, FixedHead) else [])
         return fit(self, *arguments)
 
-    monkeypatch.setattr(HeadChoice, "fit", spied)
+    monkeypatch.setattr(HeadChoice, "fit", counted)
     before = state(model)
     record = model.fine_tune(data.train, keep="always", **QUICK | {"epochs": 9})
     assert len(record.epochs) == 5
@@ -81,28 +81,28 @@ def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     assert refitted and changed(before, state(model))
 
 
-def test_time_that_is_up_ends_training(model, data, clock):
-    """Training stops within its minutes and says so."""
+def test_the_time_limit_stops_training(model, data, clock):
+    """Training stops within its minutes and records the reason."""
     options = QUICK | {"epochs": 50}
     stop = at_step(3, data, clock.put_forward, epochs=50)
     record = model.fine_tune(data.train, minutes=5.0, progress=stop, **options)
     assert record.stopped == "the time was up"
 
 
-def test_time_that_is_up_after_an_epoch_leaves_a_tuned_model(model, data, clock, tmp_path):
-    """What was learnt until then is measured, and can be kept; its checkpoints stay for more."""
+def test_a_time_limit_after_an_epoch_leaves_a_tuned_model(model, data, clock, tmp_path):
+    """The result so far is evaluated and can be kept; checkpoints are kept for resuming."""
     options = QUICK | {"epochs": 50, "checkpoints": tmp_path}
     stop = at_step(8, data, clock.put_forward, epochs=50)
     record = model.fine_tune(data.train, minutes=5.0, progress=stop, keep="always", **options)
     assert record.stopped == "the time was up"
     assert record.kept and len(record.epochs) == 1 and not record.final
-    forget_finished(model.checkpoints)
+    delete_finished(model.checkpoints)
     assert (model.checkpoints / "round-0" / "checkpoint.json").exists()
 
 
 @pytest.mark.parametrize("keep", ["better", "always"])
-def test_without_a_finished_epoch_nothing_is_kept(model, data, clock, keep):
-    """What has not learnt is not called tuned, however well its head would do."""
+def test_without_a_completed_epoch_nothing_is_kept(model, data, clock, keep):
+    """An untrained network does not count as tuned, however good its head is."""
     before, predicted = state(model), model.probabilities_of(data.test)
     stop = at_step(1, data, clock.put_forward)
     record = model.fine_tune(data.train, minutes=5.0, keep=keep, progress=stop, **QUICK)
@@ -114,7 +114,7 @@ def test_without_a_finished_epoch_nothing_is_kept(model, data, clock, keep):
 
 
 def test_an_interruption_saves_and_leaves_a_usable_model(model, data, tmp_path):
-    """After Ctrl-C the step is finished, a checkpoint is written, and the model can predict."""
+    """After Ctrl-C the step is completed, a checkpoint is written, and the model can predict."""
     stop = at_step(4, data, lambda: signal.raise_signal(signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
     record = model.fine_tune(

@@ -1,4 +1,4 @@
-"""Where trainings keep their checkpoints: found again by their options, and never mixed."""
+"""Folders of trainings: found by their options, and never mixed."""
 
 import json
 import os
@@ -9,20 +9,20 @@ import headstart as hs
 import headstart.tuning.trainings as trainings
 from headstart.errors import TuningError
 from headstart.tuning.training.checkpoint import Checkpoint, write_checkpoint
-from headstart.tuning.trainings import finish, forget_finished, own_folder
+from headstart.tuning.trainings import delete_finished, mark_finished, training_folder
 from tests.commands.test_tuning import QUICK, SHORT, InterruptingWatcher
 
-ONE, OTHER = {"views": 1, "rows": (1, 2)}, {"views": 2, "rows": (1, 2)}
+FIRST, SECOND = {"views": 1, "rows": (1, 2)}, {"views": 2, "rows": (1, 2)}
 
 
 def opened(home, options, *, resume=False, warn=None):
-    """Return the folder that a training gets."""
-    with own_folder(home, options, resume=resume, warn=warn or (lambda text: None)) as folder:
+    """Return the folder of a training."""
+    with training_folder(home, options, resume=resume, warn=warn or (lambda text: None)) as folder:
         return folder
 
 
-def cut_off(home, options, *, time=1_700_000_000):
-    """Begin a training, and leave a checkpoint that was written at some time."""
+def interrupted(home, options, *, time=1_700_000_000):
+    """Start a training and leave a checkpoint with a given modification time."""
     folder = opened(home, options)
     state = {"step": 14, "history": [{}], "identity": {"epochs": 3}}
     write_checkpoint(folder / "round-1", Checkpoint({}, state))
@@ -31,106 +31,106 @@ def cut_off(home, options, *, time=1_700_000_000):
 
 
 def names(folder):
-    """Return what is in a folder."""
+    """Return the file names in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_no_folder_is_no_folder():
-    """Then nothing is kept."""
-    assert opened(None, ONE) is None
-    finish(None)
-    forget_finished(None)
+def test_without_a_folder_nothing_is_saved():
+    """All functions accept None."""
+    assert opened(None, FIRST) is None
+    mark_finished(None)
+    delete_finished(None)
 
 
-def test_each_has_its_own_place_and_says_what_it_is(tmp_path):
-    """The options and when it began are written where people can read them."""
-    first, second = opened(tmp_path / "photos", ONE), opened(tmp_path / "photos", OTHER)
+def test_each_training_has_its_own_folder_and_description(tmp_path):
+    """The description has the options and the start time."""
+    first, second = opened(tmp_path / "photos", FIRST), opened(tmp_path / "photos", SECOND)
     assert first.parent != second.parent and first.name == second.name == "1"
     about = json.loads((first / "training.json").read_text())
     assert about["data"] == "photos" and about["options"] == {"views": 1, "rows": [1, 2]}
     assert about["created"].endswith("+00:00")
 
 
-def test_the_newest_of_the_same_options_is_resumed(tmp_path):
-    """A new one begins beside those with checkpoints, and takes the place of one without."""
-    first = cut_off(tmp_path, ONE, time=2_000_000_000)
-    second = cut_off(tmp_path, ONE)
-    cut_off(tmp_path, OTHER, time=2_100_000_000)
+def test_the_latest_training_with_the_same_options_is_resumed(tmp_path):
+    """A new training gets a new folder beside those with checkpoints."""
+    first = interrupted(tmp_path, FIRST, time=2_000_000_000)
+    second = interrupted(tmp_path, FIRST)
+    interrupted(tmp_path, SECOND, time=2_100_000_000)
     assert (first.name, second.name) == ("1", "2")
-    assert opened(tmp_path, ONE).name == opened(tmp_path, ONE).name == "3"
-    assert opened(tmp_path, ONE, resume=True) == first
+    assert opened(tmp_path, FIRST).name == opened(tmp_path, FIRST).name == "3"
+    assert opened(tmp_path, FIRST, resume=True) == first
 
 
-def test_what_there_is_to_resume_is_listed(tmp_path):
-    """Each with what differs, how far it got and when; newest first, old folders never."""
-    cut_off(tmp_path, ONE)
-    finish(cut_off(tmp_path, OTHER, time=1_700_100_000))
+def test_trainings_that_can_be_resumed_are_listed(tmp_path):
+    """Each with differences, progress and time, newest first."""
+    interrupted(tmp_path, FIRST)
+    mark_finished(interrupted(tmp_path, SECOND, time=1_700_100_000))
     write_checkpoint(tmp_path / "round-0", Checkpoint({}, {"step": 1}))
     with pytest.raises(TuningError) as error:
         opened(tmp_path, {"views": 3, "rows": (1, 2)}, resume=True)
     first, *listed, last = str(error.value).splitlines()
     assert first == (
-        f"No training in '{tmp_path}' has these data and options. There is to go on with:"
+        f"No training in '{tmp_path}' has these data and options. These can be resumed:"
     )
     assert [line.rpartition(" last written ")[0] for line in listed] == [
         "- views was 2, is 3 (finished,",
         "- views was 1, is 3 (1 of 3 epochs and step 14 of round-1,",
     ]
     assert all("last written 2023-11-1" in line for line in listed)
-    assert last == "Give the options of one of them, or start anew without --resume."
+    assert last == "Use the same options as one of them, or start from scratch without --resume."
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_damaged_checkpoint_is_listed_too(tmp_path):
-    """It may be that the one before is whole."""
-    (cut_off(tmp_path, ONE) / "round-1" / "checkpoint.json").write_text("{")
+    """The previous checkpoint may be intact."""
+    (interrupted(tmp_path, FIRST) / "round-1" / "checkpoint.json").write_text("{")
     with pytest.raises(TuningError, match="its newest checkpoint is damaged, last written"):
-        opened(tmp_path, OTHER, resume=True)
+        opened(tmp_path, SECOND, resume=True)
 
 
-def test_checkpoints_stay_until_the_result_is_safe(tmp_path):
-    """Only those of a finished training are removed, and what TensorBoard reads stays."""
-    folder = cut_off(tmp_path, ONE)
+def test_checkpoints_are_kept_until_the_result_is_saved(tmp_path):
+    """Only checkpoints of a finished training are deleted, and TensorBoard's files are kept."""
+    folder = interrupted(tmp_path, FIRST)
     (folder / "round-1" / "tensorboard").mkdir()
     (folder / "round-1" / "tensorboard" / "events").touch()
-    forget_finished(folder)
+    delete_finished(folder)
     assert "checkpoint.json" in names(folder / "round-1")
-    finish(folder)
-    assert opened(tmp_path, ONE, resume=True) == folder
-    forget_finished(folder)
+    mark_finished(folder)
+    assert opened(tmp_path, FIRST, resume=True) == folder
+    delete_finished(folder)
     assert names(folder) == ["round-1"] and names(folder / "round-1") == ["tensorboard"]
-    assert opened(tmp_path, ONE).name == "2"
+    assert opened(tmp_path, FIRST).name == "2"
 
 
-def test_finished_work_does_not_pile_up(tmp_path):
-    """One that has been repeated to its end goes; what was cut off stays."""
-    finished, unfinished, again = (cut_off(tmp_path, ONE) for _ in range(3))
-    finish(finished)
-    finish(again)
+def test_finished_trainings_do_not_accumulate(tmp_path):
+    """A repeated training replaces a finished one; unfinished ones are kept."""
+    finished, unfinished, again = (interrupted(tmp_path, FIRST) for _ in range(3))
+    mark_finished(finished)
+    mark_finished(again)
     assert not finished.exists() and unfinished.exists() and again.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path):
-    """There a training goes on without checkpoints."""
+def test_a_folder_that_cannot_be_written_is_ignored(tmp_path):
+    """Training works without checkpoints."""
     (tmp_path / "file").touch()
-    folder = opened(tmp_path / "file", ONE)
-    finish(folder)
-    forget_finished(folder)
-    assert opened(tmp_path / "file", ONE, resume=True)
+    folder = opened(tmp_path / "file", FIRST)
+    mark_finished(folder)
+    delete_finished(folder)
+    assert opened(tmp_path / "file", FIRST, resume=True)
 
 
-def test_a_description_that_is_damaged_is_as_good_as_none(tmp_path):
-    """The training is still found by its options, and cannot be named to others."""
-    folder = cut_off(tmp_path, ONE)
-    (folder / trainings._ABOUT).write_text("[]")
-    assert opened(tmp_path, ONE, resume=True) == folder
-    said = []
-    assert opened(tmp_path, OTHER, resume=True, warn=said.append).name == "1"
-    assert "to go on with, so it starts anew" in said[0]
+def test_a_damaged_description_is_ignored(tmp_path):
+    """The training is still found by its options, but not listed."""
+    folder = interrupted(tmp_path, FIRST)
+    (folder / trainings._DESCRIPTION_FILE).write_text("[]")
+    assert opened(tmp_path, FIRST, resume=True) == folder
+    warnings = []
+    assert opened(tmp_path, SECOND, resume=True, warn=warnings.append).name == "1"
+    assert "There is no training to resume" in warnings[0]
 
 
-def test_a_run_that_is_written_needs_no_checkpoints(make_folder, tmp_path):
-    """After Ctrl-C they stay for --resume; once the run of the whole training is there, they go."""
+def test_checkpoints_are_deleted_once_the_run_is_saved(make_folder, tmp_path):
+    """After Ctrl-C they are kept for --resume, until the run of the complete training is saved."""
     photos, options = make_folder(count=20), QUICK | SHORT | {"cache": tmp_path / "cache"}
     first, second = tmp_path / "first", tmp_path / "second"
     cut = hs.train(photos, tune="stages:1", watcher=InterruptingWatcher(), out=first, **options)

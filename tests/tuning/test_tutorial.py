@@ -1,4 +1,4 @@
-"""The tutorial's recipe: what it decides, what contradicts it, and its head."""
+"""The tutorial's recipe: its options, contradictions, and its head."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.heads.problems import problem, rings
 
 
 def test_the_recipe_fills_in_its_options():
-    """Both parts of it: how the head is fitted, and how the layers are trained."""
+    """This includes options of the head and of fine-tuning."""
     options = with_recipe(TrainOptions.of(recipe="tutorial"))
     assert (options.features, options.tune, options.epochs) == ("flatten", "layers:10", 5)
     assert (options.learning_rate, options.augment, options.batch_size) == (1e-4, "none", 32)
@@ -20,7 +20,7 @@ def test_the_recipe_fills_in_its_options():
 
 
 def test_without_the_recipe_nothing_changes():
-    """The same object comes back."""
+    """The same object is returned."""
     options = TrainOptions.of(epochs=3)
     assert with_recipe(options) is options
 
@@ -40,37 +40,37 @@ def test_without_the_recipe_nothing_changes():
         ({"learning_rate": 1e-3}, "learning_rate 0.0001. Got learning_rate 0.001. "),
     ],
 )
-def test_what_contradicts_it_is_an_error(wrong, text):
-    """The error says what the recipe has."""
+def test_a_contradicting_option_is_an_error(wrong, text):
+    """The error has the value of the recipe."""
     with pytest.raises(OptionError) as caught:
         with_recipe(TrainOptions.of(recipe="tutorial", **wrong))
     assert str(caught.value) == (
-        f"The tutorial's recipe has {text}Leave that option out, or the recipe."
+        f"The tutorial's recipe has {text}Leave out that option, or the recipe."
     )
 
 
-def test_the_same_holds_without_the_options_of_a_head():
-    """`Classifier.fine_tune` has fewer options, and contradicts the recipe no less."""
+def test_contradictions_are_found_in_tune_options():
+    """`Classifier.fine_tune` has fewer options, which are checked too."""
     with pytest.raises(OptionError, match=r"epochs 5\. Got epochs 3\."):
         with_recipe(TuneOptions.of(recipe="tutorial", epochs=3))
 
 
-def test_what_it_decides_may_be_said():
-    """An option with the recipe's own value is no contradiction."""
+def test_options_of_the_recipe_may_be_given():
+    """An option with the value of the recipe is not a contradiction."""
     options = TrainOptions.of(recipe="tutorial", epochs=5, tune="layers:10")
     assert with_recipe(options) == with_recipe(TrainOptions.of(recipe="tutorial"))
 
 
-def test_auto_has_minutes_unless_they_are_given():
-    """Other parts take the time that they take."""
+def test_auto_has_a_default_time_limit():
+    """Other parts have no time limit by default."""
     options = TuneOptions.of()
     assert options.with_minutes("auto").minutes == 10.0
     assert options.with_minutes("stages:1").minutes is None
     assert TuneOptions.of(minutes=3.0).with_minutes("auto").minutes == 3.0
 
 
-def test_its_head_learns_every_image_in_every_epoch():
-    """Nothing is held out, features are read as they are, and the seed decides everything."""
+def test_the_head_is_trained_on_all_images():
+    """Nothing is held out, features are not scaled, and the result depends on the seed only."""
     features, labels = rings()
     task = problem(features, labels)
     fits = [

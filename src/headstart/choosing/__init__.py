@@ -1,1 +1,1 @@
-"""Step 1 by measurement: trials of backbones on the user's images, the decision, the image size."""
+"""Step 1: choose the backbone by trials on the user's images, and the image size."""

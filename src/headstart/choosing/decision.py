@@ -1,82 +1,85 @@
-"""Which backbone to take: the fastest of those that nothing beats by more than noise."""
+"""Which backbone to use: the fastest of those that are as accurate as the best, up to noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headstart.arrays import Flags
-from headstart.evaluation.intervals import difference
+from headstart.evaluation.intervals import paired_difference
 
-# A backbone that is this much worse on the folds is not taken for its speed, however few the
-# images: noise may hide a difference, but does not make one go away.
-_MOST_LOST = 0.005
-# Two timings of one backbone differ by up to a quarter on a busy machine.
-_FASTER = 1.25
+# A backbone that loses more accuracy than this on the folds is not chosen for its speed, however
+# few the images: noise may hide a difference, but does not remove it.
+_MAX_LOSS = 0.005
+# Two timings of the same backbone differ by up to a quarter on a busy machine.
+_MIN_SPEEDUP = 1.25
 
 
 @dataclass(frozen=True)
-class Rated:
-    """A backbone that was tried on the images.
+class BackboneScore:
+    """The accuracy and the speed of a backbone that was tried on the images.
 
     Attributes:
         name: As the user named it.
         weights: Where they came from.
         images_per_second: On this machine.
-        right: Which held-out images a linear head on its features predicted correctly, shape
+        correct: Which held-out images a linear head on its features predicted correctly, shape
             (images,); the same images in the same order for all backbones.
     """
 
     name: str
     weights: str
     images_per_second: float
-    right: Flags
+    correct: Flags
 
     @property
     def accuracy(self) -> float:
         """Share of held-out images that were predicted correctly."""
-        return float(self.right.mean())
+        return float(self.correct.mean())
 
 
-def recommended(rated: Sequence[Rated], *, slowest: float = 0.0) -> tuple[Rated, str]:
-    """Choose a backbone and say why.
+def choose_backbone(
+    scores: Sequence[BackboneScore], *, min_speed: float = 0.0
+) -> tuple[BackboneScore, str]:
+    """Choose a backbone and explain the choice.
 
-    The most accurate one, unless another is clearly faster, not worse by more than noise, and
-    not worse by more than half a point (or one image, where they are few).
+    The most accurate backbone is chosen, unless another is clearly faster, not significantly
+    worse, and at most half a point worse (or one image, where there are few).
 
     Args:
-        rated: At least one.
-        slowest: Fewest images per second that are acceptable.
+        scores: At least one.
+        min_speed: Fewest images per second that are acceptable.
 
     Returns:
-        The one to take, and a sentence without its name that says why.
+        The chosen backbone, and a sentence without its name that explains the choice.
     """
-    pretrained = [one for one in rated if one.weights != "random"] or list(rated)
-    able = [one for one in pretrained if one.images_per_second >= slowest]
-    if not able:
-        fastest = max(pretrained, key=lambda one: one.images_per_second)
+    pretrained = [score for score in scores if score.weights != "random"] or list(scores)
+    candidates = [score for score in pretrained if score.images_per_second >= min_speed]
+    if not candidates:
+        fastest = max(pretrained, key=lambda score: score.images_per_second)
         return fastest, "none is within the time that you allow for an image; this is the fastest"
-    best = max(able, key=lambda one: (one.accuracy, one.images_per_second))
-    faster = [one for one in able if _is_worth_it(one, best)]
+    best = max(candidates, key=lambda score: (score.accuracy, score.images_per_second))
+    faster = [score for score in candidates if _is_clearly_faster(score, best)]
     if faster:
-        taken = max(faster, key=lambda one: one.images_per_second)
-        times = taken.images_per_second / best.images_per_second
-        return taken, f"within noise of the best, {best.name}, at {times:.1f} times its speed"
-    return best, _why_best(best, [one for one in able if one is not best], len(rated))
+        chosen = max(faster, key=lambda score: score.images_per_second)
+        speedup = chosen.images_per_second / best.images_per_second
+        return chosen, f"within noise of the best, {best.name}, at {speedup:.1f} times its speed"
+    others = [score for score in candidates if score is not best]
+    return best, _explain_best(best, others, len(scores))
 
 
-def _why_best(best: Rated, others: Sequence[Rated], tried: int) -> str:
+def _explain_best(best: BackboneScore, others: Sequence[BackboneScore], tried: int) -> str:
     if not others and tried == 1:
-        return "there was no other to choose from"
+        return "it was the only candidate"
     if not others:
         return "the only one with pretrained weights that is within the time allowed"
-    second = max(others, key=lambda one: one.accuracy)
-    low, _ = difference(best.right, second.right)
+    second = max(others, key=lambda score: score.accuracy)
+    low, _ = paired_difference(best.correct, second.correct)
     ahead = 100 * (best.accuracy - second.accuracy)
-    fastest = best.images_per_second >= max(one.images_per_second for one in others)
+    fastest = best.images_per_second >= max(score.images_per_second for score in others)
     if low <= 0:
         text = f"no other is better, and {second.name} is within noise of it"
         if fastest:
             return f"{text}; it is the fastest"
-        faster = second.images_per_second >= _FASTER * best.images_per_second
+        faster = second.images_per_second >= _MIN_SPEEDUP * best.images_per_second
         return (
             f"{text} but {ahead:.1f} points behind" if faster else f"{text} but not clearly faster"
         )
@@ -85,26 +88,26 @@ def _why_best(best: Rated, others: Sequence[Rated], tried: int) -> str:
     )
 
 
-def front(rated: Sequence[Rated]) -> list[Rated]:
-    """Return those that no other beats in both accuracy and speed, fastest first."""
+def pareto_front(scores: Sequence[BackboneScore]) -> list[BackboneScore]:
+    """Return the backbones that no other beats in both accuracy and speed, fastest first."""
     return sorted(
-        (one for one in rated if not any(_dominates(other, one) for other in rated)),
-        key=lambda one: -one.images_per_second,
+        (score for score in scores if not any(_dominates(other, score) for other in scores)),
+        key=lambda score: -score.images_per_second,
     )
 
 
-def _is_worth_it(one: Rated, best: Rated) -> bool:
-    """Return whether a backbone is as good as the best one, and faster than timing errs."""
-    _, high = difference(one.right, best.right)
-    lost = int(best.right.sum()) - int(one.right.sum())
-    as_good = high >= 0 and lost <= max(1, _MOST_LOST * len(best.right))
-    return as_good and one.images_per_second >= _FASTER * best.images_per_second
+def _is_clearly_faster(candidate: BackboneScore, best: BackboneScore) -> bool:
+    """Return whether a backbone is as good as the best and faster by more than timing noise."""
+    _, high = paired_difference(candidate.correct, best.correct)
+    lost = int(best.correct.sum()) - int(candidate.correct.sum())
+    as_good = high >= 0 and lost <= max(1, _MAX_LOSS * len(best.correct))
+    return as_good and candidate.images_per_second >= _MIN_SPEEDUP * best.images_per_second
 
 
-def _dominates(one: Rated, other: Rated) -> bool:
-    speeds = one.images_per_second, other.images_per_second
+def _dominates(first: BackboneScore, second: BackboneScore) -> bool:
+    speeds = first.images_per_second, second.images_per_second
     return (
-        one.accuracy >= other.accuracy
+        first.accuracy >= second.accuracy
         and speeds[0] >= speeds[1]
-        and (one.accuracy > other.accuracy or speeds[0] > speeds[1])
+        and (first.accuracy > second.accuracy or speeds[0] > speeds[1])
     )

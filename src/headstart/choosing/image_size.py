@@ -1,4 +1,4 @@
-"""How large the backbone should see images."""
+"""The image size that a backbone should be given."""
 
 from contextlib import suppress
 from typing import Any
@@ -11,9 +11,9 @@ from headstart.errors import BackboneError
 
 
 def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
-    """Let a backbone see large photos a little larger than it was trained on, if it can.
+    """Return the backbone at a size somewhat above its training size for large photos, if it can.
 
-    A backbone whose image size was asked for keeps it.
+    A backbone whose image size was set by the user keeps it.
     """
     if not backbone.size_is_open or not len(images):
         return backbone
@@ -27,15 +27,16 @@ def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
 
 
 def suitable_size(backbone: Backbone, photo_side: int) -> int:
-    """Return the image size that suits photos, in pixels.
+    """Return the best image size for photos, in pixels.
 
-    A network trained on random crops sees things larger than they are, and is at its best on
-    images somewhat larger than its training size (Touvron et al., "Fixing the train-test
-    resolution discrepancy", 2019). Photos up to 3/2 of it are taken as they are, because
-    resampling them loses detail; larger ones come to 9/7 of it. Networks of a fixed size keep it.
+    Random crops magnify objects in training, so a network does best on images somewhat larger
+    than its training size (Touvron et al., "Fixing the train-test
+    resolution discrepancy", 2019). Photos up to 3/2 of it keep their size, because
+    resampling loses detail; larger ones are resized to 9/7 of it, or to the test size that timm
+    recommends. Networks of a fixed size keep it.
 
     Args:
-        backbone: With the size that it was trained with.
+        backbone: At its training size.
         photo_side: Median shorter side of the photos.
     """
     settings: dict[str, Any] = getattr(backbone.network, "pretrained_cfg", {})

@@ -11,7 +11,7 @@ from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
 from headstart.backbones.weights import weights_here
-from headstart.choosing.decision import Rated, front, recommended
+from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.transferability import knn_accuracy, log_me
 from headstart.data.images import ImageSet
@@ -28,30 +28,33 @@ from headstart.record import BackboneTrial, Recommendation
 from headstart.watching import Watcher
 
 _ROUNDS, _SECONDS, _LIMIT = 3, 0.4, 10.0
-# Parameters of the networks that wait for their turns in memory: about 1 GB.
-_WAITING = 250_000_000
+# Most parameters of networks that are held in memory until they are timed: about 1 GB.
+_MAX_HELD_PARAMETERS = 250_000_000
 
 
 def candidates_of(names: str | None) -> list[tuple[str, str]]:
     """Return the backbones to try as (name, weights).
 
     Args:
-        names: NAME or NAME=WEIGHTS, separated by commas; None is what is on this machine.
+        names: NAME or NAME=WEIGHTS, separated by commas; None for all whose weights are on this
+            machine.
 
     Raises:
-        OptionError: One is named twice.
+        OptionError: No backbone is named, or the same one twice.
         UnknownBackbone: There is no such architecture.
     """
     if names is None:
         here = [entry for entry in CATALOGUE if weights_here(entry.architecture)]
         return [(entry.name, "imagenet") for entry in here]
-    pairs = [one.strip().partition("=") for one in names.split(",") if one.strip()]
+    pairs = [item.strip().partition("=") for item in names.split(",") if item.strip()]
     candidates = [(name, weights or "imagenet") for name, _, weights in pairs]
     if not candidates:
-        raise OptionError("backbones must name at least one, like efficientnet-lite0,resnet50.")
-    meant = [(architecture_of(name), weights) for name, weights in candidates]
-    if len(set(meant)) < len(meant):
-        raise OptionError(f"backbones names one twice: '{names}'.")
+        raise OptionError(
+            "backbones must name at least one backbone, for example efficientnet-lite0,resnet50."
+        )
+    architectures = [(architecture_of(name), weights) for name, weights in candidates]
+    if len(set(architectures)) < len(architectures):
+        raise OptionError(f"backbones must not name the same backbone twice. Got '{names}'.")
     return candidates
 
 
@@ -61,7 +64,7 @@ def try_backbones(
     options: TryOptions,
     watcher: Watcher,
 ) -> Recommendation:
-    """Rate each backbone on the same folds of the same sample of the training images."""
+    """Compare backbones on the same folds of the same sample of the training images."""
     rows = stratified_sample(train.strata, options.sample, seed=options.seed)
     sample = train if rows is None else train.take(rows)
     classes = len(train.classes)
@@ -71,32 +74,32 @@ def try_backbones(
         folds=effort_for(len(sample), classes).folds,
         seed=options.seed,
     )
-    tried: list[tuple[Rated, BackboneTrial]] = []
-    waiting: list[_Waiting] = []
-    for backbone in _loaded(candidates, train, options, watcher):
-        waiting.append(_try(backbone, sample, folds, options, watcher))
-        if sum(one.parameters for one in waiting) > _WAITING:
-            tried += _timed(waiting, watcher)
-            waiting = []
-    tried += _timed(waiting, watcher)
-    if not tried:
+    trials: list[tuple[BackboneScore, BackboneTrial]] = []
+    untimed: list[_UntimedTrial] = []
+    for backbone in _load_each(candidates, train, options, watcher):
+        untimed.append(_measure_accuracy(backbone, sample, folds, options, watcher))
+        if sum(trial.parameters for trial in untimed) > _MAX_HELD_PARAMETERS:
+            trials += _time(untimed, watcher)
+            untimed = []
+    trials += _time(untimed, watcher)
+    if not trials:
         raise BackboneError("None of the backbones can be loaded; the reasons are above.")
-    rated = [one for one, _ in tried]
-    slowest = 1000 / options.budget_ms if options.budget_ms else 0.0
-    taken, why = recommended(rated, slowest=slowest)
-    best = front(rated)
-    trials = [
-        replace(trial, taken=one is taken, on_front=any(one is other for other in best))
-        for one, trial in tried
+    scores = [score for score, _ in trials]
+    min_speed = 1000 / options.budget_ms if options.budget_ms else 0.0
+    chosen, why = choose_backbone(scores, min_speed=min_speed)
+    front = pareto_front(scores)
+    table = [
+        replace(trial, taken=score is chosen, on_front=any(score is best for best in front))
+        for score, trial in trials
     ]
-    trials.sort(key=lambda one: -one.accuracy)
-    return Recommendation(taken.name, taken.weights, why, len(sample), tuple(trials))
+    table.sort(key=lambda row: -row.accuracy)
+    return Recommendation(chosen.name, chosen.weights, why, len(sample), tuple(table))
 
 
-def _loaded(
+def _load_each(
     candidates: Sequence[tuple[str, str]], train: ImageSet, options: TryOptions, watcher: Watcher
 ) -> Iterator[Backbone]:
-    """Load one after the other; with several, those that cannot be loaded are left out."""
+    """Yield backbones one at a time; if there are several, skip those that cannot be loaded."""
     for name, weights in candidates:
         try:
             backbone = load_backbone(
@@ -105,33 +108,33 @@ def _loaded(
         except BackboneError as error:
             if len(candidates) == 1:
                 raise
-            watcher.warn(f"'{name}' is left out. {error}")
+            watcher.warn(f"Skipping '{name}'. {error}")
             continue
         yield sized_for(backbone, train)
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    """A backbone that was tried and is still to be timed.
+class _UntimedTrial:
+    """A backbone whose accuracy was measured, but not yet its speed.
 
     Attributes:
         engine: Its engine.
         size: Side of the images, in pixels.
-        parameters: How many numbers it has learnt.
-        right: Which held-out images a probe told right.
-        trial: Gives what it did, once its images per second are known.
+        parameters: Number of parameters.
+        correct: Which held-out images a probe predicted correctly.
+        make_trial: Creates the trial from `images_per_second`.
     """
 
     engine: Engine
     size: int
     parameters: int
-    right: Flags
-    trial: Callable[..., BackboneTrial]
+    correct: Flags
+    make_trial: Callable[..., BackboneTrial]
 
 
-def _try(
+def _measure_accuracy(
     backbone: Backbone, sample: ImageSet, folds: Folds, options: TryOptions, watcher: Watcher
-) -> _Waiting:
+) -> _UntimedTrial:
     begin = perf_counter()
     extractor = FeatureExtractor(
         backbone,
@@ -141,59 +144,70 @@ def _try(
     )
     with watcher.stage(f"Trying {backbone.name}") as progress:
         features, _ = extractor.of_files(sample.files, progress=progress, warn=watcher.warn)
-        right, read = _probed(extractor, features, sample, folds)
+        correct, columns = _fit_probe(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]
         knn, evidence = knn_accuracy(last, sample.labels, folds), log_me(last, sample.labels)
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
-    trial = partial(
+    make_trial = partial(
         BackboneTrial,
         name=backbone.name,
         weights=backbone.origin,
         image_size=backbone.preprocess.size,
         parameters=parameters,
-        features=read,
-        accuracy=float(right.mean()),
-        accuracy_ci95=wilson(int(right.sum()), len(right)),
+        features=columns,
+        accuracy=float(correct.mean()),
+        accuracy_ci95=wilson(int(correct.sum()), len(correct)),
         knn_accuracy=knn,
         log_me=evidence,
         seconds=perf_counter() - begin,
     )
-    return _Waiting(extractor.engine, backbone.preprocess.size, parameters, right, trial)
+    size = backbone.preprocess.size
+    return _UntimedTrial(extractor.engine, size, parameters, correct, make_trial)
 
 
-def _timed(waiting: Sequence[_Waiting], watcher: Watcher) -> list[tuple[Rated, BackboneTrial]]:
-    """Time backbones in turns: a busy moment must not make one of them look slow."""
-    if not waiting:
+def _time(
+    untimed: Sequence[_UntimedTrial], watcher: Watcher
+) -> list[tuple[BackboneScore, BackboneTrial]]:
+    """Time backbones in turns, so that a busy moment does not make one of them look slow."""
+    if not untimed:
         return []
     with watcher.stage("Timing"):
         speeds = rates_in_turns(
-            [(one.engine, one.size) for one in waiting],
+            [(trial.engine, trial.size) for trial in untimed],
             rounds=_ROUNDS,
             seconds=_SECONDS,
-            limit=_LIMIT * len(waiting),
+            limit=_LIMIT * len(untimed),
         )
     trials = [
-        one.trial(images_per_second=speed) for one, speed in zip(waiting, speeds, strict=True)
+        trial.make_trial(images_per_second=speed)
+        for trial, speed in zip(untimed, speeds, strict=True)
     ]
+    correct = [trial.correct for trial in untimed]
     return [
-        (Rated(trial.name, trial.weights, trial.images_per_second, one.right), trial)
-        for one, trial in zip(waiting, trials, strict=True)
+        (BackboneScore(trial.name, trial.weights, trial.images_per_second, flags), trial)
+        for trial, flags in zip(trials, correct, strict=True)
     ]
 
 
-def _probed(
+def _fit_probe(
     extractor: FeatureExtractor, features: Features, sample: ImageSet, folds: Folds
 ) -> tuple[Flags, str]:
-    """Tell which held-out images a probe tells right, and which features it read."""
+    """Return which held-out images a probe predicts correctly, and the features it uses."""
     layout = extractor.layout
     columns = {name: layout.columns(name) for name in ("last", "multilevel")}
     classes = len(sample.classes)
     problem = Problem(
-        features, columns, sample.labels, classes, folds, sample.task, weights=layout.weights()
+        features,
+        columns,
+        sample.labels,
+        classes,
+        folds,
+        sample.task,
+        column_weights=layout.weights(),
     )
     fit = LinearHead().fit(problem)
     held_out = fit.held_out
     assert held_out is not None
-    right = np.zeros(len(sample), dtype=np.bool_)
-    right[held_out.rows] = sample.task.correct(held_out.logits, sample.labels[held_out.rows])
-    return right, fit.features
+    correct = np.zeros(len(sample), dtype=np.bool_)
+    correct[held_out.rows] = sample.task.correct(held_out.logits, sample.labels[held_out.rows])
+    return correct, fit.features

@@ -45,9 +45,9 @@ from headstart.runs.folders import reserved_folder
 from headstart.runs.run import events_below, write_run
 from headstart.task import Summary
 from headstart.tasks.opening import open_data
-from headstart.tuning.events.listeners import require_listeners
+from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.training.loop import INTERRUPTED
-from headstart.tuning.trainings import forget_finished
+from headstart.tuning.trainings import delete_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Silence, Watcher
 
@@ -176,7 +176,7 @@ def _train(
     record = _record(data, options, images, model, test, recommendation, clock)
     events = events_below(model.checkpoints) if model.checkpoints else ""
     _write(run, model.predictor, images, probabilities, record, events)
-    forget_finished(model.checkpoints)
+    delete_finished(model.checkpoints)
     summary = model.predictor.task.summarise(test, "test") if test else None
     return TrainResult(run, model, record, summary)
 
@@ -191,7 +191,7 @@ def _check_combinations(options: TrainOptions) -> None:
     """Reject options without an effect and unknown names, before any work is done."""
     reject_ineffective_options(options, RUN)
     reject_ineffective_options(options, TRAINING)
-    require_listeners(options.listeners)
+    check_listeners(options.listeners)
     _check_deterministic(options)
     choose_device(options.device)
     if options.backbone == "auto":

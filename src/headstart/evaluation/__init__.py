@@ -1,1 +1,1 @@
-"""How good a model is, with intervals; and probabilities that mean what they say."""
+"""Metrics with confidence intervals, comparison of models, and calibrated probabilities."""

@@ -1,63 +1,63 @@
-"""Whether one model is better than another on the same images, and how sure that is."""
+"""Whether one model is better than another on the same held-out images, and how sure that is."""
 
 from dataclasses import dataclass
 from math import sqrt
 
 from headstart.arrays import Flags, Numbers, Scores, Targets
-from headstart.evaluation.intervals import difference
+from headstart.evaluation.intervals import paired_difference
 from headstart.record import Interval
 from headstart.task import Task
 
 
 @dataclass(frozen=True)
-class Rival:
-    """A model on images that it did not learn from.
+class HeldOutResult:
+    """A model's performance on held-out images.
 
     Attributes:
-        log_loss: Mean, at its own temperature.
-        accuracy: Share that was predicted correctly.
-        temperature: Divisor of scores that calibrates it.
-        losses: Of each image.
-        right: Which images it predicted correctly.
+        log_loss: Mean, after calibration.
+        accuracy: Share of images that were predicted correctly.
+        temperature: Divisor of the scores that calibrates the model.
+        losses: Log loss of each image.
+        correct: Which images were predicted correctly.
     """
 
     log_loss: float
     accuracy: float
     temperature: float
     losses: Numbers
-    right: Flags
+    correct: Flags
 
 
-def rival(scores: Scores, targets: Targets, task: Task) -> Rival:
-    """Measure scores, shape (images, classes), of images that a model did not learn from."""
+def measure_held_out(scores: Scores, targets: Targets, task: Task) -> HeldOutResult:
+    """Measure scores of held-out images, shape (images, classes), after calibrating them."""
     temperature = task.temperature(scores, targets)
     losses = task.losses(task.probabilities(scores, temperature), targets)
-    right = task.correct(scores, targets)
-    return Rival(float(losses.mean()), float(right.mean()), temperature, losses, right)
+    correct = task.correct(scores, targets)
+    return HeldOutResult(float(losses.mean()), float(correct.mean()), temperature, losses, correct)
 
 
-def loss_gain(one: Rival, other: Rival) -> float:
-    """Return how much lower the first one's log loss is, in standard errors of that difference.
+def loss_gain(new: HeldOutResult, old: HeldOutResult) -> float:
+    """Return how much lower the new model's log loss is, in standard errors of the difference.
 
-    Both were measured on the same images, so the difference is taken image by image. Where there
-    is no standard error, for fewer than two images or the same difference at all of them, it is 0.
+    Both were measured on the same images, so the standard error is that of the paired differences.
+    If there is none, with fewer than two images or the same difference for all, the gain is 0.
     """
-    gain = other.losses - one.losses
+    gain = old.losses - new.losses
     if len(gain) < 2:
         return 0.0
     error = float(gain.std(ddof=1)) / sqrt(len(gain))
     return float(gain.mean()) / error if error else 0.0
 
 
-def beats(one: Rival, other: Rival) -> bool:
-    """Return whether a model's log loss is lower and its accuracy no lower.
+def beats(new: HeldOutResult, old: HeldOutResult) -> bool:
+    """Return whether the new model's log loss is lower and its accuracy at least as high.
 
-    Not by how much: to pass a better model by costs as much as to take a worse one, and a few
-    hundred images do not show a gain of a point or two. `loss_gain` says how sure it is.
+    There is no margin: missing a better model costs as much as keeping a worse one, and a few
+    hundred images cannot confirm a gain of a point or two. `loss_gain` says how sure it is.
     """
-    return loss_gain(one, other) > 0 and one.accuracy >= other.accuracy
+    return loss_gain(new, old) > 0 and new.accuracy >= old.accuracy
 
 
-def accuracy_gain(one: Rival, other: Rival) -> Interval:
-    """Return the 95 % interval of the first one's accuracy minus the other's."""
-    return difference(one.right, other.right)
+def accuracy_gain(new: HeldOutResult, old: HeldOutResult) -> Interval:
+    """Return the 95 % interval of the new model's accuracy minus the old one's."""
+    return paired_difference(new.correct, old.correct)

@@ -1,4 +1,4 @@
-"""95 % intervals of shares, and of the difference of two shares of the same images."""
+"""95 % confidence intervals of a share, and of the difference of two shares of the same images."""
 
 from math import sqrt
 
@@ -9,10 +9,10 @@ _Z95 = 1.959963984540054
 
 
 def wilson(correct: int, images: int) -> Interval:
-    """Return the score interval of a share (Wilson, 1927); (0, 1) for no images.
+    """Return the Wilson score interval of a share (Wilson, 1927); (0, 1) without images.
 
-    In closed form: `scipy.stats.binomtest`, which gives the same, tests a hypothesis first and
-    takes over a millisecond, and there is one interval for each class.
+    Computed in closed form: `scipy.stats.binomtest` gives the same interval but also tests a
+    hypothesis, which takes over a millisecond, and every class has an interval.
     """
     if images == 0:
         return 0.0, 1.0
@@ -23,19 +23,18 @@ def wilson(correct: int, images: int) -> Interval:
     return low, 1.0 if correct == images else centre + half
 
 
-def difference(one: Flags, other: Flags) -> Interval:
+def paired_difference(first: Flags, second: Flags) -> Interval:
     """Return the interval of the difference of two accuracies on the same images.
 
-    The images being the same, only those count that exactly one of both predicts correctly: the
-    normal interval for paired proportions (Agresti and Min, 2005), with half an image added to
-    each side.
+    Only images that exactly one of the two models predicts correctly matter. This is the normal
+    interval for paired proportions (Agresti and Min, 2005), with half an image added to each side.
 
     Args:
-        one: Which images the first model predicts correctly, shape (images,).
-        other: Likewise, the second model.
+        first: Which images the first model predicts correctly, shape (images,).
+        second: The same for the second model.
     """
-    images = len(one)
-    gained, lost = int((one & ~other).sum()) + 0.5, int((~one & other).sum()) + 0.5
+    images = len(first)
+    gained, lost = int((first & ~second).sum()) + 0.5, int((~first & second).sum()) + 0.5
     centre = (gained - lost) / images
     half = _Z95 * sqrt(gained + lost - (gained - lost) ** 2 / images) / images
     return centre - half, centre + half

@@ -1,4 +1,4 @@
-"""Measures of predictions on images that the model never saw."""
+"""Metrics of predictions on test images."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _BINS = 15
 def evaluate_probabilities(
     probabilities: Probabilities, labels: Targets, classes: Sequence[str]
 ) -> SingleEvaluation:
-    """Measure probabilities against the truth, for one label per image.
+    """Evaluate predicted probabilities, for one label per image.
 
     Args:
         probabilities: Shape (images, classes), rows sum to 1.
@@ -26,17 +26,17 @@ def evaluate_probabilities(
     correct = predicted == labels
     confusion = confusion_matrix(labels, predicted, labels=range(len(classes)))
     per_class = _by_class(predicted, labels, classes)
-    images = [one.images for one in per_class]
-    tested = [one.f1 for one in per_class if one.images and one.f1 is not None]
+    images = [result.images for result in per_class]
+    f1_scores = [result.f1 for result in per_class if result.images and result.f1 is not None]
     truth = probabilities[np.arange(len(labels)), labels]
     bins = reliability(probabilities.max(axis=1), correct)
     return SingleEvaluation(
         images=len(labels),
         accuracy=float(correct.mean()),
         accuracy_ci95=wilson(int(correct.sum()), len(labels)),
-        macro_f1=float(np.mean(tested)),
+        macro_f1=float(np.mean(f1_scores)),
         auroc=auroc(probabilities, labels),
-        ece=sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / len(labels),
+        ece=sum(bin_.images * abs(bin_.accuracy - bin_.confidence) for bin_ in bins) / len(labels),
         log_loss=float(np.log(1 / np.maximum(truth, 1e-12)).mean()),
         majority=max(images) / len(labels),
         per_class=per_class,
@@ -52,13 +52,13 @@ def _by_class(
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=numbers, zero_division=0
     )
-    found = np.bincount(labels[predicted == labels], minlength=len(classes))
+    hits = np.bincount(labels[predicted == labels], minlength=len(classes))
     return tuple(
         ClassResult(
             classes[number],
             float(precision[number]),
             float(recall[number]),
-            wilson(int(found[number]), int(support[number])),
+            wilson(int(hits[number]), int(support[number])),
             float(f1[number]),
             int(support[number]),
         )
@@ -67,7 +67,7 @@ def _by_class(
 
 
 def auroc(probabilities: Probabilities, labels: Targets) -> float | None:
-    """Return the mean area under the ROC curves of the tested classes, each against the rest."""
+    """Return the mean one-vs-rest area under the ROC curve over the classes with test images."""
     tested = [number for number in np.unique(labels) if 0 < (labels == number).sum() < len(labels)]
     if not tested:
         return None
@@ -76,18 +76,18 @@ def auroc(probabilities: Probabilities, labels: Targets) -> float | None:
 
 
 def reliability(confidence: Numbers, correct: Flags) -> list[ReliabilityBin]:
-    """Sort images into 15 bins of confidence, leaving out empty ones.
+    """Bin images by confidence into 15 bins, leaving out empty ones.
 
     Args:
         confidence: Probability of the predicted class, shape (images,).
-        correct: Whether it is the true one, shape (images,).
+        correct: Whether the prediction is correct, shape (images,).
     """
-    places = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     return [
         ReliabilityBin(
-            float(confidence[places == place].mean()),
-            float(correct[places == place].mean()),
-            int((places == place).sum()),
+            float(confidence[bins == number].mean()),
+            float(correct[bins == number].mean()),
+            int((bins == number).sum()),
         )
-        for place in np.unique(places)
+        for number in np.unique(bins)
     ]

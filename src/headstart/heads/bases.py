@@ -1,4 +1,4 @@
-"""Spaces that logistic regression is fitted in, with the way back to weights of features."""
+"""Bases: features transformed for logistic regression, and its weights transformed back."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -24,15 +24,15 @@ _STEPS = 200
 
 @dataclass(frozen=True)
 class Basis:
-    """A space of some kind over some of the features.
+    """A linear or kernel space over a selection of features.
 
     Attributes:
-        features: Name of the columns.
+        features: Name of the selected columns.
         kind: "linear" or "kernel".
         width: Of a kernel, as a multiple of the median squared distance.
-        standardised: The features behind the space.
+        standardised: The standardised features.
         products: Their inner products.
-        space: Of the images.
+        space: Inputs for logistic regression.
     """
 
     features: str
@@ -59,44 +59,45 @@ class Basis:
         return cls(features, kind, width, standardised, products, space)
 
     def extended(self, problem: Problem) -> Self:
-        """Return the same over all images of a problem, for a basis that was made from a sample.
+        """Return a basis made from a sample, extended to all images of a problem.
 
-        Linear inputs are the features themselves. A kernel keeps the sample as landmarks
+        The linear inputs are the features themselves. A kernel keeps the sample as landmarks
         (Nyström: Williams and Seeger, 2001).
         """
         part = problem.columns[self.features]
         if self.kind == "linear":
             standardised = problem.standardised(part)
-            inputs, back = standardised.rows, torch.empty(0)
+            inputs, projection = standardised.rows, torch.empty(0)
         else:
-            standardised, back = self.standardised, self.space.back
+            standardised, projection = self.standardised, self.space.projection
             assert self.space.bandwidth is not None
             features = torch.from_numpy(problem.features[:, part])
             rows = (features - standardised.mean) / standardised.scale
-            inputs = radial_basis(rows, standardised.rows, self.space.bandwidth) @ back
-        space = Space(inputs, inputs.square().mean(dim=0), back, self.space.bandwidth)
+            inputs = radial_basis(rows, standardised.rows, self.space.bandwidth) @ projection
+        spectrum = inputs.square().mean(dim=0)
+        space = Space(inputs, spectrum, projection, self.space.bandwidth)
         return replace(self, standardised=standardised, space=space)
 
-    def fitted(self, problem: Problem, strength: float, landmarks: Rows | None) -> FittedHead:
+    def fit(self, problem: Problem, strength: float, landmarks: Rows | None) -> FittedHead:
         """Fit logistic regression on all images.
 
         Args:
-            problem: Whose images the basis is of.
+            problem: The images that the basis covers.
             strength: Of the regularisation.
-            landmarks: Images that a kernel is measured from; None for all of them.
+            landmarks: Landmark images of a kernel; None for all images.
         """
         models = fit_logistic(
             self.space.inputs,
             problem.truth(),
-            problem.shares().unsqueeze(1),
+            problem.sample_weights().unsqueeze(1),
             torch.tensor([strength]),
             task=problem.task,
             spectrum=self.space.spectrum,
             steps=_STEPS,
         )
         weight, bias = models.weight[0], models.bias[0, 0].numpy()
-        if self.space.back.numel():
-            weight = self.space.back @ weight
+        if self.space.projection.numel():
+            weight = self.space.projection @ weight
         mean, scale = self.standardised.mean.numpy(), self.standardised.scale.numpy()
         if self.kind == "linear":
             return LinearModel(mean, scale, weight.numpy(), bias)

@@ -1,4 +1,4 @@
-"""What may be fitted on features: a kind of head, and which columns it may read."""
+"""The choice of heads: which kind may be fitted, and on which features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,22 +8,22 @@ from headstart.arrays import Features, Targets
 from headstart.backbones.layout import FeatureLayout
 from headstart.data.splits import stratified_folds
 from headstart.heads.problem import HeadFit, Problem, effort_for
-from headstart.heads.specs import ChosenHead, Head, LinearHead
+from headstart.heads.specs import FixedHead, Head, LinearHead
 from headstart.task import Task
 
 
 @dataclass(frozen=True)
 class HeadChoice:
-    """A head that is not fitted yet, and everything that fitting needs besides the images.
+    """An unfitted head, and everything that fitting needs besides the images.
 
     Attributes:
-        head: Its kind.
-        kinds: Features that it may read: "last", "multilevel", or "flatten".
-        layout: What each column of the features is.
+        head: The unfitted head.
+        kinds: Features that it may use: "last", "multilevel", or "flatten".
+        layout: Where the columns of each kind of features are.
         classes: How many classes there are.
         task: The kind of label.
-        balanced: Weigh classes inversely to their frequency.
-        seed: Of folds and everything that is drawn.
+        balanced: Whether to weight classes inversely to their frequency.
+        seed: Random seed, also of the folds.
     """
 
     head: Head
@@ -35,7 +35,7 @@ class HeadChoice:
     seed: int = 0
 
     def fit(self, features: Features, targets: Targets, groups: Sequence[str]) -> HeadFit:
-        """Fit on features of shape (images, width), choosing on folds that keep groups whole.
+        """Fit on features of shape (images, width), with model selection on folds by group.
 
         Raises:
             DataError: No class has two images of different groups.
@@ -53,14 +53,14 @@ class HeadChoice:
         )
         return self.head.fit(problem, seed=self.seed)
 
-    def linear(self) -> Self:
-        """Return the same for a linear head."""
+    def with_linear_head(self) -> Self:
+        """Return the same choice for a linear head."""
         return replace(self, head=LinearHead())
 
-    def settled(self, fit: HeadFit) -> Self:
-        """Return the same with nothing left to choose but what a fit has chosen.
+    def with_fixed_choice(self, fit: HeadFit) -> Self:
+        """Return the same choice, fixed to the features and hyperparameters of a fit.
 
-        For features that learnt from the labels: among those, folds would hold nothing out.
+        For tuned features: they were trained on the labels, so no fold of them is held out.
         """
-        head = ChosenHead(fit.chosen) if fit.chosen else self.head
+        head = FixedHead(fit.hyperparameters) if fit.hyperparameters else self.head
         return replace(self, head=head, kinds=(fit.features,))

@@ -1,4 +1,4 @@
-"""Heads that are fitted: values that turn features into scores, and can be written to a bundle."""
+"""Fitted heads: immutable values that turn features into scores and can be saved in a bundle."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,15 +10,15 @@ import numpy as np
 from headstart.arrays import Anything, Features, Floats, Landmarks, Scores, Tensors
 from headstart.errors import BundleError
 
-# Rows that are scored at a time, so that memory does not grow with their number.
+# Rows that are scored at a time, to bound memory.
 _ROWS = 2048
 
-Parts = dict[str, float | str | Anything]
-"""Numbers, names and arrays of a head, by name."""
+HeadValues = dict[str, float | str | Anything]
+"""Numbers, strings and arrays of a head, by name."""
 
 
 class FittedHead(Protocol):
-    """Something that turns features into scores.
+    """A head that turns features into scores.
 
     Attributes:
         kind: Its name in a bundle.
@@ -83,15 +83,15 @@ class KernelModel:
         return np.asarray(np.concatenate(parts) + self.bias)
 
     @cached_property
-    def _places(self) -> tuple[Floats, Floats]:
-        """The landmarks, standardised, and their squared lengths."""
+    def _standardised_landmarks(self) -> tuple[Floats, Floats]:
+        """The standardised landmarks and their squared norms."""
         rows = self._standardised(self.landmarks)
         return rows, np.square(rows).sum(axis=1)
 
     def _similarities(self, features: Features) -> Floats:
-        """Return the radial basis of features to each landmark, (images, landmarks)."""
-        rows, (landmarks, lengths) = self._standardised(features), self._places
-        squares = np.square(rows).sum(axis=1)[:, np.newaxis] + lengths - 2 * (rows @ landmarks.T)
+        """Return the radial-basis kernel of features and landmarks, (images, landmarks)."""
+        rows, (landmarks, norms) = self._standardised(features), self._standardised_landmarks
+        squares = np.square(rows).sum(axis=1)[:, np.newaxis] + norms - 2 * (rows @ landmarks.T)
         return np.asarray(np.exp(np.maximum(squares, 0) / -self.bandwidth))
 
     def _standardised(self, features: Landmarks) -> Floats:
@@ -100,7 +100,7 @@ class KernelModel:
 
 @dataclass(frozen=True)
 class MLPModel:
-    """The tutorial's head: Dense(hidden, relu), dropout while it learns, Dense(classes).
+    """The tutorial's head: Dense(hidden, relu), dropout in training, Dense(classes).
 
     Attributes:
         mean: Shape (width,).
@@ -128,7 +128,7 @@ class MLPModel:
 
 @dataclass(frozen=True)
 class NearestModel:
-    """The nearest class mean by cosine similarity; it can learn a new class without a refit.
+    """The nearest class mean by cosine similarity; classes can be added without a refit.
 
     Attributes:
         mean: Shape (width,).
@@ -146,12 +146,12 @@ class NearestModel:
         return np.asarray(self._directions(features) @ self.centres.T)
 
     def with_class(self, features: Features) -> Self:
-        """Return the head with one more class, from features of some of its images."""
-        centre = unit(self._directions(features).mean(axis=0, keepdims=True))
+        """Return the head with one more class, from features of images of that class."""
+        centre = unit_rows(self._directions(features).mean(axis=0, keepdims=True))
         return replace(self, centres=np.concatenate([self.centres, centre]))
 
     def _directions(self, features: Features) -> Floats:
-        return unit((features - self.mean) / self.scale)
+        return unit_rows((features - self.mean) / self.scale)
 
 
 SingleModel = LinearModel | KernelModel | MLPModel | NearestModel
@@ -159,13 +159,13 @@ SingleModel = LinearModel | KernelModel | MLPModel | NearestModel
 
 @dataclass(frozen=True)
 class BlendModel:
-    """The mean of two heads, each calibrated: heads that learnt differently err differently.
+    """The mean of two calibrated heads; heads that were trained differently err differently.
 
     Attributes:
-        first: One of them; each reads as many columns, from the left, as it knows.
-        second: The other.
-        first_temperature: Divisor of the first one's scores.
-        second_temperature: Of the second one's.
+        first: The first head; each head uses its number of columns, counted from the left.
+        second: The second head.
+        first_temperature: Divisor of the first head's scores.
+        second_temperature: Divisor of the second head's scores.
     """
 
     kind: ClassVar[str] = "blend"
@@ -188,58 +188,58 @@ _SINGLE: dict[str, type[SingleModel]] = {
 }
 
 
-def unit(rows: Floats) -> Floats:
-    """Bring each row to length 1; a zero row stays."""
+def unit_rows(rows: Floats) -> Floats:
+    """Scale each row to length 1; a zero row stays zero."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
-def written(head: FittedHead) -> tuple[dict[str, float | str], dict[str, Anything]]:
-    """Return a head's numbers and arrays by name; those of a head inside as "first.bias"."""
-    values: Parts = {}
-    for name, value in _own(head).items():
-        values |= _unfolded(name, value) if isinstance(value, SingleModel) else {name: value}
+def to_arrays(head: FittedHead) -> tuple[dict[str, float | str], dict[str, Anything]]:
+    """Return a head's numbers and arrays by name; those of a nested head as "first.bias"."""
+    values: HeadValues = {}
+    for name, value in _fields(head).items():
+        values |= _flattened(name, value) if isinstance(value, SingleModel) else {name: value}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     numbers = {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
     return numbers, arrays
 
 
-def _own(head: FittedHead) -> Parts:
-    """Return the fields of a head, without what it has computed for itself."""
+def _fields(head: FittedHead) -> HeadValues:
+    """Return the fields of a head, without cached values."""
     names = (field.name for field in fields(head))  # type: ignore[arg-type]
     return {name: getattr(head, name) for name in names}
 
 
-def _unfolded(name: str, head: SingleModel) -> Parts:
-    inside: Parts = {"kind": head.kind, **_own(head)}
-    return {f"{name}.{inner}": value for inner, value in inside.items()}
+def _flattened(name: str, head: SingleModel) -> HeadValues:
+    nested: HeadValues = {"kind": head.kind, **_fields(head)}
+    return {f"{name}.{inner}": value for inner, value in nested.items()}
 
 
-def read(kind: str, numbers: Mapping[str, float | str], arrays: Tensors) -> FittedHead:
-    """Undo `written`.
+def from_arrays(kind: str, numbers: Mapping[str, float | str], arrays: Tensors) -> FittedHead:
+    """Create a head from the result of `to_arrays`.
 
     Raises:
-        BundleError: The kind is unknown, or a part is missing.
+        BundleError: The kind is unknown, or a value is missing.
     """
-    values: Parts = {**numbers, **arrays}
+    values: HeadValues = {**numbers, **arrays}
     if kind != BlendModel.kind:
-        return _built(_single(kind), values)
+        return _build(_model_class(kind), values)
     heads = {}
     for name in ("first", "second"):
-        inside = {key: one for key, one in values.items() if key.startswith(f"{name}.")}
-        values = {key: one for key, one in values.items() if key not in inside}
-        inside = {key.removeprefix(f"{name}."): one for key, one in inside.items()}
-        heads[name] = _built(_single(inside.pop("kind", None)), inside)
-    return _built(BlendModel, {**values, **heads})
+        nested = {key: value for key, value in values.items() if key.startswith(f"{name}.")}
+        values = {key: value for key, value in values.items() if key not in nested}
+        nested = {key.removeprefix(f"{name}."): value for key, value in nested.items()}
+        heads[name] = _build(_model_class(nested.pop("kind", None)), nested)
+    return _build(BlendModel, {**values, **heads})
 
 
-def _single(kind: object) -> type[SingleModel]:
+def _model_class(kind: object) -> type[SingleModel]:
     if not isinstance(kind, str) or kind not in _SINGLE:
         raise BundleError(f"The model has a head of unknown kind '{kind}'. Upgrade headstart.")
     return _SINGLE[kind]
 
 
-def _built(kind: Callable[..., FittedHead], values: Mapping[str, object]) -> FittedHead:
+def _build(kind: Callable[..., FittedHead], values: Mapping[str, object]) -> FittedHead:
     try:
         return kind(**values)
     except TypeError as error:

@@ -1,8 +1,8 @@
-"""Logistic regression: many regularisation strengths and many folds in one fit.
+"""Logistic regression for many regularisation strengths and folds in one fit.
 
-All problems share every matrix product, so that 25 of them cost little more than one; and a
-diagonal preconditioner from the data's own spectrum brings L-BFGS to a useful solution in about
-20 steps, where the plain problem takes hundreds.
+All problems share each matrix product, so 25 of them cost little more than one. A diagonal
+preconditioner from the spectrum of the data brings L-BFGS to a useful solution in about 20 steps
+instead of hundreds.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,22 +14,22 @@ from torch import Tensor
 
 from headstart.task import Task
 
-# About a millisecond of one core.
-_WORTH_THREADS = 30_000_000
+# About a millisecond on one core.
+_MIN_PARALLEL_WORK = 30_000_000
 
 
 @contextmanager
-def suitable_threads(work: int) -> Iterator[None]:
-    """Compute small problems on one thread.
+def limit_threads(work: int) -> Iterator[None]:
+    """Use a single thread for small problems.
 
-    Several threads wait for each other after each tiny operation; on a machine that is busy with
-    something else that took 25 times as long.
+    Threads wait for each other after each tiny operation; on a busy machine that made a fit take
+    25 times as long.
 
     Args:
-        work: Multiplications in one step.
+        work: Multiplications per step.
     """
     threads = torch.get_num_threads()
-    if work < _WORTH_THREADS:
+    if work < _MIN_PARALLEL_WORK:
         torch.set_num_threads(1)
     try:
         yield
@@ -57,34 +57,34 @@ class LogisticModels:
 def fit_logistic(
     inputs: Tensor,
     truth: Tensor,
-    shares: Tensor,
+    sample_weights: Tensor,
     strengths: Tensor,
     *,
     task: Task,
     spectrum: Tensor,
     steps: int,
 ) -> LogisticModels:
-    """Minimise, for each problem, sum of share * log loss + strength / 2 * |weight|^2.
+    """Minimise, for each problem, sum of sample weight * log loss + strength / 2 * |weight|^2.
 
     Args:
         inputs: Shape (images, columns).
-        truth: As the task encodes it, shape (images, classes); some may be without an image.
-        shares: How much each image counts in each problem, shape (images, problems); columns sum
-            to 1, and an image that is held out counts 0.
-        strengths: Of the regularisation of each problem, shape (problems,). The bias is free.
-        task: The kind of label, which has the loss.
-        spectrum: Mean square of each column, shape (columns,). Exact steps need uncorrelated
-            columns, as `spaces` gives them; others only need more steps.
+        truth: As the task encodes it, shape (images, classes); classes may be without images.
+        sample_weights: Of each image in each problem, shape (images, problems); columns sum to 1,
+            and held-out images have weight 0.
+        strengths: Regularisation of each problem, shape (problems,). The bias is not regularised.
+        task: The kind of label, which defines the loss.
+        spectrum: Mean square of each column, shape (columns,). The preconditioner is best for
+            uncorrelated columns, as in `spaces`; others need more steps.
         steps: Most steps of L-BFGS.
 
-    The Hessian of the log loss is at most half the inputs' own covariance (Böhning, "Multinomial
-    logistic regression algorithm", 1992), which makes the preconditioner.
+    The preconditioner follows from a bound: the Hessian of the log loss is at most half the
+    covariance of the inputs (Böhning, "Multinomial logistic regression algorithm", 1992).
     """
     (count, columns), classes = inputs.shape, truth.shape[1]
     problems = len(strengths)
     strength = strengths.view(problems, 1, 1)
     scale = torch.rsqrt(0.25 * spectrum.view(1, columns, 1) + strength)
-    target, share = truth.to(inputs.dtype).unsqueeze(1), shares.unsqueeze(2)
+    target, sample_weight = truth.to(inputs.dtype).unsqueeze(1), sample_weights.unsqueeze(2)
     scaled = torch.zeros(problems, columns, classes, dtype=inputs.dtype, requires_grad=True)
     bias = torch.zeros(problems, 1, classes, dtype=inputs.dtype, requires_grad=True)
     optimiser = torch.optim.LBFGS(
@@ -102,14 +102,16 @@ def fit_logistic(
         flat = weight.permute(1, 0, 2).reshape(columns, problems * classes)
         logits = (inputs @ flat).view(count, problems, classes) + bias.permute(1, 0, 2)
         losses, error = task.loss_and_gradient(logits, target)
-        loss = (losses * share).sum() + 0.5 * (strength * weight**2).sum()
-        error = error * share
-        pull = (inputs.T @ error.view(count, problems * classes)).view(columns, problems, classes)
-        scaled.grad = scale * (pull.permute(1, 0, 2) + strength * weight)
+        loss = (losses * sample_weight).sum() + 0.5 * (strength * weight**2).sum()
+        error = error * sample_weight
+        gradient = (inputs.T @ error.view(count, problems * classes)).view(
+            columns, problems, classes
+        )
+        scaled.grad = scale * (gradient.permute(1, 0, 2) + strength * weight)
         bias.grad = error.sum(dim=0).unsqueeze(1)
         return loss
 
-    with suitable_threads(inputs.numel() * problems * classes):
+    with limit_threads(inputs.numel() * problems * classes):
         step: Callable[[Callable[[], Tensor]], object] = optimiser.step
         step(loss_and_gradient)
     return LogisticModels((scale * scaled).detach(), bias.detach())

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from headstart.arrays import Floats
 from headstart.heads.fitted import MLPModel
-from headstart.heads.logistic import suitable_threads
+from headstart.heads.logistic import limit_threads
 from headstart.heads.problem import HeadFit, HeldOut, Problem
 from headstart.heads.spaces import standardise
 from headstart.task import Task
 
-BATCH = 32
-"""Images of one step."""
+BATCH_SIZE = 32
+"""Images per step."""
 
 _PATIENCE = 10
 
@@ -29,37 +29,38 @@ def fit_mlp(
     learning_rate: float,
     seed: int,
 ) -> HeadFit:
-    """Train with Adam, stop when a validation part no longer improves, keep the best weights.
+    """Train with Adam and early stopping on a validation part, and keep the best weights.
 
     Args:
-        problem: What is to be learnt; the first fold is the validation part.
-        features: Name of the columns to read.
+        problem: Features and targets; the first fold is the validation part.
+        features: Name of the columns to use.
         hidden: Units of the hidden layer.
-        dropout: Share of hidden units that are left out of each step, 0 to below 1.
-        epochs: Most epochs.
+        dropout: Share of hidden units dropped in each step, 0 to below 1.
+        epochs: Maximum number of epochs.
         learning_rate: Of Adam.
-        seed: Of the first weights, the order of images and dropout.
+        seed: Random seed of the initial weights, the order of images and dropout.
     """
-    kept, held = problem.folds[0]
+    train, held_out = problem.folds[0]
     columns = problem.features[:, problem.columns[features]]
     standard = standardise(torch.from_numpy(columns))
-    # Variance 1 for each column: what a dense layer's first weights are made for.
+    # Variance 1 per column, as the initial weights of a dense layer assume.
     scale = standard.scale / columns.shape[1] ** 0.5
     inputs = (torch.from_numpy(columns) - standard.mean) / scale
-    examples = Examples(inputs, problem.truth(), problem.shares() * len(inputs), problem.task)
-    with torch.random.fork_rng(devices=[]), suitable_threads(BATCH * inputs.shape[1] * hidden):
+    examples = Examples(
+        inputs, problem.truth(), problem.sample_weights() * len(inputs), problem.task
+    )
+    with torch.random.fork_rng(devices=[]), limit_threads(BATCH_SIZE * inputs.shape[1] * hidden):
         torch.manual_seed(seed)
         network = dense_network(inputs.shape[1], hidden, dropout, problem.classes)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
-        best = _trained(
-            network, optimiser, examples, torch.from_numpy(kept), torch.from_numpy(held), epochs
-        )
-    head = model_of(best, standard.mean.numpy(), scale.numpy())
-    return HeadFit(head, HeldOut(held, head.logits(columns[held])), features)
+        rows = torch.from_numpy(train), torch.from_numpy(held_out)
+        best = _train_with_early_stopping(network, optimiser, examples, *rows, epochs)
+    head = mlp_model(best, standard.mean.numpy(), scale.numpy())
+    return HeadFit(head, HeldOut(held_out, head.logits(columns[held_out])), features)
 
 
 def dense_network(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
-    """Build the head with PyTorch's first weights."""
+    """Create the head with PyTorch's initial weights."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
     )
@@ -67,12 +68,12 @@ def dense_network(width: int, hidden: int, dropout: float, classes: int) -> nn.S
 
 @dataclass(frozen=True)
 class Examples:
-    """What a head learns from.
+    """Training data of a head.
 
     Attributes:
         inputs: Shape (images, width).
         truth: As the task encodes it.
-        weights: How much each image counts.
+        weights: Sample weight of each image.
         task: The kind of label.
     """
 
@@ -82,7 +83,7 @@ class Examples:
     task: Task
 
     def loss(self, network: nn.Module, rows: Tensor) -> Tensor:
-        """Return the mean loss of some images."""
+        """Return the mean loss of the images of some rows."""
         scores = network(self.inputs[rows])
         return self.task.training_loss(scores, self.truth[rows], weights=self.weights[rows])
 
@@ -90,43 +91,43 @@ class Examples:
 def train_epoch(
     network: nn.Module, optimiser: torch.optim.Optimizer, examples: Examples, rows: Tensor
 ) -> None:
-    """Take an epoch of steps, the images in a new order."""
+    """Train for one epoch, with the images in random order."""
     network.train()
-    for batch in torch.split(rows[torch.randperm(len(rows))], BATCH):
+    for batch in torch.split(rows[torch.randperm(len(rows))], BATCH_SIZE):
         optimiser.zero_grad()
         torch.autograd.backward(examples.loss(network, batch))
         optimiser.step()
 
 
-def _trained(
+def _train_with_early_stopping(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     examples: Examples,
-    kept: Tensor,
-    held: Tensor,
+    train: Tensor,
+    held_out: Tensor,
     epochs: int,
 ) -> dict[str, Tensor]:
-    """Train until images held out no longer improve; return the weights that were best for them."""
-    best_loss, best, waited = float("inf"), deepcopy(network.state_dict()), 0
+    """Train until the held-out loss no longer improves; return the weights of the best epoch."""
+    best_loss, best, stale_epochs = float("inf"), deepcopy(network.state_dict()), 0
     for _ in range(epochs):
-        train_epoch(network, optimiser, examples, kept)
+        train_epoch(network, optimiser, examples, train)
         with torch.inference_mode():
-            loss = float(examples.loss(network.eval(), held))
+            loss = float(examples.loss(network.eval(), held_out))
         if loss < best_loss:
-            best_loss, best, waited = loss, deepcopy(network.state_dict()), 0
+            best_loss, best, stale_epochs = loss, deepcopy(network.state_dict()), 0
         else:
-            waited += 1
-        if waited == _PATIENCE:
+            stale_epochs += 1
+        if stale_epochs == _PATIENCE:
             break
     return best
 
 
-def model_of(
+def mlp_model(
     state: dict[str, Tensor],
     mean: Floats,
     scale: Floats,
 ) -> MLPModel:
-    """Copy a trained network's weights; torch keeps them transposed."""
+    """Create an MLP head from a trained network's weights, which torch stores transposed."""
     return MLPModel(
         mean,
         scale,

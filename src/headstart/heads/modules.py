@@ -1,4 +1,4 @@
-"""Fitted heads as PyTorch modules: what export runs, and what fine-tuning trains further."""
+"""Fitted heads as PyTorch modules, for export and for fine-tuning."""
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +15,19 @@ from headstart.heads.fitted import (
 from headstart.heads.spaces import radial_basis
 
 TrainableHead = LinearModel | MLPModel
-"""Heads that can be trained further along with a network."""
+"""Heads that can be trained jointly with a network."""
 
 
 class _Standardise(nn.Module):
-    """Centre and scale columns, as the head's own images were."""
+    """Centre and scale columns by the statistics of the head's training images."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, mean: Floats, scale: Floats) -> None:
         super().__init__()
-        # Not persistent, so that they are never averaged or trained: the scale of a column that
-        # never varies is infinite.
+        # Not persistent, so that they are neither averaged nor trained: the scale of a constant
+        # column is infinite.
         self.register_buffer("mean", torch.from_numpy(mean.copy()), persistent=False)
         self.register_buffer("scale", torch.from_numpy(scale.copy()), persistent=False)
 
@@ -49,7 +49,7 @@ class LinearModule(nn.Module):
         return torch.addmm(self.bias, self.standardise(features), self.weight)
 
     def head(self) -> LinearModel:
-        """Return the head as it is now."""
+        """Return the head with the current weights."""
         mean, scale, weight, bias = _arrays(
             self.standardise.mean, self.standardise.scale, self.weight, self.bias
         )
@@ -57,7 +57,7 @@ class LinearModule(nn.Module):
 
 
 class MLPModule(nn.Module):
-    """Two layers, with dropout between them in training."""
+    """Two dense layers, with dropout between them in training."""
 
     def __init__(self, head: MLPModel, dropout: float = 0.0) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class MLPModule(nn.Module):
         return torch.addmm(self.bias, hidden, self.weight)
 
     def head(self) -> MLPModel:
-        """Return the head as it is now."""
+        """Return the head with the current weights."""
         values = _arrays(
             *(self.standardise.mean, self.standardise.scale),
             *(self.hidden_weight, self.hidden_bias, self.weight, self.bias),
@@ -107,7 +107,7 @@ class KernelModule(nn.Module):
 
 
 class NearestModule(nn.Module):
-    """The cosine to the mean direction of each class."""
+    """The cosine similarity to the mean direction of each class."""
 
     centres: Tensor
 
@@ -140,7 +140,7 @@ class BlendModule(nn.Module):
 
 
 def head_module(head: FittedHead) -> nn.Module:
-    """Return a module that gives the scores of a fitted head, (images, classes)."""
+    """Return a module that computes the scores of a fitted head, (images, classes)."""
     match head:
         case LinearModel():
             return LinearModule(head)
@@ -156,9 +156,9 @@ def head_module(head: FittedHead) -> nn.Module:
 
 
 def trainable_module(head: TrainableHead, *, dropout: float = 0.0) -> LinearModule | MLPModule:
-    """Return a module of a fitted head that can be trained further, and gives the head back."""
+    """Return a trainable module of a fitted head, which can be converted back to a head."""
     return MLPModule(head, dropout) if isinstance(head, MLPModel) else LinearModule(head)
 
 
 def _arrays(*tensors: Tensor) -> list[Floats]:
-    return [one.detach().cpu().numpy().copy() for one in tensors]
+    return [tensor.detach().cpu().numpy().copy() for tensor in tensors]

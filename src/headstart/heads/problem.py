@@ -1,4 +1,4 @@
-"""What is to be learnt from features, and the result of fitting."""
+"""A classification problem on features, and the result of fitting a head to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,18 +17,19 @@ from headstart.task import Task
 Kind = Literal["linear", "kernel"]
 
 _OTHER_WIDTHS = (0.5, 2.0)
-# Up to here everything is exact. A matrix of its inner products takes 16 MB and 0.3 s to rotate.
+# Up to this many images, nothing is approximated. The matrix of their inner products takes 16 MB
+# and its eigendecomposition 0.3 s.
 EXACT_IMAGES = 2048
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How thoroughly candidates are tried, so that choosing never takes longer than extraction.
+    """How thoroughly candidates are tried, so that selection never takes longer than extraction.
 
     Attributes:
-        folds: How many; more help only where images are few.
-        steps: Of L-BFGS in a trial. After 20 the order of candidates no longer changed, after 10
-            it seldom did.
+        folds: Number of folds; more help only with few images.
+        steps: Steps of L-BFGS in a trial. After 20 steps the order of candidates no longer
+            changed, after 10 it rarely did.
         widths: Other kernel widths to try.
     """
 
@@ -38,7 +39,7 @@ class Effort:
 
 
 def effort_for(images: int, classes: int) -> Effort:
-    """Return the effort that suits a problem's size."""
+    """Return the effort for a problem of a given size."""
     work = min(images, EXACT_IMAGES) * classes
     if work <= 10_000:
         return Effort(folds=5, steps=20, widths=_OTHER_WIDTHS)
@@ -49,7 +50,7 @@ def effort_for(images: int, classes: int) -> Effort:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the table that was chosen from.
+    """One row of the table of candidate heads.
 
     Attributes:
         features: "last" or "multilevel".
@@ -68,10 +69,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scores of training images by models that had not seen them.
+    """Out-of-fold scores: each training image is scored by a model that was not fitted on it.
 
     Attributes:
-        rows: Which images.
+        rows: Indices of the images.
         logits: Shape (rows, classes).
     """
 
@@ -80,12 +81,12 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What choosing has settled about a head.
+class Hyperparameters:
+    """Hyperparameters that model selection has chosen.
 
     Attributes:
         kind: "linear" or "kernel".
-        strength: Of the regularisation, when it is fitted on all images.
+        strength: Of the regularisation, for a fit on all images.
         width: Of a kernel, as a multiple of the median squared distance.
     """
 
@@ -96,36 +97,36 @@ class Chosen:
 
 @dataclass(frozen=True)
 class HeadFit:
-    """A fitted head, and what it did on images held out.
+    """A fitted head and its held-out scores.
 
     Attributes:
         head: The head.
-        held_out: For calibration; None where every image was learnt from.
-        features: Which columns it reads: "last", "multilevel" or "flatten".
-        candidates: What it was chosen from; the chosen one first.
-        chosen: What choosing has settled, for a head that has such numbers.
+        held_out: Scores for calibration; None if no image was held out.
+        features: Which features it uses: "last", "multilevel" or "flatten".
+        candidates: The heads that were compared, best first.
+        hyperparameters: Those that were chosen, for a linear or kernel head.
     """
 
     head: FittedHead
     held_out: HeldOut | None
     features: str
     candidates: tuple[Candidate, ...] = ()
-    chosen: Chosen | None = None
+    hyperparameters: Hyperparameters | None = None
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be learnt.
+    """A classification problem on features.
 
     Attributes:
         features: Shape (images, width).
         columns: Columns of each kind of features, by name.
-        targets: What is to be predicted, as the task encodes it, one for each image.
+        targets: The label of each image, as the task encodes it.
         classes: How many classes there are.
-        folds: Pairs of rows (learn from, measure on), each row measured on once.
+        folds: Pairs of rows (train, held out); each row is held out once.
         task: The kind of label.
-        balanced: Weigh classes inversely to their frequency.
-        weights: How much each column counts, shape (width,); all the same by default.
+        balanced: Whether to weight classes inversely to their frequency.
+        column_weights: How much each column counts, shape (width,); equal by default.
     """
 
     features: Features
@@ -135,45 +136,46 @@ class Problem:
     folds: Folds
     task: Task
     balanced: bool = False
-    weights: Floats | None = None
+    column_weights: Floats | None = None
 
     def standardised(self, part: slice) -> Standardised:
-        """Return some of the columns, standardised."""
-        weights = None if self.weights is None else torch.from_numpy(self.weights[part])
-        return standardise(torch.from_numpy(self.features[:, part]), weights)
+        """Return a range of columns, standardised."""
+        weights = self.column_weights
+        part_weights = None if weights is None else torch.from_numpy(weights[part])
+        return standardise(torch.from_numpy(self.features[:, part]), part_weights)
 
-    def shares(self) -> Tensor:
-        """Return how much each image counts, shape (images,), sum 1."""
+    def sample_weights(self) -> Tensor:
+        """Return the weight of each image, shape (images,), sum 1."""
         return torch.from_numpy(
             self.task.sample_weights(self.targets, self.classes, balanced=self.balanced)
         )
 
     def truth(self) -> Tensor:
-        """Return what scores are compared with, shape (images, classes)."""
+        """Return the encoded targets, shape (images, classes)."""
         return self.task.encode(self.targets, self.classes)
 
     def sample(self, images: int, *, seed: int) -> Rows | None:
-        """Draw a stratified sample of the images; None if there are no more."""
+        """Draw a stratified sample; return None if there are no more images than that."""
         return stratified_sample(self.task.strata(self.targets), images, seed=seed)
 
-    def shares_of_folds(self) -> Tensor:
-        """Return how much each image counts in each fold, held-out ones 0: (images, folds)."""
-        shares = self.shares().unsqueeze(1).repeat(1, len(self.folds))
-        for number, (_, held) in enumerate(self.folds):
-            shares[held, number] = 0
-        return shares / shares.sum(dim=0)
+    def fold_sample_weights(self) -> Tensor:
+        """Return sample weights for each fold, 0 for held-out images: (images, folds)."""
+        weights = self.sample_weights().unsqueeze(1).repeat(1, len(self.folds))
+        for number, (_, held_out) in enumerate(self.folds):
+            weights[held_out, number] = 0
+        return weights / weights.sum(dim=0)
 
     def held_out_rows(self) -> Rows:
-        """Return the rows that some fold holds out, fold after fold."""
-        return np.concatenate([held for _, held in self.folds])
+        """Return the held-out rows of all folds, concatenated."""
+        return np.concatenate([held_out for _, held_out in self.folds])
 
-    def part(self, rows: Rows) -> "Problem":
-        """Return the same problem for some of the images."""
-        place = np.full(len(self.targets), -1)
-        place[rows] = np.arange(len(rows))
+    def take(self, rows: Rows) -> "Problem":
+        """Return the problem restricted to some of the images."""
+        position = np.full(len(self.targets), -1)
+        position[rows] = np.arange(len(rows))
         folds = [
-            (kept[kept >= 0], held[held >= 0])
-            for kept, held in ((place[kept], place[held]) for kept, held in self.folds)
+            (train[train >= 0], held_out[held_out >= 0])
+            for train, held_out in ((position[a], position[b]) for a, b in self.folds)
         ]
-        usable = [(kept, held) for kept, held in folds if len(kept) and len(held)]
+        usable = [(train, held_out) for train, held_out in folds if len(train) and len(held_out)]
         return replace(self, features=self.features[rows], targets=self.targets[rows], folds=usable)

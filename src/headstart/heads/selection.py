@@ -1,7 +1,6 @@
-"""Choosing on held-out folds: which features, which head, how strongly regularised.
+"""Model selection by cross-validation: features, kind of head, and regularisation strength.
 
-Every candidate is measured by the log loss of images that it did not learn from, never of a test
-image.
+Candidates are compared by their log loss on held-out training images. Test images are never used.
 """
 
 from collections.abc import Sequence
@@ -16,30 +15,30 @@ from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.problem import (
     EXACT_IMAGES,
     Candidate,
-    Chosen,
     HeadFit,
     HeldOut,
+    Hyperparameters,
     Kind,
     Problem,
     effort_for,
 )
 from headstart.heads.spaces import Space
 
-# Decades first, then half-decades around the best.
+# Powers of ten first, then half steps around the best.
 _STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _NEARBY = (10**0.5, 1.0, 10**-0.5)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate on folds.
+    """A cross-validated candidate.
 
     Attributes:
-        basis: What logistic regression was fitted in.
-        strength: The best of those tried.
-        log_loss: Of held-out images, at that strength.
-        accuracy: Likewise.
-        held_out: Scores of every image by a model that had not seen it.
+        basis: The basis of the logistic regression.
+        strength: The best regularisation strength.
+        log_loss: On held-out images, at that strength.
+        accuracy: On held-out images, at that strength.
+        held_out: Out-of-fold scores.
     """
 
     basis: Basis
@@ -49,7 +48,7 @@ class Trial:
     held_out: HeldOut
 
     def row(self) -> Candidate:
-        """Return the trial's row of the table."""
+        """Return the trial as a row of the table."""
         features, kind = self.basis.features, self.basis.kind
         return Candidate(features, kind, self.log_loss, self.accuracy, len(self.held_out.rows))
 
@@ -61,66 +60,67 @@ def select_head(
     seed: int = 0,
     exact: int = EXACT_IMAGES,
 ) -> HeadFit:
-    """Fit every combination of columns and kinds on folds, keep the best, and fit it on all.
+    """Cross-validate every combination of columns and kinds, and fit the best on all images.
 
     Args:
-        problem: What is to be learnt.
-        kinds: Heads to try.
-        seed: Of the sample that chooses where there are too many images.
-        exact: Up to so many images, all of them choose.
+        problem: Features and targets.
+        kinds: Kinds of heads to try.
+        seed: Random seed of the sample.
+        exact: Candidates are compared on a sample if there are more images than this.
     """
     sample = problem.sample(exact, seed=seed)
-    small = problem if sample is None else problem.part(sample)
+    small = problem if sample is None else problem.take(sample)
     trials = _first_trials(small, kinds)
-    leading = min(trials, key=_log_loss).basis.features
+    best_features = min(trials, key=_log_loss).basis.features
     for kind in kinds:
-        trials += _refined(small, _best(trials, leading, kind))
+        trials += _refine(small, _best_trial(trials, best_features, kind))
     best = min(trials, key=_log_loss)
     names = {(trial.basis.features, trial.basis.kind) for trial in trials}
-    rows = [_best(trials, *name) for name in sorted(names)]
+    rows = [_best_trial(trials, *name) for name in sorted(names)]
     table = tuple(trial.row() for trial in sorted(rows, key=_log_loss))
     if sample is not None:
-        best = _on_all(best, problem, fewer=len(sample) / len(problem.targets))
-    head = best.basis.fitted(problem, best.strength, sample)
-    chosen = Chosen(best.basis.kind, best.strength, best.basis.width)
-    return HeadFit(head, best.held_out, best.basis.features, table, chosen)
+        best = _rescale_strength(best, problem, share=len(sample) / len(problem.targets))
+    head = best.basis.fit(problem, best.strength, sample)
+    hyperparameters = Hyperparameters(best.basis.kind, best.strength, best.basis.width)
+    return HeadFit(head, best.held_out, best.basis.features, table, hyperparameters)
 
 
-def fit_chosen(
-    problem: Problem, chosen: Chosen, *, seed: int = 0, exact: int = EXACT_IMAGES
+def refit_head(
+    problem: Problem, hyperparameters: Hyperparameters, *, seed: int = 0, exact: int = EXACT_IMAGES
 ) -> HeadFit:
-    """Fit what was chosen before, on other features of the images: nothing is held out.
+    """Fit a head with known hyperparameters on all images, without cross-validation.
 
     Args:
         problem: With one kind of features.
-        chosen: What `select_head` settled.
-        seed: Of the sample, as there.
-        exact: As there.
+        hyperparameters: From `select_head`, on other features of the same images.
+        seed: As in `select_head`.
+        exact: As in `select_head`.
     """
     (features,) = problem.columns
     sample = problem.sample(exact, seed=seed)
-    small = problem if sample is None else problem.part(sample)
+    small = problem if sample is None else problem.take(sample)
     standardised = small.standardised(small.columns[features])
     products = standardised.inner_products()
-    basis = Basis.of(features, chosen.kind, standardised, products, chosen.width)
+    kind, width = hyperparameters.kind, hyperparameters.width
+    basis = Basis.of(features, kind, standardised, products, width)
     if sample is not None:
         basis = basis.extended(problem)
-    head = basis.fitted(problem, chosen.strength, sample)
-    return HeadFit(head, None, features, chosen=chosen)
+    head = basis.fit(problem, hyperparameters.strength, sample)
+    return HeadFit(head, None, features, hyperparameters=hyperparameters)
 
 
-def best_of(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
-    """Take the fit that predicted most held-out images correctly, and list the others.
+def best_fit(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
+    """Return the fit with the highest held-out accuracy, with all fits as candidates.
 
-    For heads whose scores are not log probabilities before they are calibrated.
+    For heads whose uncalibrated scores are not log probabilities.
     """
-    rated = sorted(
-        ((_rated(problem, fit), fit) for fit in fits), key=lambda pair: -pair[0].accuracy
+    ranked = sorted(
+        ((_candidate(problem, fit), fit) for fit in fits), key=lambda pair: -pair[0].accuracy
     )
-    return replace(rated[0][1], candidates=tuple(candidate for candidate, _ in rated))
+    return replace(ranked[0][1], candidates=tuple(candidate for candidate, _ in ranked))
 
 
-def _rated(problem: Problem, fit: HeadFit) -> Candidate:
+def _candidate(problem: Problem, fit: HeadFit) -> Candidate:
     assert fit.held_out is not None
     logits, rows = fit.held_out.logits, fit.held_out.rows
     loss = float(_losses(problem, torch.from_numpy(logits).unsqueeze(0), rows)[0])
@@ -135,12 +135,12 @@ def _first_trials(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
         products = standardised.inner_products()
         for kind in kinds:
             basis = Basis.of(name, kind, standardised, products)
-            trials.append(_try(problem, basis, _STRENGTHS))
+            trials.append(_cross_validate(problem, basis, _STRENGTHS))
     return trials
 
 
-def _refined(problem: Problem, best: Trial) -> list[Trial]:
-    """Try strengths between the decades and, for a kernel, other widths."""
+def _refine(problem: Problem, best: Trial) -> list[Trial]:
+    """Try strengths between the powers of ten and, for a kernel, other widths."""
     strengths = [best.strength * factor for factor in _NEARBY]
     basis, bases = best.basis, [best.basis]
     if basis.kind == "kernel":
@@ -149,26 +149,26 @@ def _refined(problem: Problem, best: Trial) -> list[Trial]:
             Basis.of(basis.features, basis.kind, basis.standardised, basis.products, width)
             for width in widths
         ]
-    return [_try(problem, one, strengths) for one in bases]
+    return [_cross_validate(problem, basis, strengths) for basis in bases]
 
 
-def _on_all(best: Trial, problem: Problem, *, fewer: float) -> Trial:
-    """Go from a sample's best candidate to all images.
+def _rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
+    """Extend the best trial on a sample, a share of the images, to all of them.
 
-    More images need less regularisation: how much less is chosen on one fold.
+    More images need less regularisation; how much less is chosen on one fold.
     """
-    strengths = [best.strength * fewer**power for power in (0.0, 0.5, 1.0)]
+    strengths = [best.strength * share**power for power in (0.0, 0.5, 1.0)]
     fold = replace(problem, folds=problem.folds[:1])
-    return _try(fold, best.basis.extended(problem), strengths)
+    return _cross_validate(fold, best.basis.extended(problem), strengths)
 
 
-def _try(problem: Problem, basis: Basis, strengths: Sequence[float]) -> Trial:
+def _cross_validate(problem: Problem, basis: Basis, strengths: Sequence[float]) -> Trial:
     """Cross-validate one basis at several strengths and keep the best strength."""
     held_out = problem.held_out_rows()
     models = fit_logistic(
         basis.space.inputs,
         problem.truth(),
-        problem.shares_of_folds().repeat(1, len(strengths)),
+        problem.fold_sample_weights().repeat(1, len(strengths)),
         torch.tensor(strengths).repeat_interleave(len(problem.folds)),
         task=problem.task,
         spectrum=basis.space.spectrum,
@@ -185,19 +185,19 @@ def _try(problem: Problem, basis: Basis, strengths: Sequence[float]) -> Trial:
 def _held_out_logits(
     problem: Problem, space: Space, models: LogisticModels, strengths: int
 ) -> Tensor:
-    """Score each held-out image by the model of its fold: (strengths, images, classes)."""
+    """Return the out-of-fold scores at each strength, (strengths, images, classes)."""
     folds = len(problem.folds)
     weight = models.weight.view(strengths, folds, *models.weight.shape[1:])
     bias = models.bias.view(strengths, folds, *models.bias.shape[1:])
     parts = [
-        space.inputs[held] @ weight[:, number] + bias[:, number]
-        for number, (_, held) in enumerate(problem.folds)
+        space.inputs[held_out] @ weight[:, number] + bias[:, number]
+        for number, (_, held_out) in enumerate(problem.folds)
     ]
     return torch.cat(parts, dim=1)
 
 
 def _losses(problem: Problem, logits: Tensor, rows: Rows) -> Tensor:
-    """Return the mean log loss of some images at each strength."""
+    """Return the mean log loss of the given rows at each strength."""
     losses, _ = problem.task.loss_and_gradient(logits, problem.truth()[rows])
     return losses.sum(dim=2).mean(dim=1)
 
@@ -206,9 +206,11 @@ def _accuracy(problem: Problem, logits: Scores, rows: Rows) -> float:
     return float(problem.task.correct(logits, problem.targets[rows]).mean())
 
 
-def _best(trials: Sequence[Trial], features: str, kind: Kind) -> Trial:
-    same = [one for one in trials if (one.basis.features, one.basis.kind) == (features, kind)]
-    return min(same, key=_log_loss)
+def _best_trial(trials: Sequence[Trial], features: str, kind: Kind) -> Trial:
+    matching = [
+        trial for trial in trials if (trial.basis.features, trial.basis.kind) == (features, kind)
+    ]
+    return min(matching, key=_log_loss)
 
 
 def _log_loss(trial: Trial) -> float:

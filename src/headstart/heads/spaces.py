@@ -1,8 +1,9 @@
-"""The spaces that logistic regression is fitted in: features turned into few, uncorrelated columns.
+"""Linear and kernel spaces: features transformed to few, uncorrelated columns.
 
-Both are exact, not approximations. Regularised solutions lie in the span of the training images
-(the representer theorem), so with n images any width comes down to at most n columns; and a
-kernel matrix is the inner products of such columns. Folds of the rows are folds of the problem.
+Neither is an approximation. Regularised solutions lie in the span of the training images (the
+representer theorem), so n images need at most n columns, whatever the width of the features. A
+kernel matrix consists of the inner products of such columns. Rows stay images, so folds of images
+are folds of rows.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ _NOISE = 1e-6
 
 @dataclass(frozen=True)
 class Standardised:
-    """Features brought to mean 0 and a total variance of 1, and what brings others there.
+    """Features with mean 0 and a total variance of 1, and how to standardise other features.
 
     Attributes:
         mean: Shape (width,).
@@ -40,23 +41,23 @@ class Space:
     Attributes:
         inputs: Shape (images, columns), columns uncorrelated.
         spectrum: Mean square of each column.
-        back: Turns weights of these columns into weights of features (width, columns) or, for
+        projection: Maps weights of these columns to weights of features (width, columns) or, for
             a kernel, of images (images, columns).
         bandwidth: For a kernel, the divisor of squared distances; else None.
     """
 
     inputs: Tensor
     spectrum: Tensor
-    back: Tensor
+    projection: Tensor
     bandwidth: float | None = None
 
 
 def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised:
-    """Centre and scale each column; a constant column is left at 0.
+    """Centre and scale each column; a constant column becomes 0.
 
     Args:
         features: Shape (images, width).
-        weights: How much each column counts, shape (width,); all the same by default.
+        weights: How much each column counts, shape (width,); equal by default.
     """
     weights = torch.ones(features.shape[1]) if weights is None else weights
     mean = features.mean(dim=0)
@@ -67,7 +68,7 @@ def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised
 
 
 def linear_space(standardised: Standardised, products: Tensor) -> Space:
-    """Rotate standardised features to their principal axes, by way of the smaller matrix.
+    """Rotate standardised features to their principal axes, using the smaller of two matrices.
 
     Args:
         standardised: n rows.
@@ -79,22 +80,22 @@ def linear_space(standardised: Standardised, products: Tensor) -> Space:
         inputs = rows @ axes
         return Space(inputs, values / len(rows), axes)
     values, vectors = _eigen(products)
-    back = rows.T @ (vectors / values.sqrt())
-    return Space(vectors * values.sqrt(), values / len(rows), back)
+    projection = rows.T @ (vectors / values.sqrt())
+    return Space(vectors * values.sqrt(), values / len(rows), projection)
 
 
 def kernel_space(products: Tensor, width: float) -> Space:
-    """Return the columns whose inner products are the radial-basis kernel of the images.
+    """Return columns whose inner products are the radial-basis kernel of the images.
 
     Args:
         products: Inner products of standardised features, shape (images, images).
-        width: Of the kernel, as a multiple of the median squared distance.
+        width: Kernel width, as a multiple of the median squared distance.
     """
     distances = _squared_distances(products)
-    bandwidth = width * _typical(distances)
+    bandwidth = width * _median_positive(distances)
     values, vectors = _eigen(torch.exp(-distances / bandwidth))
-    back = vectors / values.sqrt()
-    return Space(vectors * values.sqrt(), values / len(products), back, bandwidth)
+    projection = vectors / values.sqrt()
+    return Space(vectors * values.sqrt(), values / len(products), projection, bandwidth)
 
 
 def radial_basis(rows: Tensor, landmarks: Tensor, bandwidth: float) -> Tensor:
@@ -108,10 +109,10 @@ def _squared_distances(products: Tensor) -> Tensor:
     return (norms[:, None] + norms[None, :] - 2 * products).clamp_min(0)
 
 
-def _typical(distances: Tensor) -> float:
-    """Return the median distance between different images, from a sample of the rows."""
-    some = distances[:: max(1, len(distances) // 256)]
-    positive = some[some > 0]
+def _median_positive(distances: Tensor) -> float:
+    """Return the median distance between distinct images, from a sample of the rows."""
+    sample = distances[:: max(1, len(distances) // 256)]
+    positive = sample[sample > 0]
     return float(positive.median()) if len(positive) else 1.0
 
 

@@ -1,4 +1,4 @@
-"""Step 4, add a new classifier: what can be chosen before anything is fitted."""
+"""Step 4, add a new classifier: unfitted heads and their settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import ClassVar, Protocol
 from headstart.errors import OptionError, suggestion
 from headstart.heads.mlp import fit_mlp
 from headstart.heads.nearest import fit_nearest
-from headstart.heads.problem import Chosen, HeadFit, Problem
-from headstart.heads.selection import best_of, fit_chosen, select_head
+from headstart.heads.problem import HeadFit, Hyperparameters, Problem
+from headstart.heads.selection import best_fit, refit_head, select_head
 
 
 class Head(Protocol):
-    """A head that is not fitted yet: a dataclass of its settings.
+    """An unfitted head: a dataclass of its settings.
 
     Attributes:
         kind: Its name in options and bundles.
@@ -21,13 +21,13 @@ class Head(Protocol):
     kind: ClassVar[str]
 
     def fit(self, problem: Problem, *, seed: int) -> HeadFit:
-        """Learn from a problem whose `columns` are the kinds of features that may be read."""
+        """Fit a head to a problem, using any of its `columns`."""
         ...
 
 
 @dataclass(frozen=True)
 class AutoHead:
-    """Linear or kernel, whichever has the lower log loss on held-out folds."""
+    """Linear or kernel head, whichever has the lower cross-validated log loss."""
 
     kind: ClassVar[str] = "auto"
 
@@ -59,30 +59,30 @@ class KernelHead:
 
 
 @dataclass(frozen=True)
-class ChosenHead:
-    """A head of which everything was chosen before, on other features of the same images.
+class FixedHead:
+    """A head with known hyperparameters, chosen on other features of the same images.
 
     Attributes:
-        chosen: What was settled.
+        hyperparameters: From `select_head`.
     """
 
-    kind: ClassVar[str] = "chosen"
+    kind: ClassVar[str] = "fixed"
 
-    chosen: Chosen
+    hyperparameters: Hyperparameters
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
-        return fit_chosen(problem, self.chosen, seed=seed)
+        return refit_head(problem, self.hyperparameters, seed=seed)
 
 
 @dataclass(frozen=True)
 class MLPHead:
-    """The tutorial's head.
+    """The tutorial's head, a multilayer perceptron.
 
     Attributes:
         hidden: Units of the hidden layer.
-        dropout: Share of hidden units left out of each step, 0 to below 1.
-        epochs: Most epochs; training stops earlier when validation no longer improves.
+        dropout: Share of hidden units dropped in each step, 0 to below 1.
+        epochs: Maximum number of epochs, with early stopping on a validation part.
         learning_rate: Of Adam.
     """
 
@@ -117,35 +117,35 @@ class MLPHead:
             )
             for features in problem.columns
         ]
-        return best_of(problem, fits)
+        return best_fit(problem, fits)
 
 
 @dataclass(frozen=True)
 class NearestHead:
-    """Nearest class mean: for very few images, and for classes that are added later."""
+    """Nearest class mean, for very few images and for adding classes later."""
 
     kind: ClassVar[str] = "nearest"
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
-        return best_of(problem, [fit_nearest(problem, features) for features in problem.columns])
+        return best_fit(problem, [fit_nearest(problem, features) for features in problem.columns])
 
 
 HEADS = (AutoHead, LinearHead, KernelHead, MLPHead, NearestHead)
-"""What can be asked for by name."""
+"""Heads that can be chosen by name."""
 
 _BY_KIND: dict[str, Callable[..., Head]] = {head.kind: head for head in HEADS}
 
 
 def head_named(kind: str, settings: Mapping[str, float] | None = None) -> Head:
-    """Return the head of a kind.
+    """Create an unfitted head by name.
 
     Args:
-        kind: As the option `head` names it.
-        settings: What its class takes besides, such as `hidden`; defaults without.
+        kind: A value of the option `head`.
+        settings: Arguments of its class, such as `hidden`; defaults if not given.
 
     Raises:
-        OptionError: There is no such kind.
+        OptionError: The kind is unknown.
     """
     if kind not in _BY_KIND:
         raise OptionError(f"There is no head '{kind}'.{suggestion(kind, _BY_KIND)}")

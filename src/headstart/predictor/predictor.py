@@ -211,7 +211,7 @@ class Predictor:
     def to_bundle(self) -> Bundle:
         """Return the contents of the model, ready to be written."""
         backbone, deterministic = self.extractor.source, self.specification.deterministic
-        numbers, arrays = fitted.written(self.head)
+        numbers, arrays = fitted.to_arrays(self.head)
         config = Config(
             headstart=version("headstart"),
             created=None if deterministic else datetime.now(UTC).isoformat(timespec="seconds"),
@@ -271,7 +271,7 @@ class Predictor:
             precision=precision,
             reads="map" if config.features == "flatten" else "stages",
         )
-        head = fitted.read(
+        head = fitted.from_arrays(
             config.head.kind, config.head.numbers, _with_prefix(bundle.tensors, "head.")
         )
         return cls(

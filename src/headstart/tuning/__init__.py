@@ -1,20 +1,20 @@
-"""Step 6: unfreeze the last layers and go on with a low learning rate.
+"""Step 6: unfreeze the last layers and continue training with a low learning rate.
 
-The files here are the way from what is asked to the model that is kept. Start at `fine_tuning`.
+The entry point is `fine_tuning`.
 
-- `job`, `held_out`: what is asked: the frozen model, the images, what each round holds out.
-- `unfreezing`: the only place where the backbone changes, and where it is put back.
-- `planning`: for `--tune auto`, what fits into the minutes.
-- `workbench`: what all rounds share.
+- `job`, `held_out`: the request: the frozen model, the images, and the images each round holds out.
+- `unfreezing`: the only place where the backbone changes, and where it is restored.
+- `planning`: for `--tune auto`, the part of the network that fits into the time limit.
+- `workbench`: everything that all rounds share.
 - `trainings`: where each training keeps its checkpoints, and which one is resumed.
-- `rounds`, `readers`: train on most images, measure on the rest; the heads of a round.
-- `rivals`, `verdict`: which head reads the result, and whether it is kept.
-- `tutorial`: everything about the tutorial's recipe.
+- `rounds`, `round_heads`: train on most images and evaluate on the rest; the heads of a round.
+- `candidates`, `verdict`: which head is used with the tuned network, and whether both are kept.
+- `tutorial`: the tutorial's recipe.
 
-Four rooms lie below:
+Four packages lie below:
 
 - `training`: one training, step by step.
-- `boundary`: the frozen part, which runs once: cutting, views, the store of rows.
-- `pacing`: how long things take, by timing.
-- `events`: what is reported while it runs.
+- `boundary`: the frozen part, which runs once: cutting, views, and the store of rows.
+- `pacing`: timing of training steps, and plans based on it.
+- `events`: reporting during training.
 """

@@ -1,4 +1,4 @@
-"""The images of a fine-tuning, and which of them each round holds out."""
+"""The images for fine-tuning, and which of them each round holds out."""
 
 from dataclasses import dataclass
 
@@ -11,24 +11,25 @@ from headstart.files import digest
 
 _FOLDS = 5
 
-ALL_FOLDS = 800
-"""Up to so many images, each is held out once: a fifth of them would be too few to decide by,
-and training is short. Of more, a fifth decides unless that is unclear and there is time."""
+CROSS_VALIDATE_UP_TO = 800
+"""Up to this many images, all folds are held out in turn: one fifth would be too few to decide, and
+training is short. With more images, one fold is enough unless the result is inconclusive and there
+is time."""
 
 
 @dataclass(frozen=True)
 class LearningSet:
-    """The images of a fine-tuning.
+    """The images for fine-tuning.
 
     Attributes:
         files: Path and sha256 of each image.
-        names: How the user named each.
+        names: Name of each image, as the user gave it.
         targets: Class numbers, shape (images,).
-        groups: Images of one group are on one side of every round.
-        rounds: Numbers of the images to learn from, and of those held out.
-        least: How many rounds are trained in any case.
-        final: Whether the model that is kept learns from the images of both sides afterwards.
-        seed: Of everything that is drawn.
+        groups: Group of each image; a round never splits a group.
+        rounds: Pairs of image indices (train, held out).
+        min_rounds: Minimum number of rounds to train.
+        final: Whether a final model is then trained on all images.
+        seed: Random seed.
     """
 
     files: tuple[tuple[str, str], ...]
@@ -36,7 +37,7 @@ class LearningSet:
     targets: Targets
     groups: tuple[str, ...]
     rounds: Folds
-    least: int
+    min_rounds: int
     final: bool
     seed: int
 
@@ -45,7 +46,7 @@ class LearningSet:
 
     @property
     def everything(self) -> tuple[Rows, Rows]:
-        """A round that learns from all images and holds none out."""
+        """A round that trains on all images and holds out none."""
         rows = np.arange(len(self))
         return rows, rows[:0]
 
@@ -58,13 +59,13 @@ class LearningSet:
 def learning_set(
     train: ImageSet, val: ImageSet | None, *, hold_out: bool, seed: int
 ) -> LearningSet:
-    """Hold out the validation part, or else a fifth at a time of the training part.
+    """Hold out the validation part or, without one, a fifth of the training part at a time.
 
     Args:
-        train: What to learn from.
-        val: What to choose by, if there is such a part.
-        hold_out: Whether anything is held out of the training part.
-        seed: Of the folds.
+        train: The training part.
+        val: The validation part, if there is one.
+        hold_out: Whether to hold out images of the training part.
+        seed: Random seed of the folds.
 
     Raises:
         DataError: No class has two images of different groups.
@@ -72,8 +73,8 @@ def learning_set(
     images = train.joined(val) if val is not None and len(val) else train
     rounds: Folds = ()
     if len(images) > len(train):
-        learn, held_out = np.split(np.arange(len(images)), [len(train)])
-        rounds = ((learn, held_out),)
+        train_rows, held_out = np.split(np.arange(len(images)), [len(train)])
+        rounds = ((train_rows, held_out),)
     elif hold_out:
         rounds = stratified_folds(train.strata, train.groups, folds=_FOLDS, seed=seed)
     return LearningSet(
@@ -82,7 +83,7 @@ def learning_set(
         targets=images.labels,
         groups=tuple(images.groups),
         rounds=tuple(rounds),
-        least=len(rounds) if len(train) <= ALL_FOLDS else min(1, len(rounds)),
+        min_rounds=len(rounds) if len(train) <= CROSS_VALIDATE_UP_TO else min(1, len(rounds)),
         final=len(images) == len(train) and bool(rounds),
         seed=seed,
     )

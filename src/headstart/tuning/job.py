@@ -1,4 +1,4 @@
-"""What fine-tuning is asked to do: the frozen model, the images, and the user's options."""
+"""A fine-tuning job: the frozen model, the images, and the user's options."""
 
 import time
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from headstart.watching import Progress, Warn, no_warning
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A head, and which features it reads."""
+class ClassifierHead:
+    """A fitted head, and which features it uses."""
 
     head: FittedHead
     features: str
@@ -25,25 +25,25 @@ class Reading:
 
 @dataclass(frozen=True)
 class Job:
-    """One fine-tuning, before anything is done.
+    """A fine-tuning job, before it is run.
 
     Attributes:
         extractor: With the backbone, frozen.
-        heads: What the frozen model's head was chosen from, and the task.
-        fitted: That head, fitted on all images.
-        features: Of all images by the frozen backbone, shape (images, width).
-        images: What to learn from, and what to hold out.
-        options: How.
-        folder: Where trainings keep their state, or None; while one runs, the folder of its own.
-        resume: Go on from there.
-        warn: Called with what the user should know.
-        progress: Called with images done and images in all.
-        begin: When the user asked, by `time.perf_counter`.
+        heads: The choice of heads of the frozen model.
+        fitted: The frozen model's head, fitted on all images.
+        features: Features of all images by the frozen backbone, shape (images, width).
+        images: Training and held-out images.
+        options: The user's options.
+        folder: Folder for the state of trainings, or None; during a training, its own folder.
+        resume: Whether to resume a training in that folder.
+        warn: Called with warnings for the user.
+        progress: Called with the numbers of images done and of all images.
+        begin: Start of the job, by `time.perf_counter`.
     """
 
     extractor: FeatureExtractor
     heads: HeadChoice
-    fitted: Reading
+    fitted: ClassifierHead
     features: Features
     images: LearningSet
     options: TuneOptions
@@ -55,21 +55,21 @@ class Job:
 
     @property
     def deadline(self) -> float | None:
-        """When to be done, by `time.perf_counter`, if there is such a time."""
+        """The time limit by `time.perf_counter`, or None."""
         minutes = self.options.minutes
         return self.begin + 60 * minutes if minutes else None
 
     @property
     def may_blend(self) -> bool:
-        """Whether two heads may be averaged: a kind of head that was asked for is kept."""
+        """Whether two heads may be averaged: only if the user has not chosen a kind of head."""
         return isinstance(self.heads.head, AutoHead)
 
     @property
     def orientations(self) -> int:
-        """Over how many orientations the features of an image are averaged."""
+        """The number of orientations over which the features of an image are averaged."""
         return count_of(self.extractor.backbone.preprocess.orientations)
 
     @property
     def head_width(self) -> int:
-        """The most columns that a head may read."""
+        """The largest number of columns that a head may use."""
         return int(self.heads.layout.columns(self.heads.kinds[-1]).stop)

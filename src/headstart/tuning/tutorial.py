@@ -1,4 +1,4 @@
-"""The tutorial's recipe, to compare with: its options, its head, and how it trains the layers."""
+"""The tutorial's recipe, for comparison: its options, its head, and how it trains the layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from headstart.errors import OptionError
-from headstart.heads.logistic import suitable_threads
-from headstart.heads.mlp import BATCH, Examples, dense_network, model_of, train_epoch
+from headstart.heads.logistic import limit_threads
+from headstart.heads.mlp import BATCH_SIZE, Examples, dense_network, mlp_model, train_epoch
 from headstart.heads.problem import HeadFit, Problem
 from headstart.options import TuneOptions
 from headstart.tuning.training.recipe import Recipe
@@ -28,7 +28,7 @@ OPTIONS = {
     "views": 1,
     "balanced": False,
 }
-"""Of its second part; the first part, a head on frozen features, is `TutorialHead`."""
+"""Options of the tutorial's second part; the first part, a frozen backbone, is `TutorialHead`."""
 
 RECIPE = Recipe(
     head_rate=1.0,
@@ -43,43 +43,45 @@ RECIPE = Recipe(
     choose=False,
     dropout=0.5,
 )
-"""Plain Adam at one learning rate; every epoch is run and the last one kept."""
+"""Plain Adam with a constant learning rate; all epochs are run and the last one is kept."""
 
-_Some = TypeVar("_Some", bound=TuneOptions)
+_Options = TypeVar("_Options", bound=TuneOptions)
 
 
-def with_recipe(options: _Some) -> _Some:
-    """Return the options with what the recipe decides filled in.
+def with_recipe(options: _Options) -> _Options:
+    """Return the options, with those of the recipe filled in.
 
     Raises:
-        OptionError: An option was given another value than the recipe's.
+        OptionError: An option contradicts the recipe.
     """
     if options.recipe != "tutorial":
         return options
-    _require_no_contradiction(options.given())
+    _check_contradictions(options.given())
     known = type(options).model_fields
-    return options.model_copy(update={name: one for name, one in OPTIONS.items() if name in known})
+    return options.model_copy(
+        update={name: value for name, value in OPTIONS.items() if name in known}
+    )
 
 
-def _require_no_contradiction(given: Mapping[str, object]) -> None:
+def _check_contradictions(given: Mapping[str, object]) -> None:
     for name, value in OPTIONS.items():
         if given.get(name, value) == value:
             continue
         has = "a head of its own" if name == "head" else f"{name} {value}"
         raise OptionError(
             f"The tutorial's recipe has {has}. Got {name} {given[name]}. "
-            "Leave that option out, or the recipe."
+            "Leave out that option, or the recipe."
         )
 
 
 @dataclass(frozen=True)
 class TutorialHead:
-    """The tutorial's head, trained as the tutorial trains it: to compare, not to use.
+    """The tutorial's head, trained as in the tutorial, for comparison only.
 
     Attributes:
         hidden: Units of the hidden layer.
-        dropout: Share of hidden units left out of each step.
-        epochs: All of them are run.
+        dropout: Share of hidden units dropped in each step.
+        epochs: Number of epochs, without early stopping.
         learning_rate: Of Adam.
     """
 
@@ -91,15 +93,15 @@ class TutorialHead:
     learning_rate: float = 1e-3
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
-        """Fit on features as they are and on every image, and keep the last epoch.
+        """Fit on unscaled features of all images, and keep the last epoch.
 
-        First weights are Keras's: Glorot's uniform ones and biases of 0. See also `Head.fit`.
+        Initial weights are those of Keras: Glorot uniform, and zero biases. See also `Head.fit`.
         """
         (features,) = problem.columns
         inputs = torch.from_numpy(problem.features)[:, problem.columns[features]]
         images, width = inputs.shape
         examples = Examples(inputs, problem.truth(), torch.ones(images), problem.task)
-        with torch.random.fork_rng(devices=[]), suitable_threads(BATCH * width * self.hidden):
+        with torch.random.fork_rng(devices=[]), limit_threads(BATCH_SIZE * width * self.hidden):
             torch.manual_seed(seed)
             network = dense_network(width, self.hidden, self.dropout, problem.classes)
             for layer in network:
@@ -110,4 +112,4 @@ class TutorialHead:
             for _ in range(self.epochs):
                 train_epoch(network, optimiser, examples, torch.arange(images))
         mean, scale = np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)
-        return HeadFit(model_of(network.state_dict(), mean, scale), None, features)
+        return HeadFit(mlp_model(network.state_dict(), mean, scale), None, features)

@@ -1,4 +1,4 @@
-"""The only place where the backbone changes while it is trained, and where it is put back."""
+"""Unfreezing: the only place where the backbone changes for training, and where it is restored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
-from headstart.tuning.pacing.timing import lay_out
+from headstart.tuning.pacing.timing import set_layout
 
 
 @dataclass(frozen=True)
 class Unfrozen:
-    """A backbone while it is trained.
+    """A backbone during training.
 
     Attributes:
-        backbone: It.
-        original: Its weights as they were.
+        backbone: The backbone.
+        original: Its weights before training.
     """
 
     backbone: Backbone
@@ -29,7 +29,7 @@ class Unfrozen:
         return self.backbone.network
 
     def unfreeze(self, part: str) -> None:
-        """Let a part learn, and freeze everything below it.
+        """Make a part trainable, and freeze everything below it.
 
         Raises:
             OptionError: There is no such part.
@@ -37,32 +37,32 @@ class Unfrozen:
         self.backbone.unfreeze(part)
 
     def reset(self) -> None:
-        """Load the original weights."""
+        """Restore the original weights."""
         self.network.load_state_dict(self.original)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights as they are now, on the CPU and contiguous."""
+        """Return a contiguous copy of the current weights on the CPU."""
         return {
-            name: one.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
-            for name, one in self.network.state_dict().items()
+            name: tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+            for name, tensor in self.network.state_dict().items()
         }
 
 
 @contextmanager
 def unfrozen(backbone: Backbone, device: str) -> Iterator[Unfrozen]:
-    """Move a backbone to a device to train it there.
+    """Move a backbone to a device for training.
 
-    However the block ends, the backbone is then frozen, back where it was, and has its original
-    weights: what training gave has to be copied out.
+    At the end of the block, also after an error, the backbone is frozen again, with its original
+    device and weights. Trained weights have to be copied within the block.
     """
     network = backbone.network
-    home = next(network.parameters()).device
+    original_device = next(network.parameters()).device
     network.to(device)
-    original = {name: one.clone() for name, one in network.state_dict().items()}
+    original = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     training = Unfrozen(backbone, original)
     try:
         yield training
     finally:
         training.reset()
-        lay_out(network, home, channels_last=False)
+        set_layout(network, original_device, channels_last=False)
         backbone.freeze()

@@ -1,4 +1,4 @@
-"""Whether tuning was worth it: the frozen and the tuned model on the same held-out images."""
+"""The verdict: comparison of the frozen and the tuned model on the same held-out images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,110 +7,117 @@ from typing import Self
 import numpy as np
 
 from headstart.arrays import Scores, Targets
-from headstart.evaluation.comparison import Rival, accuracy_gain, beats, loss_gain
+from headstart.evaluation.comparison import HeldOutResult, accuracy_gain, beats, loss_gain
 from headstart.record import Interval
 from headstart.task import Task
-from headstart.tuning.job import Reading
-from headstart.tuning.rivals import ALONG, BLEND, PROBE, REFITTED, blended, rivals_of
+from headstart.tuning.candidates import (
+    BLEND,
+    PROBE,
+    REFITTED,
+    TRAINED,
+    blend_heads,
+    measure_candidates,
+)
+from headstart.tuning.job import ClassifierHead
 from headstart.tuning.rounds import Round
 
-# Standard errors between two models.
-_CLEAR = 2.0
+# Difference between two models in standard errors that is conclusive.
+_CONCLUSIVE = 2.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided.
+    """Whether the tuned model is kept, and with which head.
 
     Attributes:
-        name: Which head reads the tuned features: "along", "refitted" or their "blend"; "" where
-            nothing was trained to the end of an epoch.
-        kept: Whether the tuned model is the one to use.
-        temperature: That calibrates it.
-        temperatures: Of each head, by its name.
-        probe: The frozen model; None where nothing was held out.
-        best: The tuned one, with the head that suits it best.
-        first_probe_accuracy: Of the frozen model in the first round.
+        name: The best head for the tuned network: "trained", "refitted" or their "blend"; "" if
+            no epoch was completed.
+        kept: Whether the tuned model is kept.
+        temperature: Divisor of the scores that calibrates the tuned model.
+        temperatures: Temperatures of all heads, by name.
+        probe: Result of the frozen model; None if nothing was held out.
+        best: Result of the tuned model with its best head.
+        first_probe_accuracy: Accuracy of the frozen model in the first round.
     """
 
     name: str
     kept: bool
     temperature: float
     temperatures: dict[str, float] = field(default_factory=dict)
-    probe: Rival | None = None
-    best: Rival | None = None
+    probe: HeldOutResult | None = None
+    best: HeldOutResult | None = None
     first_probe_accuracy: float | None = None
 
     @classmethod
     def of(
         cls, rounds: Sequence[Round], targets: Targets, task: Task, *, blend: bool, always: bool
     ) -> Self:
-        """Decide by all images that some round held out.
+        """Decide by the held-out images of all rounds.
 
         Args:
-            rounds: That came to the end of an epoch. Without any there is nothing to keep.
-            targets: Of all images.
+            rounds: Rounds that completed an epoch. Without any, there is nothing to keep.
+            targets: Labels of all images.
             task: The kind of label.
-            blend: Whether the two heads may be averaged.
-            always: Keep the tuned model however it does.
+            blend: Whether two heads may be averaged.
+            always: Keep the tuned model whatever its results.
         """
         if not rounds:
             return cls("", False, 1.0)
-        held_out = np.concatenate([one.held_out for one in rounds])
+        held_out = np.concatenate([training.held_out for training in rounds])
         if not len(held_out):
-            return cls(ALONG, True, 1.0)
-        rivals = rivals_of(_scores(rounds), targets[held_out], task, blend=blend)
-        temperatures = {name: one.temperature for name, one in rivals.items()}
-        probe = rivals.pop(PROBE)
-        name = min(rivals, key=lambda name: rivals[name].log_loss)
-        best = rivals[name]
+            return cls(TRAINED, True, 1.0)
+        candidates = measure_candidates(_scores(rounds), targets[held_out], task, blend=blend)
+        temperatures = {name: result.temperature for name, result in candidates.items()}
+        probe = candidates.pop(PROBE)
+        name = min(candidates, key=lambda name: candidates[name].log_loss)
+        best = candidates[name]
         kept = always or beats(best, probe)
-        first = float(probe.right[: len(rounds[0].held_out)].mean())
+        first = float(probe.correct[: len(rounds[0].held_out)].mean())
         return cls(name, kept, best.temperature, temperatures, probe, best, first)
 
     @property
     def why_not(self) -> str:
-        """What the tuned model did instead of winning: "" where it is kept, or there is none."""
+        """Why the tuned model is not kept; "" if it is, or if there is none."""
         if self.kept or self.loss_gain_errors is None:
             return ""
         if self.loss_gain_errors > 0:
-            return "lowered log loss, but told fewer images right"
+            return "lowered log loss, but predicted fewer images correctly"
         return "did not lower log loss"
 
     @property
-    def clear(self) -> bool:
-        """Whether one model is so much better that holding out more images would change nothing.
+    def conclusive(self) -> bool:
+        """Whether more held-out images would be very unlikely to change the verdict.
 
-        Stricter than the verdict: another round costs nothing but time.
+        This is stricter than the verdict, because another round costs only time.
         """
-        return self.loss_gain_errors is not None and abs(self.loss_gain_errors) > _CLEAR
+        return self.loss_gain_errors is not None and abs(self.loss_gain_errors) > _CONCLUSIVE
 
     @property
     def loss_gain_errors(self) -> float | None:
-        """How much lower the tuned model's log loss is, in standard errors of the difference."""
+        """The gain in log loss of the tuned model, in standard errors of the difference."""
         return loss_gain(self.best, self.probe) if self.best and self.probe else None
 
     @property
     def gain_ci95(self) -> Interval | None:
-        """The 95 % interval of the difference in accuracy."""
+        """The 95 % confidence interval of the difference in accuracy."""
         return accuracy_gain(self.best, self.probe) if self.best and self.probe else None
 
     @property
     def images(self) -> int:
-        """How many images were held out in all."""
-        return len(self.probe.right) if self.probe else 0
+        """The total number of held-out images."""
+        return len(self.probe.correct) if self.probe else 0
 
-    def reading(self, heads: Mapping[str, Reading]) -> Reading:
-        """Return the head that was decided for, of those of one training."""
+    def choose(self, heads: Mapping[str, ClassifierHead]) -> ClassifierHead:
+        """Return the chosen head from the heads of a training."""
         if self.name == BLEND:
-            return blended(heads[ALONG], heads[REFITTED], self.temperatures)
+            return blend_heads(heads[TRAINED], heads[REFITTED], self.temperatures)
         return heads[self.name]
 
 
 def _scores(rounds: Sequence[Round]) -> dict[str, Scores]:
-    """Return the scores of all images held out, by each head that every round has."""
+    """Return the scores of all held-out images, by each head that all rounds have."""
     return {
-        name: np.concatenate([one.scores[name] for one in rounds])
-        for name in (PROBE, ALONG, REFITTED)
-        if all(name in one.scores for one in rounds)
+        name: np.concatenate([training.scores[name] for training in rounds])
+        for name in (PROBE, TRAINED, REFITTED)
+        if all(name in training.scores for training in rounds)
     }

@@ -1,4 +1,4 @@
-"""What all rounds share: the backbone cut at the boundary, its rows, and how steps are taken."""
+"""Everything that all rounds share: the backbone cut at the boundary, its rows, the setting."""
 
 import time
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.boundary.views import ViewPlan, views_of
 from headstart.tuning.job import Job
 from headstart.tuning.pacing.session import Session
-from headstart.tuning.pacing.timing import Setting, candidates, fastest
-from headstart.tuning.training.network import HeadedNetwork, untrained
+from headstart.tuning.pacing.timing import Setting, candidate_settings, fastest_setting
+from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe, learning_rate_of
 from headstart.tuning.tutorial import RECIPE as TUTORIAL
 from headstart.tuning.unfreezing import Unfrozen
 
-# Of hashes, which people read where two trainings differ.
+# Shortened hashes, which users see in lists of differences.
 _DIGITS = 16
 
 
@@ -30,14 +30,14 @@ class Workbench:
     """Everything that all rounds share.
 
     Attributes:
-        job: What is asked for.
-        part: What is trained: "all", "stages:N" or "layers:N".
-        recipe: How to train.
+        job: The fine-tuning job.
+        part: The part to train: "all", "stages:N" or "layers:N".
+        recipe: Hyperparameters.
         plan: Which views of which images.
         boundary: The backbone above the boundary, and its rows.
-        setting: How steps are taken.
-        backbone: All of it, while it is trained.
-        identity: What checkpoints must have in common with this training.
+        setting: How training steps are computed.
+        backbone: The complete backbone, unfrozen.
+        identity: Everything that must be equal for a training to be resumed from a checkpoint.
     """
 
     job: Job
@@ -50,7 +50,7 @@ class Workbench:
     identity: dict[str, object]
 
     def predict(self, network: nn.Module, images: Rows) -> Tensor:
-        """Return a network's output for some images, (images, width), as it is used later."""
+        """Return a network's output for some images, (images, width), as in prediction."""
         return self.predict_views(network, images, range(self.job.orientations))
 
     def predict_views(self, network: nn.Module, images: Rows, views: Sequence[int]) -> Tensor:
@@ -59,21 +59,21 @@ class Workbench:
 
 
 def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfrozen) -> Workbench:
-    """Cut the backbone, fill the boundary store, and find the fastest way to take a step.
+    """Cut the backbone, fill the boundary store, and find the fastest setting.
 
     Args:
-        job: What is asked for.
-        part: What is trained.
-        session: What timing found before, for a plan or for the training that is resumed.
-        backbone: To train.
+        job: The fine-tuning job.
+        part: The part to train.
+        session: Earlier decisions based on timing, from a plan or a resumed training.
+        backbone: The backbone to train.
 
     Raises:
         OptionError: There is no such part.
-        OutOfTime: The boundary store was not filled and no step timed before the deadline.
+        OutOfTime: The deadline passed before the store was filled and steps were timed.
     """
     recipe = recipe_of(job)
     if recipe.batch_size < job.options.batch_size:
-        job.warn(f"There are {recipe.batch_size} images, so a step takes all of them.")
+        job.warn(f"There are only {recipe.batch_size} images, so each batch contains all of them.")
     plan = _plan_of(job)
     backbone.unfreeze(part)
     reads: Reads = "last" if job.heads.kinds == ("last",) else job.extractor.reads
@@ -87,8 +87,10 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
         progress=job.progress,
         deadline=job.deadline,
     )
-    setting = session.setting if session else _timed(job, boundary, recipe)
-    setting.laid_out(boundary.above)  # As after timing, so that a resumed run computes alike.
+    setting = session.setting if session else _time_setting(job, boundary, recipe)
+    setting.apply_layout(
+        boundary.above
+    )  # As after timing, so that a resumed run computes the same.
     if job.deadline and time.perf_counter() > job.deadline:
         raise OutOfTime
     Session(part, recipe.epochs, setting).write(job.folder)
@@ -97,32 +99,32 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
 
 
 def recipe_of(job: Job) -> Recipe:
-    """Return how to train: from the options, and from what follows from the images."""
+    """Return the recipe, which follows from the options and the images."""
     options, images = job.options, job.images
-    trained_on = len(images) if images.final or not images.rounds else len(images.rounds[0][0])
-    kind = TUTORIAL if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
+    train_images = len(images) if images.final or not images.rounds else len(images.rounds[0][0])
+    base = TUTORIAL if options.recipe == "tutorial" else Recipe(mixup=options.mixup)
     return replace(
-        kind,
+        base,
         epochs=options.epochs,
         learning_rate=options.learning_rate
-        or learning_rate_of(job.extractor.backbone.architecture, trained_on),
+        or learning_rate_of(job.extractor.backbone.architecture, train_images),
         batch_size=min(options.batch_size, len(images)),
         seed=images.seed,
     )
 
 
 def time_step(job: Job, network: nn.Module, rows: Tensor) -> Setting:
-    """Return the fastest way to take a step with a batch of rows."""
+    """Return the fastest setting for a training step with a batch of rows."""
     classes = job.heads.classes
     truth = job.heads.task.encode(job.images.targets[: len(rows)], classes)
-    ways = candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16)
+    settings = candidate_settings(device=job.extractor.device, bf16=job.extractor.may_use_bf16)
     if job.options.deterministic:
-        return ways[0]
-    return fastest(network, rows, truth, job.heads.task, ways)
+        return settings[0]
+    return fastest_setting(network, rows, truth, job.heads.task, settings)
 
 
-def _timed(job: Job, boundary: Boundary, recipe: Recipe) -> Setting:
-    head = untrained(job.head_width, job.heads.classes)
+def _time_setting(job: Job, boundary: Boundary, recipe: Recipe) -> Setting:
+    head = zero_head(job.head_width, job.heads.classes)
     network = HeadedNetwork(boundary.above, head, slice(0, job.head_width))
     return time_step(job, network, boundary.source.rows(np.arange(recipe.batch_size), 0))
 
@@ -133,7 +135,7 @@ def _plan_of(job: Job) -> ViewPlan:
 
 
 def identity_of(job: Job, part: str) -> dict[str, object]:
-    """Return what the weights of a training depend on, the images included."""
+    """Return everything that the weights of a training depend on, the images included."""
     plan, preprocess = _plan_of(job), job.extractor.backbone.preprocess.to_dict()
     return {
         "headstart": version("headstart"),

@@ -15,8 +15,8 @@ FAMILIES = ["test_efficientnet", "test_resnet", "test_vit", "test_convnext"]
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("reads", ["stages", "last"])
 @torch.no_grad()
-def test_two_halves_are_the_whole_at_every_stage(name, reads):
-    """One after the other they give the features of all stages, for any number of images."""
+def test_two_halves_compute_the_same_as_the_whole_network(name, reads):
+    """In sequence they compute the features of all stages, for a cut after any stage."""
     backbone = load_backbone(name, weights="random")
     pooling = StagePooling(backbone, reads=reads).eval()
     size = backbone.preprocess.size
@@ -29,8 +29,8 @@ def test_two_halves_are_the_whole_at_every_stage(name, reads):
         torch.testing.assert_close(halves.above(rows), whole, rtol=1e-5, atol=1e-5)
 
 
-def test_a_boundary_that_does_not_exist():
-    """The error says which there are."""
+def test_a_missing_boundary_is_an_error():
+    """The error lists the valid stages."""
     backbone = load_backbone("test_resnet", weights="random")
     with pytest.raises(OptionError) as caught:
         cut(StagePooling(backbone).eval(), 6)
@@ -39,13 +39,13 @@ def test_a_boundary_that_does_not_exist():
     )
 
 
-def test_a_network_that_was_moved_is_cut_where_it_is():
-    """Fine-tuning moves the network to its device; the two halves then work there."""
+def test_a_network_can_be_cut_on_any_device():
+    """Fine-tuning moves the network to a device, and both halves work there."""
     backbone = load_backbone(weights="random", image_size=64)
-    here = cut(StagePooling(backbone, reads="last").eval(), 4)
+    cpu = cut(StagePooling(backbone, reads="last").eval(), 4)
     backbone.network.to("meta")
-    there = cut(StagePooling(backbone, reads="last").eval(), 4)
+    meta = cut(StagePooling(backbone, reads="last").eval(), 4)
     pixels = torch.zeros(2, 64, 64, 3, dtype=torch.uint8, device="meta")
-    rows = there.below(pixels)
-    assert rows.shape == (2, here.row_width) == (2, there.row_width)
-    assert there.above(rows).shape == (2, backbone.width)
+    rows = meta.below(pixels)
+    assert rows.shape == (2, cpu.row_width) == (2, meta.row_width)
+    assert meta.above(rows).shape == (2, backbone.width)

@@ -1,4 +1,4 @@
-"""Where training reads rows from, and what happens where they cannot be stored."""
+"""Sources of rows, and what happens if rows cannot be stored."""
 
 import copy
 
@@ -15,8 +15,8 @@ from headstart.tuning.boundary.views import ViewPlan
 from tests.tuning.conftest import QUICK, TINY, fitted
 
 
-def test_the_store_gives_the_gradients_of_the_images(data, tmp_path):
-    """In float32 with torch below the boundary, rows kept and rows computed are the same bits."""
+def test_stored_rows_give_the_same_gradients_as_images(data, tmp_path):
+    """In float32 with torch below the boundary, stored and computed rows are bit-identical."""
     backbone = hs.load_backbone(TINY, weights="random", image_size=64).unfreeze("stages:1")
     halves = cut(StagePooling(backbone).eval(), 4)
     files = tuple(zip(data.train.paths[:8], data.train.sha256s[:8], strict=True))
@@ -29,31 +29,31 @@ def test_the_store_gives_the_gradients_of_the_images(data, tmp_path):
     for source in (StoredRows(store), ImageRows(plan, backbone, engine)):
         backbone.zero_grad()
         halves.above(source.rows(np.arange(8), 0)).square().sum().backward()
-        gradients.append([one.grad.clone() for one in backbone.parameters() if one.requires_grad])
-    assert all(one.equal(other) for one, other in zip(*gradients, strict=True))
+        gradients.append([p.grad.clone() for p in backbone.parameters() if p.requires_grad])
+    assert all(stored.equal(computed) for stored, computed in zip(*gradients, strict=True))
 
 
-def test_a_store_that_would_be_too_large(model, data):
-    """Training reads the images instead, and says so."""
-    said = []
-    model.fine_tune(data.train, warn=said.append, store_gb=1e-9, **QUICK)
-    assert any("so training reads the images in each epoch" in text for text in said)
+def test_a_store_that_is_too_large_is_not_created(model, data):
+    """Training reads the images instead, with a warning."""
+    warnings = []
+    model.fine_tune(data.train, warn=warnings.append, store_gb=1e-9, **QUICK)
+    assert any("so training reads the images in each epoch" in text for text in warnings)
 
 
 @pytest.fixture(scope="module")
-def elsewhere(data, tmp_path_factory):
-    """A classifier with a cache in which nothing is stored yet."""
+def empty_cache_model(data, tmp_path_factory):
+    """A classifier with an empty boundary store."""
     return fitted(data, tmp_path_factory.mktemp("cache"), hs.LinearHead())
 
 
-def test_a_full_disk_under_the_boundary_store_is_said(elsewhere, data, monkeypatch):
-    """Training then reads the images."""
+def test_a_full_disk_for_the_boundary_store_is_a_warning(empty_cache_model, data, monkeypatch):
+    """Training reads the images instead."""
 
     def full(self, places, features):
         raise OSError(28, "No space left on device")
 
-    said = []
+    warnings = []
     monkeypatch.setattr(ViewStore, "put", full)
-    model = copy.copy(elsewhere)
-    model.fine_tune(data.train, warn=said.append, keep="always", **QUICK)
-    assert any("No space left on device), so training reads images" in text for text in said)
+    model = copy.copy(empty_cache_model)
+    model.fine_tune(data.train, warn=warnings.append, keep="always", **QUICK)
+    assert any("No space left on device), so training reads images" in text for text in warnings)

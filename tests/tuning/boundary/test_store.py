@@ -10,21 +10,21 @@ from headstart.tuning.boundary.store import ViewStore
 from headstart.tuning.boundary.views import ViewPlan
 
 
-def test_old_stores_make_room(tmp_path):
-    """Together they take no more than a limit; the one in use stays."""
+def test_old_stores_are_evicted(tmp_path):
+    """Total size is limited; the store in use is kept."""
     plan = ViewPlan((("a.png", "a"),), "none", 1, 0)
     first, second = (ViewStore(tmp_path, key, plan, 100, half=True) for key in ("1", "2"))
-    second.forget_others(first.bytes + second.bytes + 1)
+    second.evict_others(first.bytes + second.bytes + 1)
     assert len(list(tmp_path.glob("*.rows"))) == 2
-    second.forget_others(second.bytes + 1)
+    second.evict_others(second.bytes + 1)
     assert len(list(tmp_path.iterdir())) == 2
     second.put(np.arange(1), np.ones((1, 100), dtype=np.float32))
     assert second.read(np.arange(1), 0).sum() == 100
 
 
 @pytest.mark.parametrize("reason", [None, 95, 22])
-def test_a_disk_that_cannot_reserve_room_is_written_full(tmp_path, monkeypatch, reason):
-    """Where system or file system has no fallocate, the files are as large and as usable."""
+def test_files_are_filled_with_zeros_if_space_cannot_be_reserved(tmp_path, monkeypatch, reason):
+    """Without fallocate, the files have the same size and work the same."""
 
     def refuse(*_):
         raise OSError(reason, "Not here")
@@ -40,8 +40,8 @@ def test_a_disk_that_cannot_reserve_room_is_written_full(tmp_path, monkeypatch, 
     assert store.read(np.arange(1), 0).sum() == 600_000
 
 
-def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
-    """There is no half of a store."""
+def test_a_full_disk_is_an_error_and_leaves_no_files(tmp_path, monkeypatch):
+    """No incomplete store remains."""
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -54,7 +54,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_two_trainings_share_a_store(tmp_path):
-    """The second neither empties nor replaces the file that the first one has mapped."""
+    """The second training neither empties nor replaces the file mapped by the first."""
     plan = ViewPlan((("a.png", "a"),), "none", 1, 0)
     first, second = (ViewStore(tmp_path, "1", plan, 100, half=True) for _ in range(2))
     first.put(np.arange(1), np.ones((1, 100), dtype=np.float32))

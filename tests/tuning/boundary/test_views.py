@@ -1,4 +1,4 @@
-"""Which views of an image fine-tuning learns from."""
+"""Views of an image for fine-tuning."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(("preset", "count"), [("none", 1), ("flip", 2), ("dihedral", 8)])
-def test_views_that_can_be_counted_all_differ(preset, count):
-    """No view is kept, and trained on, twice."""
+def test_flips_and_rotations_all_differ(preset, count):
+    """No view is stored and trained on twice."""
     kept = TuneOptions(augment=preset, views=64).views_kept
     plan = ViewPlan((), preset, kept, seed=0)
     assert kept == count
@@ -19,8 +19,8 @@ def test_views_that_can_be_counted_all_differ(preset, count):
 
 
 @pytest.mark.parametrize("preset", ["none", "flip", "standard", "dihedral", "strong"])
-def test_the_first_view_is_the_image_and_every_view_is_the_same_again(preset):
-    """What a store was filled with can be computed again."""
+def test_the_first_view_is_the_image_and_views_are_deterministic(preset):
+    """The content of a store can be recomputed."""
     kept = TuneOptions(augment=preset, views=4).views_kept
     plan = ViewPlan((), preset, kept, seed=3)
     assert np.array_equal(plan.view(PIXELS, "cd", 0), PIXELS)
@@ -28,8 +28,8 @@ def test_the_first_view_is_the_image_and_every_view_is_the_same_again(preset):
         assert np.array_equal(plan.view(PIXELS, "cd", view), plan.view(PIXELS, "cd", view))
 
 
-def test_images_have_their_turns_in_different_orders():
-    """So that each epoch sees turns of all kinds."""
+def test_images_have_different_orders_of_rotations():
+    """Each epoch therefore has rotations of all kinds."""
     plan = ViewPlan((), "dihedral", 8, seed=0)
     seconds = {plan.view(PIXELS, f"{number:02x}", 1).tobytes() for number in range(32)}
     assert len(seconds) > 3

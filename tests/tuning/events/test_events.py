@@ -1,4 +1,4 @@
-"""The file of events: what is written, and that nothing is written twice."""
+"""The event file: its content, without duplicates."""
 
 import json
 import math
@@ -14,23 +14,23 @@ from tests.tuning.events.trainings import epoch, lines, step, steps, train
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_json_does_not_have_is_null(tmp_path, value):
-    """Readers other than Python's refuse NaN."""
+def test_non_finite_numbers_are_null(tmp_path, value):
+    """NaN and infinity are not valid JSON."""
     with listeners(["events"], tmp_path, 0) as listener:
         listener.step(step(1, loss=value))
     assert lines(tmp_path / "events.jsonl")[0]["loss"] is None
 
 
 @given(killed=st.integers(0, 35), saved=st.integers(0, 35), torn=st.integers(0, 80))
-def test_a_resumed_training_holds_each_step_once(tmp_path_factory, killed, saved, torn):
-    """Wherever it was killed and whatever the last line lost."""
+def test_a_resumed_training_has_each_step_once(tmp_path_factory, killed, saved, torn):
+    """This holds wherever it was killed and however much was lost."""
     saved = min(saved, killed)
     path = tmp_path_factory.mktemp("run") / "events.jsonl"
     file = EventFile(path)
     train(file, 1, killed)
     file.close()
     content = path.read_bytes()
-    # Of what was written after the checkpoint, anything may be missing.
+    # Anything written after the checkpoint may be missing.
     kept = sum(len(line) for line in content.splitlines(True) if json.loads(line)["step"] <= saved)
     path.write_bytes(content[: max(kept, len(content) - torn)])
     again = EventFile(path, resumed_step=saved)
@@ -38,11 +38,11 @@ def test_a_resumed_training_holds_each_step_once(tmp_path_factory, killed, saved
     again.close()
     assert steps(path) == list(range(1, 41))
     assert sorted(set(steps(path, "epoch"))) == steps(path, "epoch") == [10, 20, 30, 40]
-    assert [one.name for one in path.parent.iterdir()] == ["events.jsonl"]
+    assert [file.name for file in path.parent.iterdir()] == ["events.jsonl"]
 
 
-def test_each_event_is_a_line_that_can_be_read_at_once(tmp_path):
-    """Whoever follows the file sees an event when it happens, not when the training ends."""
+def test_each_event_is_written_at_once(tmp_path):
+    """An event can be read from the file as soon as it happens."""
     with listeners(["events"], tmp_path, 0) as listener:
         listener.step(step(1))
         listener.epoch(epoch(1))
@@ -52,15 +52,15 @@ def test_each_event_is_a_line_that_can_be_read_at_once(tmp_path):
     assert second["event"] == "epoch" and second["val_loss"] == 0.4 and second["step"] == 10
 
 
-def test_a_new_training_begins_an_empty_file(tmp_path):
-    """Events of the training before it are not mixed with its own."""
+def test_a_new_training_starts_with_an_empty_file(tmp_path):
+    """Events of an earlier training are removed."""
     for last in (20, 3):
         with listeners(["events"], tmp_path, 0) as listener:
             train(listener, 1, last)
     assert steps(tmp_path / "events.jsonl") == [1, 2, 3]
 
 
-def test_what_was_not_measured_is_missing_in_the_record():
-    """NaN is for those who draw; a record has None."""
+def test_values_not_measured_are_none_in_the_record():
+    """Events have NaN for plots, records have None."""
     kept = recorded(epoch(1, val_loss=math.nan))
     assert kept.val_loss is None and kept.train_loss == epoch(1).train_loss

@@ -1,22 +1,22 @@
-"""TensorBoard and MLflow hold each step of a training once."""
+"""TensorBoard and MLflow have each step of a training once."""
 
 import pytest
 
 from headstart.errors import OptionError
-from headstart.tuning.events.listeners import listeners, require_listeners
+from headstart.tuning.events.listeners import check_listeners, listeners
 from tests.tuning.events.trainings import train
 
 
 def scalars(folder):
-    """Return the steps of each scalar as TensorBoard reads them."""
+    """Return the steps of each scalar that TensorBoard reads."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     read = EventAccumulator(str(folder / "tensorboard")).Reload()
-    return {tag: [one.step for one in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
+    return {tag: [point.step for point in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
 
 
 def test_tensorboard_shows_each_step_of_a_resumed_training_once(tmp_path):
-    """What the killed process wrote after its checkpoint is hidden."""
+    """Points that the killed process wrote after its checkpoint are hidden."""
     for first, last in ((1, 17), (13, 20)):
         with listeners(["tensorboard"], tmp_path, first - 1) as listener:
             train(listener, first, last)
@@ -44,11 +44,11 @@ def runs(client):
 
 def sent(client, run, name):
     """Return the steps of a metric."""
-    return [one.step for one in client.get_metric_history(run.info.run_id, name)]
+    return [point.step for point in client.get_metric_history(run.info.run_id, name)]
 
 
-def test_mlflow_holds_each_step_of_a_resumed_training_once(client, tmp_path):
-    """It goes on in the same run; points that came before are not sent again."""
+def test_mlflow_has_each_step_of_a_resumed_training_once(client, tmp_path):
+    """Training continues in the same run, and earlier points are not sent again."""
     with listeners(["mlflow"], tmp_path / "solar", 0) as listener:
         train(listener, 1, 17)
     with listeners(["mlflow"], tmp_path / "solar", 12) as listener:
@@ -59,8 +59,8 @@ def test_mlflow_holds_each_step_of_a_resumed_training_once(client, tmp_path):
     assert sent(client, run, "epoch/val_loss") == [10, 20, 30]
 
 
-def test_a_training_that_is_broken_off_is_killed_in_mlflow(client, tmp_path):
-    """What was learnt until then is there, and the run does not pass for finished."""
+def test_an_interrupted_training_is_marked_as_killed_in_mlflow(client, tmp_path):
+    """Metrics so far are saved, and the run is not marked as finished."""
     with pytest.raises(KeyboardInterrupt), listeners(["mlflow"], tmp_path / "solar", 0) as listener:
         train(listener, 1, 3)
         raise KeyboardInterrupt
@@ -76,22 +76,22 @@ def test_a_new_training_is_a_new_mlflow_run(client, tmp_path):
     assert len(runs(client)) == 2
 
 
-def test_a_run_that_the_server_has_lost_is_made_anew(client, tmp_path):
-    """A resumed training is not stopped by a store that was cleared."""
-    said = []
+def test_a_run_that_the_server_has_lost_is_created_again(client, tmp_path):
+    """A training can be resumed after the MLflow store was cleared."""
+    warnings = []
     (tmp_path / "solar").mkdir()
     (tmp_path / "solar" / "mlflow-run").write_text("0" * 32)
-    with listeners(["mlflow"], tmp_path / "solar", 5, warn=said.append) as listener:
+    with listeners(["mlflow"], tmp_path / "solar", 5, warn=warnings.append) as listener:
         train(listener, 6, 8)
     (run,) = runs(client)
-    assert not said and sent(client, run, "step/loss") == [6, 7, 8]
+    assert not warnings and sent(client, run, "step/loss") == [6, 7, 8]
 
 
-def test_mlflow_without_a_server_is_refused(client, monkeypatch):
-    """MLflow alone would start a database in the folder that the user stands in."""
+def test_mlflow_without_a_server_is_an_error(client, monkeypatch):
+    """Without a server, MLflow would create a database in the current folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     with pytest.raises(OptionError) as caught:
-        require_listeners(["mlflow"])
+        check_listeners(["mlflow"])
     assert str(caught.value) == (
         "No MLflow server is set. Set MLFLOW_TRACKING_URI, for example to http://localhost:5000."
     )

@@ -1,4 +1,4 @@
-"""Events of a made-up training, and what came of them."""
+"""Events of a synthetic training, and helpers to read event files."""
 
 import json
 
@@ -7,7 +7,7 @@ from headstart.tuning.events.events import StepEvent
 
 
 def step(number, loss=0.5):
-    """Return a step; ten make an epoch."""
+    """Return a step; an epoch has ten steps."""
     return StepEvent(number, (number - 1) // 10 + 1, loss, 2e-4)
 
 
@@ -25,10 +25,10 @@ def train(listener, first, last):
 
 
 def lines(path):
-    """Read the file back."""
+    """Return the lines of an event file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def steps(path, kind="step"):
-    """Return the steps that are in the file."""
+    """Return the step numbers in an event file."""
     return [line["step"] for line in lines(path) if line["event"] == kind]

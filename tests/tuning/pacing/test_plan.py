@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.tuning.pacing.plan import Pace, Workload, deepest
+from headstart.tuning.pacing.plan import Pace, Workload, deepest_part
 from headstart.tuning.pacing.timing import Setting
 
 WAYS = [Setting(threads=count) for count in (1, 2, 3)]
@@ -27,23 +27,24 @@ THREE_ROUNDS = Workload(trained=1800, held_out=0, once=0)
         (0.1, None),
     ],
 )
-def test_what_fits_is_planned(minutes, planned):
-    """Nine tenths of the time are planned with; three epochs are the fewest.
+def test_the_plan_fits_into_the_time(minutes, planned):
+    """A plan uses nine tenths of the time, and at least three epochs.
 
-    What was timed for the part is how steps will be taken.
+    It has the setting that was timed for the part.
     """
-    said = []
-    session = deepest(PACES, [ONE_ROUND], 60 * minutes, 10, said.append)
+    warnings = []
+    session = deepest_part(PACES, [ONE_ROUND], 60 * minutes, 10, warnings.append)
     assert (session and (session.part, session.epochs)) == planned
     assert session is None or session.setting == PACES[int(session.part[-1]) - 1].setting
     assert (
-        said[0] == "Minutes that fine-tuning would take: stages:1 1.2, stages:2 2.2, stages:3 10.2."
+        warnings[0]
+        == "Estimated minutes of fine-tuning: stages:1 1.2, stages:2 2.2, stages:3 10.2."
     )
-    assert (len(said) == 2) == (planned is not None and planned[1] < 10)
+    assert (len(warnings) == 2) == (planned is not None and planned[1] < 10)
 
 
 @pytest.mark.parametrize(
-    ("minutes", "planned", "told"),
+    ("minutes", "planned", "listed"),
     [
         (10.0, "stages:2", "stages:1 3.2, stages:2 6.2, stages:3 30.2"),
         (4.0, "stages:1", "stages:1 3.2, stages:2 6.2, stages:3 30.2"),
@@ -51,12 +52,12 @@ def test_what_fits_is_planned(minutes, planned):
         (2.0, "stages:1", "stages:1 1.2, stages:2 2.2, stages:3 10.2"),
     ],
 )
-def test_time_to_judge_comes_before_depth(minutes, planned, told):
-    """Where three rounds of the last stage fit, no deeper part is taken that leaves time for one.
+def test_more_rounds_come_before_depth(minutes, planned, listed):
+    """If three rounds of the last stage fit, no deeper part with fewer rounds is chosen.
 
-    Where they do not, one round has to do.
+    If they do not fit, one round has to be enough.
     """
-    said = []
-    session = deepest(PACES, [THREE_ROUNDS, ONE_ROUND], 60 * minutes, 10, said.append)
+    warnings = []
+    session = deepest_part(PACES, [THREE_ROUNDS, ONE_ROUND], 60 * minutes, 10, warnings.append)
     assert (session.part, session.epochs) == (planned, 10)
-    assert said == [f"Minutes that fine-tuning would take: {told}."]
+    assert warnings == [f"Estimated minutes of fine-tuning: {listed}."]

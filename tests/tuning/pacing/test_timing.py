@@ -1,4 +1,4 @@
-"""How the fastest way to take a step is found."""
+"""Finding the fastest setting for a training step."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import torch
 
 from headstart.tasks.single import Single
 from headstart.tuning.pacing import timing
-from headstart.tuning.pacing.timing import Setting, fastest
+from headstart.tuning.pacing.timing import Setting, fastest_setting
 
 
-def test_a_way_that_is_far_too_slow_is_not_timed_to_the_end(monkeypatch):
-    """After the step that warms up, one is enough; of other ways the best of two counts."""
+def test_timing_of_a_far_too_slow_setting_is_cut_short(monkeypatch):
+    """After the warm-up it is timed for one step, other settings for two."""
     clock, steps = iter(np.arange(0, 1000, 0.5)), []
 
     class Slow(torch.nn.Module):
@@ -25,21 +25,21 @@ def test_a_way_that_is_far_too_slow_is_not_timed_to_the_end(monkeypatch):
             return rows * self.weight
 
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
-    ways = [Setting(threads=2), Setting(threads=1, channels_last=False)]
+    settings = [Setting(threads=2), Setting(threads=1, channels_last=False)]
     before = torch.get_num_threads()
-    found = fastest(Slow(), torch.ones(4, 3), torch.eye(4, 3), Single(), ways)
+    found = fastest_setting(Slow(), torch.ones(4, 3), torch.eye(4, 3), Single(), settings)
     assert steps == [2, 2, 2, 1, 1]
-    assert found.name == ways[0].name and found.rate == 4 / 0.5
+    assert found.name == settings[0].name and found.rate == 4 / 0.5
     assert torch.get_num_threads() == before
 
 
-def test_timing_leaves_weights_and_statistics_as_they_are():
-    """Whatever was tried, training starts from the network that was given."""
+def test_timing_does_not_change_weights_and_statistics():
+    """Training starts from the given network, whatever was timed."""
     network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
-    before = {name: one.clone() for name, one in network.state_dict().items()}
-    fastest(network, torch.rand(4, 3), torch.eye(4, 2), Single(), [Setting()])
-    assert all(before[name].equal(one) for name, one in network.state_dict().items())
-    assert all(one.grad is None for one in network.parameters())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    fastest_setting(network, torch.rand(4, 3), torch.eye(4, 2), Single(), [Setting()])
+    assert all(before[name].equal(tensor) for name, tensor in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_timing_that_is_interrupted_leaves_them_too():
@@ -51,8 +51,8 @@ def test_timing_that_is_interrupted_leaves_them_too():
             raise KeyboardInterrupt
 
     network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
-    before = {name: one.clone() for name, one in network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
-        fastest(network, torch.rand(4, 3), torch.eye(4, 2), Interrupted(), [Setting()])
-    assert all(before[name].equal(one) for name, one in network.state_dict().items())
-    assert all(one.grad is None for one in network.parameters())
+        fastest_setting(network, torch.rand(4, 3), torch.eye(4, 2), Interrupted(), [Setting()])
+    assert all(before[name].equal(tensor) for name, tensor in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())

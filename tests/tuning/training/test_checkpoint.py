@@ -1,4 +1,4 @@
-"""What is kept of a training, and of an optimiser."""
+"""Checkpoints of a training, and of an optimiser."""
 
 import os
 from pathlib import Path
@@ -14,8 +14,8 @@ from headstart.tuning.training.checkpoint import (
 )
 
 
-def test_the_checkpoint_before_needs_no_hard_links(tmp_path, monkeypatch):
-    """Where files cannot be linked, the one before the newest is kept all the same."""
+def test_the_previous_checkpoint_does_not_need_hard_links(tmp_path, monkeypatch):
+    """Without hard links, the previous checkpoint is still kept."""
 
     def no_links(*_):
         raise PermissionError(1, "Operation not permitted")
@@ -28,30 +28,30 @@ def test_the_checkpoint_before_needs_no_hard_links(tmp_path, monkeypatch):
     (tmp_path / "checkpoint.json").write_text("{")
     found, problem = read_checkpoint(tmp_path)
     assert found.state["step"] == 2 and found.tensors["a"].tolist() == [2, 2, 2]
-    assert "the one before is used" in problem
+    assert "using the previous one" in problem
 
 
-def test_an_optimiser_goes_on_in_any_layout():
-    """Moments come back in the layout of their weights, which a fused step relies on."""
+def test_an_optimiser_is_restored_in_any_layout():
+    """Moments have the layout of their weights, which the fused optimiser requires."""
 
-    def made():
+    def create():
         torch.manual_seed(0)
         layer = torch.nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
         return layer, torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
 
-    def stepped(layer, optimiser):
+    def take_step(layer, optimiser):
         images = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
         layer(images).square().sum().backward()
         optimiser.step()
         optimiser.zero_grad()
 
-    layer, optimiser = made()
-    stepped(layer, optimiser)
+    layer, optimiser = create()
+    take_step(layer, optimiser)
     packed = packed_optimiser(optimiser).items()
-    tensors = {name: one.contiguous().clone() for name, one in packed}
-    other, resumed = made()
+    tensors = {name: tensor.contiguous().clone() for name, tensor in packed}
+    other, resumed = create()
     other.load_state_dict(layer.state_dict())
     unpack_optimiser(resumed, tensors)
-    stepped(layer, optimiser)
-    stepped(other, resumed)
+    take_step(layer, optimiser)
+    take_step(other, resumed)
     assert torch.equal(layer.weight, other.weight)

@@ -1,4 +1,4 @@
-"""What else happens at each step: checkpoints, and when there is none."""
+"""Hooks: checkpoints and progress."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,16 @@ from headstart.tuning.training.checkpoint import Checkpoints, read_checkpoint
 from headstart.tuning.training.examples import Examples
 from headstart.tuning.training.hooks import SaveCheckpoints, ShowProgress
 from headstart.tuning.training.loop import Loop
-from headstart.tuning.training.network import HeadedNetwork, untrained
+from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe
 
 
 @pytest.fixture
 def state():
-    """The state of a training that has not begun."""
+    """The state of a training before its first step."""
     images = np.arange(4)
     examples = Examples(None, Single(), images % 2, 2, images, images[:0], ["a", "b", "c", "d"])
-    network = HeadedNetwork(nn.Identity(), untrained(3, 2), slice(0, 3))
+    network = HeadedNetwork(nn.Identity(), zero_head(3, 2), slice(0, 3))
     return Loop(network, nn.Linear(1, 1), examples, Recipe(batch_size=2), Setting()).state
 
 
@@ -30,8 +30,8 @@ def event(step):
     return StepEvent(step, 1, 0.5, 1e-3)
 
 
-def test_a_checkpoint_at_the_end_of_an_epoch_has_its_measurements(state, tmp_path, monkeypatch):
-    """After an epoch's last step there is none before the epoch was measured."""
+def test_a_checkpoint_at_the_end_of_an_epoch_has_its_evaluation(state, tmp_path, monkeypatch):
+    """After the last step of an epoch, none is written before the evaluation."""
     monkeypatch.setattr("headstart.tuning.training.checkpoint.SAVE_EVERY", 3)
     hook = SaveCheckpoints(Checkpoints(tmp_path, {"part": "all"}), 6, pytest.fail)
     for step, written in ((1, False), (6, False), (3, True)):
@@ -40,25 +40,25 @@ def test_a_checkpoint_at_the_end_of_an_epoch_has_its_measurements(state, tmp_pat
 
 
 def test_a_state_is_restored_from_its_checkpoint(state, tmp_path):
-    """Weights, the best of them and the position come back."""
-    state.at.step, state.stepper.micro_batch = 7, 4
+    """Weights, best weights and position are restored."""
+    state.position.step, state.stepper.micro_batch = 7, 4
     with torch.no_grad():
         state.network.top.weight.add_(1)
     state.keep(1)
     hook = SaveCheckpoints(Checkpoints(tmp_path, {"part": "all"}), 6, pytest.fail)
-    hook.broken_off(state)
+    hook.interrupted(state)
     found, problem = read_checkpoint(tmp_path)
     with torch.no_grad():
         state.network.top.weight.add_(1)
-    state.at.step, state.stepper.micro_batch = 0, 1024
+    state.position.step, state.stepper.micro_batch = 0, 1024
     state.restore(found)
     assert problem is None and found.state["identity"] == {"part": "all"}
-    assert (state.at.step, state.at.best_epoch, state.stepper.micro_batch) == (7, 1, 4)
+    assert (state.position.step, state.position.best_epoch, state.stepper.micro_batch) == (7, 1, 4)
     assert (state.network.top.weight == 1).all()
 
 
 def test_progress_is_in_images(state):
-    """As many as steps times the images of one."""
+    """The number of images is steps times batch size."""
     seen = []
     ShowProgress(lambda *numbers: seen.append(numbers), 8, 10).step(state, event(3))
     assert seen == [(24, 80)]

@@ -1,33 +1,33 @@
-"""Learning rates: by network and images, by layer, and over the steps."""
+"""Learning rates by network, number of images, layer and step."""
 
 import numpy as np
 import pytest
 import torch
 
 import headstart as hs
-from headstart.tuning.training.network import HeadedNetwork, untrained
+from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe, learning_rate_of, optimiser_of, schedule_of
 from headstart.tuning.tutorial import RECIPE as TUTORIAL
 from tests.tuning.conftest import TINY
 
 
-def test_few_steps_rise_too():
-    """Where a tenth of the steps is none, the rate rises for half of them, up to ten."""
+def test_short_trainings_have_a_warm_up():
+    """If a tenth of the steps is too short, warm-up is half of the steps, up to ten."""
     network = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    for steps, rising in ((4, 2), (12, 6), (50, 10), (400, 40)):
+    for steps, warm_up in ((4, 2), (12, 6), (50, 10), (400, 40)):
         schedule = schedule_of(optimiser, Recipe(learning_rate=1e-3), steps)
         rates = [schedule._get_lr(step)[0] for step in range(steps)]
         assert rates[0] == 1e-5
-        assert all(np.diff(rates[:rising]) > 0) and all(np.diff(rates[rising:]) < 0)
+        assert all(np.diff(rates[:warm_up]) > 0) and all(np.diff(rates[warm_up:]) < 0)
 
 
-def test_lower_layers_learn_slower_at_every_step():
-    """A layer's rate is the top one's times its share, once, whatever the schedule.
+def test_lower_layers_have_a_lower_learning_rate_at_every_step():
+    """A layer's rate is the peak rate times its factor, applied once, with any schedule.
 
-    The head, which was fitted before, learns at a share of its own.
+    The head, which is already fitted, has its own factor.
     """
-    network = HeadedNetwork(torch.nn.Identity(), untrained(8, 2), slice(0, 8))
+    network = HeadedNetwork(torch.nn.Identity(), zero_head(8, 2), slice(0, 8))
     backbone = hs.load_backbone(TINY, weights="random", image_size=64).unfreeze("all").network
     recipe = Recipe(layer_decay=0.5)
     optimiser = optimiser_of(network, backbone, recipe)
@@ -55,6 +55,6 @@ def test_lower_layers_learn_slower_at_every_step():
         ("vit_base_patch16_224.augreg_in21k_ft_in1k", 50_000, 2e-4),
     ],
 )
-def test_the_learning_rate_suits_network_and_images(architecture, images, rate):
-    """It grows with the images where that was measured, and nowhere else."""
+def test_the_default_learning_rate_depends_on_network_and_images(architecture, images, rate):
+    """It grows with the number of images only for networks for which that was measured."""
     assert learning_rate_of(architecture, images) == pytest.approx(rate)

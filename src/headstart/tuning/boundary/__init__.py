@@ -2,6 +2,6 @@
 
 - `cutting`: the network in two halves.
 - `views`: which views of an image training sees.
-- `store`: the rows that the lower half computed for them, on disk.
-- `rows`: where training reads rows from: the store, or the images where nothing can be kept.
+- `store`: the rows that the lower half computes for them, on disk.
+- `rows`: where training reads rows from: the store, or the images if there is no store.
 """

@@ -1,7 +1,7 @@
-"""A network cut at a boundary: what is frozen below runs once, what learns above runs each epoch.
+"""A network cut at a boundary: the frozen half runs once, the trainable half in each epoch.
 
-Both halves together compute the features of all stages that `StagePooling` computes, so that a head
-fitted on stored features fits on top of the upper half as it is.
+Together the halves compute the same features of all stages as `StagePooling`, so a head fitted on
+stored features can be put on the upper half without changes.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from headstart.errors import OptionError
 
 @dataclass(frozen=True)
 class Halves:
-    """The two halves.
+    """The two halves of a network.
 
     Attributes:
         below: From uint8 images (batch, height, width, 3) to rows (batch, row_width).
         above: From rows to the features of all stages (batch, width).
-        row_width: Numbers in a row: what stages below the boundary contribute to the features,
-            then the map at the boundary.
+        row_width: Numbers per row: the features of stages below the boundary, then the feature
+            map at the boundary.
     """
 
     below: nn.Module
@@ -35,21 +35,21 @@ class Halves:
 
 
 class Below(nn.Module):
-    """Computes rows."""
+    """The frozen half, which computes rows from images."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__()
         self.graph_module = graph
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return what crosses the boundary, flat: shape (batch, row_width)."""
+        """Return the flattened tensors that cross the boundary: shape (batch, row_width)."""
         crossing = self.graph_module(images)
         parts = crossing if isinstance(crossing, tuple) else (crossing,)
         return torch.cat([_channels_last(part).flatten(1) for part in parts], dim=1)
 
 
 class Above(nn.Module):
-    """Computes features from rows."""
+    """The trainable half, which computes features from rows."""
 
     def __init__(self, graph: fx.GraphModule, shapes: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class Above(nn.Module):
         """Return the features of all stages: shape (batch, width)."""
         sizes = [int(torch.Size(shape).numel()) for shape in self._shapes]
         parts = torch.split(rows, sizes, dim=1)
-        shaped = [_shaped(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
-        features: Tensor = self.graph_module(*shaped)
+        maps = [_unflattened(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        features: Tensor = self.graph_module(*maps)
         return features
 
 
@@ -70,7 +70,7 @@ def cut(pooling: StagePooling, after: int) -> Halves:
 
     Raises:
         OptionError: There is no such stage.
-        BackboneError: The network cannot be taken apart.
+        BackboneError: The network cannot be cut.
     """
     stages = stage_names(pooling.network)
     if not 1 <= after <= len(stages):
@@ -83,9 +83,11 @@ def cut(pooling: StagePooling, after: int) -> Halves:
     crossing = cutting.crossing_nodes(graph, end)
     values = _values(pooling, graph, crossing)
     numbers = {
-        node: cast(Argument, one) for node, one in values.items() if not isinstance(one, Tensor)
+        node: cast(Argument, value)
+        for node, value in values.items()
+        if not isinstance(value, Tensor)
     }
-    shapes = [tuple(one.shape[1:]) for one in values.values() if isinstance(one, Tensor)]
+    shapes = [tuple(value.shape[1:]) for value in values.values() if isinstance(value, Tensor)]
     halves = cutting.cut(graph, crossing, numbers)
     return Halves(
         Below(fx.GraphModule(pooling, halves.below)),
@@ -95,12 +97,12 @@ def cut(pooling: StagePooling, after: int) -> Halves:
 
 
 def _channels_last(part: Tensor) -> Tensor:
-    """Put the channels of a map's pixel side by side, as convolutions read them fastest."""
+    """Move the channels of a feature map last, the layout that convolutions read fastest."""
     return part.permute(0, 2, 3, 1) if part.ndim == 4 else part
 
 
-def _shaped(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Undo `_channels_last` and flattening, without a copy."""
+def _unflattened(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Reverse `_channels_last` and flattening, without a copy."""
     if len(shape) != 3:
         return rows.reshape(-1, *shape)
     channels, height, width = shape
@@ -108,7 +110,7 @@ def _shaped(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 class _Recorder(fx.Interpreter):
-    """Runs a graph and keeps the values of some nodes."""
+    """Runs a graph and records the values of some nodes."""
 
     def __init__(self, module: nn.Module, graph: fx.Graph, wanted: Sequence[fx.Node]) -> None:
         super().__init__(fx.GraphModule(module, graph))
@@ -127,7 +129,7 @@ class _Recorder(fx.Interpreter):
 def _values(
     pooling: StagePooling, graph: fx.Graph, crossing: Sequence[fx.Node]
 ) -> dict[fx.Node, object]:
-    """Compute what crosses for one blank image."""
+    """Compute the values that cross the boundary for a blank image."""
     recorder = _Recorder(pooling, graph, crossing)
     recorder.run(pooling.blank())
     return {node: recorder.found[node.name] for node in crossing}

@@ -1,4 +1,4 @@
-"""Where the part above the boundary reads rows from: the boundary store, or the images."""
+"""Sources of rows for the part above the boundary: the boundary store, or the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.tuning.boundary.cutting import Halves, cut
 from headstart.tuning.boundary.store import ViewStore, free_bytes
 from headstart.tuning.boundary.views import ViewPlan
-from headstart.tuning.pacing.timing import Setting, moved
+from headstart.tuning.pacing.timing import Setting, to_device
 from headstart.watching import Progress, Warn
 
 _SPARE_DISK = 0.9
@@ -28,10 +28,11 @@ _READ_AT_A_TIME = 64
 
 
 class RowSource(Protocol):
-    """Yields what the part above the boundary reads.
+    """A source of inputs for the part above the boundary.
 
     Attributes:
-        background: Whether rows may be read beside training: not if they draw random numbers.
+        background: Whether rows may be read in a background thread, which is not the case if
+            reading draws random numbers.
     """
 
     background: bool
@@ -55,12 +56,12 @@ class StoredRows:
 
 
 class ImageRows:
-    """Rows computed from the images each time, where nothing can be kept.
+    """Rows computed from the images each time, without a store.
 
     Args:
         plan: Which views of which images.
         backbone: With its preprocess.
-        below: Runs the frozen part; without it the rows are the pixels.
+        below: Runs the frozen part; if None, rows are pixels.
     """
 
     def __init__(self, plan: ViewPlan, backbone: Backbone, below: Engine | None) -> None:
@@ -69,13 +70,13 @@ class ImageRows:
 
     def rows(self, images: Rows, views: Rows | int) -> Tensor:
         """See `RowSource.rows`."""
-        places = [int(image) for image in images]
-        hashed = [(self._plan.files[place][1], self._plan.files[place][0]) for place in places]
+        indices = [int(image) for image in images]
+        hashed = [(self._plan.files[index][1], self._plan.files[index][0]) for index in indices]
         with pixel_batches(hashed, 1, self._preprocess) as decoded:
             pixels = [
-                self._plan.view(one[0], self._plan.files[place][1], int(view))
-                for place, view, one in zip(
-                    places, np.broadcast_to(views, len(places)), decoded, strict=True
+                self._plan.view(image[0], self._plan.files[index][1], int(view))
+                for index, view, image in zip(
+                    indices, np.broadcast_to(views, len(indices)), decoded, strict=True
                 )
             ]
         if self._below is None:
@@ -96,30 +97,32 @@ def predict_rows(
     """Return the output of a network for some images, averaged over views: (images, width).
 
     Args:
-        network: In evaluation mode afterwards.
+        network: Put into evaluation mode.
         source: Of the rows.
-        images: Their numbers.
-        setting: How to compute.
-        views: View 0 is the image as it is.
+        images: Indices of the images.
+        setting: Numeric precision, layout, threads and device.
+        views: Indices of the views; view 0 is the unchanged image.
     """
     network.eval()
     parts = []
     for start in range(0, len(images), _READ_AT_A_TIME):
-        some = images[start : start + _READ_AT_A_TIME]
+        batch = images[start : start + _READ_AT_A_TIME]
         with setting.autocast():
-            seen = [network(moved(source.rows(some, view), setting)).float() for view in views]
-        parts.append(torch.stack(seen).mean(dim=0).cpu())
+            outputs = [
+                network(to_device(source.rows(batch, view), setting)).float() for view in views
+            ]
+        parts.append(torch.stack(outputs).mean(dim=0).cpu())
     return torch.cat(parts) if parts else torch.zeros(0, 0)
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """A backbone that is ready to be trained above a boundary.
+    """A backbone that is ready for training above a boundary.
 
     Attributes:
         above: From rows to features; it shares its weights with the backbone.
         source: Of the rows.
-        store_bytes: Size of the boundary store; 0 where training reads images.
+        store_bytes: Size of the boundary store; 0 if training reads images.
     """
 
     above: nn.Module
@@ -138,20 +141,20 @@ def open_boundary(
     progress: Progress | None = None,
     deadline: float | None = None,
 ) -> Boundary:
-    """Cut a backbone below a part, and run what is below once for each view of each image.
+    """Cut a backbone below a part, and run the frozen half once for each view of each image.
 
     Args:
-        extractor: With the backbone, of which that part learns and everything below is frozen.
+        extractor: With the backbone, which is frozen below that part.
         plan: Which views of which images.
         part: "all", "stages:N" or "layers:N".
         reads: Which features the head needs; nothing else is computed.
-        store_gb: Most disk for the boundary store.
+        store_gb: Maximum size of the boundary store in GB.
         warn: Called with the size of the store, or the reason why there is none.
         progress: Called as the store fills.
-        deadline: When to give up, by `time.perf_counter`.
+        deadline: Time limit, by `time.perf_counter`.
 
     Raises:
-        OutOfTime: The store could not be filled in time; what is in it stays.
+        OutOfTime: The store could not be filled in time; the rows so far are kept.
     """
     backbone = extractor.backbone
     after = backbone.parts().stages_below(part) if part != "all" else 0
@@ -190,12 +193,12 @@ def _store(
     folder = extractor.cache / "boundary"
     half = extractor.precision == "bf16"
     needed = ViewStore.size_of(plan, halves.row_width, half=half)
-    there = ViewStore.path_of(folder, key, plan, half=half)
-    free = free_bytes(folder) + (there.stat().st_size if there.exists() else 0)
-    most = min(store_gb * 1e9, free * _SPARE_DISK)
-    if needed > most:
+    path = ViewStore.path_of(folder, key, plan, half=half)
+    free = free_bytes(folder) + (path.stat().st_size if path.exists() else 0)
+    limit = min(store_gb * 1e9, free * _SPARE_DISK)
+    if needed > limit:
         warn(
-            f"The boundary store would take {needed / 1e9:.1f} GB and {most / 1e9:.1f} GB may be "
+            f"The boundary store needs {needed / 1e9:.1f} GB, but only {limit / 1e9:.1f} GB may be "
             "used, so training reads the images in each epoch, which is slower."
         )
         return None
@@ -208,5 +211,5 @@ def _store(
     except StoreError as error:
         warn(f"{error} Training reads the images in each epoch, which is slower.")
         return None
-    store.forget_others(store_gb * 1e9)
+    store.evict_others(store_gb * 1e9)
     return store

@@ -1,8 +1,8 @@
-"""The boundary store: what the frozen part computes for each view of each image, once.
+"""The boundary store: rows that the frozen part computes once for each view of each image.
 
-One memory-mapped file of rows and one of checksums, so that an epoch reads it at the speed of the
-disk's cache. A row counts once its checksum is written: a run killed at any moment loses at most
-the batch in flight, and a damaged row is computed again.
+The store is a memory-mapped file of rows and a file of checksums, so epochs read at the speed of
+the page cache. A row is valid once its checksum is written: a run that is killed loses at most the
+current batch, and damaged rows are recomputed.
 """
 
 import hashlib
@@ -29,25 +29,25 @@ from headstart.files import remove, write_zeros, written_once
 from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 
-# Of how views are made; rows of another one are not read.
+# Version of the augmentation code; rows of other versions are not read.
 _VIEWS_VERSION = 1
 
 Stored = NDArray[np.floating]
-"""Rows as they are on disk, (rows, width), in half or single precision."""
+"""Rows on disk, (rows, width), in half or single precision."""
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 
 class OutOfTime(Exception):
-    """The time was up before training could begin."""
+    """The time limit was reached before training could begin."""
 
 
 class ViewStore:
-    """Rows of every view of every image, in files.
+    """The rows of every view of every image, in files.
 
     Attributes:
-        plan: What the rows are of.
-        width: Numbers in a row.
+        plan: The views of the images.
+        width: Numbers per row.
         bytes: Size on disk.
     """
 
@@ -64,7 +64,7 @@ class ViewStore:
             self._sums = _mapped(sums, np.uint32, (self.count,))
             self._path.touch()
         except OSError as error:
-            for path in (self._path, sums):  # Neither is of use without the other.
+            for path in (self._path, sums):  # Neither file is useful without the other.
                 path.unlink(missing_ok=True)
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
@@ -72,25 +72,25 @@ class ViewStore:
 
     @staticmethod
     def path_of(folder: Path, key: str, plan: ViewPlan, *, half: bool) -> Path:
-        """Return where the rows of a plan are, or would be."""
-        about = [_VIEWS_VERSION, key, plan.preset, plan.views, plan.seed, plan.files, half]
-        return folder / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()}.rows"
+        """Return the file for the rows of a plan, which may not exist yet."""
+        content = [_VIEWS_VERSION, key, plan.preset, plan.views, plan.seed, plan.files, half]
+        return folder / f"{hashlib.sha256(json.dumps(content).encode()).hexdigest()}.rows"
 
     @staticmethod
     def size_of(plan: ViewPlan, width: int, *, half: bool) -> int:
-        """Return the bytes that rows of some width take on disk, checksums included."""
+        """Return the size on disk in bytes for rows of some width, with checksums."""
         return len(plan.files) * plan.views * (width * (2 if half else 4) + 4)
 
-    def forget_others(self, most: float) -> None:
-        """Remove the stores that were not used for longest, until all take at most some bytes."""
+    def evict_others(self, limit: float) -> None:
+        """Remove the least recently used other stores until all take at most `limit` bytes."""
         others = {}
         for path in self._path.parent.glob("*.rows"):
             with suppress(OSError):  # Another training may remove it at the same time.
                 others[path] = path.stat()
         others.pop(self._path, None)
-        total = self.bytes + sum(about.st_size for about in others.values())
+        total = self.bytes + sum(stat.st_size for stat in others.values())
         for path in sorted(others, key=lambda path: others[path].st_mtime):
-            if total <= most:
+            if total <= limit:
                 return
             total -= others[path].st_size
             remove(path.with_suffix(".sums"))
@@ -108,20 +108,20 @@ class ViewStore:
 
         Args:
             engine: Runs what is below the boundary.
-            preprocess: What happens to the pixels first.
-            progress: Called with rows computed and rows missing.
-            deadline: When to give up, by `time.perf_counter`.
+            preprocess: Preprocessing of the pixels.
+            progress: Called with the numbers of rows computed and rows missing.
+            deadline: Time limit, by `time.perf_counter`.
 
         Returns:
-            How many were computed.
+            The number of rows that were computed.
 
         Raises:
-            OutOfTime: The deadline has passed; the rows so far stay.
-            StoreError: A value is beyond half precision.
+            OutOfTime: The deadline has passed; the rows so far are kept.
+            StoreError: A value exceeds the range of half precision.
         """
         missing = self._missing()
         done = 0
-        wanted = [(image, view) for image, view in map(self._place, missing)]
+        wanted = [self._image_and_view(place) for place in missing]
         with self._view_batches(wanted, engine.batch_size, preprocess) as batches:
             for features in engine.run(batches):
                 self.put(missing[done : done + len(features)], features)
@@ -133,26 +133,27 @@ class ViewStore:
         return done
 
     def put(self, places: Rows, features: Features) -> None:
-        """Write rows; a place is image * views + view.
+        """Write rows; the place of a row is image * views + view.
 
         Raises:
-            StoreError: A value is beyond half precision.
+            StoreError: A value exceeds the range of half precision.
         """
         rows = features.astype(self._rows.dtype)
         if not np.isfinite(rows).all():
             raise StoreError(
-                "The maps at the boundary exceed half precision. Use --precision float32."
+                "Feature maps at the boundary exceed the range of half precision. "
+                "Use --precision float32."
             )
         self._rows[places] = rows
         self._sums[places] = [_checksum(row) for row in rows]
 
     def read(self, images: Rows, views: Rows | int) -> Tensor:
-        """Return rows of a view of each image: (images, width), float32."""
+        """Return the rows of one view of each image: (images, width), float32."""
         rows = self._rows[images * self.plan.views + views]
         return torch.from_numpy(rows).float()
 
     def _missing(self) -> Rows:
-        """Return the places whose checksum does not match what is there."""
+        """Return the places of rows whose checksum is missing or does not match."""
         bad = [
             place
             for place in range(self.count)
@@ -160,14 +161,14 @@ class ViewStore:
         ]
         return np.array(bad, dtype=np.int64)
 
-    def _place(self, place: int) -> tuple[int, int]:
+    def _image_and_view(self, place: int) -> tuple[int, int]:
         return divmod(int(place), self.plan.views)
 
     @contextmanager
     def _view_batches(
         self, wanted: Sequence[tuple[int, int]], batch_size: int, preprocess: Preprocess
     ) -> Iterator[Iterator[Pixels]]:
-        """Decode each image once for all of its missing views."""
+        """Yield batches of views, decoding each image once for all of its missing views."""
         views_of: dict[int, list[int]] = {}
         for image, view in wanted:
             views_of.setdefault(image, []).append(view)
@@ -186,7 +187,7 @@ class ViewStore:
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes on the disk of a folder, which need not exist yet."""
-    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(existing).free
 
 
@@ -195,13 +196,13 @@ def _mapped(path: Path, kind: type[_Number], shape: tuple[int, ...]) -> NDArray[
     if path.exists() and path.stat().st_size != size:
         path.unlink(missing_ok=True)
     if not path.exists():
-        # In one step, since another training may be about to map the same file; and not a hole in
-        # a file: writing into one on a full disk would end the process.
+        # Atomic, because another training may be about to map the same file. Not sparse, because
+        # writing to a hole on a full disk would kill the process.
         with written_once(path) as partial:
             write_zeros(partial, max(size, 1))
     return np.memmap(path, dtype=kind, mode="r+", shape=shape)
 
 
 def _checksum(row: Stored) -> int:
-    """Return a crc32 that is never 0, which stands for a missing row."""
+    """Return a crc32 that is never 0, because 0 marks a missing row."""
     return zlib.crc32(np.ascontiguousarray(row).view(np.uint8).data) or 1

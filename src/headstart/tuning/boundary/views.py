@@ -1,4 +1,4 @@
-"""Views of an image for training: which there are, always the same for the same seed."""
+"""Views of an image for training, deterministic for a given seed."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,9 +24,9 @@ class ViewPlan:
 
     Attributes:
         files: Path and sha256 of each image.
-        preset: How views differ; view 0 is always the image as it is.
-        views: How many of each image.
-        seed: Of the views.
+        preset: The kind of augmentation; view 0 is always the unchanged image.
+        views: Number of views per image.
+        seed: Random seed of the views.
     """
 
     files: tuple[tuple[str, str], ...]
@@ -35,12 +35,12 @@ class ViewPlan:
     seed: int
 
     def seed_of(self, sha256: str, view: int) -> int:
-        """Return the seed of a view, which depends on the image's bytes and not on its place."""
+        """Return the seed of a view, which depends on the content of the image only."""
         digest = hashlib.sha256(f"{self.seed}:{sha256}:{view}".encode()).digest()
         return int.from_bytes(digest[:4], "big")
 
     def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
-        """Return a view of an image; view 0 is the image, and those of orientations all differ."""
+        """Return a view of an image; view 0 is the image, and all flips and rotations differ."""
         if view == 0:
             return pixels
         if self.preset == "flip":
@@ -52,20 +52,20 @@ class ViewPlan:
 
 
 def views_of(options: TuneOptions, orientations: OrientationsOption) -> tuple[AugmentOption, int]:
-    """Return how views differ, and how many there are of each image.
+    """Return the augmentation and the number of views per image.
 
-    An image that is read in several orientations is trained on in all of them.
+    If features are averaged over several orientations, training uses all of them.
 
     Raises:
-        OptionError: The options ask for other views.
+        OptionError: The options contradict the orientations.
     """
     if orientations == "one":
         return options.augment, options.views_kept
     preset = _PRESETS[orientations]
     if options.augment not in (preset, "flip"):  # flip is the default.
         raise OptionError(
-            f"Images are read in orientations '{orientations}', and fine-tuning learns from "
-            f"those. Leave augment '{options.augment}' out."
+            f"With orientations '{orientations}', fine-tuning trains on exactly those views. "
+            f"Leave out augment '{options.augment}'."
         )
     return preset, count_of(orientations)
 
@@ -75,9 +75,9 @@ def augmented(pixels: Pixels, preset: AugmentOption, seed: int) -> Pixels:
 
     Args:
         pixels: Shape (size, size, 3).
-        preset: "standard", random crop, mirror and colour; "strong", crops, mirror and
+        preset: "standard" for random crops, flips and colour; "strong" for crops, flips and
             RandAugment (Cubuk et al., 2020).
-        seed: The same seed draws the same view.
+        seed: Random seed of the view.
     """
     image = torch.tensor(pixels).permute(2, 0, 1)
     with torch.random.fork_rng(devices=[]):
@@ -93,12 +93,12 @@ def turned(pixels: Pixels, number: int) -> Pixels:
 
 @cache
 def _transform(preset: AugmentOption, size: int) -> Callable[[Tensor], Tensor]:
-    mirror = v2.RandomHorizontalFlip()
+    flip = v2.RandomHorizontalFlip()
     if preset == "standard":
         crop = v2.RandomResizedCrop(size, scale=(0.6, 1.0), antialias=True)
-        chain = [crop, mirror, v2.ColorJitter(0.2, 0.2, 0.2)]
+        chain = [crop, flip, v2.ColorJitter(0.2, 0.2, 0.2)]
     else:
         crop = v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True)
-        chain = [crop, mirror, v2.RandAugment()]
+        chain = [crop, flip, v2.RandAugment()]
     transform: Callable[[Tensor], Tensor] = v2.Compose(chain)
     return transform

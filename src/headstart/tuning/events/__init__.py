@@ -1,6 +1,6 @@
-"""What a training reports while it runs.
+"""Reporting during training.
 
 - `events`: the events, and the file `events.jsonl`.
 - `trackers`: TensorBoard and MLflow.
-- `listeners`: which of them receive events, and what happens when one fails.
+- `listeners`: which of them receive events, and what happens if one fails.
 """

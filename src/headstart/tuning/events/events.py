@@ -1,4 +1,4 @@
-"""What a training reports as it goes, and the file that it can be read from."""
+"""Events of a training, and the file that they are written to."""
 
 import json
 import math
@@ -13,13 +13,13 @@ from headstart.record import Epoch
 
 @dataclass(frozen=True)
 class StepEvent:
-    """One step was taken.
+    """A training step.
 
     Attributes:
-        step: Steps since the start of the training, this one among them.
-        epoch: Counted from 1.
-        loss: Of the step's images.
-        learning_rate: The highest.
+        step: Number of the step in the training, from 1.
+        epoch: Number of the epoch, from 1.
+        loss: Mean loss of the batch.
+        learning_rate: The highest of all layers.
     """
 
     step: int
@@ -36,24 +36,24 @@ class Listener(Protocol):
         ...
 
     def epoch(self, event: Epoch) -> None:
-        """Receive an epoch; what was not measured is NaN."""
+        """Receive an epoch; values that were not measured are NaN."""
         ...
 
     def close(self, *, finished: bool = True) -> None:
-        """Stop listening; `finished` is false where the training was broken off."""
+        """Stop listening; `finished` is false if the training was interrupted."""
         ...
 
 
 class EventFile:
-    """Appends one JSON object a line.
+    """Appends events to a file, one JSON object per line.
 
-    A resumed training takes the steps after its checkpoint again. Their lines are dropped first,
-    as is a last line that a kill has torn, so that no step is there twice.
+    A resumed training repeats the steps after its checkpoint. Their lines are dropped first, as is
+    an incomplete last line, so that no step is in the file twice.
     """
 
     def __init__(self, path: Path, *, resumed_step: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _keep_until(path, resumed_step)
+        _drop_lines_after(path, resumed_step)
         self._file = path.open("a", encoding="utf-8")
 
     def step(self, event: StepEvent) -> None:
@@ -70,14 +70,14 @@ class EventFile:
 
     def _append(self, kind: str, event: StepEvent | Epoch) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        values = {name: _finite(one) for name, one in asdict(event).items()}
+        values = {name: _finite(value) for name, value in asdict(event).items()}
         line = {"event": kind, "time": now} | values
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
 
 
 def recorded(epoch: Epoch) -> Epoch:
-    """Return an epoch for the record, in which what was not measured is None instead of NaN."""
+    """Return an epoch for the record, with None instead of NaN for values not measured."""
     return replace(
         epoch,
         train_loss=_finite(epoch.train_loss),
@@ -87,18 +87,18 @@ def recorded(epoch: Epoch) -> Epoch:
 
 
 def _finite(value: float | None) -> float | None:
-    """Replace NaN and infinity, which JSON does not have, by None."""
+    """Replace NaN and infinity, which JSON does not support, with None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _keep_until(path: Path, step: int) -> None:
-    """Drop the lines after a step and those that are torn, as a whole or not at all."""
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Drop the lines after a step and incomplete lines, atomically."""
     if path.exists():
         lines = path.read_bytes().splitlines(keepends=True)
-        write_whole(path, b"".join(line for line in lines if _belongs(line, step)))
+        write_whole(path, b"".join(line for line in lines if _is_kept(line, step)))
 
 
-def _belongs(line: bytes, step: int) -> bool:
+def _is_kept(line: bytes, step: int) -> bool:
     try:
         return line.endswith(b"\n") and int(json.loads(line)["step"]) <= step
     except (ValueError, KeyError, TypeError):

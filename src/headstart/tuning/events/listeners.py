@@ -1,4 +1,4 @@
-"""Which listeners a training has, and what happens when one of them fails."""
+"""The listeners of a training, and what happens if one of them fails."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,27 +18,27 @@ from headstart.watching import Warn
 EVENTS = "events.jsonl"
 
 NAMES = ("events", "mlflow", "tensorboard")
-"""The listeners that there are: the file events.jsonl, MLflow and TensorBoard."""
+"""Names of the available listeners: the file events.jsonl, MLflow and TensorBoard."""
 
 
-class Listeners:
-    """Passes events on to several listeners; one that fails is reported once, and dropped.
+class ListenerGroup:
+    """Forwards events to several listeners; a listener that fails is reported once and removed.
 
     A full disk or an unreachable server must not cost hours of training.
     """
 
     def __init__(self, warn: Warn) -> None:
         self._warn = warn
-        self._listening: dict[str, Listener] = {}
+        self._listeners: dict[str, Listener] = {}
 
     def add(self, name: str, make: Callable[[], Listener]) -> None:
         """Add a listener.
 
         Raises:
-            OptionError: It is not available at all.
+            OptionError: It is not available.
         """
         try:
-            self._listening[name] = make()
+            self._listeners[name] = make()
         except OptionError:
             raise
         except Exception as error:
@@ -55,14 +55,14 @@ class Listeners:
     def close(self, *, finished: bool = True) -> None:
         """See `Listener.close`."""
         self._notify(lambda listener: listener.close(finished=finished))
-        self._listening.clear()
+        self._listeners.clear()
 
     def _notify(self, send: Callable[[Listener], None]) -> None:
-        for name, listener in list(self._listening.items()):
+        for name, listener in list(self._listeners.items()):
             try:
                 send(listener)
-            except Exception as error:  # Of a foreign library: it can be anything.
-                del self._listening[name]
+            except Exception as error:  # External libraries may raise anything.
+                del self._listeners[name]
                 with suppress(Exception):
                     listener.close(finished=False)
                 self._report(name, error)
@@ -70,7 +70,8 @@ class Listeners:
     def _report(self, name: str, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         self._warn(
-            f"Events no longer go to {name}: {reason.rstrip('.')}. Training goes on without it."
+            f"Events are no longer sent to {name}: {reason.rstrip('.')}. "
+            "Training continues without it."
         )
 
 
@@ -78,18 +79,18 @@ class Listeners:
 def listeners(
     names: Sequence[str], folder: Path, resumed_step: int, *, warn: Warn | None = None
 ) -> Iterator[Listener]:
-    """Open listeners for as long as a training lasts.
+    """Open listeners for the duration of a training.
 
     Args:
-        names: Of `NAMES`.
-        folder: Of the training, where they write; its name is the name of the MLflow run.
-        resumed_step: Where the training is resumed; 0 for a new one.
+        names: Any of `NAMES`.
+        folder: Folder of the training; its name becomes the name of the MLflow run.
+        resumed_step: Step from which the training is resumed; 0 for a new training.
         warn: Called with a sentence when a listener fails.
 
     Raises:
-        OptionError: A name is unknown, its library is not installed, or no server is set.
+        OptionError: A name is unknown, its library is not installed, or no MLflow server is set.
     """
-    require_listeners(names)
+    check_listeners(names)
     makers: dict[str, tuple[str, Callable[[], Listener]]] = {
         "events": (
             f"'{folder / EVENTS}'",
@@ -106,27 +107,27 @@ def listeners(
             lambda: TensorBoard(folder / "tensorboard", resumed_step=resumed_step),
         ),
     }
-    several = Listeners(warn or (lambda text: None))
+    group = ListenerGroup(warn or (lambda text: None))
     finished = False
     try:
         for name in dict.fromkeys(names):
-            several.add(*makers[name])
-        yield several
+            group.add(*makers[name])
+        yield group
         finished = True
     finally:
-        several.close(finished=finished)
+        group.close(finished=finished)
 
 
-def require_listeners(names: Sequence[str]) -> None:
-    """Refuse listeners that are not available, before any work is done.
+def check_listeners(names: Sequence[str]) -> None:
+    """Check that listeners are available, before any work is done.
 
     Raises:
-        OptionError: A name is unknown, its library is not installed, or no server is set.
+        OptionError: A name is unknown, its library is not installed, or no MLflow server is set.
     """
     for name in names:
         if name not in NAMES:
-            hint = suggestion(name, NAMES) or f" There are {', '.join(NAMES)}."
-            raise OptionError(f"Nothing called '{name}' can be told of events.{hint}")
+            hint = suggestion(name, NAMES) or f" Available: {', '.join(NAMES)}."
+            raise OptionError(f"Unknown listener '{name}'.{hint}")
         if name == "mlflow":
             require_mlflow()
         if name == "tensorboard":

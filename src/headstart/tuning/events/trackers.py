@@ -1,4 +1,4 @@
-"""Listeners that send events to other tools: TensorBoard and MLflow, where installed."""
+"""Listeners that send events to TensorBoard and MLflow, if these are installed."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,12 @@ from headstart.files import write_whole
 from headstart.record import Epoch
 from headstart.tuning.events.events import StepEvent
 
-# One request for so many points: a server that is far away must not slow each step down.
+# Points per request, so that a remote server does not slow down each step.
 _BATCH = 50
 
 
 class TensorBoard:
-    """Writes scalars that TensorBoard draws.
+    """Writes scalars for TensorBoard.
 
     Raises:
         OptionError: TensorBoard is not installed.
@@ -26,7 +26,7 @@ class TensorBoard:
 
     def __init__(self, folder: Path, *, resumed_step: int = 0) -> None:
         writer = require_tensorboard()
-        # What an earlier process wrote from here on is hidden, as it is going to come again.
+        # Hides points that an earlier process wrote after this step, because they are repeated.
         self._writer = writer(str(folder), purge_step=resumed_step + 1)
 
     def step(self, event: StepEvent) -> None:
@@ -51,30 +51,31 @@ class MLflow:
     """Sends metrics to the MLflow server that the user has set.
 
     Args:
-        experiment: Made if there is none of that name.
+        experiment: Name of the experiment, which is created if needed.
         run: Name of the run.
-        remembered: File that holds the run's id, so that a resumed training goes on with it.
-        resumed_step: Where the training goes on; 0 makes a new run.
+        id_file: File that stores the id of the run, so that a resumed training continues the run.
+        resumed_step: Step from which the training is resumed; 0 creates a new run.
 
     Raises:
         OptionError: MLflow is not installed, or no server is set.
     """
 
-    def __init__(
-        self, experiment: str, run: str, remembered: Path, *, resumed_step: int = 0
-    ) -> None:
+    def __init__(self, experiment: str, run: str, id_file: Path, *, resumed_step: int = 0) -> None:
         mlflow = require_mlflow()
         self._missing: type[Exception] = mlflow.MlflowException
         self._client: Any = mlflow.MlflowClient()
         self._entities = mlflow.entities
-        self._waiting: list[Any] = []
-        self._reached = True
-        self._run_id = self._found(remembered) if resumed_step else None
+        self._pending: list[Any] = []
+        self._reachable = True
+        self._run_id = self._resume_run(id_file) if resumed_step else None
         if self._run_id is None:
-            self._run_id = self._made(experiment, run)
-            write_whole(remembered, self._run_id)
-        # Points cannot be taken back. What comes again is the same number, so it is left out.
-        self._sent = {"step": self._last("step/loss"), "epoch": self._last("epoch/seconds")}
+            self._run_id = self._create_run(experiment, run)
+            write_whole(id_file, self._run_id)
+        # Points cannot be deleted. Repeated steps have the same values, so they are not sent again.
+        self._sent = {
+            "step": self._last_step("step/loss"),
+            "epoch": self._last_step("epoch/seconds"),
+        }
 
     def step(self, event: StepEvent) -> None:
         """See `Listener.step`."""
@@ -87,7 +88,7 @@ class MLflow:
 
     def close(self, *, finished: bool = True) -> None:
         """See `Listener.close`."""
-        if self._reached:  # The library tries for minutes; once is enough.
+        if self._reachable:  # The library retries for minutes; once is enough.
             self._send()
             self._client.set_terminated(self._run_id, "FINISHED" if finished else "KILLED")
 
@@ -95,40 +96,40 @@ class MLflow:
         if event.step <= self._sent[kind]:
             return
         now = int(1000 * time.time())
-        self._waiting += [
+        self._pending += [
             self._entities.Metric(name, value, now, event.step)
             for name, value in _scalars(kind, event).items()
         ]
-        if len(self._waiting) >= _BATCH:
+        if len(self._pending) >= _BATCH:
             self._send()
 
     def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._reached = False
-            self._client.log_batch(self._run_id, metrics=waiting)
-            self._reached = True
+        pending, self._pending = self._pending, []
+        if pending:
+            self._reachable = False
+            self._client.log_batch(self._run_id, metrics=pending)
+            self._reachable = True
 
-    def _found(self, remembered: Path) -> str | None:
-        """Return the run of the training that is resumed, if the server still has it."""
+    def _resume_run(self, id_file: Path) -> str | None:
+        """Return the run of the resumed training, if the server still has it."""
         with suppress(OSError, self._missing):
-            run_id = remembered.read_text(encoding="utf-8").strip()
+            run_id = id_file.read_text(encoding="utf-8").strip()
             self._client.update_run(run_id, status="RUNNING")
             return run_id
         return None
 
-    def _made(self, experiment: str, run: str) -> str:
-        known = self._client.get_experiment_by_name(experiment)
-        number = known.experiment_id if known else self._client.create_experiment(experiment)
+    def _create_run(self, experiment: str, run: str) -> str:
+        existing = self._client.get_experiment_by_name(experiment)
+        number = existing.experiment_id if existing else self._client.create_experiment(experiment)
         return str(self._client.create_run(number, run_name=run).info.run_id)
 
-    def _last(self, name: str) -> int:
+    def _last_step(self, name: str) -> int:
         points = self._client.get_metric_history(self._run_id, name)
         return max((point.step for point in points), default=0)
 
 
 def require_tensorboard() -> type[Any]:
-    """Return the class that writes what TensorBoard reads.
+    """Return the class that writes TensorBoard's files.
 
     Raises:
         OptionError: It is not installed.
@@ -139,14 +140,14 @@ def require_tensorboard() -> type[Any]:
 
 
 def require_mlflow() -> ModuleType:
-    """Return the library, if events can be sent with it.
+    """Return the MLflow library, if a server is set.
 
     Raises:
         OptionError: It is not installed, or no server is set.
     """
     with _installed("MLflow"):
         import mlflow
-    # Without one, MLflow would start a database in the current folder.
+    # Without a server, MLflow would create a database in the current folder.
     if not mlflow.is_tracking_uri_set():
         raise OptionError(
             "No MLflow server is set. Set MLFLOW_TRACKING_URI, for example to "
@@ -166,6 +167,6 @@ def _installed(name: str) -> Iterator[None]:
 
 
 def _scalars(kind: str, event: StepEvent | Epoch) -> dict[str, float]:
-    """Return what can be drawn over the steps: "step/loss", "epoch/val_loss", …"""
-    values = {name: one for name, one in asdict(event).items() if one is not None}
+    """Return the values to plot over the steps: "step/loss", "epoch/val_loss", …"""
+    values = {name: value for name, value in asdict(event).items() if value is not None}
     return {f"{kind}/{name}": values[name] for name in values if name not in {"step", "epoch"}}

@@ -1,4 +1,4 @@
-"""How much of the network can be tuned in a given time: found by timing, not by guessing."""
+"""How much of the network can be tuned in a given time, estimated by timing steps."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,25 +10,26 @@ from headstart.tuning.pacing.session import Session
 from headstart.tuning.pacing.timing import Setting
 from headstart.watching import Warn
 
-# The rest is for fitting heads and checkpoints. A busy machine is met by the deadline.
+# The rest is for fitting heads and checkpoints. If the machine is busy, the deadline applies.
 _USABLE = 0.9
-# What is held out passes forward only, as do all images before and after the epochs.
+# Time of a forward pass as a share of a training step: held-out images only pass forward, as do
+# all images before and after the epochs.
 _FORWARD = 0.35
-# Fewer epochs than these are not worth starting.
-_FEWEST = 3
+# With fewer epochs, training is not worth starting.
+_MIN_EPOCHS = 3
 # Share of the time that timing may take.
 _TIMING = 0.25
 
 
 @dataclass(frozen=True)
 class Workload:
-    """How much there is to do, whatever is trained, in some number of rounds.
+    """The amount of work in some number of rounds, whichever part is trained.
 
     Attributes:
-        trained: Images that pass forward and backward in an epoch of every round, and of the final
-            training as far as one is expected.
-        held_out: Images that pass forward only, in an epoch of every round.
-        once: Images that pass forward only, before and after the epochs.
+        trained: Images that pass forward and backward in an epoch of every round and, if expected,
+            of the final training.
+        held_out: Images that only pass forward, in an epoch of every round.
+        once: Images that only pass forward, before and after the epochs.
     """
 
     trained: int
@@ -38,29 +39,29 @@ class Workload:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a part is trained.
+    """Training speed of a part.
 
     Attributes:
         part: "stages:N".
-        filling: Seconds until the boundary store is full.
-        setting: How steps are taken.
+        fill_seconds: Seconds to fill the boundary store.
+        setting: The fastest setting for a training step.
     """
 
     part: str
-    filling: float
+    fill_seconds: float
     setting: Setting
 
-    def once(self, work: Workload) -> float:
-        """Return the seconds besides epochs."""
-        return self.filling + _FORWARD * work.once / self.setting.rate
+    def overhead_seconds(self, work: Workload) -> float:
+        """Return the seconds before and after the epochs."""
+        return self.fill_seconds + _FORWARD * work.once / self.setting.rate
 
-    def epoch(self, work: Workload) -> float:
-        """Return the seconds of an epoch, of all rounds."""
+    def epoch_seconds(self, work: Workload) -> float:
+        """Return the seconds of an epoch, summed over all rounds."""
         return (work.trained + _FORWARD * work.held_out) / self.setting.rate
 
-    def seconds(self, work: Workload, epochs: int) -> float:
-        """Return the seconds of so many epochs and everything besides."""
-        return self.once(work) + epochs * self.epoch(work)
+    def total_seconds(self, work: Workload, epochs: int) -> float:
+        """Return the seconds of some number of epochs, with the overhead."""
+        return self.overhead_seconds(work) + epochs * self.epoch_seconds(work)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Part:
     Attributes:
         name: "stages:N".
         network: The part with a head.
-        row_width: Numbers in a row of what it reads.
+        row_width: Numbers per row of its input.
     """
 
     name: str
@@ -78,65 +79,66 @@ class Part:
     row_width: int
 
 
-def paces(
+def measure_paces(
     parts: Iterable[Part],
-    timed: Callable[[Part], Setting],
-    filling: float,
+    time_part: Callable[[Part], Setting],
+    fill_seconds: float,
     *,
     work: Workload,
     epochs: int,
-    enough: float,
+    time_left: float,
 ) -> list[Pace]:
-    """Time parts one after the other, until one would take longer than there is time.
+    """Time parts one after the other, until one would take longer than the time left.
 
-    Or until timing itself has taken a quarter of that.
+    Also stops when timing itself has taken a quarter of that time.
 
     Args:
         parts: The last stage first.
-        timed: Times steps of a part.
-        filling: Seconds until the boundary store is full.
-        work: The least that there is to do.
+        time_part: Times steps of a part.
+        fill_seconds: Seconds to fill the boundary store.
+        work: The minimum workload.
         epochs: Of each round.
-        enough: Seconds that there are.
+        time_left: In seconds.
     """
-    until = time.perf_counter() + _TIMING * enough
-    found: list[Pace] = []
+    until = time.perf_counter() + _TIMING * time_left
+    paces: list[Pace] = []
     for part in parts:
-        found.append(Pace(part.name, filling, timed(part)))
-        too_long = found[-1].seconds(work, epochs) > enough
+        paces.append(Pace(part.name, fill_seconds, time_part(part)))
+        too_long = paces[-1].total_seconds(work, epochs) > time_left
         if too_long or time.perf_counter() > until:
             break
-    return found
+    return paces
 
 
-def deepest(
+def deepest_part(
     paces: Sequence[Pace], works: Sequence[Workload], seconds: float, epochs: int, warn: Warn
 ) -> Session | None:
-    """Return the deepest part that fits into the time, and its epochs; report what each would take.
+    """Return the deepest part that fits into the time, and its epochs; report the time of each.
 
-    Where not even the last stage fits, it is trained for fewer epochs; without time for three of
-    them, nothing is.
+    If not even the last stage fits, it is trained for fewer epochs. Without time for three epochs,
+    nothing is trained.
 
     Args:
-        paces: Of the parts, the last stage's first.
-        works: From what should be done to what has to be; the first that some part leaves time for
-            counts, or else the last.
-        seconds: That are left.
+        paces: Of the parts, the last stage first.
+        works: Workloads from preferred to minimal. The first that fits for some part is used, or
+            else the last.
+        seconds: The time left.
         epochs: Of each round.
         warn: Called with the minutes that each part would take.
     """
     usable = _USABLE * seconds
     plans = [
-        (work, [one for one in paces if one.seconds(work, epochs) <= usable]) for work in works
+        (work, [pace for pace in paces if pace.total_seconds(work, epochs) <= usable])
+        for work in works
     ]
     work, fitting = next((plan for plan in plans if plan[1]), plans[-1])
-    listed = ", ".join(f"{one.part} {one.seconds(work, epochs) / 60:.1f}" for one in paces)
-    warn(f"Minutes that fine-tuning would take: {listed}.")
+    listed = ", ".join(f"{pace.part} {pace.total_seconds(work, epochs) / 60:.1f}" for pace in paces)
+    warn(f"Estimated minutes of fine-tuning: {listed}.")
     if fitting:
         return Session(fitting[-1].part, epochs, fitting[-1].setting)
     last = paces[0]
-    fewer = int((usable - last.once(work)) / last.epoch(work))
-    if fewer < _FEWEST:
+    fewer = int((usable - last.overhead_seconds(work)) / last.epoch_seconds(work))
+    if fewer < _MIN_EPOCHS:
         return None
-    warn(f"That is too long for {epochs} epochs, so there will be {fewer}, of {last.part}.")
+    warn(f"There is no time for {epochs} epochs, so {last.part} is trained for {fewer}.")
     return Session(last.part, fewer, last.setting)

@@ -1,4 +1,4 @@
-"""What a training decided before its first step, so that a resumed one decides the same."""
+"""Decisions before the first step of a training, saved so that a resumed training reuses them."""
 
 import json
 from contextlib import suppress
@@ -14,12 +14,12 @@ _FILE = "session.json"
 
 @dataclass(frozen=True)
 class Session:
-    """What timing has found; another run would find something else.
+    """Decisions based on timing, which may differ between runs.
 
     Attributes:
-        part: What is trained.
-        epochs: At most.
-        setting: How steps are taken.
+        part: The part that is trained.
+        epochs: Maximum number of epochs.
+        setting: The setting for training steps.
     """
 
     part: str
@@ -27,14 +27,14 @@ class Session:
     setting: Setting
 
     def write(self, folder: Path | None) -> None:
-        """Keep it beside the checkpoints; without a folder, or on a full disk, nothing is kept."""
+        """Save it beside the checkpoints; do nothing without a folder or on a full disk."""
         if folder is not None:
             with suppress(OSError):
                 write_whole(folder / _FILE, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path | None) -> Self | None:
-        """Read it back, or return None where there is none or it is damaged."""
+        """Load it; return None if it is missing or damaged."""
         try:
             values = json.loads((folder / _FILE).read_text()) if folder else {}
             return cls(values["part"], values["epochs"], Setting(**values["setting"]))

@@ -1,4 +1,4 @@
-"""How a training step is taken: found by timing a few of them, not by guessing."""
+"""The fastest setting for training steps, found by timing a few steps."""
 
 import math
 import time
@@ -12,21 +12,22 @@ from torch import Tensor, nn
 from headstart.task import Task
 
 _STEPS = 2
-# Times the best way's seconds; no further step of such a way is timed.
-_HOPELESS = 3
+# A setting that is this many times slower than the best is not timed further.
+_TOO_SLOW = 3
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to take a step.
+    """How training steps are computed.
 
     Attributes:
-        bf16: Whether forward and backward compute in bf16; weights and updates stay float32.
-        channels_last: Whether convolutions see the channels of a pixel side by side.
-        threads: Of PyTorch.
+        bf16: Whether to use mixed precision: forward and backward passes in bf16, weights and
+            updates in float32.
+        channels_last: Whether tensors have the channels-last memory layout.
+        threads: Number of PyTorch threads.
         device: "cpu" or "cuda".
-        micro_batch: Most images at a time; gradients of a larger batch are accumulated.
-        images_per_second: By each way that was timed.
+        micro_batch: Most images at a time; larger batches use gradient accumulation.
+        images_per_second: Of each setting that was timed, by name.
     """
 
     bf16: bool = False
@@ -38,27 +39,27 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Its name in reports."""
+        """The name of the setting in reports."""
         layout = "channels last" if self.channels_last else "channels first"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return ", ".join(["bf16" if self.bf16 else "float32", layout, threads])
 
     @property
     def rate(self) -> float:
-        """Images per second in steps as they were timed."""
+        """Images per second of this setting."""
         return self.images_per_second[self.name]
 
-    def laid_out(self, network: nn.Module) -> None:
-        """Bring a network's weights into the layout and onto the device."""
-        lay_out(network, self.device, channels_last=self.channels_last)
+    def apply_layout(self, network: nn.Module) -> None:
+        """Move a network to the device and its weights to the memory layout."""
+        set_layout(network, self.device, channels_last=self.channels_last)
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which forward passes compute in this precision."""
+        """Return a context manager for forward passes in this precision."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
 
     @contextmanager
-    def threaded(self) -> Iterator[None]:
-        """Compute with so many threads for a while."""
+    def use_threads(self) -> Iterator[None]:
+        """Use this number of threads within the block."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
@@ -67,80 +68,84 @@ class Setting:
             torch.set_num_threads(before)
 
 
-def candidates(*, device: str, bf16: bool) -> list[Setting]:
-    """Return the ways that are worth timing here.
+def candidate_settings(*, device: str, bf16: bool) -> list[Setting]:
+    """Return the settings that are worth timing.
 
     Args:
         device: "cpu" or "cuda".
-        bf16: Whether the device computes in it.
+        bf16: Whether the device supports bf16.
     """
-    most = torch.get_num_threads()
+    max_threads = torch.get_num_threads()
     if device == "cuda":
-        return [Setting(bf16=bf16, channels_last=True, threads=most, device=device)]
-    ways = [
-        Setting(bf16=half, channels_last=last, threads=most)
+        return [Setting(bf16=bf16, channels_last=True, threads=max_threads, device=device)]
+    settings = [
+        Setting(bf16=half, channels_last=last, threads=max_threads)
         for half in ([True, False] if bf16 else [False])
         for last in (True, False)
     ]
-    if most >= 4:  # Two threads of one core often hinder each other.
-        ways += [replace(way, threads=most // 2) for way in ways if way.channels_last]
-    return ways
+    if max_threads >= 4:  # Two threads on one core often slow each other down.
+        settings += [
+            replace(setting, threads=max_threads // 2)
+            for setting in settings
+            if setting.channels_last
+        ]
+    return settings
 
 
-def fastest(
-    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, ways: Sequence[Setting]
+def fastest_setting(
+    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, settings: Sequence[Setting]
 ) -> Setting:
-    """Time a few steps of each way; the network's weights and statistics stay as they are.
+    """Time a few steps of each setting and return the fastest; the network does not change.
 
     Args:
-        network: What will be trained.
-        rows: A batch of what it reads.
-        truth: Of the batch, as `Task.encode` returns it.
-        task: With the loss.
-        ways: What to choose from.
+        network: The network to train.
+        rows: A batch of its inputs.
+        truth: Targets of the batch, from `Task.encode`.
+        task: Defines the loss.
+        settings: Candidates.
     """
-    before = {name: one.clone() for name, one in network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.train()
     seconds: dict[str, float] = {}
     try:
-        for way in ways:
+        for setting in settings:
             best = min(seconds.values(), default=math.inf)
-            seconds[way.name] = _seconds(network, rows, truth, task, way, best)
-    finally:  # Also after a Ctrl-C.
+            seconds[setting.name] = _seconds(network, rows, truth, task, setting, best)
+    finally:  # Runs after Ctrl-C too.
         network.zero_grad(set_to_none=True)
         network.load_state_dict(before)
     rates = {name: len(rows) / taken for name, taken in seconds.items()}
-    return replace(max(ways, key=lambda way: rates[way.name]), images_per_second=rates)
+    return replace(max(settings, key=lambda setting: rates[setting.name]), images_per_second=rates)
 
 
 def _seconds(
-    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, way: Setting, best: float
+    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, setting: Setting, best: float
 ) -> float:
-    """Time forward and backward, best of two after one to warm up, or of one if far too slow."""
-    way.laid_out(network)
-    rows, truth = rows.to(way.device), truth.to(way.device)
+    """Time forward and backward passes: best of two after a warm-up, or one if far too slow."""
+    setting.apply_layout(network)
+    rows, truth = rows.to(setting.device), truth.to(setting.device)
     times: list[float] = []
-    with way.threaded():
-        while len(times) <= _STEPS and min(times[1:], default=0.0) <= _HOPELESS * best:
+    with setting.use_threads():
+        while len(times) <= _STEPS and min(times[1:], default=0.0) <= _TOO_SLOW * best:
             start = time.perf_counter()
-            with way.autocast():
+            with setting.autocast():
                 scores = network(rows)
             torch.autograd.backward(task.training_loss(scores, truth, smoothing=0.0))
             network.zero_grad(set_to_none=True)
-            if way.device == "cuda":  # It computes later than it is asked to.
+            if setting.device == "cuda":  # CUDA kernels run asynchronously.
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
     return min(times[1:])
 
 
-def lay_out(network: nn.Module, device: str | torch.device, *, channels_last: bool) -> None:
-    """Bring a network's weights onto a device and into a layout."""
+def set_layout(network: nn.Module, device: str | torch.device, *, channels_last: bool) -> None:
+    """Move a network to a device and its weights to a memory layout."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
-def moved(tensor: Tensor, setting: Setting) -> Tensor:
-    """Bring a batch to where it is computed with."""
+def to_device(tensor: Tensor, setting: Setting) -> Tensor:
+    """Move a batch to the device of a setting."""
     if setting.device == "cpu":
         return tensor
     return tensor.pin_memory().to(setting.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""What a training needs to be resumed: written as a whole or not at all, and checked."""
+"""Checkpoints, from which a training can be resumed: written atomically and verified."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from headstart.errors import OutputError, TuningError
 from headstart.files import digest, file_sha256, write_whole
 
 SAVE_EVERY = 200
-"""Steps between two checkpoints, besides those at the end of each epoch."""
+"""Steps between checkpoints, in addition to those at the end of each epoch."""
 
 NEWEST = "checkpoint.json"
-"""The file of the newest checkpoint that says where the training is."""
+"""File name of the state of the newest checkpoint."""
 
-_BEFORE = "checkpoint-before.json"
+_PREVIOUS = "checkpoint-before.json"
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Checkpoint:
     """The state of a training.
 
     Attributes:
-        tensors: Weights, statistics, optimiser and best weights, by name; random numbers
-            follow from the step.
-        state: Plain JSON values: where it is, what it is of, and what was measured so far.
+        tensors: Weights, statistics, optimiser state and best weights, by name. Random numbers
+            are seeded by the step.
+        state: JSON values: position, identity and history of the training.
     """
 
     tensors: dict[str, Tensor]
@@ -39,12 +39,12 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training keeps its checkpoints.
+    """Where a training saves its checkpoints.
 
     Attributes:
         folder: Of this training.
-        identity: What a checkpoint must have in common with the training that is resumed from it.
-        resume: Whether to go on from the newest one.
+        identity: Everything that must be equal for a training to be resumed from a checkpoint.
+        resume: Whether to resume from the newest checkpoint.
     """
 
     folder: Path
@@ -53,15 +53,15 @@ class Checkpoints:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint in the place of the last one, which stays beside it.
+    """Write a checkpoint and keep the previous one as a backup.
 
     Raises:
-        OutputError: It cannot be written; the ones before are still there.
+        OutputError: It cannot be written; earlier checkpoints still exist.
     """
-    newest, before = folder / NEWEST, folder / _BEFORE
+    newest, previous = folder / NEWEST, folder / _PREVIOUS
     try:
         last = read_state(newest)
-        number = int((last or read_state(before) or {"number": -1})["number"]) + 1
+        number = int((last or read_state(previous) or {"number": -1})["number"]) + 1
         tensors = folder / f"checkpoint-{number % 3}.safetensors"
         write_whole(tensors, save(checkpoint.tensors))
         described = checkpoint.state | {
@@ -69,8 +69,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "tensors": tensors.name,
             "sha256": file_sha256(tensors),
         }
-        if last:  # What is damaged must not take the place of the one before.
-            write_whole(before, newest.read_bytes())
+        if last:  # A damaged checkpoint must not replace the previous one.
+            write_whole(previous, newest.read_bytes())
         write_whole(newest, json.dumps(described | {"digest": digest(described)}))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -78,47 +78,49 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str | None]:
-    """Read the newest checkpoint that is whole.
+    """Read the newest intact checkpoint.
 
     Returns:
-        The checkpoint, or None without one; and a sentence if one was damaged.
+        The checkpoint, or None if there is none; and a warning if one was damaged.
     """
-    present = [path for name in (NEWEST, _BEFORE) if (path := folder / name).exists()]
+    present = [path for name in (NEWEST, _PREVIOUS) if (path := folder / name).exists()]
     for number, path in enumerate(present):
         state = read_state(path)
         try:
             tensors = folder / state["tensors"] if state else None
             if state and tensors and file_sha256(tensors) == state["sha256"]:
-                problem = f"The newest checkpoint in '{folder}' is damaged; the one before is used."
+                problem = f"The newest checkpoint in '{folder}' is damaged; using the previous one."
                 return Checkpoint(load_file(tensors), state), problem if number else None
         except (OSError, SafetensorError):
             continue
     if present:
-        return None, f"The checkpoints in '{folder}' are damaged, so training starts anew."
+        return None, f"The checkpoints in '{folder}' are damaged; training starts from scratch."
     return None, None
 
 
-def require_same(theirs: Mapping[str, object], ours: Mapping[str, object], folder: Path) -> None:
-    """Refuse to resume another training.
+def check_same_training(
+    theirs: Mapping[str, object], ours: Mapping[str, object], folder: Path
+) -> None:
+    """Check that a checkpoint belongs to this training.
 
     Raises:
-        TuningError: What differs is listed.
+        TuningError: It does not; the message lists the differences.
     """
     if listed := differences(theirs, json.loads(json.dumps(ours))):
         raise TuningError(
             f"'{folder}' is a checkpoint of another training: {listed}. "
-            "Give the same options, or start anew without --resume."
+            "Use the same options, or start from scratch without --resume."
         )
 
 
 def differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
-    """List what differs between two trainings; "" if nothing does."""
+    """List the differences between two trainings; "" if there are none."""
     differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
     return "; ".join(f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in differing)
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Read what is written beside the tensors, or return None where it is missing or damaged."""
+    """Read the state of a checkpoint; return None if it is missing or damaged."""
     try:
         state: dict[str, Any] = json.loads(path.read_text())
         return state if state.pop("digest") == digest(state) else None
@@ -127,7 +129,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def packed_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return an optimiser's state as tensors by name; learning rates follow from the step."""
+    """Return an optimiser's state as tensors by name, without learning rates."""
     state = optimiser.state_dict()["state"]
     return {
         f"optimiser.{number}.{name}": torch.as_tensor(value)
@@ -137,15 +139,15 @@ def packed_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Undo `packed_optimiser`."""
-    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    """Load an optimiser's state from tensors that `packed_optimiser` returned."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):
             _, number, field = name.split(".")
-            like = parameters[int(number)]
-            if value.shape == like.shape:  # In the parameter's layout: a fused step relies on it.
-                value = torch.empty_like(like).copy_(value)
+            parameter = parameters[int(number)]
+            if value.shape == parameter.shape:  # The fused optimiser needs the parameter's layout.
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(number), {})[field] = value
-    whole = optimiser.state_dict()
-    optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    current = optimiser.state_dict()
+    optimiser.load_state_dict({"state": state, "param_groups": current["param_groups"]})

@@ -1,13 +1,13 @@
-"""Gradients of depthwise convolutions in bf16, by convolutions that oneDNN is quick at.
+"""Fast gradients of depthwise convolutions in bf16, by convolutions that are fast in oneDNN.
 
-oneDNN has no fast bf16 kernel for two of them. Both are put as other convolutions, of the same
-products summed in another order:
+oneDNN has no fast bf16 kernel for two of these gradients. Both are rewritten as other convolutions,
+which sum the same products in a different order:
 
-- an image's gradient is an unstrided convolution of the output's gradient, with zeros between its
-  pixels where the convolution was strided, by the mirrored kernel;
-- the gradient of a kernel larger than 3 x 3 is put together from those of 3 x 3 parts of it.
+- the gradient of the images is an unstrided convolution of the output's gradient, with zeros
+  between its pixels if the convolution was strided, with the flipped kernel;
+- the gradient of a kernel larger than 3 x 3 is assembled from the gradients of its 3 x 3 parts.
 
-What that gains is measured in docs/decisions/training-steps.md.
+The speedup is measured in docs/decisions/training-steps.md.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-# The largest kernel whose own gradient oneDNN is quick at in bf16.
+# The largest kernel whose gradient is fast in oneDNN in bf16.
 _SIDE = 3
 _Pair = tuple[int, int]
 
 
-def quick_depthwise(device: torch.device) -> AbstractContextManager[object]:
-    """Compute gradients of depthwise convolutions quickly inside it, under bf16 autocast on a CPU.
+def fast_depthwise(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context with fast gradients of depthwise convolutions under bf16 autocast on CPU.
 
-    Anywhere else PyTorch's own gradients are quick, and nothing is changed.
+    In all other cases PyTorch's own gradients are fast, and the context does nothing.
     """
     slow = (
         device.type == "cpu"
@@ -35,10 +35,10 @@ def quick_depthwise(device: torch.device) -> AbstractContextManager[object]:
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
     )
-    return _QuickDepthwise() if slow else nullcontext()
+    return _FastDepthwise() if slow else nullcontext()
 
 
-class _QuickDepthwise(TorchFunctionMode):
+class _FastDepthwise(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -46,15 +46,15 @@ class _QuickDepthwise(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Take depthwise convolutions over; leave everything else as it is."""
-        if func is nn.functional.conv2d and not kwargs and _is_taken_over(*args):
+        """Replace slow depthwise convolutions; call everything else unchanged."""
+        if func is nn.functional.conv2d and not kwargs and _is_slow_depthwise(*args):
             images, weight, bias, stride, padding, *_ = args
-            halves = (one if one is None else one.bfloat16() for one in (images, weight, bias))
-            return _Depthwise.apply(*halves, stride, padding)
+            tensors = (None if t is None else t.bfloat16() for t in (images, weight, bias))
+            return _Depthwise.apply(*tensors, stride, padding)
         return func(*args, **(kwargs or {}))
 
 
-def _is_taken_over(
+def _is_slow_depthwise(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -63,7 +63,7 @@ def _is_taken_over(
     dilation: object = 1,
     groups: int = 1,
 ) -> bool:
-    """Return whether a call of conv2d, as modules make it, is depthwise and slow to learn."""
+    """Return whether a conv2d call from a module is depthwise and has slow gradients."""
     sides = weight.shape[2:]
     return (
         groups == images.shape[1] == weight.shape[0]
@@ -99,45 +99,45 @@ class _Depthwise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         images, weight = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
+        needed = ctx.needs_input_grad
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_images = of_weight = of_bias = None
-        if wanted[0]:
-            of_images = _of_images(gradient, images, weight, ctx.stride, ctx.padding)
-        if wanted[1]:
-            of_weight = _of_weight(gradient, images, weight, ctx.stride, ctx.padding)
-        if wanted[2]:
-            of_bias = gradient.sum((0, 2, 3))
-        return of_images, of_weight, of_bias, None, None
+        images_gradient = weight_gradient = bias_gradient = None
+        if needed[0]:
+            images_gradient = _image_gradient(gradient, images, weight, ctx.stride, ctx.padding)
+        if needed[1]:
+            weight_gradient = _weight_gradient(gradient, images, weight, ctx.stride, ctx.padding)
+        if needed[2]:
+            bias_gradient = gradient.sum((0, 2, 3))
+        return images_gradient, weight_gradient, bias_gradient, None, None
 
 
-def _of_images(
+def _image_gradient(
     gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair
 ) -> Tensor:
-    """Undo the stride by zeros between the pixels, then go back through the mirrored kernel."""
+    """Insert zeros between the pixels for the stride, then convolve with the flipped kernel."""
     sides = weight.shape[2:]
     if max(stride) > 1:
         shape = [
             size + 2 * pad - side + 1
             for size, pad, side in zip(images.shape[2:], padding, sides, strict=True)
         ]
-        spread = torch.empty(
+        dilated = torch.empty(
             *gradient.shape[:2],
             *shape,
             dtype=gradient.dtype,
             device=gradient.device,
             memory_format=torch.channels_last,
         ).zero_()
-        spread[:, :, :: stride[0], :: stride[1]] = gradient
-        gradient = spread
-    around = tuple(side - 1 - pad for side, pad in zip(sides, padding, strict=True))
-    return nn.functional.conv2d(gradient, weight.flip(2, 3), None, 1, around, 1, len(weight))
+        dilated[:, :, :: stride[0], :: stride[1]] = gradient
+        gradient = dilated
+    full_padding = tuple(side - 1 - pad for side, pad in zip(sides, padding, strict=True))
+    return nn.functional.conv2d(gradient, weight.flip(2, 3), None, 1, full_padding, 1, len(weight))
 
 
-def _of_weight(
+def _weight_gradient(
     gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair
 ) -> Tensor:
-    """Compute the gradient of each 3 x 3 part of the kernel from the pixels that this part saw."""
+    """Compute the gradient of each 3 x 3 part of the kernel from the pixels that it covers."""
     high, wide = padding
     padded = nn.functional.pad(images, (wide, wide, high, high))
     part = weight[:, :, :_SIDE, :_SIDE].contiguous()
@@ -147,10 +147,10 @@ def _of_weight(
     )
     for top in _corners(weight.shape[2]):
         for left in _corners(weight.shape[3]):
-            seen = padded[:, :, top : top + rows, left : left + columns]
-            found = torch.ops.aten.convolution_backward(
+            covered = padded[:, :, top : top + rows, left : left + columns]
+            gradients = torch.ops.aten.convolution_backward(
                 gradient,
-                seen.contiguous(memory_format=torch.channels_last),
+                covered.contiguous(memory_format=torch.channels_last),
                 part,
                 None,
                 stride,
@@ -161,10 +161,10 @@ def _of_weight(
                 len(weight),
                 (False, True, False),
             )
-            whole[:, :, top : top + _SIDE, left : left + _SIDE] = cast(Tensor, found[1])
+            whole[:, :, top : top + _SIDE, left : left + _SIDE] = cast(Tensor, gradients[1])
     return whole
 
 
 def _corners(side: int) -> list[int]:
-    """Return where parts begin that together cover a kernel's side."""
+    """Return the start positions of parts that together cover a side of the kernel."""
     return [*range(0, side - _SIDE, _SIDE), side - _SIDE]

@@ -1,4 +1,4 @@
-"""The images of a training: which are trained on, in which order, and which are held out."""
+"""The images of a training: training and held-out images, and their order."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -18,18 +18,18 @@ _AHEAD = 2
 
 @dataclass(frozen=True)
 class Examples:
-    """What a training learns from, and what it is measured on.
+    """Training and held-out images.
 
     Attributes:
-        source: Of the rows that the network reads.
-        task: What is predicted.
+        source: Of the input rows of the network.
+        task: The kind of label.
         targets: Of all images.
         classes: How many classes there are.
-        train: Numbers of the images to learn from.
-        held_out: Numbers of the images held out; none if nothing is to be chosen.
+        train: Indices of the training images.
+        held_out: Indices of the held-out images; may be empty.
         names: How the user named each image.
-        views: Of each image in training, one in each epoch.
-        measured_views: That scores of held-out images are averaged over.
+        views: Number of views per image in training; each epoch uses one of them.
+        measured_views: Number of views over which scores of held-out images are averaged.
     """
 
     source: RowSource
@@ -43,29 +43,29 @@ class Examples:
     measured_views: int = 1
 
     def truth(self, images: Rows) -> Tensor:
-        """Return what the scores of some images are compared with, (images, classes)."""
+        """Return the encoded targets of some images, (images, classes)."""
         return self.task.encode(self.targets[images], self.classes)
 
 
 class Batches:
-    """The batches of each epoch; the order depends on the epoch's number and the seed only.
+    """The batches of each epoch, in an order that depends only on the epoch and the seed.
 
     Attributes:
-        steps: How many batches an epoch has.
-        waited: Seconds in which training had to wait for rows.
+        steps: Number of batches per epoch.
+        wait_seconds: Time that training spent waiting for rows.
     """
 
     def __init__(self, examples: Examples, size: int, seed: int) -> None:
         self._examples, self._size, self._seed = examples, size, seed
         self.steps = max(1, -(-len(examples.train) // size))
-        self.waited = 0.0
+        self.wait_seconds = 0.0
 
-    def of_epoch(self, epoch: int, place: int) -> Iterator[tuple[Rows, Tensor]]:
-        """Yield batches and their rows from some place on, read while the last one is used."""
-        batches = self._order(epoch)[place:]
+    def of_epoch(self, epoch: int, position: int) -> Iterator[tuple[Rows, Tensor]]:
+        """Yield batches and their rows from a position on, reading ahead in the background."""
+        batches = self._order(epoch)[position:]
         source, views = self._examples.source, self._examples.views
 
-        def read(batch: Rows) -> Tensor:  # Every epoch has views of all kinds.
+        def read(batch: Rows) -> Tensor:  # Mixes views in every epoch.
             return source.rows(batch, (batch + epoch) % views)
 
         if not source.background:
@@ -76,12 +76,12 @@ class Batches:
             for batch in batches:
                 begin = time.perf_counter()
                 ready = next(rows)
-                self.waited += time.perf_counter() - begin
+                self.wait_seconds += time.perf_counter() - begin
                 yield batch, ready
 
     def _order(self, epoch: int) -> list[Rows]:
         order = np.random.default_rng([self._seed, epoch]).permutation(self._examples.train)
         batches = [order[start : start + self._size] for start in range(0, len(order), self._size)]
-        if len(batches) > 1 and len(batches[-1]) == 1:  # Batch norm needs two.
+        if len(batches) > 1 and len(batches[-1]) == 1:  # Batch norm needs two images.
             batches[-1] = np.concatenate([batches[-1], order[:1]])
         return batches

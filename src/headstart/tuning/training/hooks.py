@@ -1,4 +1,4 @@
-"""What else happens at each step and epoch of a training: events, progress and checkpoints."""
+"""Actions after each step and epoch of a training: events, progress and checkpoints."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ from headstart.watching import Progress, Warn
 
 
 class Hook(Protocol):
-    """Something that happens during a training; it changes nothing in its state."""
+    """An action during a training, which does not change the training state."""
 
     def step(self, state: TrainingState, event: StepEvent) -> None:
         """Act after a step."""
@@ -23,13 +23,13 @@ class Hook(Protocol):
         """Act after an epoch."""
         ...
 
-    def broken_off(self, state: TrainingState) -> None:
-        """Act where training ends within an epoch."""
+    def interrupted(self, state: TrainingState) -> None:
+        """Act when training stops within an epoch."""
         ...
 
 
-class Several:
-    """Hooks that act one after the other."""
+class HookList:
+    """Runs several hooks in order."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = hooks
@@ -44,10 +44,10 @@ class Several:
         for hook in self._hooks:
             hook.epoch(state, event)
 
-    def broken_off(self, state: TrainingState) -> None:
-        """See `Hook.broken_off`."""
+    def interrupted(self, state: TrainingState) -> None:
+        """See `Hook.interrupted`."""
         for hook in self._hooks:
-            hook.broken_off(state)
+            hook.interrupted(state)
 
 
 class SendEvents:
@@ -64,12 +64,12 @@ class SendEvents:
         """See `Hook.epoch`."""
         self._listener.epoch(event)
 
-    def broken_off(self, state: TrainingState) -> None:
-        """See `Hook.broken_off`."""
+    def interrupted(self, state: TrainingState) -> None:
+        """See `Hook.interrupted`."""
 
 
 class ShowProgress:
-    """Reports images done and images in all."""
+    """Reports progress in images."""
 
     def __init__(self, progress: Progress, images: int, steps: int) -> None:
         self._progress, self._images, self._steps = progress, images, steps
@@ -81,17 +81,17 @@ class ShowProgress:
     def epoch(self, state: TrainingState, event: Epoch) -> None:
         """See `Hook.epoch`."""
 
-    def broken_off(self, state: TrainingState) -> None:
-        """See `Hook.broken_off`."""
+    def interrupted(self, state: TrainingState) -> None:
+        """See `Hook.interrupted`."""
 
 
 class SaveCheckpoints:
-    """Writes checkpoints; a full disk is reported, and training goes on.
+    """Writes checkpoints; if one cannot be written, warns and continues.
 
     Args:
-        checkpoints: Where.
-        steps: Of an epoch; after its last one there is a checkpoint only with its measurements.
-        warn: Called with a sentence where one cannot be written.
+        checkpoints: Where to write.
+        steps: Steps per epoch; after the last one, the checkpoint waits for the evaluation.
+        warn: Called if a checkpoint cannot be written.
     """
 
     def __init__(self, checkpoints: Checkpoints, steps: int, warn: Warn) -> None:
@@ -106,8 +106,8 @@ class SaveCheckpoints:
         """See `Hook.epoch`."""
         self._save(state)
 
-    def broken_off(self, state: TrainingState) -> None:
-        """See `Hook.broken_off`."""
+    def interrupted(self, state: TrainingState) -> None:
+        """See `Hook.interrupted`."""
         self._save(state)
 
     def _save(self, state: TrainingState) -> None:
@@ -115,4 +115,4 @@ class SaveCheckpoints:
             packed = state.packed(self._checkpoints.identity)
             write_checkpoint(self._checkpoints.folder, packed)
         except OutputError as error:
-            self._warn(f"{error} Training goes on.")
+            self._warn(f"{error} Training continues.")

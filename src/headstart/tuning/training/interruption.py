@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: finish the step, keep what there is; a second one ends at once."""
+"""Ctrl-C during a training: the first finishes the step and saves, the second exits at once."""
 
 import signal
 import threading
@@ -11,23 +11,23 @@ class Interruption:
     """Whether Ctrl-C was pressed."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
 
 @contextmanager
-def noticed() -> Iterator[Interruption]:
-    """Note the first Ctrl-C instead of raising; signals reach the main thread only."""
+def catch_interruption() -> Iterator[Interruption]:
+    """Record the first Ctrl-C instead of raising; only the main thread receives signals."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def note(number: int, frame: FrameType | None) -> None:
-        interruption.asked = True
+    def record(number: int, frame: FrameType | None) -> None:
+        interruption.requested = True
         signal.signal(signal.SIGINT, before)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, record)
     try:
         yield interruption
     finally:

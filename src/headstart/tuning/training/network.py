@@ -1,4 +1,4 @@
-"""What is trained: the upper part of the backbone with a head on top of its features."""
+"""The trained network: the upper part of the backbone with a head on its features."""
 
 import numpy as np
 import torch
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from headstart.heads.fitted import LinearModel
 from headstart.heads.modules import TrainableHead, trainable_module
-from headstart.tuning.training.depthwise import quick_depthwise
+from headstart.tuning.training.depthwise import fast_depthwise
 
 
-def untrained(width: int, classes: int) -> LinearModel:
-    """Return a head of zeros, to time steps with."""
+def zero_head(width: int, classes: int) -> LinearModel:
+    """Return a linear head of zeros, for timing steps."""
     zeros = np.zeros((width, classes), dtype=np.float32)
     return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
 
@@ -33,29 +33,31 @@ class HeadedNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return scores, shape (images, classes), float32."""
-        with quick_depthwise(rows.device):
+        with fast_depthwise(rows.device):
             features: Tensor = self.above(rows)[:, self._columns].float()
         with torch.autocast(features.device.type, enabled=False):
             scores: Tensor = self.top(features)
         return scores
 
-    def trained(self) -> dict[str, Tensor]:
-        """Return what training changes: parameters that learn, and statistics beside them."""
+    def trained_state(self) -> dict[str, Tensor]:
+        """Return everything that training changes: parameters and buffers of trainable modules."""
         state: dict[str, Tensor] = {
-            name: one for name, one in self.named_parameters() if one.requires_grad
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad
         }
         for name, module in self.above.named_modules(prefix="above"):
-            if any(one.requires_grad for one in module.parameters(recurse=False)):
+            if any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
                 for inner, value in module.named_buffers(recurse=False):
                     state[f"{name}.{inner}"] = value
         return state
 
-    def copy_trained(self) -> dict[str, Tensor]:
-        """Return a copy of what training changes."""
-        return {name: one.detach().clone() for name, one in self.trained().items()}
+    def copy_trained_state(self) -> dict[str, Tensor]:
+        """Return a copy of the trained state."""
+        return {name: tensor.detach().clone() for name, tensor in self.trained_state().items()}
 
     @torch.no_grad()
-    def load_trained(self, weights: dict[str, Tensor]) -> None:
-        """Load values that `trained` returned before."""
-        for name, one in self.trained().items():
-            one.copy_(weights[name])
+    def load_trained_state(self, weights: dict[str, Tensor]) -> None:
+        """Load a state that `trained_state` returned."""
+        for name, tensor in self.trained_state().items():
+            tensor.copy_(weights[name])

@@ -1,4 +1,4 @@
-"""How to train: the numbers, the optimiser and the schedule that follow from them."""
+"""Hyperparameters of fine-tuning, and the optimiser and schedule that follow from them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,43 +10,43 @@ from torch import nn
 
 from headstart.tuning.training.network import HeadedNetwork
 
-# Adam's first steps are as long as its learning rate, whatever the gradient. The head fits the
-# features as they are, and a training of five steps would have none to rise in.
-_FEWEST_WARM = 10
-# Low enough for few images; for transformers it is usual.
-_RATE = 2e-4
-# Of EfficientNet-Lite, where that was measured: for each image, and at most.
+# Adam's first steps are as long as its learning rate, whatever the gradient, which would spoil a
+# fitted head. A share of the steps alone would leave a training of five steps without warm-up.
+_MIN_WARM_UP = 10
+# Low enough for few images, and usual for transformers.
+_DEFAULT_RATE = 2e-4
+# Measured for EfficientNet-Lite: the rate per image, and its maximum.
 _LITE, _RATE_OF_AN_IMAGE, _HIGHEST_RATE = "tf_efficientnet_lite", 5e-7, 2e-3
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """Hyperparameters of fine-tuning.
 
     Attributes:
-        epochs: At most.
-        learning_rate: The highest, of the layers nearest to the head.
-        head_rate: Factor on that for the head: it was fitted before, and the layers were not.
-        batch_size: Images of one step.
-        weight_decay: Not on norms and biases.
-        layer_decay: Factor on the learning rate from each group of layers to the one below.
-        label_smoothing: Share of the truth that is spread over all classes.
-        clip: Longest gradient; 0 for any.
-        warm_up: Share of the steps in which the learning rate rises; more where steps are few.
-        cosine: Whether it falls afterwards, as half a cosine, or stays.
-        statistics: Whether norms that learn gather statistics of their batches. Small batches
-            shift them away from those that the head was fitted with, so they are fixed by default.
-        average: Decay of the moving average of weights that is measured and kept; 0 for none.
-        mixup: Parameter of the beta distribution that rows are mixed by; 0 for none
-            (at a boundary above the images: manifold mixup, Verma et al., 2019).
-        patience: Epochs without a lower validation loss after which training stops.
-        choose: Whether the best epoch on held-out images is kept, or always the last.
-        dropout: Of the hidden layer, where the head has one.
-        seed: Of order, mixing and dropout.
+        epochs: Maximum number of epochs.
+        learning_rate: The peak rate, of the layers nearest to the head.
+        head_rate: Factor on that for the head, which is already fitted.
+        batch_size: Images per step.
+        weight_decay: Not applied to norms and biases.
+        layer_decay: Factor on the learning rate from each group of layers to the next lower one.
+        label_smoothing: Share of the target that is spread over all classes.
+        clip: Maximum gradient norm; 0 for no clipping.
+        warm_up: Share of the steps for warm-up; a larger share if there are few steps.
+        cosine: Whether the learning rate follows a cosine schedule or is constant.
+        statistics: Whether trainable batch norms update their statistics. Small batches shift
+            them away from those that the head was fitted with, so they are fixed by default.
+        average: Decay of the moving average of weights, which is evaluated and kept; 0 for none.
+        mixup: Parameter of the beta distribution of mixup; 0 for none. Above the images this is
+            manifold mixup (Verma et al., 2019).
+        patience: Early stopping after this many epochs without a lower held-out loss.
+        choose: Whether the best epoch on held-out images is kept instead of the last.
+        dropout: Of the hidden layer, if the head has one.
+        seed: Random seed of the order of images, mixup and dropout.
     """
 
     epochs: int = 10
-    learning_rate: float = _RATE
+    learning_rate: float = _DEFAULT_RATE
     head_rate: float = 0.3
     batch_size: int = 32
     weight_decay: float = 0.02
@@ -65,23 +65,23 @@ class Recipe:
 
 
 def learning_rate_of(architecture: str, images: int) -> float:
-    """Return the learning rate for a network where the user names none.
+    """Return the default learning rate for a network.
 
     Args:
         architecture: timm's name.
-        images: How many are trained on: with few there are few steps, and large ones lead astray.
+        images: Number of training images; with few images, large steps do harm.
     """
     if not architecture.startswith(_LITE):
-        return _RATE
-    return min(max(_RATE, _RATE_OF_AN_IMAGE * images), _HIGHEST_RATE)
+        return _DEFAULT_RATE
+    return min(max(_DEFAULT_RATE, _RATE_OF_AN_IMAGE * images), _HIGHEST_RATE)
 
 
 def optimiser_of(
     network: HeadedNetwork, backbone: nn.Module, recipe: Recipe
 ) -> torch.optim.Optimizer:
-    """Build AdamW over what learns, with timm's layer-wise decay of the learning rate.
+    """Create AdamW for the trainable parameters, with timm's layer-wise learning rate decay.
 
-    Without weight decay it is Adam.
+    Without weight decay this is Adam.
     """
     groups: list[dict[str, Any]] = param_groups_layer_decay(
         backbone, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay
@@ -92,7 +92,7 @@ def optimiser_of(
     top_weights = list(network.top.parameters())
     head = {"params": top_weights, "weight_decay": 0.0, "lr_scale": recipe.head_rate}
     groups = [*(group for group in groups if group["params"]), head]
-    if not recipe.cosine:  # Else the schedule applies them, at every step.
+    if not recipe.cosine:  # Otherwise the schedule applies them at every step.
         for group in groups:
             group["lr"] = recipe.learning_rate * group["lr_scale"]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
@@ -101,14 +101,14 @@ def optimiser_of(
 def schedule_of(
     optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int
 ) -> CosineLRScheduler | None:
-    """Build the schedule of the learning rate over all steps; None where it is constant."""
+    """Create the learning rate schedule over all steps; return None if it is constant."""
     if not recipe.cosine:
         return None
-    rising = max(round(recipe.warm_up * steps), min(_FEWEST_WARM, steps // 2))
+    warm_up = max(round(recipe.warm_up * steps), min(_MIN_WARM_UP, steps // 2))
     return CosineLRScheduler(
         optimiser,
         t_initial=steps,
-        warmup_t=rising if recipe.warm_up else 0,
+        warmup_t=warm_up if recipe.warm_up else 0,
         warmup_lr_init=recipe.learning_rate * 0.01,
         t_in_epochs=False,
     )

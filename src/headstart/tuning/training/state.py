@@ -1,4 +1,4 @@
-"""Everything that changes during a training, and how it is put into a checkpoint."""
+"""Everything that changes during a training, and its conversion to a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ from headstart.tuning.training.step import Stepper
 
 @dataclass
 class Position:
-    """Where a training is: what a checkpoint holds besides tensors."""
+    """The position in a training: everything in a checkpoint except tensors."""
 
     step: int = 0
     loss_sum: float = 0.0
@@ -29,12 +29,12 @@ class TrainingState:
     """A network in training.
 
     Attributes:
-        network: It.
-        optimiser: Over what learns.
+        network: The network.
+        optimiser: Of the trainable parameters.
         stepper: Takes the steps.
-        average: The moving average of its weights, which is measured and kept.
-        best: The best of those averages so far; the first weights before any.
-        at: Where the training is.
+        average: The moving average of the weights, which is evaluated and kept.
+        best: The best average so far; initially the first weights.
+        position: The position in the training.
     """
 
     def __init__(
@@ -48,42 +48,42 @@ class TrainingState:
         self.average = ModelEmaV3(
             network, decay=recipe.average, use_warmup=recipe.average > 0, warmup_power=0.9
         )
-        self.best = network.copy_trained()
-        self.at = Position()
+        self.best = network.copy_trained_state()
+        self.position = Position()
 
     @property
     def learning_rate(self) -> float:
-        """The highest at the moment."""
+        """The current learning rate, the highest of all layers."""
         return max(float(group["lr"]) for group in self.optimiser.param_groups)
 
     def keep(self, epoch: int) -> None:
-        """Take the average as it is now for the best, unless it is not finite."""
+        """Keep the current average as the best, if it is finite."""
         state = self.average.module.state_dict()
         best = {name: state[name].clone() for name in self.best}
-        if all(bool(one.isfinite().all()) for one in best.values()):
-            self.best, self.at.best_epoch = best, epoch
+        if all(bool(tensor.isfinite().all()) for tensor in best.values()):
+            self.best, self.position.best_epoch = best, epoch
 
     def packed(self, identity: Mapping[str, object]) -> Checkpoint:
-        """Return a checkpoint."""
-        own, average = self.network.trained(), self.average.module.state_dict()
-        tensors = {f"own.{name}": one.detach() for name, one in own.items()}
+        """Return the state as a checkpoint."""
+        own, average = self.network.trained_state(), self.average.module.state_dict()
+        tensors = {f"own.{name}": tensor.detach() for name, tensor in own.items()}
         tensors |= {f"average.{name}": average[name] for name in own}
-        tensors |= {f"best.{name}": one for name, one in self.best.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         tensors |= packed_optimiser(self.optimiser)
-        tensors = {name: one.contiguous().clone() for name, one in tensors.items()}
+        tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         more = {"micro_batch": self.stepper.micro_batch, "identity": dict(identity)}
-        return Checkpoint(tensors, asdict(self.at) | more)
+        return Checkpoint(tensors, asdict(self.position) | more)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Undo `packed`."""
+        """Restore the state from a checkpoint that `packed` returned."""
         tensors, state = checkpoint.tensors, checkpoint.state
-        own = self.network.trained()
-        self.network.load_trained({name: tensors[f"own.{name}"] for name in own})
+        own = self.network.trained_state()
+        self.network.load_trained_state({name: tensors[f"own.{name}"] for name in own})
         average = {name: tensors[f"average.{name}"] for name in own}
         self.average.module.load_state_dict(average, strict=False)
         self.best = {name: tensors[f"best.{name}"].clone() for name in own}
         unpack_optimiser(self.optimiser, tensors)
         self.stepper.micro_batch = state["micro_batch"]
         names = ("step", "loss_sum", "waited", "best_loss", "best_epoch")
-        history = [Epoch(**one) for one in state["history"]]
-        self.at = Position(**{name: state[name] for name in names}, history=history)
+        history = [Epoch(**values) for values in state["history"]]
+        self.position = Position(**{name: state[name] for name in names}, history=history)
