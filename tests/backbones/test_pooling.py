@@ -7,7 +7,7 @@ from timm.models.swin_transformer import SwinTransformer
 
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.pooling import StagePooling
-from headstart.data.orientations import oriented
+from headstart.data.orientations import orient
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BackboneError, OptionError
 
@@ -123,7 +123,7 @@ def test_features_of_all_orientations_are_averaged():
     one = load_backbone(TINY, weights="random")
     eight = load_backbone(TINY, weights="random", orientations="dihedral")
     images = noise(one.preprocess.size, count=2)
-    apart = [StagePooling(one).eval()(oriented(images, number)) for number in range(8)]
+    apart = [StagePooling(one).eval()(orient(images, number)) for number in range(8)]
     together = StagePooling(eight).eval()(images)
     torch.testing.assert_close(together, torch.stack(apart).mean(dim=0), rtol=1e-4, atol=1e-4)
     assert StagePooling(eight).layout() == StagePooling(one).layout()

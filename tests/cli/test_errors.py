@@ -34,8 +34,8 @@ def test_empty_folder(train: Cli, tmp_path: Path) -> None:
     """A folder without images is answered with what it should hold."""
     (tmp_path / "empty").mkdir()
     assert said(train(tmp_path / "empty")) == (
-        f"Error: '{tmp_path / 'empty'}' holds no images. Give a folder with one folder for each "
-        "class, with files such as .jpg, .png, .webp or .tif in them."
+        f"Error: '{tmp_path / 'empty'}' has no images. Pass a folder with one subfolder per class, "
+        "with files such as .jpg, .png, .webp or .tif in them."
     )
 
 
@@ -45,7 +45,7 @@ def test_images_without_class_folders(train: Cli, tmp_path: Path) -> None:
     picture(1).save(tmp_path / "flat/a.png")
     assert said(train(tmp_path / "flat")) == (
         f"Error: '{tmp_path / 'flat'}' has images but no class folders. Put each image into a "
-        "folder named by its class, or give a CSV file with the columns 'path' and 'label'."
+        "folder named after its class, or pass a CSV file with the columns 'path' and 'label'."
     )
 
 
@@ -53,7 +53,7 @@ def test_one_class(train: Cli, make_folder: MakeFolder) -> None:
     """One class is nothing to tell apart."""
     folder = make_folder(classes=("red",))
     assert said(train(folder)) == (
-        f"Error: '{folder}' has one class only, 'red'. There must be at least two to tell apart."
+        f"Error: '{folder}' has only one class, 'red'. A classifier needs at least two."
     )
 
 
@@ -63,7 +63,7 @@ def test_nothing_but_damaged_images(train: Cli, tmp_path: Path) -> None:
         (tmp_path / "bad" / label).mkdir(parents=True)
         (tmp_path / "bad" / label / "a.png").write_bytes(b"")
     assert said(train(tmp_path / "bad")) == (
-        f"Error: '{tmp_path / 'bad'}' holds no usable image: all 2 were rejected "
+        f"Error: '{tmp_path / 'bad'}' has no usable images: all 2 were rejected "
         "(blue/a.png: the file is empty; red/a.png: the file is empty)."
     )
 
@@ -95,7 +95,8 @@ def test_value_out_of_range(train: Cli, option: str, value: str, text: str) -> N
 def test_group_that_is_no_expression(train: Cli, make_folder: MakeFolder) -> None:
     """A broken regular expression is told with its problem."""
     assert said(train(make_folder(), "--group", "[")) == (
-        "Error: --group '[' is no regular expression: unterminated character set at position 0."
+        "Error: --group '[' is not a valid regular expression: "
+        "unterminated character set at position 0."
     )
 
 
@@ -250,7 +251,7 @@ def test_evaluate_on_other_classes(
     train(make_folder(), "--out", tmp_path / "run")
     other = make_folder(count=1, classes=("green",), name="other")
     assert said(headstart("evaluate", tmp_path / "run", other)) == (
-        f"Error: '{other}' holds no usable image: all 1 were rejected "
+        f"Error: '{other}' has no usable images: all 1 were rejected "
         "(green/000.png: the model has no class green)."
     )
 
@@ -278,7 +279,7 @@ def test_data_of_an_unknown_kind(train: Cli, tmp_path: Path) -> None:
     """A single image is no data set."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert said(train(tmp_path / "a.png")) == (
-        f"Error: '{tmp_path / 'a.png'}' is no folder, no table (.csv, .parquet) and no archive "
+        f"Error: '{tmp_path / 'a.png'}' is not a folder, a table (.csv, .parquet) or an archive "
         "(.zip, .tar)."
     )
 

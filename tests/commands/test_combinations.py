@@ -134,8 +134,8 @@ def test_a_share_has_no_effect_beside_a_split(
     with pytest.raises(OptionError) as caught:
         command(photos, test=0.3, out=tmp_path / "run", cache=tmp_path / "cache")
     assert str(caught.value) == (
-        f"--test 0.3 has no effect: '{photos}' says which images are for the test, by its folders "
-        "or its split column. Leave --test out, or remove that split."
+        f"--test 0.3 has no effect: '{photos}' already has test images, by its folders or its "
+        "split column. Omit --test, or remove that split."
     )
     with pytest.raises(OptionError, match=r"^--test 0\.3 has no effect"):
         hs.open_images(photos, test=0.3)

@@ -125,7 +125,7 @@ def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_pat
     folder, notes = make_folder(), Notes()
     shutil.copy(folder / "red/000.png", folder / "red/copy.png")
     result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=notes, **QUICK)
-    assert notes.warnings == ["Copies of other images, kept on one side of the split: 1."]
+    assert notes.warnings == ["Duplicates, each kept on the same side of the split: 1."]
     assert list(result.record.warnings) == notes.warnings
 
 

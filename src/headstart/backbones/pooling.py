@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.building import as_timm
 from headstart.backbones.layout import FeatureLayout, Reads
-from headstart.data.orientations import averaged, in_all
+from headstart.data.orientations import all_orientations, average_orientations
 from headstart.errors import BackboneError, OptionError
 from headstart.options import OrientationsOption
 
@@ -33,7 +33,7 @@ class StagePooling(nn.Module):
 
     Raises:
         BackboneError: The network does not give maps.
-        OptionError: A map as it is cannot be averaged over turns.
+        OptionError: A map as it is cannot be average_orientations over turns.
     """
 
     mean: Tensor
@@ -53,8 +53,8 @@ class StagePooling(nn.Module):
         self._orientations = orientations or preprocess.orientations
         if reads == "map" and self._orientations != "one":
             raise OptionError(
-                "Features 'flatten' keep every place of the map apart, so they cannot be averaged "
-                f"over orientations '{self._orientations}'. Leave one of both out."
+                "Features 'flatten' keep every position of the map, so they cannot be averaged "
+                f"over orientations '{self._orientations}'. Omit one of the two."
             )
         self._grey = len(preprocess.mean) == 1
         if len(preprocess.mean) not in (1, 3):
@@ -76,8 +76,10 @@ class StagePooling(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        blocks = self._blocks(in_all(images, self._orientations))
-        return averaged(torch.cat([block for _, block in blocks], dim=1), self._orientations)
+        blocks = self._blocks(all_orientations(images, self._orientations))
+        return average_orientations(
+            torch.cat([block for _, block in blocks], dim=1), self._orientations
+        )
 
     @torch.inference_mode()
     def layout(self) -> FeatureLayout:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.decoding import SUFFIXES
-from headstart.data.paths import files_of, printable
+from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError
 from headstart.options import PredictOptions
 from headstart.predictor.predictor import Unread
@@ -61,7 +61,7 @@ def run_prediction(
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = [file for file in files_of(path) if file.suffix.lower() in SUFFIXES]
+    found = [file for file in walk_files(path) if file.suffix.lower() in SUFFIXES]
     if not found:
         raise DataError(f"Folder '{path}' holds no images.")
     return found

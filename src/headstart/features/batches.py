@@ -47,7 +47,7 @@ def pixel_batches(
         data = read_image(path)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(f"'{path}' changed while it was being read. Run again.")
-        image = decode_image(data, path=path, smallest=preprocess.smallest_side, limits=limits)
+        image = decode_image(data, path=path, min_side=preprocess.min_side, limits=limits)
         return preprocess.pixels(image)
 
     workers = os.cpu_count() or 1

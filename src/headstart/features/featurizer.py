@@ -78,8 +78,8 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if paths and len(paths) == len(images):
             features, _ = self.extractor_.of_files([_file(path) for path in paths])
         else:
-            side = self.extractor_.backbone.preprocess.smallest_side
-            features = self._of_images([as_image(image, smallest=side) for image in images])
+            side = self.extractor_.backbone.preprocess.min_side
+            features = self._of_images([as_image(image, min_side=side) for image in images])
         return features[:, self.extractor_.layout.columns(self.features)]
 
     def _of_images(self, images: list[Image.Image]) -> Features:

@@ -168,8 +168,8 @@ class Predictor:
             raise OptionError(f"The model already has a class '{name}'.")
         if not images:
             raise DataError(f"No image of class '{name}' was given.")
-        side = self.extractor.preprocess.smallest_side
-        opened = (as_image(image, smallest=side) for image in images)
+        side = self.extractor.preprocess.min_side
+        opened = (as_image(image, min_side=side) for image in images)
         features = np.concatenate(list(self.extractor.of_images(opened)))
         columns = self.extractor.layout.columns(self.features)
         head = self.head.with_class(as_stored(features, self.stored_as)[:, columns])
@@ -320,7 +320,7 @@ class Predictor:
 
         def opened(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
             try:
-                decoded = as_image(image, smallest=preprocess.smallest_side)
+                decoded = as_image(image, min_side=preprocess.min_side)
                 return image_name(image), preprocess.pixels(decoded)
             except UnreadableImage as error:
                 return image_name(image), error
