@@ -104,7 +104,7 @@ def test_weights_that_are_no_file(train: Cli, make_folder: MakeFolder) -> None:
     """Weights that do not exist are answered with what may stand there."""
     assert said(train(make_folder(), "--weights", "nowhere")) == (
         "Error: Weights 'nowhere' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a "
-        "file. A folder must hold 'model.safetensors'."
+        "file. A folder must contain 'model.safetensors'."
     )
 
 
@@ -115,7 +115,7 @@ def test_weights_of_another_architecture(
     file = tmp_path / "resnet.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), file)
     line = said(train(make_folder(), "--weights", file))
-    start = f"Error: Weights '{file}' do not belong to backbone 'test_efficientnet': "
+    start = f"Error: Weights '{file}' do not match backbone 'test_efficientnet': "
     assert line.startswith(start + "conv_stem.weight is missing, and ")
     assert line.endswith(" more differences.")
 

@@ -85,7 +85,7 @@ def test_no_time_at_all_leaves_the_model_as_it_was(model, data):
 
 @pytest.mark.parametrize(
     ("part", "text"),
-    [("stages:9", "goes beyond the backbone"), ("blocks:1", "unfreeze must be auto, all")],
+    [("stages:9", "exceeds the backbone"), ("blocks:1", "unfreeze must be auto, all")],
 )
 def test_parts_that_do_not_exist(model, data, part, text):
     """The error says what there is."""

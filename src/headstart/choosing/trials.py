@@ -10,7 +10,7 @@ import numpy as np
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
-from headstart.backbones.weights import weights_here
+from headstart.backbones.weights import weights_available
 from headstart.choosing.decision import Rated, front, recommended
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.transferability import knn_accuracy, log_me
@@ -43,7 +43,7 @@ def candidates_of(names: str | None) -> list[tuple[str, str]]:
         UnknownBackbone: There is no such architecture.
     """
     if names is None:
-        here = [entry for entry in CATALOGUE if weights_here(entry.architecture)]
+        here = [entry for entry in CATALOGUE if weights_available(entry.architecture)]
         return [(entry.name, "imagenet") for entry in here]
     pairs = [one.strip().partition("=") for one in names.split(",") if one.strip()]
     candidates = [(name, weights or "imagenet") for name, _, weights in pairs]

@@ -13,7 +13,7 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.licences import allows_commercial_use, licence_of
 from headstart.backbones.pooling import StagePooling
-from headstart.backbones.weights import weights_here
+from headstart.backbones.weights import weights_available
 from headstart.commands.combinations import BACKBONES, require_effect
 from headstart.engines.precision import lowest_cosine
 from headstart.engines.timing import images_per_second
@@ -84,7 +84,7 @@ def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> li
     entries = [one for one in CATALOGUE if wanted in _plain(f"{one.name} {one.family}")]
     listed = []
     for entry in entries:
-        here = weights_here(entry.architecture)
+        here = weights_available(entry.architecture)
         row = Listed(entry, licence_of(entry.architecture) or "unknown", here)
         if options.measure:
             with watcher.stage(f"Measuring {entry.name}"):

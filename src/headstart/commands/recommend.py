@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.backbones.catalogue import architecture_of
-from headstart.backbones.licences import caution, licence_of
+from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.commands.combinations import RUN, require_effect
 from headstart.data.sources import data_name
@@ -79,7 +79,7 @@ def run_recommendation(
         images = open_data(data, options, watcher)
         found = try_backbones(images.train, candidates, options, watcher)
         licence = licence_of(architecture_of(found.recommended), found.weights)
-        if text := caution(found.recommended, licence):
+        if text := licence_warning(found.recommended, licence):
             watcher.warn(text)
         source = Source(images.name, str(data))
         write_recommendation(run, RecommendationRecord(version("headstart"), source, found))

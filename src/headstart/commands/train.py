@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
-from headstart.backbones.licences import caution
+from headstart.backbones.licences import licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.combinations import RUN, TRAINING, require_effect
@@ -148,7 +148,7 @@ def _train(
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose(options, images, watcher, clock)
     backbone = _load(name, weights, options)
-    if text := caution(name, backbone.licence):
+    if text := licence_warning(name, backbone.licence):
         watcher.warn(text)
     # 4: add a new classifier.
     model = Classifier(

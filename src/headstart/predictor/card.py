@@ -1,6 +1,6 @@
 """The model card: what a model predicts, how well, and what it was made of."""
 
-from headstart.backbones.licences import described
+from headstart.backbones.licences import describe_licence
 from headstart.predictor.config import BackboneConfig, Config
 from headstart.task import Task
 
@@ -33,4 +33,4 @@ def _weights(backbone: BackboneConfig) -> str:
     """Say where weights come from, and under which licence; random ones have none."""
     if backbone.origin == "random":
         return backbone.origin
-    return f"{backbone.origin}, {described(backbone.licence)}"
+    return f"{backbone.origin}, {describe_licence(backbone.licence)}"
