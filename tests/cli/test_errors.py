@@ -271,7 +271,7 @@ def test_cuda_where_there_is_none(
     """A GPU that is not there is told with what to use instead."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert said(train(make_folder(), "--device", "cuda")) == (
-        "Error: device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'."
+        "Error: device 'cuda' was requested, but torch finds no CUDA GPU. Use 'cpu'."
     )
 
 

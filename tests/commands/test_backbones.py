@@ -2,12 +2,12 @@
 
 from headstart.commands.backbones import list_backbones
 from headstart.options import BackbonesOptions
-from headstart.watching import Silence
+from headstart.watching import SilentWatcher
 
 
 def names(text):
     """Give the names that a text finds."""
-    return [one.entry.name for one in list_backbones(text, BackbonesOptions(), Silence())]
+    return [one.entry.name for one in list_backbones(text, BackbonesOptions(), SilentWatcher())]
 
 
 def test_everything_is_listed_without_a_text():
@@ -24,7 +24,9 @@ def test_a_text_filters_by_name_and_family():
 
 def test_what_is_here_is_told_apart():
     """The package's weights are on this machine, the hub's are not; licences are timm's."""
-    listed = {one.entry.name: one for one in list_backbones("", BackbonesOptions(), Silence())}
+    listed = {
+        one.entry.name: one for one in list_backbones("", BackbonesOptions(), SilentWatcher())
+    }
     assert listed["efficientnet-lite0"].here
     assert not listed["vgg16"].here
     assert listed["vgg16"].licence == "bsd-3-clause"
@@ -41,7 +43,7 @@ def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
     listed = [
         one.to_dict()
         for text in ("vgg", "swin-tiny")
-        for one in list_backbones(text, BackbonesOptions(), Silence())
+        for one in list_backbones(text, BackbonesOptions(), SilentWatcher())
     ]
     assert [(one["name"], one["licence"], one["commercial_use"]) for one in listed] == [
         ("vgg16", "cc-by-nc-4.0", False),
@@ -53,7 +55,7 @@ def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
 def test_measuring(tmp_path):
     """Speed is above 0, and the engine agrees with torch."""
     options = BackbonesOptions(measure=True, cache=tmp_path)
-    (lite,) = list_backbones("lite0", options, Silence())
+    (lite,) = list_backbones("lite0", options, SilentWatcher())
     assert lite.images_per_second > 0
     assert lite.cosine > 0.999
     assert lite.to_dict()["cosine"] == lite.cosine

@@ -10,7 +10,7 @@ import headstart as hs
 from headstart.commands.backbones import list_backbones
 from headstart.errors import OptionError
 from headstart.options import BackbonesOptions
-from headstart.watching import Silence
+from headstart.watching import SilentWatcher
 from tests.commands.conftest import QUICK
 
 UNTUNED = "without fine-tuning. Add --tune, such as --tune auto."
@@ -119,7 +119,7 @@ def test_recommend_replaces_only_what_is_named(tmp_path: Path) -> None:
 def test_a_device_has_no_effect_on_a_list() -> None:
     """`backbones` runs nothing unless it is to measure."""
     with pytest.raises(OptionError) as caught:
-        list_backbones("", BackbonesOptions.of(device="cpu"), Silence())
+        list_backbones("", BackbonesOptions.of(device="cpu"), SilentWatcher())
     assert str(caught.value) == (
         "--device cpu has no effect unless backbones are run. Add --measure."
     )

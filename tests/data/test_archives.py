@@ -16,7 +16,7 @@ import pytest
 
 from headstart.data.archives import is_archive, unpack
 from headstart.errors import DataError, UnsafeArchive
-from headstart.files import file_sha256, written_once
+from headstart.files import atomic_create, file_sha256
 from headstart.options import ArchiveLimits
 
 FILES = {"photos/a/1.txt": b"one", "photos/b/2.txt": b"two"}
@@ -143,7 +143,7 @@ def test_changed_content_is_unpacked_again(tmp_path: Path) -> None:
 def test_leftovers_of_an_interrupted_run_are_ignored(tmp_path: Path) -> None:
     """A partial folder of a killed process is not used as the archive's content."""
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), written_once(out / file_sha256(archive)) as partial:
+    with pytest.raises(KeyboardInterrupt), atomic_create(out / file_sha256(archive)) as partial:
         partial.mkdir()
         (partial / "half").touch()
         shutil.copytree(partial, out / f".{partial.name}-left")

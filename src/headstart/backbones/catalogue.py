@@ -148,10 +148,10 @@ def architecture_of(name: str) -> str:
         return typed.removesuffix(".in1k")
     if _is_timm(typed):
         return typed
-    shown = {suggested: suggested for suggested in timm.list_models()}
-    shown |= {_normalise(known.name): known.name for known in KNOWN_NAMES}
-    shown |= {_normalise(entry.name): entry.name for entry in CATALOGUE}
-    hint = suggestion(_normalise(name), shown, shown=shown)
+    names = {name: name for name in timm.list_models()}
+    names |= {_normalise(known.name): known.name for known in KNOWN_NAMES}
+    names |= {_normalise(entry.name): entry.name for entry in CATALOGUE}
+    hint = suggestion(_normalise(name), names, display=names)
     raise UnknownBackbone(f"There is no backbone '{name}'.{hint}")
 
 

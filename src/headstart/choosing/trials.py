@@ -17,7 +17,7 @@ from headstart.choosing.transferability import knn_accuracy, log_me
 from headstart.data.images import ImageSet
 from headstart.data.splits import stratified_folds, stratified_sample
 from headstart.engines.engine import Engine
-from headstart.engines.timing import rates_in_turns
+from headstart.engines.timing import interleaved_rates
 from headstart.errors import BackboneError, OptionError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
@@ -166,7 +166,7 @@ def _timed(waiting: Sequence[_Waiting], watcher: Watcher) -> list[tuple[Rated, B
     if not waiting:
         return []
     with watcher.stage("Timing"):
-        speeds = rates_in_turns(
+        speeds = interleaved_rates(
             [(one.engine, one.size) for one in waiting],
             rounds=_ROUNDS,
             seconds=_SECONDS,

@@ -15,7 +15,7 @@ from headstart.backbones.licences import allows_commercial_use, licence_of
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import weights_available
 from headstart.commands.combinations import BACKBONES, require_effect
-from headstart.engines.precision import lowest_cosine
+from headstart.engines.precision import min_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import BackbonesOptions, cache_folder
@@ -111,7 +111,7 @@ def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> t
         reference = StagePooling(backbone).eval()(torch.from_numpy(pixels)).numpy()
     engine = extractor.engine
     (features,) = engine.run([pixels])
-    return images_per_second(engine, size), lowest_cosine(features, reference)
+    return images_per_second(engine, size), min_cosine(features, reference)
 
 
 def _plain(text: str) -> str:

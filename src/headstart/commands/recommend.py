@@ -16,7 +16,7 @@ from headstart.record import BackboneTrial, Recommendation, RecommendationRecord
 from headstart.runs.folders import reserved_folder
 from headstart.runs.run import write_recommendation
 from headstart.tasks.opening import open_data
-from headstart.watching import Silence, Watcher
+from headstart.watching import SilentWatcher, Watcher
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def recommend(
     Raises:
         HeadstartError: The data, a backbone or an option cannot be used; the text says why.
     """
-    return run_recommendation(data, RecommendOptions.of(**options), watcher or Silence())
+    return run_recommendation(data, RecommendOptions.of(**options), watcher or SilentWatcher())
 
 
 def run_recommendation(

@@ -49,7 +49,7 @@ from headstart.tuning.events.listeners import require_listeners
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import forget_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import Silence, Watcher
+from headstart.watching import SilentWatcher, Watcher
 
 _MISTAKES = 24
 
@@ -124,7 +124,7 @@ def train(
     Raises:
         HeadstartError: The data, an option or the output cannot be used; the text says why.
     """
-    return run_training(data, TrainOptions.of(**options), watcher or Silence())
+    return run_training(data, TrainOptions.of(**options), watcher or SilentWatcher())
 
 
 def run_training(

@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, UnsafeArchive
-from headstart.files import file_sha256, written_once
+from headstart.files import atomic_create, file_sha256
 from headstart.options import ArchiveLimits
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -57,7 +57,7 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
     folder = make_staging(into) / _digest(archive)
     if not folder.is_dir():
         try:
-            with written_once(folder) as partial:
+            with atomic_create(folder) as partial:
                 _unpack(archive, partial, limits or ArchiveLimits())
         except _DAMAGE as error:
             raise DataError(f"Archive '{archive}' is damaged: {error}.") from None

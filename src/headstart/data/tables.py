@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from headstart.data.manifest import SPLIT_NAMES, Entry
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, OptionError, suggestion
-from headstart.files import file_sha256, written_once
+from headstart.files import atomic_create, file_sha256
 
 _MISSING = ("", "nan", "null", "n/a")
 _ROWS = 256
@@ -169,7 +169,7 @@ def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[st
         return name, "", "it has no bytes"
     target = folder / f"{number:08d}"
     if not target.exists():
-        with written_once(target) as partial:
+        with atomic_create(target) as partial:
             partial.write_bytes(data)
     return name, str(target), None
 

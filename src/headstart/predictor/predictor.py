@@ -21,7 +21,7 @@ from headstart.data.decoding import ImageLike, as_image, image_name, is_image
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
-from headstart.features.batches import in_order
+from headstart.features.batches import map_in_order
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.heads import fitted
@@ -326,7 +326,7 @@ class Predictor:
                 return image_name(image), error
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from in_order(pool, opened, images, ahead=_AHEAD)
+            yield from map_in_order(pool, opened, images, ahead=_AHEAD)
 
 
 def require_classes(images: ImageSet, classes: Sequence[str]) -> None:

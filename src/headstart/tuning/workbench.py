@@ -115,7 +115,7 @@ def time_step(job: Job, network: nn.Module, rows: Tensor) -> Setting:
     """Return the fastest way to take a step with a batch of rows."""
     classes = job.heads.classes
     truth = job.heads.task.encode(job.images.targets[: len(rows)], classes)
-    ways = candidates(device=job.extractor.device, bf16=job.extractor.may_use_bf16)
+    ways = candidates(device=job.extractor.device, bf16=job.extractor.allows_bf16)
     if job.options.deterministic:
         return ways[0]
     return fastest(network, rows, truth, job.heads.task, ways)

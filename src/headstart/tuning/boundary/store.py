@@ -24,8 +24,8 @@ from headstart.arrays import Features, Pixels, Rows
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
-from headstart.features.batches import pixel_batches, stacked
-from headstart.files import remove, write_zeros, written_once
+from headstart.features.batches import pixel_batches, stack_batches
+from headstart.files import atomic_create, remove, write_zeros
 from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 
@@ -181,7 +181,7 @@ class ViewStore:
                     for number in numbers:
                         yield self.plan.view(pixels[0], sha256, number)
 
-            yield stacked(views(), batch_size)
+            yield stack_batches(views(), batch_size)
 
 
 def free_bytes(folder: Path) -> int:
@@ -197,7 +197,7 @@ def _mapped(path: Path, kind: type[_Number], shape: tuple[int, ...]) -> NDArray[
     if not path.exists():
         # In one step, since another training may be about to map the same file; and not a hole in
         # a file: writing into one on a full disk would end the process.
-        with written_once(path) as partial:
+        with atomic_create(path) as partial:
             write_zeros(partial, max(size, 1))
     return np.memmap(path, dtype=kind, mode="r+", shape=shape)
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from headstart.errors import OptionError
-from headstart.files import write_whole
+from headstart.files import write_atomically
 from headstart.record import Epoch
 from headstart.tuning.events.events import StepEvent
 
@@ -72,7 +72,7 @@ class MLflow:
         self._run_id = self._found(remembered) if resumed_step else None
         if self._run_id is None:
             self._run_id = self._made(experiment, run)
-            write_whole(remembered, self._run_id)
+            write_atomically(remembered, self._run_id)
         # Points cannot be taken back. What comes again is the same number, so it is left out.
         self._sent = {"step": self._last("step/loss"), "epoch": self._last("epoch/seconds")}
 
