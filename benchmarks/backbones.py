@@ -24,10 +24,10 @@ import torch
 from PIL import Image
 
 from benchmarks.machine import describe
-from headstart.backbones.backbone import Backbone, load_backbone, resized
+from headstart.backbones.backbone import Backbone, load_backbone, with_image_size
 from headstart.backbones.catalogue import CATALOGUE
 from headstart.backbones.pooling import StagePooling
-from headstart.backbones.weights import weights_here
+from headstart.backbones.weights import weights_available
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.openvino_engine import OpenVinoEngine
@@ -40,7 +40,7 @@ ROUNDS, SECONDS, BATCHES = 3, 1.5, (1, 7, 32)
 def loaded(name: str, image_size: int | None = None) -> Backbone:
     """Load a family with real weights where they are here, else random ones."""
     architecture = next(entry.architecture for entry in CATALOGUE if entry.name == name)
-    weights = "imagenet" if weights_here(architecture) else "random"
+    weights = "imagenet" if weights_available(architecture) else "random"
     return load_backbone(name, weights=weights, image_size=image_size)
 
 
@@ -159,7 +159,7 @@ def eager(backbone: Backbone, batch: np.ndarray, *, best: bool) -> Callable[[], 
     """Give torch's loop as it comes, channels first as everybody has them, or at its best."""
     network = StagePooling(backbone).eval()
     if best:
-        network = StagePooling(resized(backbone, backbone.preprocess.size)).eval()
+        network = StagePooling(with_image_size(backbone, backbone.preprocess.size)).eval()
     layout = torch.channels_last if best else torch.contiguous_format
     tensor = torch.from_numpy(batch)
     if not best:  # The same shape, but with the channels of a pixel apart in memory.

@@ -2,7 +2,7 @@
 
 python -m benchmarks.duplicates
 
-Miniatures are of crops of solar cells, of smooth noise, of flat images, of flat images with a
+Thumbnails are of crops of solar cells, of smooth noise, of flat images, of flat images with a
 little noise, and, one in five, of copies: JPEGs of quality 50 to 90, slightly brighter ones.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import describe
-from headstart.arrays import Miniature, Pairs, Rows
-from headstart.data.duplicates import connected, near_duplicates
-from headstart.data.hashing import thumbnail
+from headstart.arrays import Pairs, Rows, Thumbnail
+from headstart.data.duplicates import component_labels, near_duplicates
+from headstart.data.hashing import make_thumbnail
 
 BITS, LEVELS, BRIGHTNESS, ROWS = 24, 0.6, 8.0, 4096
 
@@ -56,19 +56,19 @@ def copy(original: Image.Image, numbers: np.random.Generator) -> Image.Image:
     return Image.open(buffer).convert("L")
 
 
-def miniatures(count: int, photos: list[Image.Image], *, kinds: Sequence[float]) -> Miniature:
-    """Make miniatures of images of four kinds in some proportion, one in five of a copy."""
+def thumbnails(count: int, photos: list[Image.Image], *, kinds: Sequence[float]) -> Thumbnail:
+    """Make thumbnails of images of four kinds in some proportion, one in five of a copy."""
     numbers = np.random.default_rng(0)
-    out: list[Miniature] = []
+    out: list[Thumbnail] = []
     while len(out) < count:
         made = image(int(numbers.choice(4, p=kinds)), photos, numbers)
-        out.append(thumbnail(made))
+        out.append(make_thumbnail(made))
         if numbers.random() < 0.25:
-            out.append(thumbnail(copy(made, numbers)))
+            out.append(make_thumbnail(copy(made, numbers)))
     return np.stack(out[:count])[numbers.permutation(count)]
 
 
-def all_pairs(images: Miniature) -> Pairs:
+def all_pairs(images: Thumbnail) -> Pairs:
     """Compare every pair, the first way that this was done: the reference."""
     signs = (images[:, :, 1:] > images[:, :, :-1]).reshape(len(images), -1).astype(np.float32)
     signs = signs * 2 - 1
@@ -103,13 +103,13 @@ def copies(groups: Rows) -> int:
     return int((groups != np.arange(len(groups))).sum())
 
 
-def near_copies(count: int) -> Miniature:
-    """Make miniatures that are all copies of each other, and all different."""
+def near_copies(count: int) -> Thumbnail:
+    """Make thumbnails that are all copies of each other, and all different."""
     noise = np.random.default_rng(0).integers(100, 102, (count, 16, 17), dtype=np.uint8)
     return noise + np.arange(0, 68, 4, dtype=np.uint8)
 
 
-def row(images: Miniature, search: Callable[[Miniature], Rows]) -> str:
+def row(images: Thumbnail, search: Callable[[Thumbnail], Rows]) -> str:
     """Measure a search and return its row of the table, without the name of the search."""
     found, seconds, memory = measured(lambda: search(images))
     return f"{copies(found):,} | {seconds:.1f} | {memory:.0f} |"
@@ -122,14 +122,14 @@ def main() -> None:
     print(f"machine: {describe()}\n")
     print("| images | what | search | copies | s | MB |")
     print("| --- | --- | --- | --- | --- | --- |")
-    images = miniatures(10_000, photos, kinds=mixed)
+    images = thumbnails(10_000, photos, kinds=mixed)
     pairs = all_pairs(images)
-    assert np.array_equal(near_duplicates(images), connected(len(images), pairs))
-    every = row(images, lambda some: connected(len(some), all_pairs(some)))
+    assert np.array_equal(near_duplicates(images), component_labels(len(images), pairs))
+    every = row(images, lambda some: component_labels(len(some), all_pairs(some)))
     print(f"| 10,000 | mixed, {len(pairs):,} pairs | all pairs | {every}", flush=True)
     print(f"| 10,000 | mixed | headstart | {row(images, near_duplicates)}", flush=True)
     for name, kinds in (("mixed", mixed), ("solar cells", crops), ("nearly flat", nearly_flat)):
-        images = miniatures(100_000, photos, kinds=kinds)
+        images = thumbnails(100_000, photos, kinds=kinds)
         print(f"| 100,000 | {name} | headstart | {row(images, near_duplicates)}", flush=True)
     images = near_copies(100_000)
     print(f"| 100,000 | all copies | headstart | {row(images, near_duplicates)}", flush=True)

@@ -183,10 +183,10 @@ def _jpeg_row(model: Classifier, paths: list[str], side: int) -> str:
     files = [_large_jpeg(path, side) for path in paths]
     labels: dict[str, list[str]] = {}
     milliseconds: dict[str, float] = {}
-    for way, smallest in (("full", None), ("reduced", 224)):
+    for way, min_side in (("full", None), ("reduced", 224)):
         start = time.perf_counter()
         images = [
-            model.backbone.preprocess.pixels(decode_image(file, smallest=smallest))
+            model.backbone.preprocess.pixels(decode_image(file, min_side=min_side))
             for file in files
         ]
         milliseconds[way] = 1000 * (time.perf_counter() - start) / len(files)

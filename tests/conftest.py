@@ -1,4 +1,4 @@
-"""What most tests need: small images made on the spot, tiny networks, and no network access."""
+"""Fixtures for most tests: small generated images, tiny networks, and no network access."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.tasks.single import Single
 
-# Read once, when huggingface_hub is imported: no test may look for a hub on the network.
+# Read once, when huggingface_hub is imported, so that no test connects to the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# A busy machine makes an example slow, which is no failure.
+# On a busy machine, a slow example is not a failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
@@ -61,14 +61,14 @@ def _one_round(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time engines for moments only; which one is faster does not matter here."""
+    """Time engines very briefly, as the result does not matter here."""
     monkeypatch.setattr("headstart.choosing.trials._SECONDS", 0.02)
 
 
 def picture(
     seed: int, colour: tuple[int, int, int] = (128, 128, 128), side: int = 64
 ) -> Image.Image:
-    """Make a noisy picture around a colour; each seed gives another one."""
+    """Create a noisy picture around a colour, a different one for each seed."""
     noise = np.random.default_rng(seed).normal(0, 40, (side // 8, side // 8, 3))
     small = np.clip(noise + colour, 0, 255).astype(np.uint8)
     return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
@@ -79,7 +79,7 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a folder of class folders."""
+    """Return a function that writes a folder of class folders."""
 
     def make(
         count: int = 12, classes: tuple[str, ...] = ("blue", "red"), name: str = "photos"

@@ -1,4 +1,4 @@
-"""The tree of errors, and suggestions for what was probably meant."""
+"""The tree of errors, and suggestions of similar names."""
 
 import inspect
 
@@ -9,7 +9,7 @@ from headstart.errors import DataError, HeadstartError, UnreadableImage, suggest
 
 
 def test_every_error_is_a_headstart_error():
-    """One `except` catches everything that a user can cause, and the tree shows all of it."""
+    """One `except` catches every error that a user can cause, and the tree lists them all."""
     found = [
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -21,8 +21,8 @@ def test_every_error_is_a_headstart_error():
         assert kind.__name__ in errors.__doc__
 
 
-def test_an_unreadable_image_knows_path_and_reason():
-    """The text has both, and each can be read alone."""
+def test_an_unreadable_image_has_path_and_reason():
+    """Both are in the message and available as attributes."""
     error = UnreadableImage("a/b.jpg", "the file is empty")
     assert str(error) == "Cannot read image 'a/b.jpg': the file is empty."
     assert (error.path, error.reason) == ("a/b.jpg", "the file is empty")
@@ -38,5 +38,5 @@ def test_an_unreadable_image_knows_path_and_reason():
     ],
 )
 def test_suggestions(wrong, text):
-    """The nearest names, best first, whatever the case; nothing where nothing is near."""
+    """The most similar names are suggested, best first, regardless of case."""
     assert suggestion(wrong, ["vgg16", "resnet101", "resnet50"]) == text

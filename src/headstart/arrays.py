@@ -1,4 +1,4 @@
-"""The array types, each once, with what their axes mean."""
+"""The array types and the meaning of their axes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,10 +9,10 @@ Pixels = NDArray[np.uint8]
 """Images, (height, width, 3) or (images, height, width, 3), values 0 to 255."""
 
 Features = NDArray[np.float32]
-"""What a frozen network gives for images, (images, width)."""
+"""The output of a frozen network, (images, width)."""
 
 Scores = NDArray[np.float32]
-"""What a head gives for images before the link to probabilities, (images, classes)."""
+"""The output of a head before it is converted to probabilities, (images, classes)."""
 
 Probabilities = NDArray[np.float64]
 """Calibrated probabilities, (images, classes)."""
@@ -24,19 +24,19 @@ Numbers = NDArray[np.float64]
 """Measurements in double precision, of any shape."""
 
 Targets = NDArray[np.int64]
-"""What is to be predicted, as numbers. For one label per image: the class of each, (images,)."""
+"""Encoded labels. For one label per image: the class number of each, (images,)."""
 
 Rows = NDArray[np.int64]
-"""Positions of images within a set, (some,)."""
+"""Row numbers of images within a set, (rows,)."""
 
 Pairs = NDArray[np.int64]
-"""Positions of two images that belong together, (pairs, 2)."""
+"""Row numbers of pairs of images that belong together, (pairs, 2)."""
 
 Flags = NDArray[np.bool_]
-"""One answer per image, (images,)."""
+"""One boolean per image, (images,)."""
 
-Miniature = NDArray[np.uint8]
-"""A grey miniature of an image, (16, 17), or of several, (images, 16, 17), values 0 to 255."""
+Thumbnail = NDArray[np.uint8]
+"""Grey thumbnail of one image, (16, 17), or of several, (images, 16, 17), values 0 to 255."""
 
 SixteenBit = NDArray[np.uint16]
 """Grey values of an image in 16 bits, (height, width)."""
@@ -54,4 +54,4 @@ Names = NDArray[np.object_]
 """Names of columns, (width,)."""
 
 Folds = Sequence[tuple[Rows, Rows]]
-"""Pairs of rows: those to learn from, and those that are held out."""
+"""Pairs of rows: the training rows and the held-out rows of each fold."""

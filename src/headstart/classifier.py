@@ -17,7 +17,7 @@ from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.image_size import sized_for
 from headstart.data.decoding import ImageLike
-from headstart.data.images import ImageSet, listed
+from headstart.data.images import ImageSet, list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
@@ -261,7 +261,7 @@ class Classifier:
         model, warn = self.predictor, warn or no_warning
         images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
         if missing := (val.absent() if val is not None and len(val) else []):
-            warn(f"The validation part, which decides, has no image of {listed(missing)}.")
+            warn(f"The validation part, which decides, has no image of {list_names(missing)}.")
         features, stored_as = self.extractor.of_files(images.files, warn=warn)
         job = Job(
             self.extractor.with_backbone(copy.deepcopy(self.backbone)),

@@ -1,15 +1,15 @@
-"""Every error that a user can cause. Each text says what is wrong, with the value, and what to do.
+"""Errors that a user can cause. Each message says what is wrong, with the value, and what to do.
 
 HeadstartError
 ├── OptionError           an option's name or value
-├── DataError             the images, labels or table that were given
+├── DataError             the images, labels or table
 │   ├── UnreadableImage   one file that cannot be decoded
 │   └── UnsafeArchive     an archive that would write outside its folder, or is too large
 ├── BackboneError
 │   ├── UnknownBackbone   no architecture of that name
 │   └── WeightsError      weights that are missing, damaged or of another architecture
 ├── StoreError            the feature store cannot be read or written
-├── TuningError           fine-tuning cannot go on
+├── TuningError           fine-tuning cannot continue
 ├── OutputError           the output folder exists or cannot be written
 ├── RecordError           the record of a run is missing, damaged or of a later version
 └── BundleError           a saved model that is missing, damaged or of an unknown version
@@ -28,7 +28,7 @@ class OptionError(HeadstartError):
 
 
 class DataError(HeadstartError):
-    """The images, labels or table that were given cannot be used."""
+    """The images, labels or table cannot be used."""
 
 
 class UnreadableImage(DataError):
@@ -36,7 +36,7 @@ class UnreadableImage(DataError):
 
     Attributes:
         path: The file, as the user named it.
-        reason: What is wrong with it, without the path.
+        reason: The reason, without the path.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -54,7 +54,7 @@ class BackboneError(HeadstartError):
 
 
 class UnknownBackbone(BackboneError):
-    """No architecture has that name."""
+    """There is no architecture of that name."""
 
 
 class WeightsError(BackboneError):
@@ -66,7 +66,7 @@ class StoreError(HeadstartError):
 
 
 class TuningError(HeadstartError):
-    """Fine-tuning cannot go on."""
+    """Fine-tuning cannot continue."""
 
 
 class OutputError(HeadstartError):
@@ -81,14 +81,16 @@ class BundleError(HeadstartError):
     """A saved model is missing, damaged or of an unknown version."""
 
 
-def suggestion(wrong: str, known: Iterable[str], *, shown: Mapping[str, str] | None = None) -> str:
-    """Return `" Did you mean 'a', 'b'?"` for the known names nearest to a wrong one, or nothing.
+def suggestion(
+    wrong: str, known: Iterable[str], *, display: Mapping[str, str] | None = None
+) -> str:
+    """Return `" Did you mean 'a', 'b'?"` with the names most similar to a wrong one, or "".
 
     Args:
-        wrong: What was typed.
-        known: What it is compared with.
-        shown: What to show for a known name, where it differs.
+        wrong: The name that was typed.
+        known: The valid names.
+        display: The form in which to show a valid name, if it differs.
     """
     near = get_close_matches(wrong.lower(), list(known), n=3, cutoff=0.5)
-    names = [shown.get(name, name) if shown else name for name in near]
+    names = [display.get(name, name) if display else name for name in near]
     return f" Did you mean {', '.join(repr(name) for name in names)}?" if near else ""

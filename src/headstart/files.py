@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, locks, and digests. Nothing else writes in place.
+"""Atomic writes, locks and digests. All other modules write files through this one.
 
-A name in progress starts with a dot and is unique to the writer, so that two processes never share
-one, and a crash leaves nothing that could be taken for a result.
+A file in progress has a hidden name that is unique to its writer. So two processes never write to
+the same file, and a crash leaves nothing that could be mistaken for a result.
 """
 
 import errno
@@ -17,33 +17,33 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-# What a rename meets where a folder, or a file in the place of a folder, is in the way.
+# Errors of a rename if the target is a folder, or a file in place of a folder.
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
-# Other processes may each get in between once.
+# Each concurrent process may make one attempt fail.
 _ATTEMPTS = 100
 _LONGEST_SUFFIX = 32
-# What a file system says that cannot reserve room for a file.
+# Errors of a file system that cannot reserve space for a file.
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 _ZEROS = bytes(2**20)
 
 
 def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's content, in hexadecimal digits, reading it in pieces."""
+    """Return the sha256 of a file's content in hexadecimal digits; the file is read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(value: Mapping[str, object]) -> str:
-    """Return the sha256 of a JSON object, whatever the order of its keys."""
+    """Return the sha256 of a JSON object, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """Yield a path for a file or folder that takes the target's place once the block is done.
+def atomic_replace(target: Path) -> Iterator[Path]:
+    """Yield a path for a file or folder that replaces the target at the end of the block.
 
-    An earlier target stays readable until then, and stays for good if the block raises.
+    An existing target stays readable until then, and is kept if the block raises.
 
     Raises:
         OSError: The new content cannot be written or moved.
@@ -58,10 +58,10 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def written_once(target: Path) -> Iterator[Path]:
-    """Yield a path for a file or folder that becomes the target unless there is one by then.
+def atomic_create(target: Path) -> Iterator[Path]:
+    """Yield a path for a file or folder that becomes the target unless that exists by then.
 
-    Of several processes that make the same thing, one wins, and all go on with its result.
+    If several processes create the same target, one of them wins and all continue with its result.
 
     Raises:
         OSError: The new content cannot be written or moved.
@@ -75,45 +75,45 @@ def written_once(target: Path) -> Iterator[Path]:
         remove(partial)
 
 
-def write_whole(target: Path, content: str | bytes) -> None:
-    """Write a file's content in one step.
+def write_atomically(target: Path, content: str | bytes) -> None:
+    """Write a file atomically.
 
     Raises:
-        OSError: It cannot be written; an earlier file is unchanged.
+        OSError: It cannot be written; an existing file is unchanged.
     """
-    with written_whole(target) as partial:
+    with atomic_replace(target) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(target: Path, value: object) -> None:
-    """Write a value as readable JSON in one step.
+    """Write a value as readable JSON atomically.
 
     Raises:
-        OSError: It cannot be written; an earlier file is unchanged.
+        OSError: It cannot be written; an existing file is unchanged.
     """
-    write_whole(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_zeros(path: Path, size: int) -> None:
-    """Write a file of zeros that really takes its bytes on disk, to be mapped into memory.
+    """Write a file of zeros with its full size allocated on disk, to be memory-mapped.
 
     Raises:
-        OSError: There is no room for it.
+        OSError: There is not enough space.
     """
     with path.open("wb") as file:
-        if _reserved(file.fileno(), size):
+        if _reserve(file.fileno(), size):
             return
         for start in range(0, size, len(_ZEROS)):
             file.write(_ZEROS[: size - start])
 
 
 def replace(new: Path, target: Path) -> None:
-    """Move a finished file or folder to the place of another, which is there until then.
+    """Replace a file or folder by a finished one.
 
-    Of several processes that do so at once, the last one stays.
+    If several processes do so at once, the last one wins.
 
     Raises:
-        OSError: It cannot be moved; the other one is still there.
+        OSError: It cannot be moved; the old one is still there.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -123,20 +123,20 @@ def replace(new: Path, target: Path) -> None:
             if error.errno not in _OCCUPIED:
                 raise
             if _is_folder(target) not in (None, new.is_dir()):
-                raise  # A file never takes a folder's place, nor a folder a file's.
+                raise  # A file never replaces a folder, nor a folder a file.
         if _replace_occupied(new, target):
             return
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
 
 
 def partial_path(target: Path) -> Path:
-    """Return a hidden path beside a target that no other process uses, of the same short suffix."""
+    """Return a hidden, unique path beside a target, with the same suffix unless it is long."""
     suffix = target.suffix if len(target.suffix.encode()) <= _LONGEST_SUFFIX else ""
     return target.with_name(f".{uuid4().hex}{suffix}")
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder if it is there and can be removed."""
+    """Remove a file or folder if it exists; errors are ignored."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
     if path.is_dir():
@@ -144,7 +144,7 @@ def remove(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes that a file or everything in a folder takes on disk."""
+    """Return the size in bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(map(_bytes_of, files))
 
@@ -155,9 +155,9 @@ class Locked(Exception):
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; the operating system lets go of it when the process ends, however it does.
+    """Hold a lock file; the operating system releases it when the process ends, even by a crash.
 
-    On a disk that is full or read-only there is no lock, since nothing can be written there anyway.
+    On a full or read-only disk there is no lock, since nothing can be written there anyway.
 
     Raises:
         Locked: Another process holds it.
@@ -177,8 +177,8 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _reserved(descriptor: int, size: int) -> bool:
-    """Reserve room for an open file; return False where system or file system cannot."""
+def _reserve(descriptor: int, size: int) -> bool:
+    """Reserve space for an open file; return False if the system does not support it."""
     reserve = getattr(os, "posix_fallocate", None)  # Neither macOS nor Windows has it.
     if reserve is None:
         return False
@@ -192,7 +192,7 @@ def _reserved(descriptor: int, size: int) -> bool:
 
 
 def _is_folder(path: Path) -> bool | None:
-    """Return whether a path is a folder; None if nothing is there."""
+    """Return whether a path is a folder; None if it does not exist."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def _is_folder(path: Path) -> bool | None:
 
 
 def _replace_occupied(new: Path, target: Path) -> bool:
-    """Move what is there aside first; return False if another process got in between."""
+    """Replace the target after moving it aside; return False if another process interfered."""
     aside = partial_path(target)
     try:
         target.replace(aside)
@@ -219,7 +219,7 @@ def _replace_occupied(new: Path, target: Path) -> bool:
 
 
 def _bytes_of(path: Path) -> int:
-    """Return the size of a file; 0 for a folder, and for what is gone by now."""
+    """Return the size of a file; 0 for folders and for files that no longer exist."""
     try:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:
@@ -238,7 +238,7 @@ def _move_unless_present(new: Path, target: Path) -> None:
         os.link(new, target)
     except FileExistsError:
         return
-    except OSError:  # A file system without hard links.
+    except OSError:  # The file system has no hard links.
         if not target.exists():
             new.replace(target)
 

@@ -1,29 +1,29 @@
-"""How a long job reports what it is doing: stages that advance, and warnings."""
+"""How a long-running command reports its progress and warnings."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Progress = Callable[[int, int], None]
-"""Called with how many images (or steps) are done, and how many there are in all."""
+"""Called with the number of images (or steps) that are done, and the total."""
 
 Warn = Callable[[str], None]
-"""Called with one sentence that the user should know."""
+"""Called with one sentence for the user."""
 
 
 class Watcher(Protocol):
-    """Follows a command."""
+    """Receives the progress and warnings of a command."""
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
-        """Begin a stage; the progress that comes back is called as it advances."""
+        """Start a stage; call the progress function that is yielded as it advances."""
         ...
 
     def warn(self, text: str) -> None:
-        """Pass on one sentence that the user should know."""
+        """Show one sentence to the user."""
         ...
 
 
-class Silence:
+class SilentWatcher:
     """Shows nothing."""
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""A hub on this machine: speaks the protocol that the hub's client speaks, over real HTTP."""
+"""A local server that speaks the protocol of the Hugging Face hub over HTTP."""
 
 import hashlib
 import threading
@@ -11,14 +11,14 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """What the server holds, and how it misbehaves.
+    """The files of the server and its faults.
 
     Attributes:
         files: Content by path, such as "timm/tiny/model.safetensors".
-        sha256: Hash that is told instead of the true one, by path.
-        cuts: At how many bytes the next answers break off.
-        stalled: Whether files never come.
-        status: Answered instead of a file, with the hub's own code for the reason.
+        sha256: Hash that is reported instead of the true one, by path.
+        cuts: Numbers of bytes after which the next responses break off.
+        stalled: Whether requests for files are never answered.
+        status: Status that is returned instead of a file, with the hub's error code.
         requests: Method, path and range of every request.
     """
 
@@ -50,9 +50,12 @@ class Hub:
         self._server.server_close()
 
     def gets(self) -> list[str | None]:
-        """Give the range of every GET of a file."""
-        asked = [one for one in self.requests if one[0] == "GET" and "/resolve/" in one[1]]
-        return [range_ for _, _, range_ in asked]
+        """Return the range of every GET request for a file."""
+        return [
+            range_
+            for method, path, range_ in self.requests
+            if method == "GET" and "/resolve/" in path
+        ]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -101,4 +104,4 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

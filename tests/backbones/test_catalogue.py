@@ -1,4 +1,4 @@
-"""Names that people type become timm's names, or an error that suggests better ones."""
+"""Names that users type are resolved to timm's names, or suggestions are made."""
 
 import pytest
 import timm
@@ -29,13 +29,13 @@ from headstart.errors import BackboneError, UnknownBackbone
         ("resnet50.a1_in1k", "resnet50.a1_in1k"),
     ],
 )
-def test_a_name_means_an_architecture(typed, architecture):
-    """Case, blanks, slashes and hyphens do not matter; timm's other names stay."""
+def test_names_are_resolved_to_architectures(typed, architecture):
+    """Case, blanks, slashes and hyphens are ignored; timm's other names are unchanged."""
     assert architecture_of(typed) == architecture
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    """A typing error names the backbones that were probably meant."""
+    """A typing error is answered with the most similar names."""
     with pytest.raises(UnknownBackbone) as caught:
         architecture_of("efficientnet-lite9")
     assert str(caught.value) == (
@@ -44,15 +44,15 @@ def test_an_unknown_name_suggests_the_nearest():
     )
 
 
-def test_a_name_like_no_other_suggests_nothing():
-    """Where nothing is near, the error says only what is wrong."""
+def test_a_name_without_similar_names_suggests_nothing():
+    """The error only says what is wrong."""
     with pytest.raises(UnknownBackbone) as caught:
         architecture_of("@@@@@@@@@@")
     assert str(caught.value) == "There is no backbone '@@@@@@@@@@'."
 
 
 def test_an_unknown_tag_of_weights_is_named():
-    """A known architecture with an unknown tag is not blamed on an image size."""
+    """The error for an unknown tag is not about the image size."""
     with pytest.raises(BackboneError) as caught:
         load_backbone("resnet50.foo", weights="random")
     assert "foo" in str(caught.value)
@@ -60,13 +60,13 @@ def test_an_unknown_tag_of_weights_is_named():
 
 
 def test_a_renamed_architecture_gives_no_library_warning():
-    """timm's old name of an architecture works, and timm does not warn past our door."""
+    """timm's old name of an architecture works without timm's warning."""
     assert load_backbone("vit_tiny_patch16_224_in21k", weights="random").width == 192
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
-def test_the_catalogue_counts_right(entry):
-    """Parameters, multiply-accumulates, width and size are those of timm's network, no typing."""
+def test_the_catalogue_matches_the_networks(entry):
+    """Parameters, multiply-accumulates, width and size are those of timm's network."""
     settings = timm.get_pretrained_cfg(entry.architecture)
     fixed = {"img_size": entry.image_size} if settings.fixed_input_size else {}
     with torch.device("meta"):
@@ -74,16 +74,16 @@ def test_the_catalogue_counts_right(entry):
         drop_classifier(network)
         with FlopCounterMode(display=False) as counter:
             output = network(torch.zeros(1, 3, entry.image_size, entry.image_size))
-    assert sum(one.numel() for one in network.parameters()) == entry.parameters
+    assert sum(weights.numel() for weights in network.parameters()) == entry.parameters
     assert counter.get_total_flops() // 2 == entry.macs
     assert output.shape == (1, entry.width)
-    if entry.name != "dinov2-s14":  # Made for 518 pixels, but as good and far faster at 224.
+    if entry.name != "dinov2-s14":  # Trained at 518 pixels, but as good and far faster at 224.
         assert settings.input_size[1] == entry.image_size
     assert settings.hf_hub_id
 
 
-def test_every_name_means_one_backbone():
-    """No alias is given twice, and each name of the catalogue means its own row."""
+def test_every_name_is_unique():
+    """No alias occurs twice, and each name of the catalogue is resolved to its own row."""
     names = [name for entry in CATALOGUE for name in (entry.name, *entry.aliases)]
     assert len(set(names)) == len(names)
     assert all(entry_of(name).name == entry.name for entry in CATALOGUE for name in [entry.name])

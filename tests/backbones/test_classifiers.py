@@ -1,4 +1,4 @@
-"""No fully connected layer of a classifier is left above the pooling, except in old bundles."""
+"""All fully connected layers after the pooling are removed, except in old bundles."""
 
 import pytest
 import timm
@@ -44,26 +44,26 @@ def pixels(size, count=2):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def large_layers_are_not_drawn():
+def constant_large_layers():
     """Fill VGG's hidden layers with a constant: a hundred million random numbers take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("kaiming_normal_", "kaiming_uniform_"):
-            patch.setattr(nn.init, name, _quick(getattr(nn.init, name)))
+            patch.setattr(nn.init, name, _constant_if_large(getattr(nn.init, name)))
         yield
 
 
-def _quick(draw):
-    def quickly(tensor, *arguments, **settings):
+def _constant_if_large(initialise):
+    def initialise_quickly(tensor, *arguments, **settings):
         if tensor.numel() < 10_000_000:
-            return draw(tensor, *arguments, **settings)
+            return initialise(tensor, *arguments, **settings)
         return nn.init.constant_(tensor, 1e-4)
 
-    return quickly
+    return initialise_quickly
 
 
 @pytest.fixture(scope="module")
 def vgg16(tmp_path_factory):
-    """Return torchvision's VGG16, and ours with its weights."""
+    """Return torchvision's VGG16, and our backbone with its weights."""
     torch.manual_seed(0)
     theirs = torchvision.models.vgg16(init_weights=False).features.eval()
     file = tmp_path_factory.mktemp("vgg16") / "model.safetensors"
@@ -72,26 +72,26 @@ def vgg16(tmp_path_factory):
 
 
 @torch.no_grad()
-def test_vgg16_is_torchvisions_features_and_their_mean(vgg16):
-    """The same weights give the same 512 features as torchvision's network without its top."""
+def test_vgg16_returns_the_mean_of_torchvision_s_features(vgg16):
+    """With the same weights, the 512 features are those of torchvision's network."""
     theirs, ours = vgg16
     images = pixels(64)
     torch.testing.assert_close(ours(images), theirs(images).mean(dim=(2, 3)))
     assert ours(images).shape == (2, ours.width) == (2, 512)
 
 
-def test_vgg16_has_no_more_than_its_convolutions(vgg16):
-    """The 120 million numbers of its fully connected layers are neither kept nor saved."""
+def test_vgg16_consists_of_its_convolutions(vgg16):
+    """The 120 million parameters of its fully connected layers are neither kept nor saved."""
     _, ours = vgg16
-    assert sum(one.numel() for one in ours.network.parameters()) == 14_714_688
-    assert sum(one.nbytes for one in ours.network.state_dict().values()) <= 60e6
+    assert sum(weights.numel() for weights in ours.network.parameters()) == 14_714_688
+    assert sum(tensor.nbytes for tensor in ours.network.state_dict().values()) <= 60e6
     assert [block for block in StagePooling(ours).layout().blocks if block[0] == "output"] == [
         ("output", 512)
     ]
 
 
 def fully_connected_in_head(network, size):
-    """Return the fully connected layers that run after the last map, and that map's features."""
+    """Return the names of the fully connected layers that run after the last map."""
     found, inside = [], []
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -108,8 +108,8 @@ def fully_connected_in_head(network, size):
 
 
 @pytest.mark.parametrize("name", [*HIDDEN, *KEPT])
-def test_nothing_fully_connected_is_left(name):
-    """In every class of networks the hidden layers go; what comes before the pooling stays."""
+def test_no_fully_connected_layer_remains(name):
+    """In every class of networks, hidden layers are removed; layers before the pooling stay."""
     with torch.device("meta"):
         network = timm.create_model(name).eval()
     size = network.pretrained_cfg["input_size"][1]
@@ -126,15 +126,15 @@ def test_nothing_fully_connected_is_left(name):
 @pytest.mark.parametrize("name", [SMALL, "mobilenetv4_conv_small_050"])
 @torch.no_grad()
 def test_the_output_is_the_mean_of_the_last_map(name):
-    """Neither the activation nor the norm of a dropped layer is left behind."""
+    """Neither the activation nor the norm of a removed layer remains."""
     backbone = load_backbone(name, weights="random", image_size=64)
     last = backbone.network.forward_features(pixels(64))
     torch.testing.assert_close(backbone(pixels(64)), last.mean(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("left_out", [(), ("classifier",), ("classifier", "conv_head")])
-def test_weights_with_and_without_the_dropped_layers(tmp_path, left_out):
-    """A file may hold the classifier's layers, all or some, or be without them."""
+def test_weights_with_and_without_the_removed_layers(tmp_path, left_out):
+    """A file may contain all, some or none of the classifier's layers."""
     state = timm.create_model(SMALL).state_dict()
     kept = {key: value for key, value in state.items() if not key.startswith(left_out or "-")}
     save_file(kept, tmp_path / "model.safetensors")
@@ -143,8 +143,8 @@ def test_weights_with_and_without_the_dropped_layers(tmp_path, left_out):
     assert not any(key.startswith("conv_head") for key in backbone.network.state_dict())
 
 
-def as_saved_earlier(name):
-    """Return a network as bundles had it, with the classifier's hidden layers, and its tensors."""
+def with_hidden_layers(name):
+    """Return a network with the hidden layers, as old bundles have it, and its tensors."""
     torch.manual_seed(0)
     network = timm.create_model(name)
     drop_last_layer(network)
@@ -153,9 +153,9 @@ def as_saved_earlier(name):
 
 @pytest.mark.parametrize("name", [SMALL, "mobilenetv4_conv_small_050", "test_mambaout", "vgg11"])
 @torch.no_grad()
-def test_a_bundle_keeps_the_layers_that_it_was_saved_with(name):
-    """Its head was fitted on what they give, so features and width stay as they were."""
-    network, tensors = as_saved_earlier(name)
+def test_an_old_bundle_keeps_its_hidden_layers(name):
+    """Its head was fitted on their output, so features and width are unchanged."""
+    network, tensors = with_hidden_layers(name)
     now = load_backbone(name, weights="random", image_size=64)
     old = rebuild_backbone(name, name, now.preprocess, "imagenet", tensors)
     assert torch.equal(old(pixels(64)), network(pixels(64)))
@@ -163,9 +163,9 @@ def test_a_bundle_keeps_the_layers_that_it_was_saved_with(name):
     assert old.network.state_dict().keys() == tensors.keys()
 
 
-def test_an_old_bundle_with_a_part_of_a_layer_is_refused():
-    """What it was saved with is needed as a whole."""
-    _, tensors = as_saved_earlier(SMALL)
+def test_an_old_bundle_with_an_incomplete_layer_is_refused():
+    """All tensors of the hidden layers are needed."""
+    _, tensors = with_hidden_layers(SMALL)
     preprocess = load_backbone(SMALL, weights="random").preprocess
     del tensors["conv_head.bias"]
     with pytest.raises(WeightsError, match=r"'the bundle' .*: conv_head\.bias is missing"):
@@ -173,8 +173,8 @@ def test_an_old_bundle_with_a_part_of_a_layer_is_refused():
 
 
 @torch.no_grad()
-def test_a_new_bundle_is_without_them():
-    """What is saved today gives the same features again."""
+def test_a_new_bundle_has_no_hidden_layers():
+    """A backbone that is saved without hidden layers returns the same features when restored."""
     first = load_backbone(SMALL, weights="random", image_size=64)
     tensors = {key: value.numpy() for key, value in first.network.state_dict().items()}
     again = rebuild_backbone(SMALL, SMALL, first.preprocess, "random", tensors)
@@ -182,8 +182,8 @@ def test_a_new_bundle_is_without_them():
     assert again.width == first.width == 288
 
 
-def test_a_model_saved_earlier_predicts_the_same(tmp_path, monkeypatch):
-    """A bundle with the hidden layers loads, and its head is given what it was fitted on."""
+def test_an_old_model_makes_the_same_predictions(tmp_path, monkeypatch):
+    """A bundle with hidden layers is loaded, and its head gets the features it was fitted on."""
     for label in ("blue", "red"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(8):
@@ -197,7 +197,7 @@ def test_a_model_saved_earlier_predicts_the_same(tmp_path, monkeypatch):
         model.fit(data.train)
         model.save(tmp_path / "model")
     loaded = hs.load(tmp_path / "model")
-    asked = [tmp_path / "photos" / label / "0.png" for label in ("blue", "red")]
-    assert loaded.predict(asked) == model.predict(asked)
+    photos = [tmp_path / "photos" / label / "0.png" for label in ("blue", "red")]
+    assert loaded.predict(photos) == model.predict(photos)
     tensors = load_file(tmp_path / "model" / "model.safetensors")
     assert any("conv_head" in name for name in tensors)

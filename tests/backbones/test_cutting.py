@@ -1,15 +1,15 @@
-"""The graph cutter: what crosses a cut, and what both sides do with it."""
+"""Cutting a graph: the values that cross a cut, and the two halves."""
 
 import pytest
 import torch
 from torch import fx, nn
 
-from headstart.backbones.cutting import crossing_nodes, cut, needed, result_of
+from headstart.backbones.cutting import crossing_nodes, cut, dependencies, output_node
 from headstart.errors import BackboneError
 
 
 class Branching(nn.Module):
-    """Hands a statistic of its first layer around its second one."""
+    """Passes a statistic of its first layer around its second layer."""
 
     def __init__(self):
         super().__init__()
@@ -24,7 +24,7 @@ class Branching(nn.Module):
 
 
 class Skipping(nn.Module):
-    """Hands the images around everything."""
+    """Adds the images to the output."""
 
     def __init__(self):
         super().__init__()
@@ -40,17 +40,17 @@ def traced(module):
     return graph, next(node for node in graph.nodes if node.target == "first")
 
 
-def test_everything_that_is_used_above_crosses_and_the_end_comes_last():
-    """What follows from the end, and what nothing needs, does not."""
+def test_values_used_after_the_cut_cross_and_the_end_comes_last():
+    """Values that follow from the end, or that nothing depends on, do not cross."""
     graph, end = traced(Branching())
     *others, last = crossing_nodes(graph, end)
     assert last is end and len(others) == 1
-    assert others[0].op == "call_function"  # The number of images.
+    assert others[0].op == "call_function"  # The batch size.
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_two_halves_are_the_whole_for_any_number_of_images(count):
-    """A number of images that crosses is read from the tensors instead."""
+def test_two_halves_equal_the_whole_for_any_batch_size(count):
+    """A batch size that crosses is read from the tensors instead."""
     module = Branching()
     graph, end = traced(module)
     crossing = crossing_nodes(graph, end)
@@ -63,7 +63,7 @@ def test_two_halves_are_the_whole_for_any_number_of_images(count):
 
 
 def test_several_tensors_are_a_tuple():
-    """The upper half takes one argument for each."""
+    """The upper half takes one argument per tensor."""
     module = Branching()
     graph, _ = traced(module)
     end = next(node for node in graph.nodes if node.target == "second")
@@ -78,15 +78,15 @@ def test_several_tensors_are_a_tuple():
 
 
 def test_images_cannot_cross():
-    """What lies below would not be computed once and for all."""
+    """If the images are used after the cut, the lower half cannot be computed in advance."""
     graph, end = traced(Skipping())
-    with pytest.raises(BackboneError, match="'images' crosses the boundary and cannot be kept"):
+    with pytest.raises(BackboneError, match="'images' crosses the boundary and cannot be stored"):
         cut(graph, crossing_nodes(graph, end))
 
 
-def test_what_a_result_needs():
-    """In order of execution, up to what is known."""
+def test_dependencies_of_a_result():
+    """Dependencies are in order of execution, and end at known nodes."""
     graph, end = traced(Branching())
-    everything = needed([result_of(graph)])
+    everything = dependencies([output_node(graph)])
     assert end in everything and not any(node.name.startswith("add") for node in everything)
-    assert end not in needed([result_of(graph)], [end])
+    assert end not in dependencies([output_node(graph)], [end])

@@ -1,4 +1,4 @@
-"""Licences of weights: timm's identifiers, and what they mean for commercial use."""
+"""Licences of weights: timm's identifiers, and whether they allow commercial use."""
 
 import subprocess
 import sys
@@ -8,15 +8,20 @@ import timm
 from timm.models import get_pretrained_cfg
 
 from headstart.backbones.backbone import load_backbone
-from headstart.backbones.licences import allows_commercial_use, caution, described, licence_of
+from headstart.backbones.licences import (
+    allows_commercial_use,
+    describe_licence,
+    licence_of,
+    licence_warning,
+)
 
 
 @pytest.mark.parametrize("licence", ["apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0"])
 def test_a_permissive_licence(licence):
-    """Commercial use is allowed, and nothing is said about it."""
+    """Commercial use is allowed, so there is no warning."""
     assert allows_commercial_use(licence) is True
-    assert described(licence) == f"licence {licence}"
-    assert caution("vgg16", licence) is None
+    assert describe_licence(licence) == f"licence {licence}"
+    assert licence_warning("vgg16", licence) is None
 
 
 @pytest.mark.parametrize(
@@ -24,26 +29,28 @@ def test_a_permissive_licence(licence):
     ["cc-by-nc-4.0", "cc-by-nc-sa-4.0", "fair-noncommercial-research-license", "apple-amlr"],
 )
 def test_a_licence_that_does_not_allow_commercial_use(licence):
-    """The caution names the backbone and the licence."""
+    """The warning names the backbone and the licence."""
     assert allows_commercial_use(licence) is False
-    assert caution("convnextv2_atto", licence) == (
+    assert licence_warning("convnextv2_atto", licence) == (
         f"Weights of 'convnextv2_atto': licence {licence}, which does not allow commercial use."
     )
 
 
 @pytest.mark.parametrize("licence", ["dinov3-license", "gemma", "apple-ascl", "seer-license"])
 def test_a_licence_with_terms_of_its_own(licence):
-    """Its name does not say what is allowed, so it is to be read."""
+    """Its name does not say whether commercial use is allowed."""
     assert allows_commercial_use(licence) is None
-    assert described(licence) == f"licence {licence}, whose terms may restrict commercial use"
+    assert (
+        describe_licence(licence) == f"licence {licence}, whose terms may restrict commercial use"
+    )
 
 
-def test_an_unknown_licence_is_said_to_be_unknown():
-    """Weights of the hub may have one that is not known here; a user's own files are the user's."""
-    assert caution("x", "unknown") == "Weights of 'x': licence unknown."
-    assert caution("x", "other") == "Weights of 'x': licence unknown."
-    assert caution("x", None) is None
-    assert described(None) == "licence unknown"
+def test_an_unknown_licence_is_reported():
+    """There is a warning for unknown licences, but not for the user's own files."""
+    assert licence_warning("x", "unknown") == "Weights of 'x': licence unknown."
+    assert licence_warning("x", "other") == "Weights of 'x': licence unknown."
+    assert licence_warning("x", None) is None
+    assert describe_licence(None) == "licence unknown"
 
 
 @pytest.mark.parametrize(
@@ -58,14 +65,14 @@ def test_an_unknown_licence_is_said_to_be_unknown():
     ],
 )
 def test_the_licence_of_weights(architecture, weights, licence):
-    """ImageNet weights have timm's; random ones and files have none that is known."""
+    """ImageNet weights have timm's licence; that of random weights and files is not known."""
     assert licence_of(architecture, weights) == licence
 
 
-def test_every_licence_of_timm_that_forbids_commercial_use_is_seen():
-    """The identifiers that a reader would call non-commercial, and no others."""
+def test_every_non_commercial_licence_of_timm_is_recognised():
+    """Exactly these identifiers do not allow commercial use."""
     licences = {str(get_pretrained_cfg(name).license) for name in timm.list_pretrained()}
-    assert {one for one in licences if allows_commercial_use(one) is False} == {
+    assert {licence for licence in licences if allows_commercial_use(licence) is False} == {
         "cc-by-nc-4.0",
         "fair-noncommercial-research-license",
         "apple-amlr",
@@ -73,13 +80,13 @@ def test_every_licence_of_timm_that_forbids_commercial_use_is_seen():
 
 
 def test_a_backbone_knows_its_licence():
-    """It follows from the weights that were loaded."""
+    """The licence depends on the weights that were loaded."""
     assert load_backbone("efficientnet-lite0").licence == "apache-2.0"
     assert load_backbone("test_resnet", weights="random").licence is None
 
 
 def test_licences_are_described_without_timm():
-    """Only asking timm for a licence imports it."""
+    """timm is only imported to look up a licence."""
     code = "import sys, headstart.backbones.licences; print('timm' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""The names of keras.applications, of torchvision and of the tutorial mean timm's networks."""
+"""Names of keras.applications, torchvision and the tutorial are resolved to timm's networks."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -9,11 +9,11 @@ import torchvision
 from timm.models import get_pretrained_cfg
 
 from headstart.backbones.backbone import load_backbone
-from headstart.backbones.catalogue import KNOWN_NAMES, _plain, architecture_of, entry_of
+from headstart.backbones.catalogue import KNOWN_NAMES, _normalise, architecture_of, entry_of
 from headstart.errors import UnknownBackbone, WeightsError
 
 _REGNETS = ["002", "004", "006", "008", "016", "032", "040", "064", "080", "120", "160", "320"]
-# Of Keras 3 and of TensorFlow 2.x, whose ResNetRS and RegNet left with Keras 3.
+# Names in Keras 3 and in TensorFlow 2.x, whose ResNetRS and RegNet are not in Keras 3.
 KERAS = [
     family + kind
     for family, kinds in {
@@ -34,7 +34,7 @@ KERAS = [
     for kind in kinds
 ]
 TORCHVISION = torchvision.models.list_models(module=torchvision.models)
-# Networks that timm has without weights on the hub.
+# Networks for which timm has no weights on the hub.
 WITHOUT_WEIGHTS = {"ResNet152V2", "Xception", "mnasnet0_5", "mnasnet0_75"}
 PAGE = Path(__file__).parents[2] / "docs" / "names.md"
 
@@ -45,19 +45,19 @@ def base(architecture):
 
 
 def names_of(origin):
-    """Return the names of names.csv that come from there."""
-    return [one.name for one in KNOWN_NAMES if one.origin == origin]
+    """Return the names of names.csv with the given origin."""
+    return [known.name for known in KNOWN_NAMES if known.origin == origin]
 
 
-def test_every_name_of_keras_and_torchvision_is_there():
-    """None is left out, and none is there that they do not have."""
+def test_every_name_of_keras_and_torchvision_is_listed():
+    """No name is missing, and no name is listed that they do not have."""
     assert sorted(names_of("keras.applications")) == sorted(KERAS)
     assert sorted(names_of("torchvision.models")) == sorted(TORCHVISION)
 
 
 @pytest.mark.parametrize("known", KNOWN_NAMES, ids=lambda known: f"{known.origin}.{known.name}")
-def test_a_known_name_means_its_network_or_says_what_to_take(known):
-    """With its module before it or without; what timm lacks is an error with a way out."""
+def test_a_known_name_is_resolved_or_a_substitute_is_named(known):
+    """Names work with and without their module; networks that timm lacks have a substitute."""
     typed = [known.name, known.name.upper(), known.name.replace("_", "-")]
     full = f"{known.origin}.{known.name}"
     if "." in known.origin:
@@ -65,20 +65,20 @@ def test_a_known_name_means_its_network_or_says_what_to_take(known):
     if known.architecture:
         assert timm.is_model(base(known.architecture))
         for name in typed:
-            meant = name if timm.is_model(name) and not entry_of(name) else known.architecture
-            assert base(architecture_of(name)) == base(meant)
+            expected = name if timm.is_model(name) and not entry_of(name) else known.architecture
+            assert base(architecture_of(name)) == base(expected)
         if "." in known.origin:
             assert architecture_of(full) == known.architecture
         return
     for name in typed:
         with pytest.raises(UnknownBackbone) as caught:
             architecture_of(name)
-        assert str(caught.value) == f"timm has no network '{name}'. Take {known.instead} instead."
+        assert str(caught.value) == f"timm has no network '{name}'. Use {known.instead} instead."
 
 
 @pytest.mark.parametrize("known", KNOWN_NAMES, ids=lambda known: f"{known.origin}.{known.name}")
-def test_weights_are_on_the_hub_or_something_else_is_named(known):
-    """Every name gives ImageNet weights, or the row says of which network there are some."""
+def test_weights_are_on_the_hub_or_a_substitute_is_named(known):
+    """Every name has ImageNet weights, or its row names a network that has some."""
     if known.architecture and known.name not in WITHOUT_WEIGHTS:
         assert known.architecture in timm.list_pretrained()
         assert get_pretrained_cfg(known.architecture).hf_hub_id
@@ -120,58 +120,61 @@ def test_weights_are_on_the_hub_or_something_else_is_named(known):
         ("Inception V3", "inception_v3.tv_in1k"),
     ],
 )
-def test_names_as_people_write_them(typed, architecture):
-    """Modules, blanks, dots and hyphens are taken away, and the tutorial's names are there."""
+def test_spellings_of_names(typed, architecture):
+    """Modules, blanks, dots and hyphens are ignored, and the tutorial's names are known."""
     assert architecture_of(typed) == architecture
 
 
 @pytest.mark.parametrize("name", ["densenet121", "resnet152", "resnet152.a1_in1k", "regnety_016"])
-def test_timms_own_spelling_is_timms(name):
-    """A name exactly as timm spells it keeps timm's choice of weights."""
+def test_timm_s_own_spelling_is_unchanged(name):
+    """A name exactly as timm spells it keeps timm's default weights."""
     assert architecture_of(name) == name
 
 
-def test_no_timm_name_is_taken_away():
-    """Every architecture of timm is what its name means, but those that the catalogue has."""
+def test_every_timm_name_is_available():
+    """Every timm name is resolved to itself, except those in the catalogue."""
     for name in timm.list_models():
         entry = entry_of(name)
         assert architecture_of(name) == (entry.architecture if entry else name)
 
 
-def test_a_name_means_one_network_wherever_it_comes_from():
-    """Spellings that only differ in case, hyphens and dots never mean two networks."""
-    meant = defaultdict(set)
+def test_no_name_is_ambiguous():
+    """Names that only differ in case, hyphens and dots are the same network."""
+    found = defaultdict(set)
     for known in KNOWN_NAMES:
         architecture = known.architecture or known.instead
         entry = entry_of(known.name)
-        meant[_plain(known.name)] |= {architecture, entry.architecture if entry else architecture}
-    assert {name: found for name, found in meant.items() if len(found) > 1} == {}
+        found[_normalise(known.name)] |= {
+            architecture,
+            entry.architecture if entry else architecture,
+        }
+    assert {name: networks for name, networks in found.items() if len(networks) > 1} == {}
 
 
-def test_a_network_without_weights_says_what_to_take():
-    """The error of the weights names a network that has some."""
+def test_a_network_without_weights_names_a_substitute():
+    """The error names a network that has weights."""
     with pytest.raises(WeightsError) as caught:
         load_backbone("mnasnet0_5")
     assert str(caught.value) == (
-        "timm knows no pretrained weights for 'mnasnet_050'. "
-        "Take mnasnet_small or mobilenetv3_small_050 instead. "
+        "timm has no pretrained weights for 'mnasnet_050'. "
+        "Use mnasnet_small or mobilenetv3_small_050 instead. "
         "Pass --weights with a safetensors file, or --weights random."
     )
-    with pytest.raises(WeightsError, match=r"Take tf_efficientnet_b6\.aa_in1k instead\."):
+    with pytest.raises(WeightsError, match=r"Use tf_efficientnet_b6\.aa_in1k instead\."):
         load_backbone("efficientnet_b6")
 
 
 def table():
-    """Return the lines of the page's table, as names.csv has them."""
+    """Return the lines of the page's table, from names.csv."""
     lines = ["| name | where | timm's network | where there is none, or no weights |"]
     lines.append("| --- | --- | --- | --- |")
-    for one in KNOWN_NAMES:
-        architecture = f"`{one.architecture}`" if one.architecture else "none"
-        lines.append(f"| `{one.name}` | {one.origin} | {architecture} | {one.instead} |")
+    for known in KNOWN_NAMES:
+        architecture = f"`{known.architecture}`" if known.architecture else "none"
+        lines.append(f"| `{known.name}` | {known.origin} | {architecture} | {known.instead} |")
     return [line.replace("|  |", "| |") for line in lines]
 
 
 def test_the_page_lists_every_name():
-    """The table of docs/names.md is the file's; print `table()` to renew it."""
+    """The table of docs/names.md equals names.csv; print `table()` to update it."""
     written = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
     assert written == table()

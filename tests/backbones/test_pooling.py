@@ -1,4 +1,4 @@
-"""Features of all stages: where each block stands, and that it is what it says."""
+"""Pooled features of all stages: the order of the blocks and their values."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from timm.models.swin_transformer import SwinTransformer
 
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.pooling import StagePooling
-from headstart.data.orientations import oriented
+from headstart.data.orientations import orient
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BackboneError, OptionError
 
@@ -15,13 +15,13 @@ TINY = "test_efficientnet"
 
 
 def noise(size, count=3):
-    """Give noisy uint8 images."""
+    """Return noisy uint8 images."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     return torch.from_numpy(pixels)
 
 
 def normalised(backbone, images):
-    """Give images as the plain network takes them."""
+    """Normalise images for the network itself."""
     mean = torch.tensor(backbone.preprocess.mean).view(1, 3, 1, 1)
     std = torch.tensor(backbone.preprocess.std).view(1, 3, 1, 1)
     return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
@@ -30,7 +30,7 @@ def normalised(backbone, images):
 @pytest.mark.parametrize("name", [TINY, "test_resnet", "test_vit", "test_convnext"])
 @torch.inference_mode()
 def test_the_first_block_is_the_output_of_the_backbone(name):
-    """Columns of "last" are what calling the backbone itself gives."""
+    """The columns of "last" are the output of the backbone itself."""
     backbone = load_backbone(name, weights="random")
     pooling = StagePooling(backbone).eval()
     images = noise(backbone.preprocess.size)
@@ -42,7 +42,7 @@ def test_the_first_block_is_the_output_of_the_backbone(name):
 @pytest.mark.parametrize("name", [TINY, "test_resnet", "test_vit", "test_convnext"])
 @torch.inference_mode()
 def test_widths_add_up(name):
-    """The layout's blocks are as wide as the features, and their names are all different."""
+    """The widths of the blocks add up to that of the features, and their names are unique."""
     backbone = load_backbone(name, weights="random")
     pooling = StagePooling(backbone).eval()
     layout = pooling.layout()
@@ -56,7 +56,7 @@ def test_widths_add_up(name):
 
 
 def test_names_and_order_of_the_blocks():
-    """The output, then mean, max and std of each stage, then what the last map adds."""
+    """The output comes first, then each stage's mean, max and std, then those of the last map."""
     layout = StagePooling(load_backbone(TINY, weights="random")).layout()
     stages = [
         (f"stage{number}.{kind}", width)
@@ -68,7 +68,7 @@ def test_names_and_order_of_the_blocks():
 
 
 @torch.inference_mode()
-def test_mean_max_and_std_are_those_of_numpy():
+def test_mean_max_and_std_equal_numpy_s():
     """A stage's three blocks are the statistics over the positions of its map."""
     backbone = load_backbone(TINY, weights="random")
     pooling = StagePooling(backbone).eval()
@@ -83,13 +83,13 @@ def test_mean_max_and_std_are_those_of_numpy():
 
 @torch.inference_mode()
 def test_a_blank_image_has_finite_features():
-    """An image without any variation gives no NaN."""
+    """The features of a constant image are not NaN."""
     pooling = StagePooling(load_backbone(TINY, weights="random")).eval()
     assert torch.isfinite(pooling(torch.zeros(1, 160, 160, 3, dtype=torch.uint8))).all()
 
 
 def test_channels_last_networks_are_pooled_over_positions():
-    """A Swin keeps its channels last; no block is as wide as its map is high."""
+    """A Swin has its channels last, and its blocks are as wide as the channels."""
     network = SwinTransformer(
         img_size=64, window_size=2, embed_dim=16, depths=(1,) * 4, num_heads=(1,) * 4, num_classes=0
     )
@@ -99,7 +99,7 @@ def test_channels_last_networks_are_pooled_over_positions():
 
 
 def test_column_weights_are_the_fourth_root_of_the_width():
-    """Each column of a block counts width ** -1/4."""
+    """The weight of each column of a block is width ** -1/4."""
     layout = StagePooling(load_backbone(TINY, weights="random")).layout()
     weights = layout.weights()
     assert weights.shape == (layout.width,)
@@ -107,36 +107,36 @@ def test_column_weights_are_the_fourth_root_of_the_width():
     np.testing.assert_allclose(weights[256 : 256 + 48], 16**-0.25, rtol=1e-6)
 
 
-def test_stages_that_give_no_maps():
-    """CrossViT's stages give two sequences each, and there are no features to read of them."""
+def test_stages_that_do_not_return_maps():
+    """CrossViT's stages return two sequences each, so features cannot be extracted."""
     with pytest.raises(BackboneError) as caught:
         StagePooling(load_backbone("crossvit_tiny_240", weights="random"))
     assert str(caught.value) == (
-        "No features can be read of 'crossvit_tiny_240': its stages do not give one map each. "
-        "Take a backbone that `headstart backbones` lists."
+        "Features cannot be extracted with 'crossvit_tiny_240': its stages do not return one map "
+        "each. Use a backbone from `headstart backbones`."
     )
 
 
 @torch.inference_mode()
 def test_features_of_all_orientations_are_averaged():
-    """The same as running the network once for each turn and mirror image."""
-    one = load_backbone(TINY, weights="random")
-    eight = load_backbone(TINY, weights="random", orientations="dihedral")
-    images = noise(one.preprocess.size, count=2)
-    apart = [StagePooling(one).eval()(oriented(images, number)) for number in range(8)]
-    together = StagePooling(eight).eval()(images)
-    torch.testing.assert_close(together, torch.stack(apart).mean(dim=0), rtol=1e-4, atol=1e-4)
-    assert StagePooling(eight).layout() == StagePooling(one).layout()
+    """The result is the mean of running the network once per orientation."""
+    upright = load_backbone(TINY, weights="random")
+    dihedral = load_backbone(TINY, weights="random", orientations="dihedral")
+    images = noise(upright.preprocess.size, count=2)
+    single = [StagePooling(upright).eval()(orient(images, number)) for number in range(8)]
+    average = StagePooling(dihedral).eval()(images)
+    torch.testing.assert_close(average, torch.stack(single).mean(dim=0), rtol=1e-4, atol=1e-4)
+    assert StagePooling(dihedral).layout() == StagePooling(upright).layout()
 
 
-def test_a_map_as_it_is_cannot_be_averaged_over_turns():
-    """Flatten keeps places apart, and turns move them."""
+def test_a_flattened_map_cannot_be_averaged_over_orientations():
+    """A flattened map keeps positions, which rotations move."""
     backbone = load_backbone(TINY, weights="random", orientations="dihedral")
     with pytest.raises(OptionError, match="cannot be averaged"):
         StagePooling(backbone, reads="map")
 
 
 def test_unknown_orientations_are_refused():
-    """The known ones are named."""
+    """The error names the valid orientations."""
     with pytest.raises(OptionError, match="one, mirror or dihedral"):
         load_backbone(TINY, weights="random", orientations="six")

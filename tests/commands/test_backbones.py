@@ -2,12 +2,12 @@
 
 from headstart.commands.backbones import list_backbones
 from headstart.options import BackbonesOptions
-from headstart.watching import Silence
+from headstart.watching import SilentWatcher
 
 
 def names(text):
     """Return the names of the backbones that match a text."""
-    return [row.entry.name for row in list_backbones(text, BackbonesOptions(), Silence())]
+    return [row.entry.name for row in list_backbones(text, BackbonesOptions(), SilentWatcher())]
 
 
 def test_everything_is_listed_without_a_text():
@@ -24,7 +24,9 @@ def test_a_text_filters_by_name_and_family():
 
 def test_local_weights_are_marked():
     """The package's weights are on this machine, the hub's are not; licences are timm's."""
-    listed = {row.entry.name: row for row in list_backbones("", BackbonesOptions(), Silence())}
+    listed = {
+        row.entry.name: row for row in list_backbones("", BackbonesOptions(), SilentWatcher())
+    }
     assert listed["efficientnet-lite0"].local
     assert not listed["vgg16"].local
     assert listed["vgg16"].licence == "bsd-3-clause"
@@ -41,7 +43,7 @@ def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
     listed = [
         row.to_dict()
         for text in ("vgg", "swin-tiny")
-        for row in list_backbones(text, BackbonesOptions(), Silence())
+        for row in list_backbones(text, BackbonesOptions(), SilentWatcher())
     ]
     assert [(row["name"], row["licence"], row["commercial_use"]) for row in listed] == [
         ("vgg16", "cc-by-nc-4.0", False),
@@ -53,7 +55,7 @@ def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
 def test_measuring(tmp_path):
     """The speed is positive, and the engine agrees with PyTorch."""
     options = BackbonesOptions(measure=True, cache=tmp_path)
-    (lite,) = list_backbones("lite0", options, Silence())
+    (lite,) = list_backbones("lite0", options, SilentWatcher())
     assert lite.images_per_second > 0
     assert lite.cosine > 0.999
     assert lite.to_dict()["cosine"] == lite.cosine

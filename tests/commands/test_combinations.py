@@ -10,7 +10,7 @@ import headstart as hs
 from headstart.commands.backbones import list_backbones
 from headstart.errors import OptionError
 from headstart.options import BackbonesOptions
-from headstart.watching import Silence
+from headstart.watching import SilentWatcher
 from tests.commands.conftest import QUICK
 
 UNTUNED = "without fine-tuning. Add --tune, such as --tune auto."
@@ -119,7 +119,7 @@ def test_overwrite_has_no_effect_on_recommend_without_out(tmp_path: Path) -> Non
 def test_a_device_has_no_effect_on_a_list() -> None:
     """`backbones` runs no network without --measure."""
     with pytest.raises(OptionError) as caught:
-        list_backbones("", BackbonesOptions.of(device="cpu"), Silence())
+        list_backbones("", BackbonesOptions.of(device="cpu"), SilentWatcher())
     assert str(caught.value) == (
         "--device cpu has no effect unless backbones are run. Add --measure."
     )
@@ -134,8 +134,8 @@ def test_a_test_share_has_no_effect_on_a_given_split(
     with pytest.raises(OptionError) as caught:
         command(photos, test=0.3, out=tmp_path / "run", cache=tmp_path / "cache")
     assert str(caught.value) == (
-        f"--test 0.3 has no effect: '{photos}' says which images are for the test, by its folders "
-        "or its split column. Leave --test out, or remove that split."
+        f"--test 0.3 has no effect: '{photos}' already has test images, by its folders or its "
+        "split column. Omit --test, or remove that split."
     )
     with pytest.raises(OptionError, match=r"^--test 0\.3 has no effect"):
         hs.open_images(photos, test=0.3)

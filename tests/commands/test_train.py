@@ -124,7 +124,7 @@ def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_pat
     folder, watcher = make_folder(), RecordingWatcher()
     shutil.copy(folder / "red/000.png", folder / "red/copy.png")
     result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK)
-    assert watcher.warnings == ["Copies of other images, kept on one side of the split: 1."]
+    assert watcher.warnings == ["Duplicates, each kept on the same side of the split: 1."]
     assert list(result.record.warnings) == watcher.warnings
 
 

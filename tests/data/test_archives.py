@@ -1,4 +1,4 @@
-"""Archives: unpacked once, and never outside their folder or over their limits."""
+"""Archives are unpacked once, never outside their folder and never beyond the limits."""
 
 import io
 import os
@@ -16,14 +16,14 @@ import pytest
 
 from headstart.data.archives import is_archive, unpack
 from headstart.errors import DataError, UnsafeArchive
-from headstart.files import file_sha256, written_once
+from headstart.files import atomic_create, file_sha256
 from headstart.options import ArchiveLimits
 
 FILES = {"photos/a/1.txt": b"one", "photos/b/2.txt": b"two"}
 
 
 def make_zip(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """Write a zip of these files."""
+    """Write a zip archive with the given files."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
@@ -31,7 +31,7 @@ def make_zip(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFL
 
 
 def make_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
-    """Write a tar of these files."""
+    """Write a tar archive with the given files."""
     with tarfile.open(path, mode) as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
@@ -58,7 +58,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def damage(path: Path, start: float) -> None:
-    """Flip forty bytes of a file, from a share of its length on."""
+    """Invert forty bytes of a file, starting at a fraction of its length."""
     data = bytearray(path.read_bytes())
     first = int(len(data) * start)
     data[first : first + 40] = bytes(255 - value for value in data[first : first + 40])
@@ -80,8 +80,8 @@ def damage(path: Path, start: float) -> None:
         ("zip", False),
     ],
 )
-def test_an_archive_is_told_by_its_name(name: str, expected: bool) -> None:
-    """Zip and tar, compressed or not, in any case."""
+def test_an_archive_is_recognised_by_its_name(name: str, expected: bool) -> None:
+    """Zip and tar archives are recognised, compressed or not, in upper or lower case."""
     assert is_archive(Path(name)) is expected
 
 
@@ -96,32 +96,32 @@ def test_an_archive_is_told_by_its_name(name: str, expected: bool) -> None:
     ],
 )
 def test_every_kind_is_unpacked(tmp_path: Path, name: str, make: Callable[..., Path]) -> None:
-    """All files come out, from the archive's only folder."""
+    """All files are unpacked, without the archive's top-level folder."""
     folder = unpack(make(tmp_path / name, FILES), tmp_path / "out")
     assert content(folder) == {"a/1.txt": b"one", "b/2.txt": b"two"}
 
 
 def test_several_top_folders_are_kept(tmp_path: Path) -> None:
-    """Class folders at the top of an archive stay class folders."""
+    """Class folders at the top level of an archive remain class folders."""
     folder = unpack(make_zip(tmp_path / "d.zip", {"a/1": b"1", "b/2": b"2"}), tmp_path / "out")
     assert content(folder) == {"a/1": b"1", "b/2": b"2"}
 
 
-def test_one_class_folder_alone_is_kept(tmp_path: Path) -> None:
-    """A folder that holds files itself is a class, not the folder around the classes."""
+def test_a_single_class_folder_is_kept(tmp_path: Path) -> None:
+    """A top-level folder that contains files directly is a class folder."""
     folder = unpack(make_zip(tmp_path / "d.zip", {"cats/1.jpg": b"1"}), tmp_path / "out")
     assert content(folder) == {"cats/1.jpg": b"1"}
 
 
-def test_what_a_mac_adds_is_left_out_of_the_count(tmp_path: Path) -> None:
-    """The only folder is found beside __MACOSX."""
+def test_files_that_macos_adds_are_ignored(tmp_path: Path) -> None:
+    """The top-level folder is found beside __MACOSX and .DS_Store."""
     files = FILES | {"__MACOSX/photos/._x": b"", ".DS_Store": b""}
     folder = unpack(make_zip(tmp_path / "d.zip", files), tmp_path / "out")
     assert content(folder) == {"a/1.txt": b"one", "b/2.txt": b"two"}
 
 
 def test_an_archive_is_unpacked_once(tmp_path: Path) -> None:
-    """The second time, nothing is written; the folder is called by the content's sha256."""
+    """The second call writes nothing, as the folder is named by the content's sha256."""
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
     first = unpack(archive, out)
     assert first == out / file_sha256(archive) / "photos"
@@ -131,8 +131,8 @@ def test_an_archive_is_unpacked_once(tmp_path: Path) -> None:
     assert (first / "mark").exists()
 
 
-def test_changed_content_is_unpacked_anew(tmp_path: Path) -> None:
-    """The same name with other content gives another folder."""
+def test_changed_content_is_unpacked_again(tmp_path: Path) -> None:
+    """An archive with the same name but different content gets another folder."""
     archive, out = tmp_path / "d.zip", tmp_path / "out"
     first = unpack(make_zip(archive, FILES), out)
     second = unpack(make_zip(archive, {"photos/a/1.txt": b"new"}), out)
@@ -140,10 +140,10 @@ def test_changed_content_is_unpacked_anew(tmp_path: Path) -> None:
     assert content(second) == {"a/1.txt": b"new"}
 
 
-def test_leftovers_of_an_interrupted_run_do_not_count(tmp_path: Path) -> None:
-    """What a killed process half wrote is not taken for the archive's content."""
+def test_leftovers_of_an_interrupted_run_are_ignored(tmp_path: Path) -> None:
+    """A partial folder of a killed process is not used as the archive's content."""
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), written_once(out / file_sha256(archive)) as partial:
+    with pytest.raises(KeyboardInterrupt), atomic_create(out / file_sha256(archive)) as partial:
         partial.mkdir()
         (partial / "half").touch()
         shutil.copytree(partial, out / f".{partial.name}-left")
@@ -151,8 +151,8 @@ def test_leftovers_of_an_interrupted_run_do_not_count(tmp_path: Path) -> None:
     assert content(unpack(archive, out)) == {"a/1.txt": b"one", "b/2.txt": b"two"}
 
 
-def test_two_processes_that_unpack_at_once(tmp_path: Path) -> None:
-    """The one that comes second uses the folder of the first."""
+def test_concurrent_unpacking_shares_one_folder(tmp_path: Path) -> None:
+    """Whoever finishes later uses the folder of the first."""
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
     with ThreadPoolExecutor(4) as pool:
         folders = list(pool.map(lambda _: unpack(archive, out), range(8)))
@@ -164,9 +164,9 @@ def test_two_processes_that_unpack_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("../evil.txt", "its path leads out of the archive's folder"),
-        ("a/../../evil.txt", "its path leads out of the archive's folder"),
-        ("a\\..\\..\\evil.txt", "its path leads out of the archive's folder"),
+        ("../evil.txt", "its path points outside the archive's folder"),
+        ("a/../../evil.txt", "its path points outside the archive's folder"),
+        ("a\\..\\..\\evil.txt", "its path points outside the archive's folder"),
         ("/evil.txt", "its path is absolute"),
         ("C:\\evil.txt", "its path is absolute"),
     ],
@@ -174,7 +174,7 @@ def test_two_processes_that_unpack_at_once(tmp_path: Path) -> None:
 def test_a_path_that_escapes_is_refused(
     tmp_path: Path, make: Callable[..., Path], name: str, problem: str
 ) -> None:
-    """Nothing is written, not even the good members before it."""
+    """Nothing is written, not even the valid members before it."""
     archive, out = make(tmp_path / "d.archive", {"a/1.txt": b"one", name: b"evil"}), tmp_path / "o"
     with pytest.raises(UnsafeArchive) as caught:
         unpack(archive, out)
@@ -200,7 +200,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
 
 
 def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
-    """A zip's member that is marked as a symlink is not written."""
+    """A zip member that is marked as a symlink is not written."""
     archive = tmp_path / "d.zip"
     info = zipfile.ZipInfo("a/bad")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -215,17 +215,17 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_too_many_files_are_refused(tmp_path: Path, make: Callable[..., Path]) -> None:
-    """The limit itself is allowed, one more is not."""
+    """The limit is inclusive."""
     archive = make(tmp_path / "d.archive", {f"a/{number}": b"" for number in range(1200)})
     assert len(content(unpack(archive, tmp_path / "ok", ArchiveLimits(max_files=1200)))) == 1200
     with pytest.raises(UnsafeArchive) as caught:
         unpack(archive, tmp_path / "out", ArchiveLimits(max_files=1199))
-    assert str(caught.value) == f"Archive '{archive}' has 1,200 members, the limit is 1,199."
+    assert str(caught.value) == f"Archive '{archive}' has 1,200 members; the limit is 1,199."
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_too_many_bytes_are_refused(tmp_path: Path, make: Callable[..., Path]) -> None:
-    """All members count together; what was written is removed."""
+    """The limit applies to all members together, and a partial folder is removed."""
     archive = make(tmp_path / "d.archive", {"a/1": bytes(1500), "a/2": bytes(1500)})
     out = tmp_path / "out"
     assert len(content(unpack(archive, tmp_path / "ok", ArchiveLimits(max_bytes=3000)))) == 2
@@ -235,8 +235,8 @@ def test_too_many_bytes_are_refused(tmp_path: Path, make: Callable[..., Path]) -
     assert list(out.iterdir()) == []
 
 
-def test_a_zip_whose_header_lies_writes_no_more_than_it_says(tmp_path: Path) -> None:
-    """A bomb that claims to be small is damaged; it never reaches the disk."""
+def test_a_zip_never_writes_more_than_its_header_declares(tmp_path: Path) -> None:
+    """A zip bomb with a false size is reported as damaged and leaves nothing on disk."""
     archive, out = make_zip(tmp_path / "d.zip", {"a/1": bytes(5_000_000)}), tmp_path / "out"
     size, lie = struct.pack("<L", 5_000_000), struct.pack("<L", 100)
     data = archive.read_bytes()
@@ -264,7 +264,7 @@ def test_a_zip_whose_header_lies_writes_no_more_than_it_says(tmp_path: Path) -> 
 def test_a_damaged_archive_is_an_error(
     tmp_path: Path, name: str, make: Callable[..., Path], start: float
 ) -> None:
-    """Bytes that do not unpack are said of the archive, and nothing is left."""
+    """The message names the archive, and nothing is left on disk."""
     words = b" ".join(str(number * 7919 % 100_003).encode() for number in range(40_000))
     archive, out = make(tmp_path / name, {"a/1.txt": words}), tmp_path / "out"
     damage(archive, start)
@@ -275,7 +275,7 @@ def test_a_damaged_archive_is_an_error(
 
 
 def test_a_damaged_deflate_stream_is_an_error(tmp_path: Path) -> None:
-    """A zip member that is no deflate stream at all names the archive."""
+    """If a zip member is not a valid deflate stream, the message names the archive."""
     archive = make_zip(tmp_path / "d.zip", {"a/1.txt": bytes(3000)})
     packed = zlib.compressobj(wbits=-15)
     stream = packed.compress(bytes(3000)) + packed.flush()
@@ -286,8 +286,8 @@ def test_a_damaged_deflate_stream_is_an_error(tmp_path: Path) -> None:
         unpack(archive, tmp_path / "out")
 
 
-def test_half_a_tar_is_an_error(tmp_path: Path) -> None:
-    """A download that stopped is told from a whole archive."""
+def test_a_truncated_tar_is_an_error(tmp_path: Path) -> None:
+    """An incomplete download is detected."""
     archive = make_tar(tmp_path / "d.tar", {"a/1": bytes(30_000), "a/2": bytes(30_000)})
     os.truncate(archive, 20_000)
     with pytest.raises(DataError) as caught:
@@ -297,8 +297,8 @@ def test_half_a_tar_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(100)], ids=["empty", "text", "zeros"])
 @pytest.mark.parametrize("name", ["d.zip", "d.tar.gz"])
-def test_what_is_no_archive_is_an_error(tmp_path: Path, name: str, data: bytes) -> None:
-    """A file that is only named like an archive says so."""
+def test_a_file_that_is_not_an_archive_is_an_error(tmp_path: Path, name: str, data: bytes) -> None:
+    """The message says that only the name is that of an archive."""
     archive = tmp_path / name
     archive.write_bytes(data)
     with pytest.raises(DataError) as caught:
@@ -307,7 +307,7 @@ def test_what_is_no_archive_is_an_error(tmp_path: Path, name: str, data: bytes) 
 
 
 def test_an_encrypted_zip_is_an_error(tmp_path: Path) -> None:
-    """A zip with a password says that it is encrypted."""
+    """The message says that the zip is encrypted."""
     archive = make_zip(tmp_path / "d.zip", {"a/1.txt": b"one"})
     data = bytearray(archive.read_bytes())
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -330,17 +330,17 @@ def test_an_encrypted_zip_is_an_error(tmp_path: Path) -> None:
 def test_a_member_that_cannot_be_written_is_an_error(
     tmp_path: Path, files: dict[str, bytes]
 ) -> None:
-    """A name that the disk refuses is an error that names the archive, not a traceback."""
+    """A name that the file system refuses is reported with the archive's name."""
     archive, out = make_zip(tmp_path / "d.zip", files), tmp_path / "out"
     with pytest.raises(DataError, match=f"^Archive '{archive}' "):
         unpack(archive, out)
     assert list(out.iterdir()) == []
 
 
-def test_an_archive_that_may_not_be_read_is_an_error(
+def test_an_archive_without_read_permission_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing permission is an error that names the archive, not a traceback."""
+    """A permission error is reported with the archive's name."""
     archive = make_zip(tmp_path / "d.zip", FILES)
 
     def refuse(path: Path, *_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Decoding: what each kind of file becomes, and what is said of a file that is no good."""
+"""Decoding: the pixels of each kind of file, and the errors for files that cannot be decoded."""
 
 import io
 import os
@@ -16,8 +16,8 @@ from headstart.data.decoding import (
     decode,
     decode_image,
     image_name,
+    read_header,
     read_image,
-    stored_form,
 )
 from headstart.errors import OptionError, UnreadableImage
 from headstart.options import DecodeLimits
@@ -27,14 +27,14 @@ WHITE, RED = [255, 255, 255], [255, 0, 0]
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    """Give an image as the bytes of a file."""
+    """Return an image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def png_file(width: int, height: int, colour: int, bits: int, pixels: bytes = b"") -> bytes:
-    """Write a PNG by hand: forms that Pillow does not write, and headers that lie."""
+    """Build a PNG by hand, for forms that Pillow does not write and for false headers."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -47,12 +47,12 @@ def png_file(width: int, height: int, colour: int, bits: int, pixels: bytes = b"
 
 
 def ramp(top: int, dtype: type = np.uint16) -> Image.Image:
-    """Make 16 x 16 values that rise from 0 to `top`."""
+    """Create an image of 16 x 16 values that rise from 0 to `top`."""
     return Image.fromarray(np.linspace(0, top, 256).astype(dtype).reshape(16, 16))
 
 
 def test_rgb_is_unchanged() -> None:
-    """An RGB PNG gives its own pixels."""
+    """The pixels of an RGB PNG are unchanged."""
     image = picture(1)
     assert np.array_equal(decode(encoded(image, "PNG")), np.asarray(image))
 
@@ -76,14 +76,14 @@ def test_twelve_bits_in_sixteen_keep_their_contrast() -> None:
 
 
 def test_sixteen_bit_images_of_one_device_keep_their_relative_brightness() -> None:
-    """Two 12-bit pictures are scaled alike, not each by its own brightest pixel."""
+    """Two 12-bit images are scaled by the same factor, not each by its brightest pixel."""
     bright, dim = decode(encoded(ramp(4095), "PNG")), decode(encoded(ramp(2100), "PNG"))
     assert bright.max() == 255
     assert dim.max() == round(2100 * 255 / 4095)
 
 
 def test_sixteen_bit_colour_is_not_clipped() -> None:
-    """A 16-bit RGB PNG is brought to 8 bits by its range."""
+    """A 16-bit RGB PNG is scaled to 8 bits by its range."""
     values = np.zeros((4, 4, 3), ">u2")
     values[..., 0], values[..., 1] = 65535, 32768
     rows = b"".join(b"\0" + row.tobytes() for row in values)
@@ -91,20 +91,20 @@ def test_sixteen_bit_colour_is_not_clipped() -> None:
 
 
 def test_float_tiff_is_scaled_by_its_own_range() -> None:
-    """Floats have no natural range: the smallest is black, the largest white."""
+    """Floats have no natural range: the smallest becomes black, the largest white."""
     values = np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16)
     pixels = decode(encoded(Image.fromarray(values), "TIFF"))[..., 0]
     assert np.array_equal(pixels.reshape(-1), np.arange(256))
 
 
 def test_flat_float_tiff_is_black() -> None:
-    """A float image of one value does not divide by its range of zero."""
+    """A float image of a single value does not divide by its range of zero."""
     image = Image.fromarray(np.full((4, 4), 7.5, np.float32))
     assert not decode(encoded(image, "TIFF")).any()
 
 
 def test_float_tiff_with_nan_is_refused() -> None:
-    """Not-a-number has no brightness, so the file is named."""
+    """NaN has no brightness, so the file is refused."""
     data = encoded(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF")
     with pytest.raises(UnreadableImage) as caught:
         decode(data, path="x.tif")
@@ -119,37 +119,37 @@ def test_cmyk_jpeg_is_converted() -> None:
     assert np.abs(pixels.astype(int) - RED).max() <= 2
 
 
-def test_palette_with_alpha_lies_on_white() -> None:
-    """A transparent palette entry is white, an opaque one keeps its colour."""
+def test_palette_with_alpha_is_composited_on_white() -> None:
+    """A transparent palette entry becomes white; an opaque one keeps its colour."""
     image = Image.new("P", (2, 1))
     image.putpalette([0, 0, 255, 255, 0, 0])
     image.putpixel((1, 0), 1)
     assert decode(encoded(image, "PNG", transparency=0)).tolist() == [[WHITE, RED]]
 
 
-def test_grey_with_alpha_lies_on_white() -> None:
-    """Half-transparent black is middle grey."""
+def test_grey_with_alpha_is_composited_on_white() -> None:
+    """Half-transparent black becomes middle grey."""
     image = Image.new("LA", (1, 1), (0, 128))
     assert decode(encoded(image, "PNG")).tolist() == [[[127, 127, 127]]]
 
 
-def test_rgba_lies_on_white() -> None:
-    """A hidden colour under full transparency does not show."""
+def test_rgba_is_composited_on_white() -> None:
+    """The colour of a fully transparent pixel does not show."""
     image = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
     image.putpixel((0, 0), (0, 255, 0, 0))
     assert decode(encoded(image, "PNG")).tolist() == [[WHITE, RED]]
 
 
 @pytest.mark.parametrize(("mode", "hidden"), [("RGB", (0, 0, 255)), ("L", 9), ("1", 0)])
-def test_transparent_colour_lies_on_white(mode: str, hidden) -> None:
-    """A PNG that names one colour as transparent shows white there."""
+def test_transparent_colour_is_composited_on_white(mode: str, hidden) -> None:
+    """If a PNG declares a colour transparent, those pixels become white."""
     data = encoded(Image.new(mode, (2, 2), hidden), "PNG", transparency=hidden)
     assert decode(data).min() == 255
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_grey_stays_grey_until_asked(mode: str) -> None:
-    """Grey and black-and-white files give mode L, and three equal channels from `decode`."""
+    """Grey and black-and-white files have mode L, and `decode` returns three equal channels."""
     image = Image.linear_gradient("L").convert(mode)
     data = encoded(image, "PNG")
     assert decode_image(data).mode == "L"
@@ -159,10 +159,10 @@ def test_grey_stays_grey_until_asked(mode: str) -> None:
     assert (pixels.min(), pixels.max()) == (0, 255)
 
 
-@pytest.mark.parametrize("smallest", [None, 20])
+@pytest.mark.parametrize("min_side", [None, 20])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_gives_the_upright_picture(orientation: int, smallest: int | None) -> None:
-    """Each of the eight ways to hold a camera gives the same upright picture, at any scale."""
+def test_exif_orientation_gives_the_upright_picture(orientation: int, min_side: int | None) -> None:
+    """All eight EXIF orientations give the same upright image, at full and reduced scale."""
     upright = Image.new("RGB", (64, 96))
     for place, colour in {(0, 0): "red", (32, 0): "lime", (0, 48): "blue"}.items():
         upright.paste(colour, (*place, place[0] + 32, place[1] + 48))
@@ -180,9 +180,9 @@ def test_exif_orientation_gives_the_upright_picture(orientation: int, smallest: 
     image = upright if stored is None else upright.transpose(stored)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels = decode(encoded(image, "JPEG", exif=exif, quality=95), smallest=smallest)
+    pixels = decode(encoded(image, "JPEG", exif=exif, quality=95), min_side=min_side)
     height, width = pixels.shape[:2]
-    assert (width, height) == ((64, 96) if smallest is None else (32, 48))
+    assert (width, height) == ((64, 96) if min_side is None else (32, 48))
     quarters = [(1, 1), (1, 3), (3, 1), (3, 3)]
     seen = [pixels[height * row // 4, width * column // 4] for row, column in quarters]
     expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]]
@@ -190,7 +190,7 @@ def test_exif_orientation_gives_the_upright_picture(orientation: int, smallest: 
 
 
 def test_orientation_of_an_opened_pillow_image_is_applied() -> None:
-    """A photo means the same as a file and as an opened Pillow image."""
+    """A file and an opened Pillow image of it give the same pixels."""
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(picture(3).resize((64, 32)), "JPEG", exif=exif)
@@ -205,34 +205,34 @@ def test_animated_gif_gives_its_first_frame() -> None:
     assert decode(data)[4, 4].tolist() == RED
 
 
-@pytest.mark.parametrize("smallest", [1, 30, 63, 64, 65, 100, 128, 199, 256])
+@pytest.mark.parametrize("min_side", [1, 30, 63, 64, 65, 100, 128, 199, 256])
 @pytest.mark.parametrize("size", [(512, 512), (515, 777)])
-def test_reduced_jpeg_is_never_below_what_is_needed(size: tuple[int, int], smallest: int) -> None:
-    """The shorter side keeps at least the pixels asked for, whatever the scale."""
-    pixels = decode(encoded(picture(2).resize(size), "JPEG"), smallest=smallest)
-    assert min(pixels.shape[:2]) >= smallest
+def test_reduced_jpeg_is_never_smaller_than_needed(size: tuple[int, int], min_side: int) -> None:
+    """The shorter side has at least the requested number of pixels."""
+    pixels = decode(encoded(picture(2).resize(size), "JPEG"), min_side=min_side)
+    assert min(pixels.shape[:2]) >= min_side
 
 
 @pytest.mark.parametrize(
-    ("smallest", "side"),
+    ("min_side", "side"),
     [(85, 128), (86, 256), (170, 256), (172, 512), (341, 512), (342, 1024), (2000, 1024)],
 )
-def test_large_jpeg_is_decoded_at_reduced_scale(smallest: int, side: int) -> None:
-    """A JPEG comes at the smallest scale that leaves half as much again as is needed."""
+def test_large_jpeg_is_decoded_at_reduced_scale(min_side: int, side: int) -> None:
+    """A JPEG is decoded at the smallest scale that leaves 3/2 of the size needed."""
     data = encoded(picture(2, side=1024), "JPEG")
-    assert decode(data, smallest=smallest).shape == (side, side, 3)
+    assert decode(data, min_side=min_side).shape == (side, side, 3)
 
 
-def test_jpeg_has_its_own_size_when_none_is_asked_for() -> None:
-    """Without a size that is needed, every pixel is decoded."""
+def test_jpeg_is_decoded_at_full_scale_by_default() -> None:
+    """Without `min_side`, every pixel is decoded."""
     assert decode(encoded(picture(2, side=1024), "JPEG")).shape == (1024, 1024, 3)
 
 
-def test_stored_form_reads_the_header() -> None:
-    """Width, height and mode are those of the file, before orientation."""
+def test_read_header_returns_the_stored_size_and_mode() -> None:
+    """Width and height are those before EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert stored_form(encoded(Image.new("L", (30, 20)), "JPEG", exif=exif)) == (30, 20, "L")
+    assert read_header(encoded(Image.new("L", (30, 20)), "JPEG", exif=exif)) == (30, 20, "L")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_stored_form_reads_the_header() -> None:
     ],
     ids=["empty", "text", "pdf", "header", "format not allowed"],
 )
-def test_what_is_no_image_is_named(data: bytes, reason: str) -> None:
+def test_a_file_that_is_not_an_image_is_refused(data: bytes, reason: str) -> None:
     """The error has the file's name and the reason."""
     with pytest.raises(UnreadableImage) as caught:
         decode(data, path="cats/a.jpg")
@@ -255,26 +255,26 @@ def test_what_is_no_image_is_named(data: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-@pytest.mark.parametrize("smallest", [None, 8])
-def test_truncated_image_is_refused(kind: str, smallest: int | None) -> None:
-    """Half a file is never filled up with grey."""
+@pytest.mark.parametrize("min_side", [None, 8])
+def test_truncated_image_is_refused(kind: str, min_side: int | None) -> None:
+    """The missing half of a file is never filled with grey."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = encoded(Image.fromarray(noise), kind)
     with pytest.raises(UnreadableImage, match=r"^Cannot read image 'x': it is "):
-        decode(data[: len(data) // 2], path="x", smallest=smallest)
+        decode(data[: len(data) // 2], path="x", min_side=min_side)
 
 
 def test_too_many_bytes_are_refused() -> None:
-    """The limit on bytes is said with the size of the file."""
+    """The message has the size of the file and the limit."""
     with pytest.raises(UnreadableImage) as caught:
         decode(b"x" * 2000, path="x.png", limits=DecodeLimits(max_bytes=1999))
     assert str(caught.value) == (
-        "Cannot read image 'x.png': it has 2,000 bytes, the limit is 1,999."
+        "Cannot read image 'x.png': it has 2,000 bytes; the limit is 1,999."
     )
 
 
 def test_pixels_up_to_the_limit_are_decoded() -> None:
-    """The limit itself is allowed, one pixel more is not."""
+    """The limit is inclusive."""
     data = encoded(Image.new("RGB", (40, 50)), "PNG")
     assert decode(data, limits=DecodeLimits(max_pixels=2000)).shape == (50, 40, 3)
     with pytest.raises(UnreadableImage) as caught:
@@ -290,14 +290,14 @@ def test_pixels_up_to_the_limit_are_decoded() -> None:
     ],
 )
 def test_decompression_bomb_is_refused_by_its_header(side: int, reason: str) -> None:
-    """A small PNG that claims huge dimensions is refused before any pixel is decoded."""
+    """A small PNG with huge declared dimensions is refused before any pixel is decoded."""
     with pytest.raises(UnreadableImage) as caught:
         as_image(png_file(side, side, 2, 8))
     assert caught.value.reason == reason
 
 
-def test_a_pixel_limit_that_pillow_would_not_honour_is_refused() -> None:
-    """Pillow refuses more than twice its own limit, so no larger one can be asked for."""
+def test_a_pixel_limit_above_pillow_s_own_is_refused() -> None:
+    """Pillow refuses more than twice its own limit, so ours cannot be larger."""
     most = 178_956_970
     assert DecodeLimits.of(max_pixels=most).max_pixels == most
     with pytest.raises(OptionError) as caught:
@@ -308,21 +308,21 @@ def test_a_pixel_limit_that_pillow_would_not_honour_is_refused() -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    """A path to nothing says so."""
+    """The reason says that the file does not exist."""
     with pytest.raises(UnreadableImage) as caught:
         read_image(str(tmp_path / "no.jpg"))
     assert caught.value.reason == "the file does not exist"
 
 
-def test_folder_is_no_image(tmp_path: Path) -> None:
-    """A folder named like an image says so."""
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
+    """The reason says that the path is a folder."""
     with pytest.raises(UnreadableImage) as caught:
         read_image(str(tmp_path))
     assert caught.value.reason == "it is a folder"
 
 
-def test_symlink_to_itself_is_no_image(tmp_path: Path) -> None:
-    """A link that leads back to itself is an error with a reason, not a hang."""
+def test_a_symlink_to_itself_is_refused(tmp_path: Path) -> None:
+    """A circular link is an error and does not hang."""
     link = tmp_path / "a.jpg"
     link.symlink_to(link)
     with pytest.raises(UnreadableImage) as caught:
@@ -331,14 +331,14 @@ def test_symlink_to_itself_is_no_image(tmp_path: Path) -> None:
 
 
 def test_null_in_a_path_is_an_error() -> None:
-    """A path with a null character is no traceback."""
+    """The operating system's error is translated."""
     with pytest.raises(UnreadableImage) as caught:
         read_image("a\0b.jpg")
     assert caught.value.reason == "embedded null byte"
 
 
-def test_unreadable_permissions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that may not be read says so."""
+def test_missing_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason says that permission was denied."""
     secret = tmp_path / "secret.jpg"
     secret.touch()
 
@@ -352,19 +352,19 @@ def test_unreadable_permissions_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert str(caught.value) == f"Cannot read image '{secret}': permission denied."
 
 
-def test_pipe_is_no_image(tmp_path: Path) -> None:
-    """A named pipe is refused at once instead of being waited for."""
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A named pipe is refused at once instead of blocking."""
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     outcome: list[object] = []
 
-    def look() -> None:
+    def read() -> None:
         try:
             outcome.append(read_image(str(pipe)))
         except UnreadableImage as error:
             outcome.append(error)
 
-    reader = threading.Thread(target=look, daemon=True)
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(1)
     hung = reader.is_alive()
@@ -384,8 +384,8 @@ def test_pipe_is_no_image(tmp_path: Path) -> None:
         (np.zeros((0, 4, 3), np.uint8), "uint8 of shape (0, 4, 3)"),
     ],
 )
-def test_array_that_is_no_image_is_refused(array: np.ndarray, form: str) -> None:
-    """An array of another type or shape is named, with what it must be."""
+def test_array_that_is_not_an_image_is_refused(array: np.ndarray, form: str) -> None:
+    """The message has the array's type and shape and the expected ones."""
     with pytest.raises(UnreadableImage) as caught:
         as_image(array)
     assert str(caught.value) == (
@@ -394,14 +394,14 @@ def test_array_that_is_no_image_is_refused(array: np.ndarray, form: str) -> None
 
 
 def test_damaged_pillow_image_is_refused() -> None:
-    """An opened image whose pixels turn out to be damaged is a named error."""
+    """A Pillow image whose pixels cannot be loaded raises `UnreadableImage`."""
     data = encoded(picture(1, side=256), "JPEG", quality=95)
     with pytest.raises(UnreadableImage):
         as_image(Image.open(io.BytesIO(data[: len(data) // 2])))
 
 
 def test_every_kind_of_input_gives_the_same_pixels(tmp_path: Path) -> None:
-    """A path, its text, bytes, an array and a Pillow image are one picture."""
+    """A path, a string, bytes, an array and a Pillow image are all accepted."""
     image = picture(5)
     path = tmp_path / "a.png"
     image.save(path)
@@ -410,8 +410,8 @@ def test_every_kind_of_input_gives_the_same_pixels(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(as_image(kind)), np.asarray(image))
 
 
-def test_an_image_is_called_by_its_path_or_kind() -> None:
-    """What has no path is called by its kind."""
+def test_an_image_is_named_by_its_path_or_type() -> None:
+    """An image without a path is named by its type."""
     assert image_name(Path("a/b.jpg")) == "a/b.jpg"
     assert image_name("c.jpg") == "c.jpg"
     assert image_name(np.zeros((1, 1, 3), np.uint8)) == "ndarray"

@@ -1,12 +1,12 @@
-"""The manifest: what the source says joined with what the files say."""
+"""The manifest joins the rows of a source with the properties of their files."""
 
 import pytest
 
 from headstart.data.manifest import (
     SCHEMA,
     Entry,
-    Facts,
-    manifest_of,
+    FileInfo,
+    build_manifest,
     rejected,
     usable,
     with_column,
@@ -17,16 +17,16 @@ ENTRIES = [
     Entry("b/2.png", "/d/b/2.png", "b", rejected="its name is bad"),
     Entry("b/3.png", "/d/b/3.png", "b"),
 ]
-FACTS = [
-    Facts("12", "34", 5, 6, "RGB"),
-    Facts(rejected="never looked at"),
-    Facts(rejected="the file is empty"),
+FILE_INFOS = [
+    FileInfo("12", "34", 5, 6, "RGB"),
+    FileInfo(rejected="never read"),
+    FileInfo(rejected="the file is empty"),
 ]
 
 
-def test_entries_and_facts_are_joined() -> None:
-    """Each row has what the source and what the file says."""
-    manifest = manifest_of(ENTRIES, FACTS)
+def test_entries_and_file_infos_are_joined() -> None:
+    """Each row has the values of the source and of the file."""
+    manifest = build_manifest(ENTRIES, FILE_INFOS)
     assert manifest.schema.equals(SCHEMA)
     assert manifest.slice(0, 1).to_pylist() == [
         {
@@ -46,27 +46,27 @@ def test_entries_and_facts_are_joined() -> None:
 
 
 def test_the_source_s_reason_comes_first() -> None:
-    """A row that the source refuses keeps that reason; others get the file's."""
-    manifest = manifest_of(ENTRIES, FACTS)
+    """An invalid row keeps the source's reason; other rows have the file's."""
+    manifest = build_manifest(ENTRIES, FILE_INFOS)
     assert manifest["rejected"].to_pylist() == [None, "its name is bad", "the file is empty"]
 
 
 def test_every_row_is_either_usable_or_rejected() -> None:
-    """Nothing is lost between the two."""
-    manifest = manifest_of(ENTRIES, FACTS)
+    """No row is lost."""
+    manifest = build_manifest(ENTRIES, FILE_INFOS)
     assert usable(manifest)["image"].to_pylist() == ["a/1.png"]
     assert rejected(manifest)["image"].to_pylist() == ["b/2.png", "b/3.png"]
 
 
-def test_entries_without_facts_are_an_error() -> None:
-    """A row that nobody looked into cannot slip in."""
+def test_entries_without_file_infos_are_an_error() -> None:
+    """A row cannot be included without its file being read."""
     with pytest.raises(ValueError, match="shorter"):
-        manifest_of(ENTRIES, FACTS[:2])
+        build_manifest(ENTRIES, FILE_INFOS[:2])
 
 
-def test_with_column_replaces_one_column_alone() -> None:
-    """The old manifest and the other columns stay as they were."""
-    manifest = manifest_of(ENTRIES, FACTS)
+def test_with_column_replaces_only_one_column() -> None:
+    """The old manifest and the other columns are unchanged."""
+    manifest = build_manifest(ENTRIES, FILE_INFOS)
     changed = with_column(manifest, "split", ["test", None, "train"])
     assert changed["split"].to_pylist() == ["test", None, "train"]
     assert manifest["split"].to_pylist() == ["train", None, None]
@@ -74,6 +74,6 @@ def test_with_column_replaces_one_column_alone() -> None:
     assert changed.schema.equals(SCHEMA)
 
 
-def test_no_rows_still_have_the_schema() -> None:
-    """An empty manifest has every column."""
-    assert manifest_of([], []).schema.equals(SCHEMA)
+def test_an_empty_manifest_has_the_schema() -> None:
+    """Without rows, all columns are still there."""
+    assert build_manifest([], []).schema.equals(SCHEMA)

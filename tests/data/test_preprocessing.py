@@ -1,4 +1,4 @@
-"""Preprocessing: the square that the backbone sees."""
+"""Preprocessing of images to the square input of the backbone."""
 
 import json
 from dataclasses import FrozenInstanceError
@@ -11,7 +11,7 @@ from headstart.data.preprocessing import Preprocess
 
 
 def bands() -> Image.Image:
-    """Make a wide picture: red, then green, then blue, a third each."""
+    """Create a wide image: red, green and blue, a third each."""
     image = Image.new("RGB", (300, 100), "lime")
     image.paste("red", (0, 0, 100, 100))
     image.paste("blue", (200, 0, 300, 100))
@@ -19,7 +19,7 @@ def bands() -> Image.Image:
 
 
 def test_squash_keeps_the_whole_image() -> None:
-    """A wide image is squeezed, both ends still there."""
+    """A wide image is squeezed, so that both ends remain."""
     pixels = Preprocess(30).pixels(bands())
     assert pixels.shape == (30, 30, 3)
     assert pixels.dtype == np.uint8
@@ -30,15 +30,15 @@ def test_squash_keeps_the_whole_image() -> None:
     ]
 
 
-def test_shorter_cuts_the_middle_out() -> None:
-    """Proportions stay, the ends of a wide image are cut off."""
+def test_shorter_crops_the_centre() -> None:
+    """The aspect ratio is kept, and the ends of a wide image are cut off."""
     pixels = Preprocess(30, resize="shorter").pixels(bands())
     assert pixels.shape == (30, 30, 3)
     assert pixels[15, 2:28].tolist() == [[0, 255, 0]] * 26
 
 
-def test_crop_leaves_the_border_out() -> None:
-    """With a crop of 0.5, only the middle half of each side is seen."""
+def test_crop_removes_the_border() -> None:
+    """With a crop of 0.5, only the middle half of each side is kept."""
     image = Image.new("RGB", (100, 100), "red")
     image.paste("lime", (20, 20, 80, 80))
     pixels = Preprocess(20, resize="shorter", crop=0.5).pixels(image)
@@ -53,14 +53,14 @@ def test_crop_leaves_the_border_out() -> None:
         (Preprocess(224, resize="shorter", crop=0.875), 256),
     ],
 )
-def test_smallest_side_is_what_resizing_needs(preprocess: Preprocess, side: int) -> None:
-    """Squashing needs the size itself, cropping as much more as it cuts away."""
-    assert preprocess.smallest_side == side
+def test_min_side_is_the_size_that_resizing_needs(preprocess: Preprocess, side: int) -> None:
+    """Squashing needs the size itself; cropping needs size / crop."""
+    assert preprocess.min_side == side
 
 
 @pytest.mark.parametrize("resize", ["squash", "shorter"])
 def test_grey_becomes_three_equal_channels(resize: str) -> None:
-    """A grey image gives the same pixels as its RGB form."""
+    """A grey image has the same pixels as its RGB version."""
     grey = Image.linear_gradient("L")
     preprocess = Preprocess(32, resize=resize, crop=0.9)
     assert np.array_equal(preprocess.pixels(grey), preprocess.pixels(grey.convert("RGB")))
@@ -76,18 +76,18 @@ def test_shrinking_is_antialiased() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1)])
 @pytest.mark.parametrize("resize", ["squash", "shorter"])
 def test_extreme_proportions_still_give_a_square(size: tuple[int, int], resize: str) -> None:
-    """One pixel, a line and a column are all brought to the square."""
+    """A single pixel, a row and a column are all resized to the square."""
     image = Image.new("RGB", size, "red")
     assert (Preprocess(24, resize=resize).pixels(image) == [255, 0, 0]).all()
 
 
 def test_dict_round_trip_through_json() -> None:
-    """What a bundle stores gives the same value again."""
+    """The values that a bundle stores restore the same object."""
     preprocess = Preprocess(96, "shorter", 0.9, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
     assert Preprocess.from_dict(json.loads(json.dumps(preprocess.to_dict()))) == preprocess
 
 
 def test_value_is_frozen() -> None:
-    """A preprocess cannot change after a feature was computed with it."""
+    """`Preprocess` cannot change after features were computed with it."""
     with pytest.raises(FrozenInstanceError):
         Preprocess(96).size = 97  # type: ignore[misc]

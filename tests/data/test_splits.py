@@ -1,90 +1,90 @@
-"""Splits: groups stay whole, classes are stratified, leaks are found."""
+"""Splits keep groups whole and stratify classes, and leaks are found."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from headstart.data.manifest import Entry, Facts, manifest_of
+from headstart.data.manifest import Entry, FileInfo, build_manifest
 from headstart.data.splits import find_leaks, leak_free_split, stratified_folds, stratified_sample
 from headstart.errors import DataError
 from tests.conftest import TASK
 
 
 def manifest(*rows: tuple[str, str], split: str | None = None) -> pa.Table:
-    """Make a manifest from pairs of label and group."""
+    """Create a manifest from pairs of label and group."""
     entries = [
         Entry(f"{number}.png", f"/{number}.png", label, split, group)
         for number, (label, group) in enumerate(rows)
     ]
-    return manifest_of(entries, [Facts(sha256=str(number)) for number in range(len(rows))])
+    return build_manifest(entries, [FileInfo(sha256=str(number)) for number in range(len(rows))])
 
 
 def split_of(table: pa.Table, test: float = 0.2, seed: int = 0) -> list[str | None]:
-    """Give each row's split."""
+    """Return each row's split."""
     return leak_free_split(table, task=TASK, test=test, seed=seed)["split"].to_pylist()
 
 
 @pytest.mark.parametrize("test", [0.1, 0.2, 0.5])
 def test_a_large_sample_is_close_to_the_share_in_every_class(test: float) -> None:
-    """Of 3,000 images in a large and a small class, each gives its share."""
+    """Of 3,000 images in a large and a small class, the share of each is held out."""
     rows = [("big" if number % 5 else "small", f"g{number}") for number in range(3000)]
     parts = split_of(manifest(*rows), test)
     for label in ("big", "small"):
-        mine = [part for part, (name, _) in zip(parts, rows, strict=True) if name == label]
-        assert abs(mine.count("test") / len(mine) - test) < 0.05
+        splits = [part for part, (name, _) in zip(parts, rows, strict=True) if name == label]
+        assert abs(splits.count("test") / len(splits) - test) < 0.05
     assert set(parts) == {"train", "test"}
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("test", [0.01, 0.5, 0.99])
 def test_a_class_of_two_groups_has_one_on_each_side(seed: int, test: float) -> None:
-    """Whatever the draw, both sides have such a class."""
+    """Whatever the seed, the class is on both sides."""
     parts = split_of(manifest(("a", "g1"), ("a", "g1"), ("a", "g2")), test, seed)
     assert set(parts) == {"train", "test"}
     assert parts[0] == parts[1]
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_class_of_one_group_is_learnt_from(seed: int) -> None:
-    """What cannot be on both sides is on the side of training."""
+def test_a_class_of_one_group_is_used_for_training(seed: int) -> None:
+    """A group that cannot be on both sides is in the training part."""
     assert split_of(manifest(("a", "g1"), ("a", "g1")), 0.9, seed) == ["train", "train"]
 
 
-def test_no_test_part_is_made_when_none_is_wanted() -> None:
+def test_a_test_share_of_zero_holds_nothing_out() -> None:
     """test=0 keeps every image for training."""
     assert set(split_of(manifest(*(("a", f"g{n}") for n in range(50))), 0.0)) == {"train"}
 
 
-def test_the_seed_gives_another_split() -> None:
-    """Two seeds differ, the same one does not."""
+def test_the_seed_determines_the_split() -> None:
+    """The same seed gives the same split, another seed a different one."""
     table = manifest(*(("a", f"g{number}") for number in range(100)))
     assert split_of(table, seed=1) == split_of(table, seed=1) != split_of(table, seed=2)
 
 
-def test_rejected_images_are_on_no_side() -> None:
-    """They keep an empty split and do not count."""
+def test_rejected_images_are_not_split() -> None:
+    """Their split stays empty, and they do not count."""
     entries = [Entry("1", "1", "a", group="g1"), Entry("2", "2", "a", rejected="bad")]
-    assert split_of(manifest_of(entries, [Facts(), Facts()])) == ["train", None]
+    assert split_of(build_manifest(entries, [FileInfo(), FileInfo()])) == ["train", None]
 
 
 def test_only_the_split_is_changed() -> None:
-    """All other columns stay as they were."""
+    """All other columns are unchanged."""
     table = manifest(("a", "g1"), ("b", "g2"))
     changed = leak_free_split(table, task=TASK, test=0.2, seed=0)
     assert changed.drop_columns("split").equals(table.drop_columns("split"))
 
 
 def given(*rows: tuple[str, str, str | None]) -> pa.Table:
-    """Make a manifest from image, group and split; without a split, it is rejected."""
+    """Create a manifest from image, group and split; images without a split are rejected."""
     entries = [
         Entry(image, image, "a", split, group, None if split else "bad")
         for image, group, split in rows
     ]
-    return manifest_of(entries, [Facts()] * len(rows))
+    return build_manifest(entries, [FileInfo()] * len(rows))
 
 
 def test_leaks_are_named_training_first() -> None:
-    """A group on both sides is a leak; one on one side is not."""
+    """A group that spans the split is a leak; a group on one side is not."""
     table = given(
         ("t1", "g1", "test"),
         ("l1", "g1", "train"),
@@ -97,63 +97,63 @@ def test_leaks_are_named_training_first() -> None:
     assert find_leaks(table) == [["l1", "t1"], ["v1", "t4"]]
 
 
-def test_rejected_images_are_no_leaks() -> None:
-    """What is not used cannot spoil the test."""
+def test_rejected_images_are_not_leaks() -> None:
+    """An image that is not used cannot leak into the test part."""
     assert find_leaks(given(("l", "g1", "train"), ("t", "g1", None))) == []
 
 
-def test_folds_measure_each_image_once_and_keep_groups_whole() -> None:
-    """Every image is measured on in exactly one fold, and no group straddles."""
+def test_folds_hold_out_each_image_once_and_keep_groups_whole() -> None:
+    """Every image is held out in exactly one fold, and no group spans two folds."""
     labels = np.arange(60) % 3
     groups = [f"g{number // 2}" for number in range(60)]
     pairs = stratified_folds(labels, groups, folds=5, seed=0)
     assert len(pairs) == 5
-    assert sorted(np.concatenate([measure for _, measure in pairs])) == list(range(60))
-    for learn, measure in pairs:
-        assert sorted([*learn, *measure]) == list(range(60))
-        assert not {groups[row] for row in learn} & {groups[row] for row in measure}
+    assert sorted(np.concatenate([held_out for _, held_out in pairs])) == list(range(60))
+    for train, held_out in pairs:
+        assert sorted([*train, *held_out]) == list(range(60))
+        assert not {groups[row] for row in train} & {groups[row] for row in held_out}
 
 
 def test_folds_are_stratified() -> None:
     """Each fold has its share of a rare class."""
     labels = np.array([0] * 90 + [1] * 10)
     pairs = stratified_folds(labels, [str(row) for row in range(100)], folds=5, seed=0)
-    assert [int(labels[measure].sum()) for _, measure in pairs] == [2] * 5
+    assert [int(labels[held_out].sum()) for _, held_out in pairs] == [2] * 5
 
 
 def test_folds_are_the_same_for_the_same_seed() -> None:
-    """The seed alone decides."""
+    """Only the seed determines the folds."""
     labels, groups = np.arange(40) % 2, [str(row) for row in range(40)]
 
-    def measured(seed: int) -> list[list[int]]:
+    def held_out_rows(seed: int) -> list[list[int]]:
         return [list(rows) for _, rows in stratified_folds(labels, groups, folds=4, seed=seed)]
 
-    assert measured(3) == measured(3) != measured(4)
+    assert held_out_rows(3) == held_out_rows(3) != held_out_rows(4)
 
 
 def test_few_images_give_fewer_folds() -> None:
-    """Five folds of three images per class are three; of two groups, two."""
+    """With three images per class there are three folds, and with two groups two."""
     labels = np.arange(6) % 2
     assert len(stratified_folds(labels, [str(row) for row in range(6)], folds=5, seed=0)) == 3
     halves = ["x", "x", "x", "x", "y", "y"]
     assert len(stratified_folds(labels, halves, folds=5, seed=0)) == 2
 
 
-def test_a_class_of_one_image_is_dealt_without_a_warning() -> None:
-    """A rare class does not put scikit-learn's warning on the user's terminal."""
+def test_a_class_of_one_image_is_split_without_a_warning() -> None:
+    """A rare class does not put scikit-train's warning on the user's terminal."""
     labels = [0] * 10 + [1]
     pairs = stratified_folds(labels, [str(row) for row in range(11)], folds=5, seed=0)
-    assert sorted(np.concatenate([measure for _, measure in pairs])) == list(range(11))
+    assert sorted(np.concatenate([held_out for _, held_out in pairs])) == list(range(11))
 
 
 def test_one_image_of_each_class_is_an_error() -> None:
-    """Nothing can be measured on what is learnt from alone, and the user is told so."""
+    """Nothing can be held out if each class has a single image."""
     with pytest.raises(DataError):
         stratified_folds([0, 1, 2], ["x", "y", "z"], folds=5, seed=0)
 
 
 def test_a_sample_keeps_classes_in_proportion():
-    """A tenth of the images holds a tenth of each class, the same for the same seed."""
+    """A sample of a tenth has a tenth of each class, and the same seed gives the same sample."""
     labels = np.repeat([0, 1, 2], [700, 200, 100])
     sample = stratified_sample(labels, 100, seed=3)
     assert np.abs(np.bincount(labels[sample]) - [70, 20, 10]).max() <= 1

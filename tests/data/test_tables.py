@@ -1,4 +1,4 @@
-"""Tables: CSV and Parquet, paths and embedded images, and every kind of bad cell."""
+"""Tables in CSV and Parquet, with paths or embedded images, and with bad cells."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from tests.conftest import picture
 
 
 def png(seed: int) -> bytes:
-    """Give a picture as the bytes of a PNG."""
+    """Return a picture as the bytes of a PNG."""
     buffer = io.BytesIO()
     picture(seed).save(buffer, "PNG")
     return buffer.getvalue()
@@ -35,7 +35,7 @@ def read_parquet(tmp_path: Path, table: pa.Table, **options) -> list[Entry]:
 
 
 def hugging_face(labels: list[int | None], names: list[str]) -> pa.Table:
-    """Make a table as the `datasets` library exports it."""
+    """Create a table in the form that the `datasets` library exports."""
     images = [{"bytes": png(row), "path": f"{row}.png"} for row in range(len(labels))]
     features = {
         "image": {"_type": "Image"},
@@ -49,47 +49,47 @@ def hugging_face(labels: list[int | None], names: list[str]) -> pa.Table:
     ("name", "expected"),
     [("a.csv", True), ("a.TSV", True), ("a.parquet", True), ("a.xlsx", False), ("csv", False)],
 )
-def test_a_table_is_told_by_its_name(name: str, expected: bool) -> None:
-    """CSV, TSV and Parquet, in any case."""
+def test_a_table_is_recognised_by_its_name(name: str, expected: bool) -> None:
+    """CSV, TSV and Parquet are recognised, in upper or lower case."""
     assert is_table(Path(name)) is expected
 
 
-def test_paths_start_at_the_table(tmp_path: Path) -> None:
-    """A relative path is one from the table's folder; an absolute one stays."""
+def test_paths_are_relative_to_the_table(tmp_path: Path) -> None:
+    """Relative paths start at the table's folder; absolute paths are unchanged."""
     first, second = read_csv(tmp_path, "path,label\nx/1.png,a\n/data/2.png,b\n")
     assert first == Entry("x/1.png", str(tmp_path / "x/1.png"), "a")
     assert second == Entry("/data/2.png", "/data/2.png", "b")
 
 
-def test_absolute_paths_are_called_by_what_differs(tmp_path: Path) -> None:
-    """A list of absolute paths is shown without the folder that they share."""
+def test_absolute_paths_are_shortened_in_names(tmp_path: Path) -> None:
+    """Images with absolute paths are named without their common folder."""
     entries = read_csv(tmp_path, "path,label\n/data/a/1.png,a\n/data/b/2.png,b\n")
     assert [entry.image for entry in entries] == ["a/1.png", "b/2.png"]
     assert [entry.path for entry in entries] == ["/data/a/1.png", "/data/b/2.png"]
 
 
-def test_an_image_column_may_hold_paths(tmp_path: Path) -> None:
-    """`image` of text is the same as `path`."""
+def test_an_image_column_may_contain_paths(tmp_path: Path) -> None:
+    """A text column `image` is read like `path`."""
     assert read_csv(tmp_path, "image,label\n1.png,a\n") == [
         Entry("1.png", str(tmp_path / "1.png"), "a")
     ]
 
 
-def test_other_columns_do_not_matter(tmp_path: Path) -> None:
-    """Order and further columns are free."""
+def test_other_columns_are_ignored(tmp_path: Path) -> None:
+    """Columns may be in any order, and further columns are allowed."""
     entries = read_csv(tmp_path, "age,label,who,path\n3,a,x,1.png\n")
     assert [(entry.image, entry.label, entry.group) for entry in entries] == [("1.png", "a", None)]
 
 
 def test_labels_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
-    """A label is written as in the file."""
+    """Labels are exactly as in the file."""
     entries = read_csv(tmp_path, "path,label\n1.png,007\n2.png,1.0\n3.png,true\n4.png,2024-01-02\n")
     assert [entry.label for entry in entries] == ["007", "1.0", "true", "2024-01-02"]
 
 
 @pytest.mark.parametrize("cell", ["", "  ", "nan", "NaN", "NULL", "n/a", '""'])
 def test_a_missing_label_in_csv_is_rejected(tmp_path: Path, cell: str) -> None:
-    """The row is kept and named, not dropped."""
+    """The row is kept, with the reason."""
     entries = read_csv(tmp_path, f"path,label\n1.png,{cell}\n2.png,a\n")
     assert [(entry.image, entry.rejected) for entry in entries] == [
         ("1.png", "its label is missing"),
@@ -99,13 +99,13 @@ def test_a_missing_label_in_csv_is_rejected(tmp_path: Path, cell: str) -> None:
 
 @pytest.mark.parametrize("kind", [pa.float64(), pa.string(), pa.int64()])
 def test_a_missing_label_in_parquet_is_rejected(tmp_path: Path, kind: pa.DataType) -> None:
-    """Null is missing in any type."""
+    """Null is a missing label in a column of any type."""
     table = pa.table({"path": ["1.png"], "label": pa.array([None], kind)})
     assert read_parquet(tmp_path, table)[0].rejected == "its label is missing"
 
 
 def test_numeric_labels_in_parquet_have_no_fraction(tmp_path: Path) -> None:
-    """Pandas turns numbers beside a gap into floats: 1.0 is class 1, NaN is missing."""
+    """pandas converts integers with gaps to floats: 1.0 is class 1, and NaN is missing."""
     table = pa.table({"path": ["1", "2", "3"], "label": [1.0, float("nan"), 2.5]})
     assert [(entry.label, entry.rejected) for entry in read_parquet(tmp_path, table)] == [
         ("1", None),
@@ -115,13 +115,13 @@ def test_numeric_labels_in_parquet_have_no_fraction(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_is_rejected(tmp_path: Path) -> None:
-    """The row is called by its number."""
+    """The image is named by its row number."""
     entries = read_csv(tmp_path, "path,label\n1.png,a\n,b\n")
     assert entries[1] == Entry("row 2", "", "b", rejected="its path is missing")
 
 
 def test_split_and_group_columns_are_read(tmp_path: Path) -> None:
-    """Names of splits are understood in any case; an empty one is undecided."""
+    """Split names are case-insensitive, and an empty cell means no split."""
     text = "path,label,split,group\n1,a,Train,p1\n2,a,VALIDATION,p2\n3,a,test,\n4,a,,p1\n"
     assert [(entry.split, entry.group) for entry in read_csv(tmp_path, text)] == [
         ("train", "p1"),
@@ -132,7 +132,7 @@ def test_split_and_group_columns_are_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_split_is_rejected(tmp_path: Path) -> None:
-    """The row is named with its value."""
+    """The reason has the value of the cell."""
     entry = read_csv(tmp_path, "path,label,split\n1.png,a,holdout\n")[0]
     assert (entry.split, entry.rejected) == (
         None,
@@ -147,11 +147,11 @@ def test_the_group_option_names_a_column(tmp_path: Path) -> None:
 
 
 def test_an_unknown_group_column_is_an_error(tmp_path: Path) -> None:
-    """It lists the columns that there are."""
+    """The message lists the available columns."""
     with pytest.raises(OptionError) as caught:
         read_csv(tmp_path, "path,label\n1,a\n", group="patient")
     assert str(caught.value) == (
-        f"--group 'patient' is no column of '{tmp_path / 't.csv'}'. It has: path, label."
+        f"--group 'patient' is not a column of '{tmp_path / 't.csv'}'. It has: path, label."
     )
 
 
@@ -166,7 +166,7 @@ def test_a_missing_label_column_is_an_error_with_a_suggestion(tmp_path: Path) ->
 
 
 def test_a_missing_image_column_is_an_error(tmp_path: Path) -> None:
-    """It lists the columns that there are."""
+    """The message lists the available columns."""
     with pytest.raises(DataError) as caught:
         read_csv(tmp_path, "file,label\n1,a\n")
     assert str(caught.value) == (
@@ -174,20 +174,20 @@ def test_a_missing_image_column_is_an_error(tmp_path: Path) -> None:
     )
 
 
-def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
-    """Nobody can tell which one is meant."""
+def test_a_repeated_column_is_an_error(tmp_path: Path) -> None:
+    """It would be ambiguous."""
     with pytest.raises(DataError, match=f"^Table '{tmp_path / 't.csv'}' "):
         read_csv(tmp_path, "path,path,label\n1,2,a\n")
 
 
 def test_a_tab_separated_table_is_read(tmp_path: Path) -> None:
-    """TSV cells may hold commas."""
+    """TSV cells may contain commas."""
     entries = read_csv(tmp_path, "path\tlabel\n1,5.png\ta\n", "t.tsv")
     assert [(entry.image, entry.label) for entry in entries] == [("1,5.png", "a")]
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
-    """A CSV file as a spreadsheet saves it: BOM, CRLF and quotes."""
+def test_a_csv_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    """A byte order mark, CRLF line ends and quotes are not part of the values."""
     text = b'\xef\xbb\xbf"path","label"\r\n"1, 2.png","0012"\r\n'
     assert read_csv(tmp_path, text) == [Entry("1, 2.png", str(tmp_path / "1, 2.png"), "0012")]
 
@@ -205,16 +205,16 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     ids=["empty", "ragged", "not UTF-8"],
 )
 def test_a_csv_that_cannot_be_parsed_is_an_error(tmp_path: Path, text: bytes, reason: str) -> None:
-    """It says what is wrong and where."""
+    """The message says what is wrong and where."""
     with pytest.raises(DataError) as caught:
         read_csv(tmp_path, text)
     assert str(caught.value) == f"Table '{tmp_path / 't.csv'}' cannot be read: {reason}."
 
 
-def test_a_table_that_may_not_be_read_is_an_error(
+def test_a_table_without_read_permission_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing permission is an error that names the table, not a traceback."""
+    """A permission error is reported with the table's name."""
     (tmp_path / "t.csv").write_text("path,label\n1,a\n")
 
     def refuse(path: Path, *_: object, **__: object) -> None:
@@ -226,7 +226,7 @@ def test_a_table_that_may_not_be_read_is_an_error(
 
 
 def test_hugging_face_images_and_class_names_are_read(tmp_path: Path) -> None:
-    """Bytes are unpacked, numbers become names."""
+    """Embedded images are written to files, and class numbers become names."""
     entries = read_parquet(tmp_path, hugging_face([1, 0], ["cat", "dog"]))
     assert [(entry.image, entry.label) for entry in entries] == [("0.png", "dog"), ("1.png", "cat")]
     assert [Path(entry.path).read_bytes() for entry in entries] == [png(0), png(1)]
@@ -235,7 +235,7 @@ def test_hugging_face_images_and_class_names_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [-1, 2, None])
 def test_a_class_number_without_a_name_is_rejected(tmp_path: Path, number: int | None) -> None:
-    """-1 stands for no label in Hugging Face's tables; it is not a class of its own."""
+    """Hugging Face tables use -1 for images without a label; it is not a class."""
     entries = read_parquet(tmp_path, hugging_face([0, number], ["cat", "dog"]))
     assert (entries[0].label, entries[0].rejected) == ("cat", None)
     assert entries[1].rejected is not None
@@ -243,7 +243,7 @@ def test_a_class_number_without_a_name_is_rejected(tmp_path: Path, number: int |
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
 def test_a_plain_binary_column_is_read(tmp_path: Path, kind: pa.DataType) -> None:
-    """Without names, images are called by their row."""
+    """Images without names are named by their row."""
     table = pa.table({"image": pa.array([png(1), png(2)], kind), "label": ["a", "b"]})
     entries = read_parquet(tmp_path, table)
     assert [entry.image for entry in entries] == ["row 1", "row 2"]
@@ -251,7 +251,7 @@ def test_a_plain_binary_column_is_read(tmp_path: Path, kind: pa.DataType) -> Non
 
 
 def test_embedded_images_without_bytes_are_rejected(tmp_path: Path) -> None:
-    """Null bytes and null structs are named, each row in its place."""
+    """Null bytes and null structs are rejected, and rows keep their order."""
     kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     cells = [{"bytes": None, "path": "1.png"}, {"bytes": png(2), "path": None}, None]
     table = pa.table({"image": pa.array(cells, kind), "label": ["a", "b", "c"]})
@@ -276,15 +276,15 @@ def test_embedded_images_are_written_once(tmp_path: Path) -> None:
 
 
 def test_rows_keep_their_numbers_across_batches(tmp_path: Path) -> None:
-    """A table longer than a batch loses no row."""
+    """No row of a table longer than a batch is lost."""
     table = pa.table({"image": [b"%d" % row for row in range(600)], "label": ["a"] * 600})
     entries = read_parquet(tmp_path, table)
     assert [Path(entry.path).read_bytes() for entry in entries] == table["image"].to_pylist()
     assert entries[599].image == "row 600"
 
 
-def test_a_parquet_file_that_is_none_is_an_error(tmp_path: Path) -> None:
-    """It names the file."""
+def test_an_invalid_parquet_file_is_an_error(tmp_path: Path) -> None:
+    """The message names the file."""
     path = tmp_path / "t.parquet"
     path.write_text("hello, this is text")
     with pytest.raises(DataError, match=f"^Table '{path}' cannot be read: Parquet magic bytes"):
@@ -292,7 +292,7 @@ def test_a_parquet_file_that_is_none_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_parquet_file_with_damaged_pages_is_an_error(tmp_path: Path) -> None:
-    """Damage that shows only while reading is an error that names the file."""
+    """Damage that is detected only while reading is reported with the file's name."""
     path = tmp_path / "t.parquet"
     table = pa.table({"path": [f"{row}.png" for row in range(3000)], "label": ["a", "b"] * 1500})
     pq.write_table(table, path, use_dictionary=False)
@@ -303,7 +303,7 @@ def test_a_parquet_file_with_damaged_pages_is_an_error(tmp_path: Path) -> None:
         read_table(path, staging=tmp_path / "staging")
 
 
-def test_damaged_hugging_face_metadata_does_not_matter(tmp_path: Path) -> None:
-    """Class names that cannot be read leave the labels as they are."""
+def test_damaged_hugging_face_metadata_is_ignored(tmp_path: Path) -> None:
+    """Without class names, labels stay numbers."""
     table = hugging_face([0, 1], ["cat", "dog"]).replace_schema_metadata({"huggingface": "{"})
     assert [entry.label for entry in read_parquet(tmp_path, table)] == ["0", "1"]

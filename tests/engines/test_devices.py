@@ -1,4 +1,4 @@
-"""Which device: "auto" is resolved, what cannot be is an error."""
+"""Choice of the device: "auto" is resolved, and an unavailable device is an error."""
 
 import pytest
 import torch
@@ -11,22 +11,22 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine
 
 @without_gpu
 def test_auto_is_the_cpu_without_a_gpu():
-    """Without a GPU, "auto" and "cpu" are the CPU."""
+    """Without a GPU, "auto" and "cpu" both choose the CPU."""
     assert choose_device("auto") == choose_device("cpu") == "cpu"
 
 
 @without_gpu
-def test_a_gpu_that_is_not_there_is_an_error():
-    """Asking for "cuda" without one says what to use."""
+def test_a_missing_gpu_is_an_error():
+    """The error for "cuda" without a GPU says what to use."""
     with pytest.raises(OptionError) as caught:
         choose_device("cuda")
     assert str(caught.value) == (
-        "device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'."
+        "device 'cuda' was requested, but torch finds no CUDA GPU. Use 'cpu'."
     )
 
 
 @without_gpu
 def test_an_unknown_device_is_an_error():
-    """A device that does not exist is not taken for "auto"."""
+    """An unknown device is not treated like "auto"."""
     with pytest.raises(OptionError, match="gpu"):
         choose_device("gpu")

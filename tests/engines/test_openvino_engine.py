@@ -1,4 +1,4 @@
-"""OpenVINO gives what torch gives, keeps its network on disk, and repairs it."""
+"""The OpenVINO engine agrees with PyTorch, and caches the converted network on disk."""
 
 import numpy as np
 import pytest
@@ -14,36 +14,36 @@ SIZE = 160
 
 
 def photos(count=11, seed=0):
-    """Give smooth uint8 images."""
+    """Return smooth uint8 images."""
     small = np.random.default_rng(seed).integers(0, 256, (count, 20, 20, 3), dtype=np.uint8)
     return small.repeat(8, axis=1).repeat(8, axis=2)
 
 
 def pooling(name=TINY):
-    """Give a tiny network that features are read from."""
+    """Return a tiny network that computes features."""
     return StagePooling(load_backbone(name, weights="random")).eval()
 
 
 def openvino(cache, precision="float32", network=None):
-    """Build an OpenVINO engine of a tiny network."""
+    """Create an OpenVINO engine for a tiny network."""
     network = network or pooling()
     return OpenVinoEngine(lambda: network, size=SIZE, precision=precision, cache=cache, key="net")
 
 
 def results(engine, batches):
-    """Run batches and stack what comes back."""
+    """Run batches and concatenate the features."""
     return np.concatenate(list(engine.run(batches)))
 
 
-def cosines(one, other):
-    """Give the cosine of each pair of rows."""
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return (one * other).sum(axis=1) / norms
+def cosines(found, expected):
+    """Return the cosine similarity of each pair of rows."""
+    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    return (found * expected).sum(axis=1) / norms
 
 
 @pytest.mark.parametrize("name", [TINY, "test_resnet", "test_vit", "test_convnext"])
 def test_float32_agrees_with_torch(tmp_path, name):
-    """In float32 every image's features point where torch's do, cosine 0.9999 or more."""
+    """In float32, the cosine similarity with PyTorch's features is at least 0.9999."""
     network, images = pooling(name), photos()
     expected = results(TorchEngine(network, device="cpu", precision="float32"), [images])
     found = results(openvino(tmp_path, network=network), [images])
@@ -54,7 +54,7 @@ def test_float32_agrees_with_torch(tmp_path, name):
 @pytest.mark.skipif(not cpu_has_bf16(), reason="the processor has no bf16")
 @pytest.mark.parametrize("name", [TINY, "test_resnet", "test_vit"])
 def test_bf16_agrees_with_torch(tmp_path, name):
-    """In bf16 the cosine with torch's float32 is 0.99 or more."""
+    """In bf16, the cosine similarity with PyTorch's float32 features is at least 0.99."""
     network, images = pooling(name), photos()
     expected = results(TorchEngine(network, device="cpu", precision="float32"), [images])
     found = results(openvino(tmp_path, "bf16", network), [images])
@@ -63,7 +63,7 @@ def test_bf16_agrees_with_torch(tmp_path, name):
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_results_do_not_depend_on_the_batch_size(tmp_path, precision):
-    """One by one, by three or all at once: the same features in the same order."""
+    """Batches of one, of three and of all images give the same features in the same order."""
     if precision == "bf16" and not cpu_has_bf16():
         pytest.skip("the processor has no bf16")
     engine, images = openvino(tmp_path, precision), photos()
@@ -74,8 +74,8 @@ def test_results_do_not_depend_on_the_batch_size(tmp_path, precision):
         np.testing.assert_allclose(results(engine, batches), whole, atol=tolerance, rtol=0)
 
 
-def test_batches_are_asked_for_lazily(tmp_path):
-    """The engine holds only a few batches; it does not draw all of them before it yields."""
+def test_batches_are_consumed_lazily(tmp_path):
+    """The engine consumes only a few batches before it yields the first result."""
     engine = openvino(tmp_path)
     drawn = []
 
@@ -90,20 +90,20 @@ def test_batches_are_asked_for_lazily(tmp_path):
     assert len(list(running)) == 199
 
 
-def test_no_batch_gives_no_result(tmp_path):
-    """Running nothing yields nothing."""
+def test_without_batches_there_are_no_results(tmp_path):
+    """An empty iterable yields nothing."""
     assert list(openvino(tmp_path).run([])) == []
 
 
 class Refusing(torch.nn.Module):
-    """Stand in for a network that may not be converted."""
+    """A network that fails when it is converted."""
 
     def forward(self, images):
         raise AssertionError("converted again")
 
 
-def test_a_converted_network_is_kept(tmp_path):
-    """A second engine reads the first one's network from disk and gives the same."""
+def test_a_converted_network_is_cached(tmp_path):
+    """A second engine reads the converted network from disk and has the same results."""
     images = photos(3)
     first = results(openvino(tmp_path), [images])
     again = results(openvino(tmp_path, network=Refusing()), [images])
@@ -130,7 +130,7 @@ def _random(path):
 @pytest.mark.parametrize("damage", [_flip, _cut, _random, lambda path: path.unlink()])
 @pytest.mark.parametrize("name", ["network.bin", "network.xml", "sha256"])
 def test_a_damaged_network_is_converted_again(tmp_path, damage, name):
-    """Whichever file is changed or gone, the network is converted again and kept again."""
+    """If any file is changed or missing, the network is converted and cached again."""
     images = photos(2)
     first = results(openvino(tmp_path), [images])
     damage(tmp_path / "net" / name)
@@ -139,21 +139,21 @@ def test_a_damaged_network_is_converted_again(tmp_path, damage, name):
     np.testing.assert_array_equal(again, first)
 
 
-def test_a_network_that_is_not_kept_is_converted(tmp_path):
-    """The stand-in of the tests above does notice a conversion."""
+def test_a_network_that_is_not_cached_is_converted(tmp_path):
+    """The failing network of the tests above detects a conversion."""
     with pytest.raises(AssertionError, match="converted again"):
         openvino(tmp_path, network=Refusing())
 
 
-def test_a_cache_that_cannot_be_written_is_no_harm(tmp_path):
-    """Without a place to keep the network, the engine runs all the same."""
+def test_an_unwritable_cache_is_ignored(tmp_path):
+    """If the converted network cannot be cached, the engine still runs."""
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     assert results(openvino(blocked / "networks"), [photos(2)]).shape[0] == 2
 
 
-def test_torch_engine_gives_what_the_network_gives():
-    """The torch engine is the network, batch by batch, in float32."""
+def test_torch_engine_returns_the_network_s_output():
+    """In float32, the PyTorch engine returns the output of the network, batch by batch."""
     network, images = pooling(), photos(4)
     engine = TorchEngine(network, device="cpu", precision="float32")
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Which numbers: timing decides once, is remembered, and what cannot be is an error."""
+"""Choice of the numeric precision: a trial decides once and is cached."""
 
 import os
 
@@ -7,9 +7,9 @@ import pytest
 from headstart.engines import openvino_engine
 from headstart.engines.openvino_engine import OpenVinoEngine, cpu_has_bf16
 from headstart.engines.precision import (
+    cached_trial,
     faster_precision,
-    remembered_trial,
-    settled_precision,
+    resolve_precision,
     try_precisions,
 )
 from headstart.errors import OptionError
@@ -21,7 +21,7 @@ SLOWER = PrecisionTrial(float32=173.0, bf16=131.0, cosine=0.999)
 
 
 @pytest.mark.parametrize(
-    ("asked", "able", "settled"),
+    ("precision", "supported", "resolved"),
     [
         ("auto", True, None),
         ("auto", False, "float32"),
@@ -30,26 +30,26 @@ SLOWER = PrecisionTrial(float32=173.0, bf16=131.0, cosine=0.999)
         ("bf16", True, "bf16"),
     ],
 )
-def test_precision_is_settled_where_there_is_no_choice(monkeypatch, asked, able, settled):
-    """Only "auto" on a processor that computes in bf16 is left to a trial."""
-    monkeypatch.setattr(openvino_engine, "cpu_has_bf16", lambda: able)
-    assert settled_precision(asked, "cpu") == settled
+def test_precision_is_resolved_unless_a_trial_decides(monkeypatch, precision, supported, resolved):
+    """A trial only decides for "auto" on a processor that supports bf16."""
+    monkeypatch.setattr(openvino_engine, "cpu_has_bf16", lambda: supported)
+    assert resolve_precision(precision, "cpu") == resolved
 
 
-def test_bf16_that_the_processor_lacks_is_an_error(monkeypatch):
-    """Asking for bf16 without the instructions says what to use."""
+def test_unsupported_bf16_is_an_error(monkeypatch):
+    """The error says what to use instead."""
     monkeypatch.setattr(openvino_engine, "cpu_has_bf16", lambda: False)
     with pytest.raises(OptionError) as caught:
-        settled_precision("bf16", "cpu")
+        resolve_precision("bf16", "cpu")
     assert str(caught.value) == (
-        "precision 'bf16' is asked for, but this cpu does not compute in it. Use 'float32'."
+        "precision 'bf16' was requested, but this cpu does not support it. Use 'float32'."
     )
 
 
 def test_an_unknown_precision_is_an_error():
-    """A precision that does not exist is not taken for "auto"."""
+    """An unknown precision is not treated like "auto"."""
     with pytest.raises(OptionError, match="fp16"):
-        settled_precision("fp16", "cpu")
+        resolve_precision("fp16", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -63,74 +63,74 @@ def test_an_unknown_precision_is_an_error():
         (100, 200, float("nan"), "float32"),
     ],
 )
-def test_the_faster_one_is_taken_unless_it_is_wrong(float32, bf16, cosine, chosen):
-    """bf16 has to be 5 % faster and to give what float32 gives."""
+def test_bf16_is_chosen_if_it_is_faster_and_accurate(float32, bf16, cosine, chosen):
+    """bf16 has to be 5 % faster and agree with float32."""
     assert faster_precision(PrecisionTrial(float32, bf16, cosine)) == chosen
 
 
 def refuse():
-    """Stand in for a trial where none may happen."""
+    """Fail if a trial is run."""
     raise AssertionError("timed again")
 
 
-def test_a_trial_is_remembered(tmp_path):
-    """A second process takes the first one's trial, and only that of the same network."""
-    first = remembered_trial(tmp_path / "new", "net", 224, lambda: SLOWER)
-    assert first == remembered_trial(tmp_path / "new", "net", 224, refuse) == SLOWER
-    assert remembered_trial(tmp_path / "new", "net", 256, lambda: FASTER) == FASTER
-    assert remembered_trial(tmp_path / "new", "other", 224, lambda: FASTER) == FASTER
+def test_a_trial_is_cached(tmp_path):
+    """A second process uses the cached trial of the same network and image size."""
+    first = cached_trial(tmp_path / "new", "net", 224, lambda: SLOWER)
+    assert first == cached_trial(tmp_path / "new", "net", 224, refuse) == SLOWER
+    assert cached_trial(tmp_path / "new", "net", 256, lambda: FASTER) == FASTER
+    assert cached_trial(tmp_path / "new", "other", 224, lambda: FASTER) == FASTER
     assert len(list((tmp_path / "new").iterdir())) == 3
 
 
-def test_another_processor_or_version_is_tried_again(tmp_path, monkeypatch):
-    """A cache folder that two machines share keeps a trial for each."""
-    remembered_trial(tmp_path, "net", 224, lambda: SLOWER)
-    monkeypatch.setattr(openvino_engine, "cpu_facts", lambda: {"processor": "another"})
-    assert remembered_trial(tmp_path, "net", 224, lambda: FASTER) == FASTER
+def test_another_processor_or_version_has_its_own_trial(tmp_path, monkeypatch):
+    """A cache folder that two machines share has a trial for each."""
+    cached_trial(tmp_path, "net", 224, lambda: SLOWER)
+    monkeypatch.setattr(openvino_engine, "cpu_info", lambda: {"processor": "another"})
+    assert cached_trial(tmp_path, "net", 224, lambda: FASTER) == FASTER
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"{}", b'{"float32": "fast"}'])
-def test_a_damaged_memory_is_made_again(tmp_path, content):
-    """What cannot be read is ignored and replaced."""
-    remembered_trial(tmp_path, "net", 224, lambda: SLOWER)
+def test_a_damaged_file_is_replaced(tmp_path, content):
+    """If the file cannot be read, the trial is run again."""
+    cached_trial(tmp_path, "net", 224, lambda: SLOWER)
     (path,) = tmp_path.iterdir()
     path.write_bytes(content)
-    assert remembered_trial(tmp_path, "net", 224, lambda: FASTER) == FASTER
-    assert remembered_trial(tmp_path, "net", 224, refuse) == FASTER
+    assert cached_trial(tmp_path, "net", 224, lambda: FASTER) == FASTER
+    assert cached_trial(tmp_path, "net", 224, refuse) == FASTER
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_first_of_two_processes_is_right(tmp_path):
-    """A trial that ends after another process has written its own gives way."""
+def test_the_first_of_two_processes_decides(tmp_path):
+    """If another process has written its trial in the meantime, that one is used."""
 
     def second():
-        remembered_trial(tmp_path, "net", 224, lambda: SLOWER)
+        cached_trial(tmp_path, "net", 224, lambda: SLOWER)
         return FASTER
 
-    assert remembered_trial(tmp_path, "net", 224, second) == SLOWER
+    assert cached_trial(tmp_path, "net", 224, second) == SLOWER
 
 
 def test_a_folder_without_hard_links(tmp_path, monkeypatch):
-    """Where files cannot be linked they are moved."""
+    """If files cannot be linked, they are moved."""
 
     def no_links(*_):
         raise PermissionError
 
     monkeypatch.setattr(os, "link", no_links)
-    remembered_trial(tmp_path, "net", 224, lambda: SLOWER)
-    assert remembered_trial(tmp_path, "net", 224, refuse) == SLOWER
+    cached_trial(tmp_path, "net", 224, lambda: SLOWER)
+    assert cached_trial(tmp_path, "net", 224, refuse) == SLOWER
 
 
-def test_a_memory_that_cannot_be_written_is_no_harm(tmp_path):
-    """Without a place to keep it, the trial counts all the same."""
+def test_an_unwritable_cache_is_ignored(tmp_path):
+    """If the trial cannot be cached, its result is still used."""
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    assert remembered_trial(blocked / "networks", "net", 224, lambda: FASTER) == FASTER
+    assert cached_trial(blocked / "networks", "net", 224, lambda: FASTER) == FASTER
 
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="the processor has no bf16")
 def test_a_trial_of_a_network(tmp_path):
-    """Both engines run, share one converted network, and give nearly the same."""
+    """Both engines run, share one converted network, and have similar features."""
     network = pooling()
 
     def build(name):

@@ -1,4 +1,4 @@
-"""Rounding of weights to bf16."""
+"""Rounding of weights to bf16 with error diffusion."""
 
 import numpy as np
 import openvino as ov
@@ -10,34 +10,34 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from headstart.engines.openvino_engine import OpenVinoEngine, cpu_has_bf16
-from headstart.engines.rounding import diffused, round_kernels
+from headstart.engines.rounding import round_kernels, round_with_error_diffusion
 
 KERNELS = arrays(np.float32, (4, 27), elements=st.floats(-2, 2, width=32, allow_subnormal=False))
 
 
 @given(KERNELS)
-def test_what_is_rounded_is_a_number_of_bf16(kernels):
-    """The lower half of float32's bits is empty."""
-    assert not (diffused(kernels).view(np.uint32) & 0xFFFF).any()
+def test_rounded_weights_are_bf16_values(kernels):
+    """The lower half of float32's bits is zero."""
+    assert not (round_with_error_diffusion(kernels).view(np.uint32) & 0xFFFF).any()
 
 
 @given(KERNELS)
 def test_a_kernel_keeps_its_sum(kernels):
-    """Up to one rounding of its last weight, where plain rounding may lose one for each weight."""
-    lost = np.abs(diffused(kernels).sum(axis=1) - kernels.sum(axis=1))
+    """The sum changes by at most the rounding error of a single weight."""
+    lost = np.abs(round_with_error_diffusion(kernels).sum(axis=1) - kernels.sum(axis=1))
     assert (lost <= 2**-8 * 2 + 1e-5).all()
 
 
-def test_torch_agrees_on_the_nearest_number():
-    """Where nothing is carried, rounding is torch's."""
+def test_single_weights_are_rounded_like_in_torch():
+    """Without an error to pass on, rounding equals PyTorch's."""
     column = np.random.default_rng(0).normal(size=(1000, 1)).astype(np.float32)
     expected = torch.from_numpy(column).bfloat16().float().numpy()
-    np.testing.assert_array_equal(diffused(column), expected)
+    np.testing.assert_array_equal(round_with_error_diffusion(column), expected)
 
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bf16")
-def test_features_in_bf16_are_nearer_with_it(tmp_path, monkeypatch):
-    """A stem of small kernels, run in bf16, is nearer to float32 than by plain rounding."""
+def test_error_diffusion_improves_features_in_bf16(tmp_path, monkeypatch):
+    """The output of small kernels is closer to float32 than with plain rounding."""
 
     class Stem(nn.Module):
         def __init__(self):
@@ -63,8 +63,8 @@ def test_features_in_bf16_are_nearer_with_it(tmp_path, monkeypatch):
     assert diffuse < error("plain")
 
 
-def test_large_kernels_and_other_weights_stay():
-    """A dense layer and a convolution of many channels are as they were."""
+def test_large_kernels_are_unchanged():
+    """The weights of a convolution with many channels are not rounded."""
     images = ov.opset8.parameter([1, 600, 8, 8], np.float32)
     weights = np.random.default_rng(0).normal(size=(4, 600, 1, 1)).astype(np.float32)
     ones, zeros = [1, 1], [0, 0]

@@ -1,4 +1,4 @@
-"""Files to features: through the store, in order, whatever happens in the middle."""
+"""Features of files are extracted through the store, in order, despite interruptions."""
 
 import shutil
 import signal
@@ -16,7 +16,7 @@ import pytest
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import DataError, StoreError, UnreadableImage
 from headstart.features import store
-from headstart.features.batches import in_order, stacked
+from headstart.features.batches import map_in_order, stack_batches
 from headstart.features.extraction import stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
@@ -37,7 +37,7 @@ class MeanEngine:
         self.factor, self.pause, self.images = factor, pause, 0
 
     def run(self, batches):
-        """Give a mean for each quarter and colour."""
+        """Yield the mean of each quarter and colour."""
         for batch in batches:
             self.images += len(batch)
             time.sleep(self.pause)
@@ -46,29 +46,29 @@ class MeanEngine:
 
 
 def no_engine():
-    """Stand in for an engine where none may be built."""
+    """Fail if an engine is created."""
     raise AssertionError("the engine was built")
 
 
 @pytest.fixture
 def files(tmp_path):
-    """Write twenty small pictures; give path and sha256 of each."""
-    out = []
+    """Write twenty small pictures, and return the path and sha256 of each."""
+    files = []
     for number in range(20):
         path = tmp_path / f"{number}.png"
         picture(number, side=16).save(path)
-        out.append((str(path), file_sha256(path)))
-    return out
+        files.append((str(path), file_sha256(path)))
+    return files
 
 
 @pytest.fixture
 def cache(tmp_path):
-    """Give a store's folder."""
+    """Return the folder of a store."""
     return tmp_path / "features"
 
 
-def features_of(files, folder, engine, **more):
-    """Give the features of files through a store, committed after every eight images."""
+def features_of(files, folder, engine, **options):
+    """Return the features of files through a store, with a commit after every eight images."""
     return stored_features(
         files,
         store=FeatureStore(folder),
@@ -76,29 +76,29 @@ def features_of(files, folder, engine, **more):
         engine=engine if callable(engine) else lambda: engine,
         preprocess=PREPROCESS,
         commit_every=8,
-        **more,
+        **options,
     )
 
 
-def test_features_come_in_the_order_of_the_files(files, cache):
-    """Each row is its own file's, also where a file is asked for twice."""
+def test_features_are_in_the_order_of_the_files(files, cache):
+    """Each row belongs to its file, even if a file is listed twice."""
     found, kind = features_of([*files, files[3]], cache, MeanEngine())
     assert found.shape == (21, WIDTH)
     assert kind == "float16"
-    alone, _ = features_of(files[3:4], cache.with_name("other"), MeanEngine())
-    np.testing.assert_array_equal(found[[3, 20]], np.repeat(alone, 2, axis=0))
+    single, _ = features_of(files[3:4], cache.with_name("other"), MeanEngine())
+    np.testing.assert_array_equal(found[[3, 20]], np.repeat(single, 2, axis=0))
     assert len(np.unique(found, axis=0)) == 20
 
 
-def test_a_warm_store_never_builds_the_engine(files, cache):
-    """What is stored is not computed again."""
+def test_stored_features_need_no_engine(files, cache):
+    """Stored features are not computed again."""
     first, _ = features_of(files, cache, MeanEngine())
     again, _ = features_of(files[::-1], cache, no_engine)
     np.testing.assert_array_equal(again, first[::-1])
 
 
-def test_only_what_is_missing_is_computed(files, cache):
-    """New files cost their own extraction and no other."""
+def test_only_missing_features_are_computed(files, cache):
+    """Only new files are extracted."""
     features_of(files[:15], cache, MeanEngine())
     engine = MeanEngine()
     features_of(files, cache, engine)
@@ -106,7 +106,7 @@ def test_only_what_is_missing_is_computed(files, cache):
 
 
 def test_copies_of_one_image_are_computed_once(files, cache, tmp_path):
-    """Two files of equal content are one image."""
+    """Files with the same content are the same image."""
     copy = tmp_path / "copy.png"
     shutil.copy(files[0][0], copy)
     engine = MeanEngine()
@@ -116,7 +116,7 @@ def test_copies_of_one_image_are_computed_once(files, cache, tmp_path):
 
 
 def test_no_files_have_no_features(cache):
-    """An empty list is no damage: its features are an empty array."""
+    """The features of an empty list are an empty array, without a warning."""
     warnings = []
     found, _ = features_of([], cache, MeanEngine(), warn=warnings.append)
     assert found.shape == (0, WIDTH)
@@ -124,15 +124,15 @@ def test_no_files_have_no_features(cache):
 
 
 def test_progress_reaches_the_end(files, cache):
-    """Progress never goes back and ends with all images."""
+    """Progress never decreases, and ends with all images."""
     seen = []
     features_of(files, cache, MeanEngine(), progress=lambda *step: seen.append(step))
     assert seen == sorted(seen)
     assert seen[-1] == (20, 20)
 
 
-def test_features_beyond_half_precision_are_kept_in_float32(files, cache):
-    """Where half precision does not hold a feature, all are computed and kept in float32."""
+def test_features_beyond_half_precision_are_stored_in_float32(files, cache):
+    """If a feature exceeds half precision, all are computed again and stored in float32."""
     engine = MeanEngine(factor=1000.0)
     found, kind = features_of(files, cache, engine)
     assert kind == "float32"
@@ -146,8 +146,8 @@ def test_features_beyond_half_precision_are_kept_in_float32(files, cache):
 def _flip(table):
     file = max(table.rglob("data/*.lance"), key=lambda path: path.stat().st_size)
     content = bytearray(file.read_bytes())
-    for place in range(0, len(content), 16):
-        content[place] ^= 0x55
+    for position in range(0, len(content), 16):
+        content[position] ^= 0x55
     file.write_bytes(content)
 
 
@@ -166,8 +166,8 @@ def _garble_manifests(table):
 
 
 @pytest.mark.parametrize("damage", [_flip, _truncate, _lose_manifests, _garble_manifests])
-def test_a_damaged_store_is_told_and_computed_again(files, cache, damage):
-    """Whatever is damaged, the user is told once and gets the same features."""
+def test_a_damaged_store_is_reported_and_recomputed(files, cache, damage):
+    """After any kind of damage, there is one warning and the features are the same."""
     first, _ = features_of(files, cache, MeanEngine())
     damage(next(cache.iterdir()))
     warnings = []
@@ -175,12 +175,12 @@ def test_a_damaged_store_is_told_and_computed_again(files, cache, damage):
     np.testing.assert_array_equal(again, first)
     assert len(warnings) == 1
     assert warnings[0].startswith("The feature store was damaged (")
-    assert warnings[0].endswith("); its features are computed again.")
+    assert warnings[0].endswith("); its features are recomputed.")
     np.testing.assert_array_equal(features_of(files, cache, no_engine)[0], first)
 
 
-def test_a_store_that_cannot_be_read_for_a_moment_is_not_deleted(files, cache, monkeypatch):
-    """Too many open files or a missing permission is no damage: nothing is thrown away."""
+def test_a_temporary_error_does_not_delete_the_store(files, cache, monkeypatch):
+    """Too many open files or a missing permission is not damage, so nothing is deleted."""
     first, _ = features_of(files, cache, MeanEngine())
     with monkeypatch.context() as patch:
 
@@ -193,8 +193,8 @@ def test_a_store_that_cannot_be_read_for_a_moment_is_not_deleted(files, cache, m
     np.testing.assert_array_equal(features_of(files, cache, no_engine)[0], first)
 
 
-def test_a_disk_that_fails_again_and_again_is_an_error(files, cache, monkeypatch):
-    """Damage that comes back after each repair ends with an error, not in a loop."""
+def test_repeated_damage_is_an_error(files, cache, monkeypatch):
+    """If damage occurs after each repair, there is an error instead of an endless loop."""
 
     def damaged(*_):
         raise store.DamagedTable("bad sector")
@@ -203,21 +203,19 @@ def test_a_disk_that_fails_again_and_again_is_an_error(files, cache, monkeypatch
     warnings = []
     with pytest.raises(DataError) as caught:
         features_of(files, cache, MeanEngine(), warn=warnings.append)
-    assert str(caught.value) == (
-        "The feature store is damaged again and again. Is the disk failing?"
-    )
+    assert str(caught.value) == ("The feature store was damaged repeatedly. Check the disk.")
     assert len(warnings) == 3
 
 
 def test_a_file_that_changed_since_the_scan(files, cache):
-    """A file whose content is no longer what was hashed is named."""
+    """A file whose content no longer matches its hash is named."""
     picture(99, side=16).save(files[6][0])
     with pytest.raises(DataError) as caught:
         features_of(files, cache, MeanEngine())
     assert str(caught.value) == f"'{files[6][0]}' changed while it was being read. Run again."
 
 
-def test_a_file_that_is_gone(files, cache):
+def test_a_deleted_file(files, cache):
     """A file that was deleted since the scan is named."""
     Path(files[6][0]).unlink()
     with pytest.raises(UnreadableImage) as caught:
@@ -225,8 +223,8 @@ def test_a_file_that_is_gone(files, cache):
     assert str(caught.value) == f"Cannot read image '{files[6][0]}': the file does not exist."
 
 
-def test_what_was_committed_before_an_error_stays(files, cache):
-    """After a bad file at the end, the next run computes only the rest."""
+def test_features_committed_before_an_error_are_kept(files, cache):
+    """After an error at the last file, the next run computes only the rest."""
     good = files[-1]
     bad = (good[0], "0" * 64)
     with pytest.raises(DataError):
@@ -237,7 +235,7 @@ def test_what_was_committed_before_an_error_stays(files, cache):
 
 
 def test_a_full_disk_keeps_earlier_batches(files, cache, monkeypatch):
-    """Writing that fails midway is a store error; the next run goes on from there."""
+    """A failed write is a store error, and the next run continues from there."""
     write, table = store.lance.write_dataset, FeatureStore(cache).table(FINGERPRINT)
 
     def filling(*arguments, **keywords):
@@ -247,7 +245,7 @@ def test_a_full_disk_keeps_earlier_batches(files, cache, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(store.lance, "write_dataset", filling)
-        with pytest.raises(StoreError, match=r"No space left on device\. What was computed before"):
+        with pytest.raises(StoreError, match=r"No space left on device\. Features stored so far"):
             features_of(files, cache, MeanEngine())
     engine = MeanEngine()
     found, _ = features_of(files, cache, engine)
@@ -257,7 +255,7 @@ def test_a_full_disk_keeps_earlier_batches(files, cache, monkeypatch):
 
 
 def test_work_ahead_is_bounded():
-    """No more results wait than asked for, however slow the reader is."""
+    """The number of pending results is limited, even if the consumer is slow."""
     started, lock = [], threading.Lock()
 
     def work(item):
@@ -266,7 +264,7 @@ def test_work_ahead_is_bounded():
         return item
 
     with ThreadPoolExecutor(4) as pool:
-        results = in_order(pool, work, range(1000), ahead=10)
+        results = map_in_order(pool, work, range(1000), ahead=10)
         for expected in range(50):
             assert next(results) == expected
             time.sleep(0.001)
@@ -274,8 +272,8 @@ def test_work_ahead_is_bounded():
         results.close()
 
 
-def test_items_are_drawn_only_as_needed():
-    """The list of files itself is read lazily."""
+def test_items_are_consumed_lazily():
+    """The files are read from the iterable only when needed."""
     drawn = []
 
     def items():
@@ -284,28 +282,28 @@ def test_items_are_drawn_only_as_needed():
             yield number
 
     with ThreadPoolExecutor(2) as pool:
-        results = in_order(pool, lambda item: item, items(), ahead=5)
+        results = map_in_order(pool, lambda item: item, items(), ahead=5)
         next(results)
         assert len(drawn) == 6
         assert list(results) == list(range(1, 1000))
 
 
-def test_order_is_kept_whoever_is_faster():
-    """A slow item holds the others back; none overtakes."""
+def test_order_is_kept_if_items_differ_in_speed():
+    """Results are in the order of the items, even if some are slow."""
 
     def work(item):
         time.sleep(0.02 if item % 7 == 0 else 0)
         return item
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(in_order(pool, work, range(60), ahead=16)) == list(range(60))
+        assert list(map_in_order(pool, work, range(60), ahead=16)) == list(range(60))
 
 
 @pytest.mark.parametrize(("count", "shapes"), [(0, []), (3, [3]), (4, [4]), (9, [4, 4, 1])])
 def test_arrays_are_stacked_by_size(count, shapes):
-    """Full batches, then what is left, nothing empty."""
+    """Full batches come first, then the rest, and no batch is empty."""
     arrays = [np.full((2, 2, 3), number, dtype=np.uint8) for number in range(count)]
-    batches = list(stacked(arrays, 4))
+    batches = list(stack_batches(arrays, 4))
     assert [len(batch) for batch in batches] == shapes
     flat = [int(image[0, 0, 0]) for batch in batches for image in batch]
     assert flat == list(range(count))
@@ -332,7 +330,7 @@ SCRIPT = textwrap.dedent(
 
 
 def start(files, cache, out, pause):
-    """Start a process that extracts, and wait until it is about to."""
+    """Start a process that waits for a signal to extract features."""
     folder = str(Path(files[0][0]).parent)
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, folder, str(cache), str(out), str(pause)],
@@ -346,22 +344,22 @@ def start(files, cache, out, pause):
 
 
 def go(process):
-    """Let a started process extract."""
+    """Signal a process to extract features."""
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.02])
 def test_processes_that_extract_at_once(files, cache, tmp_path, pause):
-    """Three processes on one new store all get the same features, and none finds damage."""
+    """Three processes that share a new store get the same features and find no damage."""
     outs = [tmp_path / f"{number}.npy" for number in range(3)]
     processes = [start(files, cache, out, pause) for out in outs]
     for process in processes:
         go(process)
     for process in processes:
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        assert told == "[]\n"
+        assert output == "[]\n"
     expected, _ = features_of(files, cache.with_name("other"), MeanEngine())
     for out in outs:
         np.testing.assert_array_equal(np.load(out), expected)
@@ -369,7 +367,7 @@ def test_processes_that_extract_at_once(files, cache, tmp_path, pause):
 
 
 def test_a_killed_process_loses_little(files, cache, tmp_path):
-    """After kill -9 in the middle, the next run computes only what is missing, and no damage."""
+    """After kill -9, the next run finds no damage and computes only missing features."""
     process = start(files, cache, tmp_path / "out.npy", 0.5)
     go(process)
     table = FeatureStore(cache).table(FINGERPRINT)

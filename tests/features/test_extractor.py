@@ -1,4 +1,4 @@
-"""A backbone's features: of files through the store, of images in memory as if they were files."""
+"""Features of files, through the store, and of images in memory."""
 
 import numpy as np
 import pytest
@@ -16,25 +16,25 @@ TINY = "test_resnet"
 
 @pytest.fixture
 def files(tmp_path):
-    """Write pictures, coloured and grey; give path and sha256 of each."""
-    out = []
+    """Write colour and grey pictures, and return the path and sha256 of each."""
+    files = []
     for number in range(5):
         path = tmp_path / f"{number}.png"
         image = picture(number)
         (image if number else image.convert("L")).save(path)
-        out.append((str(path), file_sha256(path)))
-    return out
+        files.append((str(path), file_sha256(path)))
+    return files
 
 
 @pytest.fixture
 def extractor(tmp_path):
-    """Give an extractor in float32."""
+    """Return an extractor in float32."""
     backbone = load_backbone(TINY, weights="random")
     return FeatureExtractor(backbone, cache=tmp_path / "cache", precision="float32")
 
 
 def test_files_and_images_have_the_same_features(extractor, files):
-    """An image in memory gets the features of its file."""
+    """An image in memory has the same features as its file."""
     stored, kind = extractor.of_files(files)
     assert stored.shape == (5, extractor.layout.width)
     assert kind == extractor.stored_as == "float32"
@@ -45,8 +45,8 @@ def test_files_and_images_have_the_same_features(extractor, files):
         image.close()
 
 
-def test_another_process_finds_what_was_stored(extractor, files, tmp_path, monkeypatch):
-    """A new extractor of an equal backbone reads the store and builds no engine."""
+def test_another_extractor_reads_stored_features(extractor, files, tmp_path, monkeypatch):
+    """A new extractor with an equal backbone reads the store and creates no engine."""
     first, _ = extractor.of_files(files)
     again = FeatureExtractor(
         load_backbone(TINY, weights="random"), cache=tmp_path / "cache", precision="float32"
@@ -55,8 +55,8 @@ def test_another_process_finds_what_was_stored(extractor, files, tmp_path, monke
     assert "engine" not in vars(again)
 
 
-def test_weights_that_change_after_the_extractor_was_made(extractor, files, tmp_path):
-    """Features of changed weights are never stored as those of the old ones."""
+def test_weights_that_change_after_construction(extractor, files, tmp_path):
+    """Features of changed weights are never stored under the old weights."""
     first, _ = extractor.of_files(files[:2])
     late = FeatureExtractor(
         load_backbone(TINY, weights="random"), cache=tmp_path / "cache2", precision="float32"
@@ -71,34 +71,37 @@ def test_weights_that_change_after_the_extractor_was_made(extractor, files, tmp_
 
 
 def auto(tmp_path, monkeypatch, trial):
-    """Give an extractor on a processor with bf16 whose trial ends as told; None: it may not be."""
-    made = []
+    """Return an extractor with a given trial result on a processor with bf16, and the trials run.
 
-    def stand_in(build, size):
+    Without a result, no trial may be run.
+    """
+    trials = []
+
+    def run_trial(build, size):
         assert trial is not None, "timed although there was no need"
-        made.append(size)
+        trials.append(size)
         return trial
 
     monkeypatch.setattr("headstart.engines.openvino_engine.cpu_has_bf16", lambda: True)
-    monkeypatch.setattr("headstart.features.extractor.try_precisions", stand_in)
+    monkeypatch.setattr("headstart.features.extractor.try_precisions", run_trial)
     backbone = load_backbone(TINY, weights="random")
-    return FeatureExtractor(backbone, cache=tmp_path / "cache"), made
+    return FeatureExtractor(backbone, cache=tmp_path / "cache"), trials
 
 
-def test_auto_precision_is_what_the_trial_says(tmp_path, monkeypatch):
-    """The trial is made when first needed, once, and another extractor takes it over."""
-    extractor, made = auto(tmp_path, monkeypatch, PrecisionTrial(100.0, 80.0, 0.999))
-    assert made == []
+def test_a_trial_decides_the_precision(tmp_path, monkeypatch):
+    """The trial is run once, when first needed, and other extractors use the cached result."""
+    extractor, trials = auto(tmp_path, monkeypatch, PrecisionTrial(100.0, 80.0, 0.999))
+    assert trials == []
     assert extractor.precision == extractor.fingerprint.precision == "float32"
-    assert made == [extractor.backbone.preprocess.size]
+    assert trials == [extractor.backbone.preprocess.size]
     again, _ = auto(tmp_path, monkeypatch, None)
     assert again.precision == "float32"
     fresh, _ = auto(tmp_path / "other", monkeypatch, PrecisionTrial(100.0, 120.0, 0.999))
     assert fresh.precision == "bf16"
 
 
-def test_a_precision_that_is_asked_for_is_not_timed(tmp_path, monkeypatch):
+def test_an_explicit_precision_is_not_timed(tmp_path, monkeypatch):
     """With precision "bf16" there is no trial."""
     extractor, _ = auto(tmp_path, monkeypatch, None)
-    asked = FeatureExtractor(extractor.backbone, cache=tmp_path, precision="bf16")
-    assert (asked.precision, asked.trial) == ("bf16", None)
+    bf16 = FeatureExtractor(extractor.backbone, cache=tmp_path, precision="bf16")
+    assert (bf16.precision, bf16.trial) == ("bf16", None)

@@ -22,13 +22,13 @@ MakeFolder = Callable[..., Path]
 
 @pytest.fixture
 def featurizer(tmp_path: Path) -> hs.Featurizer:
-    """A tiny one."""
+    """Return a featurizer with a tiny network."""
     return hs.Featurizer(TINY, weights="random", image_size=64, cache=tmp_path / "cache")
 
 
 @pytest.fixture
 def labelled(make_folder: MakeFolder) -> tuple[list[str], list[str]]:
-    """Paths and labels of 24 pictures."""
+    """Return the paths and labels of 24 pictures."""
     paths = sorted(make_folder().rglob("*.png"))
     return [str(path) for path in paths], [path.parent.name for path in paths]
 
@@ -36,7 +36,7 @@ def labelled(make_folder: MakeFolder) -> tuple[list[str], list[str]]:
 def test_features_are_a_matrix(
     featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]
 ) -> None:
-    """One row of float32 for each image, finite, and different for different images."""
+    """Each image has a row of finite float32 features that differs from the others."""
     features = featurizer.fit_transform(labelled[0])
     assert features.shape == (24, 256)
     assert features.dtype == np.float32
@@ -47,7 +47,7 @@ def test_features_are_a_matrix(
 def test_paths_arrays_and_images_give_the_same(
     featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]
 ) -> None:
-    """However an image comes, its features are the same."""
+    """The features of an image do not depend on the type of input."""
     paths = labelled[0]
     featurizer.fit()
     expected = featurizer.transform(paths)
@@ -60,7 +60,7 @@ def test_paths_arrays_and_images_give_the_same(
 def test_multilevel_begins_with_the_last_layer(
     featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]
 ) -> None:
-    """Features of all stages hold the output of the network first."""
+    """Features of all stages begin with the output of the network."""
     last = featurizer.fit_transform(labelled[0])
     multilevel = clone(featurizer).set_params(features="multilevel").fit_transform(labelled[0])
     assert multilevel.shape[1] > last.shape[1]
@@ -71,7 +71,7 @@ def test_multilevel_begins_with_the_last_layer(
 def test_every_column_has_a_name(
     featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]], features: str
 ) -> None:
-    """Names are unique, as many as columns, and tell the block."""
+    """Names are unique, one per column, and contain the block."""
     featurizer.set_params(features=features)
     width = featurizer.fit_transform(labelled[0][:1]).shape[1]
     names = featurizer.get_feature_names_out()
@@ -82,8 +82,8 @@ def test_every_column_has_a_name(
     )
 
 
-def test_it_has_the_parameters_that_it_was_given(tmp_path: Path) -> None:
-    """get_params gives the constructor's arguments, untouched."""
+def test_get_params_returns_the_arguments(tmp_path: Path) -> None:
+    """get_params returns the constructor's arguments, unchanged."""
     given: dict[str, Any] = {
         "backbone": TINY,
         "features": "multilevel",
@@ -103,20 +103,20 @@ def test_a_clone_is_unfitted_and_equal(featurizer: hs.Featurizer) -> None:
     assert not hasattr(copy, "extractor_")
 
 
-def test_transform_before_fit_says_so(featurizer: hs.Featurizer) -> None:
-    """Used before it is fitted, it raises scikit-learn's own error."""
+def test_transform_before_fit_is_an_error(featurizer: hs.Featurizer) -> None:
+    """Before it is fitted, it raises scikit-learn's own error."""
     with pytest.raises(NotFittedError):
         featurizer.transform([picture(1)])
 
 
-def test_feature_names_before_fit_say_so(featurizer: hs.Featurizer) -> None:
+def test_feature_names_before_fit_are_an_error(featurizer: hs.Featurizer) -> None:
     """Before it is fitted, the columns are not known."""
     with pytest.raises(NotFittedError):
         featurizer.get_feature_names_out()
 
 
 def test_in_a_pipeline(featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]) -> None:
-    """With a classifier behind it, paths go in and labels come out."""
+    """In a pipeline with a classifier, labels are predicted from paths."""
     paths, labels = labelled
     pipeline = make_pipeline(featurizer, LogisticRegression(max_iter=1000)).fit(paths, labels)
     assert pipeline.predict(paths[:1] + paths[-1:]).tolist() == ["blue", "red"]
@@ -128,7 +128,7 @@ def test_a_grid_search_runs_the_network_once_per_image(
     labelled: tuple[list[str], list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Over kinds of features and strengths of a classifier, every image is seen once."""
+    """A search over features and regularisation reads every image once."""
     from headstart.features import batches
 
     seen: list[str] = []
@@ -140,8 +140,8 @@ def test_a_grid_search_runs_the_network_once_per_image(
 
     monkeypatch.setattr(batches, "read_image", counting)
     paths, labels = labelled
-    steps = [("see", featurizer), ("tell", LogisticRegression(max_iter=1000))]
-    grid = {"see__features": ["last", "multilevel"], "tell__C": [0.1, 1.0]}
+    steps = [("features", featurizer), ("classifier", LogisticRegression(max_iter=1000))]
+    grid = {"features__features": ["last", "multilevel"], "classifier__C": [0.1, 1.0]}
     search = GridSearchCV(Pipeline(steps), grid, cv=2).fit(paths, labels)
     assert search.best_score_ == 1.0
     assert sorted(seen) == paths
@@ -150,7 +150,7 @@ def test_a_grid_search_runs_the_network_once_per_image(
 def test_pandas_output_names_the_columns(
     featurizer: hs.Featurizer, labelled: tuple[list[str], list[str]]
 ) -> None:
-    """With set_output, scikit-learn builds a data frame from the names."""
+    """With set_output, the result is a data frame with these names."""
     pandas = pytest.importorskip("pandas")
     frame = featurizer.set_output(transform="pandas").fit_transform(labelled[0][:2])
     assert isinstance(frame, pandas.DataFrame)
@@ -158,7 +158,7 @@ def test_pandas_output_names_the_columns(
 
 
 def test_no_images_give_no_rows(featurizer: hs.Featurizer) -> None:
-    """An empty list is a matrix without rows, of the right width."""
+    """The features of an empty list are a matrix of the right width without rows."""
     assert featurizer.fit_transform([]).shape == (0, 256)
 
 
@@ -173,14 +173,14 @@ def test_an_unreadable_file_is_an_error(featurizer: hs.Featurizer, tmp_path: Pat
 
 
 def test_a_missing_file_is_an_error(featurizer: hs.Featurizer) -> None:
-    """A missing file is named, in the words of every other door."""
+    """A missing file is named with the same message as elsewhere."""
     with pytest.raises(UnreadableImage) as error:
         featurizer.fit_transform(["nowhere.png"])
     assert str(error.value) == "Cannot read image 'nowhere.png': the file does not exist."
 
 
 def test_a_wrong_array_is_an_error(featurizer: hs.Featurizer) -> None:
-    """Floats are refused instead of guessed at."""
+    """Float arrays are refused, since their range is unknown."""
     with pytest.raises(UnreadableImage) as error:
         featurizer.fit_transform([np.zeros((8, 8, 3), dtype=np.float32)])
     assert str(error.value) == (

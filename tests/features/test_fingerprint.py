@@ -1,4 +1,4 @@
-"""A fingerprint changes with everything that changes a feature, and with nothing else."""
+"""A fingerprint changes if and only if features may change."""
 
 from dataclasses import fields, replace
 
@@ -40,38 +40,38 @@ def test_each_part_changes_the_key(part):
 
 @pytest.mark.parametrize("part", sorted(PIXELS))
 def test_each_part_of_the_preprocess_changes_the_key(part):
-    """What happens to the pixels is in the key, value by value."""
+    """Every value of the preprocess is in the key."""
     other = replace(FIRST.preprocess, **{part: PIXELS[part]})
     assert replace(FIRST, preprocess=other).key != FIRST.key
 
 
-def test_no_part_is_forgotten():
-    """The two tests above know every field that there is."""
+def test_every_part_is_tested():
+    """The two tests above cover all fields."""
     assert {field.name for field in fields(Fingerprint)} == {*PARTS, "preprocess"}
     assert {field.name for field in fields(Preprocess)} == set(PIXELS)
 
 
 def test_the_key_is_the_same_in_every_process():
-    """Equal parts give an equal key: 64 hexadecimal digits that never change."""
+    """Equal values have the same key of 64 hexadecimal digits."""
     again = Fingerprint("net", "abc", (("output", 4), ("stage1.mean", 2)), Preprocess(64), "bf16")
     assert again.key == FIRST.key
     assert len(bytes.fromhex(FIRST.key)) == 32
 
 
-def test_names_cache_and_origin_are_not_in_it(tmp_path):
-    """Where the same weights came from, and where features are kept, changes nothing."""
-    one = load_backbone("test_resnet", weights="random")
-    other = load_backbone(" Test_ResNet", weights="random")
-    other.origin = "elsewhere"
+def test_name_cache_and_origin_are_not_in_the_key(tmp_path):
+    """The source of the weights and the cache folder do not matter."""
+    first = load_backbone("test_resnet", weights="random")
+    second = load_backbone(" Test_ResNet", weights="random")
+    second.origin = "elsewhere"
     keys = {
         FeatureExtractor(backbone, cache=tmp_path / name, precision="float32").fingerprint.key
-        for name, backbone in (("a", one), ("b", other))
+        for name, backbone in (("a", first), ("b", second))
     }
     assert len(keys) == 1
 
 
-def test_other_weights_are_in_it(tmp_path):
-    """Two seeds of random weights have two fingerprints."""
+def test_the_weights_are_in_the_key(tmp_path):
+    """Random weights of two seeds have different fingerprints."""
     keys = {
         FeatureExtractor(
             load_backbone("test_resnet", weights="random", seed=seed),
@@ -84,7 +84,7 @@ def test_other_weights_are_in_it(tmp_path):
 
 
 def test_a_converted_network_does_not_depend_on_the_precision():
-    """Engines in bf16 and in float32 share it; other weights have another."""
+    """Engines in bf16 and float32 share a network; other weights have another network."""
     assert replace(FIRST, precision="float32").network_key == FIRST.network_key
     assert replace(FIRST, weights="def").network_key != FIRST.network_key
     assert FIRST.network_key != FIRST.key

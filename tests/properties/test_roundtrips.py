@@ -1,4 +1,4 @@
-"""What goes out and comes back is the same: whatever is stored, written or configured."""
+"""Round trips: values that are written and read again are unchanged."""
 
 import tempfile
 from pathlib import Path
@@ -25,7 +25,7 @@ from headstart.predictor.config import (
     Specification,
 )
 
-FEW = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = st.text("abc.xyz_0123", min_size=1, max_size=12)
@@ -39,7 +39,7 @@ tensors = st.dictionaries(
 floats = st.floats(-1e3, 1e3, width=32)
 
 
-@FEW
+@few
 @given(
     st.builds(
         Config,
@@ -67,8 +67,8 @@ floats = st.floats(-1e3, 1e3, width=32)
     tensors,
     texts,
 )
-def test_a_bundle_comes_back(config, weights, card):
-    """Any configuration, any tensors and any text are read as they were written."""
+def test_bundle_round_trip(config, weights, card):
+    """Any configuration, tensors and text are read as they were written."""
     with tempfile.TemporaryDirectory() as folder:
         write_bundle(Bundle(config, weights, card), Path(folder) / "model")
         found = read_bundle(Path(folder) / "model")
@@ -81,10 +81,10 @@ def test_a_bundle_comes_back(config, weights, card):
         np.testing.assert_array_equal(found.tensors[name], tensor)
 
 
-@FEW
+@few
 @given(st.data())
-def test_a_head_comes_back(data):
-    """Any head of any kind gives the same scores after it was written and read."""
+def test_head_round_trip(data):
+    """A head of any kind computes the same scores after it is written and read."""
     width, classes, count = (data.draw(st.integers(1, 4)) for _ in range(3))
 
     def array(*shape):
@@ -106,7 +106,7 @@ def test_a_head_comes_back(data):
     np.testing.assert_array_equal(again.logits(rows), head.logits(rows))
 
 
-@FEW
+@few
 @given(
     st.integers(1, 9).flatmap(
         lambda count: st.tuples(
@@ -117,8 +117,8 @@ def test_a_head_comes_back(data):
     ),
     st.sampled_from(["bf16", "float32"]),
 )
-def test_stored_features_come_back(case, precision):
-    """Any features, in any number of batches, asked for in any order."""
+def test_feature_store_round_trip(case, precision):
+    """Any features can be written in any number of batches and read in any order."""
     features, order, batch = case
     fingerprint = Fingerprint("net", "w", (("output", 5),), Preprocess(8), precision)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +141,6 @@ def test_stored_features_come_back(case, precision):
         std=st.tuples(*[st.floats(0.1, 1)] * 3),
     )
 )
-def test_a_preprocess_comes_back(preprocess):
-    """Any preprocess is the same after a bundle's JSON."""
+def test_preprocess_round_trip(preprocess):
+    """Any `Preprocess` is unchanged after a conversion to JSON values."""
     assert Preprocess.from_dict(preprocess.to_dict()) == preprocess

@@ -1,4 +1,4 @@
-"""What holds for every split, whatever the images."""
+"""Properties of every split, whatever the images."""
 
 from collections import defaultdict
 
@@ -6,13 +6,13 @@ import pyarrow as pa
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from headstart.data.manifest import Entry, Facts, manifest_of
+from headstart.data.manifest import Entry, FileInfo, build_manifest
 from headstart.data.splits import find_leaks, leak_free_split, stratified_folds
 from tests.conftest import TASK
 
 Row = tuple[str, str]
 
-modest = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60, deadline=None)
 shares = st.sampled_from([0.05, 0.2, 0.5, 0.9])
 seeds = st.integers(0, 1000)
 # Pairs of label and group; a group belongs to one label.
@@ -27,31 +27,31 @@ mixed_rows = st.lists(
 
 
 def manifest(images: list[Row]) -> pa.Table:
-    """Make a manifest of usable images."""
+    """Create a manifest of usable images."""
     entries = [
         Entry(str(number), str(number), label, group=group)
         for number, (label, group) in enumerate(images)
     ]
-    return manifest_of(entries, [Facts()] * len(images))
+    return build_manifest(entries, [FileInfo()] * len(images))
 
 
 def sides(images: list[Row], test: float, seed: int) -> dict[Row, str]:
-    """Map each label and group to its side."""
+    """Map each pair of label and group to its side of the split."""
     table = leak_free_split(manifest(images), task=TASK, test=test, seed=seed)
     return dict(zip(images, table["split"].to_pylist(), strict=True))
 
 
-@modest
+@few
 @given(mixed_rows, shares, seeds)
 def test_the_split_is_deterministic(images: list[Row], test: float, seed: int) -> None:
     """The same images in any order give the same split."""
     assert sides(images, test, seed) == sides(images[::-1], test, seed)
 
 
-@modest
+@few
 @given(mixed_rows, shares, seeds)
-def test_groups_never_straddle(images: list[Row], test: float, seed: int) -> None:
-    """Each group is as a whole on one side, even when it has several labels."""
+def test_groups_never_span_the_split(images: list[Row], test: float, seed: int) -> None:
+    """Each group is entirely on one side, even if it has several labels."""
     table = leak_free_split(manifest(images), task=TASK, test=test, seed=seed)
     assert find_leaks(table) == []
     assert table["split"].null_count == 0
@@ -61,23 +61,23 @@ def test_groups_never_straddle(images: list[Row], test: float, seed: int) -> Non
     assert all(len(part) == 1 for part in parts.values())
 
 
-@modest
+@few
 @given(rows, rows, shares, seeds)
-def test_images_of_new_classes_move_nothing(
+def test_images_of_new_classes_move_no_image(
     images: list[Row], more: list[Row], test: float, seed: int
 ) -> None:
-    """The split of the old classes is the same with more, unrelated images."""
+    """The split of the old classes is unchanged."""
     added = [(f"new {label}", f"new {group}") for label, group in more]
     before, after = sides(images, test, seed), sides(added + images, test, seed)
     assert {row: after[row] for row in before} == before
 
 
-@modest
+@few
 @given(rows, rows, shares, seeds)
-def test_more_images_of_the_same_classes_move_one_group_at_most(
+def test_more_images_of_the_same_classes_move_at_most_one_group(
     images: list[Row], more: list[Row], test: float, seed: int
 ) -> None:
-    """Only the one group of a class that had to be put on the other side may go back."""
+    """Per class, only the group that was moved to cover both sides may move back."""
     added = [(label, f"new {group}") for label, group in more]
     before, after = sides(images, test, seed), sides(images + added, test, seed)
     moved = defaultdict(set)
@@ -87,12 +87,12 @@ def test_more_images_of_the_same_classes_move_one_group_at_most(
     assert all(len(groups) == 1 for groups in moved.values())
 
 
-@modest
+@few
 @given(rows, shares, seeds)
 def test_both_sides_have_every_class_of_two_groups(
     images: list[Row], test: float, seed: int
 ) -> None:
-    """A class of one group is learnt from; any larger one is also measured."""
+    """A class of one group is only in the training part; any larger class is also tested."""
     found = defaultdict(set)
     groups = defaultdict(set)
     for (label, group), part in sides(images, test, seed).items():
@@ -102,15 +102,15 @@ def test_both_sides_have_every_class_of_two_groups(
         assert parts == ({"train", "test"} if len(groups[label]) > 1 else {"train"})
 
 
-@modest
+@few
 @given(mixed_rows, st.integers(2, 6), seeds)
 def test_folds_keep_groups_whole(images: list[Row], folds: int, seed: int) -> None:
-    """No group is learnt from and measured on in one fold; no image is measured on twice."""
+    """No group is both in training and held out in a fold; no image is held out twice."""
     groups = [group for _, group in images]
     labels = [ord(label) for label, _ in images]
     assume(len(set(groups)) > 1 and len(set(labels)) < len(labels))
     seen: list[int] = []
-    for learn, measure in stratified_folds(labels, groups, folds=folds, seed=seed):
-        assert not {groups[row] for row in learn} & {groups[row] for row in measure}
-        seen += measure.tolist()
+    for train, held_out in stratified_folds(labels, groups, folds=folds, seed=seed):
+        assert not {groups[row] for row in train} & {groups[row] for row in held_out}
+        seen += held_out.tolist()
     assert len(seen) == len(set(seen))

@@ -88,7 +88,7 @@ def test_without_time_the_model_does_not_change(model, data):
 
 @pytest.mark.parametrize(
     ("part", "text"),
-    [("stages:9", "goes beyond the backbone"), ("blocks:1", "unfreeze must be auto, all")],
+    [("stages:9", "exceeds the backbone"), ("blocks:1", "unfreeze must be auto, all")],
 )
 def test_an_invalid_part_is_an_error(model, data, part, text):
     """The error describes valid parts."""

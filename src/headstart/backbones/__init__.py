@@ -1,1 +1,1 @@
-"""Pretrained networks: the catalogue, their weights, and reading every stage of them."""
+"""Pretrained networks: the catalogue, weights, stages and layers, and pooled features."""

@@ -1,4 +1,4 @@
-"""Steps 1 to 3 of transfer learning: choose a network, load it without a classifier, freeze it."""
+"""Steps 1 to 3 of transfer learning: choose a network, load it without classifier, freeze it."""
 
 import copy
 import sys
@@ -15,7 +15,7 @@ from timm.data import resolve_data_config
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from headstart.backbones.building import as_timm, build_network, require_size
+from headstart.backbones.building import as_timm, build_network, check_image_size
 from headstart.backbones.catalogue import architecture_of, entry_of
 from headstart.backbones.classifiers import (
     classifier_prefixes,
@@ -24,7 +24,13 @@ from headstart.backbones.classifiers import (
     has_hidden_layers,
 )
 from headstart.backbones.licences import licence_of
-from headstart.backbones.parts import Parts, is_still, set_still, take_apart, watch_over
+from headstart.backbones.parts import (
+    Parts,
+    is_frozen,
+    keep_frozen_in_eval_mode,
+    mark_frozen,
+    trace_parts,
+)
 from headstart.backbones.weights import State, digest, load_weights
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import OptionError, WeightsError
@@ -34,17 +40,17 @@ from headstart.options import OrientationsOption
 class Backbone(nn.Module):
     """A pretrained network without its classifier.
 
-    Calling it with normalised images of shape (batch, 3, height, width) gives the output of its
-    last layer, pooled: (batch, width).
+    Called with normalised images of shape (batch, 3, height, width), it returns the pooled output
+    of its last layer, (batch, width).
 
     Attributes:
-        name: How the user called it.
+        name: The name that the user passed.
         architecture: timm's name.
         network: The timm module.
-        preprocess: What happens to an image before.
-        origin: Where the weights came from, as the user said it.
-        size_is_open: Whether no image size was asked for, so that `Classifier.fit` may choose the
-            one that suits the images.
+        preprocess: The preprocessing of images.
+        origin: The source of the weights, as the user passed it.
+        size_is_open: Whether no image size was requested, so that `Classifier.fit` may choose one
+            that suits the images.
     """
 
     def __init__(
@@ -65,16 +71,16 @@ class Backbone(nn.Module):
         self.origin = origin
         self.size_is_open = size_is_open
         self._parts: Parts | None = None
-        watch_over(network)
+        keep_frozen_in_eval_mode(network)
 
     @property
     def width(self) -> int:
-        """How many numbers the last layer gives for an image."""
+        """Number of features of the last layer."""
         return int(getattr(self.network, "head_hidden_size", as_timm(self.network).num_features))
 
     @property
     def licence(self) -> str | None:
-        """Licence of the weights; None where they are random or the user's own."""
+        """Licence of the weights; None if they are random or the user's own."""
         return licence_of(self.architecture, self.origin)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -83,10 +89,11 @@ class Backbone(nn.Module):
         return out
 
     def freeze(self, part: str = "all") -> Self:
-        """Stop a part from learning: its parameters, its norms' statistics and its dropout.
+        """Freeze a part: its parameters, the statistics of its norms and its dropout.
 
         Args:
-            part: "all", "none", or "stages:N" or "layers:N", counted from the stem.
+            part: "all", "none", or the first N parts of the network: "stages:N" or "layers:N",
+                counted from the stem.
 
         Raises:
             OptionError: There is no such part.
@@ -98,16 +105,16 @@ class Backbone(nn.Module):
         kind, _, count = part.partition(":")
         parts = self.parts()
         total = {"stages": len(parts.stages), "layers": len(parts.layers)}.get(kind)
-        parts.first_trainable(part)  # Refuses what does not exist.
+        parts.first_trainable(part)  # Raises if there is no such part.
         return self.unfreeze(f"{kind}:{(total or 0) - int(count)}")
 
     def unfreeze(self, part: str) -> Self:
-        """Let a part learn, and freeze everything below it.
+        """Make a part trainable, and freeze everything below it.
 
         Args:
-            part: "all", "none", or the last ones of the network: "stages:N", or "layers:N" in
-                order of execution, as the tutorial's `layers[-10:]`. What follows the last stage
-                belongs to it.
+            part: "all", "none", or the last N parts of the network: "stages:N", or "layers:N" in
+                order of execution, like the tutorial's `layers[-10:]`. Layers after the last stage
+                belong to it.
 
         Raises:
             OptionError: There is no such part.
@@ -116,59 +123,60 @@ class Backbone(nn.Module):
         if part == "none":
             return self
         if part == "all":
-            frozen, still = set[str](), set[str]()
+            parameters, layers = set[str](), set[str]()
         else:
-            frozen, still = self.parts().frozen_below(self.parts().first_trainable(part))
+            parameters, layers = self.parts().frozen_below(self.parts().first_trainable(part))
         for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(name not in frozen)
-        set_still(self.network, still.__contains__)
+            parameter.requires_grad_(name not in parameters)
+        mark_frozen(self.network, layers.__contains__)
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Enter training mode, except for the parts that are frozen."""
+        """Set training mode, except for frozen parts."""
         super().train(mode)
         if mode:
             for module in self.modules():
-                if is_still(module):
+                if is_frozen(module):
                     module.eval()
         return self
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the traced parts out of copies, which trace their own network."""
+        """Exclude the traced parts from copies, which trace their own network."""
         return self.__dict__ | {"_parts": None}
 
     def parts(self) -> Parts:
-        """Return the network's layers and stages, in the order in which an image passes them.
+        """Return the network's layers and stages in order of execution.
 
         Raises:
             BackboneError: The network cannot be traced.
         """
         if self._parts is None:
             training = self.network.training
-            self._parts = take_apart(self.network.eval())
+            self._parts = trace_parts(self.network.eval())
             self.train(training)
         return self._parts
 
     def split(self, after: int) -> tuple[nn.Module, nn.Module]:
-        """Cut the network after a stage, counted from 1 at the stem.
+        """Split the network after a stage, counted from 1 at the stem.
 
         Returns:
-            A network from normalised images to the stage's map, and one from there to the pooled
-            output; one after the other they are the whole, bit for bit. They share its weights.
+            The network from normalised images to the stage's map, and the network from there to the
+            pooled output. They share the weights, and in sequence they compute exactly the same
+            output as the whole network.
 
         Raises:
             OptionError: There is no such boundary.
-        BackboneError: The architecture cannot be cut there.
+            BackboneError: The architecture cannot be split there.
         """
         return self.parts().split(after)
 
     def weights_sha256(self) -> str:
-        """Return the hash of the weights that a feature depends on."""
+        """Return the hash of the weights, on which features depend."""
         return digest(self.network)
 
     def _freeze_all(self) -> Self:
         self.requires_grad_(False)
-        set_still(self.network, lambda name: True)
+        mark_frozen(self.network, lambda name: True)
         return self.eval()
 
 
@@ -181,41 +189,41 @@ def load_backbone(
     orientations: OrientationsOption = "one",
     seed: int = 0,
 ) -> Backbone:
-    """Build a network of a known architecture, with weights, without its classifier.
+    """Load a pretrained network without its classifier, frozen.
 
     Args:
-        name: A name of the catalogue or any architecture of timm.
+        name: A name from the catalogue or any architecture of timm.
         weights: "imagenet", "random", a safetensors file or folder, or "hf-hub:" and an id.
-        image_size: Side of the square that it sees, in pixels. Default: what it was trained with,
-            or what suits the images, once a classifier is fitted.
-        channels: Of the images, 3 for colour. The first convolution is adapted as timm does:
-            summed up for 1, repeated for more.
-        orientations: Of a photo that are seen, features averaged: "one", "mirror" (2), or
-            "dihedral" (8), for photos without an up.
-        seed: Of random weights.
+        image_size: Side of the square input, in pixels. Default: the size that the network was
+            trained with; `Classifier.fit` may choose another one that suits the images.
+        channels: Number of image channels, 3 for colour. The first convolution is adapted as timm
+            does it: its weights are summed for 1 channel and repeated for more.
+        orientations: Orientations of a photo over which features are averaged: "one", "mirror" (2)
+            or "dihedral" (8, for photos without an upright side).
+        seed: Seed of random weights.
 
     Raises:
-        UnknownBackbone: No such architecture; the nearest names are suggested.
+        UnknownBackbone: There is no such architecture; the nearest names are suggested.
         WeightsError: The weights are missing, damaged, or of another architecture.
-        BackboneError: The architecture cannot take that image size; the nearest that it can take
-            are named.
+        BackboneError: The architecture does not accept the image size; the nearest sizes that it
+            accepts are named.
     """
     architecture, weights = architecture_of(name), fspath(weights)
     if channels < 1:
         raise OptionError(f"channels must be at least 1. Got {channels}.")
     if image_size is not None and not (isinstance(image_size, int) and image_size >= 16):
-        raise OptionError(f"image_size must be a number from 16 up. Got {image_size!r}.")
+        raise OptionError(f"image_size must be an integer of at least 16. Got {image_size!r}.")
     if orientations not in get_args(OrientationsOption):
         raise OptionError(f"orientations must be one, mirror or dihedral. Got {orientations!r}.")
-    size = image_size or _usual_size(name)
+    size = image_size or _catalogue_size(name)
     network = build_network(architecture, size, channels, seed=seed)
     state = load_weights(architecture, weights, network)
     if state is not None:
-        state = _adapted(state, network, channels)
-        _load(network, state, name, weights, optional=classifier_prefixes(network))
+        state = _adapt(state, network, channels)
+        _load_state(network, state, name, weights, optional=classifier_prefixes(network))
     preprocess = replace(_preprocess(network, size, channels), orientations=orientations)
     drop_classifier(network)
-    require_size(network, architecture, preprocess.size, channels)
+    check_image_size(network, architecture, preprocess.size, channels)
     return Backbone(
         network, name, architecture, preprocess, weights, size_is_open=image_size is None
     ).freeze()
@@ -228,27 +236,27 @@ def rebuild_backbone(
     origin: str,
     tensors: Mapping[str, NDArray[np.generic]],
 ) -> Backbone:
-    """Build the backbone of a bundle from its own weights, without network or other files.
+    """Build the backbone of a bundle from its own weights, without network access or other files.
 
-    A bundle that was saved with the hidden layers of the network's classifier keeps them: its head
-    was fitted on what they give.
+    Hidden layers of the classifier are kept if the bundle was saved with them, since its head was
+    fitted on their output.
     """
     network = build_network(architecture, preprocess.size, len(preprocess.mean), seed=0)
     drop = drop_last_layer if has_hidden_layers(network, tensors) else drop_classifier
     drop(network)
     state = {key: torch.from_numpy(value) for key, value in tensors.items()}
-    _load(network, state, name, "the bundle", optional=())
+    _load_state(network, state, name, "the bundle", optional=())
     return Backbone(network, name, architecture, preprocess, origin).freeze()
 
 
-def resized(backbone: Backbone, image_size: int) -> Backbone:
+def with_image_size(backbone: Backbone, image_size: int) -> Backbone:
     """Return the same backbone for another image size.
 
     Raises:
-        BackboneError: The architecture cannot take that image size.
+        BackboneError: The architecture does not accept the image size.
     """
     channels = len(backbone.preprocess.mean)
-    require_size(backbone.network, backbone.architecture, image_size, channels)
+    check_image_size(backbone.network, backbone.architecture, image_size, channels)
     preprocess = replace(backbone.preprocess, size=image_size)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
@@ -256,7 +264,7 @@ def resized(backbone: Backbone, image_size: int) -> Backbone:
 
 
 def with_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
-    """Return a frozen copy of a backbone with other weights of its network."""
+    """Return a frozen copy of a backbone with other weights."""
     network = copy.deepcopy(backbone.network)
     network.load_state_dict(weights)
     return Backbone(
@@ -264,21 +272,21 @@ def with_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
     ).freeze()
 
 
-def _usual_size(name: str) -> int | None:
-    """Return the catalogue's image size, where it differs from that of the weights."""
+def _catalogue_size(name: str) -> int | None:
+    """Return the image size of the catalogue, or None if the name is not in it."""
     entry = entry_of(name)
     return entry.image_size if entry else None
 
 
-def _adapted(state: State, network: nn.Module, channels: int) -> State:
-    """Bring a file's tensors to the form of the network, as timm does.
+def _adapt(state: State, network: nn.Module, channels: int) -> State:
+    """Convert the tensors of a file to the form of the network, as timm does.
 
-    Position embeddings are resampled for another image size, old names become new ones, and the
-    first convolution is fitted to the number of channels.
+    Position embeddings are resampled to the image size, old names are replaced by new ones, and the
+    first convolution is adapted to the number of channels.
     """
     module = sys.modules[type(network).__module__]
     adapt = getattr(module, "checkpoint_filter_fn", None)
-    with suppress(Exception):  # Weights of something else: told by name when they are loaded.
+    with suppress(Exception):  # Wrong weights are reported when they are loaded.
         state = adapt(state, network) if adapt else state
     if channels == 3:
         return state
@@ -291,35 +299,35 @@ def _adapted(state: State, network: nn.Module, channels: int) -> State:
     return state
 
 
-def _load(
+def _load_state(
     network: nn.Module, state: State, name: str, weights: str, *, optional: tuple[str, ...]
 ) -> None:
-    """Load weights, of which the tensors with optional prefixes may be missing or differ."""
+    """Load weights; tensors with an optional prefix may be missing or have other shapes."""
     own = network.state_dict()
     classifier = {key for key in own if key.startswith(optional)}
     missing = [key for key in own if key not in state and key not in classifier]
-    strange = [key for key in state if key not in own]
+    unexpected = [key for key in state if key not in own]
     shapes = [
         f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
         for key in own
         if key in state and key not in classifier and state[key].shape != own[key].shape
     ]
-    if missing or strange or shapes:
+    if missing or unexpected or shapes:
         problems = [f"{key} is missing" for key in missing] + shapes
-        problems += [f"{key} is not known" for key in strange]
+        problems += [f"{key} is unexpected" for key in unexpected]
         raise WeightsError(
-            f"Weights '{weights}' do not belong to backbone '{name}': {problems[0]}"
+            f"Weights '{weights}' do not match backbone '{name}': {problems[0]}"
             + (f", and {len(problems) - 1} more differences." if len(problems) > 1 else ".")
         )
     for key, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(f"Weights '{weights}' have numbers that are not finite in '{key}'.")
-    fitting = {key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape}
-    network.load_state_dict(fitting, strict=False)
+            raise WeightsError(f"Weights '{weights}' have values that are not finite in '{key}'.")
+    matching = {key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape}
+    network.load_state_dict(matching, strict=False)
 
 
 def _preprocess(network: nn.Module, image_size: int | None, channels: int) -> Preprocess:
-    """Take size, filter and normalisation from the network; keep the whole image, see decisions."""
+    """Return the network's own size, filter and normalisation, without a crop (see decisions)."""
     config = resolve_data_config({}, model=network, verbose=False)
     mean, std = tuple(config["mean"]), tuple(config["std"])
     if channels != 3:

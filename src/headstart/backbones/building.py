@@ -1,4 +1,4 @@
-"""Build a network of timm for an image size, or say which sizes it takes."""
+"""Build a timm network for an image size, or name the sizes that it accepts."""
 
 import copy
 import warnings
@@ -16,25 +16,25 @@ from headstart.errors import BackboneError
 
 
 class TimmNetwork(Protocol):
-    """What timm's networks have in common."""
+    """The common interface of timm's networks."""
 
     num_features: int
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier; 0 leaves none."""
+        """Replace the classifier; 0 removes it."""
         ...
 
     def forward_intermediates(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the last map and that of every stage."""
+        """Return the last map and the map of every stage."""
         ...
 
     def forward_head(self, x: Tensor, pre_logits: bool) -> Tensor:
-        """Pool the last map; without `pre_logits` classify it too."""
+        """Pool the last map and, without `pre_logits`, classify it."""
         ...
 
 
 def as_timm(network: nn.Module) -> TimmNetwork:
-    """Treat a module as the timm network that it is."""
+    """Cast a module to the interface of timm's networks."""
     return cast(TimmNetwork, network)
 
 
@@ -48,29 +48,29 @@ def build_network(
     """Build a network with random weights and its classifier.
 
     Raises:
-        BackboneError: timm cannot build it, or not for that image size.
+        BackboneError: timm cannot build the network at all or for the image size.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return _created(architecture, image_size, channels)
+            return _create(architecture, image_size, channels)
         except _REFUSALS as error:
             if image_size is not None and _built_for(architecture) is not None:
                 raise _size_error(architecture, image_size, channels, str(error)) from None
             raise BackboneError(f"'{architecture}' cannot be built: {error}") from None
 
 
-def require_size(network: nn.Module, architecture: str, size: int, channels: int) -> None:
-    """Refuse an image size that the network cannot take, or of which it would drop the rim.
+def check_image_size(network: nn.Module, architecture: str, size: int, channels: int) -> None:
+    """Check that the network accepts an image size without ignoring pixels at the border.
 
     Raises:
-        BackboneError: It names the nearest sizes that work.
+        BackboneError: It does not. The message names the nearest sizes that work.
     """
-    problem = _problem(network, size, channels)
+    problem = _size_problem(network, size, channels)
     if problem is None:
         return
-    built_for = getattr(_patches(network), "img_size", None)
-    if built_for and built_for[0] != size and _takes(architecture, size, channels):
+    built_for = getattr(_patch_embedding(network), "img_size", None)
+    if built_for and built_for[0] != size and _accepts(architecture, size, channels):
         raise BackboneError(
             f"'{architecture}' was built for images of {built_for[0]} pixels. "
             f"Load it again with image_size={size}."
@@ -78,7 +78,7 @@ def require_size(network: nn.Module, architecture: str, size: int, channels: int
     raise _size_error(architecture, size, channels, problem)
 
 
-def _created(architecture: str, image_size: int | None, channels: int) -> nn.Module:
+def _create(architecture: str, image_size: int | None, channels: int) -> nn.Module:
     sized = {"img_size": image_size} if image_size and _built_for(architecture) else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Mapping deprecated model name")
@@ -89,84 +89,85 @@ def _created(architecture: str, image_size: int | None, channels: int) -> nn.Mod
 
 
 def _built_for(architecture: str) -> int | None:
-    """Return the usual size of an architecture that is built for one; None if any size will do."""
+    """Return the default image size of an architecture with a fixed size, otherwise None."""
     settings = get_pretrained_cfg(architecture)
     fixed = settings is not None and settings.fixed_input_size
     return int(settings.input_size[1]) if fixed else None
 
 
-def _problem(network: nn.Module, size: int, channels: int) -> str | None:
-    """Try one image without computing anything: shapes alone tell whether the size is possible."""
+def _size_problem(network: nn.Module, size: int, channels: int) -> str | None:
+    """Run the network on shapes alone, and return the reason if the size is not possible."""
     patch = _patch_side(network)
     if patch is not None and size % patch:
         return f"it cuts them into patches of {patch}"
     try:
         with torch.inference_mode():
-            _shapes_of(network.eval())(torch.zeros(1, channels, size, size, device="meta"))
+            _to_meta(network.eval())(torch.zeros(1, channels, size, size, device="meta"))
     except _REFUSALS as error:
         return str(error)
     return None
 
 
-def _shapes_of(network: nn.Module) -> nn.Module:
-    """Copy a network without its numbers. What the copy notes down never reaches the network."""
-    shapes: dict[int, Any] = {}
+def _to_meta(network: nn.Module) -> nn.Module:
+    """Copy a network to PyTorch's meta device; state that the copy caches is not shared."""
+    tensors: dict[int, Any] = {}
     for parameter in network.parameters():
-        shapes[id(parameter)] = nn.Parameter(_shape_of(parameter), requires_grad=False)
+        tensors[id(parameter)] = nn.Parameter(_meta(parameter), requires_grad=False)
     for buffer in network.buffers():
-        shapes[id(buffer)] = _shape_of(buffer)
-    return copy.deepcopy(network, shapes)
+        tensors[id(buffer)] = _meta(buffer)
+    return copy.deepcopy(network, tensors)
 
 
-def _shape_of(tensor: Tensor) -> Tensor:
+def _meta(tensor: Tensor) -> Tensor:
     return tensor.detach().to("meta")
 
 
-def _patches(network: nn.Module) -> nn.Module | None:
-    """Return what cuts an image into patches that do not overlap, wherever it is."""
-    found = (one for one in network.modules() if isinstance(one, PatchEmbed | HybridEmbed))
+def _patch_embedding(network: nn.Module) -> nn.Module | None:
+    """Return the module that cuts images into patches without overlap, if there is one."""
+    found = (module for module in network.modules() if isinstance(module, PatchEmbed | HybridEmbed))
     return next(found, None)
 
 
 def _patch_side(network: nn.Module) -> int | None:
-    """Return the side of the patches, unless images are padded to whole ones."""
-    patches = _patches(network)
-    if patches is None or getattr(patches, "dynamic_img_pad", False):
+    """Return the side of the patches; None if there are none or images are padded to fit."""
+    embedding = _patch_embedding(network)
+    if embedding is None or getattr(embedding, "dynamic_img_pad", False):
         return None
-    return int(patches.feat_ratio())  # type: ignore[operator]
+    return int(embedding.feat_ratio())  # type: ignore[operator]
 
 
 def _size_error(architecture: str, size: int, channels: int, reason: str) -> BackboneError:
     near = _sizes_near(architecture, size, channels)
     advice = " or ".join(map(str, near)) or "a larger image size, or the default"
-    # Where there is a size to take, torch's words about the shapes inside tell nobody anything.
-    told = "" if near and "patches of" not in reason else f": {' '.join(reason.split())}"
+    # PyTorch's message about internal shapes is of no use if another size can be suggested.
+    detail = "" if near and "patches of" not in reason else f": {' '.join(reason.split())}"
     return BackboneError(
-        f"'{architecture}' cannot take images of {size} pixels{told.rstrip('.')}. Take {advice}."
+        f"'{architecture}' does not accept images of {size} pixels{detail.rstrip('.')}. "
+        f"Use {advice}."
     )
 
 
 def _sizes_near(architecture: str, size: int, channels: int) -> list[int]:
-    """Return the nearest size below that works and the nearest above, of those that are tried."""
+    """Return the nearest accepted size below and the nearest above, among a few candidates."""
     try:
         with torch.device("meta"):
-            step = _patch_side(_created(architecture, None, channels)) or _STEP
+            step = _patch_side(_create(architecture, None, channels)) or _STEP
     except _REFUSALS:
         return []
     down = range((size - 1) // step * step, _SMALLEST - 1, -step)
     up = range((size // step + 1) * step, size + (_TRIES + 1) * step, step)
-    found = (_first(islice(sizes, _TRIES), architecture, channels) for sizes in (down, up))
-    return [one for one in found if one is not None]
+    found = (_first_accepted(islice(sizes, _TRIES), architecture, channels) for sizes in (down, up))
+    return [size for size in found if size is not None]
 
 
-def _first(sizes: Iterable[int], architecture: str, channels: int) -> int | None:
-    return next((one for one in sizes if _takes(architecture, one, channels)), None)
+def _first_accepted(sizes: Iterable[int], architecture: str, channels: int) -> int | None:
+    return next((size for size in sizes if _accepts(architecture, size, channels)), None)
 
 
-def _takes(architecture: str, size: int, channels: int) -> bool:
+def _accepts(architecture: str, size: int, channels: int) -> bool:
     try:
         with torch.device("meta"):
-            network = _created(architecture, size, channels)
+            network = _create(architecture, size, channels)
     except _REFUSALS:
         return False
-    return _problem(network, size, channels) is None
+    return _size_problem(network, size, channels) is None

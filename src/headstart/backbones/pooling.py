@@ -1,4 +1,4 @@
-"""Features of all stages: what the network saw on its way, pooled, in one forward pass."""
+"""Pooled features of all stages in one forward pass."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.building import as_timm
 from headstart.backbones.layout import FeatureLayout, Reads
-from headstart.data.orientations import averaged, in_all
+from headstart.data.orientations import all_orientations, average_orientations
 from headstart.errors import BackboneError, OptionError
 from headstart.options import OrientationsOption
 
@@ -14,26 +14,27 @@ _STATISTICS = ("mean", "max", "std")
 
 
 class StagePooling(nn.Module):
-    """Turn images into features of all stages.
+    """Compute features of all stages from images.
 
-    Input: uint8 images of shape (batch, height, width, 3), as `Preprocess.pixels` gives them;
-    scaling and normalising are part of the network, so that an engine can fuse them.
+    Input: uint8 images of shape (batch, height, width, 3), as `Preprocess.pixels` returns them.
+    Scaling and normalising are part of the network, so that an engine can fuse them.
     Output: (batch, layout.width), float32.
 
-    Mean, maximum and standard deviation over the positions of each stage's output and of the
-    last map. Reading intermediate layers follows Head2Toe (Evci et al., 2022); the maximum and
-    the standard deviation keep what the mean washes out, such as one small crack.
+    The features are the mean, maximum and standard deviation over the positions of each stage's map
+    and of the last map. The use of intermediate layers follows Head2Toe (Evci et al., 2022). The
+    maximum and the standard deviation keep details that the mean would average out, such as one
+    small crack.
 
     Args:
         backbone: The network.
-        reads: "last" gives the pooled output alone; "map" gives the last map as it is, flattened,
-            as the tutorial's Flatten layer does.
-        orientations: Which turns and mirror images to average over, if not those that the
-            backbone's preprocess names. The network runs once for each.
+        reads: "stages" for all stages, "last" for the pooled output alone, or "map" for the last
+            map, flattened like the tutorial's Flatten layer does.
+        orientations: Orientations to average over; by default those of the backbone's preprocess.
+            The network runs once for each.
 
     Raises:
-        BackboneError: The network does not give maps.
-        OptionError: A map as it is cannot be averaged over turns.
+        BackboneError: The stages do not return maps, or the number of channels is not 1 or 3.
+        OptionError: A flattened map cannot be averaged over orientations.
     """
 
     mean: Tensor
@@ -53,21 +54,21 @@ class StagePooling(nn.Module):
         self._orientations = orientations or preprocess.orientations
         if reads == "map" and self._orientations != "one":
             raise OptionError(
-                "Features 'flatten' keep every place of the map apart, so they cannot be averaged "
-                f"over orientations '{self._orientations}'. Leave one of both out."
+                "Features 'flatten' keep every position of the map, so they cannot be averaged "
+                f"over orientations '{self._orientations}'. Omit one of the two."
             )
         self._grey = len(preprocess.mean) == 1
         if len(preprocess.mean) not in (1, 3):
             raise BackboneError(
                 f"'{backbone.name}' takes {len(preprocess.mean)} channels, and photos have 3. "
-                "Call it with arrays of your own, or load it with channels=3 or 1."
+                "Call it with your own arrays, or load it with channels=3 or 1."
             )
         if not hasattr(backbone.network, "forward_intermediates"):
-            raise _unreadable(backbone, "it does not tell what its stages give")
-        where = next(backbone.network.parameters()).device
+            raise _unsupported(backbone, "it does not return the maps of its stages")
+        device = next(backbone.network.parameters()).device
         mean, std = (
-            torch.tensor(one, device=where).view(1, -1, 1, 1) * 255
-            for one in (preprocess.mean, preprocess.std)
+            torch.tensor(values, device=device).view(1, -1, 1, 1) * 255
+            for values in (preprocess.mean, preprocess.std)
         )
         self.register_buffer("mean", mean)
         self.register_buffer("scale", 1 / std)
@@ -76,17 +77,19 @@ class StagePooling(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        blocks = self._blocks(in_all(images, self._orientations))
-        return averaged(torch.cat([block for _, block in blocks], dim=1), self._orientations)
+        blocks = self._blocks(all_orientations(images, self._orientations))
+        return average_orientations(
+            torch.cat([block for _, block in blocks], dim=1), self._orientations
+        )
 
     @torch.inference_mode()
     def layout(self) -> FeatureLayout:
-        """Find out what the network gives, by one blank image."""
+        """Determine the blocks of the features by running one blank image."""
         blocks = self._blocks(self.blank())
         return FeatureLayout(tuple((name, block.shape[1]) for name, block in blocks))
 
     def blank(self) -> Tensor:
-        """Return one black image, (1, size, size, 3), where the network is."""
+        """Return one black image, (1, size, size, 3), on the network's device."""
         shape = (1, self.size, self.size, 3)
         return torch.zeros(shape, dtype=torch.uint8, device=self.mean.device)
 
@@ -118,18 +121,18 @@ class StagePooling(nn.Module):
 
     @torch.inference_mode()
     def _new_in_last(self, backbone: Backbone) -> tuple[str, ...]:
-        """Return the statistics of the last map that neither a stage nor the output has already.
+        """Return the statistics of the last map that are not already in a stage or the output.
 
-        Decided once, so that `forward` has no choices to make and can be traced.
+        This is determined once, so that `forward` has no branches and can be traced.
 
         Raises:
-            BackboneError: The network gives something else than maps.
+            BackboneError: The stages do not return maps.
         """
         blank = self.blank()
         ramp = torch.linspace(0, 255, blank.numel(), device=blank.device).view(blank.shape)
         output, last, stages = self._maps(ramp)
-        if not all(isinstance(one, Tensor) for one in (last, *stages)):
-            raise _unreadable(backbone, "its stages do not give one map each")
+        if not all(isinstance(stage, Tensor) for stage in (last, *stages)):
+            raise _unsupported(backbone, "its stages do not return one map each")
         if last.ndim != 4 or last.shape == stages[-1].shape:
             return ()
         mean = last.flatten(2).mean(dim=2)
@@ -137,10 +140,10 @@ class StagePooling(nn.Module):
         return _STATISTICS[1:] if same else _STATISTICS
 
 
-def _unreadable(backbone: Backbone, why: str) -> BackboneError:
+def _unsupported(backbone: Backbone, reason: str) -> BackboneError:
     return BackboneError(
-        f"No features can be read of '{backbone.architecture}': {why}. "
-        "Take a backbone that `headstart backbones` lists."
+        f"Features cannot be extracted with '{backbone.architecture}': {reason}. "
+        "Use a backbone from `headstart backbones`."
     )
 
 
@@ -150,9 +153,9 @@ def _pooled(stage: Tensor, kind: str) -> Tensor:
         return positions.mean(dim=2)
     if kind == "max":
         return positions.amax(dim=2)
-    # Not Tensor.std: written out, every engine computes it alike in bf16.
+    # Not Tensor.std: this way all engines compute the same result in bf16.
     centred = positions - positions.mean(dim=2, keepdim=True)
     variance = centred.square().mean(dim=2)
-    # A channel that is the same everywhere has no gradient, and sqrt's at 0 is infinite.
+    # For a constant channel, the gradient of the square root at 0 would be infinite.
     varies = variance > 0
     return torch.where(varies, variance, 1.0).sqrt() * varies

@@ -1,4 +1,4 @@
-"""A backbone as a bundle holds it: described at once, built when its network is needed."""
+"""The backbone of a bundle, which is built only when its network is needed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SavedBackbone:
-    """Everything about a backbone, without PyTorch and timm.
+    """A description of a backbone that does not need PyTorch or timm.
 
     Attributes:
-        name: How the user called it.
+        name: The name that the user passed.
         architecture: timm's name.
-        origin: Where the weights came from, as the user said it.
-        licence: Of the weights; None where they are random or the user's own.
-        preprocess: What happens to an image before.
+        origin: The source of the weights, as the user passed it.
+        licence: Licence of the weights; None if they are random or the user's own.
+        preprocess: The preprocessing of images.
         tensors: Weights of the network, by name.
-        weights_sha256: Their hash; None in bundles of version 1.
+        weights_sha256: Hash of the weights; None in bundles of version 1.
         blocks: Name and width of each block of its features; None in bundles of version 1.
     """
 
@@ -37,7 +37,7 @@ class SavedBackbone:
     blocks: tuple[tuple[str, int], ...] | None
 
     def build(self) -> Backbone:
-        """Return the backbone, frozen, with these weights."""
+        """Build the backbone with these weights, frozen."""
         from headstart.backbones.backbone import rebuild_backbone
 
         return rebuild_backbone(

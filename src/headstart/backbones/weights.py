@@ -1,4 +1,4 @@
-"""Where a backbone's weights come from, and the one place where a `.pth` is read."""
+"""Load a backbone's weights from a package, a file or the hub."""
 
 import hashlib
 import importlib.util
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 
-from headstart.backbones.catalogue import PACKAGES, WeightsPackage, instead_of
+from headstart.backbones.catalogue import PACKAGES, WeightsPackage, alternative_to
 from headstart.errors import WeightsError
 from headstart.files import file_sha256
 
@@ -24,19 +24,19 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> State | None:
-    """Return the tensors for an architecture, under its own names.
+    """Load the weights of an architecture, under timm's names of the tensors.
 
     Args:
         architecture: timm's name.
         weights: "imagenet", "random", a safetensors file or a folder with one, or "hf-hub:" and
             an id.
-        network: An instance of the architecture with its classifier, for names and shapes.
+        network: An instance of the architecture with its classifier, for the names of tensors.
 
     Returns:
         A state dict, or None for random weights.
 
     Raises:
-        WeightsError: They are missing, damaged, or of another architecture.
+        WeightsError: The weights are missing or damaged.
     """
     if weights == "random":
         return None
@@ -48,12 +48,12 @@ def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> S
 
 
 def digest(network: torch.nn.Module) -> str:
-    """Return the sha256 of a network's weights: names, shapes and values, in order of names."""
-    out = hashlib.sha256()
+    """Return the sha256 of a network's weights: names, shapes and values, sorted by name."""
+    sha256 = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        out.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        out.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return out.hexdigest()
+        sha256.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        sha256.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha256.hexdigest()
 
 
 def _imagenet(architecture: str, network: torch.nn.Module) -> State:
@@ -62,10 +62,10 @@ def _imagenet(architecture: str, network: torch.nn.Module) -> State:
         return _from_package(architecture, package, network)
     settings = get_pretrained_cfg(architecture)
     if settings is None or not settings.hf_hub_id:
-        instead = instead_of(architecture)
+        instead = alternative_to(architecture)
         raise WeightsError(
-            f"timm knows no pretrained weights for '{architecture}'. "
-            + (f"Take {instead} instead. " if instead else "")
+            f"timm has no pretrained weights for '{architecture}'. "
+            + (f"Use {instead} instead. " if instead else "")
             + "Pass --weights with a safetensors file, or --weights random."
         )
     return _from_hub(settings.hf_hub_id)
@@ -93,7 +93,7 @@ def _from_package(architecture: str, package: WeightsPackage, network: torch.nn.
 def _from_path(path: Path, given: str) -> State:
     try:
         if path.is_dir() and not (path / _HUB_FILE).is_file():
-            raise WeightsError(f"The folder '{given}' holds no '{_HUB_FILE}'.")
+            raise WeightsError(f"The folder '{given}' does not contain '{_HUB_FILE}'.")
         path = path / _HUB_FILE if path.is_dir() else path
         found = path.is_file()
     except OSError:
@@ -101,7 +101,7 @@ def _from_path(path: Path, given: str) -> State:
     if not found:
         raise WeightsError(
             f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
-            f"A folder must hold '{_HUB_FILE}'."
+            f"A folder must contain '{_HUB_FILE}'."
         )
     if path.suffix != ".safetensors":
         raise WeightsError(
@@ -113,12 +113,12 @@ def _from_path(path: Path, given: str) -> State:
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"Weights '{path}' cannot be read: {error}. The file is incomplete or damaged: "
-            "fetch it again."
+            "download it again."
         ) from None
 
 
-def weights_here(architecture: str) -> bool:
-    """Return whether the ImageNet weights are on this machine, without asking the network."""
+def weights_available(architecture: str) -> bool:
+    """Return whether the ImageNet weights are on this machine, without network access."""
     package = PACKAGES.get(architecture)
     if package:
         return importlib.util.find_spec(package.module) is not None
@@ -138,17 +138,17 @@ def _from_hub(name: str) -> State:
     except Exception as error:  # The client passes on whatever its HTTP library raises.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"Cannot get '{_HUB_FILE}' of '{name}' from the hub: {reason} "
-            f"Without network: fetch that file elsewhere and pass --weights PATH/{_HUB_FILE}."
+            f"Cannot download '{_HUB_FILE}' of '{name}' from the hub: {reason} "
+            f"Without network access, download it elsewhere and pass --weights PATH/{_HUB_FILE}."
         ) from None
-    _require_whole(path, name)
+    _check_download(path, name)
     return _from_path(path, name)
 
 
-def _require_whole(path: Path, name: str) -> None:
-    """Compare a fetched file with its sha256, which is what the hub's cache names it by.
+def _check_download(path: Path, name: str) -> None:
+    """Compare a downloaded file with its sha256, which is its name in the hub's cache.
 
-    A file that differs is removed, so that the next run fetches it again.
+    A file that differs is removed, so that the next run downloads it again.
     """
     blob = path.resolve()
     if not _SHA256.fullmatch(blob.name):
@@ -158,13 +158,13 @@ def _require_whole(path: Path, name: str) -> None:
         for damaged in {path, blob}:
             damaged.unlink(missing_ok=True)
         raise WeightsError(
-            f"'{_HUB_FILE}' of '{name}' arrived damaged: sha256 {found} instead of {blob.name}. "
-            "It was removed. Run again to fetch it once more."
+            f"'{_HUB_FILE}' of '{name}' is damaged: sha256 {found} instead of {blob.name}. "
+            "It was removed. Run again to download it again."
         )
 
 
-# How EfficientNet-PyTorch, which the packages' files were saved with, calls what timm calls
-# otherwise. The first block has no expansion, so its parts are counted differently.
+# Names of EfficientNet-PyTorch, which the files of the packages were saved with, and timm's names.
+# The first block has no expansion, so its batch norms are numbered differently.
 _OUTER_NAMES = {
     "_conv_stem": "conv_stem",
     "_bn0": "bn1",
@@ -191,22 +191,22 @@ _OUTER_KEY = re.compile(r"(\w+)\.(\w+)")
 
 
 def _timm_names(state: Mapping[str, torch.Tensor], network: torch.nn.Module) -> State:
-    """Rename the tensors of an EfficientNet-PyTorch file by what they mean."""
-    places = [
+    """Rename the tensors of an EfficientNet-PyTorch file to timm's names."""
+    blocks = [
         f"blocks.{stage}.{block}"
-        for stage, blocks in network.get_submodule("blocks").named_children()
-        for block, _ in blocks.named_children()
+        for stage, module in network.get_submodule("blocks").named_children()
+        for block, _ in module.named_children()
     ]
-    return {_timm_name(name, state, places): tensor for name, tensor in state.items()}
+    return {_timm_name(name, state, blocks): tensor for name, tensor in state.items()}
 
 
-def _timm_name(name: str, state: Mapping[str, torch.Tensor], places: list[str]) -> str:
+def _timm_name(name: str, state: Mapping[str, torch.Tensor], blocks: list[str]) -> str:
     if match := _BLOCK_KEY.fullmatch(name):
         number, part, tensor = match.groups()
         expands = f"_blocks.{number}._expand_conv.weight" in state
         names = _EXPANDING_NAMES if expands else _PLAIN_NAMES
-        return f"{places[int(number)]}.{names[part]}.{tensor}"
+        return f"{blocks[int(number)]}.{names[part]}.{tensor}"
     match = _OUTER_KEY.fullmatch(name)
     if not match or match[1] not in _OUTER_NAMES:
-        raise WeightsError(f"The weights have a tensor of unknown meaning: '{name}'.")
+        raise WeightsError(f"The weights have an unknown tensor '{name}'.")
     return f"{_OUTER_NAMES[match[1]]}.{match[2]}"

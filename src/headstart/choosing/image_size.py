@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.backbones.backbone import Backbone, resized
+from headstart.backbones.backbone import Backbone, with_image_size
 from headstart.data.images import ImageSet
 from headstart.errors import BackboneError
 
@@ -22,7 +22,7 @@ def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
     if size == backbone.preprocess.size:
         return backbone
     with suppress(BackboneError):
-        return resized(backbone, size)
+        return with_image_size(backbone, size)
     return backbone
 
 

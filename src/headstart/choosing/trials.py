@@ -10,14 +10,14 @@ import numpy as np
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
-from headstart.backbones.weights import weights_here
+from headstart.backbones.weights import weights_available
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.transferability import knn_accuracy, log_me
 from headstart.data.images import ImageSet
 from headstart.data.splits import stratified_folds, stratified_sample
 from headstart.engines.engine import Engine
-from headstart.engines.timing import rates_in_turns
+from headstart.engines.timing import interleaved_rates
 from headstart.errors import BackboneError, OptionError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
@@ -44,7 +44,7 @@ def candidates_of(names: str | None) -> list[tuple[str, str]]:
         UnknownBackbone: There is no such architecture.
     """
     if names is None:
-        here = [entry for entry in CATALOGUE if weights_here(entry.architecture)]
+        here = [entry for entry in CATALOGUE if weights_available(entry.architecture)]
         return [(entry.name, "imagenet") for entry in here]
     pairs = [item.strip().partition("=") for item in names.split(",") if item.strip()]
     candidates = [(name, weights or "imagenet") for name, _, weights in pairs]
@@ -172,7 +172,7 @@ def _time(
     if not untimed:
         return []
     with watcher.stage("Timing"):
-        speeds = rates_in_turns(
+        speeds = interleaved_rates(
             [(trial.engine, trial.size) for trial in untimed],
             rounds=_ROUNDS,
             seconds=_SECONDS,

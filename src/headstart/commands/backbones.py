@@ -13,9 +13,9 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.licences import allows_commercial_use, licence_of
 from headstart.backbones.pooling import StagePooling
-from headstart.backbones.weights import weights_here
+from headstart.backbones.weights import weights_available
 from headstart.commands.combinations import BACKBONES, reject_ineffective_options
-from headstart.engines.precision import lowest_cosine
+from headstart.engines.precision import min_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import BackbonesOptions, cache_folder
@@ -90,7 +90,7 @@ def list_backbones(text: str, options: BackbonesOptions, watcher: Watcher) -> li
     ]
     listed = []
     for entry in entries:
-        local = weights_here(entry.architecture)
+        local = weights_available(entry.architecture)
         row = ListedBackbone(entry, licence_of(entry.architecture) or "unknown", local)
         if options.measure:
             with watcher.stage(f"Measuring {entry.name}"):
@@ -121,7 +121,7 @@ def _measure_in(cache: Path, backbone: Backbone, options: BackbonesOptions) -> t
         reference = StagePooling(backbone).eval()(torch.from_numpy(pixels)).numpy()
     engine = extractor.engine
     (features,) = engine.run([pixels])
-    return images_per_second(engine, size), lowest_cosine(features, reference)
+    return images_per_second(engine, size), min_cosine(features, reference)
 
 
 def _normalised(text: str) -> str:

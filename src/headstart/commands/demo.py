@@ -9,7 +9,7 @@ from pathlib import Path
 from headstart.commands.train import TrainResult, run_training
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
-from headstart.files import written_whole
+from headstart.files import atomic_replace
 from headstart.options import TrainOptions, cache_folder
 from headstart.watching import Watcher
 
@@ -47,7 +47,7 @@ def write_solar_cells(folder: Path, *, seed: int = 0) -> Path:
     rows = [line.split() for line in (images / "labels.csv").read_text().splitlines()]
     test = _test_paths([(path, probability + kind) for path, probability, kind in rows], seed)
     table = make_staging(folder) / "solar-cells.csv"
-    with written_whole(table) as partial, partial.open("w", newline="") as file:
+    with atomic_replace(table) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])
         for path, probability, _ in rows:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.decoding import SUFFIXES
-from headstart.data.paths import files_of, printable
+from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError
 from headstart.options import PredictOptions
 from headstart.predictor.predictor import FailedPrediction
 from headstart.task import Prediction
 from headstart.tasks.loading import load_predictor
-from headstart.watching import Silence, Watcher
+from headstart.watching import SilentWatcher, Watcher
 
 
 def predict(
@@ -38,7 +38,7 @@ def predict(
     Raises:
         HeadstartError: The model, an option or a folder cannot be used.
     """
-    return run_prediction(model, images, PredictOptions.of(**options), watcher or Silence())
+    return run_prediction(model, images, PredictOptions.of(**options), watcher or SilentWatcher())
 
 
 def run_prediction(
@@ -61,7 +61,7 @@ def run_prediction(
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = [file for file in files_of(path) if file.suffix.lower() in SUFFIXES]
+    files = [file for file in walk_files(path) if file.suffix.lower() in SUFFIXES]
     if not files:
         raise DataError(f"Folder '{path}' contains no images.")
     return files

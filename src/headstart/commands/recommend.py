@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.backbones.catalogue import architecture_of
-from headstart.backbones.licences import caution, licence_of
+from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
 from headstart.data.sources import data_name
@@ -16,7 +16,7 @@ from headstart.record import BackboneTrial, Recommendation, RecommendationRecord
 from headstart.runs.folders import reserved_folder
 from headstart.runs.run import write_recommendation
 from headstart.tasks.opening import open_data
-from headstart.watching import Silence, Watcher
+from headstart.watching import SilentWatcher, Watcher
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def recommend(
     Raises:
         HeadstartError: The data, a backbone or an option cannot be used. The message says why.
     """
-    return run_recommendation(data, RecommendOptions.of(**options), watcher or Silence())
+    return run_recommendation(data, RecommendOptions.of(**options), watcher or SilentWatcher())
 
 
 def run_recommendation(
@@ -79,7 +79,7 @@ def run_recommendation(
         images = open_data(data, options, watcher)
         recommendation = try_backbones(images.train, candidates, options, watcher)
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
-        if text := caution(recommendation.recommended, licence):
+        if text := licence_warning(recommendation.recommended, licence):
             watcher.warn(text)
         source = Source(images.name, str(data))
         write_recommendation(

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
-from headstart.backbones.licences import caution
+from headstart.backbones.licences import licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
@@ -49,7 +49,7 @@ from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import Silence, Watcher
+from headstart.watching import SilentWatcher, Watcher
 
 _MAX_MISTAKES = 24
 
@@ -124,7 +124,7 @@ def train(
     Raises:
         HeadstartError: The data, an option or the output cannot be used. The message says why.
     """
-    return run_training(data, TrainOptions.of(**options), watcher or Silence())
+    return run_training(data, TrainOptions.of(**options), watcher or SilentWatcher())
 
 
 def run_training(
@@ -148,7 +148,7 @@ def _train(
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
     backbone = _load_backbone(name, weights, options)
-    if text := caution(name, backbone.licence):
+    if text := licence_warning(name, backbone.licence):
         watcher.warn(text)
     # 4: add a new classifier.
     model = Classifier(

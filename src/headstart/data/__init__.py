@@ -1,1 +1,1 @@
-"""Images and labels: found, checked, decoded, and split without leaks."""
+"""Find, check and decode labelled images, and split them without leaks."""

@@ -1,4 +1,4 @@
-"""Archives of folders, unpacked where nothing can escape."""
+"""Safe unpacking of zip and tar archives."""
 
 import lzma
 import stat
@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, UnsafeArchive
-from headstart.files import file_sha256, written_once
+from headstart.files import atomic_create, file_sha256
 from headstart.options import ArchiveLimits
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -33,36 +33,38 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a file is named like an archive that can be unpacked."""
+    """Return whether a file name has the suffix of a supported archive."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Path:
-    """Unpack an archive once; the folder's name is the content's sha256.
+    """Unpack an archive into a folder named by its sha256, unless that was done before.
 
     Args:
         archive: A zip or tar file, compressed or not.
         into: The folder that keeps unpacked archives.
-        limits: Most files and bytes. What is really written counts, not what the archive says.
+        limits: Maximum number of files and bytes. Bytes are counted as they are written; the sizes
+            that the archive declares are not trusted.
 
     Returns:
         The folder with the content. If the archive holds a single folder, that folder.
 
     Raises:
-        UnsafeArchive: A member is absolute, has "..", is a link or a device, or a limit is passed.
+        UnsafeArchive: A member has an absolute path or "..", is a link or a device, or a limit is
+            exceeded.
         DataError: The file is not an archive or is damaged.
     """
     folder = make_staging(into) / _digest(archive)
     if not folder.is_dir():
         try:
-            with written_once(folder) as partial:
+            with atomic_create(folder) as partial:
                 _unpack(archive, partial, limits or ArchiveLimits())
         except _DAMAGE as error:
             raise DataError(f"Archive '{archive}' is damaged: {error}.") from None
         except (OSError, RuntimeError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"Archive '{archive}' cannot be unpacked: {reason}.") from None
-    return _only_folder(folder)
+    return _content_folder(folder)
 
 
 def _digest(archive: Path) -> str:
@@ -75,22 +77,22 @@ def _digest(archive: Path) -> str:
 def _unpack(archive: Path, into: Path, limits: ArchiveLimits) -> None:
     into.mkdir(parents=True)
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened:
-            _write([_zip_member(opened, info) for info in opened.infolist()], archive, into, limits)
+        with zipfile.ZipFile(archive) as file:
+            _write([_zip_member(file, info) for info in file.infolist()], archive, into, limits)
     elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as packed:
-            members = [_tar_member(packed, info) for info in packed if not info.isdir()]
+        with tarfile.open(archive) as tar:
+            members = [_tar_member(tar, info) for info in tar if not info.isdir()]
             _write(members, archive, into, limits)
-            _read_to_end(packed.fileobj, limits)
+            _read_to_end(tar.fileobj, limits)
     else:
         raise DataError(f"'{archive}' is named like an archive but is neither zip nor tar.")
 
 
 def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLimits) -> None:
-    """Check every member before the first byte is written."""
+    """Check every member, then write them all."""
     if len(members) > limits.max_files:
         raise UnsafeArchive(
-            f"Archive '{archive}' has {len(members):,} members, the limit is {limits.max_files:,}."
+            f"Archive '{archive}' has {len(members):,} members; the limit is {limits.max_files:,}."
         )
     for member in members:
         problem = member.problem or _name_problem(member.name)
@@ -98,34 +100,35 @@ def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLim
             raise UnsafeArchive(
                 f"Archive '{archive}' has an unsafe member '{member.name}': {problem}."
             )
-    left = limits.max_bytes
+    remaining = limits.max_bytes
     for member in members:
         if not member.name.endswith("/"):
-            left = _write_member(member, into, left)
-            if left < 0:
+            remaining = _write_member(member, into, remaining)
+            if remaining < 0:
                 raise UnsafeArchive(
                     f"Archive '{archive}' unpacks to more than {limits.max_bytes:,} bytes."
                 )
 
 
 def _read_to_end(file: _Readable | None, limits: ArchiveLimits) -> None:
-    """Read what follows the last member, where a compressed tar has its checksum."""
-    left = limits.max_bytes
-    while file and left > 0 and (chunk := file.read(_CHUNK)):
-        left -= len(chunk)
+    """Read the rest of a tar, which verifies the checksum at the end of a compressed one."""
+    remaining = limits.max_bytes
+    while file and remaining > 0 and (chunk := file.read(_CHUNK)):
+        remaining -= len(chunk)
 
 
-def _write_member(member: _Member, into: Path, left: int) -> int:
+def _write_member(member: _Member, into: Path, remaining: int) -> int:
+    """Write a member and return how many bytes may still be written; negative if too many were."""
     target = into / PurePosixPath(member.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     source = member.open()
     if source is None:
-        return left
+        return remaining
     with source, target.open("wb") as file:
-        while left >= 0 and (chunk := source.read(_CHUNK)):
-            left -= len(chunk)
-            file.write(chunk[: left + len(chunk)] if left < 0 else chunk)
-    return left
+        while remaining >= 0 and (chunk := source.read(_CHUNK)):
+            remaining -= len(chunk)
+            file.write(chunk[: remaining + len(chunk)] if remaining < 0 else chunk)
+    return remaining
 
 
 def _name_problem(name: str) -> str | None:
@@ -133,33 +136,36 @@ def _name_problem(name: str) -> str | None:
     if path.is_absolute() or (path.parts and ":" in path.parts[0]):
         return "its path is absolute"
     if ".." in path.parts:
-        return "its path leads out of the archive's folder"
+        return "its path points outside the archive's folder"
     if "\0" in name:
         return "its path has a null character"
     return None
 
 
-def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+def _zip_member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     special = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
     problem = "it is a link or a device" if special else None
     if info.flag_bits & 1:
         problem = "it is encrypted"
-    return _Member(info.filename, info.file_size, problem, lambda: opened.open(info))
+    return _Member(info.filename, info.file_size, problem, lambda: file.open(info))
 
 
-def _tar_member(packed: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
     problem = None if info.isreg() else "it is a link or a device"
-    return _Member(info.name, info.size, problem, lambda: packed.extractfile(info))
+    return _Member(info.name, info.size, problem, lambda: tar.extractfile(info))
 
 
-def _only_folder(folder: Path) -> Path:
-    """Step into the folder that packing a folder puts around it, but not into an only class."""
+def _content_folder(folder: Path) -> Path:
+    """Return the top-level folder that wraps the content, if there is one.
+
+    A single folder without subfolders is a class folder, so it is content itself.
+    """
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__MACOSX", "."))]
     if (
         len(entries) == 1
         and entries[0].is_dir()
-        and any(one.is_dir() for one in entries[0].iterdir())
+        and any(entry.is_dir() for entry in entries[0].iterdir())
     ):
         return entries[0]
     return folder

@@ -1,4 +1,4 @@
-"""Reads every file once: is it an image, is it there twice, do its labels agree."""
+"""Read every file once, to find unreadable images, duplicates and contradictory labels."""
 
 import hashlib
 import os
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from headstart.arrays import Miniature, Pairs
-from headstart.data.decoding import decode_image, quiet_pillow, read_image, stored_form
-from headstart.data.duplicates import connected, near_duplicates
-from headstart.data.hashing import perceptual_hash, thumbnail
-from headstart.data.manifest import Entry, Facts, manifest_of, with_column
+from headstart.arrays import Pairs, Thumbnail
+from headstart.data.decoding import decode_image, quiet_pillow, read_header, read_image
+from headstart.data.duplicates import component_labels, near_duplicates
+from headstart.data.hashing import make_thumbnail, perceptual_hash
+from headstart.data.manifest import Entry, FileInfo, build_manifest, with_column
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from headstart.task import Task
 from headstart.watching import Progress
 
-# The miniature needs 17 pixels; a JPEG decoded at eight times that is exact enough and fast.
+# A thumbnail needs 17 pixels; decoding a JPEG at eight times that is accurate enough, and fast.
 _SCAN_SIDE = 136
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What is known once every file was read.
+    """The result of checking every file.
 
     Attributes:
         manifest: See `manifest.SCHEMA`; `group` names the images that must stay together.
-        conflicts: Images whose copies have labels that contradict each other, all rejected.
-        duplicates: How many images are copies, exact or near, of another one.
+        conflicts: Images whose exact copies have contradictory labels; all of them are rejected.
+        duplicates: Number of images that are exact or near duplicates of another image.
     """
 
     manifest: pa.Table
@@ -49,91 +49,93 @@ def scan(
     """Open, hash and compare every image.
 
     Args:
-        entries: What the source lists.
-        task: Their kind of label.
-        limits: Most bytes and pixels of one image.
+        entries: The images that the source lists.
+        task: The task, which decides whether labels conflict.
+        limits: Maximum bytes and pixels per image.
         progress: Called after each image.
     """
     limits = limits or DecodeLimits()
-    facts: list[Facts] = []
-    miniatures: list[Miniature | None] = []
+    infos: list[FileInfo] = []
+    thumbnails: list[Thumbnail | None] = []
     with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for fact, miniature in pool.map(lambda entry: _look(entry, limits), entries, chunksize=16):
-            facts.append(fact)
-            miniatures.append(miniature)
+        results = pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
+        for info, thumbnail in results:
+            infos.append(info)
+            thumbnails.append(thumbnail)
             if progress:
-                progress(len(facts), len(entries))
-    manifest = manifest_of(entries, facts)
+                progress(len(infos), len(entries))
+    manifest = build_manifest(entries, infos)
     manifest, conflicts = _reject_conflicts(manifest, task)
-    groups, duplicates = _groups(manifest, miniatures)
+    groups, duplicates = _assign_groups(manifest, thumbnails)
     return Scan(with_column(manifest, "group", groups), conflicts, duplicates)
 
 
-def _look(entry: Entry, limits: DecodeLimits) -> tuple[Facts, Miniature | None]:
+def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail | None]:
     if entry.rejected:
-        return Facts(), None
+        return FileInfo(), None
     try:
         data = read_image(entry.path)
-        image = decode_image(data, path=entry.path, smallest=_SCAN_SIDE, limits=limits)
+        image = decode_image(data, path=entry.path, min_side=_SCAN_SIDE, limits=limits)
     except UnreadableImage as error:
-        return Facts(rejected=error.reason), None
-    miniature = thumbnail(image)
-    width, height, mode = stored_form(data)
+        return FileInfo(rejected=error.reason), None
+    thumbnail = make_thumbnail(image)
+    width, height, mode = read_header(data)
     digest = hashlib.sha256(data).hexdigest()
-    return Facts(digest, perceptual_hash(miniature), width, height, mode), miniature
+    return FileInfo(digest, perceptual_hash(thumbnail), width, height, mode), thumbnail
 
 
 def _reject_conflicts(manifest: pa.Table, task: Task) -> tuple[pa.Table, list[str]]:
-    """Reject every image whose exact content has labels that contradict each other."""
+    """Reject every image that has an exact copy with a contradictory label."""
     labels: dict[str, set[str]] = defaultdict(set)
     rows = manifest.select(["image", "sha256", "label", "rejected"]).to_pylist()
     for row in rows:
         if row["rejected"] is None:
             labels[row["sha256"]].add(row["label"])
-    why = {sha256: task.conflict(names) for sha256, names in labels.items()}
-    conflicts, reasons = [], []
+    reasons = {sha256: task.conflict(names) for sha256, names in labels.items()}
+    conflicts, rejected = [], []
     for row in rows:
-        conflict = why.get(row["sha256"]) if row["rejected"] is None else None
+        conflict = reasons.get(row["sha256"]) if row["rejected"] is None else None
         if conflict:
             conflicts.append(row["image"])
-        reasons.append(conflict or row["rejected"])
-    return with_column(manifest, "rejected", reasons), conflicts
+        rejected.append(conflict or row["rejected"])
+    return with_column(manifest, "rejected", rejected), conflicts
 
 
-def _groups(
-    manifest: pa.Table, miniatures: Sequence[Miniature | None]
+def _assign_groups(
+    manifest: pa.Table, thumbnails: Sequence[Thumbnail | None]
 ) -> tuple[list[str | None], int]:
-    """Name the images that must stay together: copies, near copies, and the user's own groups.
+    """Group the images that must stay together, and count the duplicates among them.
 
-    A group is named as the user names it, so that it may grow, or else by the smallest sha256 in
-    it, so that its name depends on content alone.
+    Exact copies, near duplicates and the user's own groups are merged. A group keeps the user's
+    name, so that it can grow. Otherwise it is named by the smallest sha256 in it, so that the name
+    depends only on the content.
     """
     rows = manifest.select(["sha256", "group", "rejected"]).to_pylist()
     used = [number for number, row in enumerate(rows) if row["rejected"] is None]
     if not used:
         return [None] * len(rows), 0
-    copies = near_duplicates(np.stack([_required(miniatures[number]) for number in used]))
-    same = [
-        np.stack([np.arange(len(used)), copies], axis=1),
-        _chained([rows[number]["sha256"] for number in used]),
+    near = near_duplicates(np.stack([_required(thumbnails[number]) for number in used]))
+    duplicate_pairs = [
+        np.stack([np.arange(len(used)), near], axis=1),
+        _pairs_of_equal([rows[number]["sha256"] for number in used]),
     ]
-    duplicates = len(used) - len(np.unique(connected(len(used), np.concatenate(same))))
-    together = [*same, _chained([rows[number]["group"] for number in used])]
+    unique = np.unique(component_labels(len(used), np.concatenate(duplicate_pairs)))
+    group_pairs = [*duplicate_pairs, _pairs_of_equal([rows[number]["group"] for number in used])]
     names: list[str | None] = [None] * len(rows)
     members = defaultdict(list)
-    first = connected(len(used), np.concatenate(together)).tolist()
-    for number, root in zip(used, first, strict=True):
-        members[root].append(number)
+    labels = component_labels(len(used), np.concatenate(group_pairs)).tolist()
+    for number, label in zip(used, labels, strict=True):
+        members[label].append(number)
     for numbers in members.values():
         own = [rows[number]["group"] for number in numbers if rows[number]["group"] is not None]
         name = min(own) if own else min(rows[number]["sha256"] for number in numbers)
         for number in numbers:
             names[number] = name
-    return names, duplicates
+    return names, len(used) - len(unique)
 
 
-def _chained(values: Sequence[str | None]) -> Pairs:
-    """Pair each item with the first one of the same value."""
+def _pairs_of_equal(values: Sequence[str | None]) -> Pairs:
+    """Pair each item with the first item of the same value."""
     first: dict[str, int] = {}
     pairs = [
         (first.setdefault(value, number), number)
@@ -143,6 +145,6 @@ def _chained(values: Sequence[str | None]) -> Pairs:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _required(miniature: Miniature | None) -> Miniature:
-    assert miniature is not None
-    return miniature
+def _required(thumbnail: Thumbnail | None) -> Thumbnail:
+    assert thumbnail is not None
+    return thumbnail

@@ -1,4 +1,4 @@
-"""One way from bytes to pixels, for training, prediction, export checks and the server."""
+"""Decode image files to pixels, in the same way for training, prediction, export and the server."""
 
 import io
 import threading
@@ -17,7 +17,7 @@ from headstart.arrays import Anything, Numbers, Pixels, SixteenBit
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
-# Part of every feature's fingerprint: raise it when a pixel of any image may change.
+# Part of every feature's fingerprint: increase it whenever a pixel of any image may change.
 DECODER_VERSION = 1
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
@@ -29,9 +29,10 @@ SUFFIXES = frozenset(
     )
 )
 
-# A JPEG is decoded at 1/2, 1/4 or 1/8 only down to 3/2 of the size needed: the antialiased resize
-# that follows then decides what is seen. At 1/1, 1.4 % of predictions changed, at 3/2, 0.7 %.
-_SPARE = 1.5
+# A JPEG is decoded at 1/2, 1/4 or 1/8 scale, but to no less than 3/2 of the size needed, so that
+# the antialiased resize that follows determines the result. Decoding down to the size itself
+# changed 1.4 % of predictions, down to 3/2 of it 0.7 %.
+_DRAFT_MARGIN = 1.5
 
 ImageLike = str | Path | bytes | Image.Image | Anything
 
@@ -44,17 +45,17 @@ def decode(
     data: bytes,
     *,
     path: str = "bytes",
-    smallest: int | None = None,
+    min_side: int | None = None,
     limits: DecodeLimits | None = None,
 ) -> Pixels:
     """Decode an image, upright, to RGB.
 
     Args:
         data: The content of an image file.
-        path: Name of the file in an error.
-        smallest: Pixels that the shorter side needs. A JPEG at least three times as large is
+        path: Name of the file in error messages.
+        min_side: Pixels that the shorter side needs. A JPEG at least three times as large is
             decoded at 1/2, 1/4 or 1/8 scale, never below 3/2 of this.
-        limits: Most bytes and pixels.
+        limits: Maximum bytes and pixels.
 
     Returns:
         Array of shape (height, width, 3), values 0 to 255.
@@ -62,7 +63,7 @@ def decode(
     Raises:
         UnreadableImage: It is not an image, is damaged, or is over a limit.
     """
-    image = decode_image(data, path=path, smallest=smallest, limits=limits)
+    image = decode_image(data, path=path, min_side=min_side, limits=limits)
     return np.asarray(image.convert("RGB"))
 
 
@@ -70,10 +71,10 @@ def decode_image(
     data: bytes,
     *,
     path: str = "bytes",
-    smallest: int | None = None,
+    min_side: int | None = None,
     limits: DecodeLimits | None = None,
 ) -> Image.Image:
-    """Do `decode`, but leave a grey image grey, which is three times cheaper to resize.
+    """Decode as `decode` does, but keep a grey image grey, which is three times cheaper to resize.
 
     Returns:
         A loaded image of mode "RGB", or "L" where red, green and blue are all equal.
@@ -81,12 +82,12 @@ def decode_image(
     limits = limits or DecodeLimits()
     if len(data) > limits.max_bytes:
         raise UnreadableImage(
-            path, f"it has {len(data):,} bytes, the limit is {limits.max_bytes:,}"
+            path, f"it has {len(data):,} bytes; the limit is {limits.max_bytes:,}"
         )
     if not data:
         raise UnreadableImage(path, "the file is empty")
     try:
-        return _decode(data, path, smallest, limits)
+        return _decode(data, path, min_side, limits)
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
@@ -99,14 +100,17 @@ def decode_image(
         raise UnreadableImage(path, f"it is damaged ({_one_line(error)})") from None
 
 
-def stored_form(data: bytes) -> tuple[int, int, str]:
-    """Return width, height and Pillow's mode of an image as it is stored, from its header alone."""
+def read_header(data: bytes) -> tuple[int, int, str]:
+    """Return the stored width, height and Pillow mode of an image, from its header alone."""
     with Image.open(io.BytesIO(data), formats=_formats()) as image:
         return image.width, image.height, image.mode
 
 
-class _Quiet:
-    """Counts who needs Pillow to be quiet: Python's filters belong to the whole process."""
+class _WarningFilters:
+    """Filters that silence Pillow while at least one thread needs them.
+
+    Python's warning filters belong to the whole process, so the threads are counted.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -120,30 +124,30 @@ class _Quiet:
                 before = list(warnings.filters)
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 warnings.filterwarnings("ignore", module=r"PIL\.")
-                self._added = [one for one in warnings.filters if one not in before]
+                self._added = [added for added in warnings.filters if added not in before]
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                kept = [one for one in warnings.filters if one not in self._added]
+                kept = [kept for kept in warnings.filters if kept not in self._added]
                 warnings.filters[:] = kept  # type: ignore[index]
 
 
-_QUIET = _Quiet()
+_FILTERS = _WarningFilters()
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings off the terminal: our limits and errors say the same, with a name.
+    """Suppress Pillow's warnings: our own limits and errors cover them and name the file.
 
-    Threads may enter it at the same time.
+    Several threads may enter it at the same time.
     """
-    _QUIET.enter()
+    _FILTERS.enter()
     try:
         yield
     finally:
-        _QUIET.leave()
+        _FILTERS.leave()
 
 
 @cache
@@ -157,11 +161,11 @@ def read_image(path: str) -> bytes:
     """Read a file's bytes.
 
     Raises:
-        UnreadableImage: It does not exist, is a folder, or may not be read.
+        UnreadableImage: It does not exist, is a folder, or access is denied.
     """
     try:
         if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-            raise UnreadableImage(path, "it is no regular file")
+            raise UnreadableImage(path, "it is not a regular file")
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise UnreadableImage(path, "the file does not exist") from None
@@ -173,14 +177,14 @@ def read_image(path: str) -> bytes:
         raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
 
 
-def as_image(image: ImageLike, *, smallest: int | None = None) -> Image.Image:
-    """Open whatever stands for an image, by the decode contract.
+def as_image(image: ImageLike, *, min_side: int | None = None) -> Image.Image:
+    """Convert a path, bytes, an array or a PIL image to a decoded image.
 
     Raises:
         UnreadableImage: It cannot be decoded.
     """
     if isinstance(image, np.ndarray):
-        if not _is_picture(image):
+        if not _is_image_array(image):
             raise UnreadableImage(
                 "array",
                 f"it must be uint8 of shape (height, width, 3), not "
@@ -188,19 +192,19 @@ def as_image(image: ImageLike, *, smallest: int | None = None) -> Image.Image:
             )
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):
-        return _opened(image)
+        return _from_pil(image)
     with quiet_pillow():
         if isinstance(image, bytes):
-            return decode_image(image, smallest=smallest)
-        return decode_image(read_image(str(image)), path=str(image), smallest=smallest)
+            return decode_image(image, min_side=min_side)
+        return decode_image(read_image(str(image)), path=str(image), min_side=min_side)
 
 
-def _is_picture(array: Anything) -> bool:
+def _is_image_array(array: Anything) -> bool:
     channels = array.shape[2] if array.ndim == 3 else 3 * (array.ndim == 2)
     return array.dtype == np.uint8 and array.size > 0 and channels in (3, 4)
 
 
-def _opened(image: Image.Image) -> Image.Image:
+def _from_pil(image: Image.Image) -> Image.Image:
     try:
         return to_rgb_or_grey(ImageOps.exif_transpose(image))
     except Exception as error:  # As in decode_image: a lazily opened file may be damaged.
@@ -208,33 +212,33 @@ def _opened(image: Image.Image) -> Image.Image:
 
 
 def is_image(value: object) -> TypeIs[ImageLike]:
-    """Return whether a value stands for one image, and not for several."""
+    """Return whether a value is a single image rather than a collection of images."""
     return isinstance(value, (str, Path, bytes, Image.Image, np.ndarray))
 
 
 def image_name(image: ImageLike) -> str:
-    """Return a path as it is, and the type of anything else."""
+    """Return the path of an image, or its type if it is not a path."""
     return str(image) if isinstance(image, (str, Path)) else type(image).__name__
 
 
-def _decode(data: bytes, path: str, smallest: int | None, limits: DecodeLimits) -> Image.Image:
+def _decode(data: bytes, path: str, min_side: int | None, limits: DecodeLimits) -> Image.Image:
     image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     width, height = image.size
     if width * height > limits.max_pixels:
         raise UnreadableImage(path, f"{width} x {height}: {_too_many_pixels(limits)}")
-    if smallest is not None:
-        image.draft(None, _at_least(image.size, ceil(smallest * _SPARE)))
+    if min_side is not None:
+        image.draft(None, _scaled_size(image.size, ceil(min_side * _DRAFT_MARGIN)))
     image.load()
     return to_rgb_or_grey(ImageOps.exif_transpose(image))
 
 
-def _at_least(size: tuple[int, int], smallest: int) -> tuple[int, int]:
-    scale = smallest / min(size)
+def _scaled_size(size: tuple[int, int], min_side: int) -> tuple[int, int]:
+    scale = min_side / min(size)
     return round(size[0] * scale), round(size[1] * scale)
 
 
 def to_rgb_or_grey(image: Image.Image) -> Image.Image:
-    """Bring any loaded image to mode "RGB", or to "L" where red, green and blue are equal."""
+    """Convert a loaded image to mode "RGB", or to "L" if red, green and blue are all equal."""
     if image.mode in ("RGB", "L"):
         if "transparency" not in image.info:
             return image
@@ -254,10 +258,10 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bit_to_grey(values: SixteenBit) -> Image.Image:
-    """Scale by the smallest bit depth of a camera or scanner that holds every value.
+    """Scale by the smallest common bit depth of cameras and scanners that holds every value.
 
-    A 12-bit X-ray in a 16-bit file keeps its contrast, and two images of one device keep their
-    relative brightness, which scaling each by its own extremes would lose.
+    A 12-bit X-ray in a 16-bit file keeps its contrast, and two images from the same device keep
+    their relative brightness, which would be lost if each were scaled by its own range.
     """
     peak = int(values.max())
     bits = next(bits for bits in _CAMERA_BITS if peak < 2**bits)
@@ -266,7 +270,7 @@ def _sixteen_bit_to_grey(values: SixteenBit) -> Image.Image:
 
 
 def _wide_range_to_grey(values: Numbers) -> Image.Image:
-    """Scale 32-bit integers and floats, which have no natural range, by the image's own."""
+    """Scale 32-bit integers and floats, which have no natural range, by the range of the image."""
     if not np.isfinite(values).all():
         raise ValueError("it has values that are not finite")
     if values.min() >= 0 and values.max() < 2**16 and (values == np.rint(values)).all():

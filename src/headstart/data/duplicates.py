@@ -1,4 +1,4 @@
-"""Images that look the same, found among many in bounded memory."""
+"""Find near-duplicate images among many, in bounded memory."""
 
 from collections.abc import Iterator
 
@@ -6,174 +6,177 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from headstart.arrays import Flags, Floats, Miniature, Numbers, Pairs, Rows
+from headstart.arrays import Flags, Floats, Numbers, Pairs, Rows, Thumbnail
 
 # Measured on 2,624 solar cells and 26 photos, each also saved as a JPEG of quality 50 or 75 and
 # halved in size: copies differ by at most 25 bits and 0.8 levels, in the median by 4 and 0.2.
-# Two pairs of cells come under both limits, and each turned out to be one cell taken twice.
+# Two pairs of different files were within both limits; each showed one cell photographed twice.
 _NEAR_BITS = 24
 _NEAR_LEVELS = 0.6
 # A copy may be brighter or darker by 3 % of the range; flat images that differ more are not copies.
 _NEAR_BRIGHTNESS = 8
 _PIXELS = 272
-# Copies are no further apart along any direction; the rest is more than rounding can take away.
-_REACH = _NEAR_LEVELS + 1e-3
+# Projections of copies differ by no more than the copies do; the margin is for rounding errors.
+_MAX_PROJECTION_GAP = _NEAR_LEVELS + 1e-3
 BLOCK = 1024
-"""Images that are compared with each other at a time: 4 MB of agreements, which the cache holds."""
+"""Images per block of comparisons: its 4 MB of correlations fit into the processor's cache."""
 
-_PAIRS = 4096
+_BATCH = 4096
 _SAMPLE = 8192
-# Of the 256 products of signs, at least so much is their sum.
-_AGREEING = 256 - 2 * _NEAR_BITS
-_TURNS = 10
+# The sum of 256 products of signs, if at most _NEAR_BITS of them are negative.
+_MIN_CORRELATION = 256 - 2 * _NEAR_BITS
+_SIGN_ITERATIONS = 10
 
 
-def near_duplicates(miniatures: Miniature, *, block: int = BLOCK) -> Rows:
-    """Find the images that look the same: re-encoded, resized, slightly brighter.
+def near_duplicates(thumbnails: Thumbnail, *, block: int = BLOCK) -> Rows:
+    """Find images that look the same: re-encoded, resized or slightly brighter copies.
 
-    For two images to be copies, both must hold: at most 24 of 256 gradient bits differ, and,
-    brightness apart, the miniatures differ by at most 0.6 of 255 grey levels on average, and in
-    brightness by at most 8. The bits alone would join all flat images.
+    Two images are near duplicates if at most 24 of their 256 gradient bits differ, their mean
+    brightness differs by at most 8 of 255 grey levels, and, with the mean brightness removed, their
+    thumbnails differ by at most 0.6 levels on average. The bits alone would match all flat images.
 
-    Only images of about the same brightness are compared, and of those the ones within 0.6 levels
-    along one direction, in which copies cannot be further apart either. Nothing is missed, and
-    memory does not depend on the number of copies.
+    Candidates are images of similar brightness whose projections on one direction differ by at
+    most 0.6 levels. Projections of duplicates never differ by more, so none is missed. Memory does
+    not depend on the number of duplicates.
 
     Args:
-        miniatures: Shape (images, 16, 17).
-        block: Images that are compared with each other at a time.
+        thumbnails: Shape (images, 16, 17).
+        block: Images per block of comparisons.
 
     Returns:
-        For each image the first one that copies of copies connect it to, which is itself where
-        there is none; shape (images,).
+        For each image, the first image of its group of direct and indirect duplicates, which is the
+        image itself if it has none; shape (images,).
     """
-    count = len(miniatures)
+    count = len(thumbnails)
     if not count:
         return np.zeros(0, dtype=np.int64)
-    content = np.ascontiguousarray(miniatures).reshape(count, -1)
-    _, first, of = np.unique(
+    content = np.ascontiguousarray(thumbnails).reshape(count, -1)
+    _, first, inverse = np.unique(
         content.view(f"V{content.shape[1]}").ravel(), return_index=True, return_inverse=True
     )
-    return _first_of_each(_groups(miniatures[first], block)[of.ravel()])
+    return _first_members(_groups(thumbnails[first], block)[inverse.ravel()])
 
 
-def connected(count: int, pairs: Pairs) -> Rows:
-    """Name each of some items by the smallest that pairs connect it to, however indirectly.
+def component_labels(count: int, pairs: Pairs) -> Rows:
+    """Label each item with the smallest item of its connected component.
 
     Args:
-        count: How many items there are.
-        pairs: Their numbers, shape (pairs, 2).
+        count: Number of items.
+        pairs: The connected items, shape (pairs, 2).
     """
-    there = np.ones(len(pairs), dtype=np.bool_)
-    graph = coo_array((there, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    return _first_of_each(connected_components(graph, directed=False)[1])
+    edges = np.ones(len(pairs), dtype=np.bool_)
+    graph = coo_array((edges, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    return _first_members(connected_components(graph, directed=False)[1])
 
 
-def _first_of_each(groups: Rows) -> Rows:
-    """Name groups by their first member."""
-    _, first, of = np.unique(groups, return_index=True, return_inverse=True)
-    return np.asarray(first[of.ravel()], dtype=np.int64)
+def _first_members(groups: Rows) -> Rows:
+    """Return the first member of each item's group."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.ravel()], dtype=np.int64)
 
 
-def _groups(miniatures: Miniature, block: int) -> Rows:
+def _groups(thumbnails: Thumbnail, block: int) -> Rows:
     """Return the number of each image's group."""
-    groups = np.arange(len(miniatures))
-    for rows, columns in _blocks(miniatures, block):
-        mine, theirs = groups[rows], groups[columns]
-        if np.ptp(mine) == np.ptp(theirs) == 0 and mine[0] == theirs[0]:
+    groups = np.arange(len(thumbnails))
+    for rows, columns in _blocks(thumbnails, block):
+        row_groups, column_groups = groups[rows], groups[columns]
+        if np.ptp(row_groups) == np.ptp(column_groups) == 0 and row_groups[0] == column_groups[0]:
             continue
-        agreeing = _signs(miniatures[rows]) @ _signs(miniatures[columns]).T
-        if agreeing.max() >= _AGREEING:
-            groups = _joined(groups, miniatures, rows, columns, agreeing >= _AGREEING)
+        correlation = _signs(thumbnails[rows]) @ _signs(thumbnails[columns]).T
+        similar = correlation >= _MIN_CORRELATION
+        if similar.any():
+            groups = _merge_duplicates(groups, thumbnails, rows, columns, similar)
     return groups
 
 
-def _blocks(miniatures: Miniature, size: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield blocks of images, and of those that may be copies of some of them.
+def _blocks(thumbnails: Thumbnail, size: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield blocks of images, each with a block of their candidate duplicates.
 
-    Of two copies, one is in the other's band of brightness or the next one, and within reach.
+    Two duplicates lie in the same band of brightness or in neighbouring bands.
     """
-    places = _places(miniatures)
-    bands = miniatures.sum(axis=(1, 2), dtype=np.int64) // (_NEAR_BRIGHTNESS * _PIXELS)
-    order = np.lexsort((places, bands))
+    projections = _projections(thumbnails)
+    bands = thumbnails.sum(axis=(1, 2), dtype=np.int64) // (_NEAR_BRIGHTNESS * _PIXELS)
+    order = np.lexsort((projections, bands))
     for band in np.unique(bands):
-        start, end, last = np.searchsorted(bands[order], (band, band + 1, band + 2))
-        mine, brighter = order[start:end], order[end:last]
-        for at in range(0, len(mine), size):
-            rows = mine[at : at + size]
-            low, high = places[rows[0]] - _REACH, places[rows[-1]] + _REACH
-            for others in (mine[at:], brighter):
-                first, stop = np.searchsorted(places[others], (low, high))
+        begin, end, next_end = np.searchsorted(bands[order], (band, band + 1, band + 2))
+        same_band, next_band = order[begin:end], order[end:next_end]
+        for start in range(0, len(same_band), size):
+            rows = same_band[start : start + size]
+            low = projections[rows[0]] - _MAX_PROJECTION_GAP
+            high = projections[rows[-1]] + _MAX_PROJECTION_GAP
+            for candidates in (same_band[start:], next_band):
+                first, stop = np.searchsorted(projections[candidates], (low, high))
                 for column in range(first, stop, size):
-                    yield rows, others[column : min(column + size, stop)]
+                    yield rows, candidates[column : min(column + size, stop)]
 
 
-def _places(miniatures: Miniature) -> Numbers:
-    """Return the place of each image along a direction in which they are far apart.
+def _projections(thumbnails: Thumbnail) -> Numbers:
+    """Project the thumbnails on a direction along which they spread widely.
 
-    Brightness apart, the mean difference of two miniatures is at least that of their projections
-    on weights of +-1/272. Taken are the signs that spread the images most.
+    The weights are +-1/272, so that with brightness removed, the mean difference of two thumbnails
+    is at least the difference of their projections. The signs are chosen to maximise the spread.
     """
-    rows = miniatures.reshape(len(miniatures), -1)
-    some = rows[:: max(1, len(rows) // _SAMPLE)].astype(np.float32)
-    some -= some.mean(axis=1, keepdims=True)
-    some -= some.mean(axis=0)
-    covariance = some.T @ some
+    rows = thumbnails.reshape(len(thumbnails), -1)
+    sample = rows[:: max(1, len(rows) // _SAMPLE)].astype(np.float32)
+    sample -= sample.mean(axis=1, keepdims=True)
+    sample -= sample.mean(axis=0)
+    covariance = sample.T @ sample
     signs = np.sign(np.linalg.eigh(covariance)[1][:, -1])
-    for _ in range(_TURNS):  # Each makes the spread larger, or leaves it as it is.
+    for _ in range(_SIGN_ITERATIONS):  # The spread never decreases.
         signs = np.sign(covariance @ signs)
     sums = [
         (part @ signs).astype(np.float64) - part.mean(axis=1, dtype=np.float64) * signs.sum()
         for part in (
-            rows[start : start + _PAIRS].astype(np.float32) for start in range(0, len(rows), _PAIRS)
+            rows[start : start + _BATCH].astype(np.float32) for start in range(0, len(rows), _BATCH)
         )
     ]
     return np.concatenate(sums) / _PIXELS
 
 
-def _signs(miniatures: Miniature) -> Floats:
-    steps = miniatures[:, :, 1:] > miniatures[:, :, :-1]
+def _signs(thumbnails: Thumbnail) -> Floats:
+    steps = thumbnails[:, :, 1:] > thumbnails[:, :, :-1]
     return steps.reshape(len(steps), -1).astype(np.float32) * 2 - 1
 
 
-def _joined(
-    groups: Rows, miniatures: Miniature, rows: Rows, columns: Rows, agreeing: Flags
+def _merge_duplicates(
+    groups: Rows, thumbnails: Thumbnail, rows: Rows, columns: Rows, similar: Flags
 ) -> Rows:
-    """Join the groups of copies among pairs whose gradients agree.
+    """Merge the groups of near duplicates among pairs with similar gradients.
 
-    A pair that other pairs have connected is not compared, so that a crowd of copies costs little
-    more than a chain of them.
+    Pairs that are already in one group are not compared, so that a large group of mutual
+    duplicates costs little more than a chain of them.
 
     Args:
-        groups: Of all images.
-        miniatures: Of all images.
-        rows: Some of the images.
-        columns: Others, or the same.
-        agreeing: Whose gradients agree, shape (rows, columns).
+        groups: Group of every image.
+        thumbnails: Thumbnail of every image.
+        rows: The images of a block.
+        columns: The images to compare them with.
+        similar: Which pairs have similar gradients, shape (rows, columns).
     """
-    left = np.flatnonzero(agreeing & _apart(groups, rows, columns))
-    draw = np.random.default_rng(0)
-    while len(left):
-        some = draw.choice(len(left), min(_PAIRS, len(left)), replace=False)
-        one, other = np.divmod(left[some], len(columns))
-        left = np.delete(left, some)
-        pairs = np.stack([rows[one], columns[other]], axis=1)
-        close = pairs[_are_close(miniatures, pairs)]
-        if len(close):
-            members, places = np.unique(groups[close], return_inverse=True)
-            name = np.arange(len(groups))
-            name[members] = members[connected(len(members), places.reshape(close.shape))]
-            groups = name[groups]
-            left = left[_apart(groups, rows, columns).ravel()[left]]
+    remaining = np.flatnonzero(similar & _in_different_groups(groups, rows, columns))
+    rng = np.random.default_rng(0)
+    while len(remaining):
+        drawn = rng.choice(len(remaining), min(_BATCH, len(remaining)), replace=False)
+        row, column = np.divmod(remaining[drawn], len(columns))
+        remaining = np.delete(remaining, drawn)
+        pairs = np.stack([rows[row], columns[column]], axis=1)
+        near = pairs[_are_near_duplicates(thumbnails, pairs)]
+        if len(near):
+            merged, positions = np.unique(groups[near], return_inverse=True)
+            renamed = np.arange(len(groups))
+            renamed[merged] = merged[component_labels(len(merged), positions.reshape(near.shape))]
+            groups = renamed[groups]
+            still_apart = _in_different_groups(groups, rows, columns).ravel()
+            remaining = remaining[still_apart[remaining]]
     return groups
 
 
-def _apart(groups: Rows, rows: Rows, columns: Rows) -> Flags:
+def _in_different_groups(groups: Rows, rows: Rows, columns: Rows) -> Flags:
     return np.asarray(groups[rows][:, np.newaxis] != groups[columns])
 
 
-def _are_close(miniatures: Miniature, pairs: Pairs) -> Flags:
-    gap = miniatures[pairs[:, 0]].astype(np.float32) - miniatures[pairs[:, 1]]
+def _are_near_duplicates(thumbnails: Thumbnail, pairs: Pairs) -> Flags:
+    gap = thumbnails[pairs[:, 0]].astype(np.float32) - thumbnails[pairs[:, 1]]
     brightness = gap.mean(axis=(1, 2), keepdims=True)
     close = np.abs(gap - brightness).mean(axis=(1, 2)) <= _NEAR_LEVELS
     return np.asarray(close & (np.abs(brightness[:, 0, 0]) <= _NEAR_BRIGHTNESS))

@@ -1,15 +1,15 @@
-"""Miniatures and perceptual hashes of images."""
+"""Thumbnails and perceptual hashes of images."""
 
 import numpy as np
 from PIL import Image
 
-from headstart.arrays import Miniature
+from headstart.arrays import Thumbnail
 
 _SIDE = 16
 
 
-def thumbnail(image: Image.Image) -> Miniature:
-    """Shrink an image to the grey miniature that perceptual hashes are made of.
+def make_thumbnail(image: Image.Image) -> Thumbnail:
+    """Shrink an image to the grey thumbnail that perceptual hashes are computed from.
 
     Returns:
         Array of shape (16, 17), values 0 to 255.
@@ -18,13 +18,13 @@ def thumbnail(image: Image.Image) -> Miniature:
     return np.asarray(small.convert("L"))
 
 
-def perceptual_hash(miniature: Miniature) -> str:
-    """Return the difference hash: one bit for each step to the right, set where it gets brighter.
+def perceptual_hash(thumbnail: Thumbnail) -> str:
+    """Compute the difference hash: one bit per pixel, set if its right neighbour is brighter.
+
+    Follows Krawetz, "Kind of Like That" (2013), at twice the usual resolution.
 
     Returns:
         64 hexadecimal digits (256 bits).
-
-    Follows Krawetz, "Kind of Like That" (2013), at twice the usual resolution.
     """
-    steps = miniature[:, 1:] > miniature[:, :-1]
+    steps = thumbnail[:, 1:] > thumbnail[:, :-1]
     return np.packbits(steps).tobytes().hex()

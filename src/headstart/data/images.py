@@ -1,4 +1,4 @@
-"""A set of labelled images, opened, checked and split: what every command starts from."""
+"""Open, check and split a set of labelled images. Every command starts here."""
 
 import os
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from headstart.watching import Progress
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Some images of a data set, in a fixed order.
+    """A subset of a data set's images, in a fixed order.
 
     Attributes:
-        table: Rows of the manifest.
-        classes: Every class of the whole data set, sorted.
+        table: The images' rows of the manifest.
+        classes: All classes of the whole data set, sorted.
         task: The kind of label.
     """
 
@@ -64,7 +64,7 @@ class ImageSet:
 
     @cached_property
     def labels(self) -> Targets:
-        """What is to be predicted, as the task encodes it; for one label the class numbers."""
+        """The labels as the task encodes them; class numbers if each image has one label."""
         return self.task.targets(self.table["label"].to_pylist(), self.classes)
 
     @property
@@ -73,16 +73,16 @@ class ImageSet:
         return self.task.strata(self.labels)
 
     def joined(self, other: "ImageSet") -> "ImageSet":
-        """Return these images and then the others."""
+        """Return these images followed by those of another set."""
         table = pa.concat_tables([self.table, other.table])
         return ImageSet(table, self.classes, self.task)
 
     def take(self, rows: Rows) -> "ImageSet":
-        """Return some of the images, by their row numbers."""
+        """Return the images with the given row numbers."""
         return ImageSet(self.table.take(pa.array(rows)), self.classes, self.task)
 
     def absent(self) -> list[str]:
-        """Return the classes that no image has, sorted."""
+        """Return the classes without any image, sorted."""
         present = self.task.present(self.labels)
         return [name for number, name in enumerate(self.classes) if number not in present]
 
@@ -93,11 +93,11 @@ class Images:
 
     Attributes:
         name: A short name, from its path.
-        manifest: Everything known about every image, the rejected ones too.
+        manifest: Everything known about every image, including rejected images.
         classes: Sorted names.
         task: The kind of label.
-        warnings: What the user should know, in sentences.
-        leaks: Groups of copies that a given split separates.
+        warnings: Sentences for the user.
+        leaks: Groups that span the given split, as names of images.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Images:
 
     @cached_property
     def train(self) -> ImageSet:
-        """The images to learn from."""
+        """The training images."""
         return self._part("train")
 
     @cached_property
@@ -124,12 +124,12 @@ class Images:
 
     @cached_property
     def test(self) -> ImageSet:
-        """The images that are only measured on."""
+        """The test images."""
         return self._part("test")
 
     @property
     def rejected(self) -> list[tuple[str, str]]:
-        """Name and reason of each image that is not used."""
+        """Name of each rejected image and the reason."""
         table = rejected(self.manifest)
         names, reasons = table["image"].to_pylist(), table["rejected"].to_pylist()
         return list(zip(names, reasons, strict=True))
@@ -158,39 +158,40 @@ def open_images(
         data: See `sources.open_source`.
         task: The kind of label.
         staging: Folder for unpacked archives and embedded images.
-        test: Share to keep for the test, 0.2 by default; a source with a split of its own takes
-            none.
+        test: Share of the images to hold out as test images, 0.2 by default. Must be None if the
+            source has its own split.
         group: A column of the table, or a regular expression on the image's path.
-        seed: Of the split.
-        classes: The classes of a trained model. Others are rejected; none needs to be present.
-        limits: Most bytes and pixels of one image.
-        progress: Called after each image that was read.
+        seed: Seed of the split.
+        classes: The classes of a trained model. Images of other classes are rejected, and not every
+            class needs to be present. Nothing is held out.
+        limits: Maximum bytes and pixels per image.
+        progress: Called after each image is read.
 
     Raises:
-        DataError: Nothing usable is left, or there are fewer than two classes to learn.
-        OptionError: A wrong `group`, or a `test` that is wrong or has no effect.
+        DataError: No image is usable, or there are fewer than two classes.
+        OptionError: `group` or `test` is invalid, or `test` has no effect.
     """
     if test is not None and not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
     source = open_source(Path(data), staging=staging, group=group)
     if test is not None and any(entry.split for entry in source.entries):
         raise OptionError(
-            f"--test {test} has no effect: '{data}' says which images are for the test, by its "
-            "folders or its split column. Leave --test out, or remove that split."
+            f"--test {test} has no effect: '{data}' already has test images, by its folders or its "
+            "split column. Omit --test, or remove that split."
         )
-    looked = scan(source.entries, task=task, limits=limits, progress=progress)
-    manifest = looked.manifest
+    checked = scan(source.entries, task=task, limits=limits, progress=progress)
+    manifest = checked.manifest
     if classes is not None:
-        manifest = _reject_others(manifest, task, classes)
+        manifest = _reject_unknown_classes(manifest, task, classes)
     table = usable(manifest)
-    _require_images(data, table, manifest)
+    _check_not_empty(data, table, manifest)
     names = tuple(classes) if classes else task.classes(table["label"].to_pylist())
     if classes is None and len(names) < 2:
         raise DataError(
-            f"'{data}' has one class only, '{names[0]}'. There must be at least two to tell apart."
+            f"'{data}' has only one class, '{names[0]}'. A classifier needs at least two."
         )
-    given = table["split"].null_count < table.num_rows
-    if given:
+    has_split = table["split"].null_count < table.num_rows
+    if has_split:
         manifest = _complete_given_split(manifest)
         leaks = find_leaks(manifest)
     else:
@@ -199,27 +200,27 @@ def open_images(
         leaks = []
     images = Images(source.name, manifest, names, task, leaks=tuple(map(tuple, leaks)))
     if classes is None and not len(images.train):
-        raise DataError(f"'{data}' has no usable image in its train part.")
-    warnings = _warnings(images, len(looked.conflicts), looked.duplicates, given)
+        raise DataError(f"'{data}' has no usable training images.")
+    warnings = _warnings(images, len(checked.conflicts), checked.duplicates, has_split)
     return replace(images, warnings=tuple(warnings))
 
 
-def _require_images(data: object, table: pa.Table, manifest: pa.Table) -> None:
+def _check_not_empty(data: object, table: pa.Table, manifest: pa.Table) -> None:
     if table.num_rows:
         return
     first = rejected(manifest).slice(0, 3).to_pylist()
     reasons = "; ".join(f"{row['image']}: {row['rejected']}" for row in first)
     raise DataError(
-        f"'{data}' holds no usable image: all {manifest.num_rows} were rejected ({reasons})."
+        f"'{data}' has no usable images: all {manifest.num_rows} were rejected ({reasons})."
     )
 
 
-def _reject_others(manifest: pa.Table, task: Task, classes: Sequence[str]) -> pa.Table:
-    """Reject images that have a class which the model does not know."""
+def _reject_unknown_classes(manifest: pa.Table, task: Task, classes: Sequence[str]) -> pa.Table:
+    """Reject images with a class that the model does not have."""
     reasons = {
-        label: f"the model has no class {strange[0]}"
+        label: f"the model has no class {unknown[0]}"
         for label in manifest["label"].unique().to_pylist()
-        if (strange := [name for name in task.classes([label or "?"]) if name not in classes])
+        if (unknown := [name for name in task.classes([label or "?"]) if name not in classes])
     }
     rows = manifest.select(["label", "rejected"]).to_pylist()
     return with_column(
@@ -228,38 +229,38 @@ def _reject_others(manifest: pa.Table, task: Task, classes: Sequence[str]) -> pa
 
 
 def _complete_given_split(manifest: pa.Table) -> pa.Table:
-    """Count images that the source put nowhere as training images."""
+    """Make images without a split training images."""
     split = pc.fill_null(manifest["split"], "train")
     return manifest.set_column(manifest.schema.get_field_index("split"), "split", split)
 
 
-def _warnings(images: Images, conflicts: int, duplicates: int, given: bool) -> list[str]:
-    out = []
+def _warnings(images: Images, conflicts: int, duplicates: int, has_split: bool) -> list[str]:
+    warnings = []
     if conflicts:
-        out.append(f"Left out, because the same image stands under two labels: {conflicts} images.")
-    if duplicates and not given:
-        out.append(f"Copies of other images, kept on one side of the split: {duplicates}.")
+        warnings.append(f"Rejected, because copies have different labels: {conflicts} images.")
+    if duplicates and not has_split:
+        warnings.append(f"Duplicates, each kept on the same side of the split: {duplicates}.")
     if images.leaks:
-        out.append(
-            f"Groups or copies that the given split has torn apart: {len(images.leaks)}. "
-            "What is measured on them is too good."
+        warnings.append(
+            f"Groups or duplicates that span the given split: {len(images.leaks)}. "
+            "Test scores are optimistic."
         )
     task = images.task
     trained, tested = task.present(images.train.labels), task.present(images.test.labels)
     if tested and (missing := _names(images, trained - tested)):
-        out.append(f"No test image of {listed(missing)}: how well that is told is not measured.")
+        warnings.append(f"No test images of {list_names(missing)}: its accuracy is not measured.")
     if trained and (missing := _names(images, tested - trained)):
-        out.append(f"No training image of {listed(missing)}: it cannot be learnt.")
-    if given and not tested:
-        out.append("The data has no test part, so how good the model is will not be measured.")
-    return out
+        warnings.append(f"No training images of {list_names(missing)}: it cannot be learnt.")
+    if has_split and not tested:
+        warnings.append("The data has no test images, so the model will not be evaluated.")
+    return warnings
 
 
 def _names(images: Images, numbers: set[int]) -> list[str]:
     return [images.classes[number] for number in sorted(numbers)]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Put names into a sentence, the first five of them."""
+def list_names(names: Sequence[str]) -> str:
+    """Join names for a sentence; after the first five, only the number of the rest is shown."""
     shown = ", ".join(f"'{name}'" for name in names[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

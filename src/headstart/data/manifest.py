@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 SCHEMA = pa.schema(
     {
         "image": pa.string(),  # its name: the path within the data
-        "path": pa.string(),  # where its bytes are
+        "path": pa.string(),  # of the file
         "label": pa.string(),
         "split": pa.string(),  # train, val or test; null until it is decided
         "group": pa.string(),  # images that must stay on one side of a split
@@ -18,12 +18,12 @@ SCHEMA = pa.schema(
         "width": pa.int32(),
         "height": pa.int32(),
         "mode": pa.string(),
-        "rejected": pa.string(),  # why it is not used; null where it is
+        "rejected": pa.string(),  # the reason; null if the image is used
     }
 )
 
 
-# The names that folders and tables give to the parts, and ours for them.
+# Usual names of the splits in folders and tables, and our names for them.
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -41,11 +41,11 @@ class Entry:
 
     Attributes:
         image: Its name: the path within the data.
-        path: Where its bytes are.
-        label: The class, or None where the source gives none.
-        split: "train", "val" or "test" where the source says so.
+        path: The path of its file.
+        label: The class, if the source has one.
+        split: "train", "val" or "test", if the source has a split.
         group: The user's own group, if any.
-        rejected: Why the source itself rejects it.
+        rejected: Why the row itself is invalid, if it is.
     """
 
     image: str
@@ -57,16 +57,16 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of a file once it was read.
+class FileInfo:
+    """The properties of an image file that was read.
 
     Attributes:
-        sha256: Of the file's bytes, in hexadecimal digits.
+        sha256: Hash of the file's bytes, in hexadecimal digits.
         perceptual_hash: See `hashing.perceptual_hash`.
-        width: In pixels, as stored (before EXIF orientation).
-        height: In pixels, as stored.
+        width: Stored width in pixels, before EXIF orientation.
+        height: Stored height in pixels, before EXIF orientation.
         mode: Pillow's name of the pixel format.
-        rejected: Why the file cannot be used.
+        rejected: Why the file cannot be used, if it cannot.
     """
 
     sha256: str | None = None
@@ -77,11 +77,11 @@ class Facts:
     rejected: str | None = None
 
 
-def manifest_of(entries: Sequence[Entry], facts: Sequence[Facts]) -> pa.Table:
-    """Join what the source says with what the files say."""
+def build_manifest(entries: Sequence[Entry], infos: Sequence[FileInfo]) -> pa.Table:
+    """Join the rows of a source with the properties of their files."""
     rows = [
-        asdict(fact) | asdict(entry) | {"rejected": entry.rejected or fact.rejected}
-        for entry, fact in zip(entries, facts, strict=True)
+        asdict(info) | asdict(entry) | {"rejected": entry.rejected or info.rejected}
+        for entry, info in zip(entries, infos, strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 

@@ -1,4 +1,4 @@
-"""The files below a folder, and names as they can be shown."""
+"""Walk the files of a folder, and show names that are not valid UTF-8."""
 
 import os
 from collections.abc import Iterator
@@ -7,10 +7,13 @@ from pathlib import Path
 from headstart.errors import DataError
 
 
-def files_of(folder: Path) -> Iterator[Path]:
-    """Walk all files below a folder in a fixed order, each real folder once, hidden ones never."""
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder in a fixed order, without hidden files.
+
+    Links are followed, but each real folder is walked only once.
+    """
     seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
         status = Path(root).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -21,9 +24,9 @@ def files_of(folder: Path) -> Iterator[Path]:
 
 
 def printable(name: str) -> str:
-    """Return a name that can be shown: bytes that are not UTF-8 become escapes."""
+    """Return a name with escapes in place of bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _refuse(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")

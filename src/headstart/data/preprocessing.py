@@ -1,4 +1,4 @@
-"""What happens to an image's pixels before the backbone sees them."""
+"""Preprocessing of an image's pixels for the backbone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,17 +25,17 @@ _FLOATS = TypeAdapter(list[float])
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resize, crop, scale and normalise; a value that travels with the trained model.
+    """Resize, crop, scale and normalise images. The settings are saved with the trained model.
 
     Attributes:
-        size: Side of the square that the backbone sees, in pixels.
-        resize: "squash" brings the whole image to the square; "shorter" keeps its proportions,
-            brings the shorter side to size / crop and cuts the middle out.
-        crop: Share of the shorter side that stays with "shorter", 0 to 1.
-        interpolation: Always antialiased.
+        size: Side of the square input of the backbone, in pixels.
+        resize: "squash" resizes the whole image to the square; "shorter" keeps the aspect ratio,
+            resizes the shorter side to size / crop and crops the centre.
+        crop: Fraction of the shorter side that "shorter" keeps, 0 to 1.
+        interpolation: The filter, always antialiased.
         mean: Subtracted from each channel (red, green, blue) after scaling to 0..1.
-        std: Divided by after that.
-        orientations: Which turns and mirror images of a photo are seen; features are averaged.
+        std: Divides each channel after that.
+        orientations: The rotations and reflections over which features are averaged.
     """
 
     size: int
@@ -47,17 +47,17 @@ class Preprocess:
     orientations: OrientationsOption = "one"
 
     @property
-    def smallest_side(self) -> int:
+    def min_side(self) -> int:
         """Pixels that the shorter side of a photo needs before it is resized."""
         return self.size if self.resize == "squash" else round(self.size / self.crop)
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Resize and crop.
 
-        Scaling and normalising come first in the network itself, where they cost nothing.
+        Scaling and normalising are the first steps of the network itself, where they cost nothing.
 
         Args:
-            image: Of mode "RGB" or "L".
+            image: An image of mode "RGB" or "L".
 
         Returns:
             Array of shape (size, size, 3), values 0 to 255.
@@ -67,16 +67,16 @@ class Preprocess:
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Return plain JSON values."""
+        """Convert to plain JSON values."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, JsonValue]) -> Self:
-        """Undo `to_dict`.
+        """Load from the values that `to_dict` returned.
 
         Raises:
             KeyError: A value is missing.
-            TypeError: There is a value too many.
+            TypeError: There is an unknown value.
         """
         build: Callable[..., Self] = cls
         tuples = {name: tuple(_FLOATS.validate_python(values[name])) for name in ("mean", "std")}
@@ -87,7 +87,7 @@ class Preprocess:
 
     def _crop(self, image: Image.Image) -> Image.Image:
         width, height = image.size
-        side = self.size / self.smallest_side * min(width, height)
+        side = self.size / self.min_side * min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
         return image.resize((self.size, self.size), _FILTERS[self.interpolation], box=box)

@@ -1,4 +1,4 @@
-"""Folders, tables and archives of images, all turned into the same entries."""
+"""List the images of folders, tables and archives as entries."""
 
 import re
 from dataclasses import dataclass, replace
@@ -7,17 +7,17 @@ from pathlib import Path
 from headstart.data import archives, tables
 from headstart.data.decoding import SUFFIXES
 from headstart.data.manifest import SPLIT_NAMES, Entry
-from headstart.data.paths import files_of, printable
+from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError, OptionError
 
 
 @dataclass(frozen=True)
 class Source:
-    """What was found, before any file was opened.
+    """The images of a source, before any file is opened.
 
     Attributes:
         name: A short name for the data, from its path.
-        entries: One for each image, in a fixed order.
+        entries: One entry per image, in a fixed order.
     """
 
     name: str
@@ -34,7 +34,7 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
         group: A column of the table, or a regular expression on the image's path.
 
     Raises:
-        DataError: It does not exist, is of an unknown kind, or holds no image.
+        DataError: It does not exist, is of an unknown kind, or has no images.
         OptionError: `group` is neither a column nor a regular expression with a group.
     """
     path = _existing(data)
@@ -46,11 +46,11 @@ def open_source(data: str | Path, *, staging: Path, group: str | None = None) ->
         entries = _grouped(_folder_entries(path, path), group)
     else:
         raise DataError(
-            f"'{data}' is no folder, no table (.csv, .parquet) and no archive (.zip, .tar)."
+            f"'{data}' is not a folder, a table (.csv, .parquet) or an archive (.zip, .tar)."
         )
     if not entries:
         raise DataError(
-            f"'{data}' holds no images. Give a folder with one folder for each class, "
+            f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
     return Source(data_name(path), entries)
@@ -78,27 +78,27 @@ def _existing(data: str | Path) -> Path:
     return path
 
 
-def _folder_entries(folder: Path, called: Path) -> list[Entry]:
+def _folder_entries(folder: Path, data: Path) -> list[Entry]:
     """Read a folder of class folders, or of split folders of class folders."""
     splits = _split_folders(folder)
     entries: list[Entry] = []
-    inside = False
-    for file in filter(_is_candidate, files_of(folder)):
+    has_class_folders = False
+    for file in filter(_is_candidate, walk_files(folder)):
         parts = file.relative_to(folder).parts
         split = splits.get(parts[0]) if len(parts) > 1 else None
         inner = parts[1:] if split else parts
-        inside = inside or len(inner) > 1
+        has_class_folders = has_class_folders or len(inner) > 1
         entries.append(_entry(file, "/".join(parts), inner, split))
-    if entries and not inside:
+    if entries and not has_class_folders:
         raise DataError(
-            f"'{called}' has images but no class folders. Put each image into a folder named "
-            "by its class, or give a CSV file with the columns 'path' and 'label'."
+            f"'{data}' has images but no class folders. Put each image into a folder named "
+            "after its class, or pass a CSV file with the columns 'path' and 'label'."
         )
     return entries
 
 
 def _split_folders(folder: Path) -> dict[str, str]:
-    """Map folder names to splits, if there are at least train and one to measure on."""
+    """Map folder names to splits, if there are a train folder and a val or test folder."""
     try:
         folders = [entry for entry in folder.iterdir() if entry.is_dir()]
     except OSError as error:
@@ -113,7 +113,7 @@ def _split_folders(folder: Path) -> dict[str, str]:
         for entry in folders
         if entry.name not in found
         and not entry.name.startswith(".")
-        and any(map(_is_candidate, files_of(entry)))
+        and any(map(_is_candidate, walk_files(entry)))
     ]
     return found if "train" in found.values() and len(found) > 1 and not others else {}
 
@@ -123,12 +123,12 @@ def _entry(file: Path, name: str, inner: tuple[str, ...], split: str | None) -> 
     if problem:
         return Entry(printable(name), printable(str(file)), rejected=problem)
     label = inner[0] if len(inner) > 1 else None
-    reason = None if label else "it lies beside the class folders, not in one of them"
+    reason = None if label else "it is not in a class folder"
     return Entry(name, str(file), label=label, split=split, rejected=reason)
 
 
 def _is_candidate(file: Path) -> bool:
-    """Leave out notes and tables that lie about; keep anything named like an image."""
+    """Return whether a file has the suffix of an image."""
     return file.suffix.lower() in SUFFIXES
 
 
@@ -156,11 +156,13 @@ def _group_pattern(group: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(group)
     except re.error as error:
-        raise OptionError(f"--group '{group}' is no regular expression: {error}.") from None
+        raise OptionError(
+            f"--group '{group}' is not a valid regular expression: {error}."
+        ) from None
     if pattern.groups != 1:
         raise OptionError(
-            f"--group '{group}' must have exactly one (group) to read from the path, "
-            "like '(patient[0-9]+)'. For a folder it cannot be a column's name."
+            f"--group '{group}' must have exactly one (group) to match in the path, "
+            "such as '(patient[0-9]+)'. Column names are only for tables."
         )
     return pattern
 

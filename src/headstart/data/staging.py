@@ -1,4 +1,4 @@
-"""Where unpacked archives, embedded images and the demo's table are put."""
+"""The folder for unpacked archives, embedded images and the demo's table."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ from headstart.errors import StoreError
 
 
 def make_staging(folder: Path) -> Path:
-    """Make the folder and return it.
+    """Create the folder and return it.
 
     Raises:
-        StoreError: It cannot be made.
+        StoreError: It cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"The folder '{folder}' cannot be made: {error.strerror}. "
-            "Choose another one with --cache."
+            f"The folder '{folder}' cannot be created: {error.strerror}. "
+            "Choose another cache folder with --cache."
         ) from None
     return folder

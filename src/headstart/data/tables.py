@@ -1,4 +1,4 @@
-"""Images listed in a table: a CSV or Parquet file with paths, or with the images' own bytes."""
+"""List the images of a CSV or Parquet table of paths or embedded images."""
 
 import json
 import os
@@ -13,39 +13,39 @@ import pyarrow.parquet as pq
 from headstart.data.manifest import SPLIT_NAMES, Entry
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, OptionError, suggestion
-from headstart.files import file_sha256, written_once
+from headstart.files import atomic_create, file_sha256
 
 _MISSING = ("", "nan", "null", "n/a")
 _ROWS = 256
 
 _Batches = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
-"""Reads some columns, a batch at a time."""
+"""Reads the given columns in batches."""
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file is named like a table."""
+    """Return whether a file name has the suffix of a supported table."""
     return path.suffix.lower() in (".csv", ".tsv", ".parquet")
 
 
 def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[Entry]:
     """Read a table with the columns `path` or `image`, `label`, and optional `split` and `group`.
 
-    `image` may hold paths, or embedded bytes as Hugging Face exports them: a struct with `bytes`
-    and `path`. Embedded images are written to `staging` once, so that memory does not grow with
-    their number. Relative paths start at the table's own folder.
+    `image` may contain paths, or embedded images as Hugging Face exports them: a struct with
+    `bytes` and `path`. Embedded images are written to `staging` once, so that memory does not grow
+    with their number. Paths are relative to the table's folder.
 
     Raises:
         DataError: The file cannot be parsed, or a column is missing.
         OptionError: `group` is not a column.
     """
     schema, batches = _open(path)
-    doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if doubled:
-        raise DataError(f"Table '{path}' has the column '{doubled[0]}' more than once.")
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated:
+        raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
     image = _image_column(path, schema)
     if group is not None and group not in schema.names:
         raise OptionError(
-            f"--group '{group}' is no column of '{path}'. It has: {', '.join(schema.names)}."
+            f"--group '{group}' is not a column of '{path}'. It has: {', '.join(schema.names)}."
         )
     wanted = [name for name in (image, "label", "split", group or "group") if name in schema.names]
     label_names = _class_names(schema)
@@ -60,11 +60,11 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[E
                 )
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return _short_names(entries)
+    return _relative_names(entries)
 
 
-def _short_names(entries: list[Entry]) -> list[Entry]:
-    """Name files that are listed with absolute paths by what follows their common folder."""
+def _relative_names(entries: list[Entry]) -> list[Entry]:
+    """Name images with absolute paths by their path relative to the common folder."""
     absolute = [entry.image for entry in entries if Path(entry.image).is_absolute()]
     if len(absolute) < 2 or len(absolute) < len(entries):
         return entries
@@ -121,7 +121,7 @@ def _is_embedded(kind: pa.DataType) -> bool:
 
 
 def _class_names(schema: pa.Schema) -> list[str] | None:
-    """Read the names of a Hugging Face ClassLabel column, whose cells are numbers."""
+    """Read the class names of a Hugging Face ClassLabel column, whose cells are numbers."""
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         names = info["info"]["features"]["label"]["names"]
@@ -144,14 +144,14 @@ def _entry(
         problem = "its label is missing"
     elif label_names and label not in label_names:
         known = label.isdigit() and int(label) < len(label_names)
-        problem = problem if known else f"its label {label} is none of the table's classes"
+        problem = problem if known else f"its label {label} is not one of the table's classes"
         label = label_names[int(label)] if known else None
     name, path, missing = _locate(number, row[image], folder)
     return Entry(name, path, label, split, _text(row.get(group)), problem or missing)
 
 
 def _locate(number: int, cell: object, folder: Path) -> tuple[str, str, str | None]:
-    """Return an image's name, its path, and what is wrong with the cell."""
+    """Return an image's name, its path, and the problem with the cell if there is one."""
     row = f"row {number + 1}"
     if isinstance(cell, dict):
         name = str(cell.get("path") or row)
@@ -169,7 +169,7 @@ def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[st
         return name, "", "it has no bytes"
     target = folder / f"{number:08d}"
     if not target.exists():
-        with written_once(target) as partial:
+        with atomic_create(target) as partial:
             partial.write_bytes(data)
     return name, str(target), None
 

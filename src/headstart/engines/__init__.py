@@ -1,1 +1,1 @@
-"""Run a network on arrays, as fast as the machine can."""
+"""Engines that run a network on arrays, and the choice of device and numeric precision."""

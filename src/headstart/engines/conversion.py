@@ -1,4 +1,4 @@
-"""From PyTorch to OpenVINO: the only part of that engine that needs PyTorch."""
+"""Convert a network from PyTorch to OpenVINO; only this part of the engine needs PyTorch."""
 
 import warnings
 from collections.abc import Callable
@@ -10,12 +10,11 @@ from headstart.engines.quiet_openvino import ov
 
 
 def convert(network: nn.Module, size: int) -> ov.Model:
-    """Trace and translate the network.
+    """Trace a network and convert it to an OpenVINO model.
 
-    Not `ov.convert_model`: it does the same in four times the time and reports its use to a
-    server.
+    `ov.convert_model` does the same but takes four times as long and sends telemetry.
     """
-    # After `quiet_openvino`, whatever the order of imports above.
+    # This import must come after that of `quiet_openvino`.
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)

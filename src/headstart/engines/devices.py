@@ -1,4 +1,4 @@
-"""The device to compute on, and the fastest engine for it."""
+"""Choose the device, and create the fastest engine for it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def choose_device(device: DeviceOption) -> Device:
     """Resolve "auto" to "cuda" or "cpu".
 
     Raises:
-        OptionError: "cuda" is asked for and there is none.
+        OptionError: The device is unknown, or "cuda" is not available.
     """
     if device not in get_args(DeviceOption):
         raise OptionError(f"device must be auto, cpu or cuda. Got '{device}'.")
     available = _has_cuda()
     if device == "cuda" and not available:
-        raise OptionError("device 'cuda' is asked for, but torch finds no CUDA GPU. Use 'cpu'.")
+        raise OptionError("device 'cuda' was requested, but torch finds no CUDA GPU. Use 'cpu'.")
     return "cuda" if available and device != "cpu" else "cpu"
 
 
@@ -41,18 +41,18 @@ def make_engine(
     cache: Path,
     key: str,
 ) -> Engine:
-    """Build the fastest engine for a device: OpenVINO on a CPU, torch elsewhere.
+    """Create the fastest engine for a device: OpenVINO on a CPU, otherwise PyTorch.
 
     Args:
-        network: Returns the network, which takes uint8 images (batch, size, size, 3); not called
-            if a converted one is on disk.
+        network: Returns the network, which takes uint8 images (batch, size, size, 3). Not called on
+            a CPU if the converted network is on disk.
         size: Side of the images, in pixels.
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".
         cache: Folder for converted networks.
-        key: Names the network with its weights; a converted network is found by it.
+        key: Identifies the network with its weights in the cache.
     """
-    # Imported when needed: once OpenVINO is loaded, decoding images takes a sixth longer.
+    # Imported only when needed: once OpenVINO is loaded, decoding images takes a sixth longer.
     if device == "cpu":
         from headstart.engines.openvino_engine import OpenVinoEngine
 
@@ -63,7 +63,7 @@ def make_engine(
 
 
 def _has_cuda() -> bool:
-    """Ask PyTorch, which takes seconds to import, only where NVIDIA's driver is installed."""
+    """Return whether PyTorch finds a GPU; import it only if NVIDIA's driver is installed."""
     if "torch" not in sys.modules:
         try:
             ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

@@ -1,21 +1,21 @@
-"""What an engine is."""
+"""The protocol of an engine."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from headstart.arrays import Features, Pixels
 
-# Of how weights are brought to bf16; another one gives other features.
+# Version of the rounding of weights to bf16; part of every feature's fingerprint.
 ROUNDING_VERSION = 1
 
 
 class Engine(Protocol):
-    """Something that runs a network.
+    """Runs a network on batches of images.
 
     Attributes:
         name: "openvino" or "torch".
         precision: "bf16" or "float32".
-        batch_size: How many images it likes at a time.
+        batch_size: The preferred number of images per batch.
     """
 
     name: str
@@ -23,5 +23,5 @@ class Engine(Protocol):
     batch_size: int
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
-        """Turn batches (images, height, width, 3) into (images, width), in order, lazily."""
+        """Yield features (images, width) of batches (images, height, width, 3), in order."""
         ...

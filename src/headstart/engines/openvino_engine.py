@@ -1,4 +1,4 @@
-"""Run a network with OpenVINO, the fastest way on a CPU."""
+"""Run a network with OpenVINO, the fastest engine on a CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from headstart.arrays import Features, Pixels
 from headstart.engines.quiet_openvino import ov
 from headstart.engines.rounding import round_kernels
-from headstart.files import file_sha256, remove, written_once
+from headstart.files import atomic_create, file_sha256, remove
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,35 +26,35 @@ _Running = deque[tuple[ov.InferRequest, Pixels]]
 
 
 def cpu_has_bf16() -> bool:
-    """Return whether this processor computes in bf16 (AVX512-BF16 or AMX)."""
+    """Return whether this processor supports bf16 (AVX512-BF16 or AMX)."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def cpu_facts() -> dict[str, str]:
-    """Return what the speed of a network depends on, besides the network."""
+def cpu_info() -> dict[str, str]:
+    """Return the versions of OpenVINO and the processor, on which a network's speed depends."""
     processor = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
     return {"openvino": ov.get_version(), "processor": processor.strip()}
 
 
 class OpenVinoEngine:
-    """Converts a torch module once, keeps the result on disk, and runs batches side by side.
+    """Converts a PyTorch module once, caches the result on disk, and runs batches in parallel.
 
-    PyTorch is imported only where a network has not been converted before.
+    PyTorch is imported only if a network is not in the cache.
 
     Args:
-        network: Returns the network, which takes uint8 images (batch, size, size, 3); called only
-            if it has not been converted before.
+        network: Returns the network, which takes uint8 images (batch, size, size, 3). Called only
+            if the converted network is not in the cache.
         size: Side of the images, in pixels.
         precision: "bf16" or "float32".
         cache: Folder for converted networks.
-        key: Names the network with its weights.
+        key: Identifies the network with its weights in the cache.
 
     Attributes:
         compiled: The network, compiled for the CPU.
     """
 
     name = "openvino"
-    # Small batches stay in the processor's cache: on two cores 8 was faster than 16 and 32.
+    # Small batches fit into the processor's cache: on two cores, 8 was faster than 16 and 32.
     batch_size = 8
 
     def __init__(
@@ -72,7 +72,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
-        # Without a file, the model computes with the memory of the network that it came from.
+        # A model that is not loaded from a file shares the memory of the PyTorch network.
         model, self._source = _converted(network, size, cache / key)
         if precision == "bf16":
             round_kernels(model)
@@ -104,26 +104,27 @@ def _result(running: _Running, free: list[ov.InferRequest]) -> Features:
 def _converted(
     network: Callable[[], nn.Module], size: int, folder: Path
 ) -> tuple[ov.Model, nn.Module | None]:
-    """Return the network in OpenVINO's form, from disk if it was converted before.
+    """Return the network as an OpenVINO model, from the cache if possible.
 
-    And the network whose memory it uses, where it could not be written to disk.
+    If the model could not be written to the cache, the PyTorch network whose memory it shares is
+    returned as well, so that it stays alive.
     """
-    known = _read(folder)
-    if known is not None:
-        return known, None
-    # OpenVINO computes with the memory of PyTorch's tensors, which training changes and sending
-    # the network to another process moves. So it gets a network of its own, and at best a file.
+    cached = _read(folder)
+    if cached is not None:
+        return cached, None
+    # OpenVINO shares the memory of PyTorch's tensors, which training changes and sending the
+    # network to another process moves. So a copy is converted, and read from the cache if possible.
     from headstart.engines.conversion import convert
 
-    own = copy.deepcopy(network())
-    model = convert(own, size)
+    network_copy = copy.deepcopy(network())
+    model = convert(network_copy, size)
     _save(model, folder)
     saved = _read(folder)
-    return (saved, None) if saved is not None else (model, own)
+    return (saved, None) if saved is not None else (model, network_copy)
 
 
 def _read(folder: Path) -> ov.Model | None:
-    """Read a converted network; None if there is none, or it is not as it was written."""
+    """Read a converted network; None if it is missing or damaged."""
     try:
         if (folder / _SUM).read_bytes() == _checksum(folder):
             return ov.Core().read_model(folder / _NETWORK)
@@ -133,11 +134,11 @@ def _read(folder: Path) -> ov.Model | None:
 
 
 def _save(model: ov.Model, folder: Path) -> None:
-    """Write the network in place of a damaged one; on a full disk it is not kept."""
+    """Write a converted network if there is no valid one; errors (a full disk) are ignored."""
     with suppress(OSError, RuntimeError):
-        if _read(folder) is None:  # Another process may have been faster.
+        if _read(folder) is None:  # Otherwise another process was faster.
             remove(folder)
-        with written_once(folder) as partial:
+        with atomic_create(folder) as partial:
             partial.mkdir()
             ov.save_model(model, partial / _NETWORK, compress_to_fp16=False)
             (partial / _SUM).write_bytes(_checksum(partial))

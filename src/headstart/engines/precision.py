@@ -1,4 +1,4 @@
-"""Which numbers a network computes in: bf16 only where it is faster here and as good."""
+"""Choose the numeric precision: bf16 if it is faster on this machine and equally accurate."""
 
 import hashlib
 import json
@@ -12,102 +12,103 @@ from PIL import Image
 
 from headstart.arrays import Features, Pixels
 from headstart.engines.engine import Engine
-from headstart.engines.timing import rates_in_turns
+from headstart.engines.timing import interleaved_rates
 from headstart.errors import OptionError
-from headstart.files import remove, written_once
+from headstart.files import atomic_create, remove
 from headstart.options import PrecisionOption
 from headstart.record import PrecisionTrial
 
 _ROUNDS, _LIMIT = 5, 4.0
-_FASTER = 1.05
-# EfficientNet-Lite comes down to 0.9977 on random colours; below this something is broken.
-_ALIKE = 0.99
-# Small batches: their ratio is that of large ones, and slow networks are done sooner.
+_MIN_SPEEDUP = 1.05
+# EfficientNet-Lite has 0.9977 on random colours; below this limit, something is broken.
+_MIN_COSINE = 0.99
+# The ratio of speeds is the same for small and large batches, and small ones take less time.
 _IMAGES = 4
 
 
 def faster_precision(trial: PrecisionTrial) -> str:
-    """Return bf16 where it gains 5 % and gives the same features, else float32, the more exact."""
-    alike = trial.cosine is not None and trial.cosine >= _ALIKE
-    good = alike and trial.bf16 >= _FASTER * trial.float32
-    return "bf16" if good else "float32"
+    """Return "bf16" if it is at least 5 % faster with the same features, otherwise "float32"."""
+    accurate = trial.cosine is not None and trial.cosine >= _MIN_COSINE
+    faster = trial.bf16 >= _MIN_SPEEDUP * trial.float32
+    return "bf16" if accurate and faster else "float32"
 
 
 def has_bf16(device: str) -> bool:
-    """Return whether a device computes in bf16."""
+    """Return whether a device supports bf16."""
     if device == "cuda":
-        import torch  # Takes seconds, and a CPU does without it.
+        import torch  # Takes seconds to import, and is not needed on a CPU.
 
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    from headstart.engines.openvino_engine import cpu_has_bf16  # As in devices.py.
+    from headstart.engines.openvino_engine import cpu_has_bf16  # See make_engine in devices.py.
 
     return cpu_has_bf16()
 
 
-def settled_precision(precision: PrecisionOption, device: str) -> str | None:
-    """Return the precision where there is no choice, and None where a trial has to decide.
+def resolve_precision(precision: PrecisionOption, device: str) -> str | None:
+    """Return the precision, or None if a trial has to decide.
 
     Raises:
-        OptionError: "bf16" is asked for and the processor has no such instructions.
+        OptionError: The precision is unknown, or the device does not support "bf16".
     """
     if precision not in get_args(PrecisionOption):
         raise OptionError(f"precision must be auto, bf16 or float32. Got '{precision}'.")
     if precision == "float32":
         return "float32"
-    able = has_bf16(device)
-    if precision == "bf16" and not able:
+    supported = has_bf16(device)
+    if precision == "bf16" and not supported:
         raise OptionError(
-            f"precision 'bf16' is asked for, but this {device} does not compute in it. "
-            "Use 'float32'."
+            f"precision 'bf16' was requested, but this {device} does not support it. Use 'float32'."
         )
-    if able and precision == "auto" and device == "cpu":
+    if supported and precision == "auto" and device == "cpu":
         return None
-    return "bf16" if able else "float32"
+    return "bf16" if supported else "float32"
 
 
 def try_precisions(
     build: Callable[[str], Engine], size: int, *, seconds: float = 0.1
 ) -> PrecisionTrial:
-    """Time both engines of a network in turns, and compare their features.
+    """Time a network in float32 and bf16, and compare the features.
 
     Args:
-        build: Builds the engine for a precision.
+        build: Creates the engine for a precision.
         size: Side of the images, in pixels.
-        seconds: How long a turn is.
+        seconds: Duration of a measurement.
     """
-    plain, short = build("float32"), build("bf16")
-    engines = [(plain, size), (short, size)]
-    rates = rates_in_turns(engines, rounds=_ROUNDS, seconds=seconds, limit=_LIMIT, images=_IMAGES)
+    float32, bf16 = build("float32"), build("bf16")
+    engines = [(float32, size), (bf16, size)]
+    rates = interleaved_rates(
+        engines, rounds=_ROUNDS, seconds=seconds, limit=_LIMIT, images=_IMAGES
+    )
     images = _smooth_images(size)
-    (expected,), (found,) = plain.run([images]), short.run([images])
-    return PrecisionTrial(rates[0], rates[1], lowest_cosine(found, expected))
+    (expected,), (found,) = float32.run([images]), bf16.run([images])
+    return PrecisionTrial(rates[0], rates[1], min_cosine(found, expected))
 
 
-def remembered_trial(
+def cached_trial(
     folder: Path, architecture: str, size: int, measure: Callable[[], PrecisionTrial]
 ) -> PrecisionTrial:
-    """Return the trial that was made before with this network on this processor, or make it.
+    """Return the cached trial of a network on this processor, or run it.
 
-    The precision is part of what a stored feature is found by, so a second timing, which might
-    come out differently, would throw features away.
+    The precision is part of the key of stored features. If a second trial had another result, the
+    stored features could not be used.
 
     Args:
-        folder: Where trials are kept, one small file each; a damaged one is made again.
+        folder: The folder for trials, one small file each. A damaged file is replaced.
         architecture: timm's name.
         size: Side of the images, in pixels.
-        measure: Makes the trial.
+        measure: Runs the trial.
     """
-    from headstart.engines.openvino_engine import cpu_facts  # As in devices.py.
+    from headstart.engines.openvino_engine import cpu_info  # See make_engine in devices.py.
 
-    facts = {"architecture": architecture, "size": size, **cpu_facts()}
-    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    conditions = {"architecture": architecture, "size": size, **cpu_info()}
+    name = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"precision-{name}.json"
-    known = _read(path)
-    if known is not None:
-        return known
+    cached = _read(path)
+    if cached is not None:
+        return cached
     trial = measure()
-    _write(path, facts | vars(trial))
-    # Another process may have been first, and both must go on with the same.
+    _write(path, conditions | vars(trial))
+    # If another process was faster, both must continue with its result.
     return _read(path) or trial
 
 
@@ -119,23 +120,26 @@ def _read(path: Path) -> PrecisionTrial | None:
         return None
 
 
-def _write(path: Path, facts: dict[str, object]) -> None:
-    """Write a trial unless a sound one is there; on a full disk it is not kept."""
+def _write(path: Path, values: dict[str, object]) -> None:
+    """Write a trial if there is no valid one; errors such as a full disk are ignored."""
     with suppress(OSError):
         if _read(path) is None:
             remove(path)
-        with written_once(path) as partial:
-            partial.write_text(json.dumps(facts, indent=2))
+        with atomic_create(path) as partial:
+            partial.write_text(json.dumps(values, indent=2))
 
 
 def _smooth_images(size: int) -> Pixels:
-    """Return colour patterns as smooth as photos: bf16 is further off on noise than on photos."""
-    small = np.random.default_rng(0).integers(0, 256, (_IMAGES, 4, 4, 3), dtype=np.uint8)
-    shape, smooth = (size, size), Image.Resampling.BICUBIC
-    return np.stack([np.asarray(Image.fromarray(one).resize(shape, smooth)) for one in small])
+    """Return colour patterns as smooth as photos: bf16 is less accurate on noise than on photos."""
+    patterns = np.random.default_rng(0).integers(0, 256, (_IMAGES, 4, 4, 3), dtype=np.uint8)
+    images = [
+        Image.fromarray(pattern).resize((size, size), Image.Resampling.BICUBIC)
+        for pattern in patterns
+    ]
+    return np.stack([np.asarray(image) for image in images])
 
 
-def lowest_cosine(found: Features, expected: Features) -> float:
-    """Return the lowest cosine between the features of the same image, (images, width) each."""
+def min_cosine(found: Features, expected: Features) -> float:
+    """Return the lowest cosine similarity of an image's features, (images, width) each."""
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
     return float(((found * expected).sum(axis=1) / norms).min())

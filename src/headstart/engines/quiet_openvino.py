@@ -1,6 +1,6 @@
-"""OpenVINO without its telemetry, which otherwise reports every import to a server.
+"""Import OpenVINO without its telemetry, which reports every import to a server.
 
-The rest of Headstart imports `ov` from here and never `openvino` itself.
+The rest of Headstart imports `ov` from here and never imports `openvino` directly.
 """
 
 import sys
@@ -9,7 +9,7 @@ from typing import cast
 
 _TELEMETRY = "openvino_telemetry"
 
-# None makes its import fail, for which OpenVINO has a stub that sends nothing.
+# None makes the import fail, so that OpenVINO uses a stub that sends nothing.
 _before = sys.modules.get(_TELEMETRY)
 sys.modules[_TELEMETRY] = cast(ModuleType, None)
 try:

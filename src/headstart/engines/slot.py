@@ -1,4 +1,4 @@
-"""Values that are computed when first needed, shared by threads and safe after a fork."""
+"""Lazily computed values that threads share and that are safe after a fork."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 class Slot(Generic[Value]):
-    """Holds a value that the first thread that needs it computes for all."""
+    """Holds a value that is computed once, by the first thread that needs it."""
 
     def __init__(self, value: Value | None = None) -> None:
         self._value = value
@@ -22,26 +22,26 @@ class Slot(Generic[Value]):
         _SLOTS.add(self)
 
     def get(self, compute: Callable[[], Value]) -> Value:
-        """Return the value, computed by this call if there is none yet in this process."""
+        """Return the value, and compute it if this process does not have it yet."""
         with self._lock:
             if self._value is None:
                 self._value = compute()
             return self._value
 
     def after_fork(self) -> None:
-        """Make a new lock: a thread that held the old one does not exist in the child."""
+        """Replace the lock, as a thread that held the old one does not exist in the child."""
         self._lock = threading.Lock()
 
 
 class EngineSlot(Slot[Engine]):
     """Holds an engine.
 
-    An engine's threads do not survive a fork, and even to destroy it in the child would wait for
-    them for ever. So a forked child abandons the engine of its parent and builds its own.
+    An engine's threads do not survive a fork, and destroying the engine in the child would wait for
+    them forever. So a forked child abandons its parent's engine and creates its own.
     """
 
     def after_fork(self) -> None:
-        """Forget the engine without destroying it."""
+        """Abandon the engine without destroying it."""
         if self._value is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._value))
         self._value = None
@@ -54,7 +54,7 @@ _SLOTS: WeakSet[Slot[Any]] = WeakSet()
 def _after_fork() -> None:
     for slot in list(_SLOTS):
         slot.after_fork()
-    # Nor do the threads of PyTorch's OpenMP survive: with one thread it needs none of them.
+    # The threads of PyTorch's OpenMP do not survive either; with one thread, none is needed.
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

@@ -1,4 +1,4 @@
-"""How fast engines are on this machine."""
+"""Measure the speed of engines on this machine."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,17 +10,17 @@ from headstart.arrays import Pixels
 from headstart.engines.engine import Engine
 
 _SECONDS, _BATCHES = 1.0, 4
-# Fewer would leave a stream of the engine idle on two cores.
-_FEWEST = 2
+# With fewer batches, a stream of the engine would be idle on two cores.
+_MIN_BATCHES = 2
 
 
 def images_per_second(engine: Engine, size: int, *, seconds: float = _SECONDS) -> float:
-    """Run ready arrays of noise for a while, after a few batches to warm up.
+    """Measure the speed of an engine on noise, after a few warm-up batches.
 
     Args:
-        engine: What to time.
+        engine: The engine to time.
         size: Side of the images, in pixels.
-        seconds: How long; slow networks finish the batches that they have begun.
+        seconds: Duration of the measurement. Slow networks finish the batches that were started.
     """
     noise = _noise(engine.batch_size, size)
     for _ in engine.run([noise] * _BATCHES):
@@ -28,7 +28,7 @@ def images_per_second(engine: Engine, size: int, *, seconds: float = _SECONDS) -
     return _rate(engine, noise, seconds, _BATCHES)
 
 
-def rates_in_turns(
+def interleaved_rates(
     engines: Sequence[tuple[Engine, int]],
     *,
     rounds: int,
@@ -36,33 +36,33 @@ def rates_in_turns(
     limit: float,
     images: int | None = None,
 ) -> list[float]:
-    """Return the median images per second of each engine, timed in turns.
+    """Return the median images per second of each engine, measured in alternation.
 
-    A busy moment of the machine then hurts all of them and not one.
+    If the machine is busy for a moment, all engines are affected alike.
 
     Args:
-        engines: Each with the side of its images, in pixels.
-        rounds: How often each has its turn, after one to warm up.
-        seconds: How long a turn is; slow networks run two batches.
-        limit: After so many seconds in all no further round begins. If warming up alone took as
-            long, its turns count, since a first run that slow is nearly all computing.
-        images: Of a batch. Default: as many as each engine likes.
+        engines: The engines, each with the side of its images in pixels.
+        rounds: Number of measurements of each engine, after a warm-up round.
+        seconds: Duration of a measurement. Slow networks run two batches.
+        limit: No further round starts after so many seconds in total. If the warm-up round alone
+            takes that long, it counts, since warm-up costs are then negligible.
+        images: Images per batch. Default: the engine's preferred batch size.
     """
     end = time.perf_counter() + limit
-    found: list[list[float]] = []
-    while len(found) <= rounds and (not found or time.perf_counter() < end):
-        found.append(
+    measured: list[list[float]] = []
+    while len(measured) <= rounds and (not measured or time.perf_counter() < end):
+        measured.append(
             [
-                _rate(engine, _noise(images or engine.batch_size, size), seconds, _FEWEST)
+                _rate(engine, _noise(images or engine.batch_size, size), seconds, _MIN_BATCHES)
                 for engine, size in engines
             ]
         )
-    return [median(rates) for rates in zip(*(found[1:] or found), strict=True)]
+    return [median(rates) for rates in zip(*(measured[1:] or measured), strict=True)]
 
 
-def _rate(engine: Engine, batch: Pixels, seconds: float, fewest: int) -> float:
+def _rate(engine: Engine, batch: Pixels, seconds: float, min_batches: int) -> float:
     start, done = time.perf_counter(), 0
-    for features in engine.run(_for_a_while(batch, start + seconds, fewest)):
+    for features in engine.run(_repeat_until(batch, start + seconds, min_batches)):
         done += len(features)
     return done / (time.perf_counter() - start)
 
@@ -72,8 +72,8 @@ def _noise(images: int, size: int) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _for_a_while(batch: Pixels, end: float, fewest: int) -> Iterator[Pixels]:
-    for _ in range(fewest):
+def _repeat_until(batch: Pixels, end: float, min_batches: int) -> Iterator[Pixels]:
+    for _ in range(min_batches):
         yield batch
     while time.perf_counter() < end:
         yield batch

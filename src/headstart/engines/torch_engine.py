@@ -1,4 +1,4 @@
-"""Run a network with PyTorch: on a GPU, or as the reference on a CPU."""
+"""Run a network with PyTorch, on a GPU or as the reference on a CPU."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from headstart.arrays import Features, Pixels
 
 
 class TorchEngine:
-    """Channels-last, automatic mixed precision in bf16 where asked."""
+    """Runs a network in channels-last format, with mixed precision if bf16 is requested."""
 
     name = "torch"
 
@@ -18,7 +18,7 @@ class TorchEngine:
         self.precision = precision
         self.batch_size = 64 if device == "cuda" else 16
         self._device = torch.device(device)
-        # A copy: the caller's network stays where it is.
+        # A copy, so that the caller's network stays on its device.
         network = copy.deepcopy(network).eval()
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
 

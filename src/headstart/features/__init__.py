@@ -1,1 +1,1 @@
-"""The frozen network's output for each image: computed once, kept, and read again."""
+"""Extract features with a frozen network, once per image, and keep them in the feature store."""

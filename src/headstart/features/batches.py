@@ -1,4 +1,4 @@
-"""Batches of pixels, decoded on several threads a little ahead of whoever reads them."""
+"""Decode images into batches on several threads, a few batches ahead of the consumer."""
 
 import hashlib
 import os
@@ -29,13 +29,13 @@ def pixel_batches(
     preprocess: Preprocess,
     limits: DecodeLimits | None = None,
 ) -> Iterator[Iterator[Pixels]]:
-    """Decode files on a pool of threads, a few batches ahead of their reader.
+    """Decode files on a thread pool, a few batches ahead of the consumer.
 
     Args:
         files: sha256 and path of each image.
-        batch_size: Images in a batch; the last one may have fewer.
-        preprocess: What happens to the pixels.
-        limits: Most bytes and pixels of one image.
+        batch_size: Images per batch; the last batch may have fewer.
+        preprocess: The preprocessing of the pixels.
+        limits: Maximum bytes and pixels per image.
 
     Yields:
         An iterator of arrays (images, size, size, 3), in the order of the files.
@@ -47,26 +47,26 @@ def pixel_batches(
         data = read_image(path)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(f"'{path}' changed while it was being read. Run again.")
-        image = decode_image(data, path=path, smallest=preprocess.smallest_side, limits=limits)
+        image = decode_image(data, path=path, min_side=preprocess.min_side, limits=limits)
         return preprocess.pixels(image)
 
     workers = os.cpu_count() or 1
     with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
         try:
-            loaded = in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)
-            yield stacked(loaded, batch_size)
+            loaded = map_in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)
+            yield stack_batches(loaded, batch_size)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def in_order(
+def map_in_order(
     pool: ThreadPoolExecutor,
     function: Callable[[Item], Result],
     items: Iterable[Item],
     *,
     ahead: int,
 ) -> Iterator[Result]:
-    """Map on a pool, lazily and in order, with a bounded number of results waiting."""
+    """Map a function on a pool, lazily and in order, with at most `ahead` pending results."""
     running: deque[Future[Result]] = deque()
     for item in items:
         running.append(pool.submit(function, item))
@@ -76,8 +76,8 @@ def in_order(
         yield running.popleft().result()
 
 
-def stacked(arrays: Iterable[Pixels], size: int) -> Iterator[Pixels]:
-    """Stack arrays into batches of a size."""
+def stack_batches(arrays: Iterable[Pixels], size: int) -> Iterator[Pixels]:
+    """Stack arrays into batches of the given size; the last batch may be smaller."""
     batch: list[Pixels] = []
     for array in arrays:
         batch.append(array)

@@ -1,4 +1,4 @@
-"""Step 3: files to features, decoding beside the engine, each batch stored at once."""
+"""Step 3, extract features of files: decode them while the engine runs, and store each batch."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ from headstart.options import DecodeLimits
 from headstart.watching import Progress
 
 COMMIT_EVERY = 128
-"""Images between two commits: half a second of work at most is lost, and a commit costs 2 ms."""
+"""Images between two commits: at most half a second of work is lost, and a commit takes 2 ms."""
 
 
 def stored_features(
@@ -35,25 +35,25 @@ def stored_features(
     warn: Callable[[str], None] | None = None,
     commit_every: int = COMMIT_EVERY,
 ) -> tuple[Features, str]:
-    """Return the features of images, from the store where it has them, else by the engine.
+    """Return the features of images from the store, and compute those that are missing.
 
     Args:
-        images: Path and sha256 of each.
-        store: Where features are kept.
-        fingerprint: What they depend on.
-        engine: Builds the engine; called only if an image is not in the store.
-        preprocess: What happens to the pixels first.
-        limits: Most bytes and pixels of one image.
-        progress: Called as images get their features.
+        images: Path and sha256 of each image.
+        store: The feature store.
+        fingerprint: Everything that the features depend on.
+        engine: Creates the engine; called only if an image is not in the store.
+        preprocess: The preprocessing of the pixels.
+        limits: Maximum bytes and pixels per image.
+        progress: Called after each batch.
         warn: Called with a sentence if the store was damaged.
         commit_every: Images between two commits.
 
     Returns:
-        Features of shape (images, width), and the precision that they are stored in.
+        Features of shape (images, width), and the precision in which they are stored.
 
     Raises:
-        DataError: A file changed since it was looked into.
-        StoreError: The store cannot be written.
+        DataError: A file has changed since it was scanned, or the store is damaged repeatedly.
+        StoreError: The store cannot be read or written.
     """
     table = store.table(fingerprint)
     sha256s = [sha256 for _, sha256 in images]
@@ -85,8 +85,8 @@ def stored_features(
         except DamagedTable as damage:
             table.discard()
             if warn:
-                warn(f"The feature store was damaged ({damage}); its features are computed again.")
-    raise DataError("The feature store is damaged again and again. Is the disk failing?")
+                warn(f"The feature store was damaged ({damage}); its features are recomputed.")
+    raise DataError("The feature store was damaged repeatedly. Check the disk.")
 
 
 def extract(
@@ -99,39 +99,40 @@ def extract(
     *,
     commit_every: int = COMMIT_EVERY,
 ) -> None:
-    """Compute features of files and store them, committing as it goes.
+    """Compute features of files, and commit them to the store in batches.
 
-    Memory does not grow with the number of images: a few batches are in flight, one commit waits.
+    Memory does not grow with the number of images: only a few batches and one pending commit are
+    in memory.
 
     Args:
         paths: Path of each image, by sha256.
-        table: Where the features go.
+        table: The table for the features.
         engine: Runs the network.
-        preprocess: What happens to the pixels first.
-        limits: Most bytes and pixels of one image.
+        preprocess: The preprocessing of the pixels.
+        limits: Maximum bytes and pixels per image.
         progress: Called after each batch.
         commit_every: Images between two commits.
     """
     names: list[str] = list(paths)
     done = 0
-    waiting: list[Features] = []
+    pending: list[Features] = []
     with pixel_batches(paths.items(), engine.batch_size, preprocess, limits) as batches:
         for features in engine.run(batches):
-            _require_finite(features)
-            waiting.append(features)
-            count = sum(map(len, waiting))
+            _check_finite(features)
+            pending.append(features)
+            count = sum(map(len, pending))
             if count >= commit_every or done + count == len(names):
-                table.append(names[done : done + count], np.concatenate(waiting))
+                table.append(names[done : done + count], np.concatenate(pending))
                 done += count
-                waiting = []
+                pending = []
             if progress:
-                progress(done + sum(map(len, waiting)), len(names))
+                progress(done + sum(map(len, pending)), len(names))
     table.compact()
 
 
-def _require_finite(features: Features) -> None:
+def _check_finite(features: Features) -> None:
     if not np.isfinite(features).all():
         raise BackboneError(
-            "The backbone gives numbers that are not finite. Are its weights damaged? "
-            "Otherwise try --precision float32."
+            "The backbone returns values that are not finite. Check that its weights are not "
+            "damaged, or try --precision float32."
         )

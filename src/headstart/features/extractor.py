@@ -1,4 +1,4 @@
-"""A backbone that gives features: of files through the store, of images in memory directly."""
+"""Extract features with a backbone, from files through the store or from images in memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from headstart.data.preprocessing import Preprocess
 from headstart.engines.devices import Device, choose_device, make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import (
+    cached_trial,
     faster_precision,
     has_bf16,
-    remembered_trial,
-    settled_precision,
+    resolve_precision,
     try_precisions,
 )
 from headstart.engines.slot import EngineSlot, Slot
-from headstart.features.batches import stacked
+from headstart.features.batches import stack_batches
 from headstart.features.fingerprint import Fingerprint
 from headstart.options import DecodeLimits, DeviceOption, PrecisionOption
 from headstart.record import PrecisionTrial
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 
 class FeatureExtractor:
-    """Computes the features of all stages for images, by the weights as they are when it is made.
+    """Extracts features of images with the weights that the backbone has at construction.
 
-    Threads may share one, and a forked or pickled copy goes on by itself. A saved backbone is built
-    only if something needs its network, such as an engine that has not been made before.
+    Threads may share an extractor, and forked or pickled copies are independent. A saved backbone
+    is built only if its network is needed, for example to convert it for an engine.
 
     Attributes:
-        source: The backbone, frozen, as it was given. Make another extractor after training it.
-        layout: What each column of the features is.
+        source: The frozen backbone as it was passed. Create a new extractor after training it.
+        layout: The meaning of each column of the features.
         device: "cpu" or "cuda".
         cache: Folder for features and converted networks.
-        reads: "stages", pooled, or "map", the last one flattened.
+        reads: "stages" for pooled stages, or "map" for the flattened last map.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FeatureExtractor:
         self.cache = cache
         self._device: DeviceOption = device
         self._precision: PrecisionOption = precision
-        self._settled = settled_precision(precision, self.device)
+        self._fixed_precision = resolve_precision(precision, self.device)
         self._limits = limits
         self._backbone, self._pooling = Slot["Backbone"](), Slot["StagePooling"]()
         self._trial, self._fingerprint = Slot[PrecisionTrial](), Slot[Fingerprint]()
@@ -74,7 +74,7 @@ class FeatureExtractor:
         self.layout: FeatureLayout = FeatureLayout(blocks) if blocks else self.pooling.layout()
 
     def with_backbone(self, backbone: Backbone) -> FeatureExtractor:
-        """Return an extractor for another backbone that is run in the same way."""
+        """Return an extractor for another backbone with the same settings."""
         other = FeatureExtractor(
             backbone,
             cache=self.cache,
@@ -84,11 +84,11 @@ class FeatureExtractor:
             limits=self._limits,
         )
         if backbone.preprocess.size == self.preprocess.size:
-            other._trial = Slot(self.trial)  # One timing decides for both.
+            other._trial = Slot(self.trial)  # The same trial decides for both.
         return other
 
     def __reduce__(self) -> tuple[Callable[..., FeatureExtractor], tuple[object, ...]]:
-        """Copy the backbone by its bytes: multiprocessing would move this one's own tensors."""
+        """Pickle the backbone to bytes; multiprocessing would move its tensors to shared memory."""
         settings = (self.cache, self._device, self._precision, self.reads, self._limits)
         return _restored, (pickle.dumps(self.source), self.trial, *settings)
 
@@ -100,12 +100,12 @@ class FeatureExtractor:
 
     @property
     def pooling(self) -> StagePooling:
-        """From images to the features of all stages, as a module."""
+        """The module that computes the features from images."""
         return self._pooling.get(self._make_pooling)
 
     @property
     def preprocess(self) -> Preprocess:
-        """What happens to an image before the network sees it."""
+        """The preprocessing of images."""
         return self.source.preprocess
 
     def tensors(self) -> Tensors:
@@ -119,33 +119,33 @@ class FeatureExtractor:
 
     @property
     def trial(self) -> PrecisionTrial | None:
-        """What decided the precision, made when first needed; None where there was no choice."""
-        return None if self._settled else self._trial.get(self._try_precisions)
+        """The trial that decided the precision, run when first needed; None if there was none."""
+        return None if self._fixed_precision else self._trial.get(self._run_trial)
 
     @property
     def precision(self) -> str:
-        """The numbers that the network computes in: "bf16" or "float32"."""
-        return self._settled or (faster_precision(self.trial) if self.trial else "float32")
+        """Numeric precision of the network: "bf16" or "float32"."""
+        return self._fixed_precision or (faster_precision(self.trial) if self.trial else "float32")
 
     @property
-    def may_use_bf16(self) -> bool:
-        """Whether anything may compute in bf16 here: the device can, and nobody asked otherwise."""
-        return self._settled != "float32" and has_bf16(self.device)
+    def allows_bf16(self) -> bool:
+        """Whether bf16 may be used: the device supports it and float32 was not requested."""
+        return self._fixed_precision != "float32" and has_bf16(self.device)
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What the features depend on."""
-        return replace(self._of_any_precision, precision=self.precision)
+        """Everything that the features depend on."""
+        return replace(self._base_fingerprint, precision=self.precision)
 
     @property
     def engine(self) -> Engine:
-        """The engine, built when the first image needs it, once in each process."""
+        """The engine, created when first needed, once per process."""
         return self._engine.get(lambda: self._build(self.precision))
 
     @property
     def stored_as(self) -> str:
-        """The precision that the store keeps these features in."""
-        from headstart.features.store import FeatureStore  # A prediction does without Lance.
+        """The precision in which the store keeps these features."""
+        from headstart.features.store import FeatureStore  # Predictions do not need Lance.
 
         return FeatureStore(self.cache / "features").table(self.fingerprint).kind
 
@@ -156,10 +156,10 @@ class FeatureExtractor:
         progress: Progress | None = None,
         warn: Warn | None = None,
     ) -> tuple[Features, str]:
-        """Return the features of files, given as (path, sha256), through the store.
+        """Return the features of files, passed as (path, sha256), through the store.
 
         Returns:
-            Features of shape (images, layout.width), and the precision that they are stored in.
+            Features of shape (images, layout.width), and the precision in which they are stored.
         """
         from headstart.features.extraction import stored_features
         from headstart.features.store import FeatureStore
@@ -176,13 +176,13 @@ class FeatureExtractor:
         )
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
-        """Return the features of decoded images ("RGB" or "L"), a batch at a time, unstored."""
+        """Yield the features of decoded images ("RGB" or "L") in batches, without the store."""
         return self.of_pixels(map(self.preprocess.pixels, images))
 
     def of_pixels(self, pixels: Iterable[Pixels]) -> Iterator[Features]:
-        """Return the features of images that are preprocessed, a batch at a time, unstored."""
+        """Yield the features of preprocessed images in batches, without the store."""
         engine = self.engine
-        return engine.run(stacked(pixels, engine.batch_size))
+        return engine.run(stack_batches(pixels, engine.batch_size))
 
     def _build(self, precision: str) -> Engine:
         return make_engine(
@@ -191,7 +191,7 @@ class FeatureExtractor:
             device=self.device,
             precision=precision,
             cache=self.cache / "networks",
-            key=self._of_any_precision.network_key,
+            key=self._base_fingerprint.network_key,
         )
 
     def _make_pooling(self) -> StagePooling:
@@ -199,15 +199,15 @@ class FeatureExtractor:
 
         return StagePooling(self.backbone, reads=self.reads).eval()
 
-    def _try_precisions(self) -> PrecisionTrial:
+    def _run_trial(self) -> PrecisionTrial:
         folder, size = self.cache / "networks", self.preprocess.size
-        return remembered_trial(
+        return cached_trial(
             folder, self.source.architecture, size, lambda: try_precisions(self._build, size)
         )
 
     @property
-    def _of_any_precision(self) -> Fingerprint:
-        """What the features depend on besides the precision; the weights are hashed once."""
+    def _base_fingerprint(self) -> Fingerprint:
+        """The fingerprint without the precision, cached because the weights are hashed."""
         return self._fingerprint.get(
             lambda: Fingerprint(
                 self.source.architecture,
@@ -232,7 +232,7 @@ def _restored(
     reads: Reads,
     limits: DecodeLimits | None,
 ) -> FeatureExtractor:
-    """Undo `FeatureExtractor.__reduce__`."""
+    """Restore an extractor from the values of `FeatureExtractor.__reduce__`."""
     extractor = FeatureExtractor(
         pickle.loads(backbone),
         cache=cache,

@@ -19,16 +19,16 @@ from headstart.options import DeviceOption, PrecisionOption, cache_folder
 
 
 class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turn images into features of a frozen, pretrained network, for use in a `Pipeline`.
+    """Extract features of images with a frozen, pretrained network, for use in a `Pipeline`.
 
-    Files get their features through the store: a grid search runs the network once per image.
-    Images in memory are computed each time.
+    Features of files are cached in the store, so that a grid search runs the network once per
+    image. Features of images in memory are computed each time.
 
     Args:
-        backbone: A name of the catalogue or any architecture of timm.
+        backbone: A name from the catalogue or any architecture of timm.
         features: "last", the pooled output, or "multilevel", pooled from every stage.
         weights: See `load_backbone`.
-        image_size: Side of the square that the backbone sees, in pixels.
+        image_size: Side of the square input of the backbone, in pixels.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "bf16" or "float32".
         cache: Folder for features and converted networks.
@@ -54,7 +54,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.cache = cache
 
     def fit(self, X: object = None, y: object = None) -> Self:
-        """Load the backbone; there is nothing to learn."""
+        """Load the backbone; nothing is learnt from the data."""
         self.extractor_ = FeatureExtractor(
             load_backbone(self.backbone, weights=self.weights, image_size=self.image_size),
             cache=cache_folder(Path(self.cache) if self.cache else None),
@@ -67,10 +67,10 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return features of shape (images, width), float32.
 
         Args:
-            X: Paths, or PIL images, or arrays (height, width, 3) of uint8.
+            X: Paths, PIL images, or uint8 arrays (height, width, 3).
 
         Raises:
-            UnreadableImage: One cannot be decoded.
+            UnreadableImage: An image cannot be decoded.
         """
         check_is_fitted(self)
         images = list(X)
@@ -78,8 +78,8 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if paths and len(paths) == len(images):
             features, _ = self.extractor_.of_files([_file(path) for path in paths])
         else:
-            side = self.extractor_.backbone.preprocess.smallest_side
-            features = self._of_images([as_image(image, smallest=side) for image in images])
+            side = self.extractor_.backbone.preprocess.min_side
+            features = self._of_images([as_image(image, min_side=side) for image in images])
         return features[:, self.extractor_.layout.columns(self.features)]
 
     def _of_images(self, images: list[Image.Image]) -> Features:
@@ -88,7 +88,7 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return as_stored(np.concatenate([empty, *parts]), self.extractor_.stored_as)
 
     def get_feature_names_out(self, input_features: object = None) -> Names:
-        """Name each column by its block: "output.0", "stage2.max.7" and so on."""
+        """Return the name of each column: "output.0", "stage2.max.7" and so on."""
         check_is_fitted(self)
         layout = self.extractor_.layout
         names = [f"{block}.{number}" for block, width in layout.blocks for number in range(width)]

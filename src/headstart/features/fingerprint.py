@@ -1,4 +1,4 @@
-"""What a stored feature depends on. Anything that changes a feature changes this; nothing else."""
+"""Everything that a stored feature depends on. It changes if and only if a feature may change."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -10,16 +10,16 @@ from headstart.files import digest
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Everything that a feature depends on, besides the image's bytes.
+    """Everything that a feature depends on, except the image's bytes.
 
     Attributes:
         architecture: timm's name.
-        weights: sha256 of the tensors.
-        blocks: Which layers are read and how they are pooled, with widths.
-        preprocess: What happens to the pixels first.
+        weights: sha256 of the weights.
+        blocks: Name and width of each block of features.
+        preprocess: The preprocessing of the pixels.
         precision: "bf16" or "float32".
-        decoder: Version of the decode contract.
-        rounding: Version of how weights are brought to bf16.
+        decoder: Version of the image decoder.
+        rounding: Version of the rounding of weights to bf16.
     """
 
     architecture: str
@@ -31,7 +31,7 @@ class Fingerprint:
     rounding: int = ROUNDING_VERSION
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain JSON values."""
+        """Convert to plain JSON values."""
         return asdict(self) | {
             "preprocess": self.preprocess.to_dict(),
             "blocks": [list(block) for block in self.blocks],
@@ -39,10 +39,10 @@ class Fingerprint:
 
     @property
     def network_key(self) -> str:
-        """Names the converted network, which is the same in any precision."""
+        """Key of the converted network, which is the same for every precision."""
         return replace(self, precision="any").key
 
     @property
     def key(self) -> str:
-        """The sha256 of all of it, in hexadecimal digits."""
+        """The sha256 of all values, in hexadecimal digits."""
         return digest(self.to_dict())

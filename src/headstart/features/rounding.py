@@ -1,4 +1,4 @@
-"""Features rounded as the feature store keeps them."""
+"""Round features to the precision of the feature store."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def as_stored(features: Features, kind: str) -> Features:
-    """Round features as the store does, so that a new image is treated like a stored one."""
+    """Round features as the store does, so that new images are treated like stored ones."""
     if kind == "float16":
         features = np.clip(features, -HALF_MAX, HALF_MAX)
     return features.astype(kind).astype(np.float32)

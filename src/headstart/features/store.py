@@ -1,4 +1,4 @@
-"""The feature store: Lance tables, one for each fingerprint, committed batch by batch."""
+"""The feature store: one Lance table per fingerprint, to which batches are committed."""
 
 import json
 import re
@@ -18,19 +18,19 @@ from headstart.arrays import Features
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.rounding import HALF_MAX
-from headstart.files import remove, size_of, written_once
+from headstart.files import atomic_create, remove, size_of
 
-# Lance warns at every fork of the process; nothing here continues in a forked child.
+# Lance warns whenever the process forks; forked children do not use it.
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 _ATTEMPTS = 20
 _RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
-# What keeps a sound table from being read for a while: no reason to throw it away.
-_PASSING = ("Permission denied", "Too many open files", "Cannot allocate memory")
+# Temporary errors, after which an intact table must not be discarded.
+_TEMPORARY = ("Permission denied", "Too many open files", "Cannot allocate memory")
 
 
 class DamagedTable(Exception):
-    """A stored table cannot be read back as it was written."""
+    """A table cannot be read, or differs from what was written."""
 
 
 class HalfRangeExceeded(Exception):
@@ -39,12 +39,12 @@ class HalfRangeExceeded(Exception):
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What one table of the store holds.
+    """A summary of a table.
 
     Attributes:
-        about: The fingerprint's parts.
-        images: How many images have features in it.
-        bytes: What it takes on disk.
+        about: The values of the fingerprint.
+        images: Number of images with features.
+        bytes: Size on disk.
     """
 
     about: Mapping[str, JsonValue]
@@ -53,30 +53,30 @@ class TableInfo:
 
     @property
     def architecture(self) -> str:
-        """Of the network, or "damaged"."""
+        """Architecture of the network, or "damaged"."""
         return str(self.about["architecture"])
 
     @property
     def precision(self) -> str:
-        """Of the network, or "?" where it cannot be read."""
+        """Precision of the network, or "?" if it cannot be read."""
         return str(self.about.get("precision", "?"))
 
     @property
     def image_size(self) -> str:
-        """Side of the images in pixels, or "?" where it cannot be read."""
+        """Side of the images in pixels, or "?" if it cannot be read."""
         preprocess = self.about.get("preprocess")
         return str(preprocess.get("size", "?")) if isinstance(preprocess, dict) else "?"
 
 
 class FeatureTable:
-    """The features of one fingerprint, found by the sha256 of an image's bytes.
+    """The features of one fingerprint, by the sha256 of an image's bytes.
 
-    Half precision by default: it keeps 11 bits where bf16, in which a network is run, keeps 8,
-    and `benchmarks/extract.py` measures that it changes no prediction. Float32 where the
-    network is run in float32, or where a feature is beyond 65,504.
+    Features of a network that runs in bf16 are stored in half precision: it has 11 significant bits
+    and bf16 has 8, and according to `benchmarks/extract.py` it changes no prediction. If a network
+    runs in float32 or a feature exceeds 65,504, features are stored in float32.
 
-    Several processes may append to one table at once: every append is one atomic commit. An
-    image that two of them added is simply there twice.
+    Several processes may append to a table at once, as every append is an atomic commit. An image
+    that two processes add has two rows.
     """
 
     def __init__(self, path: Path, fingerprint: Fingerprint, kind: str) -> None:
@@ -99,15 +99,15 @@ class FeatureTable:
         """
         if not self.path.exists():
             return set()
-        with _damage():
+        with _translate_errors():
             return set(_rows(self._open()))
 
     def append(self, sha256s: Sequence[str], features: Features) -> None:
-        """Add features of shape (images, width), all or none.
+        """Append features of shape (images, width), all or none.
 
         Raises:
             HalfRangeExceeded: A value does not fit the table's half precision.
-            StoreError: The disk is full, or the folder cannot be written.
+            StoreError: The disk is full, or the folder is not writable.
         """
         if self.kind == "float16" and np.abs(features).max() > HALF_MAX:
             raise HalfRangeExceeded
@@ -118,13 +118,13 @@ class FeatureTable:
         self._write(pa.Table.from_arrays(columns, schema=self._schema))
 
     def read(self, sha256s: Sequence[str]) -> Features:
-        """Return the features of images in the order asked for, shape (images, width), float32.
+        """Return the features of images in the given order, shape (images, width), float32.
 
         Raises:
-            DamagedTable: They are not as they were written.
+            DamagedTable: The features differ from what was written, or cannot be read.
         """
-        with _damage():
-            dataset = self._open()  # One version, whatever others commit meanwhile.
+        with _translate_errors():
+            dataset = self._open()  # A fixed version, even if other processes commit meanwhile.
             rows = _rows(dataset)
             table = dataset.take([rows[sha256] for sha256 in sha256s])
             vectors = table["features"].combine_chunks()
@@ -136,25 +136,25 @@ class FeatureTable:
         return features
 
     def compact(self, *, fragments: int = 64) -> None:
-        """Join the small pieces that batches left behind, for faster reading.
+        """Merge the small fragments of separate commits, for faster reading.
 
         Args:
-            fragments: Nothing is done for so few.
+            fragments: Up to this number of fragments, nothing is done.
         """
-        # Another process's commit or a full disk may stop it, which does no harm.
-        with suppress(DamagedTable, StoreError), _damage():
+        # It may fail because of another process's commit or a full disk, which does no harm.
+        with suppress(DamagedTable, StoreError), _translate_errors():
             dataset = self._open()
             if len(dataset.get_fragments()) > fragments:
                 dataset.optimize.compact_files()
 
     def discard(self) -> None:
-        """Forget everything in the table."""
+        """Delete the table."""
         remove(self.path)
 
     def _create(self) -> None:
-        """Make the table unless it is there, in one step: half of it is never seen."""
+        """Create the table atomically if it does not exist."""
         if not self.path.exists():
-            with written_once(self.path) as partial:
+            with atomic_create(self.path) as partial:
                 lance.write_dataset(self._schema.empty_table(), str(partial), mode="create")
 
     def _open(self) -> lance.LanceDataset:
@@ -167,23 +167,23 @@ class FeatureTable:
                 lance.write_dataset(table, str(self.path), mode="append")
                 return
             except OSError as error:
-                # Another process may have created the table, or removed it, in between.
+                # Another process may have created or removed the table in the meantime.
                 if not any(sign in str(error) for sign in _RACES) or attempt == _ATTEMPTS - 1:
                     raise StoreError(
                         f"The feature store at '{self.path.parent}' cannot be written: "
-                        f"{_first_line(error)}. What was computed before is kept. "
+                        f"{_first_line(error)}. Features stored so far are kept. "
                         "Free some space, or choose another folder with --cache."
                     ) from None
 
 
 class FeatureStore:
-    """All tables, under one folder."""
+    """All tables, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def table(self, fingerprint: Fingerprint) -> FeatureTable:
-        """Return the table of a fingerprint, in the precision that it has or should have."""
+        """Return the table of a fingerprint, in float32 if it exists in it or has to."""
         wide = self.folder / f"{fingerprint.key}-float32.lance"
         if wide.exists() or fingerprint.precision == "float32":
             return FeatureTable(wide, fingerprint, "float32")
@@ -196,7 +196,7 @@ class FeatureStore:
         )
 
     def infos(self) -> list[TableInfo]:
-        """Describe every table, a damaged one too."""
+        """Summarise every table, including damaged ones."""
         tables = sorted(self.folder.glob("*.lance"))
         return [_info(path) for path in tables if not path.name.startswith(".")]
 
@@ -209,7 +209,7 @@ def _rows(dataset: lance.LanceDataset) -> dict[str, int]:
 def _info(path: Path) -> TableInfo:
     size = size_of(path)
     try:
-        with _damage():
+        with _translate_errors():
             dataset = lance.dataset(str(path))
             about = json.loads(dataset.schema.metadata[b"headstart"])
             return TableInfo(about, dataset.count_rows(), size)
@@ -218,14 +218,14 @@ def _info(path: Path) -> TableInfo:
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
-    """Translate whatever Lance raises on a damaged table; its Rust panics are BaseExceptions."""
+def _translate_errors() -> Iterator[None]:
+    """Translate all exceptions of Lance; those from Rust panics are BaseExceptions."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        if any(sign in str(error) for sign in _PASSING):
+        if any(sign in str(error) for sign in _TEMPORARY):
             raise StoreError(
                 f"The feature store cannot be read: {_first_line(error)}. Nothing was changed."
             ) from None
@@ -233,6 +233,6 @@ def _damage() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return an error's text, without the place in Lance's own code."""
+    """Return the first line of an error's message, without the position in Lance's source code."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return re.sub(r"[,:]? *[^ ]*\.rs:\d+(:\d+)?", "", line).strip().rstrip(".,:")

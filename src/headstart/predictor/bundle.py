@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save
 
 from headstart.arrays import Tensors
 from headstart.errors import BundleError, OutputError
-from headstart.files import digest, file_sha256, write_json, written_whole
+from headstart.files import atomic_replace, digest, file_sha256, write_json
 from headstart.predictor.config import Config, check_version
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"
@@ -49,7 +49,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> No
             f"Output '{folder}' is not a model, so it was not replaced. Choose another folder."
         )
     try:
-        with written_whole(folder) as partial:
+        with atomic_replace(folder) as partial:
             write_files(bundle, partial)
     except OSError as error:
         raise OutputError(f"Model '{folder}' cannot be written: {error.strerror}.") from None

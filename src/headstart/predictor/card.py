@@ -1,6 +1,6 @@
 """The model card: classes, components and test result of a model."""
 
-from headstart.backbones.licences import described
+from headstart.backbones.licences import describe_licence
 from headstart.predictor.config import BackboneConfig, Config
 from headstart.task import Task
 
@@ -33,4 +33,4 @@ def _weights(backbone: BackboneConfig) -> str:
     """Return the source and the licence of the weights; random weights have no licence."""
     if backbone.origin == "random":
         return backbone.origin
-    return f"{backbone.origin}, {described(backbone.licence)}"
+    return f"{backbone.origin}, {describe_licence(backbone.licence)}"

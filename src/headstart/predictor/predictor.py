@@ -21,7 +21,7 @@ from headstart.data.decoding import ImageLike, as_image, image_name, is_image
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
-from headstart.features.batches import in_order
+from headstart.features.batches import map_in_order
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.heads import fitted
@@ -168,8 +168,8 @@ class Predictor:
             raise OptionError(f"The model already has a class '{name}'.")
         if not images:
             raise DataError(f"No images of class '{name}' were passed.")
-        side = self.extractor.preprocess.smallest_side
-        decoded = (as_image(image, smallest=side) for image in images)
+        side = self.extractor.preprocess.min_side
+        decoded = (as_image(image, min_side=side) for image in images)
         features = np.concatenate(list(self.extractor.of_images(decoded)))
         columns = self.extractor.layout.columns(self.features)
         head = self.head.with_class(as_stored(features, self.stored_as)[:, columns])
@@ -322,13 +322,13 @@ class Predictor:
 
         def decode(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
             try:
-                decoded = as_image(image, smallest=preprocess.smallest_side)
+                decoded = as_image(image, min_side=preprocess.min_side)
                 return image_name(image), preprocess.pixels(decoded)
             except UnreadableImage as error:
                 return image_name(image), error
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from in_order(pool, decode, images, ahead=_PREFETCH)
+            yield from map_in_order(pool, decode, images, ahead=_PREFETCH)
 
 
 def check_classes(images: ImageSet, classes: Sequence[str]) -> None:

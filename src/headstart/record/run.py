@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headstart.errors import RecordError
-from headstart.files import write_whole
+from headstart.files import write_atomically
 from headstart.record.values import (
     Candidate,
     Data,
@@ -96,7 +96,7 @@ class Record:
             OSError: The file cannot be written.
         """
         file = path / FILE if path.is_dir() else path
-        write_whole(file, _RECORD.dump_json(self, indent=2) + b"\n")
+        write_atomically(file, _RECORD.dump_json(self, indent=2) + b"\n")
 
     def without_times(self) -> "Record":
         """Return the record without the values that differ between two deterministic runs.
@@ -173,7 +173,7 @@ class RecommendationRecord:
         Raises:
             OSError: The file cannot be written.
         """
-        write_whole(path, TypeAdapter(RecommendationRecord).dump_json(self, indent=2) + b"\n")
+        write_atomically(path, TypeAdapter(RecommendationRecord).dump_json(self, indent=2) + b"\n")
 
 
 _RECORD = TypeAdapter(Record)

@@ -24,7 +24,7 @@ def with_thumbnails(mistakes: Sequence[Mistake], images: ImageSet) -> list[Pictu
 
 def _thumbnail(path: str) -> bytes:
     with quiet_pillow():
-        image = decode_image(read_image(path), path=path, smallest=_SIDE)
+        image = decode_image(read_image(path), path=path, min_side=_SIDE)
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()

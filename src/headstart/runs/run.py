@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.errors import OutputError
-from headstart.files import write_whole, written_whole
+from headstart.files import atomic_replace, write_atomically
 from headstart.predictor.bundle import Bundle, write_files
 from headstart.record import FILE, RecommendationRecord, Record
 from headstart.report import PicturedMistake, render_recommendation, render_report
@@ -48,9 +48,9 @@ def write_run(
         write_files(bundle, partial / BUNDLE)
         pq.write_table(manifest, partial / MANIFEST)
         record.write(partial / FILE)
-        write_whole(partial / REPORT, render_report(record, part, mistakes))
+        write_atomically(partial / REPORT, render_report(record, part, mistakes))
         if events:
-            write_whole(partial / EVENTS, events)
+            write_atomically(partial / EVENTS, events)
 
 
 def write_recommendation(run: Path, record: RecommendationRecord) -> None:
@@ -61,7 +61,7 @@ def write_recommendation(run: Path, record: RecommendationRecord) -> None:
     """
     with _written_run(run) as partial:
         record.write(partial / FILE)
-        write_whole(partial / REPORT, render_recommendation(record))
+        write_atomically(partial / REPORT, render_recommendation(record))
 
 
 def events_below(checkpoints: Path) -> str:
@@ -78,7 +78,7 @@ def events_below(checkpoints: Path) -> str:
 def _written_run(run: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes the run once everything is written."""
     try:
-        with written_whole(run) as partial:
+        with atomic_replace(run) as partial:
             partial.mkdir()
             yield partial
     except OSError as error:

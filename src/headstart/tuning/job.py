@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headstart.arrays import Features
-from headstart.data.orientations import count_of
+from headstart.data.orientations import orientation_count
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import FittedHead
@@ -67,7 +67,7 @@ class Job:
     @property
     def orientations(self) -> int:
         """The number of orientations over which the features of an image are averaged."""
-        return count_of(self.extractor.backbone.preprocess.orientations)
+        return orientation_count(self.extractor.backbone.preprocess.orientations)
 
     @property
     def head_width(self) -> int:

@@ -117,7 +117,7 @@ def time_step(job: Job, network: nn.Module, rows: Tensor) -> Setting:
     """Return the fastest setting for a training step with a batch of rows."""
     classes = job.heads.classes
     truth = job.heads.task.encode(job.images.targets[: len(rows)], classes)
-    settings = candidate_settings(device=job.extractor.device, bf16=job.extractor.may_use_bf16)
+    settings = candidate_settings(device=job.extractor.device, bf16=job.extractor.allows_bf16)
     if job.options.deterministic:
         return settings[0]
     return fastest_setting(network, rows, truth, job.heads.task, settings)

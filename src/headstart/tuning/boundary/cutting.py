@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
 from headstart.backbones import cutting
-from headstart.backbones.parts import end_of, stage_names, trace
+from headstart.backbones.parts import last_node_in, stage_names, trace
 from headstart.backbones.pooling import StagePooling
 from headstart.errors import OptionError
 
@@ -79,7 +79,7 @@ def cut(pooling: StagePooling, after: int) -> Halves:
             f"Take 1 to {len(stages)}."
         )
     graph = trace(pooling, pooling.network)
-    end = end_of(graph, f"network.{stages[after - 1]}", pooling.network)
+    end = last_node_in(graph, f"network.{stages[after - 1]}", pooling.network)
     crossing = cutting.crossing_nodes(graph, end)
     values = _values(pooling, graph, crossing)
     numbers = {

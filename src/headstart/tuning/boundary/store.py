@@ -24,8 +24,8 @@ from headstart.arrays import Features, Pixels, Rows
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
-from headstart.features.batches import pixel_batches, stacked
-from headstart.files import remove, write_zeros, written_once
+from headstart.features.batches import pixel_batches, stack_batches
+from headstart.files import atomic_create, remove, write_zeros
 from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 
@@ -182,7 +182,7 @@ class ViewStore:
                     for number in numbers:
                         yield self.plan.view(pixels[0], sha256, number)
 
-            yield stacked(views(), batch_size)
+            yield stack_batches(views(), batch_size)
 
 
 def free_bytes(folder: Path) -> int:
@@ -198,7 +198,7 @@ def _mapped(path: Path, kind: type[_Number], shape: tuple[int, ...]) -> NDArray[
     if not path.exists():
         # Atomic, because another training may be about to map the same file. Not sparse, because
         # writing to a hole on a full disk would kill the process.
-        with written_once(path) as partial:
+        with atomic_create(path) as partial:
             write_zeros(partial, max(size, 1))
     return np.memmap(path, dtype=kind, mode="r+", shape=shape)
 

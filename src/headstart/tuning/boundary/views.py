@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from headstart.arrays import Pixels
-from headstart.data.orientations import count_of, oriented
+from headstart.data.orientations import orient, orientation_count
 from headstart.errors import OptionError
 from headstart.options import AugmentOption, OrientationsOption, TuneOptions
 
@@ -67,7 +67,7 @@ def views_of(options: TuneOptions, orientations: OrientationsOption) -> tuple[Au
             f"With orientations '{orientations}', fine-tuning trains on exactly those views. "
             f"Leave out augment '{options.augment}'."
         )
-    return preset, count_of(orientations)
+    return preset, orientation_count(orientations)
 
 
 def augmented(pixels: Pixels, preset: AugmentOption, seed: int) -> Pixels:
@@ -88,7 +88,7 @@ def augmented(pixels: Pixels, preset: AugmentOption, seed: int) -> Pixels:
 
 def turned(pixels: Pixels, number: int) -> Pixels:
     """Return an image of shape (size, size, 3) in one of the eight orientations, 0 to 7."""
-    return np.ascontiguousarray(oriented(torch.tensor(pixels), number).numpy())
+    return np.ascontiguousarray(orient(torch.tensor(pixels), number).numpy())
 
 
 @cache

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from headstart.files import write_whole
+from headstart.files import write_atomically
 from headstart.record import Epoch
 
 
@@ -95,7 +95,7 @@ def _drop_lines_after(path: Path, step: int) -> None:
     """Drop the lines after a step and incomplete lines, atomically."""
     if path.exists():
         lines = path.read_bytes().splitlines(keepends=True)
-        write_whole(path, b"".join(line for line in lines if _is_kept(line, step)))
+        write_atomically(path, b"".join(line for line in lines if _is_kept(line, step)))
 
 
 def _is_kept(line: bytes, step: int) -> bool:

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from headstart.errors import OptionError
-from headstart.files import write_whole
+from headstart.files import write_atomically
 from headstart.record import Epoch
 from headstart.tuning.events.events import StepEvent
 
@@ -70,7 +70,7 @@ class MLflow:
         self._run_id = self._resume_run(id_file) if resumed_step else None
         if self._run_id is None:
             self._run_id = self._create_run(experiment, run)
-            write_whole(id_file, self._run_id)
+            write_atomically(id_file, self._run_id)
         # Points cannot be deleted. Repeated steps have the same values, so they are not sent again.
         self._sent = {
             "step": self._last_step("step/loss"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from headstart.files import write_whole
+from headstart.files import write_atomically
 from headstart.tuning.pacing.timing import Setting
 
 _FILE = "session.json"
@@ -30,7 +30,7 @@ class Session:
         """Save it beside the checkpoints; do nothing without a folder or on a full disk."""
         if folder is not None:
             with suppress(OSError):
-                write_whole(folder / _FILE, json.dumps(asdict(self)))
+                write_atomically(folder / _FILE, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path | None) -> Self | None:

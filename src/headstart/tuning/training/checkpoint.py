@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from headstart.errors import OutputError, TuningError
-from headstart.files import digest, file_sha256, write_whole
+from headstart.files import digest, file_sha256, write_atomically
 
 SAVE_EVERY = 200
 """Steps between checkpoints, in addition to those at the end of each epoch."""
@@ -63,15 +63,15 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         last = read_state(newest)
         number = int((last or read_state(previous) or {"number": -1})["number"]) + 1
         tensors = folder / f"checkpoint-{number % 3}.safetensors"
-        write_whole(tensors, save(checkpoint.tensors))
+        write_atomically(tensors, save(checkpoint.tensors))
         described = checkpoint.state | {
             "number": number,
             "tensors": tensors.name,
             "sha256": file_sha256(tensors),
         }
         if last:  # A damaged checkpoint must not replace the previous one.
-            write_whole(previous, newest.read_bytes())
-        write_whole(newest, json.dumps(described | {"digest": digest(described)}))
+            write_atomically(previous, newest.read_bytes())
+        write_atomically(newest, json.dumps(described | {"digest": digest(described)}))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"Checkpoint in '{folder}' cannot be written: {reason}.") from None

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from headstart.arrays import Rows, Targets
-from headstart.features.batches import in_order
+from headstart.features.batches import map_in_order
 from headstart.task import Task
 from headstart.tuning.boundary.rows import RowSource
 
@@ -72,7 +72,7 @@ class Batches:
             yield from ((batch, read(batch)) for batch in batches)
             return
         with ThreadPoolExecutor(1) as pool:
-            rows = in_order(pool, read, batches, ahead=_AHEAD)
+            rows = map_in_order(pool, read, batches, ahead=_AHEAD)
             for batch in batches:
                 begin = time.perf_counter()
                 ready = next(rows)
