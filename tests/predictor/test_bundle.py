@@ -124,6 +124,17 @@ def test_a_folder_without_a_config_is_not_a_model(folder):
     )
 
 
+def test_a_run_without_its_config_is_incomplete(folder, tmp_path):
+    """A run folder whose bundle has lost its configuration is named as such."""
+    (folder / "config.json").unlink()
+    run = tmp_path / "run"
+    run.mkdir()
+    bundle = folder.rename(run / "bundle")
+    with pytest.raises(BundleError) as caught:
+        read_bundle(run)
+    assert str(caught.value) == f"Model '{bundle}' is incomplete: 'config.json' is missing."
+
+
 def test_a_folder_that_does_not_exist(tmp_path):
     """The error names a path that does not exist."""
     with pytest.raises(BundleError) as caught:

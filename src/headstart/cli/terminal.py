@@ -74,7 +74,11 @@ class Terminal:
 
             yield advance
         seconds = time.perf_counter() - begin
-        images = f"  {count:,} images, {count / seconds:,.0f}/s" if count else ""
+        images = (
+            f"  {count:,} image{'s' if count > 1 else ''}, {count / seconds:,.0f}/s"
+            if count
+            else ""
+        )
         line = Text("✓ ", style="green").append(f"{name:<22}", style="default")
         self._console.print(line.append(f"{seconds:6.1f} s{images}", style="dim"))
 

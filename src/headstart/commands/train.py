@@ -318,7 +318,7 @@ def _record(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=predictor.task.name,
-        data=Data(images.name, str(data), images.classes, counts),
+        data=Data(images.name, str(Path(data)), images.classes, counts),
         backbone=model.backbone.name,
         weights=model.backbone.origin,
         features=predictor.features,

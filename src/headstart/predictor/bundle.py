@@ -93,6 +93,8 @@ def _bundle_folder(model: Path) -> Path:
             return folder
     if not model.exists():
         raise BundleError(f"Model '{model}' does not exist.")
+    if (model / "bundle").is_dir():
+        raise BundleError(f"Model '{model / 'bundle'}' is incomplete: '{CONFIG}' is missing.")
     raise BundleError(
         f"'{model}' is not a model: it contains no '{CONFIG}'. "
         "Pass a run folder or its 'bundle' folder."

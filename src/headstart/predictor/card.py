@@ -22,6 +22,8 @@ def model_card(config: Config, task: Task) -> str:
         f"- Head: {config.head.kind} on {config.features} features",
         f"- Trained with headstart {config.headstart}{created}",
     ]
+    if config.record and config.record.tuned:
+        lines += [f"- Fine-tuned: {config.record.tuned}"]
     if config.record and config.record.test:
         lines += ["", task.summarise(config.record.test, "test").sentence]
     if "kernel" in {config.head.kind, *config.head.numbers.values()}:

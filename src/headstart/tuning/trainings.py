@@ -124,7 +124,7 @@ def _choose_folder(key_folder: Path, options: dict[str, Any], *, resume: bool, w
     if resume and found:
         return found[0].folder
     if resume:
-        warn(f"There is no training to resume in '{key_folder.parent}'; starting from scratch.")
+        warn("There is no training of these data to resume; starting from scratch.")
     elif found:
         warn(
             f"An earlier training with the same data and options is in '{found[0].folder}' "
