@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,20 +91,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @with_options(TrainOptions)
 def demo(json_: Json = False, *, options: TrainOptions) -> None:
     """Train on 2,624 photos of solar cells, as an example."""
+    begin = time.perf_counter()  # Imports take seconds, for which the user waits too.
     from headstart.cli.terminal import Terminal
     from headstart.commands.demo import run_demo
 
-    _print_training(run_demo(options, Terminal(_stderr())), json_)
+    _print_training(run_demo(options, Terminal(_stderr()), begin=begin), json_)
 
 
 @app.command(cls=Command)
 @with_options(TrainOptions)
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     """Train a model on labelled images and evaluate it."""
+    begin = time.perf_counter()
     from headstart.cli.terminal import Terminal
     from headstart.commands.train import run_training
 
-    _print_training(run_training(data, options, Terminal(_stderr())), json_)
+    _print_training(run_training(data, options, Terminal(_stderr()), begin=begin), json_)
 
 
 @app.command(cls=Command)

@@ -16,18 +16,23 @@ from headstart.watching import Watcher
 _TEST_SHARE = 0.25
 
 
-def run_demo(options: TrainOptions, watcher: Watcher) -> TrainResult:
+def run_demo(options: TrainOptions, watcher: Watcher, *, begin: float | None = None) -> TrainResult:
     """Train on 2,624 electroluminescence photos of solar cells, defective or functional.
 
     The data is PyPI's `elpv-dataset` (Buerhop-Lutz et al., 2018; Deitsch et al., 2019), under
     CC BY-NC-SA 4.0: not for commercial use.
+
+    Args:
+        options: Options of `train`.
+        watcher: Follows the stages.
+        begin: When the user began to wait, by `time.perf_counter`. Default: now.
 
     Raises:
         DataError: The package is not installed.
     """
     watcher.warn("The demo's photos are under CC BY-NC-SA 4.0: not for commercial use.")
     table = write_solar_cells(cache_folder(options.cache) / "images", seed=options.seed)
-    return run_training(table, options, watcher)
+    return run_training(table, options, watcher, begin=begin)
 
 
 def write_solar_cells(folder: Path, *, seed: int = 0) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import JsonValue
 
@@ -97,6 +97,13 @@ class _Clock:
     seconds: dict[str, float] = field(default_factory=dict)
     start: float = field(default_factory=time.perf_counter)
 
+    @classmethod
+    def since(cls, begin: float | None) -> Self:
+        """Return a clock that began earlier; the time until now is the step "start"."""
+        if begin is None:
+            return cls()
+        return cls({"start": round(time.perf_counter() - begin, 3)}, begin)
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         begin = time.perf_counter()
@@ -128,20 +135,35 @@ def train(
 
 
 def run_training(
-    data: str | os.PathLike[str], options: TrainOptions, watcher: Watcher
+    data: str | os.PathLike[str],
+    options: TrainOptions,
+    watcher: Watcher,
+    *,
+    begin: float | None = None,
 ) -> TrainResult:
-    """Run `train` with validated options."""
+    """Run `train` with validated options.
+
+    Args:
+        data: See `train`.
+        options: What to do.
+        watcher: Follows the stages.
+        begin: When the user began to wait, by `time.perf_counter`. Default: now.
+    """
+    clock = _Clock.since(begin)
     _check_combinations(options)
     options = _resolved(options)
     name = data_name(Path(data))
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
-        return _train(data, run, options, watcher)
+        return _train(data, run, options, watcher, clock)
 
 
 def _train(
-    data: str | os.PathLike[str], run: Path, options: TrainOptions, watcher: Watcher
+    data: str | os.PathLike[str],
+    run: Path,
+    options: TrainOptions,
+    watcher: Watcher,
+    clock: _Clock,
 ) -> TrainResult:
-    clock = _Clock()
     with clock.step("scan"):
         images = open_data(data, options, watcher)
 

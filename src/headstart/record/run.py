@@ -53,7 +53,8 @@ class Record:
         rejected: Images that could not be used.
         warnings: Warnings about the data.
         leaks: Copies of images that are split across several parts of a given split.
-        seconds: Duration of each step: scan, extract, head, tune, total.
+        seconds: Duration of each step: start (of the command), scan, extract, head, tune,
+            total.
         recommendation: How the backbone was chosen; None if the user chose it.
         schema: The version of this layout.
     """
