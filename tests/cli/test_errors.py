@@ -309,3 +309,13 @@ def test_test_share_of_the_demo(headstart: Cli, tmp_path: Path) -> None:
     pytest.importorskip("elpv_dataset")
     done = headstart("demo", *QUICK, "--test", "0.5", "--cache", tmp_path, "--out", tmp_path / "r")
     assert error_line(done).startswith("Error: --test 0.5 has no effect: ")
+
+
+def test_an_unknown_choice_lists_the_choices(headstart: Cli, tmp_path: Path) -> None:
+    """The message has the value and the choices, and nothing of the library that found it."""
+    done = headstart("train", tmp_path, "--head", "svm")
+    assert done.code == 2
+    assert done.error == (
+        "Error: Invalid value for '--head': 'svm' is not one of 'auto', 'linear', 'kernel', "
+        "'mlp', 'nearest'."
+    )

@@ -52,12 +52,15 @@ Json = Annotated[
 Data = Annotated[
     Path,
     typer.Argument(
+        metavar="DATA",
         show_default=False,
         help="A folder with one subfolder per class (optionally inside train/ and test/), a CSV "
         "or Parquet file, or an archive.",
     ),
 ]
-Model = Annotated[Path, typer.Argument(show_default=False, help="A run folder or its bundle.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", show_default=False, help="A run folder or its bundle.")
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
+        if hasattr(error, "message"):  # Typer passes on how pydantic begins its messages.
+            error.message = error.message.replace("Value error, ", "")
         error.show()  # type: ignore[attr-defined]
         status = 2
     if status == _INTERRUPTED:
