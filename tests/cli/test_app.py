@@ -296,7 +296,7 @@ def test_demo_without_its_package_names_it(headstart: Cli, monkeypatch: pytest.M
     ("arguments", "message"),
     [
         (["trian"], "Error: No such command 'trian'. Did you mean 'train'?"),
-        (["train"], "Error: Missing argument 'data'."),
+        (["train"], "Error: Missing argument 'DATA'."),
         (
             ["train", "x", "--bakbone", "y"],
             (
