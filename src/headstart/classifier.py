@@ -257,7 +257,7 @@ class Classifier:
         """Do `fine_tune` with resolved options."""
         check_classes(train, self.classes)
         _check_choices(part, keep)
-        options.require_reproducible(part)
+        options.check_deterministic(part)
         model, warn = self.predictor, warn or no_warning
         images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
         if missing := (val.absent() if val is not None and len(val) else []):

@@ -276,7 +276,7 @@ class TuneOptions(DeterministicOptions):
             return self
         return self.model_copy(update={"minutes": _AUTO_MINUTES})
 
-    def require_reproducible(self, part: str) -> None:
+    def check_deterministic(self, part: str) -> None:
         """Refuse what is decided by the clock if the result must be deterministic.
 
         Args:

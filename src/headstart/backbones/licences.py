@@ -19,10 +19,10 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
         timm's identifier; "unknown" if timm has none and for other weights from the hub; None for
         random weights and the user's own files.
     """
-    from timm.models import get_pretrained_cfg  # Slow, and not needed to load a bundle.
-
     if weights != "imagenet":
         return "unknown" if weights.startswith("hf-hub:") else None
+    from timm.models import get_pretrained_cfg  # Slow, and not needed to load a bundle.
+
     settings = get_pretrained_cfg(architecture)
     return str(getattr(settings, "license", None) or "unknown")
 

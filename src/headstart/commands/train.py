@@ -224,7 +224,7 @@ def _check_combinations(options: TrainOptions) -> None:
 
 def _check_deterministic(options: TrainOptions) -> None:
     """Reject options that depend on timing if the result must be deterministic."""
-    options.require_reproducible(options.tune)
+    options.check_deterministic(options.tune)
     if options.deterministic and options.device == "cuda":
         raise OptionError(
             "--deterministic works on the CPU only. Remove --device, or use --device cpu."

@@ -24,3 +24,5 @@ def test_a_folder_that_cannot_be_written_is_ignored(tmp_path):
     (tmp_path / "file").write_text("")
     Session("all", 1, Setting()).write(tmp_path / "file")
     Session("all", 1, Setting()).write(None)
+    assert Session.read(tmp_path / "file") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
