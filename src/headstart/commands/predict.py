@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headstart.data.decoding import SUFFIXES
+from headstart.data.formats import SUFFIXES
 from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError
 from headstart.options import PredictOptions

@@ -14,20 +14,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from typing_extensions import TypeIs
 
 from headstart.arrays import Anything, Numbers, Pixels, SixteenBit
+from headstart.data.formats import FORMATS
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
 # Part of every feature's fingerprint: increase it whenever a pixel of any image may change.
 DECODER_VERSION = 1
-
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
-SUFFIXES = frozenset(
-    "." + name
-    for name in (
-        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "gif", "bmp"),
-        *("tif", "tiff", "ppm", "pgm", "avif", "jp2"),
-    )
-)
 
 # A JPEG is decoded at 1/2, 1/4 or 1/8 scale, but to no less than 3/2 of the size needed, so that
 # the antialiased resize that follows determines the result. Decoding down to the size itself

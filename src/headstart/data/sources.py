@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headstart.data import archives, tables
-from headstart.data.decoding import SUFFIXES
+from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import SPLIT_NAMES, Entry
 from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError, OptionError
