@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headstart.commands.recommend import recommend
     from headstart.commands.train import train
     from headstart.data.images import Images, ImageSet
-    from headstart.errors import HeadstartError, UnreadableImage
+    from headstart.errors import HeadstartError, HeadstartWarning, UnreadableImage
     from headstart.features.featurizer import Featurizer
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
     from headstart.predictor.predictor import Predictor
@@ -26,6 +26,7 @@ __all__ = [
     "Classifier",
     "Featurizer",
     "HeadstartError",
+    "HeadstartWarning",
     "ImageSet",
     "Images",
     "KernelHead",
@@ -52,6 +53,7 @@ _MODULES = {
     "Classifier": "classifier",
     "Featurizer": "features.featurizer",
     "HeadstartError": "errors",
+    "HeadstartWarning": "errors",
     "ImageSet": "data.images",
     "Images": "data.images",
     "KernelHead": "heads.specs",

@@ -17,7 +17,8 @@ from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.image_size import sized_for
 from headstart.data.decoding import ImageLike
-from headstart.data.images import ImageSet, list_names
+from headstart.data.images import ImageSet
+from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice

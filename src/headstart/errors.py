@@ -81,6 +81,10 @@ class BundleError(HeadstartError):
     """A saved model is missing, damaged or of an unknown version."""
 
 
+class HeadstartWarning(UserWarning):
+    """Something about the data or a training that the user should know."""
+
+
 def suggestion(
     wrong: str, known: Iterable[str], *, display: Mapping[str, str] | None = None
 ) -> str:

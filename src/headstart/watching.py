@@ -1,8 +1,12 @@
 """How a long-running command reports its progress and warnings."""
 
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
+
+from headstart.errors import HeadstartWarning
 
 Progress = Callable[[int, int], None]
 """Called with the number of images (or steps) that are done, and the total."""
@@ -18,8 +22,12 @@ class Watcher(Protocol):
         """Start a stage; call the progress function that is yielded as it advances."""
         ...
 
+    def note(self, text: str) -> None:
+        """Show information to the user: nothing is wrong."""
+        ...
+
     def warn(self, text: str) -> None:
-        """Show one sentence to the user."""
+        """Show one sentence to the user about something that may be wrong."""
         ...
 
 
@@ -31,8 +39,27 @@ class SilentWatcher:
         """See `Watcher.stage`."""
         yield no_progress
 
+    def note(self, text: str) -> None:
+        """See `Watcher.note`."""
+
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
+
+
+class LibraryWatcher(SilentWatcher):
+    """Passes warnings on to Python's `warnings`, as a library does, and shows nothing else."""
+
+    def warn(self, text: str) -> None:
+        """See `Watcher.warn`."""
+        warnings.warn(text, HeadstartWarning, stacklevel=_caller_level())
+
+
+def _caller_level() -> int:
+    """Return the level of the first caller outside this package, where a warning points to."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("headstart."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def no_progress(done: int, total: int) -> None:

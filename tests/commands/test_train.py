@@ -27,6 +27,7 @@ class RecordingWatcher:
 
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.notes: list[str] = []
         self.warnings: list[str] = []
         self.last: dict[str, tuple[int, int]] = {}
 
@@ -35,6 +36,10 @@ class RecordingWatcher:
         """See `Watcher.stage`."""
         self.stages.append(name)
         yield lambda done, total: self.last.__setitem__(name, (done, total))
+
+    def note(self, text: str) -> None:
+        """See `Watcher.note`."""
+        self.notes.append(text)
 
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""

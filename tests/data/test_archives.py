@@ -96,35 +96,47 @@ def test_an_archive_is_recognised_by_its_name(name: str, expected: bool) -> None
     ],
 )
 def test_every_kind_is_unpacked(tmp_path: Path, name: str, make: Callable[..., Path]) -> None:
-    """All files are unpacked, without the archive's top-level folder."""
+    """All files are unpacked."""
     folder = unpack(make(tmp_path / name, FILES), tmp_path / "out")
-    assert content(folder) == {"a/1.txt": b"one", "b/2.txt": b"two"}
+    assert content(folder) == FILES
 
 
-def test_several_top_folders_are_kept(tmp_path: Path) -> None:
-    """Class folders at the top level of an archive remain class folders."""
-    folder = unpack(make_zip(tmp_path / "d.zip", {"a/1": b"1", "b/2": b"2"}), tmp_path / "out")
-    assert content(folder) == {"a/1": b"1", "b/2": b"2"}
-
-
-def test_a_single_class_folder_is_kept(tmp_path: Path) -> None:
-    """A top-level folder that contains files directly is a class folder."""
-    folder = unpack(make_zip(tmp_path / "d.zip", {"cats/1.jpg": b"1"}), tmp_path / "out")
-    assert content(folder) == {"cats/1.jpg": b"1"}
-
-
-def test_files_that_macos_adds_are_ignored(tmp_path: Path) -> None:
-    """The top-level folder is found beside __MACOSX and .DS_Store."""
-    files = FILES | {"__MACOSX/photos/._x": b"", ".DS_Store": b""}
+def test_backslashes_separate_folders(tmp_path: Path) -> None:
+    """Windows PowerShell writes zips like that, also for folders without files."""
+    files = {"photos\\a\\1.jpg": b"1", "photos\\empty\\": b"", "photos\\b\\2.jpg": b"2"}
     folder = unpack(make_zip(tmp_path / "d.zip", files), tmp_path / "out")
-    assert content(folder) == {"a/1.txt": b"one", "b/2.txt": b"two"}
+    assert content(folder) == {"photos/a/1.jpg": b"1", "photos/b/2.jpg": b"2"}
+
+
+def test_a_backslash_does_not_hide_a_path_that_escapes(tmp_path: Path) -> None:
+    """The name is checked as it is written."""
+    with pytest.raises(UnsafeArchive, match="points outside"):
+        unpack(make_zip(tmp_path / "d.zip", {"a\\..\\..\\x": b""}), tmp_path / "out")
+
+
+def test_names_in_utf8_without_the_flag(tmp_path: Path) -> None:
+    """Umlauts are read as they were meant, whether the archive says that it has UTF-8 or not."""
+    path = make_zip(tmp_path / "d.zip", {"Äpfel/1.jpg": b"1", "Birnen/2.jpg": b"2"})
+    data = path.read_bytes()
+    for start in (b"PK\x03\x04", b"PK\x01\x02"):  # Clear the flag in both headers.
+        at = data.index(start) + (6 if start == b"PK\x03\x04" else 8)
+        data = data[:at] + b"\0\0" + data[at + 2 :]
+    path.write_bytes(data)
+    assert content(unpack(path, tmp_path / "out")) == {"Äpfel/1.jpg": b"1", "Birnen/2.jpg": b"2"}
+
+
+def test_names_in_code_page_437(tmp_path: Path) -> None:
+    """Names of old programs that are not UTF-8 are read by the zip standard's own code page."""
+    path = make_zip(tmp_path / "d.zip", {"Xpfel/1.jpg": b"1"})
+    path.write_bytes(path.read_bytes().replace(b"Xpfel", b"\x8epfel"))
+    assert content(unpack(path, tmp_path / "out")) == {"Äpfel/1.jpg": b"1"}
 
 
 def test_an_archive_is_unpacked_once(tmp_path: Path) -> None:
     """The second call writes nothing, as the folder is named by the content's sha256."""
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
     first = unpack(archive, out)
-    assert first == out / file_sha256(archive) / "photos"
+    assert first == out / f"{file_sha256(archive)}-2"
     (first / "mark").touch()
     moved = archive.rename(tmp_path / "other name.zip")
     assert unpack(moved, out) == first
@@ -137,7 +149,7 @@ def test_changed_content_is_unpacked_again(tmp_path: Path) -> None:
     first = unpack(make_zip(archive, FILES), out)
     second = unpack(make_zip(archive, {"photos/a/1.txt": b"new"}), out)
     assert first != second
-    assert content(second) == {"a/1.txt": b"new"}
+    assert content(second) == {"photos/a/1.txt": b"new"}
 
 
 def test_leftovers_of_an_interrupted_run_are_ignored(tmp_path: Path) -> None:
@@ -148,7 +160,7 @@ def test_leftovers_of_an_interrupted_run_are_ignored(tmp_path: Path) -> None:
         (partial / "half").touch()
         shutil.copytree(partial, out / f".{partial.name}-left")
         raise KeyboardInterrupt
-    assert content(unpack(archive, out)) == {"a/1.txt": b"one", "b/2.txt": b"two"}
+    assert content(unpack(archive, out)) == FILES
 
 
 def test_concurrent_unpacking_shares_one_folder(tmp_path: Path) -> None:
@@ -156,8 +168,8 @@ def test_concurrent_unpacking_shares_one_folder(tmp_path: Path) -> None:
     archive, out = make_zip(tmp_path / "d.zip", FILES), tmp_path / "out"
     with ThreadPoolExecutor(4) as pool:
         folders = list(pool.map(lambda _: unpack(archive, out), range(8)))
-    assert {content(folder)["a/1.txt"] for folder in folders} == {b"one"}
-    assert [path.name for path in out.iterdir()] == [file_sha256(archive)]
+    assert {content(folder)["photos/a/1.txt"] for folder in folders} == {b"one"}
+    assert [path.name for path in out.iterdir()] == [f"{file_sha256(archive)}-2"]
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -178,7 +190,8 @@ def test_a_path_that_escapes_is_refused(
     archive, out = make(tmp_path / "d.archive", {"a/1.txt": b"one", name: b"evil"}), tmp_path / "o"
     with pytest.raises(UnsafeArchive) as caught:
         unpack(archive, out)
-    assert str(caught.value) == f"Archive '{archive}' has an unsafe member '{name}': {problem}."
+    shown = name.replace("\\", "/") if make is make_zip else name
+    assert str(caught.value) == f"Archive '{archive}' has an unsafe member '{shown}': {problem}."
     assert list(out.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.archive", "o"]
 

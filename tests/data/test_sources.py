@@ -231,23 +231,38 @@ def test_a_file_of_another_kind_is_an_error(data: Path, open_data: Callable[...,
     )
 
 
-@pytest.mark.parametrize("broken", ["listdir", "scandir"])
-def test_a_folder_without_read_permission_is_an_error(
-    data: Path, open_data: Callable[..., Source], monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
-    """The message names the folder, whichever function fails to list it."""
-    touch(data, "a/1.png", "b/2.png")
-    closed, real = data / "b" if broken == "scandir" else data, getattr(os, broken)
+def refuse_to_list(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a folder unreadable."""
+    real = os.scandir
 
     def refuse(path: str | Path = ".") -> object:
         if Path(path) == closed:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(os, broken, refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_data_without_read_permission_is_an_error(
+    data: Path, open_data: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the folder."""
+    touch(data, "a/1.png")
+    refuse_to_list(data, monkeypatch)
     with pytest.raises(DataError) as caught:
         open_data(data)
-    assert str(caught.value) == f"Folder '{closed}' cannot be read: Permission denied."
+    assert str(caught.value) == f"Folder '{data}' cannot be read: Permission denied."
+
+
+def test_a_folder_without_read_permission_is_named(
+    data: Path, open_data: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other folders are used."""
+    touch(data, "a/1.png", "b/2.png", "c/3.png")
+    refuse_to_list(data / "b", monkeypatch)
+    source = open_data(data)
+    assert labels(source) == {"a/1.png": "a", "c/3.png": "c"}
+    assert source.warnings[0] == ("Left out, because they cannot be read: 'b' (Permission denied).")
 
 
 def test_a_group_is_read_from_the_path(data: Path, open_data: Callable[..., Source]) -> None:

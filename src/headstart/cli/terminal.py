@@ -82,6 +82,10 @@ class Terminal:
         line = Text("✓ ", style="green").append(f"{name:<22}", style="default")
         self._console.print(line.append(f"{seconds:6.1f} s{images}", style="dim"))
 
+    def note(self, text: str) -> None:
+        """See `Watcher.note`."""
+        self._console.print(Text("· ", style="green").append(text, style="default"))
+
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
         if text not in self._printed:

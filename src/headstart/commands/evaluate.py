@@ -13,7 +13,7 @@ from headstart.runs.images import training_images
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
 from headstart.tasks.opening import open_for_model
-from headstart.watching import SilentWatcher, Watcher
+from headstart.watching import LibraryWatcher, Watcher
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def evaluate(
     Raises:
         HeadstartError: The model, the data or an option cannot be used.
     """
-    return run_evaluation(model, data, EvaluateOptions.of(**options), watcher or SilentWatcher())
+    return run_evaluation(model, data, EvaluateOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_evaluation(

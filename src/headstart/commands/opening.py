@@ -6,7 +6,7 @@ from typing import Any
 from headstart.data.images import Images
 from headstart.options import OpenOptions
 from headstart.tasks.opening import open_data
-from headstart.watching import SilentWatcher, Watcher
+from headstart.watching import LibraryWatcher, Watcher
 
 
 def open_images(
@@ -27,4 +27,4 @@ def open_images(
         DataError: No usable images are left, or there are fewer than two classes.
         OptionError: An option is invalid.
     """
-    return open_data(data, OpenOptions.of(**options), watcher or SilentWatcher())
+    return open_data(data, OpenOptions.of(**options), watcher or LibraryWatcher())

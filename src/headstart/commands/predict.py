@@ -13,7 +13,7 @@ from headstart.options import PredictOptions
 from headstart.predictor.predictor import FailedPrediction
 from headstart.task import Prediction
 from headstart.tasks.loading import load_predictor
-from headstart.watching import SilentWatcher, Watcher
+from headstart.watching import LibraryWatcher, Watcher
 
 
 def predict(
@@ -38,7 +38,7 @@ def predict(
     Raises:
         HeadstartError: The model, an option or a folder cannot be used.
     """
-    return run_prediction(model, images, PredictOptions.of(**options), watcher or SilentWatcher())
+    return run_prediction(model, images, PredictOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_prediction(

@@ -10,13 +10,13 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
-from headstart.data.sources import data_name
+from headstart.data.listing import data_name
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
 from headstart.runs.folders import reserved_folder
 from headstart.runs.run import write_recommendation
 from headstart.tasks.opening import open_data
-from headstart.watching import SilentWatcher, Watcher
+from headstart.watching import LibraryWatcher, Watcher
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def recommend(
     Raises:
         HeadstartError: The data, a backbone or an option cannot be used. The message says why.
     """
-    return run_recommendation(data, RecommendOptions.of(**options), watcher or SilentWatcher())
+    return run_recommendation(data, RecommendOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_recommendation(

@@ -21,7 +21,7 @@ from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
 from headstart.data.images import Images
-from headstart.data.sources import data_name
+from headstart.data.listing import data_name
 from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
 from headstart.evaluation.intervals import wilson
@@ -49,7 +49,7 @@ from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import SilentWatcher, Watcher
+from headstart.watching import LibraryWatcher, Watcher
 
 _MAX_MISTAKES = 24
 
@@ -131,7 +131,7 @@ def train(
     Raises:
         HeadstartError: The data, an option or the output cannot be used. The message says why.
     """
-    return run_training(data, TrainOptions.of(**options), watcher or SilentWatcher())
+    return run_training(data, TrainOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_training(
@@ -340,7 +340,7 @@ def _record(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=predictor.task.name,
-        data=Data(images.name, str(Path(data)), images.classes, counts),
+        data=Data(images.name, str(Path(data)), images.classes, counts, images.understood),
         backbone=model.backbone.name,
         weights=model.backbone.origin,
         features=predictor.features,

@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
@@ -17,6 +18,9 @@ from headstart.options import ArchiveLimits
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CHUNK = 2**20
+_UTF8_FLAG = 0x800
+# Increase it whenever an archive may be unpacked to other files.
+_VERSION = 2
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
 
 
@@ -47,14 +51,14 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
             that the archive declares are not trusted.
 
     Returns:
-        The folder with the content. If the archive holds a single folder, that folder.
+        The folder with the content.
 
     Raises:
         UnsafeArchive: A member has an absolute path or "..", is a link or a device, or a limit is
             exceeded.
         DataError: The file is not an archive or is damaged.
     """
-    folder = make_staging(into) / _digest(archive)
+    folder = make_staging(into) / f"{_digest(archive)}-{_VERSION}"
     if not folder.is_dir():
         try:
             with atomic_create(folder) as partial:
@@ -64,7 +68,7 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
         except (OSError, RuntimeError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"Archive '{archive}' cannot be unpacked: {reason}.") from None
-    return _content_folder(folder)
+    return folder
 
 
 def _digest(archive: Path) -> str:
@@ -142,30 +146,28 @@ def _name_problem(name: str) -> str | None:
     return None
 
 
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a member as it was meant.
+
+    Windows PowerShell separates folders by backslashes. Some programs write UTF-8 without the flag
+    that says so, which Python reads as code page 437.
+    """
+    name = info.orig_filename
+    if not info.flag_bits & _UTF8_FLAG:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
 def _zip_member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     special = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
     problem = "it is a link or a device" if special else None
     if info.flag_bits & 1:
         problem = "it is encrypted"
-    return _Member(info.filename, info.file_size, problem, lambda: file.open(info))
+    return _Member(_zip_name(info), info.file_size, problem, lambda: file.open(info))
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
     problem = None if info.isreg() else "it is a link or a device"
     return _Member(info.name, info.size, problem, lambda: tar.extractfile(info))
-
-
-def _content_folder(folder: Path) -> Path:
-    """Return the top-level folder that wraps the content, if there is one.
-
-    A single folder without subfolders is a class folder, so it is content itself.
-    """
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__MACOSX", "."))]
-    if (
-        len(entries) == 1
-        and entries[0].is_dir()
-        and any(entry.is_dir() for entry in entries[0].iterdir())
-    ):
-        return entries[0]
-    return folder

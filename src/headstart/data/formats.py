@@ -1,13 +1,85 @@
 """The image formats that are read, and how their files are recognised."""
 
+from pathlib import Path
+
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """Pillow's names of the formats that are decoded."""
 
 SUFFIXES = frozenset(
     "." + name
     for name in (
-        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "gif", "bmp"),
-        *("tif", "tiff", "ppm", "pgm", "avif", "jp2"),
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif", "bmp", "dib"),
+        *("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "avif", "heic", "heif", "hif"),
+        *("jp2", "j2k", "j2c", "jpc", "jpf", "jpx"),
     )
 )
 """The suffixes of files that are taken for images of these formats."""
+
+UNSUPPORTED = frozenset(
+    "." + name
+    for name in (
+        *("dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw", "raw"),
+        *("svg", "svgz", "eps", "ai", "psd", "xcf", "ico", "icns", "tga", "pcx", "emf", "wmf"),
+        *("jxl", "jxr", "wdp", "exr", "hdr", "dds", "fits", "dcm", "dicom", "nii", "mha", "nrrd"),
+    )
+)
+"""The suffixes of image files that are not read, although Pillow might read a preview in them."""
+
+OTHERS = frozenset(
+    "." + name
+    for name in (
+        *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "md", "rst", "html", "htm"),
+        *("py", "ipynb", "log", "parquet", "arrow", "pdf", "doc", "docx", "xls", "xlsx", "ini"),
+        *("zip", "tar", "gz", "tgz", "7z", "rar", "npy", "npz", "pkl", "h5", "mat", "db", "lnk"),
+        *("mp4", "mov", "avi", "mkv", "webm", "mp3", "wav", "aae", "xmp"),
+    )
+)
+"""The suffixes of files beside the images of a data set, which are not opened."""
+
+# The longest of the patterns below, with what stands before it.
+_HEAD = 32
+_STARTS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"II*\0",
+    b"MM\0*",
+    b"\0\0\0\x0cjP  \r\n\x87\n",
+    b"\xff\x4f\xff\x51",
+)
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+
+
+def is_image_file(file: Path) -> bool:
+    """Return whether a file is an image, by its suffix, or by its first bytes if that says nothing.
+
+    Images of formats that are not read count as images, so that they are named.
+    """
+    suffix = file.suffix.lower()
+    if suffix in SUFFIXES or suffix in UNSUPPORTED:
+        return True
+    return suffix not in OTHERS and _starts_like_image(file)
+
+
+def format_problem(file: Path) -> str | None:
+    """Return why the format of an image file is not read; None if it is."""
+    suffix = file.suffix.lower()
+    if suffix not in UNSUPPORTED:
+        return None
+    return f"{suffix} files are not supported; convert it to .png or .jpg"
+
+
+def _starts_like_image(file: Path) -> bool:
+    try:
+        if not file.is_file():  # Opening a pipe would wait for ever.
+            return False
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD)
+    except OSError:
+        return False
+    return (
+        head.startswith(_STARTS)
+        or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
+    )

@@ -23,18 +23,6 @@ SCHEMA = pa.schema(
 )
 
 
-# Usual names of the splits in folders and tables, and our names for them.
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-
-
 @dataclass(frozen=True)
 class Entry:
     """One row of a source, before the file is read.

@@ -1,26 +1,55 @@
 """Walk the files of a folder, and show names that are not valid UTF-8."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from headstart.errors import DataError
 
+_SYSTEM_FOLDERS = frozenset(
+    (
+        *("@eadir", "#recycle", "#snapshot", "lost+found", "$recycle.bin", "__macosx"),
+        *("system volume information", "__pycache__"),
+    )
+)
 
-def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder in a fixed order, without hidden files.
+OnUnreadable = Callable[[OSError], None]
+"""Called with the error of a folder that cannot be read."""
+
+
+def walk_files(folder: Path, *, on_unreadable: OnUnreadable | None = None) -> Iterator[Path]:
+    """Yield all files below a folder in a fixed order, without hidden files and system folders.
 
     Links are followed, but each real folder is walked only once.
+
+    Args:
+        folder: Where to begin.
+        on_unreadable: Called for each folder below that cannot be read, which is then left out. By
+            default, that is an error.
+
+    Raises:
+        DataError: The folder cannot be read.
     """
+
+    def fail(error: OSError) -> None:
+        if on_unreadable is None or Path(error.filename) == folder:
+            raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")
+        on_unreadable(error)
+
     seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         status = Path(root).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_skipped(name))
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def is_skipped(folder: str) -> bool:
+    """Return whether a folder of this name is hidden or belongs to the operating system."""
+    return folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS
 
 
 def printable(name: str) -> str:
@@ -28,5 +57,7 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _raise_unreadable(error: OSError) -> None:
-    raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")
+def list_names(names: list[str] | tuple[str, ...], limit: int = 5) -> str:
+    """Join names for a sentence; of many, the first ones and the number of the others."""
+    shown = ", ".join(f"'{name}'" for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -3,20 +3,27 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headstart.data.manifest import SPLIT_NAMES, Entry
+from headstart.data.columns import Columns, choose_columns
+from headstart.data.delimited import read_delimited
+from headstart.data.labels import cell_text, normalised
+from headstart.data.listing import Source, data_name
+from headstart.data.locating import Locator
+from headstart.data.manifest import Entry
+from headstart.data.paths import list_names
 from headstart.data.staging import make_staging
-from headstart.errors import DataError, OptionError, suggestion
+from headstart.errors import DataError
 from headstart.files import atomic_create, file_sha256
 
-_MISSING = ("", "nan", "null", "n/a")
 _ROWS = 256
+# A column with more different values is not a split.
+_MAX_PARTS = 12
 
 _Batches = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
 """Reads the given columns in batches."""
@@ -27,40 +34,44 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in (".csv", ".tsv", ".parquet")
 
 
-def read_table(path: Path, *, staging: Path, group: str | None = None) -> list[Entry]:
-    """Read a table with the columns `path` or `image`, `label`, and optional `split` and `group`.
+def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source:
+    """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
-    `image` may contain paths, or embedded images as Hugging Face exports them: a struct with
-    `bytes` and `path`. Embedded images are written to `staging` once, so that memory does not grow
-    with their number. Paths are relative to the table's folder.
+    Columns are found by their usual names, see `columns.choose_columns`. Embedded images are bytes
+    or, as Hugging Face exports them, a struct of `bytes` and `path`. They are written to `staging`
+    once, so that memory does not grow with their number. Paths are relative to the table's folder.
 
     Raises:
-        DataError: The file cannot be parsed, or a column is missing.
+        DataError: The file cannot be parsed, or a column is missing or cannot be understood.
         OptionError: `group` is not a column.
     """
-    schema, batches = _open(path)
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if repeated:
-        raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
-    image = _image_column(path, schema)
-    if group is not None and group not in schema.names:
-        raise OptionError(
-            f"--group '{group}' is not a column of '{path}'. It has: {', '.join(schema.names)}."
-        )
-    wanted = [name for name in (image, "label", "split", group or "group") if name in schema.names]
-    label_names = _class_names(schema)
-    embedded = _is_embedded(schema.field(image).type)
-    folder = make_staging(staging / file_sha256(path)) if embedded else path.parent
+    table = _open(path)
+    columns = choose_columns(path, table.schema.names, group=group, values=table.values)
+    kind = table.schema.field(columns.image).type
+    folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
+    names = _class_names(table.schema, columns.label)
+    reader = _Reader(path, columns, folder, names, Locator(folder))
     entries: list[Entry] = []
     try:
-        for batch in batches(wanted):
+        for batch in table.batches(columns.used):
             for row in batch.to_pylist():
-                entries.append(
-                    _entry(len(entries), row, image, group or "group", folder, label_names)
-                )
+                entries.append(reader.entry(len(entries), row))
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return _relative_names(entries)
+    return Source(data_name(path), _relative_names(entries), _understood(columns, table.note))
+
+
+def _understood(columns: Columns, note: str) -> tuple[str, ...]:
+    """Describe how the table was read."""
+    taken = [f"images from '{columns.image}'", f"labels from '{columns.label}'"]
+    if columns.split:
+        taken.append(f"split from {list_names(list(columns.split))}")
+    if columns.group:
+        taken.append(f"groups from '{columns.group}'")
+    sentences = [f"Columns: {', '.join(taken)}."]
+    if columns.unused:
+        sentences.append(f"Unused columns: {', '.join(columns.unused)}.")
+    return (*sentences, f"The table is {note}.") if note else tuple(sentences)
 
 
 def _relative_names(entries: list[Entry]) -> list[Entry]:
@@ -72,15 +83,47 @@ def _relative_names(entries: list[Entry]) -> list[Entry]:
     return [replace(entry, image=os.path.relpath(entry.image, common)) for entry in entries]
 
 
-def _open(path: Path) -> tuple[pa.Schema, _Batches]:
+@dataclass(frozen=True)
+class _Table:
+    """An open table.
+
+    Attributes:
+        schema: Its columns.
+        batches: Reads columns.
+        note: How it was read, if that is not the usual way.
+    """
+
+    schema: pa.Schema
+    batches: _Batches
+    note: str = ""
+
+    def values(self, column: str) -> list[str]:
+        """Return the different values of a column of text, or nothing if there are many."""
+        if not pa.types.is_string(self.schema.field(column).type):
+            return []
+        found: set[str] = set()
+        for batch in self.batches([column]):
+            found.update(filter(None, map(cell_text, pc.unique(batch.column(0)).to_pylist())))
+            if len(found) > _MAX_PARTS:
+                return []
+        return sorted(found)
+
+
+def _open(path: Path) -> _Table:
     try:
         if path.suffix.lower() == ".parquet":
             file = pq.ParquetFile(path)
-            return file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
-        table = _read_csv(path)
+            return _Table(
+                file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
+            )
+        read = read_delimited(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return table.schema, lambda columns: table.select(columns).to_batches(_ROWS)
+    return _Table(
+        read.table.schema,
+        lambda columns: read.table.select(columns).to_batches(_ROWS),
+        read.note,
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -88,80 +131,77 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"Table '{path}' cannot be read: {reason.rstrip('.')}.")
 
 
-def _read_csv(path: Path) -> pa.Table:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open("rb") as file:
-        header = file.readline().decode("utf-8-sig", "replace").strip().split(delimiter)
-    text = {name.strip('"'): pa.string() for name in header}
-    return pa.csv.read_csv(
-        path,
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
-        convert_options=pa.csv.ConvertOptions(column_types=text),
-    )
-
-
-def _image_column(path: Path, schema: pa.Schema) -> str:
-    for name in ("path", "image"):
-        if name in schema.names:
-            if "label" not in schema.names:
-                hint = suggestion("label", schema.names)
-                raise DataError(
-                    f"Table '{path}' has no column 'label'.{hint} "
-                    f"It has: {', '.join(schema.names)}."
-                )
-            return name
-    raise DataError(
-        f"Table '{path}' has no column 'path' or 'image'. It has: {', '.join(schema.names)}."
-    )
-
-
 def _is_embedded(kind: pa.DataType) -> bool:
     kinds = (pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
     return any(test(kind) for test in kinds)
 
 
-def _class_names(schema: pa.Schema) -> list[str] | None:
+def _class_names(schema: pa.Schema, label: str) -> list[str] | None:
     """Read the class names of a Hugging Face ClassLabel column, whose cells are numbers."""
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = info["info"]["features"]["label"]["names"]
+        names = info["info"]["features"][label]["names"]
     except (ValueError, KeyError, TypeError):
         return None
-    return [str(name) for name in names] if isinstance(names, list) else None
+    return [normalised(str(name)) for name in names] if isinstance(names, list) else None
 
 
-def _entry(
-    number: int,
-    row: Mapping[str, object],
-    image: str,
-    group: str,
-    folder: Path,
-    label_names: list[str] | None,
-) -> Entry:
-    label = _text(row["label"])
-    split, problem = _split(row.get("split"))
-    if label is None:
-        problem = "its label is missing"
-    elif label_names and label not in label_names:
-        known = label.isdigit() and int(label) < len(label_names)
-        problem = problem if known else f"its label {label} is not one of the table's classes"
-        label = label_names[int(label)] if known else None
-    name, path, missing = _locate(number, row[image], folder)
-    return Entry(name, path, label, split, _text(row.get(group)), problem or missing)
+@dataclass(frozen=True)
+class _Reader:
+    """Makes entries of rows.
 
+    Attributes:
+        table: The path of the table.
+        columns: The meaning of its columns.
+        folder: For relative paths, or for embedded images.
+        class_names: The names of the classes, if labels may be their numbers.
+        locator: Finds the files of paths.
+    """
 
-def _locate(number: int, cell: object, folder: Path) -> tuple[str, str, str | None]:
-    """Return an image's name, its path, and the problem with the cell if there is one."""
-    row = f"row {number + 1}"
-    if isinstance(cell, dict):
-        name = str(cell.get("path") or row)
-        return _stage(number, name, cell.get("bytes"), folder)
-    if isinstance(cell, bytes):
-        return _stage(number, row, cell, folder)
-    text = _text(cell)
-    if text is None:
-        return row, "", "its path is missing"
-    return text, str(folder / text), None
+    table: Path
+    columns: Columns
+    folder: Path
+    class_names: list[str] | None
+    locator: Locator
+
+    def entry(self, number: int, row: Mapping[str, object]) -> Entry:
+        """Return the entry of a row."""
+        label, problem = self._label(row[self.columns.label])
+        try:
+            split = self.columns.split_of(row)
+        except ValueError as error:
+            raise DataError(
+                f"The split of row {number + 1} of '{self.table}' is not understood: {error}. "
+                f"Correct it, or remove the column."
+            ) from None
+        name, path, missing = self._image(number, row[self.columns.image])
+        group = cell_text(row[self.columns.group]) if self.columns.group else None
+        return Entry(name, path, label, split, group, problem or missing)
+
+    def _label(self, cell: object) -> tuple[str | None, str | None]:
+        """Return the label, and the problem with it if there is one."""
+        label = cell_text(cell)
+        if label is None:
+            return None, "its label is missing"
+        names = self.class_names
+        if names is None or (isinstance(cell, str) and label in names):
+            return label, None
+        if label.isdigit() and int(label) < len(names):
+            return names[int(label)], None
+        return None, f"its label {label} is not one of the table's classes"
+
+    def _image(self, number: int, cell: object) -> tuple[str, str, str | None]:
+        """Return an image's name, its path, and the problem with the cell if there is one."""
+        row = f"row {number + 1}"
+        if isinstance(cell, dict):
+            name = str(cell.get("path") or row)
+            return _stage(number, name, cell.get("bytes"), self.folder)
+        if isinstance(cell, bytes):
+            return _stage(number, row, cell, self.folder)
+        if cell_text(cell) is None:
+            return row, "", "its path is missing"
+        text = str(cell).strip()
+        return text, *self.locator.find(text)
 
 
 def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[str, str, str | None]:
@@ -172,17 +212,3 @@ def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[st
         with atomic_create(target) as partial:
             partial.write_bytes(data)
     return name, str(target), None
-
-
-def _split(cell: object) -> tuple[str | None, str | None]:
-    text = _text(cell)
-    if text is None:
-        return None, None
-    split = SPLIT_NAMES.get(text.lower())
-    return split, None if split else f"its split '{text}' is not train, val or test"
-
-
-def _text(cell: object) -> str | None:
-    if cell is None or cell != cell or str(cell).strip().lower() in _MISSING:
-        return None
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()

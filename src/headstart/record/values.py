@@ -28,12 +28,14 @@ class Data:
         source: The path that the user passed.
         classes: Class names, in the order of the probabilities.
         images: The number of images in each part.
+        understood: Sentences that say how the data was read: labels, split, groups.
     """
 
     name: str
     source: str
     classes: tuple[str, ...]
     images: Counts
+    understood: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,23 @@
 import os
 from pathlib import Path
 
-from headstart.data import images
+from headstart.data.images import Images
+from headstart.data.opening import open_images
 from headstart.options import OpenOptions, cache_folder
 from headstart.predictor.predictor import Predictor
 from headstart.tasks.single import Single
 from headstart.watching import Watcher
 
 
-def open_data(
-    data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher
-) -> images.Images:
-    """Open labelled images, check every file, split them, and pass on warnings.
+def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher) -> Images:
+    """Open labelled images, check every file, split them, and report how they were understood.
 
     Raises:
         DataError: No usable images are left, or there are fewer than two classes.
         OptionError: An option is invalid.
     """
     with watcher.stage("Checking images") as progress:
-        opened = images.open_images(
+        opened = open_images(
             data,
             task=Single(),
             staging=cache_folder(options.cache) / "images",
@@ -29,20 +28,27 @@ def open_data(
             seed=options.seed,
             progress=progress,
         )
-    for warning in opened.warnings:
-        watcher.warn(warning)
-    return opened
+    return _reported(opened, watcher)
 
 
 def open_for_model(
     model: Predictor, data: str | os.PathLike[str], cache: Path | None, watcher: Watcher
-) -> images.Images:
+) -> Images:
     """Open labelled images for a model; images of classes it does not know are rejected."""
     with watcher.stage("Checking images") as progress:
-        return images.open_images(
+        opened = open_images(
             data,
             task=model.task,
             staging=cache_folder(cache) / "images",
             classes=model.classes,
             progress=progress,
         )
+    return _reported(opened, watcher)
+
+
+def _reported(images: Images, watcher: Watcher) -> Images:
+    """Pass on how the data was understood, and its warnings."""
+    watcher.note(images.summary)
+    for warning in images.warnings:
+        watcher.warn(warning)
+    return images

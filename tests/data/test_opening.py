@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from headstart.data.images import Images, open_images
+from headstart.data.images import Images
+from headstart.data.opening import open_images
 from headstart.errors import DataError, OptionError
 from headstart.options import DecodeLimits
 from tests.conftest import TASK, picture
@@ -345,7 +346,7 @@ def test_a_csv_of_missing_files_names_them(
     images = open_data(tmp_path / "t.csv")
     assert images.all.names == ["1.png", "2.png"]
     assert images.rejected == [
-        ("gone.png", "the file does not exist"),
+        ("gone.png", f"the file '{tmp_path / 'gone.png'}' does not exist"),
         ("1.png", "its label is missing"),
     ]
 

@@ -1,0 +1,203 @@
+"""The meaning of a table's columns, by their usual names. No split is ignored in silence."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.data.labels import cell_text
+from headstart.data.split_names import split_of
+from headstart.errors import DataError, OptionError, suggestion
+
+# In order of preference, without capitals, spaces and punctuation.
+_IMAGE = (
+    *("path", "image", "filepath", "imagepath", "imgpath", "filename", "imagename", "imgname"),
+    *("file", "imagefile", "img", "imageid", "imgid", "photo", "picture", "files", "images"),
+)
+_LABEL = (
+    *("label", "class", "target", "category", "classname", "labelname", "classlabel"),
+    "categoryname",
+)
+_SPLIT = ("split", "set", "subset", "partition", "datasplit")
+_FLAGS = {
+    **dict.fromkeys(("isvalid", "isval", "isvalidation"), "val"),
+    **dict.fromkeys(("istrain", "istraining"), "train"),
+    "istest": "test",
+}
+_FOLD = ("fold", "folds", "kfold", "cvfold", "foldid", "foldno", "cvsplit")
+_GROUP = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
+
+_SPLIT_WORDS = ("split", "fold", "partition", "subset")
+_TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table are used.
+
+    Attributes:
+        image: The path or the bytes of the image.
+        label: The class.
+        split: Either one column of the names of the parts, or flags such as `is_test`: the part
+            that each flag stands for, by the column's name. Empty without a split.
+        group: The images that must stay together; None if there is no such column.
+        unused: All others.
+    """
+
+    image: str
+    label: str
+    split: Mapping[str, str | None]
+    group: str | None
+    unused: tuple[str, ...]
+
+    @property
+    def used(self) -> list[str]:
+        """The names of the columns to read."""
+        names = [self.image, self.label, *self.split, *([self.group] if self.group else [])]
+        return list(dict.fromkeys(names))
+
+    def split_of(self, row: Mapping[str, object]) -> str | None:
+        """Return the part of the split that a row belongs to; None if it names none.
+
+        Raises:
+            ValueError: A cell is neither the name of a part nor, in a flag's column, yes or no.
+        """
+        given = {name: _part(row[name], name, flag) for name, flag in self.split.items()}
+        parts = {part for part in given.values() if part}
+        if len(parts) > 1:
+            raise ValueError(f"it is marked as {' and as '.join(sorted(parts))}")
+        if not parts and list(self.split.values()) == ["train"]:
+            return "test"  # The only flag says that it is not a training image.
+        return parts.pop() if parts else None
+
+
+def choose_columns(
+    path: Path,
+    names: Sequence[str],
+    *,
+    group: str | None = None,
+    values: Callable[[str], Sequence[str]],
+) -> Columns:
+    """Choose the columns of a table by their names, in any case and with their usual synonyms.
+
+    Args:
+        path: The table, for error messages.
+        names: All columns.
+        group: The column that the user named.
+        values: Returns the different values of a column, or nothing if there are many.
+
+    Raises:
+        DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
+            be used as one.
+        OptionError: `group` is not a column.
+    """
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
+    image, label = _find(names, _IMAGE), _label_column(path, names)
+    if image is None:
+        raise _missing(path, names, "path", "image")
+    split = _split_columns(path, [name for name in names if name not in (image, label)], values)
+    grouping = _find(names, _GROUP) if group is None else _named(path, names, group)
+    used = {image, label, grouping, *split}
+    return Columns(image, label, split, grouping, tuple(name for name in names if name not in used))
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _find(names: Iterable[str], known: Sequence[str]) -> str | None:
+    """Return the column with the most preferred of the known names."""
+    found = [name for name in names if _key(name) in known]
+    return min(found, key=lambda name: known.index(_key(name)), default=None)
+
+
+def _named(path: Path, names: Sequence[str], group: str) -> str:
+    """Return the column that the user named; its case does not matter."""
+    if group in names:
+        return group
+    alike = [name for name in names if name.lower() == group.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    raise OptionError(f"--group '{group}' is not a column of '{path}'. It has: {', '.join(names)}.")
+
+
+def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:
+    columns = " or ".join(f"'{name}'" for name in wanted)
+    hint = suggestion(wanted[0], names)
+    return DataError(f"Table '{path}' has no column {columns}.{hint} It has: {', '.join(names)}.")
+
+
+def _label_column(path: Path, names: Sequence[str]) -> str:
+    found = [name for name in names if _key(name) in _LABEL]
+    exact = [name for name in found if _key(name) == "label"]
+    if not found:
+        raise _missing(path, names, "label")
+    if len(found) > 1 and len(exact) != 1:
+        raise DataError(
+            f"Table '{path}' has several columns that may be the label: {', '.join(found)}. "
+            "Rename the right one to 'label'."
+        )
+    return exact[0] if exact else found[0]
+
+
+def _split_columns(
+    path: Path, names: Sequence[str], values: Callable[[str], Sequence[str]]
+) -> dict[str, str | None]:
+    """Return the column of the split, or its flags."""
+    if (found := _find(names, _SPLIT)) is not None:
+        return {found: None}
+    flags: dict[str, str | None] = {
+        name: _FLAGS[_key(name)] for name in names if _key(name) in _FLAGS
+    }
+    by_values = [name for name in names if name not in flags and _are_parts(values(name))]
+    if len(by_values) + bool(flags) > 1:
+        raise DataError(
+            f"Table '{path}' has several columns that may be its split: "
+            f"{', '.join([*flags, *by_values])}. Rename the right one to 'split'."
+        )
+    if flags or by_values:
+        return flags or {by_values[0]: None}
+    _check_no_split_is_lost(path, names)
+    return {}
+
+
+def _are_parts(values: Sequence[str]) -> bool:
+    """Return whether the values of a column are names of parts, as in a split."""
+    parts = {split_of(value) for value in values}
+    return len(parts) > 1 and "train" in parts and None not in parts
+
+
+def _check_no_split_is_lost(path: Path, names: Sequence[str]) -> None:
+    if (fold := _find(names, _FOLD)) is not None:
+        raise DataError(
+            f"The column '{fold}' of '{path}' numbers the folds of a cross-validation, which "
+            "Headstart does not take from a table. Choose a fold as test part: add a column "
+            f"'split' with 'test' for it and 'train' for the others. Or remove '{fold}', to let "
+            "Headstart hold out test images."
+        )
+    for name in names:
+        if split_of(name) or any(word in _SPLIT_WORDS for word in _words(name)):
+            raise DataError(
+                f"The column '{name}' of '{path}' looks like a split. Rename it to 'split' and "
+                "use the values train, val and test, or remove it."
+            )
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+
+
+def _part(cell: object, name: str, flag: str | None) -> str | None:
+    text = cell_text(cell)
+    if text is None:
+        return None
+    if flag is None:
+        part = split_of(text)
+        if part is None:
+            raise ValueError(f"its {name} '{text}' is not train, val or test")
+        return part
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError(f"its {name} '{text}' is neither true nor false")
+    return flag if text.lower() in _TRUE else None

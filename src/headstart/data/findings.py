@@ -1,0 +1,108 @@
+"""Find what the user should know about the data before training on it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+
+from headstart.data.checks import Scan
+from headstart.data.images import Images
+from headstart.data.labels import normalised, similar_names, simplified
+from headstart.data.manifest import rejected, usable, with_column
+from headstart.data.paths import list_names
+from headstart.task import Task
+
+
+def find_warnings(images: Images, checked: Scan, *, given_split: bool) -> Iterator[str]:
+    """Yield a sentence for each thing that may be a mistake in the data.
+
+    Args:
+        images: The images, split.
+        checked: The result of checking every file.
+        given_split: Whether the split is the user's own.
+    """
+    yield from unusable_classes(images.manifest, images.task)
+    for names in similar_names(images.classes):
+        yield (
+            f"The classes {list_names(names)} differ only in the way they are written. If they "
+            "are the same, rename one of them."
+        )
+    if checked.conflicts:
+        yield f"Rejected, because copies have different labels: {len(checked.conflicts)} images."
+    if checked.duplicates and not given_split:
+        yield f"Duplicates, each kept on the same side of the split: {checked.duplicates}."
+    if images.leaks:
+        yield (
+            f"Groups or duplicates that span the given split: {len(images.leaks)}. "
+            "Test scores are optimistic."
+        )
+    yield from _classes_without_images(images)
+    if given_split and not len(images.test):
+        yield "The data has no test images, so the model will not be evaluated."
+
+
+def _classes_without_images(images: Images) -> Iterator[str]:
+    task = images.task
+    trained, tested = task.present(images.train.labels), task.present(images.test.labels)
+    if tested and (missing := _names(images, trained - tested)):
+        yield f"No test images of {list_names(missing)}: its accuracy is not measured."
+    if trained and (missing := _names(images, tested - trained)):
+        yield f"No training images of {list_names(missing)}: it cannot be learnt."
+
+
+def unusable_classes(manifest: pa.Table, task: Task) -> list[str]:
+    """Return a sentence for each class of which every image was rejected."""
+    used = set(task.classes(usable(manifest)["label"].to_pylist()))
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rejected(manifest).select(["label", "rejected"]).to_pylist():
+        for name in task.classes([row["label"]]) if row["label"] else ():
+            reasons[name][row["rejected"]] += 1
+    return [
+        f"No image of the class '{name}' can be used: {_describe(reasons[name])}."
+        for name in sorted(set(reasons) - used)
+    ]
+
+
+def _describe(reasons: Counter[str]) -> str:
+    (reason, count), *_ = reasons.most_common(1)
+    total = sum(reasons.values())
+    if total == 1:
+        return reason
+    return (
+        f"{reason} ({count:,} of {total:,} images)"
+        if len(reasons) > 1
+        else (f"{reason} (all {total:,} images)")
+    )
+
+
+def with_known_classes(manifest: pa.Table, task: Task, classes: Sequence[str]) -> pa.Table:
+    """Write labels as a model does, and reject images of classes that the model does not have."""
+    written = {normalised(name): name for name in classes}
+    labels = [written.get(label, label) for label in manifest["label"].to_pylist()]
+    reasons = {
+        label: _unknown_class(unknown[0], classes)
+        for label in set(labels)
+        if label and (unknown := [name for name in task.classes([label]) if name not in classes])
+    }
+    manifest = with_column(manifest, "label", labels)
+    return with_column(manifest, "rejected", _first_reasons(manifest, labels, reasons))
+
+
+def _first_reasons(
+    manifest: pa.Table, labels: Sequence[str | None], reasons: Mapping[str, str]
+) -> list[str | None]:
+    old = manifest["rejected"].to_pylist()
+    return [
+        reason or (reasons.get(label) if label else None)
+        for reason, label in zip(old, labels, strict=True)
+    ]
+
+
+def _unknown_class(name: str, classes: Sequence[str]) -> str:
+    alike = [known for known in classes if simplified(known) == simplified(name)]
+    hint = f", but '{alike[0]}'; rename one of them" if alike else ""
+    return f"the model has no class {name}{hint}"
+
+
+def _names(images: Images, numbers: set[int]) -> list[str]:
+    return [images.classes[number] for number in sorted(numbers)]

@@ -1,0 +1,212 @@
+"""Which folders of a data set name classes, which name parts of a split, and which do neither."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from headstart.data.labels import simplified
+from headstart.data.paths import list_names
+from headstart.data.split_names import split_of
+from headstart.errors import DataError
+
+Parts = tuple[str, ...]
+"""The folders on the way to a file, and its name."""
+
+# Folders whose subfolders have at least this share of names in common hold the same subfolders.
+_ALIKE = 0.5
+
+
+@dataclass
+class Node:
+    """A folder with images.
+
+    Attributes:
+        images: The number of images directly in it.
+        folders: Its folders with images, by name.
+    """
+
+    images: int = 0
+    folders: dict[str, "Node"] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, files: Iterable[Parts]) -> "Node":
+        """Build the tree of folders of image files."""
+        root = cls()
+        for *folders, _ in files:
+            node = root
+            for name in folders:
+                node = node.folders.setdefault(name, cls())
+            node.images += 1
+        return root
+
+    @property
+    def total(self) -> int:
+        """The number of images in the folder and below."""
+        return self.images + sum(node.total for node in self.folders.values())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The meaning of the folders.
+
+    Attributes:
+        entered: Folders around everything.
+        splits: The parts of the split, by the names of their folders; empty without a split.
+        split_first: Whether the folders of the split hold those of the classes, or the reverse.
+        inner: Folders around the classes in each folder of the split.
+        left_out: The number of images in folders that are neither classes nor parts of a split.
+    """
+
+    entered: Parts = ()
+    splits: Mapping[str, str] = field(default_factory=dict)
+    split_first: bool = True
+    inner: Parts = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def is_left_out(self, parts: Parts) -> bool:
+        """Return whether a file is in a folder that is left out."""
+        inside = self.inside(parts)
+        return len(inside) > 1 and inside[0] in self.left_out
+
+    def inside(self, parts: Parts) -> Parts:
+        """Return the path of a file within the folders around everything."""
+        depth = len(self.entered)
+        return parts[depth:] if parts[:depth] == self.entered else parts[-1:]
+
+    def place(self, parts: Parts) -> tuple[str | None, str | None]:
+        """Return the class and the part of the split of a file; None where it has none."""
+        *folders, _ = self.inside(parts)
+        if not self.splits:
+            return next(iter(folders), None), None
+        if not self.split_first:
+            split = self.splits.get(folders[1]) if len(folders) > 1 else None
+            return next(iter(folders), None), split
+        split = self.splits.get(folders[0]) if folders else None
+        depth = 1 + len(self.inner)
+        inside = split and tuple(folders[1:depth]) == self.inner and len(folders) > depth
+        return (folders[depth] if inside else None), split
+
+    def class_folders(self) -> list[Parts]:
+        """Return the folders whose folders are the classes."""
+        if not self.splits or not self.split_first:
+            return [self.entered]
+        return [(*self.entered, name, *self.inner) for name in self.splits]
+
+
+def understand(data: Path, root: Node, known: Collection[str] = ()) -> Layout:
+    """Find the folders of the classes and of the split.
+
+    Args:
+        data: The data, for error messages.
+        root: The folders with images.
+        known: The classes of a trained model, which are never taken for other folders.
+
+    Raises:
+        DataError: It is unclear which folders name the classes.
+    """
+    entered, node = _enter(root, known)
+    splits = {name: split for name in node.folders if (split := split_of(name))}
+    labelled = {name: split for name, split in splits.items() if node.folders[name].folders}
+    if labelled and not set(labelled) & set(known):
+        return _with_split(data, entered, node, splits, labelled)
+    if not known:
+        if below := _split_below_classes(node):
+            return Layout(entered, below, split_first=False)
+        _check_not_alike(data, node.folders)
+    return Layout(entered)
+
+
+def _enter(root: Node, known: Collection[str]) -> tuple[Parts, Node]:
+    """Return the folders around everything else, and the last of them."""
+    entered: list[str] = []
+    node = root
+    while len(node.folders) == 1:
+        ((name, inside),) = node.folders.items()
+        if name in known or not inside.folders or (inside.images and len(inside.folders) == 1):
+            break
+        entered.append(name)
+        node = inside
+    is_split = bool(entered) and split_of(entered[-1]) is not None
+    return (tuple(entered), node) if len(node.folders) > 1 or is_split else ((), root)
+
+
+def _with_split(
+    data: Path, entered: Parts, node: Node, splits: Mapping[str, str], labelled: Mapping[str, str]
+) -> Layout:
+    """Return the layout of a folder with train, val and test folders of class folders."""
+    others = {name: inside for name, inside in node.folders.items() if name not in labelled}
+    classes = set(map(simplified, chain(*(node.folders[name].folders for name in labelled))))
+    alike = [name for name in others if classes & set(map(simplified, others[name].folders))]
+    unknown = [name for name in others if name not in splits]
+    if alike:
+        raise DataError(
+            f"'{data}' has the folders {list_names(list(labelled))} of a split, and "
+            f"{list_names(alike)} with folders of the same names. Rename {list_names(alike)} to "
+            "train, val or test to use it, or move it out of the data."
+        )
+    if "train" not in labelled.values() or (len(splits) == 1 and unknown):
+        named = list_names(list(labelled))
+        raise DataError(
+            f"It is unclear whether {named} in '{data}' is a class or a part of a split, as there "
+            f"is also {list_names(unknown) or 'no train folder'}. If it is a part, name the other "
+            "parts train, val and test, and move everything else out of the data. If it is a "
+            "class, move the images in its folders up into it."
+        )
+    left_out = {name: inside.total for name, inside in others.items()}
+    inner = _common_inner([node.folders[name] for name in labelled])
+    for name in labelled:
+        _check_not_alike(data, _below(node.folders[name], inner).folders)
+    if set(labelled.values()) == {"train"} and len(labelled) == 1:
+        return Layout((*entered, *labelled, *inner), left_out=left_out)
+    return Layout(entered, labelled, inner=inner, left_out=left_out)
+
+
+def _common_inner(nodes: list[Node]) -> Parts:
+    """Return the folders around the classes, which are the same in each part of the split."""
+    inner: list[str] = []
+    while True:
+        names = {tuple(node.folders) for node in nodes}
+        if len(names) != 1 or len(name := names.pop()) != 1:
+            return tuple(inner)
+        nodes = [node.folders[name[0]] for node in nodes]
+        if not all(len(node.folders) > 1 and not node.images for node in nodes):
+            return tuple(inner)
+        inner.extend(name)
+
+
+def _below(node: Node, folders: Parts) -> Node:
+    for name in folders:
+        node = node.folders[name]
+    return node
+
+
+def _split_below_classes(node: Node) -> dict[str, str]:
+    """Return the split, if every class folder holds train and test folders and nothing else."""
+    if len(node.folders) < 2 or any(inside.images for inside in node.folders.values()):
+        return {}
+    names = set(chain(*(inside.folders for inside in node.folders.values())))
+    splits = {name: split for name in sorted(names) if (split := split_of(name))}
+    complete = len(splits) == len(names) and len(set(splits.values())) > 1
+    return splits if complete and "train" in splits.values() else {}
+
+
+def _check_not_alike(data: Path, folders: Mapping[str, Node]) -> None:
+    """Refuse folders with the same subfolders: the subfolders may be the classes."""
+    nested = {name: node for name, node in folders.items() if len(node.folders) > 1}
+    inside = sum(node.total - node.images for node in nested.values())
+    if len(nested) < 2 or 2 * inside < sum(node.total for node in folders.values()):
+        return
+    names = Counter(
+        chain(*({simplified(name) for name in node.folders} for node in nested.values()))
+    )
+    shared = [name for name, count in names.items() if count == len(nested)]
+    if len(shared) / len(names) >= _ALIKE:
+        first, *_ = nested.values()
+        raise DataError(
+            f"It is unclear which folders in '{data}' name the classes: {list_names(list(nested))} "
+            f"hold the same folders ({list_names(sorted(first.folders))}). If they are parts of a "
+            "split, name them train, val and test. If their folders are the classes, put all "
+            "images of a class into one folder. Or pass a CSV file with the columns path and label."
+        )

@@ -1,0 +1,104 @@
+"""Find the files that the paths in a table mean."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from headstart.data.formats import SUFFIXES
+from headstart.data.manifest import Entry
+from headstart.data.paths import walk_files
+from headstart.errors import DataError
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# Files that are looked at to find where the images of a table are.
+_SEARCHED = 100_000
+
+
+class Locator:
+    """Finds files relative to the folder of a table.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._by_stem = cache(_files_by_stem)
+
+    def find(self, text: str) -> tuple[str, str | None]:
+        """Return the path of the file that a cell means, and the problem if there is no such file.
+
+        Backslashes may separate folders, and the suffix may be missing.
+        """
+        if _URL.match(text):
+            return text, "it is a URL; download the image and use the path of the file"
+        for written in dict.fromkeys((text, *_spellings(text), *_spellings(_slashed(text)))):
+            if _exists(path := self._folder / written):
+                return str(path), None
+        path = self._folder / _slashed(text)
+        matches = self._by_stem(path.parent).get(path.name, [])
+        if len(matches) == 1:
+            return str(matches[0]), None
+        if matches:
+            names = " and ".join(file.name for file in matches)
+            return str(path), f"several files have this name: {names}"
+        return str(path), f"the file '{path}' does not exist"
+
+
+def check_some_exist(table: Path, entries: Sequence[Entry]) -> None:
+    """Reject a table whose images all do not exist, with the likely reason.
+
+    Raises:
+        DataError: None of the files exist.
+    """
+    missing = [entry for entry in entries if (entry.rejected or "").endswith("does not exist")]
+    if not entries or len(missing) < len(entries):
+        return
+    first = missing[0]
+    raise DataError(
+        f"None of the {len(entries):,} images of '{table}' exist. The first was looked for as "
+        f"'{first.path}'.{_likely_fix(table.parent, first)}"
+    )
+
+
+def _likely_fix(folder: Path, entry: Entry) -> str:
+    """Return where a file of the same name is, if there is one below the folder of the table."""
+    name = Path(entry.path).name
+    for number, file in enumerate(walk_files(folder, on_unreadable=lambda _: None)):
+        if file.name == name or (file.stem == name and file.suffix.lower() in SUFFIXES):
+            found = file.relative_to(folder).as_posix()
+            return f" There is '{found}': change the paths in the table to match."
+        if number >= _SEARCHED:
+            break
+    return " Paths in a table are relative to its folder."
+
+
+def _files_by_stem(folder: Path) -> dict[str, list[Path]]:
+    """Return the image files of a folder by their names without suffix."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    try:
+        for file in sorted(folder.iterdir()):
+            if file.suffix.lower() in SUFFIXES:
+                found[file.stem].append(file)
+    except OSError:
+        return {}
+    return found
+
+
+def _spellings(text: str) -> tuple[str, str]:
+    """Return both Unicode forms of a name, which look the same."""
+    return unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
+
+
+def _slashed(text: str) -> str:
+    return text.replace("\\", "/")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # Reading it will say why.
+        return True

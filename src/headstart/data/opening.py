@@ -1,0 +1,108 @@
+"""Open, check and split a set of labelled images. Every command starts here."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headstart.data.checks import scan
+from headstart.data.findings import find_warnings, unusable_classes, with_known_classes
+from headstart.data.images import Images
+from headstart.data.manifest import rejected, usable
+from headstart.data.sources import open_source
+from headstart.data.splits import find_leaks, leak_free_split
+from headstart.errors import DataError, OptionError
+from headstart.options import DecodeLimits, OpenOptions
+from headstart.task import Task
+from headstart.watching import Progress
+
+
+def open_images(
+    data: str | os.PathLike[str],
+    *,
+    task: Task,
+    staging: Path,
+    test: float | None = None,
+    group: str | None = None,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    limits: DecodeLimits | None = None,
+    progress: Progress | None = None,
+) -> Images:
+    """Open a folder, table or archive of labelled images; check every file; decide the split.
+
+    Args:
+        data: See `sources.open_source`.
+        task: The kind of label.
+        staging: Folder for unpacked archives and embedded images.
+        test: Share of the images to hold out as test images, 0.2 by default. Must be None if the
+            source has its own split.
+        group: A column of the table, or a regular expression on the image's path.
+        seed: Seed of the split.
+        classes: The classes of a trained model. Images of other classes are rejected, and not every
+            class needs to be present. Nothing is held out.
+        limits: Maximum bytes and pixels per image.
+        progress: Called after each image is read.
+
+    Raises:
+        DataError: No image is usable, or there are fewer than two classes.
+        OptionError: `group` or `test` is invalid, or `test` has no effect.
+    """
+    if test is not None and not 0 <= test < 1:
+        raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
+    source = open_source(Path(data), staging=staging, group=group, known=classes or ())
+    if test is not None and any(entry.split for entry in source.entries):
+        raise OptionError(
+            f"--test {test} has no effect: '{data}' already has test images, by its folders or its "
+            "split column. Omit --test, or remove that split."
+        )
+    checked = scan(source.entries, task=task, limits=limits, progress=progress)
+    manifest = checked.manifest
+    if classes is not None:
+        manifest = with_known_classes(manifest, task, classes)
+    names = tuple(classes) if classes is not None else _classes(data, manifest, task)
+    _check_not_empty(data, manifest)
+    held_out = (OpenOptions().test if test is None else test) if classes is None else 0.0
+    manifest, leaks = _split(manifest, task, held_out, seed)
+    images = Images(source.name, manifest, names, task, source.understood, leaks=leaks)
+    if classes is None and not len(images.train):
+        raise DataError(f"'{data}' has no usable training images.")
+    given = any(entry.split for entry in source.entries)
+    warnings = (*source.warnings, *find_warnings(images, checked, given_split=given))
+    return replace(images, warnings=warnings)
+
+
+def _classes(data: object, manifest: pa.Table, task: Task) -> tuple[str, ...]:
+    """Return the classes of the usable images, and check that there are at least two."""
+    names = task.classes(usable(manifest)["label"].to_pylist())
+    if len(names) != 1:
+        return names
+    rejected = "".join(f" {sentence}" for sentence in unusable_classes(manifest, task))
+    raise DataError(
+        f"'{data}' has only one class, '{names[0]}'.{rejected} A classifier needs at least two."
+    )
+
+
+def _check_not_empty(data: object, manifest: pa.Table) -> None:
+    if usable(manifest).num_rows:
+        return
+    first = rejected(manifest).slice(0, 3).to_pylist()
+    reasons = "; ".join(f"{row['image']}: {row['rejected']}" for row in first)
+    raise DataError(
+        f"'{data}' has no usable images: all {manifest.num_rows} were rejected ({reasons})."
+    )
+
+
+def _split(
+    manifest: pa.Table, task: Task, held_out: float, seed: int
+) -> tuple[pa.Table, tuple[tuple[str, ...], ...]]:
+    """Complete a given split and find what leaks across it, or hold out test images."""
+    given = usable(manifest)["split"]
+    if given.null_count == len(given):
+        return leak_free_split(manifest, task=task, test=held_out, seed=seed), ()
+    split = pc.fill_null(manifest["split"], "train")
+    manifest = manifest.set_column(manifest.schema.get_field_index("split"), "split", split)
+    return manifest, tuple(map(tuple, find_leaks(manifest)))
