@@ -1,6 +1,7 @@
 """Folders, tables and archives are listed as entries, each file once and in a fixed order."""
 
 import os
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -364,3 +365,94 @@ def test_files_are_walked_in_a_fixed_order(data: Path) -> None:
     touch(data, "b/2", "b/1", "a/3", "z", "a/c/4")
     found = [path.relative_to(data).as_posix() for path in walk_files(data)]
     assert found == ["z", "a/3", "a/c/4", "b/1", "b/2"]
+
+
+def test_what_is_left_out_is_named(data: Path, open_data: Callable[..., Source]) -> None:
+    """Folders, files of other kinds and empty classes."""
+    touch(data, "train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
+    touch(data, "new ones/5.png", "train/a/1.txt", "train/a/2.txt", "notes.pdf")
+    (data / "train/empty").mkdir()
+    source = open_data(data)
+    assert source.understood == (
+        "Split: folders 'test' (test), 'train' (train). Labels: the folders in them.",
+        "Files that are not images: 2 .txt, 1 .pdf.",
+    )
+    assert source.warnings == (
+        (
+            "Left out: 'new ones' (1 image), which is neither a class nor a labelled part of the "
+            "split."
+        ),
+        "Left out, because they have no images: 'empty'.",
+    )
+
+
+def test_formats_that_are_not_read_are_rejected_by_name(
+    data: Path, open_data: Callable[..., Source]
+) -> None:
+    """They are not ignored."""
+    source = open_data(touch(data, "a/1.png", "b/2.dng"))
+    assert [entry.rejected for entry in source.entries] == [
+        None,
+        ".dng files are not supported; convert it to .png or .jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["@eaDir", "#recycle", "lost+found", "$RECYCLE.BIN", ".Trash-1000", "__MACOSX", ".git"],
+)
+def test_folders_of_the_system_are_skipped(
+    data: Path, open_data: Callable[..., Source], folder: str
+) -> None:
+    """At the top and within classes."""
+    touch(data, "a/1.png", "b/2.png", f"{folder}/3.png", f"a/{folder}/4.png")
+    assert labels(open_data(data)) == {"a/1.png": "a", "b/2.png": "b"}
+
+
+def test_class_names_are_composed(data: Path, open_data: Callable[..., Source]) -> None:
+    """Both Unicode forms of a name are one class."""
+    names = [unicodedata.normalize(form, "Äpfel") for form in ("NFC", "NFD")]
+    touch(data, f"train/{names[0]}/1.png", f"test/{names[1]}/2.png", "train/b/3.png")
+    assert set(labels(open_data(data)).values()) == {names[0], "b"}
+
+
+def test_a_table_beside_the_images_is_suggested(
+    data: Path, open_data: Callable[..., Source]
+) -> None:
+    """Images without class folders may have their labels there."""
+    touch(data, "1.png", "2.png", "labels.csv")
+    with pytest.raises(DataError) as caught:
+        open_data(data)
+    assert str(caught.value) == (
+        f"'{data}' has images but no class folders. If 'labels.csv' has their labels, pass "
+        f"'{data / 'labels.csv'}' instead."
+    )
+
+
+def test_a_table_says_how_it_was_read(data: Path, open_data: Callable[..., Source]) -> None:
+    """Columns that are used, columns that are not, and an unusual form."""
+    touch(data, "1.png", "2.png")
+    (data / "t.csv").write_text(
+        "File;Class;is_test;PatientID;width\n1.png;a;0;x;8\n2.png;b;1;y;8\n"
+    )
+    source = open_data(data / "t.csv")
+    assert source.understood == (
+        (
+            "Columns: images from 'File', labels from 'Class', split from 'is_test', groups from "
+            "'PatientID'."
+        ),
+        "Unused columns: width.",
+        "The table is separated by semicolons.",
+    )
+    assert [(entry.label, entry.split, entry.group) for entry in source.entries] == [
+        ("a", None, "x"),
+        ("b", "test", "y"),
+    ]
+
+
+def test_a_table_of_missing_files_is_an_error(data: Path, open_data: Callable[..., Source]) -> None:
+    """The message says where they are."""
+    touch(data, "images/1.png")
+    (data / "t.csv").write_text("path,label\n1.png,a\n")
+    with pytest.raises(DataError, match=r"There is 'images/1\.png'"):
+        open_data(data / "t.csv")

@@ -59,7 +59,7 @@ def check_some_exist(table: Path, entries: Sequence[Entry]) -> None:
         return
     first = missing[0]
     raise DataError(
-        f"None of the {len(entries):,} images of '{table}' exist. The first was looked for as "
+        f"None of the files in the table '{table}' exist. The first was looked for as "
         f"'{first.path}'.{_likely_fix(table.parent, first)}"
     )
 

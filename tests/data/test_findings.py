@@ -1,0 +1,104 @@
+"""What may be a mistake in the data is named."""
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headstart.data.images import Images
+from headstart.data.opening import open_images
+from headstart.errors import DataError
+from tests.conftest import TASK, picture
+
+
+@pytest.fixture
+def open_data(tmp_path: Path) -> Callable[..., Images]:
+    """Return `open_images` with a temporary staging folder."""
+    return lambda data, **options: open_images(
+        data, task=TASK, staging=tmp_path / "staging", **options
+    )
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a folder with three images of each of two classes."""
+    save(tmp_path / "data", "cat", "dog")
+    return tmp_path / "data"
+
+
+def save(folder: Path, *names: str, first: int = 0) -> None:
+    """Save three pictures of each class."""
+    for number, name in enumerate(names, first):
+        (folder / name).mkdir(parents=True)
+        for image in range(3):
+            picture(10 * number + image).save(folder / name / f"{image}.png")
+
+
+def test_a_class_of_unusable_images_is_named(data: Path, open_data: Callable[..., Images]) -> None:
+    """Also if each has another reason."""
+    (data / "bird").mkdir()
+    (data / "bird/1.jpg").touch()
+    (data / "bird/2.jpg").touch()
+    (data / "bird/3.svg").touch()
+    (data / "fish").mkdir()
+    (data / "fish/1.dng").touch()
+    assert open_data(data).warnings[:2] == (
+        "No image of the class 'bird' can be used: the file is empty (2 of 3 images).",
+        (
+            "No image of the class 'fish' can be used: .dng files are not supported; convert it "
+            "to .png or .jpg."
+        ),
+    )
+
+
+def test_one_class_left_says_why(data: Path, open_data: Callable[..., Images]) -> None:
+    """The classes that could not be used are named."""
+    for file in (data / "dog").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        open_data(data)
+    assert str(caught.value) == (
+        f"'{data}' has only one class, 'cat'. No image of the class 'dog' can be used: the file "
+        "is empty (all 3 images). A classifier needs at least two."
+    )
+
+
+def test_similar_class_names_are_named(data: Path, open_data: Callable[..., Images]) -> None:
+    """They stay two classes."""
+    save(data, "Dog", first=2)
+    images = open_data(data)
+    assert images.classes == ("Dog", "cat", "dog")
+    assert images.warnings[0] == (
+        "The classes 'Dog', 'dog' differ only in the way they are written. If they are the same, "
+        "rename one of them."
+    )
+
+
+def test_a_model_s_class_may_be_in_the_other_unicode_form(
+    tmp_path: Path, open_data: Callable[..., Images]
+) -> None:
+    """Models of earlier versions have the form of the folder that they were trained on."""
+    form, other = (unicodedata.normalize(name, "Äpfel") for name in ("NFD", "NFC"))
+    save(tmp_path / "data", other)
+    images = open_data(tmp_path / "data", classes=(form, "x"))
+    assert (len(images.all), images.all.labels.tolist()) == (3, [0, 0, 0])
+
+
+def test_a_class_that_a_model_writes_otherwise_is_rejected_with_a_hint(
+    data: Path, open_data: Callable[..., Images]
+) -> None:
+    """The images are not silently counted as another class."""
+    images = open_data(data, classes=("Dog", "cat"))
+    assert {reason for _, reason in images.rejected} == {
+        "the model has no class dog, but 'Dog'; rename one of them"
+    }
+
+
+def test_the_summary(data: Path, open_data: Callable[..., Images]) -> None:
+    """Counts, and how the data was read."""
+    (data / "cat/x.png").touch()
+    assert open_data(data, test=0.4).summary == (
+        "6 images of 2 classes (3 training, 3 test), 1 rejected. Labels: folders. Split: none "
+        "given."
+    )

@@ -1,0 +1,34 @@
+"""Class names: missing cells, Unicode forms, and names that are too alike."""
+
+import unicodedata
+
+import pytest
+
+from headstart.data.labels import cell_text, similar_names
+
+
+@pytest.mark.parametrize(
+    "cell", [None, float("nan"), "", "  ", "nan", "NaN", "NULL", "N/A", "#N/A", "<NA>", "NA"]
+)
+def test_missing_cells(cell: object) -> None:
+    """Everything that pandas, R, Excel and databases write for nothing is missing."""
+    assert cell_text(cell) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        *(("007", "007"), (7, "7"), (7.0, "7"), (2.5, "2.5"), (True, "True")),
+        *((" cat ", "cat"), ("None", "None"), ("na", "na")),
+        (unicodedata.normalize("NFD", "é"), "é"),
+    ],
+)
+def test_cells_are_text(cell: object, text: str) -> None:
+    """Zeros stay, whole numbers have no fraction, and letters with accents are composed."""
+    assert cell_text(cell) == text
+
+
+def test_similar_names() -> None:
+    """Case, spaces, underscores and compatible forms are differences that people do not mean."""
+    names = ["Dots", "dots", "big cat", "Big_Cat", "ﬁsh", "fish", "a", "-1", "1"]
+    assert similar_names(names) == [["Big_Cat", "big cat"], ["Dots", "dots"], ["fish", "ﬁsh"]]
