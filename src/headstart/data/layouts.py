@@ -112,7 +112,7 @@ def understand(data: Path, root: Node, known: Collection[str] = ()) -> Layout:
     if labelled and not set(labelled) & set(known):
         return _with_split(data, entered, node, splits, labelled)
     if not known:
-        if below := _split_below_classes(node):
+        if below := _split_below_classes(data, node):
             return Layout(entered, below, split_first=False)
         _check_not_alike(data, node.folders)
     return Layout(entered)
@@ -124,7 +124,7 @@ def _enter(root: Node, known: Collection[str]) -> tuple[Parts, Node]:
     node = root
     while len(node.folders) == 1:
         ((name, inside),) = node.folders.items()
-        if name in known or not inside.folders or (inside.images and len(inside.folders) == 1):
+        if name in known or not inside.folders or 2 * inside.images > inside.total:
             break
         entered.append(name)
         node = inside
@@ -137,7 +137,13 @@ def _with_split(
 ) -> Layout:
     """Return the layout of a folder with train, val and test folders of class folders."""
     others = {name: inside for name, inside in node.folders.items() if name not in labelled}
-    classes = set(map(simplified, chain(*(node.folders[name].folders for name in labelled))))
+    inside = set(chain(*(node.folders[name].folders for name in labelled)))
+    if all(map(split_of, inside)):
+        raise DataError(
+            f"The folders {list_names(list(labelled))} in '{data}' and the folders in them are "
+            "all named like parts of a split. Rename those that are classes."
+        )
+    classes = set(map(simplified, inside))
     alike = [name for name in others if classes & set(map(simplified, others[name].folders))]
     unknown = [name for name in others if name not in splits]
     if alike:
@@ -182,14 +188,27 @@ def _below(node: Node, folders: Parts) -> Node:
     return node
 
 
-def _split_below_classes(node: Node) -> dict[str, str]:
+def _split_below_classes(data: Path, node: Node) -> dict[str, str]:
     """Return the split, if every class folder holds train and test folders and nothing else."""
-    if len(node.folders) < 2 or any(inside.images for inside in node.folders.values()):
+    divided = {
+        name: inside
+        for name, inside in node.folders.items()
+        if inside.folders and not inside.images and all(map(split_of, inside.folders))
+    }
+    splits = {
+        name: split
+        for name in sorted(set(chain(*(inside.folders for inside in divided.values()))))
+        if (split := split_of(name))
+    }
+    if len(divided) < 2 or "train" not in splits.values():
         return {}
-    names = set(chain(*(inside.folders for inside in node.folders.values())))
-    splits = {name: split for name in sorted(names) if (split := split_of(name))}
-    complete = len(splits) == len(names) and len(set(splits.values())) > 1
-    return splits if complete and "train" in splits.values() else {}
+    if others := [name for name in node.folders if name not in divided]:
+        raise DataError(
+            f"The class folders {list_names(list(divided))} in '{data}' hold the parts of a split "
+            f"({list_names(list(splits))}), but {list_names(others)} does not. Move its images "
+            f"into such folders if it is a class, or else out of the data."
+        )
+    return splits
 
 
 def _check_not_alike(data: Path, folders: Mapping[str, Node]) -> None:
