@@ -40,7 +40,7 @@ from headstart.tuning.fine_tuning import Keep, TunedModel, fine_tune
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import Progress, Warn, no_warning
+from headstart.watching import Progress, Warn, warn_in_python
 
 
 class Classifier:
@@ -217,7 +217,7 @@ class Classifier:
             checkpoints: Folder for checkpoints, with a subfolder for each training.
             resume: Resume the training of the same images and options from that folder.
             progress: Called with the numbers of images done and of all images.
-            warn: Called with warnings for the user.
+            warn: Called with warnings for the user; by default, they are Python warnings.
             options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
 
         Returns:
@@ -259,7 +259,7 @@ class Classifier:
         check_classes(train, self.classes)
         _check_choices(part, keep)
         options.check_deterministic(part)
-        model, warn = self.predictor, warn or no_warning
+        model, warn = self.predictor, warn or warn_in_python
         images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
         if missing := (val.absent() if val is not None and len(val) else []):
             warn(f"The validation part, which decides, has no image of {list_names(missing)}.")

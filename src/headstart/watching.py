@@ -51,7 +51,12 @@ class LibraryWatcher(SilentWatcher):
 
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
-        warnings.warn(text, HeadstartWarning, stacklevel=_caller_level())
+        warn_in_python(text)
+
+
+def warn_in_python(text: str) -> None:
+    """Issue a `HeadstartWarning` that points to the code that called this package."""
+    warnings.warn(text, HeadstartWarning, stacklevel=_caller_level())
 
 
 def _caller_level() -> int:

@@ -362,3 +362,35 @@ def test_an_archive_without_read_permission_is_an_error(
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DataError, match=f"'{archive}'"):
         unpack(archive, tmp_path / "out")
+
+
+def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
+    """Where the file system tells them apart."""
+    files = {"Cat/1.jpg": b"1", "cat/1.jpg": b"2"}
+    assert content(unpack(make_zip(tmp_path / "d.zip", files), tmp_path / "out")) == files
+
+
+def test_a_file_system_that_ignores_case_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second file would replace the first one, so it is an error."""
+    exists = Path.exists
+
+    def ignore_case(path: Path) -> bool:
+        alike = path.parent.parent.rglob("*") if exists(path.parent.parent) else ()
+        return any(str(other).lower() == str(path).lower() for other in alike)
+
+    archive = make_zip(tmp_path / "d.zip", {"Cat/1.jpg": b"1", "cat/1.jpg": b"2"})
+    monkeypatch.setattr(Path, "exists", ignore_case)
+    with pytest.raises(DataError, match=r"it ignores case: 'cat/1\.jpg'"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_a_member_that_is_written_again_replaces_the_first(tmp_path: Path) -> None:
+    """As in a tar file to which a newer version was added."""
+    with tarfile.open(tmp_path / "d.tar", "w") as tar:
+        for data in (b"old", b"new"):
+            info = tarfile.TarInfo("a/1.jpg")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    assert content(unpack(tmp_path / "d.tar", tmp_path / "out")) == {"a/1.jpg": b"new"}

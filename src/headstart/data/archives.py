@@ -104,9 +104,15 @@ def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLim
             raise UnsafeArchive(
                 f"Archive '{archive}' has an unsafe member '{member.name}': {problem}."
             )
-    remaining = limits.max_bytes
+    remaining, written = limits.max_bytes, set[str]()
     for member in members:
         if not member.name.endswith("/"):
+            if member.name not in written and (into / member.name).exists():
+                raise DataError(
+                    f"Archive '{archive}' has two members that this file system takes for one, as "
+                    f"it ignores case: '{member.name}'. Unpack it elsewhere and rename one."
+                )
+            written.add(member.name)
             remaining = _write_member(member, into, remaining)
             if remaining < 0:
                 raise UnsafeArchive(
