@@ -206,7 +206,7 @@ class Classifier:
 
         Args:
             train: Training images.
-            val: Images for the decision. Default: a fifth of `train` is held classifier. Up to 800
+            val: Images for the decision. Default: a fifth of `train` is held out. Up to 800
                 images, all five folds are held out in turn; with more images and `minutes`,
                 further folds while results are inconclusive and there is time.
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can

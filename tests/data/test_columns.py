@@ -99,7 +99,7 @@ def test_flags(rows: Mapping[str, Sequence[str]], parts: list[str | None]) -> No
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ({"is_test": "maybe", "is_valid": "0"}, "its is_test 'maybe' is neither true nor false"),
+        ({"is_test": "maybe", "is_valid": "0"}, "'maybe' in is_test is neither true nor false"),
         ({"is_test": "1", "is_valid": "1"}, "it is marked as test and as val"),
     ],
 )

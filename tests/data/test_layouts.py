@@ -86,14 +86,18 @@ def test_splits_below_classes() -> None:
 def test_an_unlabelled_folder_is_left_out(extra: str) -> None:
     """It is neither a class nor a labelled part of the split."""
     layout = layout_of("train/a/1", "train/b/2", "val/a/3", "val/b/4", extra)
-    assert layout.left_out == {extra.split("/")[0]: 1}
+    assert layout.left_out == {(extra.split("/")[0],): 1}
     assert dict(layout.splits) == {"train": "train", "val": "val"}
 
 
 def test_an_unlabelled_test_folder_beside_train() -> None:
     """As in many competitions: test images are held out from the labelled ones then."""
     layout = layout_of("train/a/1", "train/b/2", "test/3", "test/4")
-    assert (layout.entered, dict(layout.splits), layout.left_out) == (("train",), {}, {"test": 2})
+    assert (layout.entered, dict(layout.splits), layout.left_out) == (
+        ("train",),
+        {},
+        {("test",): 2},
+    )
 
 
 @pytest.mark.parametrize(

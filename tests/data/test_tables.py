@@ -151,7 +151,7 @@ def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_csv(tmp_path, "path,label,split\n1.png,a,train\n2.png,a,later\n")
     assert str(caught.value) == (
-        f"The split of row 2 of '{tmp_path / 't.csv'}' is not understood: its split 'later' is "
+        f"The split of row 2 of '{tmp_path / 't.csv'}' is not understood: 'later' is "
         "not train, val or test. Correct it, or remove the column."
     )
 
@@ -177,7 +177,7 @@ def test_a_missing_label_column_is_an_error_with_a_suggestion(tmp_path: Path) ->
         read_csv(tmp_path, "path,labels,width\n1,a,3\n")
     assert str(caught.value) == (
         f"Table '{tmp_path / 't.csv'}' has no column 'label'. Did you mean 'labels'? "
-        "It has: path, labels, width."
+        "It has: path, labels, width. Rename the right one to 'label'."
     )
 
 
@@ -186,7 +186,8 @@ def test_a_missing_image_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_csv(tmp_path, "where,label\n1,a\n")
     assert str(caught.value) == (
-        f"Table '{tmp_path / 't.csv'}' has no column 'path' or 'image'. It has: where, label."
+        f"Table '{tmp_path / 't.csv'}' has no column 'path' or 'image'. It has: where, label. "
+        "Rename the right one to 'path'."
     )
 
 

@@ -126,7 +126,10 @@ def _named(path: Path, names: Sequence[str], group: str) -> str:
 def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:
     columns = " or ".join(f"'{name}'" for name in wanted)
     hint = suggestion(wanted[0], names)
-    return DataError(f"Table '{path}' has no column {columns}.{hint} It has: {', '.join(names)}.")
+    return DataError(
+        f"Table '{path}' has no column {columns}.{hint} It has: {', '.join(names)}. Rename the "
+        f"right one to '{wanted[0]}'."
+    )
 
 
 def _label_column(path: Path, names: Sequence[str]) -> str:
@@ -196,8 +199,8 @@ def _part(cell: object, name: str, flag: str | None) -> str | None:
     if flag is None:
         part = split_of(text)
         if part is None:
-            raise ValueError(f"its {name} '{text}' is not train, val or test")
+            raise ValueError(f"'{text}' is not train, val or test")
         return part
     if text.lower() not in _TRUE + _FALSE:
-        raise ValueError(f"its {name} '{text}' is neither true nor false")
+        raise ValueError(f"'{text}' in {name} is neither true nor false")
     return flag if text.lower() in _TRUE else None

@@ -120,7 +120,7 @@ def _understood(layout: Layout, found: _Found) -> list[str]:
     elif layout.splits:
         sentences.append(f"Labels: folders. Split: the folders in them, {', '.join(folders)}.")
     else:
-        sentences.append("Labels: folders. Split: none given.")
+        sentences.append("Labels: folders. Split: made by Headstart.")
     if found.others:
         counts = ", ".join(f"{count:,} {suffix}" for suffix, count in found.others.most_common(5))
         sentences.append(f"Files that are not images: {counts}.")
@@ -130,9 +130,9 @@ def _understood(layout: Layout, found: _Found) -> list[str]:
 def _warnings(layout: Layout, found: _Found, empty: list[str]) -> list[str]:
     """Describe what was left out."""
     warnings = [
-        f"Left out: '{printable(name)}' ({count:,} image{'s' if count > 1 else ''}), which "
-        "is neither a class nor a labelled part of the split."
-        for name, count in layout.left_out.items()
+        f"Left out: '{printable('/'.join(parts))}' ({count:,} image{'s' if count > 1 else ''}), "
+        "which is neither a class nor a labelled part of the split."
+        for parts, count in layout.left_out.items()
     ]
     if found.unreadable:
         warnings.append(f"Left out, because they cannot be read: {', '.join(found.unreadable)}.")
@@ -154,4 +154,4 @@ def _empty_class_folders(folder: Path, layout: Layout, labels: set[str | None]) 
             for child in children
             if not is_skipped(child.name) and not name_problem(child.name) and child.is_dir()
         }
-    return sorted(names - labels - {normalised(name) for name in layout.left_out})
+    return sorted(names - labels - {normalised(parts[-1]) for parts in layout.left_out})

@@ -56,27 +56,28 @@ class Layout:
         splits: The parts of the split, by the names of their folders; empty without a split.
         split_first: Whether the folders of the split hold those of the classes, or the reverse.
         inner: Folders around the classes in each folder of the split.
-        left_out: The number of images in folders that are neither classes nor parts of a split.
+        left_out: Folders that are neither classes nor parts of a split, with their images.
     """
 
     entered: Parts = ()
     splits: Mapping[str, str] = field(default_factory=dict)
     split_first: bool = True
     inner: Parts = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[Parts, int] = field(default_factory=dict)
 
     def is_left_out(self, parts: Parts) -> bool:
         """Return whether a file is in a folder that is left out."""
-        inside = self.inside(parts)
-        return len(inside) > 1 and inside[0] in self.left_out
+        return any(parts[: len(folder)] == folder for folder in self.left_out)
 
     def inside(self, parts: Parts) -> Parts:
-        """Return the path of a file within the folders around everything."""
+        """Return the path of a file within the folders around everything, if it is in them."""
         depth = len(self.entered)
-        return parts[depth:] if parts[:depth] == self.entered else parts[-1:]
+        return parts[depth:] if parts[:depth] == self.entered else parts
 
     def place(self, parts: Parts) -> tuple[str | None, str | None]:
         """Return the class and the part of the split of a file; None where it has none."""
+        if parts[: len(self.entered)] != self.entered:
+            return None, None
         *folders, _ = self.inside(parts)
         if not self.splits:
             return next(iter(folders), None), None
@@ -160,7 +161,7 @@ def _with_split(
             "parts train, val and test, and move everything else out of the data. If it is a "
             "class, move the images in its folders up into it."
         )
-    left_out = {name: inside.total for name, inside in others.items()}
+    left_out = {(*entered, name): other.total for name, other in others.items()}
     inner = _common_inner([node.folders[name] for name in labelled])
     for name in labelled:
         _check_not_alike(data, _below(node.folders[name], inner).folders)
