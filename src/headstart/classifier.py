@@ -46,7 +46,7 @@ class Classifier:
     """A frozen backbone and a head that classifies images by their features.
 
     Args:
-        backbone: From `load_backbone`. The classifier uses a copy.
+        backbone: Backbone from `load_backbone`, which the classifier copies.
         head: The unfitted head. Default: `AutoHead()`, chosen by cross-validation.
         classes: Names, in the order of the probabilities.
         features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
@@ -116,7 +116,7 @@ class Classifier:
         """Create a classifier from a trained model, to continue training.
 
         Args:
-            predictor: From `hs.load`, or of another classifier.
+            predictor: Trained model from `hs.load`, or the predictor of another classifier.
             head: Unfitted head to use instead of the one that the model was trained with.
 
         Raises:
@@ -201,11 +201,11 @@ class Classifier:
         warn: Warn | None = None,
         **options: Any,  # noqa: ANN401
     ) -> Tuning | None:
-        """Fine-tune the last layers, starting from the fitted head; roll back unless that helps.
+        """Fine-tune the last layers, starting from the fitted head; roll back if it does not help.
 
         Args:
             train: Training images.
-            val: Images for the decision. Default: a fifth of `train` is held classifier. Up to 800
+            val: Images for the decision. Default: a fifth of `train` is held out. Up to 800
                 images, all five folds are held out in turn; with more images and `minutes`,
                 further folds while results are inconclusive and there is time.
             unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can

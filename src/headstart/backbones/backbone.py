@@ -302,7 +302,7 @@ def _adapt(state: State, network: nn.Module, channels: int) -> State:
 def _load_state(
     network: nn.Module, state: State, name: str, weights: str, *, optional: tuple[str, ...]
 ) -> None:
-    """Load weights; tensors with an optional prefix may be missing or have other shapes."""
+    """Load weights; tensors whose names have an optional prefix need not be present or match."""
     own = network.state_dict()
     classifier = {key for key in own if key.startswith(optional)}
     missing = [key for key in own if key not in state and key not in classifier]

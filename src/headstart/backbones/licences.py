@@ -28,7 +28,7 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
 
 
 def allows_commercial_use(licence: str | None) -> bool | None:
-    """Return whether a licence allows commercial use; None if its name does not tell."""
+    """Return whether a licence allows commercial use; None if its name does not show it."""
     if licence and _PERMISSIVE.fullmatch(licence):
         return True
     return False if licence and _NON_COMMERCIAL.search(licence) else None

@@ -1,4 +1,4 @@
-"""95 % confidence intervals of a share, and of the difference of two shares of the same images."""
+"""95% confidence intervals of an accuracy, and of the difference between two accuracies."""
 
 from math import sqrt
 

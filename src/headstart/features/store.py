@@ -139,7 +139,7 @@ class FeatureTable:
         """Merge the small fragments of separate commits, for faster reading.
 
         Args:
-            fragments: Up to this number of fragments, nothing is done.
+            fragments: Maximum number of fragments to leave unmerged.
         """
         # It may fail because of another process's commit or a full disk, which does no harm.
         with suppress(DamagedTable, StoreError), _translate_errors():

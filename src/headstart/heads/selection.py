@@ -36,8 +36,8 @@ class Trial:
     Attributes:
         basis: The basis of the logistic regression.
         strength: The best regularisation strength.
-        log_loss: On held-out images, at that strength.
-        accuracy: On held-out images, at that strength.
+        log_loss: Log loss on held-out images at that strength.
+        accuracy: Accuracy on held-out images at that strength.
         held_out: Out-of-fold scores.
     """
 
@@ -66,7 +66,8 @@ def select_head(
         problem: Features and targets.
         kinds: Kinds of heads to try.
         seed: Random seed of the sample.
-        exact: Candidates are compared on a sample if there are more images than this.
+        exact: Maximum number of images on which candidates are compared; above it, a sample is
+            used.
     """
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
@@ -91,8 +92,8 @@ def refit_head(
     """Fit a head with known hyperparameters on all images, without cross-validation.
 
     Args:
-        problem: With one kind of features.
-        hyperparameters: From `select_head`, on other features of the same images.
+        problem: Problem with a single kind of features.
+        hyperparameters: The result of `select_head` on other features of the same images.
         seed: As in `select_head`.
         exact: As in `select_head`.
     """

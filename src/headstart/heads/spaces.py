@@ -57,7 +57,7 @@ def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised
 
     Args:
         features: Shape (images, width).
-        weights: How much each column counts, shape (width,); equal by default.
+        weights: Weight of each column, shape (width,); equal by default.
     """
     weights = torch.ones(features.shape[1]) if weights is None else weights
     mean = features.mean(dim=0)

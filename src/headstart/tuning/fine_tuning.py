@@ -40,8 +40,8 @@ class TunedModel:
     """A tuned model.
 
     Attributes:
-        weights: Of the backbone's network, on the CPU.
-        head: The head for its features.
+        weights: Weights of the backbone's network, on the CPU.
+        head: Head fitted on the features of that network.
         features: Which features the head uses.
         temperature: Divisor of the scores that calibrates the model.
     """

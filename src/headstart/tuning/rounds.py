@@ -48,7 +48,7 @@ def train_rounds(bench: Workbench, conclusive: Callable[[Sequence[Round]], bool]
 
     Args:
         bench: Everything that the rounds share.
-        conclusive: Returns whether the results of the rounds so far are conclusive.
+        conclusive: Function that returns whether the results so far are conclusive.
 
     Returns:
         At least one round; without held-out images, one that is trained on all images.

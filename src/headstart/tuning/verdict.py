@@ -99,7 +99,7 @@ class Verdict:
 
     @property
     def gain_ci95(self) -> Interval | None:
-        """The 95 % confidence interval of the difference in accuracy."""
+        """The 95% confidence interval of the difference in accuracy."""
         return accuracy_gain(self.best, self.probe) if self.best and self.probe else None
 
     @property

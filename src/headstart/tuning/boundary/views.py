@@ -20,7 +20,7 @@ _PRESETS: dict[str, AugmentOption] = {"mirror": "flip", "dihedral": "dihedral"}
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """Which views of which images.
+    """The views of a set of images.
 
     Attributes:
         files: Path and sha256 of each image.

@@ -89,7 +89,7 @@ class SaveCheckpoints:
     """Writes checkpoints; if one cannot be written, warns and continues.
 
     Args:
-        checkpoints: Where to write.
+        checkpoints: Where to write checkpoints.
         steps: Steps per epoch; after the last one, the checkpoint waits for the evaluation.
         warn: Called if a checkpoint cannot be written.
     """
