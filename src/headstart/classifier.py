@@ -226,7 +226,8 @@ class Classifier:
         Raises:
             OptionError: There is no such part, or an option is invalid.
             DataError: The classes differ from the model's.
-            TuningError: Only trainings with other options can be resumed, or this one is running.
+            TuningError: Only trainings with other options can be resumed, or the same training is
+                already running.
         """
         given = {"deterministic": self._deterministic} | options
         return self.tune(
@@ -387,7 +388,7 @@ class Classifier:
 
 
 def _check_choices(part: str, keep: str) -> None:
-    """Check that the part and the choice to keep are valid."""
+    """Check the values of `unfreeze` and `keep`."""
     if keep not in get_args(Keep):
         raise OptionError(f"keep must be better or always. Got '{keep}'.")
     if not re.fullmatch(PART, part):

@@ -59,7 +59,7 @@ class KnownName:
 
     Attributes:
         name: The name, as the library or the tutorial writes it.
-        origin: The module that has it, "tutorial", or "other" for the common name of a family.
+        origin: The module that defines it, "tutorial", or "other" for the common name of a family.
         architecture: timm's name of the same network, with the weights of the plainest recipe;
             empty if timm has no such network.
         instead: The network to use instead, if timm has no such network or no weights for it.

@@ -16,8 +16,8 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
         weights: The weights as the user named them.
 
     Returns:
-        timm's identifier; "unknown" if timm has none and for other weights from the hub; None for
-        random weights and the user's own files.
+        timm's identifier of the licence, or "unknown" if timm has none. Weights from another
+        repository of the hub are also "unknown". None for random weights and the user's own files.
     """
     if weights != "imagenet":
         return "unknown" if weights.startswith("hf-hub:") else None

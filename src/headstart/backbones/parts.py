@@ -114,8 +114,8 @@ class Parts:
         """Split the network after a stage, counted from 1 at the stem.
 
         Returns:
-            The network from normalised images to the stage's map, and the network from there to the
-            pooled output. Both share the weights of the whole network.
+            Two networks that share the weights of the whole: the first computes the stage's map
+            from normalised images, the second computes the pooled output from that map.
 
         Raises:
             OptionError: There is no such stage.

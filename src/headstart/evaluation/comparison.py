@@ -40,7 +40,7 @@ def loss_gain(new: HeldOutResult, old: HeldOutResult) -> float:
     """Return how much lower the new model's log loss is, in standard errors of the difference.
 
     Both were measured on the same images, so the standard error is that of the paired differences.
-    If there is none, with fewer than two images or the same difference for all, the gain is 0.
+    The gain is 0 if there are fewer than two images, or if all differences are equal.
     """
     gain = old.losses - new.losses
     if len(gain) < 2:

@@ -154,9 +154,10 @@ def _refine(problem: Problem, best: Trial) -> list[Trial]:
 
 
 def _rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
-    """Extend the best trial on a sample, a share of the images, to all of them.
+    """Extend the best trial from a sample to all images.
 
-    More images need less regularisation; how much less is chosen on one fold.
+    More images need less regularisation. The strength is chosen on one fold; `share` is the size of
+    the sample relative to all images.
     """
     strengths = [best.strength * share**power for power in (0.0, 0.5, 1.0)]
     fold = replace(problem, folds=problem.folds[:1])

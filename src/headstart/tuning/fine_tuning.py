@@ -82,7 +82,8 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
 
     Raises:
         OptionError: There is no such part.
-        TuningError: Only trainings with other options can be resumed, or this one is running.
+        TuningError: Only trainings with other options can be resumed, or the same training is
+            already running.
     """
     _check_folder(job)
     check_listeners(job.options.listeners)

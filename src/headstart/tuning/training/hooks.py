@@ -90,7 +90,7 @@ class SaveCheckpoints:
 
     Args:
         checkpoints: Where to write checkpoints.
-        steps: Steps per epoch; after the last one, the checkpoint waits for the evaluation.
+        steps: Steps per epoch; after the last step, the checkpoint is written after the evaluation.
         warn: Called if a checkpoint cannot be written.
     """
 
