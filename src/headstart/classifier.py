@@ -47,7 +47,7 @@ class Classifier:
     """A frozen backbone and a head that classifies images by their features.
 
     Args:
-        backbone: From `load_backbone`. The classifier uses a copy.
+        backbone: Backbone from `load_backbone`, which the classifier copies.
         head: The unfitted head. Default: `AutoHead()`, chosen by cross-validation.
         classes: Names, in the order of the probabilities.
         features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
@@ -117,7 +117,7 @@ class Classifier:
         """Create a classifier from a trained model, to continue training.
 
         Args:
-            predictor: From `hs.load`, or of another classifier.
+            predictor: Trained model from `hs.load`, or the predictor of another classifier.
             head: Unfitted head to use instead of the one that the model was trained with.
 
         Raises:
@@ -202,7 +202,7 @@ class Classifier:
         warn: Warn | None = None,
         **options: Any,  # noqa: ANN401
     ) -> Tuning | None:
-        """Fine-tune the last layers, starting from the fitted head; roll back unless that helps.
+        """Fine-tune the last layers, starting from the fitted head; roll back if it does not help.
 
         Args:
             train: Training images.
@@ -227,7 +227,8 @@ class Classifier:
         Raises:
             OptionError: There is no such part, or an option is invalid.
             DataError: The classes differ from the model's.
-            TuningError: Only trainings with other options can be resumed, or this one is running.
+            TuningError: Only trainings with other options can be resumed, or the same training is
+                already running.
         """
         given = {"deterministic": self._deterministic} | options
         return self.tune(
@@ -388,7 +389,7 @@ class Classifier:
 
 
 def _check_choices(part: str, keep: str) -> None:
-    """Check that the part and the choice to keep are valid."""
+    """Check the values of `unfreeze` and `keep`."""
     if keep not in get_args(Keep):
         raise OptionError(f"keep must be better or always. Got '{keep}'.")
     if not re.fullmatch(PART, part):

@@ -27,9 +27,9 @@ PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
 # Shown in place of a regular expression.
 _PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
 
-# How many views there are, where they can be counted.
+# The number of different views, if it is limited.
 _DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}
-# What --tune auto may take without --minutes.
+# The time limit of --tune auto without --minutes.
 _AUTO_MINUTES = 10.0
 
 LenientPath = Annotated[Path, Field(strict=False)]
@@ -50,7 +50,7 @@ class Options(BaseModel):
     """A frozen, strict set of options: unknown names and wrong types are errors.
 
     Attributes:
-        panel: Where help shows the options that the class declares itself.
+        panel: The part of the help with the options that the class itself declares.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
@@ -93,7 +93,7 @@ class Options(BaseModel):
 
 
 class DecodeLimits(Options):
-    """What a single image file may cost."""
+    """Limits on the size of a single image file."""
 
     max_bytes: int = Field(256 * 2**20, gt=0, description="Maximum file size, in bytes.")
     max_pixels: int = Field(
@@ -105,7 +105,7 @@ class DecodeLimits(Options):
 
 
 class ArchiveLimits(Options):
-    """What an archive may unpack to."""
+    """Limits on the unpacked content of an archive."""
 
     max_files: int = Field(1_000_000, gt=0, description="Maximum number of files.")
     max_bytes: int = Field(64 * 2**30, gt=0, description="Maximum size when unpacked, in bytes.")
@@ -149,8 +149,8 @@ class DeviceOptions(Options):
     )
     precision: PrecisionOption = Field(
         "auto",
-        description="Numeric precision of the backbone; auto takes a trained model's own, or bf16 "
-        "where it is at least 5 % faster.",
+        description="Numeric precision of the backbone; auto is that of the trained model, or else "
+        "bf16 if it is at least 5% faster.",
     )
 
 
@@ -213,7 +213,7 @@ class BackbonesOptions(ComputeOptions):
 
 
 class DeterministicOptions(Options):
-    """Whether a training may choose anything by timing."""
+    """Whether choices may depend on timing."""
 
     panel = Panel.MACHINE
 
@@ -243,7 +243,8 @@ class TuneOptions(DeterministicOptions):
     )
     augment: AugmentOption = Field(
         "flip",
-        description="Augmentation of training images; dihedral suits images with no natural up.",
+        description="Augmentation of training images; dihedral suits images that have no upright "
+        "orientation.",
     )
     views: int = Field(
         4,
@@ -271,41 +272,41 @@ class TuneOptions(DeterministicOptions):
     )
 
     def with_minutes(self, part: str) -> Self:
-        """Return the options with the minutes that "auto" plans with where none are given."""
+        """Return the options with the default time limit if "auto" has none."""
         if part != "auto" or self.minutes is not None:
             return self
         return self.model_copy(update={"minutes": _AUTO_MINUTES})
 
     def check_deterministic(self, part: str) -> None:
-        """Refuse what is decided by the clock if the result must be deterministic.
+        """Reject options that depend on timing if the result must be deterministic.
 
         Args:
-            part: That is to be fine-tuned.
+            part: The part to fine-tune.
 
         Raises:
-            OptionError: It names the option.
+            OptionError: An option depends on timing.
         """
         if not self.deterministic:
             return
         if part == "auto":
             raise OptionError(
-                "Fine-tuning 'auto' plans by the clock, which cannot be deterministic. "
+                "Fine-tuning 'auto' depends on timing, so it cannot be deterministic. "
                 "Name the part, such as stages:1."
             )
         if self.minutes is not None:
             raise OptionError(
-                "minutes ends fine-tuning by the clock, which cannot be deterministic. "
+                "minutes is a time limit, so fine-tuning cannot be deterministic. "
                 "Limit epochs instead."
             )
 
     @property
     def listeners(self) -> tuple[str, ...]:
-        """Names of what receives each step and epoch."""
+        """Names of the listeners that receive each step and epoch."""
         return ("events", *(name.strip() for name in self.log.split(",") if name.strip()))
 
     @property
     def views_kept(self) -> int:
-        """How many different views of an image there are."""
+        """Number of different views of an image."""
         return min(self.views, _DIFFERENT.get(self.augment, self.views))
 
 
@@ -356,7 +357,7 @@ class BackboneOptions(Options):
     orientations: OrientationsOption = Field(
         "one",
         description="Orientations to average features over: 2 (mirror), or 8 (dihedral) for images "
-        "with no natural up. Takes 2 or 8 times as long.",
+        "that have no upright orientation. Takes 2 or 8 times as long.",
     )
 
 
@@ -380,7 +381,7 @@ class EvaluateOptions(ComputeOptions):
 
     split: Literal["auto", "all", "train", "val", "test"] = Field(
         "auto",
-        description="Images to evaluate on; auto takes the test part, or all images without one.",
+        description="Images to evaluate on; auto is the test part, or all images if there is none.",
     )
 
 

@@ -19,7 +19,7 @@ class Watcher(Protocol):
     """Receives the progress and warnings of a command."""
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
-        """Start a stage; call the progress function that is yielded as it advances."""
+        """Start a stage, and yield a function to call with its progress."""
         ...
 
     def note(self, text: str) -> None:

@@ -37,6 +37,12 @@ TORCHVISION = torchvision.models.list_models(module=torchvision.models)
 # Networks for which timm has no weights on the hub.
 WITHOUT_WEIGHTS = {"ResNet152V2", "Xception", "mnasnet0_5", "mnasnet0_75"}
 PAGE = Path(__file__).parents[2] / "docs" / "names.md"
+HEADINGS = {
+    "keras.applications": "Names of keras.applications",
+    "torchvision.models": "Names of torchvision.models",
+    "tutorial": "Names of the tutorial",
+    "other": "Common names of families",
+}
 
 
 def base(architecture):
@@ -164,17 +170,23 @@ def test_a_network_without_weights_names_a_substitute():
         load_backbone("efficientnet_b6")
 
 
-def table():
-    """Return the lines of the page's table, from names.csv."""
-    lines = ["| name | where | timm's network | where there is none, or no weights |"]
-    lines.append("| --- | --- | --- | --- |")
-    for known in KNOWN_NAMES:
-        architecture = f"`{known.architecture}`" if known.architecture else "none"
-        lines.append(f"| `{known.name}` | {known.origin} | {architecture} | {known.instead} |")
+def tables():
+    """Return the headings and tables of the page, from names.csv."""
+    lines = []
+    for origin, heading in HEADINGS.items():
+        lines += [
+            f"## {heading}",
+            "| name | network in timm | use instead |",
+            "| --- | --- | --- |",
+        ]
+        for known in (known for known in KNOWN_NAMES if known.origin == origin):
+            architecture = f"`{known.architecture}`" if known.architecture else "none"
+            lines.append(f"| `{known.name}` | {architecture} | {known.instead} |")
     return [line.replace("|  |", "| |") for line in lines]
 
 
 def test_the_page_lists_every_name():
-    """The table of docs/names.md equals names.csv; print `table()` to update it."""
-    written = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
-    assert written == table()
+    """The tables of docs/names.md equal names.csv; print `tables()` to update them."""
+    lines = PAGE.read_text("utf-8").splitlines()
+    assert [line for line in lines if line.startswith(("|", "## "))] == tables()
+    assert {known.origin for known in KNOWN_NAMES} == set(HEADINGS)

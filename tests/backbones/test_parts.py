@@ -62,7 +62,7 @@ def test_a_boundary_that_does_not_exist(after):
     with pytest.raises(OptionError) as caught:
         tiny("test_efficientnet").split(after)
     assert str(caught.value) == (
-        f"There is no boundary after stage {after}: the backbone has 5 stages. Take 1 to 5."
+        f"There is no boundary after stage {after}: the backbone has 5 stages. Use 1 to 5."
     )
 
 

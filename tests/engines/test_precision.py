@@ -64,7 +64,7 @@ def test_an_unknown_precision_is_an_error():
     ],
 )
 def test_bf16_is_chosen_if_it_is_faster_and_accurate(float32, bf16, cosine, chosen):
-    """bf16 has to be 5 % faster and agree with float32."""
+    """bf16 has to be 5% faster and agree with float32."""
     assert faster_precision(PrecisionTrial(float32, bf16, cosine)) == chosen
 
 

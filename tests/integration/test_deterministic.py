@@ -79,8 +79,8 @@ def test_the_six_steps_give_the_model_of_train(photos: Path, tmp_path: Path, tun
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"tune": "auto"}, "plans by the clock"),
-        ({"tune": "stages:1", "minutes": 1.0}, "ends fine-tuning by the clock"),
+        ({"tune": "auto"}, "depends on timing"),
+        ({"tune": "stages:1", "minutes": 1.0}, "minutes is a time limit"),
         ({"backbone": "auto"}, "times backbones"),
         ({"device": "cuda"}, "CPU"),
     ],

@@ -115,8 +115,8 @@ def test_a_panel_without_a_finite_value_is_left_out() -> None:
 
 def test_without_epochs_there_are_no_plots_and_no_table() -> None:
     """A training that ended in its first epoch has the reason."""
-    html = shown(tuning(epochs=[], stopped="the time was up"))
-    assert "Fine-tuning ended early: the time was up." in html.text
+    html = shown(tuning(epochs=[], stopped="the time limit was reached"))
+    assert "Fine-tuning ended early: the time limit was reached." in html.text
     assert "Results by epoch" not in html.text
 
 

@@ -195,7 +195,7 @@ def test_without_a_training_to_resume_it_starts_from_scratch(model, data, tmp_pa
         data.train, checkpoints=tmp_path / "state", resume=True, warn=warnings.append, **QUICK
     )
     assert record
-    assert any("There is no training of these data to resume" in text for text in warnings)
+    assert any("There is no training of this data to resume" in text for text in warnings)
 
 
 def test_the_same_training_cannot_run_twice_at_once(make, data, tmp_path):

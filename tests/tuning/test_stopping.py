@@ -55,7 +55,7 @@ def test_an_exploding_loss_stops_training(model, data):
     options = QUICK | {"epochs": 6, "learning_rate": 30.0}
     record = model.fine_tune(data.train, keep="always", **options)
     assert len(record.epochs) < 6
-    assert "while guessing has 1.1: the learning rate is too high" in record.stopped
+    assert "while guessing gives 1.1: the learning rate is too high" in record.stopped
     assert all(torch.isfinite(tensor).all() for tensor in state(model).values())
 
 
@@ -86,7 +86,7 @@ def test_the_time_limit_stops_training(model, data, clock):
     options = QUICK | {"epochs": 50}
     stop = at_step(3, data, clock.put_forward, epochs=50)
     record = model.fine_tune(data.train, minutes=5.0, progress=stop, **options)
-    assert record.stopped == "the time was up"
+    assert record.stopped == "the time limit was reached"
 
 
 def test_a_time_limit_after_an_epoch_leaves_a_tuned_model(model, data, clock, tmp_path):
@@ -94,7 +94,7 @@ def test_a_time_limit_after_an_epoch_leaves_a_tuned_model(model, data, clock, tm
     options = QUICK | {"epochs": 50, "checkpoints": tmp_path}
     stop = at_step(8, data, clock.put_forward, epochs=50)
     record = model.fine_tune(data.train, minutes=5.0, progress=stop, keep="always", **options)
-    assert record.stopped == "the time was up"
+    assert record.stopped == "the time limit was reached"
     assert record.kept and len(record.epochs) == 1 and not record.final
     delete_finished(model.checkpoints)
     assert (model.checkpoints / "round-0" / "checkpoint.json").exists()
@@ -107,7 +107,7 @@ def test_without_a_completed_epoch_nothing_is_kept(model, data, clock, keep):
     stop = at_step(1, data, clock.put_forward)
     record = model.fine_tune(data.train, minutes=5.0, keep=keep, progress=stop, **QUICK)
     assert not record.kept and not record.epochs and record.head == ""
-    assert record.stopped == "the time was up"
+    assert record.stopped == "the time limit was reached"
     assert record.tuned_accuracy is None and record.gain_ci95 is None
     assert not changed(before, state(model))
     np.testing.assert_array_equal(model.probabilities_of(data.test), predicted)

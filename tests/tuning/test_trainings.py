@@ -126,7 +126,7 @@ def test_a_damaged_description_is_ignored(tmp_path):
     assert opened(tmp_path, FIRST, resume=True) == folder
     warnings = []
     assert opened(tmp_path, SECOND, resume=True, warn=warnings.append).name == "1"
-    assert "There is no training of these data to resume" in warnings[0]
+    assert "There is no training of this data to resume" in warnings[0]
 
 
 def test_checkpoints_are_deleted_once_the_run_is_saved(make_folder, tmp_path):

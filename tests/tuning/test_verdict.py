@@ -127,8 +127,8 @@ def test_a_tuned_model_that_is_worse_is_kept_only_if_asked(measured):
     ("trained", "why_not"),
     [
         (scores_with(1, 1.0), ""),
-        (scores_with(0, 1.2), "did not lower log loss"),
-        (scores_with(1, 5.0), "did not lower log loss"),
+        (scores_with(0, 1.2), "did not lower the log loss"),
+        (scores_with(1, 5.0), "did not lower the log loss"),
     ],
     ids=["better", "the same", "worse"],
 )
@@ -146,5 +146,5 @@ def test_a_lower_loss_with_lower_accuracy_is_not_kept():
     tuned = np.where(np.arange(IMAGES)[:, None] % 8 == 0, -0.1, 2.0) * TRUTH
     scores = rounds(probe=frozen.astype(np.float32), trained=tuned.astype(np.float32))
     verdict = Verdict.of(scores, LABELS, TASK, blend=False, always=False)
-    assert verdict.why_not == "lowered log loss, but predicted fewer images correctly"
+    assert verdict.why_not == "lowered the log loss, but predicted fewer images correctly"
     assert not verdict.kept

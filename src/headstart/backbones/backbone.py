@@ -160,9 +160,9 @@ class Backbone(nn.Module):
         """Split the network after a stage, counted from 1 at the stem.
 
         Returns:
-            The network from normalised images to the stage's map, and the network from there to the
-            pooled output. They share the weights, and in sequence they compute exactly the same
-            output as the whole network.
+            Two networks that share the weights of the whole: the first computes the stage's map
+            from normalised images, the second computes the pooled output from that map. In
+            sequence, their output is exactly that of the whole network.
 
         Raises:
             OptionError: There is no such boundary.
@@ -302,7 +302,7 @@ def _adapt(state: State, network: nn.Module, channels: int) -> State:
 def _load_state(
     network: nn.Module, state: State, name: str, weights: str, *, optional: tuple[str, ...]
 ) -> None:
-    """Load weights; tensors with an optional prefix may be missing or have other shapes."""
+    """Load weights; names with an optional prefix may be missing or have another shape."""
     own = network.state_dict()
     classifier = {key for key in own if key.startswith(optional)}
     missing = [key for key in own if key not in state and key not in classifier]
@@ -327,7 +327,10 @@ def _load_state(
 
 
 def _preprocess(network: nn.Module, image_size: int | None, channels: int) -> Preprocess:
-    """Return the network's own size, filter and normalisation, without a crop (see decisions)."""
+    """Return the network's own size, filter and normalisation, without its centre crop.
+
+    The whole image is used, for the reasons in docs/decisions/whole-image.md.
+    """
     config = resolve_data_config({}, model=network, verbose=False)
     mean, std = tuple(config["mean"]), tuple(config["std"])
     if channels != 3:

@@ -109,7 +109,7 @@ def _size_problem(network: nn.Module, size: int, channels: int) -> str | None:
 
 
 def _to_meta(network: nn.Module) -> nn.Module:
-    """Copy a network to PyTorch's meta device; state that the copy caches is not shared."""
+    """Copy a network to PyTorch's meta device, without sharing state that the copy caches."""
     tensors: dict[int, Any] = {}
     for parameter in network.parameters():
         tensors[id(parameter)] = nn.Parameter(_meta(parameter), requires_grad=False)

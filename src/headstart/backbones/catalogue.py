@@ -58,8 +58,8 @@ class KnownName:
     """The name of a network in another library or the tutorial.
 
     Attributes:
-        name: The name as it is written there.
-        origin: The module that has it, "tutorial", or "other" for the common name of a family.
+        name: The name, as the library or the tutorial writes it.
+        origin: The module that defines it, "tutorial", or "other" for the common name of a family.
         architecture: timm's name of the same network, with the weights of the plainest recipe;
             empty if timm has no such network.
         instead: The network to use instead, if timm has no such network or no weights for it.

@@ -41,7 +41,7 @@ class FeatureLayout:
         )
 
     def columns(self, features: str) -> slice:
-        """Return the columns of the features "last" or "multilevel", or "flatten" of a map.
+        """Return the columns of "last" or "multilevel" features, or of "flatten" features of a map.
 
         Raises:
             OptionError: There are no such features.

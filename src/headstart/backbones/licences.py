@@ -16,8 +16,8 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
         weights: The weights as the user named them.
 
     Returns:
-        timm's identifier; "unknown" if timm has none and for other weights from the hub; None for
-        random weights and the user's own files.
+        timm's identifier of the licence, or "unknown" if timm has none. Weights from another
+        repository of the hub are also "unknown". None for random weights and the user's own files.
     """
     if weights != "imagenet":
         return "unknown" if weights.startswith("hf-hub:") else None
@@ -28,7 +28,7 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
 
 
 def allows_commercial_use(licence: str | None) -> bool | None:
-    """Return whether a licence allows commercial use; None if its name does not tell."""
+    """Return whether a licence allows commercial use; None if its name does not show it."""
     if licence and _PERMISSIVE.fullmatch(licence):
         return True
     return False if licence and _NON_COMMERCIAL.search(licence) else None

@@ -1,7 +1,7 @@
 """The layers and stages of a network in order of execution, and the boundaries between them.
 
-Every architecture is traced with torch.fx. A layer is a module without smaller layers in it, a
-stage ends at the module that timm's `feature_info` names, and a boundary is a node of the graph.
+Every architecture is traced with torch.fx. A layer is a module that contains no other layers. A
+stage ends at a module that timm's `feature_info` names. A boundary is a node of the traced graph.
 """
 
 import inspect
@@ -114,8 +114,8 @@ class Parts:
         """Split the network after a stage, counted from 1 at the stem.
 
         Returns:
-            The network from normalised images to the stage's map, and the network from there to the
-            pooled output. Both share the weights of the whole network.
+            Two networks that share the weights of the whole: the first computes the stage's map
+            from normalised images, the second computes the pooled output from that map.
 
         Raises:
             OptionError: There is no such stage.
@@ -124,7 +124,7 @@ class Parts:
         if not 1 <= after <= len(self.stages):
             raise OptionError(
                 f"There is no boundary after stage {after}: the backbone has "
-                f"{len(self.stages)} stages. Take 1 to {len(self.stages)}."
+                f"{len(self.stages)} stages. Use 1 to {len(self.stages)}."
             )
         crossing = crossing_nodes(self.graph, self.stages[after - 1])
         if len(crossing) > 1:

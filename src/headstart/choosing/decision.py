@@ -1,4 +1,4 @@
-"""Which backbone to use: the fastest of those that are as accurate as the best, up to noise."""
+"""Which backbone to use: the fastest whose accuracy is not significantly below the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class BackboneScore:
     """The accuracy and the speed of a backbone that was tried on the images.
 
     Attributes:
-        name: As the user named it.
-        weights: Where they came from.
-        images_per_second: On this machine.
+        name: The name that the user passed.
+        weights: The source of the weights.
+        images_per_second: Speed on this machine.
         correct: Which held-out images a linear head on its features predicted correctly, shape
             (images,); the same images in the same order for all backbones.
     """
@@ -42,26 +42,26 @@ def choose_backbone(
     """Choose a backbone and explain the choice.
 
     The most accurate backbone is chosen, unless another is clearly faster, not significantly
-    worse, and at most half a point worse (or one image, where there are few).
+    worse, and at most half a percentage point worse (with few images: one image).
 
     Args:
-        scores: At least one.
-        min_speed: Fewest images per second that are acceptable.
+        scores: Scores of at least one backbone.
+        min_speed: Minimum number of images per second.
 
     Returns:
-        The chosen backbone, and a sentence without its name that explains the choice.
+        The chosen backbone, and the reason, as a clause without its name.
     """
     pretrained = [score for score in scores if score.weights != "random"] or list(scores)
     candidates = [score for score in pretrained if score.images_per_second >= min_speed]
     if not candidates:
         fastest = max(pretrained, key=lambda score: score.images_per_second)
-        return fastest, "none is within the time that you allow for an image; this is the fastest"
+        return fastest, "none is within the time limit per image; this is the fastest"
     best = max(candidates, key=lambda score: (score.accuracy, score.images_per_second))
     faster = [score for score in candidates if _is_clearly_faster(score, best)]
     if faster:
         chosen = max(faster, key=lambda score: score.images_per_second)
         speedup = chosen.images_per_second / best.images_per_second
-        return chosen, f"within noise of the best, {best.name}, at {speedup:.1f} times its speed"
+        return chosen, f"not significantly worse than {best.name}, and {speedup:.1f} times as fast"
     others = [score for score in candidates if score is not best]
     return best, _explain_best(best, others, len(scores))
 
@@ -76,13 +76,14 @@ def _explain_best(best: BackboneScore, others: Sequence[BackboneScore], tried: i
     ahead = 100 * (best.accuracy - second.accuracy)
     fastest = best.images_per_second >= max(score.images_per_second for score in others)
     if low <= 0:
-        text = f"no other is better, and {second.name} is within noise of it"
         if fastest:
-            return f"{text}; it is the fastest"
+            return f"no other is more accurate or faster; {second.name} is not significantly worse"
         faster = second.images_per_second >= _MIN_SPEEDUP * best.images_per_second
-        return (
-            f"{text} but {ahead:.1f} points behind" if faster else f"{text} but not clearly faster"
-        )
+        if faster:
+            detail = f"is faster, but {ahead:.1f} points less accurate"
+        else:
+            detail = "is not significantly worse, but not clearly faster"
+        return f"no other is more accurate; {second.name} {detail}"
     return f"the most accurate by {ahead:.1f} points over {second.name}" + (
         ", and the fastest" if fastest else ""
     )

@@ -1,4 +1,4 @@
-"""The image size that a backbone should be given."""
+"""The best image size for a backbone and a set of photos."""
 
 from contextlib import suppress
 from typing import Any

@@ -30,9 +30,9 @@ class ListedBackbone:
 
     Attributes:
         entry: The row of the catalogue.
-        licence: Of the weights, or "unknown".
+        licence: Licence of the weights, or "unknown".
         local: Whether the weights are on this machine.
-        images_per_second: None unless measured.
+        images_per_second: Speed on this machine; None unless measured.
         cosine: The lowest cosine similarity, over a few images, between the features of the
             engine and those of PyTorch in float32; None unless measured.
     """

@@ -25,7 +25,7 @@ def run_demo(options: TrainOptions, watcher: Watcher, *, begin: float | None = N
     Args:
         options: Options of `train`.
         watcher: Follows the stages.
-        begin: When the user began to wait, by `time.perf_counter`. Default: now.
+        begin: Start of the measured time, by `time.perf_counter`. Default: now.
 
     Raises:
         DataError: The package is not installed.

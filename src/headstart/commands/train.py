@@ -147,7 +147,7 @@ def run_training(
         data: See `train`.
         options: What to do.
         watcher: Follows the stages.
-        begin: When the user began to wait, by `time.perf_counter`. Default: now.
+        begin: Start of the measured time, by `time.perf_counter`. Default: now.
     """
     clock = _Clock.since(begin)
     _check_combinations(options)
@@ -238,7 +238,7 @@ def _check_deterministic(options: TrainOptions) -> None:
 def _choose_backbone(
     options: TrainOptions, images: Images, watcher: Watcher, clock: _Clock
 ) -> tuple[str, str, Recommendation | None]:
-    """Return the name and weights of the backbone: the user's, or the recommended one."""
+    """Return the name and weights of the requested or recommended backbone."""
     if options.backbone != "auto":
         return options.backbone, options.weights, None
     with clock.step("recommend"):
@@ -308,8 +308,8 @@ def _why_not(report: Tuning) -> str:
     return (
         f"Fine-tuning {report.part} {report.why_not} ({report.tuned_accuracy:.1%} and log loss "
         f"{report.tuned_log_loss:.3f} on {report.images} held-out images; the frozen backbone "
-        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}; log loss differs by "
-        f"{abs(report.loss_gain_errors or 0.0):.1f} standard errors)"
+        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}; the difference is "
+        f"{abs(report.loss_gain_errors or 0.0):.1f} standard errors of log loss)"
     )
 
 

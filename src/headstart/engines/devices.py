@@ -44,8 +44,8 @@ def make_engine(
     """Create the fastest engine for a device: OpenVINO on a CPU, otherwise PyTorch.
 
     Args:
-        network: Returns the network, which takes uint8 images (batch, size, size, 3). Not called on
-            a CPU if the converted network is on disk.
+        network: Function that returns the network, whose input is uint8 images (batch, size, size,
+            3). It is not called on a CPU if the converted network is on disk.
         size: Side of the images, in pixels.
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".

@@ -42,8 +42,8 @@ class OpenVinoEngine:
     PyTorch is imported only if a network is not in the cache.
 
     Args:
-        network: Returns the network, which takes uint8 images (batch, size, size, 3). Called only
-            if the converted network is not in the cache.
+        network: Function that returns the network, whose input is uint8 images (batch, size, size,
+            3). It is called only if the converted network is not in the cache.
         size: Side of the images, in pixels.
         precision: "bf16" or "float32".
         cache: Folder for converted networks.

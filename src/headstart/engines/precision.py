@@ -27,7 +27,7 @@ _IMAGES = 4
 
 
 def faster_precision(trial: PrecisionTrial) -> str:
-    """Return "bf16" if it is at least 5 % faster with the same features, otherwise "float32"."""
+    """Return "bf16" if it is at least 5% faster with the same features, otherwise "float32"."""
     accurate = trial.cosine is not None and trial.cosine >= _MIN_COSINE
     faster = trial.bf16 >= _MIN_SPEEDUP * trial.float32
     return "bf16" if accurate and faster else "float32"

@@ -43,9 +43,9 @@ def interleaved_rates(
     Args:
         engines: The engines, each with the side of its images in pixels.
         rounds: Number of measurements of each engine, after a warm-up round.
-        seconds: Duration of a measurement. Slow networks run two batches.
-        limit: No further round starts after so many seconds in total. If the warm-up round alone
-            takes that long, it counts, since warm-up costs are then negligible.
+        seconds: Duration of a measurement. Slow networks run at least two batches.
+        limit: Number of seconds after which no further round starts. If the warm-up round alone
+            takes that long, its measurement is used, since warm-up costs are then negligible.
         images: Images per batch. Default: the engine's preferred batch size.
     """
     end = time.perf_counter() + limit

@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same held-out images, and how sure that is."""
+"""Compare two models on the same held-out images, with the uncertainty of the difference."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -40,7 +40,7 @@ def loss_gain(new: HeldOutResult, old: HeldOutResult) -> float:
     """Return how much lower the new model's log loss is, in standard errors of the difference.
 
     Both were measured on the same images, so the standard error is that of the paired differences.
-    If there is none, with fewer than two images or the same difference for all, the gain is 0.
+    The gain is 0 if there are fewer than two images, or if all differences are equal.
     """
     gain = old.losses - new.losses
     if len(gain) < 2:
@@ -53,11 +53,12 @@ def beats(new: HeldOutResult, old: HeldOutResult) -> bool:
     """Return whether the new model's log loss is lower and its accuracy at least as high.
 
     There is no margin: missing a better model costs as much as keeping a worse one, and a few
-    hundred images cannot confirm a gain of a point or two. `loss_gain` says how sure it is.
+    hundred images cannot confirm a gain of a point or two. `loss_gain` measures the
+    uncertainty.
     """
     return loss_gain(new, old) > 0 and new.accuracy >= old.accuracy
 
 
 def accuracy_gain(new: HeldOutResult, old: HeldOutResult) -> Interval:
-    """Return the 95 % interval of the new model's accuracy minus the old one's."""
+    """Return the 95% interval of the new model's accuracy minus the old model's."""
     return paired_difference(new.correct, old.correct)

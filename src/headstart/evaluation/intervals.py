@@ -1,4 +1,4 @@
-"""95 % confidence intervals of a share, and of the difference of two shares of the same images."""
+"""95% confidence intervals of an accuracy, and of the difference between two accuracies."""
 
 from math import sqrt
 
@@ -9,7 +9,7 @@ _Z95 = 1.959963984540054
 
 
 def wilson(correct: int, images: int) -> Interval:
-    """Return the Wilson score interval of a share (Wilson, 1927); (0, 1) without images.
+    """Return the Wilson score interval of a proportion (Wilson, 1927); (0, 1) without images.
 
     Computed in closed form: `scipy.stats.binomtest` gives the same interval but also tests a
     hypothesis, which takes over a millisecond, and every class has an interval.
@@ -24,10 +24,11 @@ def wilson(correct: int, images: int) -> Interval:
 
 
 def paired_difference(first: Flags, second: Flags) -> Interval:
-    """Return the interval of the difference of two accuracies on the same images.
+    """Return the interval of the difference between two accuracies on the same images.
 
-    Only images that exactly one of the two models predicts correctly matter. This is the normal
-    interval for paired proportions (Agresti and Min, 2005), with half an image added to each side.
+    It depends on the number of images that only the first model predicts correctly, and on the
+    number that only the second does. This is the normal interval for paired proportions, with 0.5
+    added to both numbers (Agresti and Min, 2005).
 
     Args:
         first: Which images the first model predicts correctly, shape (images,).

@@ -103,7 +103,7 @@ class FeatureTable:
             return set(_rows(self._open()))
 
     def append(self, sha256s: Sequence[str], features: Features) -> None:
-        """Append features of shape (images, width), all or none.
+        """Append features of shape (images, width) atomically.
 
         Raises:
             HalfRangeExceeded: A value does not fit the table's half precision.
@@ -139,7 +139,7 @@ class FeatureTable:
         """Merge the small fragments of separate commits, for faster reading.
 
         Args:
-            fragments: Up to this number of fragments, nothing is done.
+            fragments: Maximum number of fragments to leave unmerged.
         """
         # It may fail because of another process's commit or a full disk, which does no harm.
         with suppress(DamagedTable, StoreError), _translate_errors():
@@ -183,7 +183,7 @@ class FeatureStore:
         self.folder = folder
 
     def table(self, fingerprint: Fingerprint) -> FeatureTable:
-        """Return the table of a fingerprint, in float32 if it exists in it or has to."""
+        """Return the table of a fingerprint: the float32 table if it exists or is required."""
         wide = self.folder / f"{fingerprint.key}-float32.lance"
         if wide.exists() or fingerprint.precision == "float32":
             return FeatureTable(wide, fingerprint, "float32")

@@ -29,7 +29,7 @@ class Basis:
     Attributes:
         features: Name of the selected columns.
         kind: "linear" or "kernel".
-        width: Of a kernel, as a multiple of the median squared distance.
+        width: Kernel width, as a multiple of the median squared distance.
         standardised: The standardised features.
         products: Their inner products.
         space: Inputs for logistic regression.
@@ -79,12 +79,12 @@ class Basis:
         return replace(self, standardised=standardised, space=space)
 
     def fit(self, problem: Problem, strength: float, landmarks: Rows | None) -> FittedHead:
-        """Fit logistic regression on all images.
+        """Fit logistic regression on all images of a problem.
 
         Args:
             problem: The images that the basis covers.
-            strength: Of the regularisation.
-            landmarks: Landmark images of a kernel; None for all images.
+            strength: Regularisation strength.
+            landmarks: Indices of a kernel's landmark images; None for all images.
         """
         models = fit_logistic(
             self.space.inputs,

@@ -19,8 +19,8 @@ class HeadChoice:
     Attributes:
         head: The unfitted head.
         kinds: Features that it may use: "last", "multilevel", or "flatten".
-        layout: Where the columns of each kind of features are.
-        classes: How many classes there are.
+        layout: The meaning of each column of the features.
+        classes: Number of classes.
         task: The kind of label.
         balanced: Whether to weight classes inversely to their frequency.
         seed: Random seed, also of the folds.

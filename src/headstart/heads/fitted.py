@@ -159,10 +159,11 @@ SingleModel = LinearModel | KernelModel | MLPModel | NearestModel
 
 @dataclass(frozen=True)
 class BlendModel:
-    """The mean of two calibrated heads; heads that were trained differently err differently.
+    """The mean of two calibrated heads; heads that were trained differently make different
+    errors.
 
     Attributes:
-        first: The first head; each head uses its number of columns, counted from the left.
+        first: The first head. Each head uses as many of the leftmost columns as it was fitted on.
         second: The second head.
         first_temperature: Divisor of the first head's scores.
         second_temperature: Divisor of the second head's scores.

@@ -68,14 +68,14 @@ def fit_logistic(
 
     Args:
         inputs: Shape (images, columns).
-        truth: As the task encodes it, shape (images, classes); classes may be without images.
-        sample_weights: Of each image in each problem, shape (images, problems); columns sum to 1,
-            and held-out images have weight 0.
+        truth: Encoded targets, shape (images, classes); classes may be without images.
+        sample_weights: Weight of each image in each problem, shape (images, problems); columns
+            sum to 1, and held-out images have weight 0.
         strengths: Regularisation of each problem, shape (problems,). The bias is not regularised.
         task: The kind of label, which defines the loss.
         spectrum: Mean square of each column, shape (columns,). The preconditioner is best for
             uncorrelated columns, as in `spaces`; others need more steps.
-        steps: Most steps of L-BFGS.
+        steps: Maximum number of L-BFGS steps.
 
     The preconditioner follows from a bound: the Hessian of the log loss is at most half the
     covariance of the inputs (Böhning, "Multinomial logistic regression algorithm", 1992).

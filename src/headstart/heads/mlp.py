@@ -37,7 +37,7 @@ def fit_mlp(
         hidden: Units of the hidden layer.
         dropout: Share of hidden units dropped in each step, 0 to below 1.
         epochs: Maximum number of epochs.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         seed: Random seed of the initial weights, the order of images and dropout.
     """
     train, held_out = problem.folds[0]
@@ -72,7 +72,7 @@ class Examples:
 
     Attributes:
         inputs: Shape (images, width).
-        truth: As the task encodes it.
+        truth: Targets, as the task encodes them.
         weights: Sample weight of each image.
         task: The kind of label.
     """

@@ -24,11 +24,11 @@ EXACT_IMAGES = 2048
 
 @dataclass(frozen=True)
 class Effort:
-    """How thoroughly candidates are tried, so that selection never takes longer than extraction.
+    """The effort of model selection, limited so that it never takes longer than extraction.
 
     Attributes:
-        folds: Number of folds; more help only with few images.
-        steps: Steps of L-BFGS in a trial. After 20 steps the order of candidates no longer
+        folds: Number of folds; a higher number helps only with few images.
+        steps: Number of L-BFGS steps in a trial. After 20 steps the order of candidates no longer
             changed, after 10 it rarely did.
         widths: Other kernel widths to try.
     """
@@ -57,7 +57,7 @@ class Candidate:
         head: "linear" or "kernel".
         log_loss: Mean over held-out images.
         accuracy: Share of held-out images that were predicted correctly.
-        images: How many were held out.
+        images: Number of held-out images.
     """
 
     features: str
@@ -86,8 +86,8 @@ class Hyperparameters:
 
     Attributes:
         kind: "linear" or "kernel".
-        strength: Of the regularisation, for a fit on all images.
-        width: Of a kernel, as a multiple of the median squared distance.
+        strength: Regularisation strength for a fit on all images.
+        width: Kernel width, as a multiple of the median squared distance.
     """
 
     kind: Kind
@@ -102,9 +102,9 @@ class HeadFit:
     Attributes:
         head: The head.
         held_out: Scores for calibration; None if no image was held out.
-        features: Which features it uses: "last", "multilevel" or "flatten".
+        features: The features that it uses: "last", "multilevel" or "flatten".
         candidates: The heads that were compared, best first.
-        hyperparameters: Those that were chosen, for a linear or kernel head.
+        hyperparameters: The chosen hyperparameters of a linear or kernel head.
     """
 
     head: FittedHead
@@ -122,11 +122,11 @@ class Problem:
         features: Shape (images, width).
         columns: Columns of each kind of features, by name.
         targets: The label of each image, as the task encodes it.
-        classes: How many classes there are.
+        classes: Number of classes.
         folds: Pairs of rows (train, held out); each row is held out once.
         task: The kind of label.
         balanced: Whether to weight classes inversely to their frequency.
-        column_weights: How much each column counts, shape (width,); equal by default.
+        column_weights: Weight of each column, shape (width,); equal by default.
     """
 
     features: Features

@@ -36,8 +36,8 @@ class Trial:
     Attributes:
         basis: The basis of the logistic regression.
         strength: The best regularisation strength.
-        log_loss: On held-out images, at that strength.
-        accuracy: On held-out images, at that strength.
+        log_loss: Log loss on held-out images at that strength.
+        accuracy: Accuracy on held-out images at that strength.
         held_out: Out-of-fold scores.
     """
 
@@ -66,7 +66,8 @@ def select_head(
         problem: Features and targets.
         kinds: Kinds of heads to try.
         seed: Random seed of the sample.
-        exact: Candidates are compared on a sample if there are more images than this.
+        exact: Maximum number of images on which candidates are compared; above it, a sample is
+            used.
     """
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
@@ -91,8 +92,8 @@ def refit_head(
     """Fit a head with known hyperparameters on all images, without cross-validation.
 
     Args:
-        problem: With one kind of features.
-        hyperparameters: From `select_head`, on other features of the same images.
+        problem: Problem with a single kind of features.
+        hyperparameters: The result of `select_head` on other features of the same images.
         seed: As in `select_head`.
         exact: As in `select_head`.
     """
@@ -153,9 +154,10 @@ def _refine(problem: Problem, best: Trial) -> list[Trial]:
 
 
 def _rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
-    """Extend the best trial on a sample, a share of the images, to all of them.
+    """Extend the best trial from a sample to all images.
 
-    More images need less regularisation; how much less is chosen on one fold.
+    More images need less regularisation. The strength is chosen on one fold; `share` is the size of
+    the sample relative to all images.
     """
     strengths = [best.strength * share**power for power in (0.0, 0.5, 1.0)]
     fold = replace(problem, folds=problem.folds[:1])

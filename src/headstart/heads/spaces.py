@@ -57,7 +57,7 @@ def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised
 
     Args:
         features: Shape (images, width).
-        weights: How much each column counts, shape (width,); equal by default.
+        weights: Weight of each column, shape (width,); equal by default.
     """
     weights = torch.ones(features.shape[1]) if weights is None else weights
     mean = features.mean(dim=0)
@@ -68,11 +68,14 @@ def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised
 
 
 def linear_space(standardised: Standardised, products: Tensor) -> Space:
-    """Rotate standardised features to their principal axes, using the smaller of two matrices.
+    """Rotate standardised features to their principal axes.
+
+    The axes are eigenvectors of the columns' or of the rows' inner products, whichever matrix is
+    smaller.
 
     Args:
-        standardised: n rows.
-        products: Their inner products, shape (n, n).
+        standardised: Standardised features of n images.
+        products: Inner products of the images, shape (n, n).
     """
     rows = standardised.rows
     if rows.shape[1] <= rows.shape[0]:

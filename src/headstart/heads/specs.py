@@ -63,7 +63,7 @@ class FixedHead:
     """A head with known hyperparameters, chosen on other features of the same images.
 
     Attributes:
-        hyperparameters: From `select_head`.
+        hyperparameters: The result of `select_head`.
     """
 
     kind: ClassVar[str] = "fixed"
@@ -83,7 +83,7 @@ class MLPHead:
         hidden: Units of the hidden layer.
         dropout: Share of hidden units dropped in each step, 0 to below 1.
         epochs: Maximum number of epochs, with early stopping on a validation part.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
     """
 
     kind: ClassVar[str] = "mlp"

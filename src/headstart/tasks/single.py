@@ -181,7 +181,7 @@ class Single:
 
 
 def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
-    """Return rows for the classes with test images, or for those of lowest recall if many."""
+    """Return a row for each class with test images; if there are many, only the weakest ones."""
     tested = [result for result in results if result.images]
     if len(tested) <= _MAX_CLASSES:
         return tuple(map(_class_row, tested))

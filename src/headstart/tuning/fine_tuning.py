@@ -40,8 +40,8 @@ class TunedModel:
     """A tuned model.
 
     Attributes:
-        weights: Of the backbone's network, on the CPU.
-        head: The head for its features.
+        weights: Weights of the backbone's network, on the CPU.
+        head: Head fitted on the features of that network.
         features: Which features the head uses.
         temperature: Divisor of the scores that calibrates the model.
     """
@@ -82,7 +82,8 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
 
     Raises:
         OptionError: There is no such part.
-        TuningError: Only trainings with other options can be resumed, or this one is running.
+        TuningError: Only trainings with other options can be resumed, or the same training is
+            already running.
     """
     _check_folder(job)
     check_listeners(job.options.listeners)

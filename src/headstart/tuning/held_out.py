@@ -23,7 +23,7 @@ class LearningSet:
 
     Attributes:
         files: Path and sha256 of each image.
-        names: Name of each image, as the user gave it.
+        names: Name of each image, as the user passed it.
         targets: Class numbers, shape (images,).
         groups: Group of each image; a round never splits a group.
         rounds: Pairs of image indices (train, held out).

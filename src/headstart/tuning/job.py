@@ -28,7 +28,7 @@ class Job:
     """A fine-tuning job, before it is run.
 
     Attributes:
-        extractor: With the backbone, frozen.
+        extractor: Extractor with the frozen backbone.
         heads: The choice of heads of the frozen model.
         fitted: The frozen model's head, fitted on all images.
         features: Features of all images by the frozen backbone, shape (images, width).

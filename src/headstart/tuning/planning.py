@@ -69,7 +69,7 @@ def _parts(job: Job, backbone: Unfrozen) -> Iterator[Part]:
 
 
 def _workload(job: Job, rounds: int) -> Workload:
-    """Count the images that pass the network in some number of rounds and the final training."""
+    """Count the images that pass through the network in the rounds and the final training."""
     images = job.images
     sides = images.rounds[:rounds]
     trained = sum(len(train) for train, _ in sides)
@@ -82,6 +82,6 @@ def _workload(job: Job, rounds: int) -> Workload:
 
 
 def _views(job: Job) -> int:
-    """Return the number of rows in the boundary store, in images of the timed engine."""
-    averaged = job.orientations > 1  # The engine runs all orientations for an image.
+    """Return the number of images that the engine processes to fill the boundary store."""
+    averaged = job.orientations > 1  # The engine runs all orientations as one image.
     return len(job.images) * (1 if averaged else job.options.views_kept)

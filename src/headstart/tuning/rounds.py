@@ -48,10 +48,10 @@ def train_rounds(bench: Workbench, conclusive: Callable[[Sequence[Round]], bool]
 
     Args:
         bench: Everything that the rounds share.
-        conclusive: Returns whether the results of the rounds so far are conclusive.
+        conclusive: Function that returns whether the results so far are conclusive.
 
     Returns:
-        At least one round; without held-out images, one that is trained on all images.
+        At least one round. Without held-out images there is one round, trained on all images.
     """
     images, rounds = bench.job.images, list[Round]()
     for number, (train, held_out) in enumerate(images.rounds or (images.everything,)):

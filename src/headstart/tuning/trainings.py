@@ -26,9 +26,10 @@ class Training:
     """A training with checkpoints.
 
     Attributes:
-        folder: Its folder.
+        folder: Folder of the training.
         checkpoint: File of the newest checkpoint.
-        description: Content of its description file: data, created, options, and finished if it is.
+        description: Content of the description file: data, created, options and, once the training
+            is finished, finished.
     """
 
     folder: Path
@@ -124,7 +125,7 @@ def _choose_folder(key_folder: Path, options: dict[str, Any], *, resume: bool, w
     if resume and found:
         return found[0].folder
     if resume:
-        warn("There is no training of these data to resume; starting from scratch.")
+        warn("There is no training of this data to resume; starting from scratch.")
     elif found:
         warn(
             f"An earlier training with the same data and options is in '{found[0].folder}' "

@@ -82,7 +82,7 @@ class TutorialHead:
         hidden: Units of the hidden layer.
         dropout: Share of hidden units dropped in each step.
         epochs: Number of epochs, without early stopping.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
     """
 
     kind: ClassVar[str] = "tutorial"

@@ -81,8 +81,8 @@ class Verdict:
         if self.kept or self.loss_gain_errors is None:
             return ""
         if self.loss_gain_errors > 0:
-            return "lowered log loss, but predicted fewer images correctly"
-        return "did not lower log loss"
+            return "lowered the log loss, but predicted fewer images correctly"
+        return "did not lower the log loss"
 
     @property
     def conclusive(self) -> bool:
@@ -99,7 +99,7 @@ class Verdict:
 
     @property
     def gain_ci95(self) -> Interval | None:
-        """The 95 % confidence interval of the difference in accuracy."""
+        """The 95% confidence interval of the difference in accuracy."""
         return accuracy_gain(self.best, self.probe) if self.best and self.probe else None
 
     @property

@@ -33,7 +33,7 @@ class Workbench:
         job: The fine-tuning job.
         part: The part to train: "all", "stages:N" or "layers:N".
         recipe: Hyperparameters.
-        plan: Which views of which images.
+        plan: The views of the images.
         boundary: The backbone above the boundary, and its rows.
         setting: How training steps are computed.
         backbone: The complete backbone, unfrozen.

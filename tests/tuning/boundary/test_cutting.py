@@ -35,7 +35,7 @@ def test_a_missing_boundary_is_an_error():
     with pytest.raises(OptionError) as caught:
         cut(StagePooling(backbone).eval(), 6)
     assert str(caught.value) == (
-        "There is no boundary after stage 6: the backbone has 5 stages. Take 1 to 5."
+        "There is no boundary after stage 6: the backbone has 5 stages. Use 1 to 5."
     )
 
 

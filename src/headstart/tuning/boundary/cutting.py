@@ -23,8 +23,8 @@ class Halves:
     """The two halves of a network.
 
     Attributes:
-        below: From uint8 images (batch, height, width, 3) to rows (batch, row_width).
-        above: From rows to the features of all stages (batch, width).
+        below: Computes rows (batch, row_width) from uint8 images (batch, height, width, 3).
+        above: Computes the features of all stages (batch, width) from rows.
         row_width: Numbers per row: the features of stages below the boundary, then the feature
             map at the boundary.
     """
@@ -76,7 +76,7 @@ def cut(pooling: StagePooling, after: int) -> Halves:
     if not 1 <= after <= len(stages):
         raise OptionError(
             f"There is no boundary after stage {after}: the backbone has {len(stages)} stages. "
-            f"Take 1 to {len(stages)}."
+            f"Use 1 to {len(stages)}."
         )
     graph = trace(pooling, pooling.network)
     end = last_node_in(graph, f"network.{stages[after - 1]}", pooling.network)

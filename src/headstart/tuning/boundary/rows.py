@@ -59,8 +59,8 @@ class ImageRows:
     """Rows computed from the images each time, without a store.
 
     Args:
-        plan: Which views of which images.
-        backbone: With its preprocess.
+        plan: The views of the images.
+        backbone: The backbone, for its preprocessing.
         below: Runs the frozen part; if None, rows are pixels.
     """
 
@@ -97,8 +97,8 @@ def predict_rows(
     """Return the output of a network for some images, averaged over views: (images, width).
 
     Args:
-        network: Put into evaluation mode.
-        source: Of the rows.
+        network: The network; this function switches it to evaluation mode.
+        source: Source of the rows.
         images: Indices of the images.
         setting: Numeric precision, layout, threads and device.
         views: Indices of the views; view 0 is the unchanged image.
@@ -120,8 +120,8 @@ class Boundary:
     """A backbone that is ready for training above a boundary.
 
     Attributes:
-        above: From rows to features; it shares its weights with the backbone.
-        source: Of the rows.
+        above: Computes features from rows; shares its weights with the backbone.
+        source: Source of the rows.
         store_bytes: Size of the boundary store; 0 if training reads images.
     """
 
@@ -144,10 +144,10 @@ def open_boundary(
     """Cut a backbone below a part, and run the frozen half once for each view of each image.
 
     Args:
-        extractor: With the backbone, which is frozen below that part.
-        plan: Which views of which images.
+        extractor: Extractor with the backbone, which is frozen below `part`.
+        plan: The views of the images.
         part: "all", "stages:N" or "layers:N".
-        reads: Which features the head needs; nothing else is computed.
+        reads: The features that the head needs; no others are computed.
         store_gb: Maximum size of the boundary store in GB.
         warn: Called with the size of the store, or the reason why there is none.
         progress: Called as the store fills.

@@ -20,7 +20,7 @@ _PRESETS: dict[str, AugmentOption] = {"mirror": "flip", "dihedral": "dihedral"}
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """Which views of which images.
+    """The views of a set of images.
 
     Attributes:
         files: Path and sha256 of each image.
@@ -40,7 +40,7 @@ class ViewPlan:
         return int.from_bytes(digest[:4], "big")
 
     def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
-        """Return a view of an image; view 0 is the image, and all flips and rotations differ."""
+        """Return a view of an image; view 0 is the image, and flips and rotations do not repeat."""
         if view == 0:
             return pixels
         if self.preset == "flip":

@@ -82,7 +82,7 @@ def listeners(
     """Open listeners for the duration of a training.
 
     Args:
-        names: Any of `NAMES`.
+        names: Names from `NAMES`.
         folder: Folder of the training; its name becomes the name of the MLflow run.
         resumed_step: Step from which the training is resumed; 0 for a new training.
         warn: Called with a sentence when a listener fails.

@@ -88,17 +88,17 @@ def measure_paces(
     epochs: int,
     time_left: float,
 ) -> list[Pace]:
-    """Time parts one after the other, until one would take longer than the time left.
+    """Time deeper and deeper parts, until one would take longer than the remaining time.
 
-    Also stops when timing itself has taken a quarter of that time.
+    Stops earlier if the timing itself has taken a quarter of that time.
 
     Args:
-        parts: The last stage first.
+        parts: The parts, starting with the last stage.
         time_part: Times steps of a part.
         fill_seconds: Seconds to fill the boundary store.
         work: The minimum workload.
-        epochs: Of each round.
-        time_left: In seconds.
+        epochs: Number of epochs in each round.
+        time_left: Remaining time, in seconds.
     """
     until = time.perf_counter() + _TIMING * time_left
     paces: list[Pace] = []
@@ -119,11 +119,11 @@ def deepest_part(
     nothing is trained.
 
     Args:
-        paces: Of the parts, the last stage first.
-        works: Workloads from preferred to minimal. The first that fits for some part is used, or
-            else the last.
+        paces: Speeds of the parts, starting with the last stage.
+        works: Workloads from preferred to minimal. The first for which some part fits into the
+            time is used, or else the last.
         seconds: The time left.
-        epochs: Of each round.
+        epochs: Number of epochs in each round.
         warn: Called with the minutes that each part would take.
     """
     usable = _USABLE * seconds

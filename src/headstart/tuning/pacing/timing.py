@@ -26,8 +26,8 @@ class Setting:
         channels_last: Whether tensors have the channels-last memory layout.
         threads: Number of PyTorch threads.
         device: "cpu" or "cuda".
-        micro_batch: Most images at a time; larger batches use gradient accumulation.
-        images_per_second: Of each setting that was timed, by name.
+        micro_batch: Maximum number of images at a time; larger batches use gradient accumulation.
+        images_per_second: Speed of each setting that was timed, by name.
     """
 
     bf16: bool = False

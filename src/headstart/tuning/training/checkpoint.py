@@ -42,7 +42,7 @@ class Checkpoints:
     """Where a training saves its checkpoints.
 
     Attributes:
-        folder: Of this training.
+        folder: Folder of the training.
         identity: Everything that must be equal for a training to be resumed from a checkpoint.
         resume: Whether to resume from the newest checkpoint.
     """

@@ -1,11 +1,11 @@
-"""Fast gradients of depthwise convolutions in bf16, by convolutions that are fast in oneDNN.
+"""Fast gradients of depthwise convolutions in bf16 on a CPU.
 
 oneDNN has no fast bf16 kernel for two of these gradients. Both are rewritten as other convolutions,
-which sum the same products in a different order:
+which sum the same products in a different order.
 
-- the gradient of the images is an unstrided convolution of the output's gradient, with zeros
-  between its pixels if the convolution was strided, with the flipped kernel;
-- the gradient of a kernel larger than 3 x 3 is assembled from the gradients of its 3 x 3 parts.
+- The gradient of the images is the output's gradient, convolved with the flipped kernel without a
+  stride. If the convolution had a stride, zeros are inserted between the gradient's pixels first.
+- The gradient of a kernel larger than 3 x 3 is assembled from the gradients of its 3 x 3 parts.
 
 The speedup is measured in docs/decisions/training-steps.md.
 """

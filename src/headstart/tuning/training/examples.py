@@ -21,13 +21,13 @@ class Examples:
     """Training and held-out images.
 
     Attributes:
-        source: Of the input rows of the network.
+        source: Source of the network's input rows.
         task: The kind of label.
-        targets: Of all images.
-        classes: How many classes there are.
+        targets: Targets of all images.
+        classes: Number of classes.
         train: Indices of the training images.
         held_out: Indices of the held-out images; may be empty.
-        names: How the user named each image.
+        names: Name of each image, as the user passed it.
         views: Number of views per image in training; each epoch uses one of them.
         measured_views: Number of views over which scores of held-out images are averaged.
     """

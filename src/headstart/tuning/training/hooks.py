@@ -89,8 +89,8 @@ class SaveCheckpoints:
     """Writes checkpoints; if one cannot be written, warns and continues.
 
     Args:
-        checkpoints: Where to write.
-        steps: Steps per epoch; after the last one, the checkpoint waits for the evaluation.
+        checkpoints: Where to write checkpoints.
+        steps: Steps per epoch; after the last step, the checkpoint is written after the evaluation.
         warn: Called if a checkpoint cannot be written.
     """
 

@@ -38,7 +38,7 @@ _FORWARD = 0.35
 # a fitted head.
 _DIVERGED = 3
 INTERRUPTED = "it was interrupted"
-OUT_OF_TIME = "the time was up"
+OUT_OF_TIME = "the time limit was reached"
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ class Loop:
         loss = last.train_loss if last else None
         if last and loss and self.recipe.choose and loss > _DIVERGED * guessing:
             return (
-                f"the loss rose to {loss:.1f} in epoch {last.epoch}, while guessing has "
+                f"the loss rose to {loss:.1f} in epoch {last.epoch}, while guessing gives "
                 f"{guessing:.1f}: the learning rate is too high for these images "
                 f"({self.recipe.learning_rate:.0e} at its peak)"
             )

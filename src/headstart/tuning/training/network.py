@@ -19,7 +19,7 @@ class HeadedNetwork(nn.Module):
     """The trainable part of the backbone with a head on its features.
 
     Attributes:
-        above: From rows to the features of all stages, (images, width).
+        above: Computes the features of all stages, (images, width), from rows.
         top: The head.
     """
 

@@ -26,9 +26,9 @@ class Recipe:
     Attributes:
         epochs: Maximum number of epochs.
         learning_rate: The peak rate, of the layers nearest to the head.
-        head_rate: Factor on that for the head, which is already fitted.
+        head_rate: Factor on the learning rate for the head, which is already fitted.
         batch_size: Images per step.
-        weight_decay: Not applied to norms and biases.
+        weight_decay: Weight decay, which is not applied to norms and biases.
         layer_decay: Factor on the learning rate from each group of layers to the next lower one.
         label_smoothing: Share of the target that is spread over all classes.
         clip: Maximum gradient norm; 0 for no clipping.
@@ -37,11 +37,11 @@ class Recipe:
         statistics: Whether trainable batch norms update their statistics. Small batches shift
             them away from those that the head was fitted with, so they are fixed by default.
         average: Decay of the moving average of weights, which is evaluated and kept; 0 for none.
-        mixup: Parameter of the beta distribution of mixup; 0 for none. Above the images this is
-            manifold mixup (Verma et al., 2019).
+        mixup: Parameter of the beta distribution of mixup; 0 for none. If the inputs are feature
+            maps, this is manifold mixup (Verma et al., 2019).
         patience: Early stopping after this many epochs without a lower held-out loss.
         choose: Whether the best epoch on held-out images is kept instead of the last.
-        dropout: Of the hidden layer, if the head has one.
+        dropout: Dropout rate of the hidden layer, if the head has one.
         seed: Random seed of the order of images, mixup and dropout.
     """
 
@@ -69,7 +69,7 @@ def learning_rate_of(architecture: str, images: int) -> float:
 
     Args:
         architecture: timm's name.
-        images: Number of training images; with few images, large steps do harm.
+        images: Number of training images; few images need a low rate.
     """
     if not architecture.startswith(_LITE):
         return _DEFAULT_RATE

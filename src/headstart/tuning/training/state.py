@@ -30,7 +30,7 @@ class TrainingState:
 
     Attributes:
         network: The network.
-        optimiser: Of the trainable parameters.
+        optimiser: Optimiser of the trainable parameters.
         stepper: Takes the steps.
         average: The moving average of the weights, which is evaluated and kept.
         best: The best average so far; initially the first weights.

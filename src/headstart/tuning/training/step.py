@@ -16,7 +16,7 @@ class Stepper:
     """Takes training steps.
 
     Attributes:
-        micro_batch: Most images at a time; larger batches use gradient accumulation.
+        micro_batch: Maximum number of images at a time; larger batches use gradient accumulation.
     """
 
     def __init__(
