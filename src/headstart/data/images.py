@@ -1,7 +1,7 @@
 """Open, check and split a set of labelled images. Every command starts here."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,10 @@ class ImageSet:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the paths of the images, so that a set can be predicted like a list."""
+        return iter(self.paths)
 
     @property
     def names(self) -> list[str]:
