@@ -371,6 +371,10 @@ class PredictOptions(ComputeOptions):
     panel = Panel.OUTPUT
 
     top: int = Field(5, ge=1, description="Number of labels to list per image.")
+    out: LenientPath | None = Field(
+        None, description="Write the predictions to a file that ends in .csv, .parquet or .json."
+    )
+    overwrite: bool = Field(False, description="Replace an existing file in --out.")
 
 
 class EvaluateOptions(ComputeOptions):

@@ -25,7 +25,7 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 def printable(name: str) -> str:
     """Return a name with escapes in place of bytes that are not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _raise_unreadable(error: OSError) -> None:
