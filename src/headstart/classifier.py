@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args, overload
 
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.image_size import sized_for
-from headstart.data.decoding import ImageLike
 from headstart.data.images import ImageSet
+from headstart.data.inputs import ImagesLike
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
@@ -33,7 +33,7 @@ from headstart.options import (
     cache_folder,
 )
 from headstart.predictor.config import CUSTOM, Specification
-from headstart.predictor.predictor import Predictor, check_classes
+from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
 from headstart.task import Prediction, Task
 from headstart.tuning.fine_tuning import Keep, TunedModel, fine_tune
@@ -296,13 +296,23 @@ class Classifier:
         """Return calibrated probabilities, (images, classes)."""
         return self.predictor.probabilities_of(images, progress=progress, warn=warn)
 
+    @overload
     def predict(
-        self, images: ImageLike | Iterable[ImageLike], *, top: int = 5
-    ) -> Prediction | list[Prediction]:
-        """Predict the label of one image, or of each of several; see `Predictor.predict`."""
-        return self.predictor.predict(images, top=top)
+        self, images: ImagesLike, *, top: int = 5, errors: Literal["raise"] = "raise"
+    ) -> Prediction | list[Prediction]: ...
 
-    def add_class(self, name: str, images: Sequence[ImageLike]) -> None:
+    @overload
+    def predict(
+        self, images: ImagesLike, *, top: int = 5, errors: Literal["keep"]
+    ) -> AnyPrediction | list[AnyPrediction]: ...
+
+    def predict(
+        self, images: ImagesLike, *, top: int = 5, errors: Literal["raise", "keep"] = "raise"
+    ) -> AnyPrediction | Sequence[AnyPrediction]:
+        """Predict the label of one image, or of each of several; see `Predictor.predict`."""
+        return self.predictor.predict(images, top=top, errors=errors)
+
+    def add_class(self, name: str, images: ImagesLike) -> None:
         """Add a class from some of its images, without a refit.
 
         Raises:

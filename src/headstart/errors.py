@@ -3,7 +3,8 @@
 HeadstartError
 ├── OptionError           an option's name or value
 ├── DataError             the images, labels or table
-│   ├── UnreadableImage   one file that cannot be decoded
+│   ├── UnreadableImage   one image that cannot be decoded
+│   │   └── NotAnImage    a value of a type that is not taken for an image
 │   └── UnsafeArchive     an archive that would write outside its folder, or is too large
 ├── BackboneError
 │   ├── UnknownBackbone   no architecture of that name
@@ -43,6 +44,10 @@ class UnreadableImage(DataError):
         super().__init__(f"Cannot read image '{path}': {reason}.")
         self.path = path
         self.reason = reason
+
+
+class NotAnImage(UnreadableImage, TypeError):
+    """A value has a type that is not taken for an image."""
 
 
 class UnsafeArchive(DataError):

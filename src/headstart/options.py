@@ -356,8 +356,8 @@ class BackboneOptions(Options):
     )
     orientations: OrientationsOption = Field(
         "one",
-        description="Orientations to average features over: 2 (mirror), or 8 (dihedral) for images "
-        "that have no upright orientation. Takes 2 or 8 times as long.",
+        description="Average features over 2 (mirror) or 8 (dihedral) orientations of each image. "
+        "Takes 2 or 8 times as long.",
     )
 
 
@@ -372,6 +372,10 @@ class PredictOptions(ComputeOptions):
     panel = Panel.OUTPUT
 
     top: int = Field(5, ge=1, description="Number of labels to list per image.")
+    out: LenientPath | None = Field(
+        None, description="Write the predictions to a file that ends in .csv, .parquet or .json."
+    )
+    overwrite: bool = Field(False, description="Replace an existing file in --out.")
 
 
 class EvaluateOptions(ComputeOptions):

@@ -7,7 +7,7 @@ implementations are in `tasks/`, on top of the packages below.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import JsonValue
@@ -28,12 +28,14 @@ class Prediction:
         label: The most probable class.
         probability: The calibrated probability of that class, 0 to 1.
         top: The most probable classes with their probabilities, in descending order.
+        probabilities: The calibrated probabilities of all classes in the model's order, (classes,).
     """
 
     image: str
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+    probabilities: Probabilities = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""

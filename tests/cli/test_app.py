@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 import typer
 
@@ -16,6 +18,8 @@ from tests.cli.conftest import Completed
 
 Cli = Callable[..., Completed]
 MakeFolder = Callable[..., Path]
+NEWLINES = pyarrow.csv.ParseOptions(newlines_in_values=True)
+NULLS = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
 
 
 @pytest.fixture
@@ -55,7 +59,12 @@ def test_train_json_has_the_documented_keys(
     assert printed["classes"] == ["blue", "red"]
     assert set(printed["images"]) == {"train", "val", "test", "rejected"}
     assert sum(printed["images"].values()) == 24
-    assert set(printed["test"]) == {"accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"}
+    assert set(printed["test"]) == {
+        *("images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
+        *("log_loss", "majority", "per_class"),
+    }
+    assert printed["test"]["majority"] == pytest.approx(4 / 6)
+    assert [result["class"] for result in printed["test"]["per_class"]] == ["blue", "red"]
     low, high = printed["test"]["accuracy_ci95"]
     assert 0 <= low <= printed["test"]["accuracy"] <= high <= 1
     assert set(printed["seconds"]) >= {"extract", "head", "tune", "total"}
@@ -122,6 +131,7 @@ def test_train_without_a_test_part_says_so(
     first = "No images were held out for testing, so the model was not evaluated."
     assert text.splitlines()[0] == first
     assert printed["test"] is None
+    assert not (tmp_path / "one/test_predictions.parquet").exists()
 
 
 def test_train_lists_rejected_images(train: Cli, make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -163,7 +173,7 @@ def test_predict_json_is_a_list_with_errors_in_place(
     good = [tmp_path / "photos/blue/000.png", tmp_path / "photos/red/001.png"]
     done = headstart("predict", run, good[0], bad, missing, good[1], "--json")
     blue, unread, absent, red = json.loads(done.out)
-    assert done.code == 0
+    assert done.code == 1
     assert unread == {"image": str(bad), "error": "it is not an image of a known format"}
     assert absent == {"image": str(missing), "error": "the file does not exist"}
     assert set(blue) == {"image", "label", "probability", "top"}
@@ -194,6 +204,70 @@ def test_predict_exits_1_when_no_image_can_be_read(
     assert json.loads(done.out) == expected
 
 
+def test_predict_exits_1_when_a_named_file_cannot_be_read(
+    headstart: Cli, run: Path, tmp_path: Path
+) -> None:
+    """A damaged file in a folder is only listed; one that was named, or is missing, is an error."""
+    good, bad = tmp_path / "photos/blue/000.png", tmp_path / "photos/blue/bad.png"
+    bad.write_bytes(b"no image")
+    in_folder = headstart("predict", run, tmp_path / "photos/blue")
+    assert in_folder.code == 0
+    shown = stripped(in_folder.out)
+    start = shown.index("Images that cannot be read: 1")
+    assert shown[start + 4] == f"{bad}   it is not an image of a known format"
+    assert sum(" blue " in line for line in shown[:start]) == 12
+    assert not any(str(bad) in line for line in shown[:start])
+    assert headstart("predict", run, good, bad).code == 1
+    missing = headstart("predict", run, good, "none.png", "https://example.org/a.png")
+    assert missing.code == 1
+    rows = [re.split(r"   +", line) for line in stripped(missing.out)]
+    assert [row for row in rows if row[0].startswith(("none", "https"))] == [
+        ["none.png", "the file does not exist"],
+        ["https://example.org/a.png", "it is a URL; download the file first"],
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".CSV"])
+def test_predict_writes_a_file(headstart: Cli, run: Path, tmp_path: Path, suffix: str) -> None:
+    """`predict --out` writes each image with its label, all probabilities, or its error."""
+    good, bad = tmp_path / "photos/blue/000.png", tmp_path / "b,ad\n.png"
+    bad.write_bytes(b"no image")
+    out = tmp_path / "new" / f"predictions{suffix}"
+    done = headstart("predict", run, good, bad, "--out", out)
+    assert done.code == 1
+    assert stripped(done.out)[:2] == ["Predictions of 1 of 2 images", f"written  {out}"]
+    printed = json.loads(headstart("predict", run, good, bad, "--json").out)
+    if suffix == ".json":
+        assert json.loads(out.read_text(encoding="utf-8")) == printed
+        return
+    reading = pq.read_table if suffix == ".parquet" else pyarrow.csv.read_csv
+    options = {} if suffix == ".parquet" else {"parse_options": NEWLINES, "convert_options": NULLS}
+    table = reading(out, **options)
+    assert table.column_names == ["image", "label", "probability", "p_blue", "p_red", "error"]
+    first, second = table.to_pylist()
+    probability = {entry["label"]: entry["probability"] for entry in printed[0]["top"]}
+    assert first == {
+        "image": str(good),
+        "label": "blue",
+        "probability": pytest.approx(probability["blue"], abs=1e-6),
+        "p_blue": pytest.approx(probability["blue"], abs=1e-6),
+        "p_red": pytest.approx(probability["red"], abs=1e-6),
+        "error": None,
+    }
+    assert second == dict.fromkeys(table.column_names) | {
+        "image": str(bad),
+        "error": "it is not an image of a known format",
+    }
+
+
+def test_predict_with_out_and_json_does_both(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """--json still prints the results."""
+    image, out = tmp_path / "photos/blue/000.png", tmp_path / "predictions.json"
+    done = headstart("predict", run, image, "--out", out, "--json")
+    assert done.code == 0
+    assert json.loads(done.out) == json.loads(out.read_text(encoding="utf-8"))
+
+
 def test_predict_top_limits_the_list(headstart: Cli, run: Path, tmp_path: Path) -> None:
     """--top 1 lists only the predicted label."""
     image = tmp_path / "photos/blue/000.png"
@@ -213,10 +287,28 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     printed = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
     assert set(printed) == {
         *("split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
-        *("log_loss", "majority", "rejected"),
+        *("log_loss", "majority", "per_class", "rejected"),
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
     assert (printed["majority"], printed["rejected"]) == (0.5, [])
+    expected = {"precision": 1.0, "recall": 1.0, "recall_ci95": [pytest.approx(0.757, abs=1e-3), 1]}
+    expected |= {"f1": 1.0, "auroc": 1.0, "images": 12}
+    assert printed["per_class"] == [{"class": "blue"} | expected, {"class": "red"} | expected]
+
+
+def test_a_class_without_images_has_no_metrics(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """Its metrics are null in JSON and dashes in the table, not zeros."""
+    shutil.rmtree(tmp_path / "photos/red")
+    printed = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
+    assert printed["auroc"] is None
+    assert printed["per_class"][1] == {
+        "class": "red",
+        "images": 0,
+        **dict.fromkeys(("precision", "recall", "recall_ci95", "f1", "auroc")),
+    }
+    lines = stripped(headstart("evaluate", run, tmp_path / "photos").out)
+    (row,) = [line.split() for line in lines if line.startswith("red ")]
+    assert row == ["red", *["\u2013"] * 3, "0"]
 
 
 def test_evaluate_shows_the_evaluation(headstart: Cli, run: Path, tmp_path: Path) -> None:

@@ -321,3 +321,32 @@ def test_an_unknown_choice_lists_the_choices(headstart: Cli, tmp_path: Path) -> 
         "Error: Invalid value for '--head': 'svm' is not one of 'auto', 'linear', 'kernel', "
         "'mlp', 'nearest'."
     )
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("a.xlsx", (), "Output 'a.xlsx' must end in .csv, .parquet or .json."),
+        ("a", (), "Output 'a' must end in .csv, .parquet or .json."),
+        ("old.csv", (), "Output 'old.csv' already exists. Pass --overwrite (overwrite=True) to "),
+        ("dir.csv", ("--overwrite",), "Output 'dir.csv' is a folder. Pass the name of a file."),
+        ("old.csv/a.csv", (), "Output 'old.csv/a.csv' cannot be written: Not a directory."),
+        (None, ("--overwrite",), "--overwrite has no effect without --out. Add --out with the "),
+    ],
+)
+def test_output_for_predictions_is_checked_first(
+    headstart: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    out: str | None,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    """Before the model is even looked for, a file that cannot be written is an error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.csv").write_text("mine")
+    (tmp_path / "dir.csv").mkdir()
+    given = ("--out", out) if out else ()
+    line = error_line(headstart("predict", "nowhere", "a.png", *given, *options))
+    assert line.startswith(f"Error: {message}")
+    assert (tmp_path / "old.csv").read_text() == "mine"

@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -19,6 +21,7 @@ from tests.cli.conftest import Completed
 from tests.conftest import picture
 
 MARKUP = "[red]x[/]"
+SHARES = np.array([0.75, 0.25])
 
 
 @pytest.fixture
@@ -81,19 +84,26 @@ def test_predict_and_evaluate_show_markup_literally(
 
 def test_a_prediction_shows_markup_literally() -> None:
     """Image, label, runner-up and reason are printed as text, never as markup."""
-    prediction = Prediction("[b]a.png", MARKUP, 0.75, ((MARKUP, 0.75), ("[i]y", 0.25)))
+    prediction = Prediction("[b]a.png", MARKUP, 0.75, ((MARKUP, 0.75), ("[i]y", 0.25)), SHARES)
     lines = shown([prediction, FailedPrediction("[b]c.png", "it is damaged ([u]z)")])
     assert f"[b]a.png   {MARKUP}" in next(line for line in lines if "a.png" in line)
     assert any(line.endswith("75.0%   [i]y 25%") for line in lines)
-    assert "[b]c.png   cannot be read: it is damaged ([u]z)" in lines
+    assert lines[lines.index("Images that cannot be read: 1") :] == [
+        "Images that cannot be read: 1",
+        "",
+        "image      reason",
+        "─" * 31,
+        "[b]c.png   it is damaged ([u]z)",
+        "",
+    ]
 
 
 def test_a_newline_in_a_name_does_not_break_a_table() -> None:
     """A file name with a newline stays in its column, and the next row is intact."""
-    first = Prediction("a\nb.png", "blue", 1.0, (("blue", 1.0),))
-    second = Prediction("c.png", "red", 1.0, (("red", 1.0),))
+    first = Prediction("a\nb.png", "blue", 1.0, (("blue", 1.0),), SHARES)
+    second = Prediction("c.png", "red", 1.0, (("red", 1.0),), SHARES)
     rows = [line.split() for line in shown([first, second])]
-    assert ["b.png"] in rows or ["a\\nb.png", "blue", "100.0%"] in rows
+    assert ["a\\nb.png", "blue", "100.0%"] in rows
     assert ["c.png", "red", "100.0%"] in rows
 
 
@@ -125,11 +135,18 @@ def test_an_error_shows_markup_literally(headstart: Callable[..., Completed]) ->
     assert (done.code, done.error) == (1, f"Error: Data '{MARKUP}' does not exist.")
 
 
-def test_long_names_are_not_truncated() -> None:
-    """On a narrow terminal a long name is wrapped, not truncated."""
-    name = "/".join(["a-long-folder-name"] * 8) + "/image.png"
-    lines = shown([Prediction(name, "blue", 1.0, (("blue", 1.0),))], width=60)
-    assert name in "".join(line.split("   ")[0] for line in lines)
+def test_long_names_are_shortened_to_the_terminal() -> None:
+    """On a terminal each image has one line; a long name has an ellipsis in its middle."""
+    name, label = "a" * 45 + "b" * 45 + ".png", "c" * 90
+    prediction = Prediction(name, label, 1.0, ((label, 1.0), ("blue", 0.0)), SHARES)
+    (line,) = [line for line in shown([prediction], width=80) if "100.0%" in line]
+    assert len(line) <= 80
+    image, shortened, probability, *other = line.split()
+    assert (probability, other) == ("100.0%", ["blue", "0%"])
+    assert re.fullmatch(r"a+…b+\.png", image) and re.fullmatch(r"c+…c+", shortened)
+    (failed,) = [line for line in shown([FailedPrediction(name, "x" * 90)], 80) if "…" in line]
+    assert re.fullmatch(r"a+…b+\.png   x+…x+", failed)
+    assert name in shown([prediction], width=10_000)[3]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """Predict: classify images with a trained model."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import headstart as hs
 from headstart.commands.train import TrainResult
-from headstart.errors import BundleError, DataError, OptionError
+from headstart.errors import BundleError, DataError, OptionError, OutputError
 from headstart.predictor.predictor import FailedPrediction
+from headstart.watching import SilentWatcher
 
 
 def test_files_come_back_in_the_order_given(trained: TrainResult) -> None:
@@ -79,3 +83,77 @@ def test_top_must_be_at_least_one(trained: TrainResult) -> None:
     assert str(error.value) == (
         "Option 'top' cannot be 0: Input should be greater than or equal to 1."
     )
+
+
+def test_a_string_is_one_path(trained: TrainResult) -> None:
+    """A path does not need to be in a list, and a folder stands for its images."""
+    photos = trained.run.parent / "photos/train"
+    (prediction,) = hs.predict(trained.run, str(photos / "red/003.png"))
+    assert (prediction.image, prediction.label) == (str(photos / "red/003.png"), "red")
+    assert len(hs.predict(trained.run, photos)) == 24
+
+
+def test_images_in_memory_are_predicted(trained: TrainResult) -> None:
+    """Contents, arrays, generators and sets of images are predicted as their files are."""
+    test = hs.open_images(trained.run.parent / "photos").test
+    of_paths = hs.predict(trained.run, test.paths)
+    arrays = np.stack([np.asarray(Image.open(path)) for path in test.paths])
+    for images in (test, arrays, (Path(path).read_bytes() for path in test.paths)):
+        results = hs.predict(trained.run, images)
+        assert [result.label for result in results] == [result.label for result in of_paths]
+    assert len(of_paths) == 12
+
+
+def test_a_value_that_is_not_an_image_is_an_error(trained: TrainResult) -> None:
+    """The error says what is taken."""
+    with pytest.raises(TypeError, match=r"did cv2\.imread fail to read the file\?"):
+        hs.predict(trained.run, None)
+
+
+def test_progress_knows_the_total(trained: TrainResult) -> None:
+    """The number of images is known unless they come from a generator."""
+    files = sorted((trained.run.parent / "photos/train/red").iterdir())[:3]
+    seen = []
+
+    class Progress(SilentWatcher):
+        @contextmanager
+        def stage(self, name):
+            yield lambda done, total: seen.append((done, total))
+
+    hs.predict(trained.run, files, watcher=Progress())
+    hs.predict(trained.run, iter(files), watcher=Progress())
+    assert seen == [(1, 3), (2, 3), (3, 3), (1, 1), (2, 2), (3, 3)]
+
+
+def test_predictions_are_written(trained: TrainResult, tmp_path: Path) -> None:
+    """A file is replaced only if asked to, and each class has a column whatever `top` is."""
+    image, out = trained.run.parent / "photos/train/red/003.png", tmp_path / "p.csv"
+    (prediction,) = hs.predict(trained.run, image, out=out, top=1)
+    first = out.read_text()
+    header, row = first.splitlines()
+    assert header == '"image","label","probability","p_blue","p_red","error"'
+    name, label, probability, blue, red, error = row.split(",")
+    assert (name, label, error) == (f'"{image}"', '"red"', "")
+    assert float(probability) == float(red) == pytest.approx(prediction.probability)
+    assert float(blue) + float(red) == pytest.approx(1)
+    with pytest.raises(OutputError, match=r"already exists"):
+        hs.predict(trained.run, [], out=out)
+    hs.predict(trained.run, [], out=out, overwrite=True)
+    assert out.read_text().splitlines() == [header]
+
+
+def test_a_full_disk_is_an_error(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of a file that cannot be written."""
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("headstart.runs.predictions._write_table", fail)
+    with pytest.raises(OutputError) as error:
+        hs.predict(trained.run, [], out=tmp_path / "p.csv")
+    assert str(error.value) == (
+        f"Output '{tmp_path / 'p.csv'}' cannot be written: No space left on device."
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -56,10 +56,10 @@ def forbid_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_files_of_a_run(trained: TrainResult) -> None:
-    """A run is metrics.json, manifest.parquet, report.html and a bundle, and nothing else."""
+    """A run is a record, a manifest, test predictions, a report and a bundle, nothing else."""
     run = trained.run
     assert sorted(path.name for path in run.iterdir()) == [
-        *("bundle", "manifest.parquet", "metrics.json", "report.html"),
+        *("bundle", "manifest.parquet", "metrics.json", "report.html", "test_predictions.parquet"),
     ]
     bundle = sorted(path.name for path in (run / "bundle").iterdir())
     assert bundle == ["README.md", "config.json", "model.safetensors"]
@@ -90,6 +90,22 @@ def test_the_manifest_has_a_row_for_each_image(trained: TrainResult) -> None:
     assert len(rows) == 36
     assert ("train/blue/000.png", "blue", "train") in entries
     assert ("test/red/005.png", "red", "test") in entries
+
+
+def test_the_predictions_of_the_test_images_are_kept(trained: TrainResult) -> None:
+    """Each test image has a row with its truth, its prediction and all probabilities."""
+    table = pq.read_table(trained.run / "test_predictions.parquet")
+    assert table.column_names == ["image", "truth", "predicted", "probability", "p_blue", "p_red"]
+    rows = table.to_pylist()
+    test = hs.open_images(trained.run.parent / "photos").test
+    assert [row["image"] for row in rows] == test.names
+    assert [row["truth"] for row in rows] == [test.classes[number] for number in test.labels]
+    expected = trained.model.probabilities_of(test)
+    np.testing.assert_allclose([[row["p_blue"], row["p_red"]] for row in rows], expected)
+    for row in rows:
+        assert row["probability"] == row[f"p_{row['predicted']}"] >= 0.5
+    correct = np.mean([row["truth"] == row["predicted"] for row in rows])
+    assert correct == trained.record.test.accuracy == pytest.approx(10 / 12)
 
 
 def test_the_report_names_data_and_classes(trained: TrainResult) -> None:

@@ -12,13 +12,12 @@ import pytest
 from PIL import Image
 
 from headstart.data.decoding import (
-    as_image,
     decode,
     decode_image,
-    image_name,
     read_header,
     read_image,
 )
+from headstart.data.inputs import as_image
 from headstart.errors import OptionError, UnreadableImage
 from headstart.options import DecodeLimits
 from tests.conftest import picture
@@ -187,15 +186,6 @@ def test_exif_orientation_gives_the_upright_picture(orientation: int, min_side: 
     seen = [pixels[height * row // 4, width * column // 4] for row, column in quarters]
     expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]]
     assert np.abs(np.array(seen, int) - expected).max() < 30
-
-
-def test_orientation_of_an_opened_pillow_image_is_applied() -> None:
-    """A file and an opened Pillow image of it give the same pixels."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = encoded(picture(3).resize((64, 32)), "JPEG", exif=exif)
-    opened = as_image(Image.open(io.BytesIO(data)))
-    assert np.array_equal(np.asarray(opened), decode(data))
 
 
 def test_animated_gif_gives_its_first_frame() -> None:
@@ -373,45 +363,3 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
         reader.join(5)
     assert not hung
     assert isinstance(outcome[0], UnreadableImage)
-
-
-@pytest.mark.parametrize(
-    ("array", "form"),
-    [
-        (np.zeros((4, 4, 3), np.float32), "float32 of shape (4, 4, 3)"),
-        (np.zeros(4, np.uint8), "uint8 of shape (4,)"),
-        (np.zeros((4, 4, 5), np.uint8), "uint8 of shape (4, 4, 5)"),
-        (np.zeros((0, 4, 3), np.uint8), "uint8 of shape (0, 4, 3)"),
-    ],
-)
-def test_array_that_is_not_an_image_is_refused(array: np.ndarray, form: str) -> None:
-    """The message has the array's type and shape and the expected ones."""
-    with pytest.raises(UnreadableImage) as caught:
-        as_image(array)
-    assert str(caught.value) == (
-        f"Cannot read image 'array': it must be uint8 of shape (height, width, 3), not {form}."
-    )
-
-
-def test_damaged_pillow_image_is_refused() -> None:
-    """A Pillow image whose pixels cannot be loaded raises `UnreadableImage`."""
-    data = encoded(picture(1, side=256), "JPEG", quality=95)
-    with pytest.raises(UnreadableImage):
-        as_image(Image.open(io.BytesIO(data[: len(data) // 2])))
-
-
-def test_every_kind_of_input_gives_the_same_pixels(tmp_path: Path) -> None:
-    """A path, a string, bytes, an array and a Pillow image are all accepted."""
-    image = picture(5)
-    path = tmp_path / "a.png"
-    image.save(path)
-    kinds = (path, str(path), path.read_bytes(), np.asarray(image), image)
-    for kind in kinds:
-        assert np.array_equal(np.asarray(as_image(kind)), np.asarray(image))
-
-
-def test_an_image_is_named_by_its_path_or_type() -> None:
-    """An image without a path is named by its type."""
-    assert image_name(Path("a/b.jpg")) == "a/b.jpg"
-    assert image_name("c.jpg") == "c.jpg"
-    assert image_name(np.zeros((1, 1, 3), np.uint8)) == "ndarray"

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from headstart.evaluation.intervals import wilson
-from headstart.evaluation.metrics import auroc, evaluate_probabilities, reliability
+from headstart.evaluation.metrics import evaluate_probabilities, reliability
 
 CLASSES = ("a", "b", "c")
 
@@ -67,7 +67,7 @@ def test_every_image_is_in_one_bin():
 
 
 def test_a_class_without_a_test_image():
-    """The class counts in neither F1 nor AUROC, and the interval of its recall is 0 to 1."""
+    """The class counts in neither F1 nor AUROC, and has no metrics of its own."""
     probabilities, labels = predictions()
     kept = labels != 2
     probabilities, labels = probabilities[kept], labels[kept]
@@ -76,16 +76,25 @@ def test_a_class_without_a_test_image():
     areas = [roc_auc_score(labels == number, probabilities[:, number]) for number in (0, 1)]
     assert found.auroc == pytest.approx(np.mean(areas))
     assert found.macro_f1 == pytest.approx(f1_score(labels, best, average="macro", labels=[0, 1]))
-    assert found.per_class[2].images == 0
-    assert found.per_class[2].recall_ci95 == (0.0, 1.0)
+    assert [result.auroc for result in found.per_class] == [*map(pytest.approx, areas), None]
+    assert found.per_class[2].to_json() == {
+        "class": "c",
+        "precision": None,
+        "recall": None,
+        "recall_ci95": None,
+        "f1": None,
+        "auroc": None,
+        "images": 0,
+    }
 
 
 def test_auroc_needs_two_tested_classes():
     """With test images of one class only, AUROC is None, without a warning."""
     probabilities, _ = predictions(5)
     labels = np.zeros(5, dtype=np.int64)
-    assert auroc(probabilities, labels) is None
-    assert evaluate_probabilities(probabilities, labels, CLASSES).auroc is None
+    found = evaluate_probabilities(probabilities, labels, CLASSES)
+    assert found.auroc is None
+    assert [result.auroc for result in found.per_class] == [None, None, None]
 
 
 def test_a_confident_mistake_has_a_finite_loss():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -53,8 +54,12 @@ def test_paths_arrays_and_images_give_the_same(
     expected = featurizer.transform(paths)
     images = [Image.open(path) for path in paths]
     arrays = np.stack([np.asarray(image) for image in images])
+    tensors = torch.from_numpy(arrays).permute(0, 3, 1, 2)
     for given in ([Path(path) for path in paths], np.array(paths), images, arrays, list(arrays)):
         assert np.array_equal(featurizer.transform(given), expected)
+    for given in (tensors, tensors / 255, (path for path in paths)):
+        assert np.array_equal(featurizer.transform(given), expected)
+    assert np.array_equal(featurizer.transform(paths[3]), expected[3:4])
 
 
 def test_multilevel_begins_with_the_last_layer(
@@ -180,10 +185,10 @@ def test_a_missing_file_is_an_error(featurizer: hs.Featurizer) -> None:
 
 
 def test_a_wrong_array_is_an_error(featurizer: hs.Featurizer) -> None:
-    """Float arrays are refused, since their range is unknown."""
+    """Floats beyond 0 to 1 are refused, since their range is unknown."""
     with pytest.raises(UnreadableImage) as error:
-        featurizer.fit_transform([np.zeros((8, 8, 3), dtype=np.float32)])
+        featurizer.fit_transform([np.full((8, 8, 3), 2, dtype=np.float32)])
     assert str(error.value) == (
-        "Cannot read image 'array': it must be uint8 of shape (height, width, 3), "
-        "not float32 of shape (8, 8, 3)."
+        "Cannot read image 'ndarray': its floats must be from 0 to 1; they are from 2 to 2; "
+        "divide them by 255, or convert them to uint8."
     )

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import headstart as hs
-from headstart.errors import UnreadableImage
+from headstart.errors import OptionError, UnreadableImage
 from headstart.heads.fitted import BlendModel
 from headstart.predictor.predictor import FailedPrediction
 from tests.conftest import COLOURS, picture
@@ -281,6 +281,56 @@ def test_an_unreadable_image_has_a_failed_prediction(model, tmp_path):
     assert first == FailedPrediction(str(tmp_path / "none.png"), "the file does not exist")
     assert third == FailedPrediction("bytes", "it is not an image of a known format")
     assert second == fourth and second.label == "blue"
+
+
+def test_errors_can_be_kept(model, tmp_path):
+    """With errors="keep", a failed prediction takes the place of an unreadable image."""
+    none = FailedPrediction(str(tmp_path / "none.png"), "the file does not exist")
+    first, second, third = model.predict(
+        [tmp_path / "none.png", PHOTOS[0], None], errors="keep", top=1
+    )
+    assert (first, third.image) == (none, "None")
+    assert second == model.predict(PHOTOS[0], top=1)
+    assert third.error.startswith("did cv2.imread fail to read the file?")
+    assert model.predict(tmp_path / "none.png", errors="keep") == none
+    classifier = hs.Classifier.from_predictor(model)
+    assert classifier.predict([tmp_path / "none.png"], errors="keep") == [none]
+    with pytest.raises(OptionError, match=r"^errors must be raise or keep\. Got 'ignore'\.$"):
+        model.predict(PHOTOS, errors="ignore")
+
+
+def test_every_kind_of_collection_is_predicted(model, photos, expected):
+    """A batch, a generator and a list give the same; a set of images gives those of its paths."""
+    arrays = np.stack([np.asarray(photo) for photo in PHOTOS])
+    tensors = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    for images in (arrays, arrays / 255, tensors, tensors / 255, (photo for photo in PHOTOS)):
+        results = model.predict(images)
+        assert [result.probability for result in results] == pytest.approx(expected, abs=1e-6)
+    (single,) = model.predict_each(arrays[0])
+    assert single == model.predict(arrays[0])
+    of_set = model.predict(photos.test)
+    assert [result.image for result in of_set] == photos.test.paths
+    assert of_set == model.predict(photos.test.paths)
+
+
+def test_a_path_is_not_a_collection_of_characters(model):
+    """A string is one path."""
+    with pytest.raises(UnreadableImage, match=r"^Cannot read image '/none\.png': the file does"):
+        model.predict("/none.png")
+
+
+def test_a_camera_may_reuse_its_array(model):
+    """Each frame is predicted as it was when it was passed."""
+    frame = np.empty((64, 64, 3), np.uint8)
+
+    def frames():
+        for photo in PHOTOS:
+            frame[:] = np.asarray(photo)
+            yield frame
+
+    labels = [result.label for result in model.predict(frames())]
+    assert labels == [result.label for result in model.predict(PHOTOS)]
+    assert set(labels) == {"blue", "red"}
 
 
 def test_images_are_decoded_lazily(model):

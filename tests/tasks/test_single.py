@@ -77,7 +77,7 @@ def test_sample_weights_sum_to_one_and_balance_classes() -> None:
 def test_a_prediction_lists_the_most_probable_first() -> None:
     """The label is the most probable class."""
     result = TASK.predict("x.jpg", np.array([0.2, 0.7, 0.1]), CLASSES, 2)
-    assert result == Prediction("x.jpg", "b", 0.7, (("b", 0.7), ("a", 0.2)))
+    assert result == Prediction("x.jpg", "b", 0.7, (("b", 0.7), ("a", 0.2)), result.probabilities)
     assert result.to_json()["top"] == [
         {"label": "b", "probability": 0.7},
         {"label": "a", "probability": 0.2},
@@ -93,12 +93,13 @@ def test_the_most_confident_mistake_comes_first() -> None:
 
 
 def test_a_summary_has_the_metrics() -> None:
-    """It has the accuracy, its interval and a row for each class with test images."""
+    """It has the accuracy, its interval and a row for each class; without test images, dashes."""
     evaluation = evaluate_probabilities(TASK.probabilities(SCORES, 1.0), TARGETS, CLASSES)
     result = TASK.summarise(evaluation, "test")
     assert result.headline == "66.7% correct"
     assert result.context == " on 3 test images, 95% interval 20.8% to 93.9%"
-    assert [row[0] for row in result.rows] == ["a", "c"]
+    assert [row[0] for row in result.rows] == ["a", "b", "c"]
+    assert result.rows[1] == ("b", "\u2013", "\u2013", "\u2013", "0")
     assert result.sentence.startswith("Accuracy on 3 held-out test images: 66.7% (95% interval")
     assert TASK.summarise(evaluation, "").context.startswith(" on 3 images")
 
@@ -112,3 +113,5 @@ def test_a_summary_of_many_classes_shows_the_weakest() -> None:
     rows = TASK.summarise(evaluation, "").rows
     assert len(rows) == 13 and rows[0][0] == "class 00"
     assert rows[-1] == ("… the 12 of 40 classes with the lowest recall",)
+    few = evaluate_probabilities(probabilities[:5], np.arange(5), names)
+    assert [row[0] for row in TASK.summarise(few, "").rows] == names[:5]

@@ -1,7 +1,6 @@
 """The commands: each builds its options, calls one use case and prints the result."""
 
 import io
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.json_output import print_json
 from headstart.cli.parameters import Command, with_options
 from headstart.errors import HeadstartError
 from headstart.options import (
@@ -119,24 +119,26 @@ def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
 def predict(
     model: Model,
     images: Annotated[
-        list[Path], typer.Argument(show_default=False, help="Image files or folders.")
+        list[str], typer.Argument(show_default=False, help="Image files or folders.")
     ],
     json_: Json = False,
     *,
     options: PredictOptions,
 ) -> None:
-    """Classify images."""
+    """Classify images.
+
+    The exit status is 1 if a file that is named cannot be read, or no file at all.
+    """
     from headstart.cli.tables import show_predictions
     from headstart.cli.terminal import Terminal
-    from headstart.commands.predict import run_prediction
-    from headstart.predictor.predictor import FailedPrediction
+    from headstart.commands.predict import run_prediction, was_read
 
     predictions = run_prediction(model, images, options, Terminal(_stderr()))
     if json_:
-        _print_json([prediction.to_json() for prediction in predictions])
+        print_json([prediction.to_json() for prediction in predictions])
     else:
-        show_predictions(_stdout(), predictions)
-    if all(isinstance(prediction, FailedPrediction) for prediction in predictions):
+        show_predictions(_stdout(), predictions, written=options.out)
+    if not was_read(predictions, images):
         raise typer.Exit(1)
 
 
@@ -150,10 +152,7 @@ def evaluate(model: Model, data: Data, json_: Json = False, *, options: Evaluate
 
     result = run_evaluation(model, data, options, Terminal(_stderr()))
     if json_:
-        rejected = [
-            {"image": rejection.image, "reason": rejection.reason} for rejection in result.rejected
-        ]
-        _print_json({"split": result.split, **result.evaluation.headline(), "rejected": rejected})
+        print_json(result.to_json())
     else:
         show_evaluation(_stdout(), result)
 
@@ -169,7 +168,7 @@ def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> 
 
     result = run_recommendation(data, options, Terminal(_stderr()))
     if json_:
-        _print_json(recommendation_json(result.recommendation))
+        print_json(recommendation_json(result.recommendation))
     else:
         show_recommendation(_stdout(), result)
 
@@ -194,7 +193,7 @@ def backbones(
 
     listed = list_backbones(text, options, Terminal(_stderr()))
     if json_:
-        _print_json([backbone.to_dict() for backbone in listed])
+        print_json([backbone.to_dict() for backbone in listed])
     else:
         show_backbones(_stdout(), listed, measured=options.measure)
 
@@ -212,7 +211,7 @@ def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
             {"about": table.about, "images": table.images, "bytes": table.bytes}
             for table in info.tables
         ]
-        _print_json({"folder": str(info.folder), "tables": tables, "bytes": info.bytes})
+        print_json({"folder": str(info.folder), "tables": tables, "bytes": info.bytes})
     else:
         show_cache(_stdout(), info)
 
@@ -227,7 +226,7 @@ def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
     before = cache_clear(options)
     freed = sum(before.bytes.values())
     if json_:
-        _print_json({"folder": str(before.folder), "freed_bytes": freed})
+        print_json({"folder": str(before.folder), "freed_bytes": freed})
     else:
         _stdout().print(f"Freed {megabytes(freed)} in {before.folder}", highlight=False)
 
@@ -236,16 +235,12 @@ def _print_training(result: "TrainResult", json_: bool) -> None:
     from headstart.cli.tables import show_training
 
     if json_:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         show_training(_stdout(), result)
     if result.interrupted:
         print("To continue, run the same command with --resume.", file=sys.stderr)  # noqa: T201
         raise typer.Exit(_INTERRUPTED)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
 
 
 def _print_error(text: str) -> None:

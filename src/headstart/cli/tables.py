@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from headstart.predictor.predictor import FailedPrediction
+from headstart.cli.columns import Row, print_table
+from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.record import Candidate, Recommendation, Rejection, Tuning
 from headstart.task import Prediction, Summary
 
@@ -50,19 +50,33 @@ def show_evaluation(console: Console, result: EvaluateResult) -> None:
 
 
 def show_predictions(
-    console: Console, predictions: Sequence[Prediction | FailedPrediction]
+    console: Console, predictions: Sequence[AnyPrediction], *, written: Path | None = None
 ) -> None:
-    """Show one line per image."""
-    table = _table("image", "label", "probability>", "other classes")
-    for result in predictions:
-        image = Text(result.image)
-        if isinstance(result, FailedPrediction):
-            table.add_row(image, Text(f"cannot be read: {result.error}", "red"), "", "")
-        else:
-            others = ", ".join(f"{label} {share:.0%}" for label, share in result.top[1:3])
-            label, probability = Text(result.label, "bold"), f"{result.probability:.1%}"
-            table.add_row(image, label, probability, Text(others, "dim"))
-    console.print(table)
+    """Show one line per image, and below them the images that cannot be read.
+
+    Args:
+        console: Where to print.
+        predictions: The results.
+        written: The file with the predictions, which is named in place of them.
+    """
+    read = [result for result in predictions if isinstance(result, Prediction)]
+    failed = [result for result in predictions if isinstance(result, FailedPrediction)]
+    if written:
+        _print_line(console, f"Predictions of {len(read):,} of {len(predictions):,} images")
+        _print_line(console, f"  written  {written}")
+    elif read:
+        columns = ("image", "label", "probability>", "other classes")
+        print_table(console, columns, map(_prediction_row, read))
+    if failed:
+        _print_line(console, f"Images that cannot be read: {len(failed):,}")
+        rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
+        print_table(console, ("image", "reason"), rows)
+
+
+def _prediction_row(result: Prediction) -> Row:
+    others = ", ".join(f"{label} {share:.0%}" for label, share in result.top[1:3])
+    label, probability = Text(result.label, "bold"), Text(f"{result.probability:.1%}")
+    return Text(result.image), label, probability, Text(others, "dim")
 
 
 def show_recommendation(console: Console, result: RecommendResult) -> None:
@@ -78,32 +92,33 @@ def show_recommendation(console: Console, result: RecommendResult) -> None:
 
 def show_backbones(console: Console, listed: Sequence[ListedBackbone], *, measured: bool) -> None:
     """Show the backbones of the catalogue."""
-    extra = ("images/s>", "cosine>") if measured else ()
     if not listed:
         _print_line(console, "No backbone in the catalogue matches that text.")
         return
-    table = _table(
-        *("name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "local"), *extra
-    )
-    for row in listed:
-        entry = row.entry
-        speed, cosine = row.images_per_second, row.cosine
-        figures = (f"{speed:,.1f}", f"{cosine:.5f}") if speed and cosine else ()
-        table.add_row(
-            Text(entry.name, "bold" if row.local else ""),
-            entry.family,
-            f"{entry.parameters / 1e6:.1f} M",
-            f"{entry.macs / 1e9:.2f} G",
-            f"{entry.image_size}",
-            f"{entry.width:,}",
-            _licence(row),
-            Text("yes", "green") if row.local else Text("-", "dim"),
-            *figures,
-        )
-    console.print(table)
+    columns = ["name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "local"]
+    columns += ["images/s>", "cosine>"] if measured else []
+    optional = ("family", "width>", "MACs>")
+    print_table(console, columns, map(_backbone_row, listed), optional=optional)
     _print_line(console, "Other weights are downloaded from the hub when first used.")
     if measured:
         _print_line(console, "Backbones without local weights were measured with random weights.")
+
+
+def _backbone_row(row: ListedBackbone) -> Row:
+    entry = row.entry
+    speed, cosine = row.images_per_second, row.cosine
+    figures = (f"{speed:,.1f}", f"{cosine:.5f}") if speed and cosine else ()
+    return [
+        Text(entry.name, "bold" if row.local else ""),
+        Text(entry.family),
+        Text(f"{entry.parameters / 1e6:.1f} M"),
+        Text(f"{entry.macs / 1e9:.2f} G"),
+        Text(f"{entry.image_size}"),
+        Text(f"{entry.width:,}"),
+        _licence(row),
+        Text("yes", "green") if row.local else Text("-", "dim"),
+        *map(Text, figures),
+    ]
 
 
 def _licence(row: ListedBackbone) -> Text:
@@ -120,12 +135,16 @@ def _licence(row: ListedBackbone) -> Text:
 def show_cache(console: Console, info: CacheInfo) -> None:
     """Show the contents of the cache."""
     _print_line(console, f"Cache folder: {info.folder}")
-    table = _table("backbone", "image size>", "precision", "images>", "size>")
-    for features in info.tables:
-        about = (features.architecture, features.image_size, features.precision)
-        table.add_row(*about, f"{features.images:,}", megabytes(features.bytes))
-    if info.tables:
-        console.print(table)
+    rows = [
+        _row(
+            *(table.architecture, table.image_size, table.precision),
+            *(f"{table.images:,}", megabytes(table.bytes)),
+        )
+        for table in info.tables
+    ]
+    if rows:
+        columns = ("backbone", "image size>", "precision", "images>", "size>")
+        print_table(console, columns, rows)
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in info.bytes.items())
     _print_line(console, f"Disk space: {parts}")
 
@@ -137,11 +156,9 @@ def megabytes(size: int) -> str:
 
 def _show_trials(console: Console, recommendation: Recommendation) -> None:
     _print_line(console, f"Compared on {recommendation.images:,} training images:")
-    table = _table(*("backbone", "accuracy>", "95% interval>", "k-NN>", "LogME>", "images/s>", ""))
-    for trial in recommendation.backbones:
-        weights = "" if trial.weights == "imagenet" else f" ({trial.weights})"
-        table.add_row(
-            Text(f"{trial.name}{weights}"),
+    rows = [
+        _row(
+            trial.name + ("" if trial.weights == "imagenet" else f" ({trial.weights})"),
             f"{trial.accuracy:.1%}",
             _interval(trial.accuracy_ci95),
             f"{trial.knn_accuracy:.1%}",
@@ -150,7 +167,10 @@ def _show_trials(console: Console, recommendation: Recommendation) -> None:
             "← recommended" if trial.taken else "Pareto-optimal" if trial.on_front else "",
             style="bold" if trial.taken else "dim",
         )
-    console.print(table)
+        for trial in recommendation.backbones
+    ]
+    columns = ("backbone", "accuracy>", "95% interval>", "k-NN>", "LogME>", "images/s>", "")
+    print_table(console, columns, rows, optional=("LogME>", "k-NN>"))
     _print_line(console, f"{recommendation.recommended}: {recommendation.why}.")
 
 
@@ -173,11 +193,10 @@ def _show_tuning(console: Console, tuning: Tuning) -> None:
 
 
 def _show_candidates(console: Console, candidates: Sequence[Candidate], *, tuned: bool) -> None:
-    mark = "← chosen, then fine-tuned" if tuned else "← chosen"
+    mark = "← chosen, then tuned" if tuned else "← chosen"
     _print_line(console, "Compared on held-out folds of the training images:")
-    table = _table("features", "head", "accuracy>", "95% interval>", "log loss>", "")
-    for candidate in candidates:
-        table.add_row(
+    rows = [
+        _row(
             candidate.features,
             candidate.head,
             f"{candidate.accuracy:.1%}",
@@ -186,39 +205,31 @@ def _show_candidates(console: Console, candidates: Sequence[Candidate], *, tuned
             mark if candidate.chosen else "",
             style="bold" if candidate.chosen else "dim",
         )
-    console.print(table)
+        for candidate in candidates
+    ]
+    columns = ("features", "head", "accuracy>", "95% interval>", "log loss>", "")
+    print_table(console, columns, rows)
 
 
 def _show_summary(console: Console, summary: Summary) -> None:
     headline = Text(summary.headline, style="bold green")
     console.print(headline.append(summary.context, style="default"), soft_wrap=True)
     _print_line(console, summary.figures)
-    table = _table(*summary.columns)
-    for row in summary.rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
+    print_table(console, summary.columns, [_row(*row) for row in summary.rows])
 
 
 def _show_rejections(console: Console, rejected: Sequence[Rejection]) -> None:
     if not rejected:
         return
     _print_line(console, f"Images not used: {len(rejected):,}")
-    table = _table("image", "reason")
-    for rejection in rejected[:_MAX_REJECTIONS]:
-        table.add_row(Text(rejection.image), Text(rejection.reason))
+    rows = [_row(rejection.image, rejection.reason) for rejection in rejected[:_MAX_REJECTIONS]]
     if len(rejected) > _MAX_REJECTIONS:
-        table.add_row(f"… and {len(rejected) - _MAX_REJECTIONS:,} more")
-    console.print(table)
+        rows.append(_row(f"… and {len(rejected) - _MAX_REJECTIONS:,} more"))
+    print_table(console, ("image", "reason"), rows)
 
 
-def _table(*columns: str) -> Table:
-    """Create a table. A column whose name ends in ">" is right-aligned."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        right = column.endswith(">")
-        name = column.removesuffix(">")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    return table
+def _row(*cells: object, style: str = "") -> Row:
+    return [Text(str(cell), style) for cell in cells]
 
 
 def _interval(interval: Sequence[float]) -> str:

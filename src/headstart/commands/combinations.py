@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from headstart.errors import OptionError
-from headstart.options import BackbonesOptions, Options, RunOptions, TrainOptions
+from headstart.options import BackbonesOptions, Options, PredictOptions, RunOptions, TrainOptions
 
 _OptionsT = TypeVar("_OptionsT", bound=Options)
 
@@ -76,6 +76,14 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
         ("views",),
         lambda options: options.augment == "none",
         "with --augment none, which leaves one view per image. Remove it.",
+    ),
+)
+
+PREDICTION: tuple[Rule[PredictOptions], ...] = (
+    Rule(
+        ("overwrite",),
+        lambda options: options.out is None,
+        "without --out. Add --out with the file to replace.",
     ),
 )
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from headstart.data.images import Images, ImageSet
 from headstart.errors import DataError
 from headstart.options import EvaluateOptions
@@ -33,6 +35,13 @@ class EvaluateResult:
     split: str
     classes: tuple[str, ...]
     rejected: tuple[Rejection, ...]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the metrics, those of each class, and the rejected images, as JSON values."""
+        rejected: list[JsonValue] = [
+            {"image": rejection.image, "reason": rejection.reason} for rejection in self.rejected
+        ]
+        return {"split": self.split, **self.evaluation.to_json(), "rejected": rejected}
 
 
 def evaluate(

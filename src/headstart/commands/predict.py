@@ -1,67 +1,93 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from headstart.commands.combinations import PREDICTION, reject_ineffective_options
 from headstart.data.formats import SUFFIXES
+from headstart.data.inputs import ImageLike, ImagesLike, each_image, is_image
 from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError
 from headstart.options import PredictOptions
-from headstart.predictor.predictor import FailedPrediction
-from headstart.task import Prediction
+from headstart.predictor.predictor import AnyPrediction, FailedPrediction
+from headstart.runs.predictions import check_output, write_predictions
 from headstart.tasks.loading import load_predictor
 from headstart.watching import LibraryWatcher, Watcher
 
 
 def predict(
     model: str | os.PathLike[str],
-    images: Sequence[str | os.PathLike[str]],
+    images: ImagesLike,
     *,
     watcher: Watcher | None = None,
     **options: Any,  # noqa: ANN401
-) -> list[Prediction | FailedPrediction]:
+) -> list[AnyPrediction]:
     """Predict the labels of images.
 
     Args:
         model: A run folder or a bundle.
-        images: Files, or folders to search for images.
+        images: One image or several, of any kind that `Predictor.predict` takes. The path of a
+            folder stands for all images in it.
         watcher: Receives progress and warnings.
         options: See `PredictOptions`.
 
     Returns:
-        One result per file, in the order given. A file that cannot be read has a
+        One result per image, in the order given. An image that cannot be read has a
         `FailedPrediction`.
 
     Raises:
-        HeadstartError: The model, an option or a folder cannot be used.
+        HeadstartError: The model, an option or a folder cannot be used, or the output cannot be
+            written.
     """
     return run_prediction(model, images, PredictOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_prediction(
-    model: str | os.PathLike[str],
-    images: Sequence[str | os.PathLike[str]],
-    options: PredictOptions,
-    watcher: Watcher,
-) -> list[Prediction | FailedPrediction]:
+    model: str | os.PathLike[str], images: ImagesLike, options: PredictOptions, watcher: Watcher
+) -> list[AnyPrediction]:
     """Run `predict` with validated options."""
-    paths = [path for image in images for path in _files(Path(image))]
+    reject_ineffective_options(options, PREDICTION)
+    check_output(options.out, overwrite=options.overwrite)
+    # The images of a generator may not fit into memory together.
+    found = list(_files(images)) if is_image(images) or isinstance(images, Sized) else None
     predictor = load_predictor(model, options)
-    results: list[Prediction | FailedPrediction] = []
+    results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
-        for result in predictor.predict_each(paths, top=options.top):
+        files = _files(images) if found is None else found
+        for result in predictor.predict_each(files, top=options.top):
             results.append(replace(result, image=printable(result.image)))
-            progress(len(results), len(paths))
+            progress(len(results), len(results) if found is None else len(found))
+    if options.out:
+        write_predictions(options.out, results, predictor.classes)
     return results
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = [file for file in walk_files(path) if file.suffix.lower() in SUFFIXES]
+def was_read(predictions: Sequence[AnyPrediction], images: Sequence[str]) -> bool:
+    """Return whether every file that was passed could be read, and at least one file of a folder.
+
+    Args:
+        predictions: The results for `images`.
+        images: The paths of files and folders.
+    """
+    named = set(map(printable, images))
+    failed = [p.image for p in predictions if isinstance(p, FailedPrediction)]
+    return named.isdisjoint(failed) and len(failed) < len(predictions)
+
+
+def _files(images: ImagesLike) -> Iterator[ImageLike]:
+    """Yield images with the files in a folder in place of the folder."""
+    for image in each_image(images):
+        if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
+            yield from _images_in(Path(image))
+        else:
+            yield image
+
+
+def _images_in(folder: Path) -> list[Path]:
+    files = [file for file in walk_files(folder) if file.suffix.lower() in SUFFIXES]
     if not files:
-        raise DataError(f"Folder '{path}' contains no images.")
+        raise DataError(f"Folder '{folder}' contains no images.")
     return files

@@ -42,6 +42,7 @@ from headstart.record import (
 )
 from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
+from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
 from headstart.task import Summary
 from headstart.tasks.opening import open_data
@@ -78,14 +79,12 @@ class TrainResult:
     def to_json(self) -> dict[str, JsonValue]:
         """Return the main results, as plain JSON values."""
         values = self.record.to_json()
-        names = ("accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece")
-        headline = self.record.test.headline() if self.record.test else None
         return {
             "run": str(self.run),
             **{name: values[name] for name in ("task", "backbone", "features", "head", "tuned")},
             "classes": list(self.record.data.classes),
             "images": dict(vars(self.record.data.images)),
-            "test": {name: headline[name] for name in names} if headline else None,
+            "test": self.record.test.to_json() if self.record.test else None,
             "seconds": values["seconds"],
         }
 
@@ -390,12 +389,19 @@ def _write(
     """Write the run, including the model and the worst mistakes."""
     test, task = images.test, model.task
     part = task.report_part(record.test) if record.test else None
-    mistakes = (
-        []
-        if probabilities is None
-        else task.worst_mistakes(probabilities, test.labels, images.classes, limit=_MAX_MISTAKES)
-    )
-    bundle = replace(model, record=record).to_bundle()
+    mistakes, predictions = [], None
+    if probabilities is not None:
+        predictions = table_of_test_images(test, probabilities)
+        mistakes = task.worst_mistakes(
+            probabilities, test.labels, images.classes, limit=_MAX_MISTAKES
+        )
     write_run(
-        run, bundle, images.manifest, record, part, with_thumbnails(mistakes, test), events=events
+        run,
+        replace(model, record=record).to_bundle(),
+        images.manifest,
+        record,
+        part,
+        with_thumbnails(mistakes, test),
+        predictions=predictions,
+        events=events,
     )

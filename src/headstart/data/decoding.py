@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from typing_extensions import TypeIs
 
-from headstart.arrays import Anything, Numbers, Pixels, SixteenBit
+from headstart.arrays import Numbers, Pixels, SixteenBit
 from headstart.data.formats import FORMATS
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
@@ -25,8 +24,6 @@ DECODER_VERSION = 1
 # the antialiased resize that follows determines the result. Decoding down to the size itself
 # changed 1.4 % of predictions, down to 3/2 of it 0.7 %.
 _DRAFT_MARGIN = 1.5
-
-ImageLike = str | Path | bytes | Image.Image | Anything
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _CAMERA_BITS = (8, 10, 12, 14, 16)
@@ -167,50 +164,6 @@ def read_image(path: str) -> bytes:
         raise UnreadableImage(path, "permission denied") from None
     except (OSError, ValueError) as error:
         raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
-
-
-def as_image(image: ImageLike, *, min_side: int | None = None) -> Image.Image:
-    """Convert a path, bytes, an array or a PIL image to a decoded image.
-
-    Raises:
-        UnreadableImage: It cannot be decoded.
-    """
-    if isinstance(image, np.ndarray):
-        if not _is_image_array(image):
-            raise UnreadableImage(
-                "array",
-                f"it must be uint8 of shape (height, width, 3), not "
-                f"{image.dtype} of shape {image.shape}",
-            )
-        image = Image.fromarray(image)
-    if isinstance(image, Image.Image):
-        return _from_pil(image)
-    with quiet_pillow():
-        if isinstance(image, bytes):
-            return decode_image(image, min_side=min_side)
-        return decode_image(read_image(str(image)), path=str(image), min_side=min_side)
-
-
-def _is_image_array(array: Anything) -> bool:
-    channels = array.shape[2] if array.ndim == 3 else 3 * (array.ndim == 2)
-    return array.dtype == np.uint8 and array.size > 0 and channels in (3, 4)
-
-
-def _from_pil(image: Image.Image) -> Image.Image:
-    try:
-        return to_rgb_or_grey(ImageOps.exif_transpose(image))
-    except Exception as error:  # As in decode_image: a lazily opened file may be damaged.
-        raise UnreadableImage("image", f"it is damaged ({_one_line(error)})") from None
-
-
-def is_image(value: object) -> TypeIs[ImageLike]:
-    """Return whether a value is a single image rather than a collection of images."""
-    return isinstance(value, (str, Path, bytes, Image.Image, np.ndarray))
-
-
-def image_name(image: ImageLike) -> str:
-    """Return the path of an image, or its type if it is not a path."""
-    return str(image) if isinstance(image, (str, Path)) else type(image).__name__
 
 
 def _decode(data: bytes, path: str, min_side: int | None, limits: DecodeLimits) -> Image.Image:

@@ -1,5 +1,6 @@
 """Sets of labelled images, split into parts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,10 @@ class ImageSet:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the paths of the images, so that a set can be predicted like a list."""
+        return iter(self.paths)
 
     @property
     def names(self) -> list[str]:

@@ -54,7 +54,7 @@ def is_skipped(folder: str) -> bool:
 
 def printable(name: str) -> str:
     """Return a name with escapes in place of bytes that are not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def list_names(names: list[str] | tuple[str, ...], limit: int = 5) -> str:

@@ -25,9 +25,10 @@ def evaluate_probabilities(
     predicted = probabilities.argmax(axis=1)
     correct = predicted == labels
     confusion = confusion_matrix(labels, predicted, labels=range(len(classes)))
-    per_class = _by_class(predicted, labels, classes)
+    per_class = _by_class(probabilities, labels, classes)
+    areas = [result.auroc for result in per_class if result.auroc is not None]
     images = [result.images for result in per_class]
-    f1_scores = [result.f1 for result in per_class if result.images and result.f1 is not None]
+    f1_scores = [result.f1 for result in per_class if result.f1 is not None]
     truth = probabilities[np.arange(len(labels)), labels]
     bins = reliability(probabilities.max(axis=1), correct)
     return SingleEvaluation(
@@ -35,7 +36,7 @@ def evaluate_probabilities(
         accuracy=float(correct.mean()),
         accuracy_ci95=wilson(int(correct.sum()), len(labels)),
         macro_f1=float(np.mean(f1_scores)),
-        auroc=auroc(probabilities, labels),
+        auroc=float(np.mean(areas)) if areas else None,
         ece=sum(bin_.images * abs(bin_.accuracy - bin_.confidence) for bin_ in bins) / len(labels),
         log_loss=float(np.log(1 / np.maximum(truth, 1e-12)).mean()),
         majority=max(images) / len(labels),
@@ -46,33 +47,32 @@ def evaluate_probabilities(
 
 
 def _by_class(
-    predicted: Targets, labels: Targets, classes: Sequence[str]
+    probabilities: Probabilities, labels: Targets, classes: Sequence[str]
 ) -> tuple[ClassResult, ...]:
-    numbers = range(len(classes))
+    predicted = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=numbers, zero_division=0
+        labels, predicted, labels=range(len(classes)), zero_division=0
     )
     hits = np.bincount(labels[predicted == labels], minlength=len(classes))
     return tuple(
         ClassResult(
-            classes[number],
+            name,
             float(precision[number]),
             float(recall[number]),
             wilson(int(hits[number]), int(support[number])),
             float(f1[number]),
             int(support[number]),
+            _auroc(probabilities[:, number], labels == number),
         )
-        for number in numbers
+        if support[number]
+        else ClassResult(name, None, None, None, None, 0)
+        for number, name in enumerate(classes)
     )
 
 
-def auroc(probabilities: Probabilities, labels: Targets) -> float | None:
-    """Return the mean one-vs-rest area under the ROC curve over the classes with test images."""
-    tested = [number for number in np.unique(labels) if 0 < (labels == number).sum() < len(labels)]
-    if not tested:
-        return None
-    areas = [roc_auc_score(labels == number, probabilities[:, number]) for number in tested]
-    return float(np.mean(areas))
+def _auroc(probability: Numbers, positive: Flags) -> float | None:
+    """Return the area under the ROC curve; None unless some images are positive and some not."""
+    return None if positive.all() else float(roc_auc_score(positive, probability))
 
 
 def reliability(confidence: Numbers, correct: Flags) -> list[ReliabilityBin]:

@@ -1,7 +1,7 @@
 """A scikit-learn transformer from images to features."""
 
 import hashlib
-from collections.abc import Sequence
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from headstart.arrays import Features, Names
 from headstart.backbones.backbone import load_backbone
-from headstart.data.decoding import ImageLike, as_image, read_image
+from headstart.data.inputs import ImagesLike, as_image, each_image, read_path
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.options import DeviceOption, PrecisionOption, cache_folder
@@ -63,18 +63,18 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def transform(self, X: Sequence[ImageLike]) -> Features:
+    def transform(self, X: ImagesLike) -> Features:
         """Return features of shape (images, width), float32.
 
         Args:
-            X: Paths, PIL images, or uint8 arrays (height, width, 3).
+            X: Images of any kind that `Predictor.predict` takes.
 
         Raises:
             UnreadableImage: An image cannot be decoded.
         """
         check_is_fitted(self)
-        images = list(X)
-        paths = [image for image in images if isinstance(image, (str, Path))]
+        images = list(each_image(X))
+        paths = [os.fsdecode(image) for image in images if isinstance(image, (str, os.PathLike))]
         if paths and len(paths) == len(images):
             features, _ = self.extractor_.of_files([_file(path) for path in paths])
         else:
@@ -98,5 +98,5 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "extractor_")
 
 
-def _file(path: str | Path) -> tuple[str, str]:
-    return str(path), hashlib.sha256(read_image(str(path))).hexdigest()
+def _file(path: str) -> tuple[str, str]:
+    return path, hashlib.sha256(read_path(path)).hexdigest()

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 import numpy as np
 from pydantic import JsonValue
 
 from headstart.arrays import Features, Pixels, Probabilities, Scores, Tensors
 from headstart.backbones.saved import SavedBackbone
-from headstart.data.decoding import ImageLike, as_image, image_name, is_image
+from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
-from headstart.features.batches import map_in_order
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.heads import fitted
@@ -36,6 +34,7 @@ from headstart.predictor.config import (
     HeadConfig,
     Specification,
 )
+from headstart.predictor.decoding import decode_ahead
 from headstart.record import Evaluation, Record
 from headstart.task import Prediction, Task
 from headstart.watching import Progress, Warn
@@ -43,8 +42,6 @@ from headstart.watching import Progress, Warn
 if TYPE_CHECKING:
     from headstart.data.images import ImageSet
     from headstart.predictor.module import PredictorModule
-
-_PREFETCH = 32
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,10 @@ class FailedPrediction:
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
         return {"image": self.image, "error": self.error}
+
+
+AnyPrediction: TypeAlias = Prediction | FailedPrediction
+"""The result for an image, whether or not it could be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,25 +94,52 @@ class Predictor:
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
 
+    @overload
     def predict(
-        self, images: ImageLike | Iterable[ImageLike], *, top: int = 5
-    ) -> Prediction | list[Prediction]:
-        """Predict the label of one image, or of each image of an iterable.
+        self,
+        images: ImagesLike,
+        *,
+        top: int = 5,
+        errors: Literal["raise"] = "raise",
+    ) -> Prediction | list[Prediction]: ...
+
+    @overload
+    def predict(
+        self, images: ImagesLike, *, top: int = 5, errors: Literal["keep"]
+    ) -> AnyPrediction | list[AnyPrediction]: ...
+
+    def predict(
+        self,
+        images: ImagesLike,
+        *,
+        top: int = 5,
+        errors: Literal["raise", "keep"] = "raise",
+    ) -> AnyPrediction | Sequence[AnyPrediction]:
+        """Predict the label of one image, or of each image of a collection or a batch.
 
         Args:
-            images: Paths, file contents, PIL images, or arrays (height, width, 3) of uint8.
+            images: Paths, file contents, open files, PIL images, NumPy arrays or PyTorch tensors;
+                see `ImageLike` in `data.inputs`. An `ImageSet`, an array (images, height, width,
+                channels) and a tensor (images, channels, height, width) are several images.
+                Channels are red, green, blue: convert an image of OpenCV with `image[..., ::-1]`.
             top: The number of classes to list.
+            errors: What to do about an image that cannot be decoded: "raise", or "keep" a
+                `FailedPrediction` in its place.
 
         Raises:
             UnreadableImage: An image cannot be decoded.
+            NotAnImage: A value is not an image.
         """
-        if is_image(images):
-            return self._predict_all([images], top)[0]
-        return self._predict_all(images, top)
+        if errors not in ("raise", "keep"):
+            raise OptionError(f"errors must be raise or keep. Got '{errors}'.")
+        results: Sequence[AnyPrediction] = (
+            self._predict_all(images, top)
+            if errors == "raise"
+            else list(self.predict_each(images, top=top))
+        )
+        return results[0] if is_image(images) else results
 
-    def predict_each(
-        self, images: Iterable[ImageLike], *, top: int = 5
-    ) -> Iterator[Prediction | FailedPrediction]:
+    def predict_each(self, images: ImagesLike, *, top: int = 5) -> Iterator[AnyPrediction]:
         """Yield the predictions for images in their order, decoding a few images ahead.
 
         An image that cannot be decoded yields a `FailedPrediction`.
@@ -152,7 +180,7 @@ class Predictor:
         probabilities = self.probabilities_of(images, progress=progress, warn=warn)
         return self.task.evaluate(probabilities, images.labels, self.classes)
 
-    def with_class(self, name: str, images: Sequence[ImageLike]) -> Predictor:
+    def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.
 
         Raises:
@@ -166,13 +194,14 @@ class Predictor:
             )
         if name in self.classes:
             raise OptionError(f"The model already has a class '{name}'.")
-        if not images:
-            raise DataError(f"No images of class '{name}' were passed.")
         side = self.extractor.preprocess.min_side
-        decoded = (as_image(image, min_side=side) for image in images)
-        features = np.concatenate(list(self.extractor.of_images(decoded)))
+        decoded = (as_image(image, min_side=side) for image in each_image(images))
+        batches = list(self.extractor.of_images(decoded))
+        if not batches:
+            raise DataError(f"No images of class '{name}' were passed.")
         columns = self.extractor.layout.columns(self.features)
-        head = self.head.with_class(as_stored(features, self.stored_as)[:, columns])
+        features = as_stored(np.concatenate(batches), self.stored_as)
+        head = self.head.with_class(features[:, columns])
         return replace(self, head=head, classes=(*self.classes, name), record=None)
 
     def module(self) -> PredictorModule:
@@ -286,7 +315,7 @@ class Predictor:
             config.record,
         )
 
-    def _predict_all(self, images: Iterable[ImageLike], top: int) -> list[Prediction]:
+    def _predict_all(self, images: ImagesLike, top: int) -> list[Prediction]:
         predictions = []
         for result in self._predict_or_fail(images, top):
             if isinstance(result, UnreadableImage):
@@ -295,7 +324,7 @@ class Predictor:
         return predictions
 
     def _predict_or_fail(
-        self, images: Iterable[ImageLike], top: int
+        self, images: ImagesLike, top: int
     ) -> Iterator[Prediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
         if top < 1:
@@ -303,7 +332,7 @@ class Predictor:
         pending: deque[str | UnreadableImage] = deque()
 
         def readable() -> Iterator[Pixels]:
-            for name, decoded in self._decode(images):
+            for name, decoded in decode_ahead(images, self.extractor.preprocess):
                 pending.append(decoded if isinstance(decoded, UnreadableImage) else name)
                 if not isinstance(decoded, UnreadableImage):
                     yield decoded
@@ -313,22 +342,6 @@ class Predictor:
                 yield from _leading_errors(pending)
                 yield self.task.predict(str(pending.popleft()), row, self.classes, top)
         yield from _leading_errors(pending)
-
-    def _decode(
-        self, images: Iterable[ImageLike]
-    ) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
-        """Yield the name of each image with its pixels, or the error if it cannot be decoded."""
-        preprocess = self.extractor.preprocess
-
-        def decode(image: ImageLike) -> tuple[str, Pixels | UnreadableImage]:
-            try:
-                decoded = as_image(image, min_side=preprocess.min_side)
-                return image_name(image), preprocess.pixels(decoded)
-            except UnreadableImage as error:
-                return image_name(image), error
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from map_in_order(pool, decode, images, ahead=_PREFETCH)
 
 
 def check_classes(images: ImageSet, classes: Sequence[str]) -> None:

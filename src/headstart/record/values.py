@@ -110,6 +110,8 @@ class ClassResult:
         recall_ci95: Wilson interval of the recall.
         f1: Harmonic mean of precision and recall.
         images: The number of test images of this class.
+        auroc: Area under the ROC curve of this class against the rest; None also if all test images
+            are of this class, and in records of versions that did not measure it.
     """
 
     name: str
@@ -118,6 +120,19 @@ class ClassResult:
     recall_ci95: Interval | None
     f1: float | None
     images: int
+    auroc: float | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        return {
+            "class": self.name,
+            "precision": self.precision,
+            "recall": self.recall,
+            "recall_ci95": list(self.recall_ci95) if self.recall_ci95 else None,
+            "f1": self.f1,
+            "auroc": self.auroc,
+            "images": self.images,
+        }
 
 
 @dataclass(frozen=True)
@@ -181,6 +196,11 @@ class SingleEvaluation:
             "log_loss": self.log_loss,
             "majority": self.majority,
         }
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the scalar metrics and those of each class, as JSON values."""
+        per_class: list[JsonValue] = [result.to_json() for result in self.per_class]
+        return self.headline() | {"per_class": per_class}
 
 
 Evaluation = SingleEvaluation

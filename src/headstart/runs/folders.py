@@ -28,11 +28,7 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
         raise OutputError(
             f"Output '{out}' is the current folder, which cannot be replaced. Choose a subfolder."
         )
-    parent = next(folder for folder in out.resolve().parents if folder.exists())
-    if not parent.is_dir():
-        raise OutputError(f"Output '{out}' cannot be written: Not a directory.")
-    if not os.access(parent, os.W_OK):
-        raise OutputError(f"Output '{out}' cannot be written: Permission denied.")
+    check_writable(out)
     if out.exists() and not _is_empty(out):
         if not overwrite:
             raise OutputError(
@@ -44,6 +40,19 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
                 "Choose another folder."
             )
     return out
+
+
+def check_writable(out: Path) -> None:
+    """Check that a file or folder can be created in the first existing folder above it.
+
+    Raises:
+        OutputError: That is not a folder, or access is denied.
+    """
+    parent = next(folder for folder in out.resolve().parents if folder.exists())
+    if not parent.is_dir():
+        raise OutputError(f"Output '{out}' cannot be written: Not a directory.")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"Output '{out}' cannot be written: Permission denied.")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from headstart.runs.images import MANIFEST
 from headstart.task import ReportPart
 from headstart.tuning.events.listeners import EVENTS
 
-REPORT, BUNDLE = "report.html", "bundle"
+REPORT, BUNDLE, TEST_PREDICTIONS = "report.html", "bundle", "test_predictions.parquet"
 
 
 def write_run(
@@ -28,6 +28,7 @@ def write_run(
     part: ReportPart | None,
     mistakes: Sequence[PicturedMistake],
     *,
+    predictions: pa.Table | None = None,
     events: str = "",
 ) -> None:
     """Write a run completely or not at all, so that an interruption leaves no partial run.
@@ -39,6 +40,7 @@ def write_run(
         record: The measurements.
         part: The part of the report that shows the evaluation; None without a test part.
         mistakes: Wrong predictions to show in the report.
+        predictions: One row per test image; None without a test part.
         events: The events of fine-tuning, as lines of JSON.
 
     Raises:
@@ -47,6 +49,8 @@ def write_run(
     with _written_run(run) as partial:
         write_files(bundle, partial / BUNDLE)
         pq.write_table(manifest, partial / MANIFEST)
+        if predictions is not None:
+            pq.write_table(predictions, partial / TEST_PREDICTIONS)
         record.write(partial / FILE)
         write_atomically(partial / REPORT, render_report(record, part, mistakes))
         if events:

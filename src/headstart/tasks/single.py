@@ -106,7 +106,7 @@ class Single:
         """Return the `top` most probable classes."""
         order = np.argsort(-probabilities, kind="stable")[:top]
         ranked = tuple((classes[number], float(probabilities[number])) for number in order)
-        return Prediction(image, *ranked[0], ranked)
+        return Prediction(image, *ranked[0], ranked, probabilities)
 
     def temperature(self, scores: Scores, targets: Targets) -> float:
         """See `fit_temperature`."""
@@ -181,15 +181,20 @@ class Single:
 
 
 def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
-    """Return a row for each class with test images; if there are many, only the weakest ones."""
-    tested = [result for result in results if result.images]
-    if len(tested) <= _MAX_CLASSES:
-        return tuple(map(_class_row, tested))
+    """Return a row for each class; if there are many, only for the weakest ones tested."""
+    tested = [result for result in results if result.recall is not None]
+    if len(results) <= _MAX_CLASSES or len(tested) <= _MAX_CLASSES:
+        return tuple(map(_class_row, results if len(results) <= _MAX_CLASSES else tested))
     weakest = sorted(tested, key=lambda result: result.recall or 0.0)[:_MAX_CLASSES]
     note = (f"… the {len(weakest)} of {len(tested)} classes with the lowest recall",)
     return (*map(_class_row, weakest), note)
 
 
 def _class_row(result: ClassResult) -> tuple[str, ...]:
-    precision, recall, f1 = result.precision or 0.0, result.recall or 0.0, result.f1 or 0.0
-    return result.name, f"{precision:.1%}", f"{recall:.1%}", f"{f1:.3f}", f"{result.images:,}"
+    precision, recall = (_or_dash(share, ".1%") for share in (result.precision, result.recall))
+    return result.name, precision, recall, _or_dash(result.f1, ".3f"), f"{result.images:,}"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    """Format a metric; a class without test images has none."""
+    return "\u2013" if value is None else format(value, form)

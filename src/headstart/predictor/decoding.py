@@ -1,0 +1,44 @@
+"""Decode the images of a prediction ahead of the network, and keep the errors in their place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from headstart.arrays import Pixels
+from headstart.data.inputs import ImageInput, ImagesLike, each_image
+from headstart.data.preprocessing import Preprocess
+from headstart.errors import UnreadableImage
+from headstart.features.batches import map_in_order
+
+_PREFETCH = 32
+
+
+def decode_ahead(
+    images: ImagesLike, preprocess: Preprocess
+) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
+    """Yield the name of each image with its pixels, or the error if it cannot be decoded.
+
+    A few images are decoded ahead on several threads. Arrays and files are read on the caller's
+    thread, so that the caller may reuse them for the next image.
+    """
+
+    def decode(image: ImageInput | UnreadableImage) -> tuple[str, Pixels | UnreadableImage]:
+        if isinstance(image, UnreadableImage):
+            return image.path, image
+        try:
+            return image.name, preprocess.pixels(image.decode(min_side=preprocess.min_side))
+        except UnreadableImage as error:
+            return image.name, error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from map_in_order(pool, decode, _inputs(images), ahead=_PREFETCH)
+
+
+def _inputs(images: ImagesLike) -> Iterator[ImageInput | UnreadableImage]:
+    for image in each_image(images):
+        try:
+            yield ImageInput.of(image)
+        except UnreadableImage as error:
+            yield error
