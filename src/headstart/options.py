@@ -243,8 +243,7 @@ class TuneOptions(DeterministicOptions):
     )
     augment: AugmentOption = Field(
         "flip",
-        description="Augmentation of training images; dihedral suits images that have no upright "
-        "orientation.",
+        description="Augmentation of training images; dihedral adds rotations by 90 degrees.",
     )
     views: int = Field(
         4,
