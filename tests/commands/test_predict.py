@@ -1,5 +1,6 @@
 """Predict: classify images with a trained model."""
 
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from headstart.commands.train import TrainResult
 from headstart.errors import BundleError, DataError, OptionError, OutputError
 from headstart.predictor.predictor import FailedPrediction
 from headstart.watching import SilentWatcher
+from tests.data.test_sources import refuse_to_list
 
 
 def test_files_come_back_in_the_order_given(trained: TrainResult) -> None:
@@ -157,3 +159,31 @@ def test_a_full_disk_is_an_error(
         f"Output '{tmp_path / 'p.csv'}' cannot be written: No space left on device."
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_read_like_data(trained: TrainResult, tmp_path: Path) -> None:
+    """Images without a suffix are found, and formats that are not read are named."""
+    good = (trained.run.parent / "photos/train/blue/000.png").read_bytes()
+    (tmp_path / "photo").write_bytes(good)
+    (tmp_path / "raw.dng").write_bytes(b"II*\0")
+    (tmp_path / "notes.txt").touch()
+    first, second = hs.predict(trained.run, tmp_path)
+    assert first.label == "blue"
+    assert isinstance(second, FailedPrediction)
+    assert second.error == ".dng files are not supported; convert it to .png or .jpg"
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are predicted."""
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        shutil.copy(trained.run.parent / "photos/train/blue/000.png", tmp_path / name)
+    refuse_to_list(tmp_path / "closed", monkeypatch)
+    with pytest.warns(hs.HeadstartWarning) as caught:
+        predictions = hs.predict(trained.run, tmp_path)
+    assert [prediction.label for prediction in predictions] == ["blue"]
+    assert [str(warning.message) for warning in caught] == [
+        f"Folder '{tmp_path / 'closed'}' cannot be read: Permission denied."
+    ]

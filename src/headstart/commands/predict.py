@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.commands.combinations import PREDICTION, reject_ineffective_options
-from headstart.data.formats import SUFFIXES
+from headstart.data.formats import is_image_file
 from headstart.data.inputs import ImageLike, ImagesLike, each_image, is_image
 from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError
@@ -15,7 +15,7 @@ from headstart.options import PredictOptions
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.runs.predictions import check_output, write_predictions
 from headstart.tasks.loading import load_predictor
-from headstart.watching import LibraryWatcher, Watcher
+from headstart.watching import LibraryWatcher, Warn, Watcher
 
 
 def predict(
@@ -52,12 +52,15 @@ def run_prediction(
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite)
     # The images of a generator may not fit into memory together.
-    found = list(_files(images)) if is_image(images) or isinstance(images, Sized) else None
+    found = (
+        list(_files(images, watcher.warn))
+        if is_image(images) or isinstance(images, Sized)
+        else None
+    )
     predictor = load_predictor(model, options)
     results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
-        files = _files(images) if found is None else found
-        for result in predictor.predict_each(files, top=options.top):
+        for result in predictor.predict_each(found or files, top=options.top):
             results.append(replace(result, image=printable(result.image)))
             progress(len(results), len(results) if found is None else len(found))
     if options.out:
@@ -77,17 +80,20 @@ def was_read(predictions: Sequence[AnyPrediction], images: Sequence[str]) -> boo
     return named.isdisjoint(failed) and len(failed) < len(predictions)
 
 
-def _files(images: ImagesLike) -> Iterator[ImageLike]:
+def _files(images: ImagesLike, warn: Warn) -> Iterator[ImageLike]:
     """Yield images with the files in a folder in place of the folder."""
     for image in each_image(images):
         if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
-            yield from _images_in(Path(image))
+            yield from _images_in(Path(image), warn)
         else:
             yield image
 
 
-def _images_in(folder: Path) -> list[Path]:
-    files = [file for file in walk_files(folder) if file.suffix.lower() in SUFFIXES]
+def _images_in(folder: Path, warn: Warn) -> list[Path]:
+    def name_folder(error: OSError) -> None:
+        warn(f"Folder '{printable(error.filename)}' cannot be read: {error.strerror}.")
+
+    files = [file for file in walk_files(folder, on_unreadable=name_folder) if is_image_file(file)]
     if not files:
         raise DataError(f"Folder '{folder}' contains no images.")
     return files

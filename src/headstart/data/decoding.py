@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from headstart.arrays import Numbers, Pixels, SixteenBit
-from headstart.data.formats import FORMATS
+from headstart.data.formats import FORMATS, format_problem
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -150,8 +150,11 @@ def read_image(path: str) -> bytes:
     """Read a file's bytes.
 
     Raises:
-        UnreadableImage: It does not exist, is a folder, or access is denied.
+        UnreadableImage: It does not exist, is a folder, access is denied, or its format is known
+            but not read.
     """
+    if problem := format_problem(Path(path)):
+        raise UnreadableImage(path, problem)
     try:
         if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
             raise UnreadableImage(path, "it is not a regular file")
