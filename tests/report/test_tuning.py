@@ -171,14 +171,14 @@ def test_gain_is_shown_with_its_interval_and_duration() -> None:
         (
             {"loss_gain_errors": 2.31},
             (
-                "Yes: the fine-tuned model is used. Fine-tuning continued the training of the last 2 "
-                "stages of the network. Two models were compared on 394 training images that were held "
-                "out for this purpose: one with the original (frozen) network, and one with the "
-                "fine-tuned network. Their accuracy was 87.8% and 91.4%. Their log loss, which "
-                "measures the predicted probabilities (lower is better), was 0.302 and 0.248. The "
-                "difference in log loss is 2.3 times its standard error, so it is probably not due to "
-                "chance. By default, the fine-tuned model is used if its log loss is lower and its "
-                "accuracy is not lower."
+                "Yes: the fine-tuned model is used. Fine-tuning continued the training of the last "
+                "2 stages of the network. Two models were compared on 394 training images that "
+                "were held out for this purpose: one with the original (frozen) network, and one "
+                "with the fine-tuned network. Their accuracy was 87.8% and 91.4%. Their log loss, "
+                "which measures the predicted probabilities (lower is better), was 0.302 and "
+                "0.248. The difference in log loss is 2.3 times its standard error, so it is "
+                "probably not due to chance. By default, the fine-tuned model is used if its log "
+                "loss is lower and its accuracy is not lower."
             ),
         ),
         (
@@ -198,8 +198,8 @@ def test_gain_is_shown_with_its_interval_and_duration() -> None:
         (
             {"part": "layers:10", "probe_accuracy": None},
             (
-                "Unknown: fine-tuning the last 10 layers of the network used all training images, and "
-                "the recipe keeps its result in any case"
+                "Unknown: fine-tuning the last 10 layers of the network used all training images, "
+                "and the recipe keeps its result in any case"
             ),
         ),
         ({"loss_gain_errors": -0.42}, "0.4 times its standard error, so it may be due to chance."),
