@@ -165,6 +165,51 @@ def test_gain_is_shown_with_its_interval_and_duration() -> None:
     assert "Gain in accuracy +3.5 points 95% interval +1.3 to +5.8 Duration 12.4 minutes" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        (
+            {"loss_gain_errors": 2.31},
+            (
+                "Yes: the fine-tuned model is used. Fine-tuning continued the training of the last "
+                "2 stages of the network. Two models were compared on 394 training images that "
+                "were held out for this purpose: one with the original (frozen) network, and one "
+                "with the fine-tuned network. Their accuracy was 87.8% and 91.4%. Their log loss, "
+                "which measures the predicted probabilities (lower is better), was 0.302 and "
+                "0.248. The difference in log loss is 2.3 times its standard error, so it is "
+                "probably not due to chance. By default, the fine-tuned model is used if its log "
+                "loss is lower and its accuracy is not lower."
+            ),
+        ),
+        (
+            {"kept": False, "part": "stages:1", "why_not": "did not lower the log loss"},
+            (
+                "No: fine-tuning the last stage of the network did not lower the log loss, so the "
+                "original network is used."
+            ),
+        ),
+        (
+            {"kept": False, "part": "all", "tuned_accuracy": None, "stopped": "it was interrupted"},
+            (
+                "No: fine-tuning the whole network did not complete a single epoch, because it was "
+                "interrupted. The original network is used."
+            ),
+        ),
+        (
+            {"part": "layers:10", "probe_accuracy": None},
+            (
+                "Unknown: fine-tuning the last 10 layers of the network used all training images, "
+                "and the recipe keeps its result in any case"
+            ),
+        ),
+        ({"loss_gain_errors": -0.42}, "0.4 times its standard error, so it may be due to chance."),
+    ],
+)
+def test_the_result_is_explained(changes: dict[str, Any], sentences: str) -> None:
+    """The answer, the comparison behind it and the rule are given in full sentences."""
+    assert sentences in spaced(shown(tuning(**changes)).html)
+
+
 def test_a_negative_gain_is_left_of_zero() -> None:
     """A negative gain has a minus sign."""
     worse = tuning(tuned_accuracy=0.8731, gain_ci95=[-0.021, 0.012], kept=False)
@@ -190,20 +235,23 @@ def test_optional_values_are_shown() -> None:
         "store_bytes": 1_830_000_000,
     }
     text = spaced(shown(tuning(**more)).html)
-    assert "Tuned head linear Disk space 1.8 GB" in text
+    assert "Classifier linear Disk space 1.8 GB stored output of the frozen layers" in text
     assert "Training steps bf16 Measured images per second: float32 4.1, bf16 78" in text
 
 
 def test_a_blend_of_heads_is_explained() -> None:
     """The page says which heads were averaged."""
     text = spaced(shown(tuning(head="blend")).html)
-    assert "Tuned head blend mean of the jointly trained head and the refitted head" in text
+    assert (
+        "Classifier blend mean of two: trained together with the network, and fitted afterwards"
+        in text
+    )
 
 
 def test_missing_optional_values_are_omitted() -> None:
     """Runs of older versions, which do not record these values, can be rendered."""
     text = shown(tuning()).text
-    assert not re.search("Tuned head|Weights interpolated|Training steps|Disk space", text)
+    assert not re.search("Classifier|Weights interpolated|Training steps|Disk space", text)
 
 
 def test_hostile_names_are_escaped() -> None:

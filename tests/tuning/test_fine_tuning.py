@@ -196,6 +196,22 @@ def test_a_kind_of_head_chosen_by_the_user_is_kept(data, root):
     assert model.predictor.head.kind == "nearest"
 
 
+@pytest.mark.parametrize("head", [hs.KernelHead(), hs.NearestHead()])
+def test_the_tutorial_replaces_a_head_that_cannot_be_trained(data, root, tmp_path, head):
+    """The recipe trains a linear head with the layers, says so, and the model can be saved."""
+    model, warnings = fitted(data, root / "cache", head), []
+    record = model.fine_tune(data.train, recipe="tutorial", warn=warnings.append)
+    assert (record.kept, record.head, model.predictor.head.kind) == (True, "linear", "linear")
+    assert (
+        "The recipe trains the head together with the layers, so a linear head replaces the "
+        f"{head.kind} head."
+    ) in warnings
+    model.save(tmp_path / "model")
+    again = hs.load(tmp_path / "model", cache=root / "cache")
+    expected = [prediction.label for prediction in model.predict(data.test)]
+    assert [prediction.label for prediction in again.predict(data.test)] == expected
+
+
 def test_more_views_than_images(model, data):
     """Views without an image are skipped when the initial head is fitted."""
     few = data.train.take(np.arange(0, len(data.train), 2))

@@ -2,8 +2,8 @@
 
 Neither is an approximation. Regularised solutions lie in the span of the training images (the
 representer theorem), so n images need at most n columns, whatever the width of the features. A
-kernel matrix consists of the inner products of such columns. Rows stay images, so folds of images
-are folds of rows.
+kernel matrix consists of the inner products of such columns. Each row still stands for one image,
+so folds of images are folds of rows.
 """
 
 from dataclasses import dataclass

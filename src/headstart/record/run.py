@@ -52,7 +52,7 @@ class Record:
         test: Results on the test part; None without a test part.
         rejected: Images that could not be used.
         warnings: Warnings about the data.
-        leaks: Copies of images that are split across several parts of a given split.
+        leaks: Copies of images that are in different parts of a given split.
         seconds: Duration of each step: start (of the command), scan, extract, head, tune,
             total.
         recommendation: How the backbone was chosen; None if the user chose it.

@@ -56,7 +56,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Leak:
-    """Copies of one image that are split across several parts of a given split."""
+    """Copies of one image that are in different parts of a given split."""
 
     images: tuple[str, ...]
 

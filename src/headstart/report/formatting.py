@@ -55,6 +55,18 @@ def size(bytes_: int) -> str:
     return f"{bytes_ / divisor:,.1f}\u00a0{unit}"
 
 
+def part(specification: str) -> str:
+    """Describe a part of a network, such as 'the last 2 stages of the network' for "stages:2"."""
+    if specification == "all":
+        return "the whole network"
+    kind, separator, number = specification.partition(":")
+    if not separator:
+        return specification
+    return (
+        f"the last {kind.removesuffix('s') if number == '1' else f'{number} {kind}'} of the network"
+    )
+
+
 def count(number: int, singular: str = "", plural: str = "") -> str:
     """Format a number, such as '1,968', or a count with its noun, such as '1 image'."""
     noun = singular if number == 1 else plural or f"{singular}s"

@@ -29,7 +29,7 @@ MAX_CLASSES_WITH_SHARES = 8
 
 MAX_REASONS = 8
 
-_FILTERS = ("count", "decimal", "interval", "percent", "position", "signed", "size")
+_FILTERS = ("count", "decimal", "interval", "part", "percent", "position", "signed", "size")
 
 
 @dataclass(frozen=True)

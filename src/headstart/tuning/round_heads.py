@@ -52,6 +52,11 @@ def starting_head(bench: Workbench, probe: ClassifierHead, rows: Rows) -> Classi
         return _fit_on_views(bench, rows)
     if isinstance(probe.head, LinearModel):
         return probe
+    if not bench.recipe.choose:
+        bench.job.warn(
+            "The recipe trains the head together with the layers, so a linear head replaces the "
+            f"{probe.head.kind} head."
+        )
     return _fit(bench, bench.job.heads.with_linear_head(), bench.job.features[rows], rows)
 
 
@@ -77,11 +82,11 @@ class RoundHeads:
 
     def fit(self) -> dict[str, ClassifierHead]:
         """Return the heads by name, see `candidates`."""
-        heads = {}
+        heads, choose = {}, self.bench.recipe.choose
         # A kind of head that was chosen by the user and cannot be trained is only refitted.
-        if not isinstance(self.bench.job.heads.head, (KernelHead, NearestHead)):
+        if not choose or not isinstance(self.bench.job.heads.head, (KernelHead, NearestHead)):
             heads[TRAINED] = ClassifierHead(self.network.top.head(), self.features)
-        if self.bench.recipe.choose:
+        if choose:
             features = self.bench.predict(self.network.above, self.train).numpy()
             heads[REFITTED] = _fit(self.bench, self.choice, features, self.train)
         return heads
