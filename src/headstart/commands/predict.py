@@ -51,12 +51,9 @@ def run_prediction(
     """Run `predict` with validated options."""
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite)
+    files = _files(images, watcher.warn)
     # The images of a generator may not fit into memory together.
-    found = (
-        list(_files(images, watcher.warn))
-        if is_image(images) or isinstance(images, Sized)
-        else None
-    )
+    found = list(files) if is_image(images) or isinstance(images, Sized) else None
     predictor = load_predictor(model, options)
     results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
