@@ -84,7 +84,7 @@ def test_other_values_are_not_a_split(values: list[str]) -> None:
 @pytest.mark.parametrize(
     ("rows", "parts"),
     [
-        ({"is_valid": ("True", "False", "1", "no")}, ["val", None, "val", None]),
+        ({"is_valid": ("True", "False", "1", "no", "")}, ["val", "train", "val", "train", None]),
         ({"is_test": ("0", "1"), "is_valid": ("1", "0")}, ["val", "test"]),
         ({"isTrain": ("true", "false")}, ["train", "test"]),
     ],

@@ -102,3 +102,30 @@ def test_the_summary(data: Path, open_data: Callable[..., Images]) -> None:
         "6 images of 2 classes (3 training, 3 test), 1 rejected. Labels: folders. Split: made by "
         "Headstart."
     )
+
+
+def test_more_classes_than_images_allow_are_named(
+    tmp_path: Path, open_data: Callable[..., Images]
+) -> None:
+    """A column of names or numbers is easily taken for the label."""
+    (tmp_path / "data").mkdir()
+    rows = ["path,label"]
+    for number in range(12):
+        picture(number).save(tmp_path / f"data/{number}.png")
+        rows.append(f"{number}.png,{number}")
+    (tmp_path / "data/t.csv").write_text("\n".join(rows))
+    assert open_data(tmp_path / "data/t.csv").warnings[0] == (
+        "There are 12 classes for 12 images. Is the right column or folder the label?"
+    )
+
+
+def test_images_without_a_part_are_named(tmp_path: Path, open_data: Callable[..., Images]) -> None:
+    """They are training images."""
+    save(tmp_path, "cat", "dog")
+    rows = ["path,label,split"]
+    for label in ("cat", "dog"):
+        rows += [f"{label}/{n}.png,{label},{part}" for n, part in enumerate(("train", "", "test"))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    images = open_data(tmp_path / "t.csv")
+    assert len(images.train) == 4
+    assert images.warnings == ("Images without a part in the given split, used for training: 2.",)

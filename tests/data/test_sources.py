@@ -228,7 +228,7 @@ def test_a_file_of_another_kind_is_an_error(data: Path, open_data: Callable[...,
     with pytest.raises(DataError) as caught:
         open_data(path)
     assert str(caught.value) == (
-        f"'{path}' is not a folder, a table (.csv, .parquet) or an archive (.zip, .tar)."
+        f"'{path}' is not a folder, a table (.csv, .tsv, .parquet) or an archive (.zip, .tar)."
     )
 
 
@@ -445,7 +445,7 @@ def test_a_table_says_how_it_was_read(data: Path, open_data: Callable[..., Sourc
         "The table is separated by semicolons.",
     )
     assert [(entry.label, entry.split, entry.group) for entry in source.entries] == [
-        ("a", None, "x"),
+        ("a", "train", "x"),
         ("b", "test", "y"),
     ]
 
@@ -456,3 +456,53 @@ def test_a_table_of_missing_files_is_an_error(data: Path, open_data: Callable[..
     (data / "t.csv").write_text("path,label\n1.png,a\n")
     with pytest.raises(DataError, match=r"There is 'images/1\.png'"):
         open_data(data / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [(None, "None"), ("", "''"), (7, "a value of type int"), ([1], "a value of type list")],
+)
+def test_data_that_is_not_a_path_is_an_error(
+    open_data: Callable[..., Source], value: object, what: str
+) -> None:
+    """An empty path is not the current folder."""
+    with pytest.raises(DataError) as caught:
+        open_data(value)
+    assert str(caught.value) == (
+        f"Data must be the path of a folder, a table or an archive, not {what}."
+    )
+
+
+def test_a_url_is_an_error(open_data: Callable[..., Source]) -> None:
+    """Headstart downloads no data."""
+    with pytest.raises(DataError, match=r"^Data 'https://x\.org/a\.zip' is a URL\. Download it"):
+        open_data("https://x.org/a.zip")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("t.xlsx", "Save it as a CSV file."), ("t.jsonl", "Save it"), ("t.7z", "Unpack it first.")],
+)
+def test_files_that_can_be_converted(
+    data: Path, open_data: Callable[..., Source], name: str, hint: str
+) -> None:
+    """The message says how."""
+    with pytest.raises(DataError, match=hint):
+        open_data(touch(data, name) / name)
+
+
+def test_a_folder_of_tables_is_an_error(data: Path, open_data: Callable[..., Source]) -> None:
+    """As exported by Hugging Face; one of them is what to pass."""
+    with pytest.raises(DataError, match=r"no images, but tables\. Pass one of them: 'test-0\.parq"):
+        open_data(touch(data, "train-0.parquet", "test-0.parquet"))
+
+
+def test_a_table_with_only_training_images_has_no_split(
+    data: Path, open_data: Callable[..., Source]
+) -> None:
+    """Test images are held out then, as without the column, and it is said."""
+    touch(data, "1.png", "2.png")
+    (data / "t.csv").write_text("path,label,split\n1.png,a,train\n2.png,b,train\n")
+    source = open_data(data / "t.csv")
+    assert [entry.split for entry in source.entries] == [None, None]
+    assert source.understood[-1] == "The given split has only training images, so it is not used."

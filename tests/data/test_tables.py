@@ -320,3 +320,16 @@ def test_damaged_hugging_face_metadata_is_ignored(tmp_path: Path) -> None:
     """Without class names, labels stay numbers."""
     table = hugging_face([0, 1], ["cat", "dog"]).replace_schema_metadata({"huggingface": "{"})
     assert [entry.label for entry in read_parquet(tmp_path, table)] == ["0", "1"]
+
+
+def test_lists_of_labels_are_an_error(tmp_path: Path) -> None:
+    """Each image has one label."""
+    with pytest.raises(DataError, match=r"'label' of .* has several labels in a cell"):
+        read_parquet(tmp_path, pa.table({"path": ["1"], "label": [["a", "b"]]}))
+
+
+def test_numbers_of_classes_whose_names_are_numbers(tmp_path: Path) -> None:
+    """A number is always a position, never a name."""
+    names = ["1", "2", "3", "4", "5"]
+    labels = [entry.label for entry in read_parquet(tmp_path, hugging_face([0, 1, 4], names))]
+    assert labels == ["1", "2", "5"]

@@ -170,7 +170,7 @@ def tables(draw: st.DrawFn) -> tuple[Data, bytes]:
         written = files[-1].replace("/", slash).removesuffix(".png" if bare else "")
         cells = {"none": [], "names": [words[part]], "flag": [str(part == "test")]}[kind]
         rows.append([written, label, *cells])
-        given_part = {"none": None, "names": part, "flag": "test" if part == "test" else None}
+        given_part = {"none": None, "names": part, "flag": "test" if part == "test" else "train"}
         truth[Path(name).stem] = (label, given_part[kind])
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=draw(st.sampled_from(",;\t|"))).writerows(rows)

@@ -74,7 +74,7 @@ def run_recommendation(
     """Run `recommend` with validated options."""
     reject_ineffective_options(options, RUN)
     candidates = candidates_of(options.backbones)
-    name = f"{data_name(Path(data))}-backbones"
+    name = f"{data_name(data)}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         images = open_data(data, options, watcher)
         recommendation = try_backbones(images.train, candidates, options, watcher)

@@ -151,7 +151,7 @@ def run_training(
     clock = _Clock.since(begin)
     _check_combinations(options)
     options = _resolved(options)
-    name = data_name(Path(data))
+    name = data_name(data)
     with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
         return _train(data, run, options, watcher, clock)
 

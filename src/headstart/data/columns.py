@@ -62,12 +62,12 @@ class Columns:
         Raises:
             ValueError: A cell is neither the name of a part nor, in a flag's column, yes or no.
         """
-        given = {name: _part(row[name], name, flag) for name, flag in self.split.items()}
-        parts = {part for part in given.values() if part}
+        given = [_part(row[name], name, flag) for name, flag in self.split.items()]
+        parts = set(filter(None, given))
         if len(parts) > 1:
             raise ValueError(f"it is marked as {' and as '.join(sorted(parts))}")
-        if not parts and list(self.split.values()) == ["train"]:
-            return "test"  # The only flag says that it is not a training image.
+        if not parts and any(part is not None for part in given):  # Every flag says no.
+            return "test" if list(self.split.values()) == ["train"] else "train"
         return parts.pop() if parts else None
 
 
@@ -193,6 +193,7 @@ def _words(name: str) -> list[str]:
 
 
 def _part(cell: object, name: str, flag: str | None) -> str | None:
+    """Return the part that a cell names, "" if a flag says no, and None for a missing cell."""
     text = cell_text(cell)
     if text is None:
         return None
@@ -203,4 +204,4 @@ def _part(cell: object, name: str, flag: str | None) -> str | None:
         return part
     if text.lower() not in _TRUE + _FALSE:
         raise ValueError(f"'{text}' in {name} is neither true nor false")
-    return flag if text.lower() in _TRUE else None
+    return flag if text.lower() in _TRUE else ""

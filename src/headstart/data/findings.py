@@ -12,16 +12,27 @@ from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.paths import list_names
 from headstart.task import Task
 
+# Fewer classes than that are not surprising, however few images they have.
+_MANY = 10
 
-def find_warnings(images: Images, checked: Scan, *, given_split: bool) -> Iterator[str]:
+
+def find_warnings(
+    images: Images, checked: Scan, *, given_split: bool, unassigned: int
+) -> Iterator[str]:
     """Yield a sentence for each thing that may be a mistake in the data.
 
     Args:
         images: The images, split.
         checked: The result of checking every file.
         given_split: Whether the split is the user's own.
+        unassigned: The number of images without a part in that split.
     """
     yield from unusable_classes(images.manifest, images.task)
+    if len(images.classes) > max(_MANY, len(images.all) / 2):
+        yield (
+            f"There are {len(images.classes):,} classes for {len(images.all):,} images. Is the "
+            "right column or folder the label?"
+        )
     for names in similar_names(images.classes):
         yield (
             f"The classes {list_names(names)} differ only in the way they are written. If they "
@@ -36,6 +47,8 @@ def find_warnings(images: Images, checked: Scan, *, given_split: bool) -> Iterat
             f"Groups or duplicates that span the given split: {len(images.leaks)}. "
             "Test scores are optimistic."
         )
+    if unassigned:
+        yield f"Images without a part in the given split, used for training: {unassigned:,}."
     yield from _classes_without_images(images)
     if given_split and not len(images.test):
         yield "The data has no test images, so the model will not be evaluated."

@@ -28,6 +28,10 @@ def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source
         DataError: It cannot be read, has no class folders, or it is unclear which they are.
     """
     found = _find(folder)
+    if not found.images and found.tables:
+        raise DataError(
+            f"'{data}' has no images, but tables. Pass one of them: {list_names(found.tables)}."
+        )
     layout = understand(data, Node.of(found.images), known)
     used = [parts for parts in found.images if not layout.is_left_out(parts)]
     entries = [_entry(folder.joinpath(*parts), layout, parts) for parts in used]

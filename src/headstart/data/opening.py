@@ -53,7 +53,7 @@ def open_images(
     """
     if test is not None and not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
-    source = open_source(Path(data), staging=staging, group=group, known=classes or ())
+    source = open_source(data, staging=staging, group=group, known=classes or ())
     if test is not None and any(entry.split for entry in source.entries):
         raise OptionError(
             f"--test {test} has no effect: '{data}' already has test images, by its folders or its "
@@ -70,8 +70,12 @@ def open_images(
     images = Images(source.name, manifest, names, task, source.understood, leaks=leaks)
     if classes is None and not len(images.train):
         raise DataError(f"'{data}' has no usable training images.")
-    given = any(entry.split for entry in source.entries)
-    warnings = (*source.warnings, *find_warnings(images, checked, given_split=given))
+    given = [entry.split for entry in source.entries if not entry.rejected]
+    unassigned = given.count(None) if any(given) else 0
+    warnings = (
+        *source.warnings,
+        *find_warnings(images, checked, given_split=any(given), unassigned=unassigned),
+    )
     return replace(images, warnings=warnings)
 
 

@@ -4,6 +4,7 @@ Everything that decides how data is understood is here and in the modules that t
 folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`) and archives.
 """
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from headstart.data import archives, tables
 from headstart.data.folders import list_folder, name_problem
-from headstart.data.listing import Source
+from headstart.data.listing import Source, data_path
 from headstart.data.locating import check_some_exist
 from headstart.data.manifest import Entry
 from headstart.data.paths import printable
@@ -19,7 +20,11 @@ from headstart.errors import DataError, OptionError
 
 
 def open_source(
-    data: str | Path, *, staging: Path, group: str | None = None, known: Collection[str] = ()
+    data: str | os.PathLike[str],
+    *,
+    staging: Path,
+    group: str | None = None,
+    known: Collection[str] = (),
 ) -> Source:
     """List the images of a folder, a table or an archive.
 
@@ -44,19 +49,41 @@ def open_source(
     elif path.is_dir():
         source = _grouped(list_folder(path, path, known), group)
     else:
-        raise DataError(
-            f"'{data}' is not a folder, a table (.csv, .parquet) or an archive (.zip, .tar)."
-        )
+        raise _unknown_kind(path)
     if not source.entries:
         raise DataError(
             f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
-    return source
+    return _without_lone_train_part(source)
 
 
-def _existing(data: str | Path) -> Path:
-    path = Path(data).expanduser()
+def _unknown_kind(path: Path) -> DataError:
+    hints = {
+        **dict.fromkeys((".xlsx", ".xls", ".ods"), " Save it as a CSV file."),
+        **dict.fromkeys((".json", ".jsonl", ".txt"), " Save it as a CSV file."),
+        **dict.fromkeys((".7z", ".rar", ".gz", ".bz2", ".xz"), " Unpack it first."),
+    }
+    return DataError(
+        f"'{path}' is not a folder, a table (.csv, .tsv, .parquet) or an archive (.zip, .tar)."
+        f"{hints.get(path.suffix.lower(), '')}"
+    )
+
+
+def _without_lone_train_part(source: Source) -> Source:
+    """Remove a split that has only a training part, so that test images can be held out."""
+    if {entry.split for entry in source.entries} != {"train"}:
+        return source
+    sentence = "The given split has only training images, so it is not used."
+    return replace(
+        source,
+        entries=[replace(entry, split=None) for entry in source.entries],
+        understood=(*source.understood, sentence),
+    )
+
+
+def _existing(data: str | os.PathLike[str]) -> Path:
+    path = data_path(data)
     try:
         found = path.exists()
     except OSError as error:

@@ -48,6 +48,11 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
     table = _open(path)
     columns = choose_columns(path, table.schema.names, group=group, values=table.values)
     kind = table.schema.field(columns.image).type
+    if pa.types.is_nested(table.schema.field(columns.label).type):
+        raise DataError(
+            f"The column '{columns.label}' of '{path}' has several labels in a cell. Each image "
+            "must have exactly one label."
+        )
     folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
     names = _class_names(table.schema, columns.label)
     reader = _Reader(path, columns, folder, names, Locator(folder))
