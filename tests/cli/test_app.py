@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -492,3 +493,9 @@ def test_an_interrupted_training_prints_its_result_and_exits_130(capsys):
         _print_training(Interrupted(), True)
     assert caught.value.exit_code == 130
     assert json.loads(capsys.readouterr().out) == {"run": "runs/photos"}
+
+
+def test_the_version_is_shown(headstart: Cli) -> None:
+    """`--version` prints the installed version."""
+    done = headstart("--version")
+    assert (done.code, done.out) == (0, f"headstart {version('headstart')}\n")

@@ -266,7 +266,10 @@ def test_evaluate_on_a_missing_split(
     """The message names a part that the data does not have."""
     train(make_folder(), "--out", tmp_path / "run")
     done = headstart("evaluate", tmp_path / "run", tmp_path / "photos", "--split", "val")
-    assert error_line(done) == "Error: 'photos' has no usable images in its val part."
+    assert error_line(done) == (
+        "Error: 'photos' has no usable val images. It has no split: put the images into folders "
+        "train and val, or add a column 'split' to the table. Or pass --split all."
+    )
 
 
 def test_cuda_without_a_gpu(

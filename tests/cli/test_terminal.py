@@ -65,7 +65,7 @@ def test_a_warning_is_shown_literally() -> None:
 def test_stderr_of_a_training_has_no_empty_lines(
     train: Callable[..., Completed], make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """The log of a training has one line per stage, and says how the data was read."""
+    """The log of a training has one line per stage, note or warning."""
     done = train(make_folder(), "--out", tmp_path / "run")
     starts = [line[:6] for line in done.err.splitlines()]
-    assert starts == ["✓ Chec", "· 24 i", "✓ Extr", "✓ Trai"]
+    assert starts == ["✓ Chec", "· 24 i", "! The ", "✓ Extr", "✓ Trai"]

@@ -55,9 +55,31 @@ def test_a_part_can_be_selected(trained: TrainResult, split: str, images: int) -
 
 
 def test_a_missing_part_is_an_error(trained: TrainResult) -> None:
-    """The error names the missing part."""
-    with pytest.raises(DataError, match=r"^'photos' has no usable images in its val part\.$"):
+    """The error names the parts that there are."""
+    with pytest.raises(DataError) as error:
         hs.evaluate(trained.run, trained.run.parent / "photos", split="val")
+    assert str(error.value) == (
+        "'photos' has no usable val images. It has train and test images. "
+        "Pass --split test or --split all."
+    )
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_data_without_a_split_has_no_parts(trained: TrainResult, split: str) -> None:
+    """The error says what to do, and where the results of the training are."""
+    with pytest.raises(DataError) as error:
+        hs.evaluate(trained.run, trained.run.parent / "photos/test", split=split)
+    report = trained.run / "report.html"
+    assert str(error.value) == (
+        f"'test' has no usable {split} images. It has no split: put the images into folders train "
+        f"and {split}, or add a column 'split' to the table. Or pass --split all."
+    ) + (
+        f" The results on the images that training held out are in '{report}'."
+        if split == "test"
+        else ""
+    )
+    with pytest.raises(DataError, match=r"Or pass --split all\.$"):
+        hs.evaluate(trained.run / "bundle", trained.run.parent / "photos/test", split=split)
 
 
 def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: Path) -> None:

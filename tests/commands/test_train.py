@@ -20,6 +20,7 @@ from tests.commands.conftest import QUICK
 from tests.conftest import COLOURS, picture
 
 MakeFolder = Callable[..., Path]
+RANDOM = "The weights of 'test_efficientnet' are random, not pretrained. Use this for tests only."
 
 
 class RecordingWatcher:
@@ -141,12 +142,28 @@ def test_a_watcher_receives_stages_and_progress(make_folder: MakeFolder, tmp_pat
 
 
 def test_warnings_reach_the_watcher_and_the_run(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """A warning about copies is passed to the watcher and recorded."""
+    """Warnings about copies and weights reach the watcher; what concerns the data is recorded."""
     folder, watcher = make_folder(), RecordingWatcher()
     shutil.copy(folder / "red/000.png", folder / "red/copy.png")
     result = hs.train(folder, out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK)
-    assert watcher.warnings == ["Duplicates, each kept on the same side of the split: 1."]
-    assert list(result.record.warnings) == watcher.warnings
+    duplicates = "Duplicates, each kept on the same side of the split: 1."
+    assert watcher.warnings == [duplicates, RANDOM]
+    assert result.record.warnings == (duplicates,)
+
+
+def test_an_earlier_run_is_kept_and_named(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an output, the second run says where it goes and that the first is kept."""
+    make_folder()
+    monkeypatch.chdir(tmp_path)
+    runs, watchers = [], [RecordingWatcher(), RecordingWatcher()]
+    for watcher in watchers:
+        runs.append(hs.train("photos", cache="c", watcher=watcher, **QUICK).run)
+    assert runs == [Path("runs/photos"), Path("runs/photos-2")]
+    assert watchers[0].warnings == [RANDOM]
+    kept = "'runs/photos' exists and is kept, so this run goes to 'runs/photos-2'."
+    assert watchers[1].warnings == [kept, RANDOM]
 
 
 def test_a_licence_that_forbids_commercial_use_warns(
@@ -159,7 +176,11 @@ def test_a_licence_that_forbids_commercial_use_warns(
         make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK
     )
     assert watcher.warnings == [
-        "Weights of 'test_efficientnet': licence cc-by-nc-4.0, which does not allow commercial use."
+        (
+            "Weights of 'test_efficientnet': licence cc-by-nc-4.0, which does not allow "
+            "commercial use."
+        ),
+        RANDOM,
     ]
     config = json.loads((result.run / "bundle/config.json").read_text())
     assert config["backbone"]["licence"] == "cc-by-nc-4.0"

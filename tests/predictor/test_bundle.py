@@ -104,13 +104,20 @@ def test_a_changed_byte_is_detected(folder, name, position):
     )
 
 
-@pytest.mark.parametrize("name", FILES[1:])
-def test_a_missing_file_is_named(folder, name):
-    """A bundle without its tensors or its card is incomplete."""
-    (folder / name).unlink()
+def test_a_missing_file_is_named(folder):
+    """A bundle without its tensors is incomplete."""
+    (folder / "model.safetensors").unlink()
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
-    assert str(caught.value) == f"Model '{folder}' is incomplete: '{name}' is missing."
+    assert str(caught.value) == f"Model '{folder}' is incomplete: 'model.safetensors' is missing."
+
+
+def test_a_bundle_without_its_card_loads(folder):
+    """The card is for people; predictions do not need it."""
+    (folder / "README.md").unlink()
+    bundle = read_bundle(folder)
+    assert (bundle.config, bundle.card) == (BUNDLE.config, "")
+    assert bundle.tensors.keys() == BUNDLE.tensors.keys()
 
 
 def test_a_folder_without_a_config_is_not_a_model(folder):

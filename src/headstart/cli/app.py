@@ -4,6 +4,7 @@ import io
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,6 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="headstart",
-    help="Train, evaluate and use image classifiers built on pretrained networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -39,6 +39,29 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(no_args_is_help=True, help="Show or clear the cache of computed features.")
 app.add_typer(cache_app, name="cache")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"headstart {version('headstart')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def headstart(
+    version_: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            metavar="",
+            callback=_show_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Train, evaluate and use image classifiers built on pretrained networks."""
+
 
 Json = Annotated[
     bool,
@@ -119,7 +142,12 @@ def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
 def predict(
     model: Model,
     images: Annotated[
-        list[str], typer.Argument(show_default=False, help="Image files or folders.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE",
+            show_default=False,
+            help="Image files or folders.",
+        ),
     ],
     json_: Json = False,
     *,

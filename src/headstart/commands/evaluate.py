@@ -1,6 +1,7 @@
 """Evaluate: measure a trained model on labelled images."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from headstart.data.images import Images, ImageSet
 from headstart.errors import DataError
 from headstart.options import EvaluateOptions
 from headstart.record import Evaluation, Rejection
+from headstart.runs.folders import REPORT
 from headstart.runs.images import training_images
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
@@ -74,7 +76,7 @@ def run_evaluation(
     """Run `evaluate` with validated options."""
     predictor = load_predictor(model, options)
     images = open_for_model(predictor, data, options.cache, watcher)
-    split, chosen = _select_split(images, options.split)
+    split, chosen = _select_split(images, options.split, Path(model))
     seen = training_images(Path(model)) & set(chosen.sha256s)
     if seen:
         watcher.warn(
@@ -88,11 +90,28 @@ def run_evaluation(
     return EvaluateResult(evaluation, summary, split, predictor.classes, rejected)
 
 
-def _select_split(images: Images, split: str) -> tuple[str, ImageSet]:
+def _select_split(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:
     """Return the requested part. "auto" is the test part, or all images if there is none."""
     if split == "auto":
         split = "test" if len(images.test) else "all"
     parts = {"all": images.all, "train": images.train, "val": images.val, "test": images.test}
     if not len(parts[split]):
-        raise DataError(f"'{images.name}' has no usable images in its {split} part.")
+        raise DataError(
+            f"'{images.name}' has no usable {split} images. {_what_to_do(parts, split, model)}"
+        )
     return split, parts[split]
+
+
+def _what_to_do(parts: Mapping[str, ImageSet], split: str, model: Path) -> str:
+    """Return advice for a part without images."""
+    others = [name for name in ("train", "val", "test") if len(parts[name])]
+    if others != ["train"]:  # Images without a split are training images.
+        return f"It has {' and '.join(others)} images. Pass --split {others[-1]} or --split all."
+    advice = (
+        f"It has no split: put the images into folders train and {split}, or add a column 'split' "
+        "to the table. Or pass --split all."
+    )
+    report = model / REPORT
+    if split == "test" and report.is_file():
+        advice += f" The results on the images that training held out are in '{report}'."
+    return advice

@@ -152,7 +152,7 @@ def run_training(
     _check_combinations(options)
     options = _resolved(options)
     name = data_name(data)
-    with reserved_folder(options.out, name, overwrite=options.overwrite) as run:
+    with reserved_folder(options.out, name, overwrite=options.overwrite, warn=watcher.warn) as run:
         return _train(data, run, options, watcher, clock)
 
 
@@ -171,6 +171,10 @@ def _train(
     backbone = _load_backbone(name, weights, options)
     if text := licence_warning(name, backbone.licence):
         watcher.warn(text)
+    if weights == "random":
+        watcher.warn(
+            f"The weights of '{name}' are random, not pretrained. Use this for tests only."
+        )
     # 4: add a new classifier.
     model = Classifier(
         backbone.freeze(),

@@ -28,7 +28,7 @@ class Bundle:
     Attributes:
         config: Everything except the weights.
         tensors: Weights by name.
-        card: The model card, in Markdown.
+        card: The model card, in Markdown; "" if it is missing, since predictions do not need it.
     """
 
     config: Config
@@ -83,8 +83,8 @@ def read_bundle(model: Path) -> Bundle:
         tensors = load_file(folder / TENSORS)
     except SafetensorError as error:
         raise BundleError(f"Model '{folder}' cannot be read: {error}.") from None
-    config = Config.of(values, str(folder))
-    return Bundle(config, tensors, (folder / CARD).read_bytes().decode())
+    config, card = Config.of(values, str(folder)), folder / CARD
+    return Bundle(config, tensors, card.read_bytes().decode() if card.is_file() else "")
 
 
 def _bundle_folder(model: Path) -> Path:
@@ -122,6 +122,8 @@ def _check_files(folder: Path, values: Mapping[str, JsonValue]) -> None:
     assert isinstance(files, dict)  # The digest of the values has been verified.
     for name, expected in files.items():
         path = folder / name
+        if name == CARD and not path.exists():
+            continue
         if not path.is_file():
             raise BundleError(f"Model '{folder}' is incomplete: '{name}' is missing.")
         if file_sha256(path) != expected:

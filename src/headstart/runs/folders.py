@@ -8,6 +8,10 @@ from pathlib import Path
 
 from headstart.errors import OutputError
 from headstart.record import FILE
+from headstart.watching import Warn, no_warning
+
+REPORT = "report.html"
+"""The name of the report in the folder of a run."""
 
 
 def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
@@ -23,7 +27,7 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
             written.
     """
     if out is None:
-        return _next_free(re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
+        return _next_free(_stem(name))
     if out.resolve() == Path.cwd():
         raise OutputError(
             f"Output '{out}' is the current folder, which cannot be replaced. Choose a subfolder."
@@ -56,14 +60,27 @@ def check_writable(out: Path) -> None:
 
 
 @contextmanager
-def reserved_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[Path]:
-    """Yield the folder of a run, and remove it afterwards if it is still empty."""
+def reserved_folder(
+    out: Path | None, name: str, *, overwrite: bool, warn: Warn = no_warning
+) -> Iterator[Path]:
+    """Yield the folder of a run, and remove it afterwards if it is still empty.
+
+    It is said if the folder is not the usual one because of an earlier run.
+    """
     run = choose_folder(out, name, overwrite=overwrite)
+    usual = run.with_name(_stem(name))
+    if out is None and run != usual:
+        warn(f"'{usual}' exists and is kept, so this run goes to '{run}'.")
     try:
         yield run
     finally:
         with suppress(OSError):
             run.rmdir()  # Fails unless the folder is empty.
+
+
+def _stem(name: str) -> str:
+    """Return the name of the data as a plain name of a folder."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
 def _next_free(stem: str) -> Path:

@@ -13,11 +13,12 @@ from headstart.files import atomic_replace, write_atomically
 from headstart.predictor.bundle import Bundle, write_files
 from headstart.record import FILE, RecommendationRecord, Record
 from headstart.report import PicturedMistake, render_recommendation, render_report
+from headstart.runs.folders import REPORT
 from headstart.runs.images import MANIFEST
 from headstart.task import ReportPart
 from headstart.tuning.events.listeners import EVENTS
 
-REPORT, BUNDLE, TEST_PREDICTIONS = "report.html", "bundle", "test_predictions.parquet"
+BUNDLE, TEST_PREDICTIONS = "bundle", "test_predictions.parquet"
 
 
 def write_run(
