@@ -162,7 +162,7 @@ def test_a_later_version_is_an_error(folder):
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"Model '{folder}' has version 3, but this version of headstart reads only up to 2. "
+        f"Model '{folder}' has version 4, but this version of headstart reads only up to 3. "
         "Upgrade headstart."
     )
 
