@@ -1,6 +1,5 @@
 """Decoding: the pixels of each kind of file, and the errors for files that cannot be decoded."""
 
-import io
 import os
 import threading
 from pathlib import Path

@@ -158,7 +158,7 @@ def change_config(folder, **changes):
 
 def test_a_later_version_is_an_error(folder):
     """The error says to upgrade."""
-    change_config(folder, schema=3)
+    change_config(folder, schema=4)
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
