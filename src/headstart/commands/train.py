@@ -401,7 +401,7 @@ def _write(
         images.manifest,
         record,
         part,
-        with_thumbnails(mistakes, test),
+        with_thumbnails(mistakes, test, model.extractor.preprocess.contract),
         predictions=predictions,
         events=events,
     )

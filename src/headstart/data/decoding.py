@@ -85,8 +85,17 @@ def decode_image(
         A loaded image of mode "RGB", or "L" where red, green and blue are all equal.
     """
     loaded = load_image(data, path=path, min_side=min_side, contract=contract, limits=limits)
-    with _translate_errors(path, limits or DecodeLimits()):
-        return to_rgb_or_grey(loaded.image, contract)
+    return convert(loaded.image, path=path, contract=contract)
+
+
+def convert(image: Image.Image, *, path: str, contract: PixelContract) -> Image.Image:
+    """Convert a loaded image to mode "RGB", or "L" where red, green and blue are all equal.
+
+    Raises:
+        UnreadableImage: It is fully transparent, or has values that are not finite.
+    """
+    with _translate_errors(path, DecodeLimits()):
+        return to_rgb_or_grey(image, contract)
 
 
 def load_image(

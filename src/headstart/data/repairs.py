@@ -11,7 +11,7 @@ from headstart.arrays import Pixels
 LARGEST_MISSING_SHARE = 0.02
 """The largest share of an image that may be missing, because it is then filled with grey."""
 
-REPAIR = "the end of the file is missing"
+REPAIR = "the end of the file was missing"
 """What was repaired, as a clause."""
 
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
