@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args, overload
 
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
+from headstart.choosing.background import on_background_of
 from headstart.choosing.image_size import sized_for
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
@@ -174,11 +175,11 @@ class Classifier:
         return self.fit_features(train, features, stored_as, val=val)
 
     def choose_image_size(self, train: ImageSet) -> None:
-        """Choose the image size that suits the images, unless the user has set a size.
+        """Choose the background for transparent pixels, and the image size unless the user did.
 
         The first `fit` calls this; call it yourself before using `features_of` directly.
         """
-        sized = sized_for(self.backbone, train)
+        sized = sized_for(on_background_of(self.backbone, train), train)
         if sized is not self.backbone:
             self.extractor = self.extractor.with_backbone(sized)
         self.backbone.size_is_open = False

@@ -1,10 +1,7 @@
 """Decoding: the pixels of each kind of file, and the errors for files that cannot be decoded."""
 
-import io
 import os
-import struct
 import threading
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +18,9 @@ from headstart.data.inputs import as_image
 from headstart.errors import OptionError, UnreadableImage
 from headstart.options import DecodeLimits
 from tests.conftest import picture
+from tests.data.files import encoded, png_file
 
 WHITE, RED = [255, 255, 255], [255, 0, 0]
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    """Return an image as the bytes of a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png_file(width: int, height: int, colour: int, bits: int, pixels: bytes = b"") -> bytes:
-    """Build a PNG by hand, for forms that Pillow does not write and for false headers."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + data
 
 
 def ramp(top: int, dtype: type = np.uint16) -> Image.Image:
@@ -139,11 +117,16 @@ def test_rgba_is_composited_on_white() -> None:
     assert decode(encoded(image, "PNG")).tolist() == [[WHITE, RED]]
 
 
-@pytest.mark.parametrize(("mode", "hidden"), [("RGB", (0, 0, 255)), ("L", 9), ("1", 0)])
-def test_transparent_colour_is_composited_on_white(mode: str, hidden) -> None:
-    """If a PNG declares a colour transparent, those pixels become white."""
-    data = encoded(Image.new(mode, (2, 2), hidden), "PNG", transparency=hidden)
-    assert decode(data).min() == 255
+@pytest.mark.parametrize(
+    ("mode", "hidden", "shown"), [("RGB", (0, 0, 255), (255, 0, 0)), ("L", 9, 7), ("1", 0, 255)]
+)
+def test_transparent_colour_is_composited_on_white(mode: str, hidden, shown) -> None:
+    """If a PNG declares a colour transparent, those pixels become white, and no others."""
+    image = Image.new(mode, (2, 1), hidden)
+    image.putpixel((1, 0), shown)
+    data = encoded(image, "PNG", transparency=hidden)
+    expected = list(shown) if mode == "RGB" else [shown] * 3
+    assert decode(data).tolist() == [[WHITE, expected]]
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])

@@ -40,6 +40,8 @@ def test_entries_and_file_infos_are_joined() -> None:
             "width": 5,
             "height": 6,
             "mode": "RGB",
+            "repaired": None,
+            "blank_on": None,
             "rejected": None,
         }
     ]

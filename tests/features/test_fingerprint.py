@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 import pytest
 
 from headstart.backbones.backbone import load_backbone
-from headstart.data.decoding import DECODER_VERSION
+from headstart.data.contract import CONTRACT_VERSION, PixelContract
+from headstart.data.contract import FIRST as FIRST_CONTRACT
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import ROUNDING_VERSION
 from headstart.features.extractor import FeatureExtractor
@@ -18,7 +19,6 @@ PARTS = {
     "weights": "abd",
     "blocks": (("output", 4), ("stage1.max", 2)),
     "precision": "float32",
-    "decoder": DECODER_VERSION + 1,
     "rounding": ROUNDING_VERSION + 1,
 }
 PIXELS = {
@@ -29,12 +29,13 @@ PIXELS = {
     "mean": (0.5, 0.5, 0.5),
     "std": (0.5, 0.5, 0.5),
     "orientations": "mirror",
+    "contract": PixelContract(version=CONTRACT_VERSION + 1),
 }
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))
 def test_each_part_changes_the_key(part):
-    """Architecture, weights, blocks, precision, decoder and rounding are in the key."""
+    """Architecture, weights, blocks, precision and rounding are in the key."""
     assert replace(FIRST, **{part: PARTS[part]}).key != FIRST.key
 
 
@@ -43,6 +44,18 @@ def test_each_part_of_the_preprocess_changes_the_key(part):
     """Every value of the preprocess is in the key."""
     other = replace(FIRST.preprocess, **{part: PIXELS[part]})
     assert replace(FIRST, preprocess=other).key != FIRST.key
+
+
+def test_the_background_changes_the_key():
+    """Transparent pixels look different on another background."""
+    black = replace(FIRST.preprocess, contract=PixelContract(background="black"))
+    assert replace(FIRST, preprocess=black).key != FIRST.key
+
+
+def test_keys_from_before_there_were_contracts_are_valid():
+    """The first contract adds nothing to the key, so that stored features are still found."""
+    first = replace(FIRST, preprocess=replace(FIRST.preprocess, contract=FIRST_CONTRACT))
+    assert first.key == "215718b92dd7343a8ae3b96169b98dda0bc64345e0707c948f07173225da3872"
 
 
 def test_every_part_is_tested():
@@ -88,3 +101,9 @@ def test_a_converted_network_does_not_depend_on_the_precision():
     assert replace(FIRST, precision="float32").network_key == FIRST.network_key
     assert replace(FIRST, weights="def").network_key != FIRST.network_key
     assert FIRST.network_key != FIRST.key
+
+
+def test_a_converted_network_does_not_depend_on_the_contract():
+    """The network itself is the same for any background."""
+    black = replace(FIRST.preprocess, contract=PixelContract(background="black"))
+    assert replace(FIRST, preprocess=black).network_key == FIRST.network_key

@@ -12,6 +12,7 @@ from PIL import Image
 
 import headstart as hs
 from headstart.commands.train import TrainResult
+from headstart.data.contract import CURRENT
 from headstart.errors import OutputError
 from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import choose_folder
@@ -215,7 +216,7 @@ def test_the_worst_mistakes_come_first(trained: TrainResult) -> None:
     mistakes = Single().worst_mistakes(probabilities, images.labels, images.classes, limit=24)
     assert [mistake.probability for mistake in mistakes] == pytest.approx([0.9, 0.6])
     assert (mistakes[0].label, mistakes[0].predicted) == ("red", "blue")
-    with_images = with_thumbnails(mistakes, images)
+    with_images = with_thumbnails(mistakes, images, CURRENT)
     assert [mistake.image for mistake in with_images] == [images.names[7], images.names[3]]
     picture = Image.open(io.BytesIO(with_images[0].thumbnail))
     assert (picture.format, picture.size) == ("JPEG", (64, 64))

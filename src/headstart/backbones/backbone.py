@@ -32,6 +32,7 @@ from headstart.backbones.parts import (
     trace_parts,
 )
 from headstart.backbones.weights import State, digest, load_weights
+from headstart.data.contract import Background
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import OptionError, WeightsError
 from headstart.options import OrientationsOption
@@ -260,6 +261,19 @@ def with_image_size(backbone: Backbone, image_size: int) -> Backbone:
     preprocess = replace(backbone.preprocess, size=image_size)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
+    ).freeze()
+
+
+def with_background(backbone: Backbone, background: Background) -> Backbone:
+    """Return the same backbone for images that are composited on another background."""
+    contract = replace(backbone.preprocess.contract, background=background)
+    return Backbone(
+        backbone.network,
+        backbone.name,
+        backbone.architecture,
+        replace(backbone.preprocess, contract=contract),
+        backbone.origin,
+        size_is_open=backbone.size_is_open,
     ).freeze()
 
 

@@ -11,6 +11,7 @@ from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import CATALOGUE, architecture_of
 from headstart.backbones.weights import weights_available
+from headstart.choosing.background import on_background_of
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.transferability import knn_accuracy, log_me
@@ -110,7 +111,7 @@ def _load_each(
                 raise
             watcher.warn(f"Skipping '{name}'. {error}")
             continue
-        yield sized_for(backbone, train)
+        yield sized_for(on_background_of(backbone, train), train)
 
 
 @dataclass(frozen=True)

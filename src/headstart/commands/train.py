@@ -405,7 +405,7 @@ def _write(
         images.manifest,
         record,
         part,
-        with_thumbnails(mistakes, test),
+        with_thumbnails(mistakes, test, model.extractor.preprocess.contract),
         predictions=predictions,
         events=events,
     )

@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.arrays import Pairs, Thumbnail
-from headstart.data.decoding import decode_image, quiet_pillow, read_header, read_image
+from headstart.data.colour import blank_on
+from headstart.data.contract import LEVELS, PixelContract
+from headstart.data.decoding import convert, load_image, quiet_pillow, read_header, read_image
 from headstart.data.duplicates import component_labels, near_duplicates
 from headstart.data.hashing import make_thumbnail, perceptual_hash
 from headstart.data.manifest import Entry, FileInfo, build_manifest, with_column
@@ -75,13 +77,18 @@ def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail
         return FileInfo(), None
     try:
         data = read_image(entry.path)
-        image = decode_image(data, path=entry.path, min_side=_SCAN_SIDE, limits=limits)
+        loaded = load_image(data, path=entry.path, min_side=_SCAN_SIDE, limits=limits)
+        blank = blank_on(loaded.image)
+        visible = next(background for background in LEVELS if background not in blank)
+        image = convert(loaded.image, path=entry.path, contract=PixelContract(background=visible))
     except UnreadableImage as error:
         return FileInfo(rejected=error.reason), None
     thumbnail = make_thumbnail(image)
     width, height, mode = read_header(data)
     digest = hashlib.sha256(data).hexdigest()
-    return FileInfo(digest, perceptual_hash(thumbnail), width, height, mode), thumbnail
+    bits, backgrounds = perceptual_hash(thumbnail), " ".join(blank) or None
+    info = FileInfo(digest, bits, width, height, mode, loaded.repair, backgrounds)
+    return info, thumbnail
 
 
 def _reject_conflicts(manifest: pa.Table, task: Task) -> tuple[pa.Table, list[str]]:

@@ -3,31 +3,44 @@
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from headstart.arrays import Numbers, Pixels, SixteenBit
+from headstart.arrays import Pixels
+from headstart.data.colour import to_rgb_or_grey
+from headstart.data.contract import CURRENT, PixelContract
 from headstart.data.formats import FORMATS, format_problem
+from headstart.data.heif import HeifMissing, is_heif, open_heif
+from headstart.data.metadata import upright, without_metadata
+from headstart.data.repairs import REPAIR, complete_jpeg
+from headstart.data.sixteen_bits import read_sixteen_bits
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
-
-# Part of every feature's fingerprint: increase it whenever a pixel of any image may change.
-DECODER_VERSION = 1
 
 # A JPEG is decoded at 1/2, 1/4 or 1/8 scale, but to no less than 3/2 of the size needed, so that
 # the antialiased resize that follows determines the result. Decoding down to the size itself
 # changed 1.4 % of predictions, down to 3/2 of it 0.7 %.
 _DRAFT_MARGIN = 1.5
 
-_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
-_CAMERA_BITS = (8, 10, 12, 14, 16)
-_GREY_MODES = ("L", "1")
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """An image whose pixels are decoded, but not yet converted to red, green and blue.
+
+    Attributes:
+        image: The image, upright, in any mode, perhaps with transparent pixels.
+        repair: What was repaired in the file, as a clause; None if nothing was.
+    """
+
+    image: Image.Image
+    repair: str | None = None
 
 
 def decode(
@@ -35,6 +48,7 @@ def decode(
     *,
     path: str = "bytes",
     min_side: int | None = None,
+    contract: PixelContract = CURRENT,
     limits: DecodeLimits | None = None,
 ) -> Pixels:
     """Decode an image, upright, to RGB.
@@ -44,15 +58,16 @@ def decode(
         path: Name of the file in error messages.
         min_side: Pixels that the shorter side needs. A JPEG at least three times as large is
             decoded at 1/2, 1/4 or 1/8 scale, never below 3/2 of this.
+        contract: How pixels become red, green and blue.
         limits: Maximum bytes and pixels.
 
     Returns:
         Array of shape (height, width, 3), values 0 to 255.
 
     Raises:
-        UnreadableImage: It is not an image, is damaged, or is over a limit.
+        UnreadableImage: It is not an image, is damaged, is fully transparent, or is over a limit.
     """
-    image = decode_image(data, path=path, min_side=min_side, limits=limits)
+    image = decode_image(data, path=path, min_side=min_side, contract=contract, limits=limits)
     return np.asarray(image.convert("RGB"))
 
 
@@ -61,12 +76,40 @@ def decode_image(
     *,
     path: str = "bytes",
     min_side: int | None = None,
+    contract: PixelContract = CURRENT,
     limits: DecodeLimits | None = None,
 ) -> Image.Image:
     """Decode as `decode` does, but keep a grey image grey, which is three times cheaper to resize.
 
     Returns:
         A loaded image of mode "RGB", or "L" where red, green and blue are all equal.
+    """
+    loaded = load_image(data, path=path, min_side=min_side, contract=contract, limits=limits)
+    return convert(loaded.image, path=path, contract=contract)
+
+
+def convert(image: Image.Image, *, path: str, contract: PixelContract) -> Image.Image:
+    """Convert a loaded image to mode "RGB", or "L" where red, green and blue are all equal.
+
+    Raises:
+        UnreadableImage: It is fully transparent, or has values that are not finite.
+    """
+    with _translate_errors(path, DecodeLimits()):
+        return to_rgb_or_grey(image, contract)
+
+
+def load_image(
+    data: bytes,
+    *,
+    path: str = "bytes",
+    min_side: int | None = None,
+    contract: PixelContract = CURRENT,
+    limits: DecodeLimits | None = None,
+) -> LoadedImage:
+    """Decode the pixels of an image file, and repair it if that is possible.
+
+    Raises:
+        UnreadableImage: As `decode`, except that it may be fully transparent.
     """
     limits = limits or DecodeLimits()
     if len(data) > limits.max_bytes:
@@ -75,10 +118,24 @@ def decode_image(
         )
     if not data:
         raise UnreadableImage(path, "the file is empty")
+
+    def load(file: bytes, side: int | None = min_side) -> Image.Image:
+        return _load(file, path, side, contract, limits)
+
+    with _translate_errors(path, limits):
+        return _load_or_repair(data, load)
+
+
+@contextmanager
+def _translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
+    """Translate whatever is raised while an image is decoded."""
     try:
-        return _decode(data, path, min_side, limits)
-    except UnreadableImage:
-        raise
+        yield
+    except UnreadableImage as error:
+        raise UnreadableImage(path, error.reason) from None
+    except HeifMissing:
+        how = "to read it, run pip install 'headstart[heif]'"
+        raise UnreadableImage(path, f"it is a HEIC image; {how}") from None
     except UnidentifiedImageError:
         raise UnreadableImage(path, "it is not an image of a known format") from None
     except Image.DecompressionBombError:
@@ -89,10 +146,38 @@ def decode_image(
         raise UnreadableImage(path, f"it is damaged ({_one_line(error)})") from None
 
 
+# Errors that no repair of the file avoids.
+_FINAL = (UnreadableImage, HeifMissing, Image.DecompressionBombError, MemoryError)
+
+
+def _load_or_repair(data: bytes, load: Callable[..., Image.Image]) -> LoadedImage:
+    """Load a file; if that fails, without its metadata; if that fails, with the end of a JPEG."""
+    try:
+        return LoadedImage(load(data))
+    except _FINAL:
+        raise
+    except Exception as error:  # See above.
+        first_error = error
+    plain = without_metadata(data)
+    try:
+        if plain != data:
+            return LoadedImage(load(plain))
+        if whole := complete_jpeg(plain, lambda file: load(file, None)):
+            return LoadedImage(load(whole), REPAIR)
+    except _FINAL:
+        raise
+    except Exception:
+        raise first_error from None
+    raise first_error
+
+
 def read_header(data: bytes) -> tuple[int, int, str]:
     """Return the stored width, height and Pillow mode of an image, from its header alone."""
-    with Image.open(io.BytesIO(data), formats=_formats()) as image:
-        return image.width, image.height, image.mode
+    try:
+        image = _open(data)
+    except Exception:  # As in `load_image`, which read it without its metadata.
+        image = _open(without_metadata(data))
+    return image.width, image.height, image.mode
 
 
 class _WarningFilters:
@@ -169,63 +254,30 @@ def read_image(path: str) -> bytes:
         raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
 
 
-def _decode(data: bytes, path: str, min_side: int | None, limits: DecodeLimits) -> Image.Image:
-    image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+def _load(
+    data: bytes, path: str, min_side: int | None, contract: PixelContract, limits: DecodeLimits
+) -> Image.Image:
+    image = _open(data)
     width, height = image.size
     if width * height > limits.max_pixels:
         raise UnreadableImage(path, f"{width} x {height}: {_too_many_pixels(limits)}")
     if min_side is not None:
         image.draft(None, _scaled_size(image.size, ceil(min_side * _DRAFT_MARGIN)))
-    image.load()
-    return to_rgb_or_grey(ImageOps.exif_transpose(image))
+    reduced = read_sixteen_bits(image, data, _open) if contract.version > 1 else None
+    if reduced is None:
+        image.load()
+    return upright(reduced or image, image.getexif)
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    if is_heif(data):
+        return open_heif(data)
+    return Image.open(io.BytesIO(data), formats=_formats())
 
 
 def _scaled_size(size: tuple[int, int], min_side: int) -> tuple[int, int]:
     scale = min_side / min(size)
     return round(size[0] * scale), round(size[1] * scale)
-
-
-def to_rgb_or_grey(image: Image.Image) -> Image.Image:
-    """Convert a loaded image to mode "RGB", or to "L" if red, green and blue are all equal."""
-    if image.mode in ("RGB", "L"):
-        if "transparency" not in image.info:
-            return image
-        image = image.convert("RGBA")
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _sixteen_bit_to_grey(np.asarray(image, dtype=np.uint16))
-    if image.mode in ("I", "F"):
-        return _wide_range_to_grey(np.asarray(image, dtype=np.float64))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _on_white(image.convert("RGBA"))
-    return image.convert("L" if image.mode in _GREY_MODES else "RGB")
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
-
-
-def _sixteen_bit_to_grey(values: SixteenBit) -> Image.Image:
-    """Scale by the smallest common bit depth of cameras and scanners that holds every value.
-
-    A 12-bit X-ray in a 16-bit file keeps its contrast, and two images from the same device keep
-    their relative brightness, which would be lost if each were scaled by its own range.
-    """
-    peak = int(values.max())
-    bits = next(bits for bits in _CAMERA_BITS if peak < 2**bits)
-    scaled = values.astype(np.float32) * (255.0 / (2**bits - 1))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
-
-
-def _wide_range_to_grey(values: Numbers) -> Image.Image:
-    """Scale 32-bit integers and floats, which have no natural range, by the range of the image."""
-    if not np.isfinite(values).all():
-        raise ValueError("it has values that are not finite")
-    if values.min() >= 0 and values.max() < 2**16 and (values == np.rint(values)).all():
-        return _sixteen_bit_to_grey(values.astype(np.uint16))
-    low, high = values.min(), values.max()
-    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
 def _too_many_pixels(limits: DecodeLimits) -> str:

@@ -40,6 +40,7 @@ def find_warnings(
         )
     if checked.conflicts:
         yield f"Rejected, because copies have different labels: {len(checked.conflicts)} images."
+    yield from _repairs(images.manifest)
     if checked.duplicates and not given_split:
         yield f"Duplicates, each kept on the same side of the split: {checked.duplicates}."
     if images.leaks:
@@ -52,6 +53,17 @@ def find_warnings(
     yield from _classes_without_images(images)
     if given_split and not len(images.test):
         yield "The data has no test images, so the model will not be evaluated."
+
+
+def _repairs(manifest: pa.Table) -> Iterator[str]:
+    """Yield a sentence for each kind of repair, with the first images."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in usable(manifest).select(["image", "repaired"]).to_pylist():
+        if row["repaired"]:
+            found[row["repaired"]].append(row["image"])
+    for repair, names in found.items():
+        count = "1 image was" if len(names) == 1 else f"{len(names):,} images were"
+        yield f"{count} repaired, as {repair}: {list_names(names)}."
 
 
 def _classes_without_images(images: Images) -> Iterator[str]:

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headstart.arrays import Rows, Targets
+from headstart.data.backgrounds import best_background
+from headstart.data.contract import Background
 from headstart.data.manifest import rejected, usable
 from headstart.task import Task
 
@@ -67,6 +69,11 @@ class ImageSet:
     def strata(self) -> Rows:
         """The stratum of each image, by which folds and samples are balanced."""
         return self.task.strata(self.labels)
+
+    @cached_property
+    def background(self) -> Background:
+        """What transparent pixels are best composited on."""
+        return best_background(self.table["blank_on"].to_pylist())
 
     def joined(self, other: "ImageSet") -> "ImageSet":
         """Return these images followed by those of another set."""

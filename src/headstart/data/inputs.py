@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from typing_extensions import TypeIs
 
 from headstart.arrays import Anything
-from headstart.data.decoding import decode_image, quiet_pillow, read_image, to_rgb_or_grey
+from headstart.data.colour import to_rgb_or_grey
+from headstart.data.contract import CURRENT, PixelContract
+from headstart.data.decoding import decode_image, quiet_pillow, read_image
+from headstart.data.metadata import upright
 from headstart.errors import NotAnImage, UnreadableImage
 
 if TYPE_CHECKING:
@@ -70,20 +73,23 @@ class ImageInput:
         name = image_name(image)
         return cls(name, _source(image, name))
 
-    def decode(self, *, min_side: int | None = None) -> Image.Image:
+    def decode(
+        self, *, min_side: int | None = None, contract: PixelContract = CURRENT
+    ) -> Image.Image:
         """Return the decoded image, of mode "RGB" or "L".
 
         Args:
             min_side: See `decoding.decode`.
+            contract: See `decoding.decode`.
 
         Raises:
             UnreadableImage: It cannot be decoded.
         """
         if isinstance(self.source, Image.Image):
-            return _from_pil(self.source, self.name)
+            return _from_pil(self.source, self.name, contract)
         data = read_path(self.source) if isinstance(self.source, str) else self.source
         with quiet_pillow():
-            return decode_image(data, path=self.name, min_side=min_side)
+            return decode_image(data, path=self.name, min_side=min_side, contract=contract)
 
 
 def each_image(images: ImagesLike) -> Iterator[ImageLike]:
@@ -121,14 +127,16 @@ def image_name(image: ImageLike) -> str:
     return name if isinstance(name, str) and name else type(image).__name__
 
 
-def as_image(image: ImageLike, *, min_side: int | None = None) -> Image.Image:
+def as_image(
+    image: ImageLike, *, min_side: int | None = None, contract: PixelContract = CURRENT
+) -> Image.Image:
     """Convert any kind of image to a decoded image.
 
     Raises:
         NotAnImage: It has a type that is not taken for an image.
         UnreadableImage: It cannot be decoded.
     """
-    return ImageInput.of(image).decode(min_side=min_side)
+    return ImageInput.of(image).decode(min_side=min_side, contract=contract)
 
 
 def read_path(path: str) -> bytes:
@@ -240,9 +248,12 @@ def _is_tensor(value: object) -> TypeIs[Tensor]:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _from_pil(image: Image.Image, name: str) -> Image.Image:
+def _from_pil(image: Image.Image, name: str, contract: PixelContract) -> Image.Image:
     try:
-        return to_rgb_or_grey(ImageOps.exif_transpose(image))
+        image.load()
+        return to_rgb_or_grey(upright(image, image.getexif), contract)
+    except UnreadableImage as error:
+        raise UnreadableImage(name, error.reason) from None
     except Exception as error:  # As in decode_image: a lazily opened file may be damaged.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(name, f"it is damaged ({reason})") from None

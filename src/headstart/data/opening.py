@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headstart.data.backgrounds import background_warnings
 from headstart.data.checks import scan
 from headstart.data.findings import find_warnings, unusable_classes, with_known_classes
 from headstart.data.images import Images
@@ -72,11 +73,12 @@ def open_images(
         raise DataError(f"'{data}' has no usable training images.")
     given = [entry.split for entry in source.entries if not entry.rejected]
     unassigned = given.count(None) if any(given) else 0
-    warnings = (
-        *source.warnings,
-        *find_warnings(images, checked, given_split=any(given), unassigned=unassigned),
-    )
-    return replace(images, warnings=warnings)
+    found = find_warnings(images, checked, given_split=any(given), unassigned=unassigned)
+    warnings = [*source.warnings, *found]
+    if classes is None:
+        blank_on = images.train.table["blank_on"].to_pylist()
+        warnings += background_warnings(images.train.names, blank_on)
+    return replace(images, warnings=tuple(warnings))
 
 
 def _classes(data: object, manifest: pa.Table, task: Task) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import JsonValue, TypeAdapter
 
 from headstart.arrays import Pixels
+from headstart.data.contract import CURRENT, FIRST, PixelContract
 from headstart.options import OrientationsOption
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -21,6 +22,7 @@ _FILTERS = {
 }
 
 _FLOATS = TypeAdapter(list[float])
+_CONTRACT = TypeAdapter(PixelContract)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Preprocess:
         mean: Subtracted from each channel (red, green, blue) after scaling to 0..1.
         std: Divides each channel after that.
         orientations: The rotations and reflections over which features are averaged.
+        contract: How the pixels of a file become the image that is resized.
     """
 
     size: int
@@ -45,6 +48,7 @@ class Preprocess:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     orientations: OrientationsOption = "one"
+    contract: PixelContract = CURRENT
 
     @property
     def min_side(self) -> int:
@@ -72,7 +76,7 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, JsonValue]) -> Self:
-        """Load from the values that `to_dict` returned.
+        """Load from the values that `to_dict` returned, of any version.
 
         Raises:
             KeyError: A value is missing.
@@ -80,7 +84,8 @@ class Preprocess:
         """
         build: Callable[..., Self] = cls
         tuples = {name: tuple(_FLOATS.validate_python(values[name])) for name in ("mean", "std")}
-        return build(**(dict(values) | tuples))
+        contract = _CONTRACT.validate_python(values["contract"]) if "contract" in values else FIRST
+        return build(**(dict(values) | tuples | {"contract": contract}))
 
     def _squash(self, image: Image.Image) -> Image.Image:
         return image.resize((self.size, self.size), _FILTERS[self.interpolation])

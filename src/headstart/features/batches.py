@@ -47,7 +47,8 @@ def pixel_batches(
         data = read_image(path)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(f"'{path}' changed while it was being read. Run again.")
-        image = decode_image(data, path=path, min_side=preprocess.min_side, limits=limits)
+        side, contract = preprocess.min_side, preprocess.contract
+        image = decode_image(data, path=path, min_side=side, contract=contract, limits=limits)
         return preprocess.pixels(image)
 
     workers = os.cpu_count() or 1

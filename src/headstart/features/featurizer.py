@@ -78,8 +78,10 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if paths and len(paths) == len(images):
             features, _ = self.extractor_.of_files([_file(path) for path in paths])
         else:
-            side = self.extractor_.backbone.preprocess.min_side
-            features = self._of_images([as_image(image, min_side=side) for image in images])
+            preprocess = self.extractor_.backbone.preprocess
+            side, contract = preprocess.min_side, preprocess.contract
+            decoded = [as_image(image, min_side=side, contract=contract) for image in images]
+            features = self._of_images(decoded)
         return features[:, self.extractor_.layout.columns(self.features)]
 
     def _of_images(self, images: list[Image.Image]) -> Features:

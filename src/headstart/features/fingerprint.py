@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 
-from headstart.data.decoding import DECODER_VERSION
+from headstart.data.contract import CURRENT, FIRST
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import ROUNDING_VERSION
 from headstart.files import digest
@@ -18,7 +18,6 @@ class Fingerprint:
         blocks: Name and width of each block of features.
         preprocess: The preprocessing of the pixels.
         precision: "bf16" or "float32".
-        decoder: Version of the image decoder.
         rounding: Version of the rounding of weights to bf16.
     """
 
@@ -27,20 +26,30 @@ class Fingerprint:
     blocks: tuple[tuple[str, int], ...]
     preprocess: Preprocess
     precision: str
-    decoder: int = DECODER_VERSION
     rounding: int = ROUNDING_VERSION
 
     def to_dict(self) -> dict[str, object]:
-        """Convert to plain JSON values."""
+        """Convert to plain JSON values.
+
+        The version of the pixel contract is called "decoder", and white is left out, so that keys
+        from before there were contracts remain valid.
+        """
+        preprocess = self.preprocess.to_dict()
+        contract = self.preprocess.contract
+        del preprocess["contract"]
+        if contract.background != CURRENT.background:
+            preprocess["background"] = contract.background
         return asdict(self) | {
-            "preprocess": self.preprocess.to_dict(),
+            "preprocess": preprocess,
+            "decoder": contract.version,
             "blocks": [list(block) for block in self.blocks],
         }
 
     @property
     def network_key(self) -> str:
-        """Key of the converted network, which is the same for every precision."""
-        return replace(self, precision="any").key
+        """Key of the converted network, which is the same for all precisions and contracts."""
+        preprocess = replace(self.preprocess, contract=FIRST)
+        return replace(self, precision="any", preprocess=preprocess).key
 
     @property
     def key(self) -> str:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from headstart.data.contract import FIRST
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, RecordError
 from headstart.options import FeaturesOption
 from headstart.record import Record
 
-SCHEMA = 2
-"""Version 1 has no task and no head specification, and calls the record "metrics"."""
+SCHEMA = 3
+"""Version 1 has no task and no head specification, and calls the record "metrics". Version 2 has no
+pixel contract."""
 
 
 CUSTOM, TUTORIAL = "custom", "tutorial"
@@ -128,6 +130,7 @@ class Config:
             BundleError: A value is missing or invalid.
         """
         current = _upgrade_version_1(values) if values["schema"] == 1 else values
+        current = _upgrade_version_2(current) if values["schema"] in (1, 2) else current
         record = _read_record(current.get("record"), name)
         try:
             return _CONFIG.validate_python({**current, "record": record})
@@ -177,6 +180,14 @@ def _upgrade_version_1(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         specification["features"] = "flatten"
     added: dict[str, JsonValue] = {"task": "single", "specification": specification}
     return {**values, **added, "record": metrics}
+
+
+def _upgrade_version_2(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Add the first pixel contract, which is the only one of version 2."""
+    preprocess = values.get("preprocess")
+    if not isinstance(preprocess, dict):
+        return values
+    return {**values, "preprocess": {**preprocess, "contract": asdict(FIRST)}}
 
 
 def _read_record(values: JsonValue, name: str) -> Record | None:

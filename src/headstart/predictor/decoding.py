@@ -24,11 +24,14 @@ def decode_ahead(
     thread, so that the caller may reuse them for the next image.
     """
 
+    side, contract = preprocess.min_side, preprocess.contract
+
     def decode(image: ImageInput | UnreadableImage) -> tuple[str, Pixels | UnreadableImage]:
         if isinstance(image, UnreadableImage):
             return image.path, image
         try:
-            return image.name, preprocess.pixels(image.decode(min_side=preprocess.min_side))
+            decoded = image.decode(min_side=side, contract=contract)
+            return image.name, preprocess.pixels(decoded)
         except UnreadableImage as error:
             return image.name, error
 

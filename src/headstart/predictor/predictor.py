@@ -194,8 +194,10 @@ class Predictor:
             )
         if name in self.classes:
             raise OptionError(f"The model already has a class '{name}'.")
-        side = self.extractor.preprocess.min_side
-        decoded = (as_image(image, min_side=side) for image in each_image(images))
+        side, contract = self.extractor.preprocess.min_side, self.extractor.preprocess.contract
+        decoded = (
+            as_image(image, min_side=side, contract=contract) for image in each_image(images)
+        )
         batches = list(self.extractor.of_images(decoded))
         if not batches:
             raise DataError(f"No images of class '{name}' were passed.")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.images import ImageSet
 from headstart.report.page import PicturedMistake
@@ -13,18 +14,26 @@ from headstart.task import Mistake
 _SIDE = 224
 
 
-def with_thumbnails(mistakes: Sequence[Mistake], images: ImageSet) -> list[PicturedMistake]:
-    """Return wrong predictions with their images, scaled down to at most 224 pixels."""
+def with_thumbnails(
+    mistakes: Sequence[Mistake], images: ImageSet, contract: PixelContract
+) -> list[PicturedMistake]:
+    """Return wrong predictions with their images as the model saw them, at most 224 pixels large.
+
+    Args:
+        mistakes: The predictions.
+        images: The images that the rows of the predictions refer to.
+        contract: The model's.
+    """
     names, paths = images.names, images.paths
     return [
-        PicturedMistake(mistake, names[mistake.row], _thumbnail(paths[mistake.row]))
+        PicturedMistake(mistake, names[mistake.row], _thumbnail(paths[mistake.row], contract))
         for mistake in mistakes
     ]
 
 
-def _thumbnail(path: str) -> bytes:
+def _thumbnail(path: str, contract: PixelContract) -> bytes:
     with quiet_pillow():
-        image = decode_image(read_image(path), path=path, min_side=_SIDE)
+        image = decode_image(read_image(path), path=path, min_side=_SIDE, contract=contract)
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
