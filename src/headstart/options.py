@@ -243,7 +243,7 @@ class TuneOptions(DeterministicOptions):
     )
     augment: AugmentOption = Field(
         "flip",
-        description="Augmentation of training images; dihedral suits images that have no upright "
+        description="Augmentation of training images; dihedral suits images without a fixed "
         "orientation.",
     )
     views: int = Field(
@@ -356,8 +356,8 @@ class BackboneOptions(Options):
     )
     orientations: OrientationsOption = Field(
         "one",
-        description="Orientations to average features over: 2 (mirror), or 8 (dihedral) for images "
-        "that have no upright orientation. Takes 2 or 8 times as long.",
+        description="Orientations to average over: 2 (mirror), or 8 (dihedral) for images without "
+        "a fixed orientation. Takes 2 or 8 times as long.",
     )
 
 
