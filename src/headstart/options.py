@@ -243,8 +243,7 @@ class TuneOptions(DeterministicOptions):
     )
     augment: AugmentOption = Field(
         "flip",
-        description="Augmentation of training images; dihedral suits images without a fixed "
-        "orientation.",
+        description="Augmentation of training images; dihedral adds rotations by 90 degrees.",
     )
     views: int = Field(
         4,
@@ -356,8 +355,8 @@ class BackboneOptions(Options):
     )
     orientations: OrientationsOption = Field(
         "one",
-        description="Orientations to average over: 2 (mirror), or 8 (dihedral) for images without "
-        "a fixed orientation. Takes 2 or 8 times as long.",
+        description="Average features over 2 (mirror) or 8 (dihedral) orientations of each image. "
+        "Takes 2 or 8 times as long.",
     )
 
 
