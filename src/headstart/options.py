@@ -121,6 +121,18 @@ class CacheOptions(Options):
     )
 
 
+class ClearOptions(CacheOptions):
+    """What is deleted from the cache."""
+
+    panel = Panel.OUTPUT
+
+    tuning: bool = Field(
+        False,
+        description="Delete only the data of fine-tunings: outputs of frozen layers, and "
+        "checkpoints of interrupted trainings.",
+    )
+
+
 class OpenOptions(CacheOptions):
     """How images are opened and split."""
 

@@ -10,7 +10,7 @@ import pytest
 import headstart as hs
 from headstart.commands.cache import cache_clear, cache_info
 from headstart.errors import StoreError
-from headstart.options import CacheOptions
+from headstart.options import CacheOptions, ClearOptions
 from tests.commands.conftest import QUICK
 
 MakeFolder = Callable[..., Path]
@@ -24,6 +24,11 @@ def filled(make_folder: MakeFolder, tmp_path: Path) -> CacheOptions:
     archive = shutil.make_archive(str(tmp_path / "photos"), "zip", make_folder())
     hs.train(archive, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
     return CacheOptions.of(cache=tmp_path / "cache")
+
+
+def all_of(cache: CacheOptions) -> ClearOptions:
+    """Return the options that clear a whole cache."""
+    return ClearOptions.of(cache=cache.cache)
 
 
 def test_info_of_a_missing_cache(tmp_path: Path) -> None:
@@ -47,9 +52,20 @@ def test_clear_keeps_unknown_files(filled: CacheOptions) -> None:
     """Files that headstart did not write are kept, so that a wrong --cache does no harm."""
     folder = cache_info(filled).folder
     (folder / "thesis.txt").write_text("mine")
-    before = cache_clear(filled)
-    assert sum(before.bytes.values()) > 0
+    assert sum(cache_clear(all_of(filled)).values()) > 0
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_clear_only_what_fine_tunings_left(filled: CacheOptions) -> None:
+    """Features stay, with which trainings are fast."""
+    folder = cache_info(filled).folder
+    for name in ("boundary", "tuning"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "rows").write_bytes(bytes(100))
+    before = cache_info(filled).bytes
+    sizes = cache_clear(ClearOptions.of(cache=filled.cache, tuning=True))
+    assert sizes == {"boundary": 100, "tuning": 100}
+    assert cache_info(filled).bytes == before | {"boundary": 0, "tuning": 0}
 
 
 def test_clear_names_what_it_cannot_delete(
@@ -62,7 +78,7 @@ def test_clear_names_what_it_cannot_delete(
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(StoreError) as error:
-        cache_clear(filled)
+        cache_clear(all_of(filled))
     features = cache_info(filled).folder / "features"
     assert str(error.value) == f"'{features}' cannot be deleted: Permission denied."
 

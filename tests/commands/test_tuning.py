@@ -24,9 +24,14 @@ def options(tmp_path: Path) -> dict[str, Any]:
     return QUICK | SHORT | {"cache": tmp_path / "cache", "out": tmp_path / "run"}
 
 
-def test_a_run_records_its_fine_tuning(make_folder: Any, options: dict[str, Any]) -> None:
-    """Both models are evaluated on the same held-out images, whichever is kept."""
-    result = hs.train(make_folder(count=20), tune="stages:1", **options)
+def test_a_run_records_its_fine_tuning(
+    make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both models are evaluated on the same held-out images; what is left on disk is said."""
+    monkeypatch.setattr("headstart.commands.train._MUCH_SPACE", 0)
+    watcher = RecordingWatcher()
+    result = hs.train(make_folder(count=20), tune="stages:1", watcher=watcher, **options)
+    assert watcher.notes[-1].endswith("To delete them: headstart cache clear --tuning")
     tuning = result.record.tuning
     assert tuning.part == "stages:1"
     assert (result.record.tuned == "stages:1") == tuning.kept

@@ -16,11 +16,13 @@ from headstart.errors import HeadstartError
 from headstart.options import (
     BackbonesOptions,
     CacheOptions,
+    ClearOptions,
     EvaluateOptions,
     Panel,
     PredictOptions,
     RecommendOptions,
     TrainOptions,
+    cache_folder,
 )
 
 if TYPE_CHECKING:
@@ -245,18 +247,17 @@ def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
 
 
 @cache_app.command("clear", cls=Command)
-@with_options(CacheOptions)
-def cache_clear_command(json_: Json = False, *, options: CacheOptions) -> None:
+@with_options(ClearOptions)
+def cache_clear_command(json_: Json = False, *, options: ClearOptions) -> None:
     """Delete the cache. Anything needed later is recomputed."""
     from headstart.cli.tables import megabytes
     from headstart.commands.cache import cache_clear
 
-    before = cache_clear(options)
-    freed = sum(before.bytes.values())
+    folder, freed = cache_folder(options.cache), sum(cache_clear(options).values())
     if json_:
-        print_json({"folder": str(before.folder), "freed_bytes": freed})
+        print_json({"folder": str(folder), "freed_bytes": freed})
     else:
-        _stdout().print(f"Freed {megabytes(freed)} in {before.folder}", highlight=False)
+        _stdout().print(f"Freed {megabytes(freed)} in {folder}", highlight=False)
 
 
 def _print_training(result: "TrainResult", json_: bool) -> None:

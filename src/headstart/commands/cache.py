@@ -7,9 +7,10 @@ from pathlib import Path
 from headstart.errors import StoreError
 from headstart.features.store import FeatureStore, TableInfo
 from headstart.files import size_of
-from headstart.options import CacheOptions, cache_folder
+from headstart.options import CacheOptions, ClearOptions, cache_folder
 
 _PARTS = ("features", "networks", "images", "boundary", "tuning")
+_PARTS_OF_TUNING = ("boundary", "tuning")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class CacheInfo:
     Attributes:
         folder: The cache folder.
         tables: The feature tables.
-        bytes: Size of each part on disk: features, networks, images, boundary, tuning.
+        bytes: Size of each part on disk: features, networks, images, boundary (outputs of frozen
+            layers, for further fine-tunings of the same images) and tuning (checkpoints of
+            interrupted fine-tunings).
     """
 
     folder: Path
@@ -34,21 +37,25 @@ def cache_info(options: CacheOptions) -> CacheInfo:
     return CacheInfo(folder, tuple(FeatureStore(folder / "features").infos()), sizes)
 
 
-def cache_clear(options: CacheOptions) -> CacheInfo:
-    """Delete everything in the cache; all of it can be recomputed.
+def cache_clear(options: ClearOptions) -> dict[str, int]:
+    """Delete the cache, or only what fine-tunings left in it.
+
+    Everything can be recomputed, except for the progress of interrupted fine-tunings.
 
     Returns:
-        The contents before the deletion.
+        The size in bytes of each part that was deleted.
 
     Raises:
         StoreError: A part cannot be deleted.
     """
-    before = cache_info(options)
-    for name in _PARTS:
-        part = before.folder / name
+    folder = cache_folder(options.cache)
+    names = _PARTS_OF_TUNING if options.tuning else _PARTS
+    sizes = {name: size_of(folder / name) for name in names}
+    for name in names:
+        part = folder / name
         try:
             if part.exists():
                 shutil.rmtree(part)
         except OSError as error:
             raise StoreError(f"'{part}' cannot be deleted: {error.strerror}.") from None
-    return before
+    return sizes

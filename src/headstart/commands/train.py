@@ -25,6 +25,7 @@ from headstart.data.listing import data_name
 from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
 from headstart.evaluation.intervals import wilson
+from headstart.files import size_of
 from headstart.heads import problem
 from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
@@ -53,6 +54,8 @@ from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import LibraryWatcher, Watcher
 
 _MAX_MISTAKES = 24
+# Bytes of data that fine-tuning leaves in the cache without a word.
+_MUCH_SPACE = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,19 @@ def _train(
     events = events_below(model.checkpoints) if model.checkpoints else ""
     _write(run, model.predictor, images, probabilities, record, events)
     delete_finished(model.checkpoints)
+    _note_tuning_data(options, watcher)
     summary = model.predictor.task.summarise(test, "test") if test else None
     return TrainResult(run, model, record, summary)
+
+
+def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:
+    """Say how much disk space fine-tuning has left in use, if it is much."""
+    kept = size_of(cache_folder(options.cache) / "boundary") if options.tune != "none" else 0
+    if kept > _MUCH_SPACE:
+        watcher.note(
+            f"{kept / 1e6:,.0f} MB of outputs of frozen layers are kept in the cache, which make "
+            "fine-tuning these images again faster. To delete them: headstart cache clear --tuning"
+        )
 
 
 def _resolved(options: TrainOptions) -> TrainOptions:
