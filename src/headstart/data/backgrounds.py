@@ -36,7 +36,8 @@ def background_warnings(names: Sequence[str], blank_on: Sequence[str | None]) ->
     if images := [names[row] for row in _blank(blank_on, chosen)]:
         yield (
             f"Transparent pixels become {chosen}, on which {_count(images)} one colour: "
-            f"{list_names(images)}. No other background shows more. Give them a background."
+            f"{list_names(images)}. No other background shows more images. Draw "
+            f"{'this one' if len(images) == 1 else 'them'} on an opaque background."
         )
 
 

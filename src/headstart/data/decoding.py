@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from headstart.arrays import Pixels
-from headstart.data.colour import to_rgb_or_grey
-from headstart.data.contract import CURRENT, PixelContract
+from headstart.data.colour import has_alpha, to_rgb_or_grey
+from headstart.data.contract import CURRENT, FIRST, PixelContract
 from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.metadata import upright, without_metadata
 from headstart.data.repairs import REPAIR, complete_jpeg
-from headstart.data.sixteen_bits import read_sixteen_bits
+from headstart.data.sixteen_bits import has_sixteen_bits, read_sixteen_bits
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -178,6 +178,19 @@ def read_header(data: bytes) -> tuple[int, int, str]:
     except Exception:  # As in `load_image`, which read it without its metadata.
         image = _open(without_metadata(data))
     return image.width, image.height, image.mode
+
+
+def same_as_first(data: bytes, contract: PixelContract) -> bool:
+    """Return whether a file that the first contract decodes has the same pixels in another one.
+
+    Only its header is read. If that is damaged, they count as different.
+    """
+    try:
+        image = _open(data)
+    except Exception:  # As in `load_image`.
+        return False
+    on_white = contract.background == FIRST.background
+    return not has_sixteen_bits(image) and (on_white or not has_alpha(image))
 
 
 class _WarningFilters:

@@ -8,11 +8,11 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from headstart.arrays import Pixels, SixteenBit
 
@@ -44,6 +44,14 @@ def grey_of(values: SixteenBit) -> Pixels:
     return _scaled(values, _depth(values))
 
 
+def has_sixteen_bits(image: ImageFile) -> bool:
+    """Return whether an opened image has several channels of 16 bits, or such a transparent grey.
+
+    Pillow loads 16 bits of grey alone as they are.
+    """
+    return _has_grey_key(image) or _is_separate(image) or _layout(image) is not None
+
+
 def read_sixteen_bits(
     image: ImageFile, data: bytes, open_file: Callable[[bytes], ImageFile]
 ) -> Image.Image | None:
@@ -60,21 +68,35 @@ def read_sixteen_bits(
         The image in 8 bits per channel, of mode "RGB", "RGBA", "LA" or "CMYK"; None if it is not
         such an image.
     """
-    key = image.info.get("transparency")
-    if image.mode.startswith("I;16") and isinstance(key, int):
-        return _reduced(_with_key(_array(image)[:, :, np.newaxis], (key,)))
-    tags = getattr(image, "tag_v2", {})
-    if tags.get(_PLANAR) == _SEPARATE and set(tags.get(_BITS, ())) == {16}:
+    key: int | tuple[int, ...] | None = image.info.get("transparency")
+    if _has_grey_key(image):
+        return _reduced(_with_key(_array(image)[:, :, np.newaxis], key))
+    if _is_separate(image):
         values = _separate(image, data, open_file)
     elif match := _layout(image):
         values = _interleaved(image, match[1], open_file(data))
     else:
         return None
-    if tags.get(_EXTRA) in (_MULTIPLIED, (_MULTIPLIED,)) and image.mode == "RGBA":
+    if image.mode == "RGBA" and _tags(image).get(_EXTRA) in (_MULTIPLIED, (_MULTIPLIED,)):
         values = _unmultiplied(values)
     if image.mode == "CMYK":
         return _merged("CMYK", _scaled(values, _depth(values)))
-    return _reduced(_with_key(values, key) if isinstance(key, tuple) else values)
+    return _reduced(values if key is None else _with_key(values, key))
+
+
+def _has_grey_key(image: ImageFile) -> bool:
+    return image.mode.startswith("I;16") and isinstance(image.info.get("transparency"), int)
+
+
+def _is_separate(image: ImageFile) -> bool:
+    tags = _tags(image)
+    return tags.get(_PLANAR) == _SEPARATE and set(tags.get(_BITS, ())) == {16}
+
+
+def _tags(image: ImageFile) -> Mapping[int, Any]:
+    """Return the tags of a TIFF; other formats have none."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    return tags
 
 
 def _layout(image: ImageFile) -> re.Match[str] | None:
@@ -118,15 +140,16 @@ def _separate(image: ImageFile, data: bytes, open_file: Callable[[bytes], ImageF
 
 def _channel_file(image: ImageFile, data: bytes, number: int) -> bytes:
     """Return a TIFF of one channel, with its directory after the other file's content."""
-    tags: ImageFileDirectory_v2 = image.tag_v2  # type: ignore[attr-defined]
+    tags = _tags(image)
     values = {tag: (int(tags[tag]),) for tag in _SAME if tag in tags}
     values |= {_BITS: (16,), _COLOUR: (_BLACK_IS_ZERO,), _SAMPLES: (1,)}
     for tag in _PLACES:
         if tag in tags:
             each = len(tags[tag]) // tags[_SAMPLES]
             values[tag] = tags[tag][number * each : (number + 1) * each]
-    order = "<" if tags.prefix == b"II" else ">"
-    header: bytes = tags.prefix + struct.pack(order + "HI", 42, len(data))
+    prefix = data[:2]
+    order = "<" if prefix == b"II" else ">"
+    header = prefix + struct.pack(order + "HI", 42, len(data))
     return header + data[len(header) :] + _directory(values, order, len(data))
 
 
@@ -151,7 +174,7 @@ def _array(image: ImageFile) -> SixteenBit:
     return np.asarray(image).astype(np.uint16)
 
 
-def _with_key(values: SixteenBit, key: tuple[int, ...]) -> SixteenBit:
+def _with_key(values: SixteenBit, key: int | tuple[int, ...] | None) -> SixteenBit:
     """Add alpha to values, of which one is transparent."""
     opaque = (values != key).any(axis=2, keepdims=True)
     return np.concatenate([values, opaque * np.uint16(_FULL)], axis=2)

@@ -10,6 +10,7 @@ from headstart.engines.engine import Engine
 from headstart.errors import BackboneError, DataError
 from headstart.features.batches import pixel_batches
 from headstart.features.fingerprint import Fingerprint
+from headstart.features.inheritance import copy_valid_features
 from headstart.features.store import (
     DamagedTable,
     FeatureStore,
@@ -61,10 +62,14 @@ def stored_features(
         width = sum(width for _, width in fingerprint.blocks)
         return np.zeros((0, width), dtype=np.float32), table.kind
 
-    def complete() -> Features:
+    def find_missing() -> dict[str, str]:
         known = table.known()
-        missing = {sha256: path for path, sha256 in images if sha256 not in known}
-        if missing:
+        return {sha256: path for path, sha256 in images if sha256 not in known}
+
+    def complete() -> Features:
+        if missing := find_missing():
+            copy_valid_features(missing, table, store, fingerprint)
+        if missing and (missing := find_missing()):
             extract(
                 missing,
                 table,
