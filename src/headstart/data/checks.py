@@ -76,18 +76,27 @@ def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail
     if entry.rejected:
         return FileInfo(), None
     try:
-        data = read_image(entry.path)
-        loaded = load_image(data, path=entry.path, min_side=_SCAN_SIDE, limits=limits)
-        blank = blank_on(loaded.image)
-        visible = next(background for background in LEVELS if background not in blank)
-        image = convert(loaded.image, path=entry.path, contract=PixelContract(background=visible))
+        return check_image(read_image(entry.path), path=entry.path, limits=limits)
     except UnreadableImage as error:
         return FileInfo(rejected=error.reason), None
+
+
+def check_image(data: bytes, *, path: str, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail]:
+    """Return the properties of an image file, and its thumbnail.
+
+    Raises:
+        UnreadableImage: It cannot be decoded.
+    """
+    loaded = load_image(data, path=path, min_side=_SCAN_SIDE, limits=limits)
+    blank = blank_on(loaded.image)
+    visible = next(background for background in LEVELS if background not in blank)
+    image = convert(loaded.image, path=path, contract=PixelContract(background=visible))
     thumbnail = make_thumbnail(image)
     width, height, mode = read_header(data)
-    digest = hashlib.sha256(data).hexdigest()
-    bits, backgrounds = perceptual_hash(thumbnail), " ".join(blank) or None
-    info = FileInfo(digest, bits, width, height, mode, loaded.repair, backgrounds)
+    digest, backgrounds = hashlib.sha256(data).hexdigest(), " ".join(blank) or None
+    info = FileInfo(
+        digest, perceptual_hash(thumbnail), width, height, mode, loaded.repair, backgrounds
+    )
     return info, thumbnail
 
 

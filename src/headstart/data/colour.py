@@ -14,6 +14,7 @@ _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 # Differences up to this are not visible, and hardly change a feature.
 _BLANK = 8
+_PIXELS = 512 * 512
 
 
 def to_rgb_or_grey(image: Image.Image, contract: PixelContract = CURRENT) -> Image.Image:
@@ -53,6 +54,9 @@ def blank_on(image: Image.Image) -> tuple[Background, ...]:
     layer = image.convert("RGBA")
     if _is_transparent(layer) or _lowest_alpha(layer) == 255:
         return ()
+    # Smaller than this, a detail is not seen by a network either.
+    if (factor := int((layer.width * layer.height / _PIXELS) ** 0.5)) > 1:
+        layer = layer.convert("RGBa").reduce(factor).convert("RGBA")
     blank = tuple(background for background in LEVELS if _is_blank(_on(layer, background)))
     return blank if len(blank) < len(LEVELS) else ()
 

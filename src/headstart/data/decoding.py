@@ -15,11 +15,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from headstart.arrays import Pixels
 from headstart.data.colour import has_alpha, to_rgb_or_grey
+from headstart.data.completeness import check_rows, check_tiles
 from headstart.data.contract import CURRENT, FIRST, PixelContract
 from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.metadata import upright, without_metadata
-from headstart.data.repairs import REPAIR, complete_jpeg
+from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import has_sixteen_bits, read_sixteen_bits
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
@@ -119,8 +120,8 @@ def load_image(
     if not data:
         raise UnreadableImage(path, "the file is empty")
 
-    def load(file: bytes, side: int | None = min_side) -> Image.Image:
-        return _load(file, path, side, contract, limits)
+    def load(file: bytes) -> Image.Image:
+        return _load(file, path, min_side, contract, limits)
 
     with _translate_errors(path, limits):
         return _load_or_repair(data, load)
@@ -150,7 +151,7 @@ def _translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
 _FINAL = (UnreadableImage, HeifMissing, Image.DecompressionBombError, MemoryError)
 
 
-def _load_or_repair(data: bytes, load: Callable[..., Image.Image]) -> LoadedImage:
+def _load_or_repair(data: bytes, load: Callable[[bytes], Image.Image]) -> LoadedImage:
     """Load a file; if that fails, without its metadata; if that fails, with the end of a JPEG."""
     try:
         return LoadedImage(load(data))
@@ -162,7 +163,7 @@ def _load_or_repair(data: bytes, load: Callable[..., Image.Image]) -> LoadedImag
     try:
         if plain != data:
             return LoadedImage(load(plain))
-        if whole := complete_jpeg(plain, lambda file: load(file, None)):
+        if whole := complete_jpeg(plain, _open):
             return LoadedImage(load(whole), REPAIR)
     except _FINAL:
         raise
@@ -276,10 +277,19 @@ def _load(
         raise UnreadableImage(path, f"{width} x {height}: {_too_many_pixels(limits)}")
     if min_side is not None:
         image.draft(None, _scaled_size(image.size, ceil(min_side * _DRAFT_MARGIN)))
-    reduced = read_sixteen_bits(image, data, _open) if contract.version > 1 else None
-    if reduced is None:
-        image.load()
-    return upright(reduced or image, image.getexif)
+    loaded = _load_checked(image, data) if contract.version > 1 else image
+    loaded.load()
+    return upright(loaded, image.getexif)
+
+
+def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
+    """Load an image by what the second contract added to Pillow."""
+    check_tiles(image)
+    loaded = read_sixteen_bits(image, data, _open) or image
+    loaded.load()
+    check_rows(loaded, data)
+    check_end(loaded, data, _open)
+    return loaded
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

@@ -1,12 +1,12 @@
 """JPEG files that lack their end: how much of the image is missing, and the file made whole."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
-
-from headstart.arrays import Pixels
+from PIL.ImageFile import ImageFile
 
 LARGEST_MISSING_SHARE = 0.02
 """The largest share of an image that may be missing, because it is then filled with grey."""
@@ -16,35 +16,62 @@ REPAIR = "the end of the file was missing"
 
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive
-_ALONE = (0x01, *range(0xD0, 0xD9))
-_COEFFICIENTS = 64
+_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # baseline, extended, progressive; arithmetic coding
+_SHORTEST_SCAN = 6
+# Markers other than restarts, and those of them that have no content.
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_ALONE = (0x01, 0xD8, _END_OF_IMAGE)
+_COEFFICIENTS, _GREY = 64, 128
 # Long enough to change the first block that the missing bytes would have determined.
 _NOISE = random.Random(0).randbytes(4096).replace(b"\xff", b"\xfe")
 
 
-def complete_jpeg(data: bytes, decode: Callable[[bytes], Image.Image]) -> bytes | None:
+def complete_jpeg(data: bytes, open_file: Callable[[bytes], ImageFile]) -> bytes | None:
     """Return a JPEG that ends too early with an end, or None if too much of it is missing.
 
     Args:
         data: The content of a file of any format.
-        decode: Decodes a file at its full size.
+        open_file: Opens a file.
     """
     if not data.startswith(_START):
         return None
     cut = data.rstrip(b"\xff")
     if not _has_every_scan(cut):
         return None
-    image, other = (_pixels(decode(cut + tail)) for tail in (_END, _NOISE + _END))
-    return cut + _END if _share_after_first_change(image, other) <= LARGEST_MISSING_SHARE else None
+    complete = _missing_share(cut, open_file) <= LARGEST_MISSING_SHARE
+    return cut + _END if complete else None
 
 
-def _pixels(image: Image.Image) -> Pixels:
-    return np.asarray(image.convert("RGB"))
+def check_end(image: Image.Image, data: bytes, open_file: Callable[[bytes], ImageFile]) -> None:
+    """Check that a loaded JPEG that has an end does not lack many pixels before it.
+
+    It is decoded again only if it may. A progressive one is trusted: it may leave out detail.
+
+    Args:
+        image: The image, as it is stored.
+        data: The content of its file, of any format.
+        open_file: Opens a file.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not data.startswith(_START) or not _ends_in_grey(image):
+        return
+    if _missing_share(data[: _place_of_end(data)], open_file) > LARGEST_MISSING_SHARE:
+        raise ValueError("the pixels at its end are missing")
 
 
-def _share_after_first_change(image: Pixels, other: Pixels) -> float:
-    """Return the share of pixels from the first that depends on the missing bytes, row by row."""
+def _ends_in_grey(image: Image.Image) -> bool:
+    """Return whether the last row has the grey that the decoder gives missing pixels."""
+    row = image.crop((0, image.height - 1, image.width, image.height)).convert("RGB")
+    return bool((np.abs(np.asarray(row).astype(int) - _GREY) <= 1).all())
+
+
+def _missing_share(data: bytes, open_file: Callable[[bytes], ImageFile]) -> float:
+    """Return the share of pixels from the first that the missing bytes determine, row by row."""
+    image, other = (
+        np.asarray(open_file(data + tail).convert("RGB")) for tail in (_END, _NOISE + _END)
+    )
     changed = (image != other).any(axis=2)
     if not changed.any():
         return 0.0
@@ -53,15 +80,21 @@ def _share_after_first_change(image: Pixels, other: Pixels) -> float:
     return int(missing.sum()) / int(changed.size)
 
 
+def _place_of_end(data: bytes) -> int:
+    """Return where the first image of a file ends."""
+    ends = (place for place, marker, _ in _segments(data) if marker == _END_OF_IMAGE)
+    return next(ends, len(data))
+
+
 def _has_every_scan(data: bytes) -> bool:
     """Return whether the data of every coefficient begins, and the file has no end."""
     missing: dict[int, list[int]] = {}
-    for marker, content in _segments(data):
+    for _, marker, content in _segments(data):
         if marker == _END_OF_IMAGE:
             return False
         if marker in _FRAMES:
             missing = {name: [1] * _COEFFICIENTS for name in content[6::3]}
-        elif marker == _START_OF_SCAN:
+        elif marker == _START_OF_SCAN and len(content) >= _SHORTEST_SCAN:
             first, last, bits = content[-3:]
             for name in content[1:-3:2]:
                 planes = missing.get(name, [])
@@ -69,15 +102,16 @@ def _has_every_scan(data: bytes) -> bool:
     return bool(missing) and not any(any(planes) for planes in missing.values())
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the marker and content of each segment; the coded data between them is skipped."""
-    place = 2
-    while (place := data.find(b"\xff", place)) >= 0 and place + 4 <= len(data):
-        marker = data[place + 1]
-        place += 1 if marker == 0xFF else 2
-        if marker in (0x00, 0xFF, *_ALONE):
-            continue
-        size = 2 if marker == _END_OF_IMAGE else int.from_bytes(data[place : place + 2], "big")
-        if len(content := data[place + 2 : place + size]) == size - 2:
-            yield marker, content
-        place += size
+def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the place, marker and content of each segment. Coded data between them is skipped."""
+    place = len(_START) - 1
+    while found := _MARKER.search(data, place):
+        marker = found[0][1]
+        if marker == _END_OF_IMAGE:
+            yield found.start(), marker, b""
+        size = int.from_bytes(data[found.end() : found.end() + 2], "big")
+        alone = marker in _ALONE
+        content = b"" if alone else data[found.end() + 2 : found.end() + size]
+        if not alone and len(content) == size - 2:
+            yield found.start(), marker, content
+        place = found.end() + (0 if alone else max(size, 2))

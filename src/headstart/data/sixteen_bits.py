@@ -8,6 +8,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,11 @@ def _depth(values: SixteenBit) -> int:
 
 
 def _scaled(values: SixteenBit, bits: int) -> Pixels:
-    scaled = values.astype(np.float32) * (255.0 / (2**bits - 1))
-    reduced: Pixels = np.rint(scaled).astype(np.uint8)
-    return reduced
+    return _table(bits)[values]
+
+
+@cache
+def _table(bits: int) -> Pixels:
+    """Return the 8-bit value of each value of a depth."""
+    table: Pixels = np.rint(np.arange(2**bits, dtype=np.float32) * (255.0 / (2**bits - 1)))
+    return table.astype(np.uint8)

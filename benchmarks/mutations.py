@@ -1,0 +1,102 @@
+"""What becomes of image files with random changes: 10,000 of each format, checked and decoded.
+
+python -m benchmarks.mutations [COUNT]
+
+Each format runs in a process of its own, so that a crash or a hang is seen and its memory is known.
+Peak MB is what the process needed beyond what it had before the first file.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import random
+import resource
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from tests.data.mutations import SAMPLES, mutate
+
+from benchmarks.machine import describe
+from headstart.data.checks import check_image
+from headstart.data.decoding import decode, quiet_pillow
+from headstart.errors import UnreadableImage
+from headstart.options import DecodeLimits
+
+LONGEST = 3600
+"""Seconds after which a format counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the files of a format."""
+
+    decoded: int
+    refused: int
+    other: Counter[str]
+    slowest: float
+    peak: float
+
+
+def check_and_decode(data: bytes) -> bool:
+    """Check an image as a scan does, and decode it as training does; return whether it is read."""
+    try:
+        check_image(data, path="x", limits=DecodeLimits())
+        decode(data, min_side=224)
+    except UnreadableImage:
+        return False
+    return True
+
+
+def peak() -> float:
+    """Return the largest memory of the process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def run(name: str, count: int) -> Outcome:
+    """Change files of a format, and count what becomes of them."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes a line for each error.
+    source, samples = random.Random(0), SAMPLES[name]()
+    counts, other, slowest = Counter[bool](), Counter[str](), 0.0
+    for sample in samples:
+        check_and_decode(sample)
+    before = peak()
+    with quiet_pillow():
+        for _ in range(count):
+            data = mutate(source.choice(samples), source)
+            begin = time.perf_counter()
+            try:
+                counts[check_and_decode(data)] += 1
+            except Exception as error:
+                other[repr(error)[:80]] += 1
+            slowest = max(slowest, time.perf_counter() - begin)
+    return Outcome(counts[True], counts[False], other, slowest, peak() - before)
+
+
+def main() -> None:
+    """Print a line for each format."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    print(f"machine: {describe()}\n")
+    print("| format | images | decoded | refused | other errors | slowest s | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in SAMPLES:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            waiting = pool.apply_async(run, (name, count))
+            try:
+                found = waiting.get(LONGEST)
+            except multiprocessing.TimeoutError:
+                print(f"| {name} | {count:,} | crashed or hung | | | | |", flush=True)
+                continue
+        print(
+            f"| {name} | {count:,} | {found.decoded:,} | {found.refused:,} | "
+            f"{sum(found.other.values())} | {found.slowest:.2f} | {found.peak:.0f} |",
+            flush=True,
+        )
+        for error, times in found.other.most_common(5):
+            print(f"{times} times {error}", flush=True)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
