@@ -492,3 +492,21 @@ def test_an_interrupted_training_prints_its_result_and_exits_130(capsys):
         _print_training(Interrupted(), True)
     assert caught.value.exit_code == 130
     assert json.loads(capsys.readouterr().out) == {"run": "runs/photos"}
+
+
+def test_the_log_of_a_training(
+    train: Callable[..., Completed], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """There is one line per stage when it is done, and one that says how the data was read."""
+    done = train(make_folder(), "--out", tmp_path / "run")
+    lines = [line.split("  ")[0] for line in done.err.splitlines() if line[:2] in ("✓ ", "· ")]
+    assert [line[:20] for line in lines] == [
+        "✓ Checking images",
+        "· 24 images of 2 cla",
+        "✓ Loading the backbo",
+        "✓ Preparing the netw",
+        "✓ Extracting feature",
+        "✓ Training the head",
+        "✓ Evaluating",
+        "✓ Writing the report",
+    ]

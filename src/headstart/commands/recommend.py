@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
@@ -16,7 +15,7 @@ from headstart.record import BackboneTrial, Recommendation, RecommendationRecord
 from headstart.runs.folders import reserved_folder
 from headstart.runs.run import write_recommendation
 from headstart.tasks.opening import open_data
-from headstart.watching import LibraryWatcher, Watcher
+from headstart.watching import Watcher
 
 
 @dataclass(frozen=True)
@@ -45,27 +44,6 @@ class RecommendResult:
     def backbones(self) -> tuple[BackboneTrial, ...]:
         """The trials of all candidates, most accurate first."""
         return self.recommendation.backbones
-
-
-def recommend(
-    data: str | os.PathLike[str],
-    *,
-    watcher: Watcher | None = None,
-    **options: Any,  # noqa: ANN401
-) -> RecommendResult:
-    """Compare backbones on a sample of labelled images and recommend one.
-
-    Only training images are used. `train` reuses the features computed here.
-
-    Args:
-        data: See `train`.
-        watcher: Receives progress and warnings.
-        options: See `RecommendOptions`.
-
-    Raises:
-        HeadstartError: The data, a backbone or an option cannot be used. The message says why.
-    """
-    return run_recommendation(data, RecommendOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_recommendation(

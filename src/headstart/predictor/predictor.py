@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from headstart.arrays import Features, Pixels, Probabilities, Scores, Tensors
 from headstart.backbones.saved import SavedBackbone
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
+from headstart.data.paths import list_names
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
@@ -37,7 +38,7 @@ from headstart.predictor.config import (
 from headstart.predictor.decoding import decode_ahead
 from headstart.record import Evaluation, Record
 from headstart.task import Prediction, Task
-from headstart.watching import Progress, Warn
+from headstart.watching import Progress, ProgressOption, Warn, watcher_for
 
 if TYPE_CHECKING:
     from headstart.data.images import ImageSet
@@ -93,6 +94,15 @@ class Predictor:
     temperature: float
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
+
+    def __repr__(self) -> str:
+        accuracy = ""
+        if self.record and self.record.test:
+            accuracy = f"; {self.record.test.accuracy:.1%} correct on the test images"
+        return (
+            f"Predictor({self.extractor.source.name}, {self.features} features, "
+            f"{self.head.kind}; classes: {list_names(self.classes)}{accuracy})"
+        )
 
     @overload
     def predict(
@@ -167,9 +177,16 @@ class Predictor:
         return self.probabilities(features)
 
     def evaluate(
-        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+        self, images: ImageSet, *, progress: ProgressOption = None, warn: Warn | None = None
     ) -> Evaluation:
         """Evaluate the predictions for labelled images.
+
+        Args:
+            images: The images.
+            progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
+                False shows nothing. A function is called with the number of images that are done,
+                and the total.
+            warn: Called with warnings for the user; by default, they are Python warnings.
 
         Raises:
             DataError: There are no images, or their classes differ from the model's.
@@ -177,7 +194,9 @@ class Predictor:
         check_classes(images, self.classes)
         if not len(images):
             raise DataError("There are no images to evaluate on.")
-        probabilities = self.probabilities_of(images, progress=progress, warn=warn)
+        watcher = watcher_for(progress, warn)
+        with watcher.stage("Evaluating") as advance:
+            probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
         return self.task.evaluate(probabilities, images.labels, self.classes)
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
