@@ -134,7 +134,7 @@ except Stop:
 """
     command = [sys.executable, "-c", code, str(make_folder())]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("['Loading', 'libraries'] False")
+    assert done.stdout.startswith("['…', 'Loading', 'libraries'] False")
 
 
 def test_type_checkers_see_the_functions() -> None:

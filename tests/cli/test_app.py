@@ -95,7 +95,7 @@ def test_train_shows_the_evaluation(
     rule = lines.pop(3)
     assert set(rule) == {"─"}
     seconds = lines.pop(5)
-    assert re.fullmatch(r"Done in \d+\.\d s", seconds)
+    assert re.fullmatch(r"Done in \d+\.\d s: ([a-z]+ \d+\.\d(, |$))+", seconds)
     assert lines == [
         "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%",
         ("AUROC 1.000 · macro-F1 1.000 · calibration error 0.0xx · majority baseline 66.7%"),
@@ -438,7 +438,10 @@ def test_an_interrupt_exits_130(
     monkeypatch.setattr("headstart.commands.train.run_training", interrupted)
     done = headstart("train", make_folder())
     assert (done.code, done.out) == (130, "")
-    assert done.err == "Interrupted. Everything computed so far is kept.\n"
+    assert done.err.splitlines() == [
+        "… Loading libraries",
+        "Interrupted. Everything computed so far is kept.",
+    ]
 
 
 def test_recommend_shows_all_trials(

@@ -38,7 +38,7 @@ def test_the_first_stage_of_a_log_is_named_at_once() -> None:
     """Something is printed before the first stage has done anything."""
     shown, out = make_display()
     with shown.stage("Checking images"):
-        assert out.getvalue().split() == ["Checking", "images"]
+        assert out.getvalue() == "… Checking images\n"
 
 
 def test_a_long_stage_breaks_the_silence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_a_long_stage_breaks_the_silence(monkeypatch: pytest.MonkeyPatch) -> Non
             sleep(0.01)
             if "1,200/2,500" in out.getvalue():
                 break
-    assert "\n  Checking images       1,200/2,500\n" in out.getvalue()
+    assert "\n… Checking images       1,200/2,500\n" in out.getvalue()
 
 
 def test_a_line_is_due_before_five_seconds_of_silence() -> None:
@@ -82,7 +82,7 @@ def test_loading_leaves_no_line() -> None:
     shown, out = make_display()
     with shown.loading():
         pass
-    assert out.getvalue().split() == ["Loading", "libraries"]
+    assert out.getvalue() == "… Loading libraries\n"
 
 
 def test_a_warning_is_printed_once() -> None:

@@ -124,7 +124,8 @@ class _Stage:
 
     def state(self) -> Text:
         """Return a line about the running stage."""
-        return Text(f"  {self.name:<22}", style="dim").append(_count(self.bars.tasks[0]))
+        line = f"… {self.name:<22}{_count(self.bars.tasks[0])}"
+        return Text(line.rstrip(), style="dim")
 
     def summary(self) -> Text:
         """Return a line about the finished stage."""
