@@ -35,6 +35,13 @@ class EvaluateResult:
     classes: tuple[str, ...]
     rejected: tuple[Rejection, ...]
 
+    def __repr__(self) -> str:
+        return f"EvaluateResult({self.evaluation}, split='{self.split}')"
+
+    def _repr_html_(self) -> str:
+        """Return the results by class, for notebooks."""
+        return self.evaluation._repr_html_()
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return the metrics, those of each class, and the rejected images, as JSON values."""
         rejected: list[JsonValue] = [

@@ -10,6 +10,7 @@ from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
 from headstart.data.listing import data_name
+from headstart.notebook import html_table
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
 from headstart.runs.folders import reserved_folder
@@ -30,6 +31,14 @@ class RecommendResult:
     run: Path
     recommendation: Recommendation
 
+    def __repr__(self) -> str:
+        return f"RecommendResult({self.recommended}: {self.why}, run='{self.run}')"
+
+    def _repr_html_(self) -> str:
+        """Return a row for each backbone, for notebooks."""
+        columns = ("backbone", "accuracy", "95% interval", "images per second")
+        return html_table(repr(self), columns, map(_cells, self.backbones))
+
     @property
     def recommended(self) -> str:
         """Name of the recommended backbone."""
@@ -44,6 +53,12 @@ class RecommendResult:
     def backbones(self) -> tuple[BackboneTrial, ...]:
         """The trials of all candidates, most accurate first."""
         return self.recommendation.backbones
+
+
+def _cells(trial: BackboneTrial) -> tuple[str, ...]:
+    low, high = trial.accuracy_ci95
+    interval = f"{low:.1%} to {high:.1%}"
+    return trial.name, f"{trial.accuracy:.1%}", interval, f"{trial.images_per_second:,.0f}"
 
 
 def run_recommendation(

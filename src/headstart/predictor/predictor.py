@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import numpy as np
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Pixels, Probabilities, Scores, Tensors
-from headstart.backbones.saved import SavedBackbone
+from headstart.arrays import Features, Pixels, Probabilities, Scores
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.data.paths import list_names
 from headstart.engines.devices import choose_device
@@ -313,15 +312,13 @@ class Predictor:
             trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
             precision = "bf16" if trained_in else "float32"
         extractor = FeatureExtractor(
-            _backbone_of(config, _with_prefix(bundle.tensors, "backbone.")),
+            bundle.backbone(),
             cache=cache_folder(cache),
             device=device,
             precision=precision,
             reads="map" if config.features == "flatten" else "stages",
         )
-        head = fitted.from_arrays(
-            config.head.kind, config.head.numbers, _with_prefix(bundle.tensors, "head.")
-        )
+        head = fitted.from_arrays(config.head.kind, config.head.numbers, bundle.tensors_of("head"))
         return cls(
             task,
             config.classes,
@@ -380,25 +377,3 @@ def _leading_errors(pending: deque[str | UnreadableImage]) -> Iterator[Unreadabl
     while pending and isinstance(error := pending[0], UnreadableImage):
         pending.popleft()
         yield error
-
-
-def _backbone_of(config: Config, tensors: Tensors) -> SavedBackbone:
-    backbone = config.backbone
-    return SavedBackbone(
-        backbone.name,
-        backbone.architecture,
-        backbone.origin,
-        backbone.licence,
-        config.preprocess,
-        tensors,
-        backbone.weights_sha256,
-        backbone.blocks,
-    )
-
-
-def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -64,7 +64,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """See `Watcher.note`."""
-        self._print(Text("· ", style="green").append(text, style="default"))
+        self._print(Text.assemble(("· ", "green"), text))
 
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
@@ -72,7 +72,7 @@ class Display:
             self._warn(text)
         elif text not in self._printed:
             self._printed.add(text)
-            self._print(Text("! ", style="bold yellow").append(text, style="yellow"))
+            self._print(Text.assemble(("! ", "bold yellow"), (text, "yellow")))
 
     def _showing(self, stage: "_Stage") -> AbstractContextManager[object]:
         if self._console.is_jupyter:
@@ -132,8 +132,8 @@ class _Stage:
         seconds = time.perf_counter() - self._begin
         plural = "s" if self._count > 1 else ""
         rate = f"  {self._count:,} image{plural}, {self._count / seconds:,.0f}/s"
-        line = Text("✓ ", style="green").append(f"{self.name:<22}", style="default")
-        return line.append(f"{seconds:6.1f} s{rate if self._count else ''}", style="dim")
+        figures = f"{seconds:6.1f} s{rate if self._count else ''}"
+        return Text.assemble(("✓ ", "green"), f"{self.name:<22}", (figures, "dim"))
 
 
 class _Count(ProgressColumn):
