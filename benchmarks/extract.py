@@ -23,11 +23,11 @@ import torch
 from PIL import Image
 
 from benchmarks.machine import describe
+from headstart import open_images
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.pooling import StagePooling
 from headstart.classifier import Classifier
 from headstart.commands.demo import write_solar_cells
-from headstart.commands.opening import open_images
 from headstart.data.decoding import decode_image
 from headstart.features.batches import pixel_batches
 from headstart.features.extraction import extract

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import describe
+from headstart import train
 from headstart.commands.demo import write_solar_cells
-from headstart.commands.train import train
 
 SEEDS = range(5)
 

@@ -382,3 +382,40 @@ def test_the_model_card_describes_the_model(fitted, tmp_path):
     assert "- Classes: blue, red\n" in card
     assert f"- Backbone: {TINY}\n- Weights: random\n" in card
     assert "Accuracy on 10 held-out test images: 90.0% (95% interval 60.0% to 98.0%).\n" in card
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
+def test_a_head_can_be_named(make, photos, head):
+    """The name of a head is the head with its defaults."""
+    assert repr(make(head.kind)) == repr(make(head))
+    assert make(head.kind)._head == type(head)()
+
+
+def test_an_unknown_name_of_a_head(make):
+    """The error suggests the nearest name."""
+    with pytest.raises(OptionError) as error:
+        make("linaer")
+    assert str(error.value) == "There is no head 'linaer'. Did you mean 'linear'?"
+
+
+def test_a_classifier_and_its_predictor_show_themselves(make, fitted):
+    """The text has the backbone, the head, the features that it reads, and the classes."""
+    assert repr(make(classes=tuple("abcdefg"))) == (
+        "Classifier(test_resnet, head=auto: not fitted; "
+        "classes: 'a', 'b', 'c', 'd', 'e' and 2 more)"
+    )
+    features = fitted.predictor.features
+    assert repr(fitted) == (
+        f"Classifier(test_resnet, head=linear: {features} features, linear; classes: 'blue', 'red')"
+    )
+    assert repr(fitted.predictor) == (
+        f"Predictor(test_resnet, {features} features, linear; classes: 'blue', 'red')"
+    )
+    measured = replace(fitted.predictor, record=record(metrics()))
+    assert repr(measured).endswith("; classes: 'blue', 'red'; 87.6% correct on the test images)")
+
+
+def test_continuing_with_a_named_head(fitted):
+    """A trained model can be continued with a head by name."""
+    again = Classifier.from_predictor(fitted.predictor, head="nearest")
+    assert again._head == NearestHead()

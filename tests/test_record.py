@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from headstart.errors import RecordError
-from headstart.record import RecommendationRecord, Record, Source
+from headstart.record import ClassResult, Evaluation, RecommendationRecord, Record, Source
 from tests.report.test_page import many_classes, metrics, record
 from tests.report.test_tuning import tuning
 
@@ -16,6 +16,23 @@ RECORDS = {
     "of many classes": many_classes(40),
     "with fine-tuning": metrics(tuning=tuning()),
 }
+
+EVALUATION = Evaluation(
+    images=4,
+    accuracy=0.75,
+    accuracy_ci95=(0.3, 0.95),
+    macro_f1=0.7333,
+    auroc=None,
+    ece=0.1,
+    log_loss=0.5,
+    majority=0.5,
+    per_class=(
+        ClassResult("red", 2 / 3, 1.0, (0.3, 1.0), 0.8, 2),
+        ClassResult("<i>", None, None, None, None, 0),
+    ),
+    confusion=(),
+    reliability=(),
+)
 
 
 @pytest.mark.parametrize("values", RECORDS.values(), ids=RECORDS)
@@ -86,3 +103,18 @@ def test_a_recommendation_is_written_as_json(tmp_path):
     values = json.loads((tmp_path / "m.json").read_text())
     assert values["recommendation"]["recommended"] == "resnet50"
     assert values["data"] == {"name": "photos", "source": "photos/"}
+
+
+def test_an_evaluation_shows_itself_in_one_line() -> None:
+    """The text has the accuracy with its interval, the number of images and the macro F1."""
+    assert repr(EVALUATION) == (
+        "Evaluation(75.0% correct on 4 images, 95% interval 30.0% to 95.0%; macro-F1 0.733)"
+    )
+
+
+def test_a_notebook_shows_the_results_by_class() -> None:
+    """There is a row for each class; one without images has dashes, and names are escaped."""
+    table = EVALUATION._repr_html_()
+    assert "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>images</th>" in table
+    assert "<td>red</td><td>66.7%</td><td>100.0%</td><td>0.800</td><td>2</td>" in table
+    assert "<td>&lt;i&gt;</td><td>\u2013</td><td>\u2013</td><td>\u2013</td><td>0</td>" in table

@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone, load_backbone
     from headstart.classifier import Classifier
-    from headstart.commands.evaluate import evaluate
-    from headstart.commands.loading import load
-    from headstart.commands.opening import open_images
-    from headstart.commands.predict import predict
-    from headstart.commands.recommend import recommend
-    from headstart.commands.train import train
     from headstart.data.images import Images, ImageSet
     from headstart.errors import HeadstartError, HeadstartWarning, UnreadableImage
     from headstart.features.featurizer import Featurizer
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
+    from headstart.library import evaluate, load, open_images, predict, recommend, train
     from headstart.predictor.predictor import Predictor
     from headstart.record import Record
     from headstart.task import Prediction
@@ -64,13 +59,13 @@ _MODULES = {
     "Predictor": "predictor.predictor",
     "Record": "record",
     "UnreadableImage": "errors",
-    "evaluate": "commands.evaluate",
-    "load": "commands.loading",
+    "evaluate": "library",
+    "load": "library",
     "load_backbone": "backbones.backbone",
-    "open_images": "commands.opening",
-    "predict": "commands.predict",
-    "recommend": "commands.recommend",
-    "train": "commands.train",
+    "open_images": "library",
+    "predict": "library",
+    "recommend": "library",
+    "train": "library",
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, overload
+from typing import Literal, Self, Unpack, get_args, overload
 
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
@@ -25,10 +25,12 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import Candidate, HeadFit
 from headstart.heads.specs import HEADS, AutoHead, Head, head_named
+from headstart.keywords import TuneKeywords, with_keywords
 from headstart.options import (
     PART,
     DeviceOption,
     FeaturesOption,
+    HeadOption,
     PrecisionOption,
     TuneOptions,
     cache_folder,
@@ -41,7 +43,7 @@ from headstart.tuning.fine_tuning import Keep, TunedModel, fine_tune
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import Progress, Warn, warn_in_python
+from headstart.watching import Progress, ProgressOption, Warn, warn_in_python, watcher_for
 
 
 class Classifier:
@@ -49,7 +51,8 @@ class Classifier:
 
     Args:
         backbone: Backbone from `load_backbone`, which the classifier copies.
-        head: The unfitted head. Default: `AutoHead()`, chosen by cross-validation.
+        head: The unfitted head, or its name: "auto", "linear", "kernel", "mlp" or "nearest".
+            Default: `AutoHead()`, chosen by cross-validation.
         classes: Names, in the order of the probabilities.
         features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
             whichever is better in cross-validation.
@@ -75,7 +78,7 @@ class Classifier:
     def __init__(
         self,
         backbone: Backbone,
-        head: Head | None = None,
+        head: Head | HeadOption | None = None,
         *,
         classes: Sequence[str],
         features: FeaturesOption = "auto",
@@ -98,7 +101,7 @@ class Classifier:
         self.candidates: tuple[Candidate, ...] = ()
         self.tuning: Tuning | None = None
         self.checkpoints: Path | None = None
-        self._head = head or AutoHead()
+        self._head = _as_head(head) or AutoHead()
         self._features = features
         self._balanced = balanced
         self._seed = seed
@@ -113,13 +116,21 @@ class Classifier:
             reads="map" if features == "flatten" else "stages",
         )
 
+    def __repr__(self) -> str:
+        fitted = self._predictor
+        state = f"{fitted.features} features, {fitted.head.kind}" if fitted else "not fitted"
+        head = getattr(self._head, "kind", type(self._head).__name__)
+        classes = list_names(self.classes)
+        return f"Classifier({self.backbone.name}, head={head}: {state}; classes: {classes})"
+
     @classmethod
-    def from_predictor(cls, predictor: Predictor, *, head: Head | None = None) -> Self:
+    def from_predictor(cls, predictor: Predictor, *, head: Head | HeadOption | None = None) -> Self:
         """Create a classifier from a trained model, to continue training.
 
         Args:
             predictor: Trained model from `hs.load`, or the predictor of another classifier.
-            head: Unfitted head to use instead of the one that the model was trained with.
+            head: Unfitted head, or its name, to use instead of the one that the model was trained
+                with.
 
         Raises:
             OptionError: The model was trained with a custom head, so `head` is required.
@@ -128,7 +139,7 @@ class Classifier:
         classifier = cls.__new__(cls)
         classifier.classes = predictor.classes
         classifier.candidates, classifier.tuning, classifier.checkpoints = (), None, None
-        classifier._head = head or _head_of(specification)
+        classifier._head = _as_head(head) or _head_of(specification)
         classifier._features = specification.features
         classifier._balanced, classifier._seed = specification.balanced, specification.seed
         classifier._deterministic = specification.deterministic
@@ -156,7 +167,7 @@ class Classifier:
         train: ImageSet,
         *,
         val: ImageSet | None = None,
-        progress: Progress | None = None,
+        progress: ProgressOption = None,
         warn: Warn | None = None,
     ) -> Self:
         """Extract features, fit the head on them and calibrate its probabilities.
@@ -164,15 +175,20 @@ class Classifier:
         Args:
             train: Training images, also used for model selection by cross-validation.
             val: Images for calibration. Default: the held-out folds.
-            progress: Called during feature extraction.
-            warn: Called with a message if the feature store was damaged.
+            progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
+                False shows nothing. A function is called with the number of images that are done,
+                and the total.
+            warn: Called with warnings for the user; by default, they are Python warnings.
 
         Raises:
             DataError: There are no images of two classes, or the classes differ from the model's.
         """
-        self.choose_image_size(train)
-        features, stored_as = self.features_of(train, progress=progress, warn=warn)
-        return self.fit_features(train, features, stored_as, val=val)
+        watcher = watcher_for(progress, warn)
+        with watcher.stage("Extracting features") as advance:
+            self.choose_image_size(train)
+            features, stored_as = self.features_of(train, progress=advance, warn=watcher.warn)
+        with watcher.stage("Training the head"):
+            return self.fit_features(train, features, stored_as, val=val)
 
     def choose_image_size(self, train: ImageSet) -> None:
         """Choose the background for transparent pixels, and the image size unless the user did.
@@ -190,6 +206,7 @@ class Classifier:
         """Return the features of all stages, (images, width), and their storage format."""
         return self.extractor.of_files(images.files, progress=progress, warn=warn)
 
+    @with_keywords(TuneOptions, TuneKeywords)
     def fine_tune(
         self,
         train: ImageSet,
@@ -199,9 +216,9 @@ class Classifier:
         keep: Keep = "better",
         checkpoints: Path | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressOption = None,
         warn: Warn | None = None,
-        **options: Any,  # noqa: ANN401
+        **options: Unpack[TuneKeywords],
     ) -> Tuning | None:
         """Fine-tune the last layers, starting from the fitted head; roll back if it does not help.
 
@@ -217,9 +234,9 @@ class Classifier:
                 one.
             checkpoints: Folder for checkpoints, with a subfolder for each training.
             resume: Resume the training of the same images and options from that folder.
-            progress: Called with the numbers of images done and of all images.
+            progress: See `fit`.
             warn: Called with warnings for the user; by default, they are Python warnings.
-            options: See `TuneOptions`: epochs, learning_rate, augment, views, minutes, …
+            options: As listed below. Unless it is passed, `deterministic` is the classifier's.
 
         Returns:
             The record, or None if nothing was trained: no part fits into the time with "auto", the
@@ -231,18 +248,20 @@ class Classifier:
             TuningError: Only trainings with other options can be resumed, or the same training is
                 already running.
         """
-        given = {"deterministic": self._deterministic} | options
-        return self.tune(
-            train,
-            with_recipe(TuneOptions.of(**given)).with_minutes(unfreeze),
-            val=val,
-            part=unfreeze,
-            keep=keep,
-            checkpoints=checkpoints,
-            resume=resume,
-            progress=progress,
-            warn=warn,
-        )
+        values = TuneOptions.of(**{"deterministic": self._deterministic, **options})
+        watcher = watcher_for(progress, warn)
+        with watcher.stage("Fine-tuning") as advance:
+            return self.tune(
+                train,
+                with_recipe(values).with_minutes(unfreeze),
+                val=val,
+                part=unfreeze,
+                keep=keep,
+                checkpoints=checkpoints,
+                resume=resume,
+                progress=advance,
+                warn=watcher.warn,
+            )
 
     def tune(
         self,
@@ -286,7 +305,7 @@ class Classifier:
         return self.tuning
 
     def evaluate(
-        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+        self, images: ImageSet, *, progress: ProgressOption = None, warn: Warn | None = None
     ) -> Evaluation:
         """Evaluate predictions of labelled images; see `Predictor.evaluate`."""
         return self.predictor.evaluate(images, progress=progress, warn=warn)
@@ -397,6 +416,10 @@ class Classifier:
             return train.task.temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
         features, _ = self.features_of(val)
         return train.task.temperature(model.scores(features), val.labels)
+
+
+def _as_head(head: Head | HeadOption | None) -> Head | None:
+    return head_named(head) if isinstance(head, str) else head
 
 
 def _check_choices(part: str, keep: str) -> None:

@@ -22,6 +22,7 @@ PrecisionOption = Literal["auto", "bf16", "float32"]
 AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
 RecipeOption = Literal["headstart", "tutorial"]
+SplitOption = Literal["auto", "all", "train", "val", "test"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
 # Shown in place of a regular expression.
@@ -394,7 +395,7 @@ class EvaluateOptions(ComputeOptions):
 
     panel = Panel.DATA
 
-    split: Literal["auto", "all", "train", "val", "test"] = Field(
+    split: SplitOption = Field(
         "auto",
         description="Images to evaluate on; auto is the test part, or all images if there is none.",
     )

@@ -202,3 +202,11 @@ def test_a_network_with_a_fixed_size_cannot_be_resized():
         f"'{backbone.architecture}' was built for images of 224 pixels. "
         "Load it again with image_size=240."
     )
+
+
+def test_a_backbone_shows_itself_in_one_line() -> None:
+    """The text has what it was loaded with, and whether it is frozen, not all of its modules."""
+    backbone = load_backbone("test_resnet", weights="random", image_size=64)
+    text = f"Backbone(test_resnet, weights=random, 64 px, {backbone.width:,} features, "
+    assert repr(backbone) == text + "frozen)"
+    assert repr(backbone.unfreeze("stages:1")) == text + "partly unfrozen)"

@@ -96,7 +96,7 @@ def test_train_shows_the_evaluation(
     rule = lines.pop(3)
     assert set(rule) == {"─"}
     seconds = lines.pop(5)
-    assert re.fullmatch(r"Done in \d+\.\d s", seconds)
+    assert re.fullmatch(r"Done in \d+\.\d s: ([a-z]+ \d+\.\d(, |$))+", seconds)
     assert lines == [
         "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%",
         ("AUROC 1.000 · macro-F1 1.000 · calibration error 0.0xx · majority baseline 66.7%"),
@@ -439,7 +439,10 @@ def test_an_interrupt_exits_130(
     monkeypatch.setattr("headstart.commands.train.run_training", interrupted)
     done = headstart("train", make_folder())
     assert (done.code, done.out) == (130, "")
-    assert done.err == "Interrupted. Everything computed so far is kept.\n"
+    assert done.err.splitlines() == [
+        "… Loading libraries",
+        "Interrupted. Everything computed so far is kept.",
+    ]
 
 
 def test_recommend_shows_all_trials(
@@ -499,3 +502,21 @@ def test_the_version_is_shown(headstart: Cli) -> None:
     """`--version` prints the installed version."""
     done = headstart("--version")
     assert (done.code, done.out) == (0, f"headstart {version('headstart')}\n")
+
+
+def test_the_log_of_a_training(
+    train: Callable[..., Completed], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """There is one line per stage when it is done, and one that says how the data was read."""
+    done = train(make_folder(), "--out", tmp_path / "run")
+    lines = [line.split("  ")[0] for line in done.err.splitlines() if line[:2] in ("✓ ", "· ")]
+    assert [line[:20] for line in lines] == [
+        "✓ Checking images",
+        "· 24 images of 2 cla",
+        "✓ Loading the backbo",
+        "✓ Preparing the netw",
+        "✓ Extracting feature",
+        "✓ Training the head",
+        "✓ Evaluating",
+        "✓ Writing the report",
+    ]

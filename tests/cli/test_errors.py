@@ -20,9 +20,7 @@ def error_line(done: Completed) -> str:
     """Return the error line, after checking what all errors have in common."""
     assert (done.code, done.out) == (1, "")
     assert "Traceback" not in done.err
-    lines = [
-        line for line in done.err.splitlines() if line and not line.startswith(("✓", "·", "!"))
-    ]
+    lines = [line for line in done.err.splitlines() if line and line[0] not in "…✓·!"]
     assert len(lines) == 1, done.err
     return lines[0]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from headstart import train as train_model
 from headstart.commands.train import TrainResult
-from headstart.commands.train import train as train_model
 from tests.conftest import COLOURS, TINY, picture
 
 QUICK = {

@@ -39,6 +39,8 @@ def test_auto_is_the_test_part(trained: TrainResult) -> None:
     """Data with a test part is evaluated on it."""
     result = hs.evaluate(trained.run, trained.run.parent / "photos")
     assert (result.split, result.evaluation.images) == ("test", 12)
+    assert repr(result) == f"EvaluateResult({result.evaluation!r}, split='test')"
+    assert result._repr_html_() == result.evaluation._repr_html_()
 
 
 def test_auto_is_everything_without_a_test_part(trained: TrainResult) -> None:

@@ -42,6 +42,13 @@ def test_one_of_the_candidates_is_recommended(make_folder, options):
         assert 0 <= trial.knn_accuracy <= 1
         assert trial.images_per_second > 0
     assert any(trial.on_front for trial in result.backbones)
+    assert repr(result) == (
+        f"RecommendResult({result.recommended}: {result.why}, run='{options['out']}')"
+    )
+    assert result._repr_html_().count("<tr>") == 3  # The names of the columns, and two backbones.
+    assert (
+        f"<td>{result.backbones[0].name}</td><td>{accuracies[0]:.1%}</td>" in result._repr_html_()
+    )
 
 
 def test_a_restrictive_licence_of_the_recommended_weights_warns(make_folder, options, monkeypatch):

@@ -1,9 +1,11 @@
 """Train: from a folder of images to a measured model."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +138,15 @@ def test_a_watcher_receives_stages_and_progress(make_folder: MakeFolder, tmp_pat
     """Stages come in order, and progress ends at the number of images."""
     watcher = RecordingWatcher()
     hs.train(make_folder(), out=tmp_path / "run", cache=tmp_path / "c", watcher=watcher, **QUICK)
-    assert watcher.stages == ["Checking images", "Extracting features", "Training the head"]
+    assert watcher.stages == [
+        "Checking images",
+        "Loading the backbone",
+        "Preparing the network",
+        "Extracting features",
+        "Training the head",
+        "Evaluating",
+        "Writing the report",
+    ]
     assert watcher.last["Checking images"] == (24, 24)
     assert watcher.last["Extracting features"] == (24, 24)
 
@@ -288,3 +298,33 @@ def test_an_invalid_value_lists_the_valid_values(make_folder: MakeFolder) -> Non
         "Option 'head' cannot be 'forest': "
         "Input should be 'auto', 'linear', 'kernel', 'mlp' or 'nearest'."
     )
+
+
+def test_a_result_shows_itself_in_one_line(trained: TrainResult) -> None:
+    """The text has the evaluation and the run."""
+    pattern = r"TrainResult\(\d+\.\d% correct on 12 test images, 95% interval .*, run='.*/run'\)"
+    assert re.fullmatch(pattern, repr(trained))
+
+
+def test_a_notebook_shows_the_evaluation_and_a_link(trained: TrainResult) -> None:
+    """The link to the report is a relative address if the run's path is relative."""
+    address = (trained.run / "report.html").as_uri()
+    html = trained._repr_html_()
+    assert html.startswith("<p>")
+    assert "% correct on 12 test images" in html
+    assert f'<a href="{address}">' in html
+    relative = replace(trained, run=Path("runs/<i> 1"))._repr_html_()
+    assert '<a href="runs/%3Ci%3E%201/report.html">' in relative
+
+
+def test_a_result_without_test_images(trained: TrainResult) -> None:
+    """The text says that the model was not evaluated."""
+    text = repr(replace(trained, summary=None, run=Path("runs/a")))
+    assert text == "TrainResult(not evaluated, because there are no test images, run='runs/a')"
+
+
+def test_the_time_spent_is_all_of_it(trained: TrainResult) -> None:
+    """The parts, including those after the record is complete, add up to nearly the total."""
+    parts = {name: taken for name, taken in trained.seconds.items() if name != "total"}
+    assert {"scan", "load", "prepare", "extract", "head", "evaluate", "write"} <= set(parts)
+    assert 0.9 * trained.seconds["total"] < sum(parts.values()) <= trained.seconds["total"] + 0.01

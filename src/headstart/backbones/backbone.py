@@ -74,6 +74,13 @@ class Backbone(nn.Module):
         self._parts: Parts | None = None
         keep_frozen_in_eval_mode(network)
 
+    def __repr__(self) -> str:
+        trained = sum(parameter.requires_grad for parameter in self.parameters())
+        return (
+            f"Backbone({self.name}, weights={self.origin}, {self.preprocess.size} px, "
+            f"{self.width:,} features, {'partly unfrozen' if trained else 'frozen'})"
+        )
+
     @property
     def width(self) -> int:
         """Number of features of the last layer."""

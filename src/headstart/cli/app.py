@@ -4,12 +4,14 @@ import io
 import sys
 import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.clock import process_start
 from headstart.cli.json_output import print_json
 from headstart.cli.parameters import Command, with_options
 from headstart.errors import HeadstartError
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from headstart.commands.train import TrainResult
+    from headstart.watching.display import Display
 
 _INTERRUPTED = 130
+
+_began: ContextVar[float] = ContextVar("began")
 
 app = typer.Typer(
     name="headstart",
@@ -96,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Not every name is printable.
+    _began.set(process_start() if arguments is None else time.perf_counter())
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.Exit as end:
@@ -121,22 +127,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @with_options(TrainOptions)
 def demo(json_: Json = False, *, options: TrainOptions) -> None:
     """Train on 2,624 photos of solar cells, as an example."""
-    begin = time.perf_counter()  # Imports take seconds, for which the user waits too.
-    from headstart.cli.terminal import Terminal
-    from headstart.commands.demo import run_demo
+    watcher = _display()
+    with watcher.loading():
+        from headstart.commands.demo import run_demo
 
-    _print_training(run_demo(options, Terminal(_stderr()), begin=begin), json_)
+    _print_training(run_demo(options, watcher, begin=_began.get()), json_)
 
 
 @app.command(cls=Command)
 @with_options(TrainOptions)
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     """Train a model on labelled images and evaluate it."""
-    begin = time.perf_counter()
-    from headstart.cli.terminal import Terminal
-    from headstart.commands.train import run_training
+    watcher = _display()
+    with watcher.loading():
+        from headstart.commands.train import run_training
 
-    _print_training(run_training(data, options, Terminal(_stderr()), begin=begin), json_)
+    _print_training(run_training(data, options, watcher, begin=_began.get()), json_)
 
 
 @app.command(cls=Command)
@@ -159,11 +165,12 @@ def predict(
 
     The exit status is 1 if a file that is named cannot be read, or no file at all.
     """
-    from headstart.cli.tables import show_predictions
-    from headstart.cli.terminal import Terminal
-    from headstart.commands.predict import run_prediction, was_read
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.tables import show_predictions
+        from headstart.commands.predict import run_prediction, was_read
 
-    predictions = run_prediction(model, images, options, Terminal(_stderr()))
+    predictions = run_prediction(model, images, options, watcher)
     if json_:
         print_json([prediction.to_json() for prediction in predictions])
     else:
@@ -176,11 +183,12 @@ def predict(
 @with_options(EvaluateOptions)
 def evaluate(model: Model, data: Data, json_: Json = False, *, options: EvaluateOptions) -> None:
     """Evaluate a trained model on labelled images."""
-    from headstart.cli.tables import show_evaluation
-    from headstart.cli.terminal import Terminal
-    from headstart.commands.evaluate import run_evaluation
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.tables import show_evaluation
+        from headstart.commands.evaluate import run_evaluation
 
-    result = run_evaluation(model, data, options, Terminal(_stderr()))
+    result = run_evaluation(model, data, options, watcher)
     if json_:
         print_json(result.to_json())
     else:
@@ -191,12 +199,13 @@ def evaluate(model: Model, data: Data, json_: Json = False, *, options: Evaluate
 @with_options(RecommendOptions)
 def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> None:
     """Compare backbones on your images and recommend one."""
-    from headstart.cli.tables import show_recommendation
-    from headstart.cli.terminal import Terminal
-    from headstart.commands.recommend import run_recommendation
-    from headstart.record import recommendation_json
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.tables import show_recommendation
+        from headstart.commands.recommend import run_recommendation
+        from headstart.record import recommendation_json
 
-    result = run_recommendation(data, options, Terminal(_stderr()))
+    result = run_recommendation(data, options, watcher)
     if json_:
         print_json(recommendation_json(result.recommendation))
     else:
@@ -217,11 +226,12 @@ def backbones(
     options: BackbonesOptions,
 ) -> None:
     """List the available pretrained networks."""
-    from headstart.cli.tables import show_backbones
-    from headstart.cli.terminal import Terminal
-    from headstart.commands.backbones import list_backbones
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.tables import show_backbones
+        from headstart.commands.backbones import list_backbones
 
-    listed = list_backbones(text, options, Terminal(_stderr()))
+    listed = list_backbones(text, options, watcher)
     if json_:
         print_json([backbone.to_dict() for backbone in listed])
     else:
@@ -270,6 +280,12 @@ def _print_training(result: "TrainResult", json_: bool) -> None:
     if result.interrupted:
         print("To continue, run the same command with --resume.", file=sys.stderr)  # noqa: T201
         raise typer.Exit(_INTERRUPTED)
+
+
+def _display() -> "Display":
+    from headstart.watching.display import Display
+
+    return Display(_stderr())
 
 
 def _print_error(text: str) -> None:

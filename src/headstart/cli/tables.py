@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headstart.commands.train import TrainResult
 
 _MAX_REJECTIONS = 12
+_MIN_SHARE = 0.01
 
 
 def show_training(console: Console, result: TrainResult) -> None:
@@ -38,7 +39,7 @@ def show_training(console: Console, result: TrainResult) -> None:
         _show_summary(console, result.summary)
     else:
         _print_line(console, "No images were held out for testing, so the model was not evaluated.")
-    _print_line(console, f"Done in {record.seconds['total']:.1f} s")
+    _print_line(console, _time_spent(result.seconds))
     _print_line(console, f"  report   {result.run}/report.html")
     _print_line(console, f"  predict  headstart predict {result.run} IMAGE")
 
@@ -152,6 +153,17 @@ def show_cache(console: Console, info: CacheInfo) -> None:
 def megabytes(size: int) -> str:
     """Format a number of bytes in megabytes."""
     return f"{size / 1e6:,.1f} MB"
+
+
+def _time_spent(seconds: Mapping[str, float]) -> str:
+    """Return the total time and its parts, without those below 1%."""
+    total = seconds["total"]
+    parts = [
+        f"{name} {taken:.1f}"
+        for name, taken in seconds.items()
+        if name != "total" and taken >= _MIN_SHARE * total
+    ]
+    return f"Done in {total:.1f} s" + (f": {', '.join(parts)}" if parts else "")
 
 
 def _show_trials(console: Console, recommendation: Recommendation) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import JsonValue
 
@@ -17,7 +16,7 @@ from headstart.runs.images import training_images
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
 from headstart.tasks.opening import open_for_model
-from headstart.watching import LibraryWatcher, Watcher
+from headstart.watching import Watcher
 
 
 @dataclass(frozen=True)
@@ -38,33 +37,19 @@ class EvaluateResult:
     classes: tuple[str, ...]
     rejected: tuple[Rejection, ...]
 
+    def __repr__(self) -> str:
+        return f"EvaluateResult({self.evaluation}, split='{self.split}')"
+
+    def _repr_html_(self) -> str:
+        """Return the results by class, for notebooks."""
+        return self.evaluation._repr_html_()
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return the metrics, those of each class, and the rejected images, as JSON values."""
         rejected: list[JsonValue] = [
             {"image": rejection.image, "reason": rejection.reason} for rejection in self.rejected
         ]
         return {"split": self.split, **self.evaluation.to_json(), "rejected": rejected}
-
-
-def evaluate(
-    model: str | os.PathLike[str],
-    data: str | os.PathLike[str],
-    *,
-    watcher: Watcher | None = None,
-    **options: Any,  # noqa: ANN401
-) -> EvaluateResult:
-    """Evaluate a trained model on labelled images.
-
-    Args:
-        model: A run folder or a bundle.
-        data: See `train`. Images of classes that the model does not know are rejected.
-        watcher: Receives progress and warnings.
-        options: See `EvaluateOptions`.
-
-    Raises:
-        HeadstartError: The model, the data or an option cannot be used.
-    """
-    return run_evaluation(model, data, EvaluateOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_evaluation(

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from headstart.commands.combinations import PREDICTION, reject_ineffective_options
 from headstart.data.formats import is_image_file
@@ -15,34 +14,7 @@ from headstart.options import PredictOptions
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.runs.predictions import check_output, write_predictions
 from headstart.tasks.loading import load_predictor
-from headstart.watching import LibraryWatcher, Warn, Watcher
-
-
-def predict(
-    model: str | os.PathLike[str],
-    images: ImagesLike,
-    *,
-    watcher: Watcher | None = None,
-    **options: Any,  # noqa: ANN401
-) -> list[AnyPrediction]:
-    """Predict the labels of images.
-
-    Args:
-        model: A run folder or a bundle.
-        images: One image or several, of any kind that `Predictor.predict` takes. The path of a
-            folder stands for all images in it.
-        watcher: Receives progress and warnings.
-        options: See `PredictOptions`.
-
-    Returns:
-        One result per image, in the order given. An image that cannot be read has a
-        `FailedPrediction`.
-
-    Raises:
-        HeadstartError: The model, an option or a folder cannot be used, or the output cannot be
-            written.
-    """
-    return run_prediction(model, images, PredictOptions.of(**options), watcher or LibraryWatcher())
+from headstart.watching import Warn, Watcher
 
 
 def run_prediction(

@@ -4,19 +4,19 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
 from headstart.data.listing import data_name
+from headstart.notebook import html_table
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
 from headstart.runs.folders import reserved_folder
 from headstart.runs.run import write_recommendation
 from headstart.tasks.opening import open_data
-from headstart.watching import LibraryWatcher, Watcher
+from headstart.watching import Watcher
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class RecommendResult:
 
     run: Path
     recommendation: Recommendation
+
+    def __repr__(self) -> str:
+        return f"RecommendResult({self.recommended}: {self.why}, run='{self.run}')"
+
+    def _repr_html_(self) -> str:
+        """Return a row for each backbone, for notebooks."""
+        columns = ("backbone", "accuracy", "95% interval", "images per second")
+        return html_table(repr(self), columns, map(_cells, self.backbones))
 
     @property
     def recommended(self) -> str:
@@ -47,25 +55,10 @@ class RecommendResult:
         return self.recommendation.backbones
 
 
-def recommend(
-    data: str | os.PathLike[str],
-    *,
-    watcher: Watcher | None = None,
-    **options: Any,  # noqa: ANN401
-) -> RecommendResult:
-    """Compare backbones on a sample of labelled images and recommend one.
-
-    Only training images are used. `train` reuses the features computed here.
-
-    Args:
-        data: See `train`.
-        watcher: Receives progress and warnings.
-        options: See `RecommendOptions`.
-
-    Raises:
-        HeadstartError: The data, a backbone or an option cannot be used. The message says why.
-    """
-    return run_recommendation(data, RecommendOptions.of(**options), watcher or LibraryWatcher())
+def _cells(trial: BackboneTrial) -> tuple[str, ...]:
+    low, high = trial.accuracy_ci95
+    interval = f"{low:.1%} to {high:.1%}"
+    return trial.name, f"{trial.accuracy:.1%}", interval, f"{trial.images_per_second:,.0f}"
 
 
 def run_recommendation(

@@ -2,14 +2,12 @@
 
 import hashlib
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -19,6 +17,7 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_warning
 from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
+from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
 from headstart.data.images import Images
 from headstart.data.listing import data_name
@@ -51,7 +50,7 @@ from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import LibraryWatcher, Watcher
+from headstart.watching import Watcher
 
 _MAX_MISTAKES = 24
 # Bytes of data that fine-tuning leaves in the cache without a word.
@@ -67,12 +66,29 @@ class TrainResult:
         model: The trained model, which can predict or be trained further.
         record: The measurements, as in the run's metrics.json.
         summary: The evaluation of the test part as text; None without a test part.
+        seconds: Duration of each step, as in the record, and of writing the run.
     """
 
     run: Path
     model: Classifier
     record: Record
     summary: Summary | None
+    seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        return f"TrainResult({self._headline}, run='{self.run}')"
+
+    def _repr_html_(self) -> str:
+        """Return the evaluation and a link to the report, for notebooks."""
+        report = self.run / "report.html"
+        address = report.as_uri() if report.is_absolute() else quote(report.as_posix())
+        return f'<p>{escape(self._headline)} · <a href="{address}">report</a></p>'
+
+    @property
+    def _headline(self) -> str:
+        if self.summary is None:
+            return "not evaluated, because there are no test images"
+        return self.summary.headline + self.summary.context
 
     @property
     def interrupted(self) -> bool:
@@ -88,52 +104,8 @@ class TrainResult:
             "classes": list(self.record.data.classes),
             "images": dict(vars(self.record.data.images)),
             "test": self.record.test.to_json() if self.record.test else None,
-            "seconds": values["seconds"],
+            "seconds": dict(self.seconds),
         }
-
-
-@dataclass
-class _Clock:
-    """Measures the duration of each step."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    start: float = field(default_factory=time.perf_counter)
-
-    @classmethod
-    def since(cls, begin: float | None) -> Self:
-        """Return a clock that began earlier; the time until now is the step "start"."""
-        if begin is None:
-            return cls()
-        return cls({"start": round(time.perf_counter() - begin, 3)}, begin)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - begin, 3)
-
-    def total(self) -> dict[str, float]:
-        return self.seconds | {"total": round(time.perf_counter() - self.start, 3)}
-
-
-def train(
-    data: str | os.PathLike[str],
-    *,
-    watcher: Watcher | None = None,
-    **options: Any,  # noqa: ANN401
-) -> TrainResult:
-    """Train on labelled images with the defaults of the command line.
-
-    Args:
-        data: A folder with one subfolder per class, a folder with train/ (val/) and test/ of such
-            folders, a CSV or Parquet file, or an archive of a folder.
-        watcher: Receives progress and warnings.
-        options: See `TrainOptions`.
-
-    Raises:
-        HeadstartError: The data, an option or the output cannot be used. The message says why.
-    """
-    return run_training(data, TrainOptions.of(**options), watcher or LibraryWatcher())
 
 
 def run_training(
@@ -151,7 +123,7 @@ def run_training(
         watcher: Follows the stages.
         begin: Start of the measured time, by `time.perf_counter`. Default: now.
     """
-    clock = _Clock.since(begin)
+    clock = Clock.since(begin)
     _check_combinations(options)
     options = _resolved(options)
     name = data_name(data)
@@ -164,14 +136,15 @@ def _train(
     run: Path,
     options: TrainOptions,
     watcher: Watcher,
-    clock: _Clock,
+    clock: Clock,
 ) -> TrainResult:
     with clock.step("scan"):
         images = open_data(data, options, watcher)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
-    backbone = _load_backbone(name, weights, options)
+    with clock.step("load"), watcher.stage("Loading the backbone"):
+        backbone = _load_backbone(name, weights, options)
     if text := licence_warning(name, backbone.licence):
         watcher.warn(text)
     if weights == "random":
@@ -179,35 +152,27 @@ def _train(
             f"The weights of '{name}' are random, not pretrained. Use this for tests only."
         )
     # 4: add a new classifier.
-    model = Classifier(
-        backbone.freeze(),
-        TutorialHead() if options.recipe == "tutorial" else head_named(options.head),
-        classes=images.classes,
-        features=options.features,
-        balanced=options.balanced,
-        seed=options.seed,
-        device=options.device,
-        precision=options.precision,
-        cache=options.cache,
-        deterministic=options.deterministic,
-    )
-    with clock.step("extract"), watcher.stage("Extracting features") as progress:
+    model = _new_classifier(backbone.freeze(), images, options)
+    with clock.step("prepare"), watcher.stage("Preparing the network"):
         model.choose_image_size(images.train)
+        _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
+    with clock.step("extract"), watcher.stage("Extracting features") as progress:
         model.features_of(images.all, progress=progress, warn=watcher.warn)
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
-        model.fit(images.train, val=images.val, warn=watcher.warn)
+        model.fit(images.train, val=images.val, progress=False, warn=watcher.warn)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     _fine_tune(model, images, _checkpoint_folder(data, images, options), options, watcher, clock)
 
-    test, probabilities = _evaluate_test_images(model.predictor, images)
+    test, probabilities = _evaluate_test_images(model.predictor, images, watcher, clock)
     record = _record(data, options, images, model, test, recommendation, clock)
     events = events_below(model.checkpoints) if model.checkpoints else ""
-    _write(run, model.predictor, images, probabilities, record, events)
-    delete_finished(model.checkpoints)
+    with clock.step("write"), watcher.stage("Writing the report"):
+        _write(run, model.predictor, images, probabilities, record, events)
+        delete_finished(model.checkpoints)
     _note_tuning_data(options, watcher)
     summary = model.predictor.task.summarise(test, "test") if test else None
-    return TrainResult(run, model, record, summary)
+    return TrainResult(run, model, record, summary, {"tune": 0.0} | clock.total())
 
 
 def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:
@@ -253,7 +218,7 @@ def _check_deterministic(options: TrainOptions) -> None:
 
 
 def _choose_backbone(
-    options: TrainOptions, images: Images, watcher: Watcher, clock: _Clock
+    options: TrainOptions, images: Images, watcher: Watcher, clock: Clock
 ) -> tuple[str, str, Recommendation | None]:
     """Return the name and weights of the requested or recommended backbone."""
     if options.backbone != "auto":
@@ -280,6 +245,21 @@ def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
     return backbone
 
 
+def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -> Classifier:
+    return Classifier(
+        backbone,
+        TutorialHead() if options.recipe == "tutorial" else head_named(options.head),
+        classes=images.classes,
+        features=options.features,
+        balanced=options.balanced,
+        seed=options.seed,
+        device=options.device,
+        precision=options.precision,
+        cache=options.cache,
+        deterministic=options.deterministic,
+    )
+
+
 def _checkpoint_folder(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
     """Return the folder for the checkpoints of fine-tunings on this data."""
     source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
@@ -292,7 +272,7 @@ def _fine_tune(
     checkpoints: Path,
     options: TrainOptions,
     watcher: Watcher,
-    clock: _Clock,
+    clock: Clock,
 ) -> None:
     """Fine-tune on the training part, and warn if the result was not kept."""
     if options.tune == "none":
@@ -331,13 +311,14 @@ def _why_not(report: Tuning) -> str:
 
 
 def _evaluate_test_images(
-    model: Predictor, images: Images
+    model: Predictor, images: Images, watcher: Watcher, clock: Clock
 ) -> tuple[Evaluation | None, Probabilities | None]:
     """Evaluate on the test part: only here, once, after all choices have been made."""
     if not len(images.test):
         return None, None
-    probabilities = model.probabilities_of(images.test)
-    evaluation = model.task.evaluate(probabilities, images.test.labels, images.classes)
+    with clock.step("evaluate"), watcher.stage("Evaluating"):
+        probabilities = model.probabilities_of(images.test)
+        evaluation = model.task.evaluate(probabilities, images.test.labels, images.classes)
     return evaluation, probabilities
 
 
@@ -348,7 +329,7 @@ def _record(
     model: Classifier,
     test: Evaluation | None,
     recommendation: Recommendation | None,
-    clock: _Clock,
+    clock: Clock,
 ) -> Record:
     """Collect all measurements."""
     predictor, extractor, tuning = model.predictor, model.extractor, model.tuning

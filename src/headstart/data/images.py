@@ -1,5 +1,6 @@
 """Sets of labelled images, split into parts."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,8 @@ from headstart.arrays import Rows, Targets
 from headstart.data.backgrounds import best_background
 from headstart.data.contract import Background
 from headstart.data.manifest import rejected, usable
+from headstart.data.paths import list_names
+from headstart.notebook import html_table
 from headstart.task import Task
 
 
@@ -27,6 +30,9 @@ class ImageSet:
     table: pa.Table
     classes: tuple[str, ...]
     task: Task
+
+    def __repr__(self) -> str:
+        return f"ImageSet({len(self):,} images; classes: {list_names(self.classes)})"
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -112,6 +118,24 @@ class Images:
     warnings: tuple[str, ...] = ()
     leaks: tuple[tuple[str, ...], ...] = ()
 
+    def __repr__(self) -> str:
+        counts = [f"{len(images):,} {name}" for name, images in self._parts]
+        counts += [f"{len(self.rejected):,} rejected"] if self.rejected else []
+        classes = list_names(self.classes)
+        return f"Images('{self.name}': {', '.join(counts)}; classes: {classes})"
+
+    def _repr_html_(self) -> str:
+        """Return the number of images of each class in each part, for notebooks."""
+        counts = [_class_counts(images) for _, images in self._parts]
+        rows = [[name, *(f"{count.get(name, 0):,}" for count in counts)] for name in self.classes]
+        return html_table(repr(self), ["class", *(name for name, _ in self._parts)], rows)
+
+    @property
+    def _parts(self) -> list[tuple[str, ImageSet]]:
+        """The parts that have images."""
+        parts = (("train", self.train), ("val", self.val), ("test", self.test))
+        return [(name, images) for name, images in parts if len(images)]
+
     @cached_property
     def all(self) -> ImageSet:
         """Every usable image."""
@@ -155,3 +179,7 @@ class Images:
         table = usable(self.manifest)
         part = table.filter(pc.equal(table["split"], split))
         return ImageSet(part, self.classes, self.task)
+
+
+def _class_counts(images: ImageSet) -> Counter[str]:
+    return Counter(images.table["label"].to_pylist())

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from headstart.arrays import Tensors
+from headstart.backbones.saved import SavedBackbone
 from headstart.errors import BundleError, OutputError
 from headstart.files import atomic_replace, digest, file_sha256, write_json
 from headstart.predictor.config import Config, check_version
@@ -34,6 +35,28 @@ class Bundle:
     config: Config
     tensors: Tensors
     card: str
+
+    def tensors_of(self, part: str) -> Tensors:
+        """Return the weights of a part, "backbone" or "head", by their name within it."""
+        return {
+            name.removeprefix(f"{part}."): value
+            for name, value in self.tensors.items()
+            if name.startswith(f"{part}.")
+        }
+
+    def backbone(self) -> SavedBackbone:
+        """Return the backbone, whose network is built only if it is needed."""
+        backbone = self.config.backbone
+        return SavedBackbone(
+            backbone.name,
+            backbone.architecture,
+            backbone.origin,
+            backbone.licence,
+            self.config.preprocess,
+            self.tensors_of("backbone"),
+            backbone.weights_sha256,
+            backbone.blocks,
+        )
 
 
 def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> None:

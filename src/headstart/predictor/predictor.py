@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import numpy as np
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Pixels, Probabilities, Scores, Tensors
-from headstart.backbones.saved import SavedBackbone
+from headstart.arrays import Features, Pixels, Probabilities, Scores
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
+from headstart.data.paths import list_names
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import has_bf16
 from headstart.errors import DataError, OptionError, UnreadableImage
@@ -37,7 +37,7 @@ from headstart.predictor.config import (
 from headstart.predictor.decoding import decode_ahead
 from headstart.record import Evaluation, Record
 from headstart.task import Prediction, Task
-from headstart.watching import Progress, Warn
+from headstart.watching import Progress, ProgressOption, Warn, watcher_for
 
 if TYPE_CHECKING:
     from headstart.data.images import ImageSet
@@ -93,6 +93,15 @@ class Predictor:
     temperature: float
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
+
+    def __repr__(self) -> str:
+        accuracy = ""
+        if self.record and self.record.test:
+            accuracy = f"; {self.record.test.accuracy:.1%} correct on the test images"
+        return (
+            f"Predictor({self.extractor.source.name}, {self.features} features, "
+            f"{self.head.kind}; classes: {list_names(self.classes)}{accuracy})"
+        )
 
     @overload
     def predict(
@@ -167,9 +176,16 @@ class Predictor:
         return self.probabilities(features)
 
     def evaluate(
-        self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
+        self, images: ImageSet, *, progress: ProgressOption = None, warn: Warn | None = None
     ) -> Evaluation:
         """Evaluate the predictions for labelled images.
+
+        Args:
+            images: The images.
+            progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
+                False shows nothing. A function is called with the number of images that are done,
+                and the total.
+            warn: Called with warnings for the user; by default, they are Python warnings.
 
         Raises:
             DataError: There are no images, or their classes differ from the model's.
@@ -177,7 +193,9 @@ class Predictor:
         check_classes(images, self.classes)
         if not len(images):
             raise DataError("There are no images to evaluate on.")
-        probabilities = self.probabilities_of(images, progress=progress, warn=warn)
+        watcher = watcher_for(progress, warn)
+        with watcher.stage("Evaluating") as advance:
+            probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
         return self.task.evaluate(probabilities, images.labels, self.classes)
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
@@ -296,15 +314,13 @@ class Predictor:
             trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
             precision = "bf16" if trained_in else "float32"
         extractor = FeatureExtractor(
-            _backbone_of(config, _with_prefix(bundle.tensors, "backbone.")),
+            bundle.backbone(),
             cache=cache_folder(cache),
             device=device,
             precision=precision,
             reads="map" if config.features == "flatten" else "stages",
         )
-        head = fitted.from_arrays(
-            config.head.kind, config.head.numbers, _with_prefix(bundle.tensors, "head.")
-        )
+        head = fitted.from_arrays(config.head.kind, config.head.numbers, bundle.tensors_of("head"))
         return cls(
             task,
             config.classes,
@@ -363,25 +379,3 @@ def _leading_errors(pending: deque[str | UnreadableImage]) -> Iterator[Unreadabl
     while pending and isinstance(error := pending[0], UnreadableImage):
         pending.popleft()
         yield error
-
-
-def _backbone_of(config: Config, tensors: Tensors) -> SavedBackbone:
-    backbone = config.backbone
-    return SavedBackbone(
-        backbone.name,
-        backbone.architecture,
-        backbone.origin,
-        backbone.licence,
-        config.preprocess,
-        tensors,
-        backbone.weights_sha256,
-        backbone.blocks,
-    )
-
-
-def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from headstart.notebook import html_table
+
 Interval = tuple[float, float]
 """The bounds of a 95% confidence interval."""
 
@@ -183,6 +185,18 @@ class SingleEvaluation:
     reliability: tuple[ReliabilityBin, ...]
     task: Literal["single"] = "single"
 
+    def __repr__(self) -> str:
+        low, high = self.accuracy_ci95
+        return (
+            f"Evaluation({self.accuracy:.1%} correct on {self.images:,} images, "
+            f"95% interval {low:.1%} to {high:.1%}; macro-F1 {self.macro_f1:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the results by class, for notebooks."""
+        columns = ("class", "precision", "recall", "F1", "images")
+        return html_table(repr(self), columns, map(_cells, self.per_class))
+
     def headline(self) -> dict[str, JsonValue]:
         """Return the scalar metrics, as JSON values."""
         low, high = self.accuracy_ci95
@@ -201,6 +215,14 @@ class SingleEvaluation:
         """Return the scalar metrics and those of each class, as JSON values."""
         per_class: list[JsonValue] = [result.to_json() for result in self.per_class]
         return self.headline() | {"per_class": per_class}
+
+
+def _cells(result: ClassResult) -> tuple[str, ...]:
+    precision, recall, f1 = (
+        "\u2013" if value is None else format(value, form)
+        for value, form in ((result.precision, ".1%"), (result.recall, ".1%"), (result.f1, ".3f"))
+    )
+    return result.name, precision, recall, f1, f"{result.images:,}"
 
 
 Evaluation = SingleEvaluation

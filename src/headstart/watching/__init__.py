@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from headstart.errors import HeadstartWarning
+from headstart.errors import HeadstartWarning, OptionError
 
 Progress = Callable[[int, int], None]
 """Called with the number of images (or steps) that are done, and the total."""
 
 Warn = Callable[[str], None]
 """Called with one sentence for the user."""
+
+
+ProgressOption = Progress | bool | None
+"""How a function of the library reports its progress: None or True shows it, False does not."""
 
 
 class Watcher(Protocol):
@@ -47,11 +51,46 @@ class SilentWatcher:
 
 
 class LibraryWatcher(SilentWatcher):
-    """Passes warnings on to Python's `warnings`, as a library does, and shows nothing else."""
+    """Shows nothing: calls a function with the progress of each stage, and another with warnings.
+
+    Args:
+        progress: Receives the progress. Default: nothing does.
+        warn: Receives warnings. Default: they become Python warnings, as in any library.
+    """
+
+    def __init__(self, progress: Progress | None = None, warn: Warn | None = None) -> None:
+        self._progress, self._warn = progress or no_progress, warn or warn_in_python
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Progress]:
+        """See `Watcher.stage`."""
+        yield self._progress
 
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
-        warn_in_python(text)
+        self._warn(text)
+
+
+def watcher_for(progress: ProgressOption, warn: Warn | None = None) -> Watcher:
+    """Return the watcher of a function of the library.
+
+    Args:
+        progress: None or True shows each stage on stderr or in the notebook, False shows nothing,
+            and a function is called with the progress of each stage.
+        warn: Receives warnings. Default: they become Python warnings.
+
+    Raises:
+        OptionError: `progress` is something else.
+    """
+    if progress is None or progress is True:
+        from headstart.watching.display import display_for_library  # Importing Rich takes 0.1 s.
+
+        return display_for_library(warn or warn_in_python)
+    if progress is False:
+        return LibraryWatcher(warn=warn)
+    if not callable(progress):
+        raise OptionError(f"progress must be True, False or a function. Got {progress!r}.")
+    return LibraryWatcher(progress, warn)
 
 
 def warn_in_python(text: str) -> None:

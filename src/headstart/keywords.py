@@ -1,0 +1,206 @@
+"""The keywords of the library's functions, one class for each class of options.
+
+Editors and type checkers read them. Meanings and defaults are in `options.py`; a test keeps the
+names and types of both equal.
+"""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypedDict, TypeVar, get_type_hints
+
+from headstart.options import (
+    AugmentOption,
+    DeviceOption,
+    FeaturesOption,
+    HeadOption,
+    Options,
+    OrientationsOption,
+    Panel,
+    PrecisionOption,
+    RecipeOption,
+    SplitOption,
+)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_WIDTH = 92
+
+
+class CacheKeywords(TypedDict, total=False):
+    """See `CacheOptions`."""
+
+    cache: str | Path | None
+
+
+class OpenKeywords(CacheKeywords, total=False):
+    """See `OpenOptions`."""
+
+    test: float
+    group: str | None
+    seed: int
+
+
+class DeviceKeywords(TypedDict, total=False):
+    """See `DeviceOptions`."""
+
+    device: DeviceOption
+    precision: PrecisionOption
+
+
+class ComputeKeywords(CacheKeywords, DeviceKeywords, total=False):
+    """See `ComputeOptions`."""
+
+
+class RunKeywords(TypedDict, total=False):
+    """See `RunOptions`."""
+
+    out: str | Path | None
+    overwrite: bool
+
+
+class TryKeywords(OpenKeywords, ComputeKeywords, total=False):
+    """See `TryOptions`."""
+
+    image_size: int | None
+    backbones: str | None
+    sample: int
+    budget_ms: float | None
+
+
+class RecommendKeywords(RunKeywords, TryKeywords, total=False):
+    """See `RecommendOptions`."""
+
+
+class TuneKeywords(TypedDict, total=False):
+    """See `TuneOptions`."""
+
+    deterministic: bool
+    minutes: float | None
+    epochs: int
+    learning_rate: float | None
+    augment: AugmentOption
+    views: int
+    batch_size: int
+    mixup: float
+    store_gb: float
+    recipe: RecipeOption
+    log: str
+
+
+class PartKeywords(TypedDict, total=False):
+    """See `PartOptions`."""
+
+    tune: str
+    resume: bool
+
+
+class HeadKeywords(TypedDict, total=False):
+    """See `HeadOptions`."""
+
+    head: HeadOption
+    features: FeaturesOption
+    balanced: bool
+
+
+class BackboneKeywords(TypedDict, total=False):
+    """See `BackboneOptions`."""
+
+    backbone: str
+    weights: str
+    orientations: OrientationsOption
+
+
+class TrainKeywords(
+    RunKeywords,
+    TuneKeywords,
+    PartKeywords,
+    HeadKeywords,
+    TryKeywords,
+    BackboneKeywords,
+    total=False,
+):
+    """See `TrainOptions`."""
+
+
+class PredictKeywords(ComputeKeywords, total=False):
+    """See `PredictOptions`."""
+
+    top: int
+    out: str | Path | None
+    overwrite: bool
+
+
+class EvaluateKeywords(ComputeKeywords, total=False):
+    """See `EvaluateOptions`."""
+
+    split: SplitOption
+
+
+def with_keywords(
+    options: type[Options], keywords: type
+) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Create a decorator that shows each option in the signature and docstring of a function.
+
+    Args:
+        options: The meanings and defaults.
+        keywords: The types.
+    """
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        own = inspect.signature(function)
+        parameters = [
+            parameter
+            for parameter in own.parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        parameters += _parameters(options, keywords)
+        function.__signature__ = own.replace(  # type: ignore[attr-defined]
+            parameters=parameters
+        )
+        listed = "\n".join(_described(name, options) for name in _in_order(options))
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n{listed}\n"
+        return function
+
+    return decorate
+
+
+def _parameters(options: type[Options], keywords: type) -> list[inspect.Parameter]:
+    types = get_type_hints(keywords)
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=options.model_fields[name].default,
+            annotation=types[name],
+        )
+        for name in _in_order(options)
+    ]
+
+
+def _in_order(options: type[Options]) -> list[str]:
+    """Return the names of options, panel by panel, as in the help of the command line."""
+    panels = list(Panel)
+    return sorted(options.model_fields, key=lambda name: panels.index(options.panel_of(name)))
+
+
+def _described(name: str, options: type[Options]) -> str:
+    """Return the entry of an option in a docstring."""
+    field = options.model_fields[name]
+    text = re.sub(r"--([a-z][a-z-]*)", _as_keyword, str(field.description))
+    default = "" if field.default is None else f" Default: {field.default!r}."
+    return textwrap.fill(
+        f"{name}: {text}{default}",
+        _WIDTH,
+        initial_indent=" " * 4,
+        subsequent_indent=" " * 8,
+        break_on_hyphens=False,
+    )
+
+
+def _as_keyword(flag: re.Match[str]) -> str:
+    """Return a flag of the command line as it is written in Python."""
+    return flag[1].replace("-", "_")

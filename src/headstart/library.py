@@ -1,0 +1,215 @@
+"""The functions of the library: keywords become options, and progress is shown.
+
+Libraries that are slow to import are imported when a function is called, with progress too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Unpack
+
+from headstart.errors import OptionError
+from headstart.keywords import (
+    ComputeKeywords,
+    EvaluateKeywords,
+    OpenKeywords,
+    PredictKeywords,
+    RecommendKeywords,
+    TrainKeywords,
+    with_keywords,
+)
+from headstart.options import (
+    ComputeOptions,
+    EvaluateOptions,
+    OpenOptions,
+    PredictOptions,
+    RecommendOptions,
+    TrainOptions,
+)
+from headstart.watching import ProgressOption, Watcher, watcher_for
+
+if TYPE_CHECKING:
+    from headstart.commands.evaluate import EvaluateResult
+    from headstart.commands.recommend import RecommendResult
+    from headstart.commands.train import TrainResult
+    from headstart.data.images import Images
+    from headstart.data.inputs import ImagesLike
+    from headstart.predictor.predictor import AnyPrediction, Predictor
+
+
+@with_keywords(TrainOptions, TrainKeywords)
+def train(
+    data: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[TrainKeywords],
+) -> TrainResult:
+    """Train on labelled images with the defaults of the command line.
+
+    Args:
+        data: A folder with one subfolder per class, a folder with train/ (val/) and test/ of such
+            folders, a CSV or Parquet file, or an archive of a folder.
+        progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
+            False shows nothing. A function is called with the number of images that are done in
+            the current stage, and the total.
+        watcher: Receives the name of each stage, progress, notes and warnings instead.
+        options: As listed below.
+
+    Raises:
+        HeadstartError: The data, an option or the output cannot be used. The message says why.
+    """
+    values, watcher = TrainOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.train", watcher):
+        from headstart.commands.train import run_training
+    return run_training(data, values, watcher)
+
+
+@with_keywords(EvaluateOptions, EvaluateKeywords)
+def evaluate(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[EvaluateKeywords],
+) -> EvaluateResult:
+    """Evaluate a trained model on labelled images.
+
+    Args:
+        model: A run folder or a bundle.
+        data: See `train`. Images of classes that the model does not know are rejected.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Raises:
+        HeadstartError: The model, the data or an option cannot be used.
+    """
+    values, watcher = EvaluateOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.evaluate", watcher):
+        from headstart.commands.evaluate import run_evaluation
+    return run_evaluation(model, data, values, watcher)
+
+
+@with_keywords(PredictOptions, PredictKeywords)
+def predict(
+    model: str | os.PathLike[str],
+    images: ImagesLike,
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[PredictKeywords],
+) -> list[AnyPrediction]:
+    """Predict the labels of images.
+
+    Args:
+        model: A run folder or a bundle.
+        images: One image or several, of any kind that `Predictor.predict` takes. The path of a
+            folder stands for all images in it.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        One result per image, in the order given. An image that cannot be read has a
+        `FailedPrediction`.
+
+    Raises:
+        HeadstartError: The model, an option or a folder cannot be used, or the output cannot be
+            written.
+    """
+    values, watcher = PredictOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.predict", watcher):
+        from headstart.commands.predict import run_prediction
+    return run_prediction(model, images, values, watcher)
+
+
+@with_keywords(RecommendOptions, RecommendKeywords)
+def recommend(
+    data: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[RecommendKeywords],
+) -> RecommendResult:
+    """Compare backbones on a sample of labelled images and recommend one.
+
+    Only training images are used. `train` reuses the features computed here.
+
+    Args:
+        data: See `train`.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Raises:
+        HeadstartError: The data, a backbone or an option cannot be used. The message says why.
+    """
+    values, watcher = RecommendOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.recommend", watcher):
+        from headstart.commands.recommend import run_recommendation
+    return run_recommendation(data, values, watcher)
+
+
+@with_keywords(OpenOptions, OpenKeywords)
+def open_images(
+    data: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[OpenKeywords],
+) -> Images:
+    """Open labelled images, check every file, and split them into training and test images.
+
+    Args:
+        data: A folder with one subfolder per class, a folder with train/ (val/) and test/ of such
+            folders, a CSV or Parquet file, or an archive of a folder.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Raises:
+        DataError: No usable images are left, or there are fewer than two classes.
+        OptionError: An option is invalid.
+    """
+    values, watcher = OpenOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.tasks.opening", watcher):
+        from headstart.tasks.opening import open_data
+    return open_data(data, values, watcher)
+
+
+@with_keywords(ComputeOptions, ComputeKeywords)
+def load(model: str | os.PathLike[str], **options: Unpack[ComputeKeywords]) -> Predictor:
+    """Load a trained model. No network access is needed.
+
+    Args:
+        model: A run folder or a bundle.
+        options: As listed below.
+
+    Raises:
+        BundleError: The model is missing, was changed, or has an unknown version.
+        OptionError: An option is invalid.
+    """
+    from headstart.tasks.loading import load_predictor
+
+    return load_predictor(model, ComputeOptions.of(**options))
+
+
+def _watcher(watcher: Watcher | None, progress: ProgressOption) -> Watcher:
+    if watcher is None:
+        return watcher_for(progress)
+    if progress is not None:
+        raise OptionError("A watcher receives the progress. Pass either progress or watcher.")
+    return watcher
+
+
+def _loading(module: str, watcher: Watcher) -> AbstractContextManager[None]:
+    """Show that a module is being imported, unless it was imported before or nothing is shown."""
+    if module in sys.modules:
+        return nullcontext()
+    from headstart.watching.display import Display
+
+    return watcher.loading() if isinstance(watcher, Display) else nullcontext()

@@ -1,0 +1,189 @@
+"""Progress on the user's screen: a bar in a terminal or a notebook, plain lines anywhere else.
+
+All of it goes to stderr; stdout is for results.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from threading import Event, Thread
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from headstart.watching import Progress as ProgressCallback
+from headstart.watching import Warn
+
+# Seconds between two updates of a bar in a notebook, and between two looks at the clock.
+_TICK = 0.25
+# In plain text, a stage prints a line after this many seconds without one.
+_MAX_SILENCE = 4.0
+
+
+class Display:
+    """A watcher that shows each stage, and leaves one line with its time when it is done.
+
+    In a terminal or a Jupyter notebook, a running stage is a bar with the rate and the remaining
+    time. Anywhere else, such as in a log, it is a line every few seconds.
+
+    Args:
+        console: Where to print.
+        warn: Receives warnings. Default: they are printed, each once.
+    """
+
+    def __init__(self, console: Console, *, warn: Warn | None = None) -> None:
+        self._console = console
+        self._warn = warn
+        self._printed: set[str] = set()
+        self._last_line = -math.inf
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[ProgressCallback]:
+        """See `Watcher.stage`."""
+        stage = _Stage(name, self._console)
+        with self._showing(stage):
+            yield stage.advance
+        if not self._console.is_jupyter:  # There, it has replaced the bar.
+            self._print(stage.summary())
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Show that libraries are being loaded, which takes seconds; no line is left of it."""
+        with self._showing(_Stage("Loading libraries", self._console)):
+            yield
+
+    def note(self, text: str) -> None:
+        """See `Watcher.note`."""
+        self._print(Text.assemble(("· ", "green"), text))
+
+    def warn(self, text: str) -> None:
+        """See `Watcher.warn`."""
+        if self._warn:
+            self._warn(text)
+        elif text not in self._printed:
+            self._printed.add(text)
+            self._print(Text.assemble(("! ", "bold yellow"), (text, "yellow")))
+
+    def _showing(self, stage: "_Stage") -> AbstractContextManager[object]:
+        if self._console.is_jupyter:
+            return _in_notebook(stage)
+        if self._console.is_interactive:
+            return stage.bars
+        self._break_silence(stage)
+        return _every(_TICK, lambda: self._break_silence(stage))
+
+    def _break_silence(self, stage: "_Stage") -> None:
+        if time.perf_counter() - self._last_line >= _MAX_SILENCE:
+            self._print(stage.state())
+
+    def _print(self, line: Text) -> None:
+        self._console.print(line)
+        self._last_line = time.perf_counter()
+
+
+def display_for_library(warn: Warn) -> Display:
+    """Return a display on stderr, or in the notebook that is running."""
+    return Display(Console(stderr=True), warn=warn)
+
+
+class _Stage:
+    """A running stage: what was done so far, and its bar."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            _Count(),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+        )
+        self.name = name
+        self.bars = Progress(
+            *columns, console=console, transient=True, disable=not console.is_interactive
+        )
+        self._task = self.bars.add_task(name, total=None)
+        self._begin = time.perf_counter()
+        self._count = self._last = 0
+
+    def advance(self, done: int, total: int) -> None:
+        """Show that some images are done. A stage in parts restarts its count."""
+        self._count += done if done < self._last else done - self._last
+        self._last = done
+        self.bars.update(self._task, completed=done, total=total)
+
+    def state(self) -> Text:
+        """Return a line about the running stage."""
+        line = f"… {self.name:<22}{_count(self.bars.tasks[0])}"
+        return Text(line.rstrip(), style="dim")
+
+    def summary(self) -> Text:
+        """Return a line about the finished stage."""
+        seconds = time.perf_counter() - self._begin
+        plural = "s" if self._count > 1 else ""
+        rate = f"  {self._count:,} image{plural}, {self._count / seconds:,.0f}/s"
+        figures = f"{seconds:6.1f} s{rate if self._count else ''}"
+        return Text.assemble(("✓ ", "green"), f"{self.name:<22}", (figures, "dim"))
+
+
+class _Count(ProgressColumn):
+    """The number of finished images, once the total is known."""
+
+    def render(self, task: Task) -> Text:
+        """Return done/total."""
+        return Text(_count(task), style="progress.download")
+
+
+class _Rate(ProgressColumn):
+    """The number of images per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once it is known."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+
+
+def _count(task: Task) -> str:
+    return "" if task.total is None else f"{task.completed:,.0f}/{task.total:,.0f}"
+
+
+@contextmanager
+def _in_notebook(stage: _Stage) -> Iterator[None]:
+    """Show the bar as output of the notebook's cell; its last state is the summary.
+
+    Rich's own live display needs ipywidgets.
+    """
+    from IPython.display import display
+
+    shown = display(stage.bars, display_id=True)
+    with _every(_TICK, lambda: shown.update(stage.bars)):
+        yield
+    shown.update(stage.summary())
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Call a function again and again, on another thread, while the block runs."""
+    finished = Event()
+
+    def repeat() -> None:
+        while not finished.wait(seconds):
+            act()
+
+    thread = Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
