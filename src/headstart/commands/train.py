@@ -164,7 +164,8 @@ def _train(
         _write(run, model.predictor, images, probabilities, record, events)
         delete_finished(model.checkpoints)
     summary = model.predictor.task.summarise(test, "test") if test else None
-    return TrainResult(run, model, record, summary, {"tune": 0.0} | clock.total())
+    seconds = clock.total()
+    return TrainResult(run, model, record, summary, seconds | {"tune": seconds.get("tune", 0.0)})
 
 
 def _resolved(options: TrainOptions) -> TrainOptions:
