@@ -52,7 +52,27 @@ def test_a_long_stage_breaks_the_silence(monkeypatch: pytest.MonkeyPatch) -> Non
             sleep(0.01)
             if "1,200/2,500" in out.getvalue():
                 break
-    assert "\n… Checking images       1,200/2,500\n" in out.getvalue()
+    assert re.search(r"\n… Checking images +(\d\.\d s  )?1,200/2,500\n", out.getvalue())
+
+
+def test_a_stage_that_goes_on_after_the_last_image_has_no_count() -> None:
+    """What follows the last image, such as a search for duplicates, has no bar that is full."""
+    stage = display._Stage("Checking images", Console(file=io.StringIO()))
+    stage.advance(3, 4)
+    assert stage.state().plain == "… Checking images       3/4"
+    stage.advance(4, 4)
+    assert stage.state().plain == "… Checking images"
+    assert not stage.bars.finished  # Otherwise, the bar would stand still.
+    stage.advance(1, 4)
+    assert stage.state().plain == "… Checking images       1/4"
+
+
+def test_long_lines_of_a_log_are_not_wrapped() -> None:
+    """In a log, a sentence is one line, however long."""
+    shown, out = make_display(width=40)
+    shown.note("word " * 20)
+    shown.warn("word " * 20)
+    assert len(out.getvalue().splitlines()) == 2
 
 
 def test_a_line_is_due_before_five_seconds_of_silence() -> None:

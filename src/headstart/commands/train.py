@@ -172,7 +172,8 @@ def _train(
         delete_finished(model.checkpoints)
     _note_tuning_data(options, watcher)
     summary = model.predictor.task.summarise(test, "test") if test else None
-    return TrainResult(run, model, record, summary, {"tune": 0.0} | clock.total())
+    seconds = clock.total()
+    return TrainResult(run, model, record, summary, seconds | {"tune": seconds.get("tune", 0.0)})
 
 
 def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:

@@ -87,7 +87,9 @@ class Display:
             self._print(stage.state())
 
     def _print(self, line: Text) -> None:
-        self._console.print(line)
+        # Lines of a log are not wrapped, so that grep and less see them whole.
+        in_log = not (self._console.is_terminal or self._console.is_jupyter)
+        self._console.print(line, soft_wrap=in_log)
         self._last_line = time.perf_counter()
 
 
@@ -103,28 +105,37 @@ class _Stage:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=20),
             _Count(),
             _Rate(),
             TimeRemainingColumn(compact=True),
+            _Elapsed(),
         )
         self.name = name
         self.bars = Progress(
             *columns, console=console, transient=True, disable=not console.is_interactive
         )
-        self._task = self.bars.add_task(name, total=None)
+        self.bars.add_task(name, total=None)
+        (self._task,) = self.bars.tasks
         self._begin = time.perf_counter()
         self._count = self._last = 0
 
     def advance(self, done: int, total: int) -> None:
-        """Show that some images are done. A stage in parts restarts its count."""
+        """Show that some images are done.
+
+        A stage in parts restarts its count. After the last image it goes on without a count, as it
+        may take long until the stage is done.
+        """
         self._count += done if done < self._last else done - self._last
         self._last = done
-        self.bars.update(self._task, completed=done, total=total)
+        self._task.total = None if done >= total else total
+        self.bars.update(self._task.id, completed=done)
 
     def state(self) -> Text:
         """Return a line about the running stage."""
-        line = f"… {self.name:<22}{_count(self.bars.tasks[0])}"
+        seconds = time.perf_counter() - self._begin
+        elapsed = f"{seconds:6.1f} s  " if seconds >= _TICK else ""
+        line = f"… {self.name:<22}{elapsed}{_count(self._task)}"
         return Text(line.rstrip(), style="dim")
 
     def summary(self) -> Text:
@@ -151,6 +162,14 @@ class _Rate(ProgressColumn):
         """Return the rate, once it is known."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+
+
+class _Elapsed(ProgressColumn):
+    """The time since the stage began."""
+
+    def render(self, task: Task) -> Text:
+        """Return whole seconds."""
+        return Text(f"{task.elapsed or 0:,.0f} s", style="progress.elapsed")
 
 
 def _count(task: Task) -> str:
