@@ -42,6 +42,13 @@ def test_a_png_that_ends_in_black_is_whole(size: tuple[int, int], mode: str) -> 
     assert decode(encoded(image, "PNG")).shape == (size[1], size[0], 3)
 
 
+def test_a_png_that_is_compressed_as_much_as_possible() -> None:
+    """A large image of one colour takes a thousandth of its size."""
+    data = encoded(Image.new("RGB", (3000, 3000)), "PNG", compress_level=9)
+    assert 900 * len(data) < 3 * 3000 * 3000
+    assert decode(data).shape == (3000, 3000, 3)
+
+
 def interlaced(width: int, height: int, complete: bool) -> bytes:
     """Return a black interlaced PNG, perhaps only the first half of it."""
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))

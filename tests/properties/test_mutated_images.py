@@ -38,7 +38,7 @@ def check_and_decode(data: bytes) -> np.ndarray | None:
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_changed_files_are_read_or_refused(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Each file takes less than two seconds; nothing but `UnreadableImage` is raised."""
+    """Each takes less than two seconds of the processor, and raises only `UnreadableImage`."""
     if kind == "HEIF":
         pytest.importorskip("pillow_heif")
     source, samples = random.Random(kind), SAMPLES[kind]()
@@ -46,9 +46,9 @@ def test_changed_files_are_read_or_refused(kind: str, capfd: pytest.CaptureFixtu
     with quiet_pillow():
         for _ in range(COUNT):
             data = mutate(source.choice(samples), source)
-            begin = time.perf_counter()
+            begin = time.process_time()
             pixels = check_and_decode(data)
-            assert time.perf_counter() - begin < MOST_SECONDS
+            assert time.process_time() - begin < MOST_SECONDS
             read += pixels is not None
             assert pixels is None or (pixels.dtype == np.uint8 and pixels.shape[2] == 3)
     assert memory() - before < MOST_MB

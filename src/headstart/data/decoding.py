@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from headstart.arrays import Pixels
 from headstart.data.colour import has_alpha, to_rgb_or_grey
-from headstart.data.completeness import check_rows, check_tiles
+from headstart.data.completeness import check_header, check_rows
 from headstart.data.contract import CURRENT, FIRST, PixelContract
 from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
@@ -284,7 +284,7 @@ def _load(
 
 def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     """Load an image by what the second contract added to Pillow."""
-    check_tiles(image)
+    check_header(image, data)
     loaded = read_sixteen_bits(image, data, _open) or image
     loaded.load()
     check_rows(loaded, data)

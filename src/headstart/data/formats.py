@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
 """Pillow's names of the formats that are decoded."""
 
 SUFFIXES = frozenset(
