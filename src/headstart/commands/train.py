@@ -145,8 +145,8 @@ def _train(
     if text := licence_warning(name, backbone.licence):
         watcher.warn(text)
     # 4: add a new classifier.
-    model = _new_classifier(backbone.freeze(), images, options)
     with clock.step("prepare"), watcher.stage("Preparing the network"):
+        model = _new_classifier(backbone.freeze(), images, options)
         model.choose_image_size(images.train)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"), watcher.stage("Extracting features") as progress:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -136,13 +137,13 @@ class Record:
             raise RecordError(f"'{name}' is incomplete or damaged: {_reason(error)}.") from None
 
     @staticmethod
-    def read(path: Path) -> "Record":
+    def read(path: str | PathLike[str]) -> "Record":
         """Read a record of any version up to this one from a run folder or its `metrics.json`.
 
         Raises:
             RecordError: The file is missing, damaged or of a later version.
         """
-        file = path / FILE if path.is_dir() else path
+        file = Path(path) / FILE if Path(path).is_dir() else Path(path)
         try:
             values = _JSON.validate_json(file.read_bytes())
         except OSError as error:
