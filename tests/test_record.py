@@ -40,7 +40,7 @@ def test_a_record_is_read_as_written(tmp_path, values):
     """All values are equal, read from the file or from its folder."""
     before = record(values)
     before.write(tmp_path / "metrics.json")
-    assert Record.read(tmp_path) == before
+    assert Record.read(tmp_path) == Record.read(str(tmp_path)) == before
     assert Record.read(tmp_path / "metrics.json") == before
     assert Record.of(before.to_json(), "x") == before
 

@@ -152,8 +152,8 @@ def _train(
             f"The weights of '{name}' are random, not pretrained. Use this for tests only."
         )
     # 4: add a new classifier.
-    model = _new_classifier(backbone.freeze(), images, options)
     with clock.step("prepare"), watcher.stage("Preparing the network"):
+        model = _new_classifier(backbone.freeze(), images, options)
         model.choose_image_size(images.train)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"), watcher.stage("Extracting features") as progress:

@@ -1,8 +1,8 @@
 """The record of a run: the writer of `metrics.json`, and the reader of all its versions."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -137,7 +137,7 @@ class Record:
             raise RecordError(f"'{name}' is incomplete or damaged: {_reason(error)}.") from None
 
     @staticmethod
-    def read(path: str | os.PathLike[str]) -> "Record":
+    def read(path: str | PathLike[str]) -> "Record":
         """Read a record of any version up to this one from a run folder or its `metrics.json`.
 
         Raises:

@@ -27,7 +27,7 @@ from headstart.watching import Warn
 # Seconds between two updates of a bar in a notebook, and between two looks at the clock.
 _TICK = 0.25
 # In plain text, a stage prints a line after this many seconds without one.
-_MAX_SILENCE = 4.0
+_MAX_SILENCE = 3.5
 
 
 class Display:
