@@ -169,7 +169,7 @@ class Classifier:
 
         Args:
             train: Training images, which the head learns from.
-            val: Validation part, for model selection and calibration. With fewer than 50 images,
+            val: Validation part, for model selection and calibration. With fewer than 100 images,
                 or without one of the classes, it is only measured, and cross-validation on
                 `train` decides and calibrates, as it does without a validation part.
             progress: Called during feature extraction.

@@ -38,7 +38,7 @@ def shuffled(points, seed=0):
 @pytest.mark.parametrize("head", [LinearHead(), KernelHead()])
 def test_the_final_head_learns_from_the_training_part_only(head):
     """It is the head that the training part alone gives with the chosen hyperparameters."""
-    chosen = fit(head, clouds(), clouds(80, seed=1))
+    chosen = fit(head, clouds(), clouds(100, seed=1))
     expected = refit_head(problem(*clouds()), chosen.hyperparameters).head
     np.testing.assert_array_equal(chosen.head.weight, expected.weight)
     np.testing.assert_array_equal(chosen.head.mean, expected.mean)
@@ -47,7 +47,7 @@ def test_the_final_head_learns_from_the_training_part_only(head):
 def test_class_means_are_those_of_the_training_part():
     """The validation part does not change a nearest-mean head, which has nothing to choose."""
     alone = fit(NearestHead(), clouds())
-    chosen = fit(NearestHead(), clouds(), clouds(80, seed=1))
+    chosen = fit(NearestHead(), clouds(), clouds(100, seed=1))
     np.testing.assert_array_equal(chosen.head.centres, alone.head.centres)
     np.testing.assert_array_equal(chosen.head.mean, alone.head.mean)
     assert (chosen.chosen_on, chosen.why) == ("val", "")
@@ -56,8 +56,8 @@ def test_class_means_are_those_of_the_training_part():
 def test_a_multilayer_perceptron_stops_by_the_validation_part():
     """It trains on the training part, and random validation labels stop it at once."""
     head = MLPHead(hidden=8, epochs=60, learning_rate=1e-2)
-    chosen = fit(head, clouds(), clouds(80, seed=1))
-    stopped = fit(head, clouds(), shuffled(clouds(80, seed=1)))
+    chosen = fit(head, clouds(), clouds(100, seed=1))
+    stopped = fit(head, clouds(), shuffled(clouds(100, seed=1)))
     expected = np.asarray(clouds()[0], dtype=np.float32).mean(axis=0)
     np.testing.assert_allclose(chosen.head.mean, expected, rtol=1e-5)
     points, truth = as_features(clouds(200, seed=2))
@@ -68,9 +68,9 @@ def test_a_multilayer_perceptron_stops_by_the_validation_part():
 
 def test_held_out_scores_are_those_of_the_final_head():
     """The scores that calibrate are those of the validation part, which follows the training."""
-    val = as_features(clouds(80, seed=1))
+    val = as_features(clouds(100, seed=1))
     chosen = fit(AutoHead(), clouds(), val)
-    np.testing.assert_array_equal(chosen.held_out.rows, np.arange(120, 200))
+    np.testing.assert_array_equal(chosen.held_out.rows, np.arange(120, 220))
     np.testing.assert_array_equal(chosen.held_out.logits, chosen.head.logits(val[0]))
 
 
@@ -86,12 +86,12 @@ def test_the_validation_part_decides_against_the_folds():
 
 def test_both_estimates_are_shown():
     """Each candidate has its estimate on all folds and on the whole validation part."""
-    chosen = fit(AutoHead(), rings(), rings(80, seed=1))
+    chosen = fit(AutoHead(), rings(), rings(100, seed=1))
     alone = fit(AutoHead(), rings())
     folds = {row.head: row for row in alone.candidates}
     assert {row.head for row in chosen.candidates} == {"linear", "kernel"}
     for row in chosen.candidates:
-        assert (row.images, row.val.images) == (120, 80)
+        assert (row.images, row.val.images) == (120, 100)
         assert (row.log_loss, row.accuracy) == (folds[row.head].log_loss, folds[row.head].accuracy)
     losses = [row.val.log_loss for row in chosen.candidates]
     assert losses == sorted(losses) and losses[0] < 0.1
@@ -104,12 +104,12 @@ def test_both_estimates_are_shown():
         (
             clouds(MIN_VAL_IMAGES - 1, seed=1),
             (
-                "lowest log loss on held-out folds; the validation part has only 49 images, and 50 "
-                "are needed"
+                "lowest log loss on held-out folds; the validation part has only 99 images, and "
+                "100 are needed"
             ),
         ),
         (
-            (np.ones((90, 2)), np.zeros(90)),
+            (np.ones((110, 2)), np.zeros(110)),
             "lowest log loss on held-out folds; the validation part lacks 1 of 2 classes",
         ),
     ],
@@ -132,6 +132,6 @@ def test_a_sample_keeps_the_validation_part():
     sample = whole.sample(200, seed=0)
     assert (len(sample), (sample >= 350).sum()) == (200, 50)
     half = Problem(features, {"last": slice(0, 2)}, labels, 2, [(rows[:50], rows[50:])], TASK)
-    sample = half.sample(80, seed=0)
-    assert (len(sample), (sample < 50).sum()) == (80, 40)
+    sample = half.sample(100, seed=0)
+    assert (len(sample), (sample < 50).sum()) == (100, 50)
     assert select_head(half, exact=80).candidates[0].images == 40

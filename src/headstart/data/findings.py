@@ -38,7 +38,16 @@ def find_warnings(images: Images, checked: Scan, *, given_split: bool) -> Iterat
         )
     yield from _classes_without_images(images)
     if given_split and not len(images.test):
-        yield "The data has no test images, so the model will not be evaluated."
+        yield _without_test_part(images)
+
+
+def _without_test_part(images: Images) -> str:
+    if not len(images.val):
+        return "The data has no test images, so the model will not be evaluated."
+    return (
+        "The data has no test images, so the validation part is reported. To hold out a fifth of "
+        "the training part for testing, pass --test 0.2."
+    )
 
 
 def _classes_without_images(images: Images) -> Iterator[str]:

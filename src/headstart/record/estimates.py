@@ -21,7 +21,7 @@ _USES: dict[Use, str] = {
 def describe_use(uses: Sequence[Use]) -> str:
     """Return what a validation part did, as a predicate, and that its results are optimistic."""
     if not uses:
-        return "took no part in training"
+        return "was not used to choose or calibrate the model"
     *others, last = [_USES[use] for use in uses]
     done = f"{', '.join(others)} and {last}" if others else last
     return f"also {done}, so these results are optimistic"
