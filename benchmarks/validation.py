@@ -12,6 +12,7 @@ import hashlib
 import io
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from headstart.commands.demo import write_solar_cells
 from headstart.data.splits import stratified_folds
 from headstart.evaluation.agreement import find_disagreement
 from headstart.evaluation.intervals import wilson
+from headstart.evaluation.series import find_series
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.problem import HeadFit, Problem
 from headstart.heads.selection import select_head
@@ -90,7 +92,8 @@ def main() -> None:
     print(f"machine: {describe()}; data: {name}; draws: {draws}\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         material = prepare(name, Path(folder))
-    for kind in ("plain", "series"):
+    _print_series(material)
+    for kind in ("plain", "series") if draws else ():
         results = [_measure(material, kind, seed) for seed in range(draws)]
         _print_kind(kind, [result for draw in results for result in draw])
 
@@ -136,6 +139,29 @@ def _near_copies(path: Path, folder: Path) -> Iterator[Path]:
         copy = folder / f"{path.stem}-{number:02d}.jpg"
         copy.write_bytes(content.getvalue())
         yield copy
+
+
+def _print_series(material: Material) -> None:
+    """Print what the search for series finds among near copies, and among other images."""
+    last = material.layout.columns("last")
+    near = material.copies[:, :, last].reshape(POOL * COPIES, -1)
+    targets = np.repeat(material.targets[:POOL], COPIES)
+    mixed = material.features[: POOL * COPIES, last]
+    print("| images | series | nearest image in the same series | by chance | seconds |")
+    print("| --- | --- | --- | --- | --- |")
+    for kind, features, labels in (
+        ("near copies", near, targets),
+        ("other pictures under the same names", mixed, material.targets[: len(mixed)]),
+    ):
+        names = [
+            f"{number // COPIES:04d}-{number % COPIES:02d}.jpg" for number in range(len(labels))
+        ]
+        begin = time.perf_counter()
+        found = find_series(names, features, labels, names)
+        seconds = time.perf_counter() - begin
+        shares = f"{found.count} | {found.share:.0%} | {found.chance:.1%}" if found else "none | |"
+        print(f"| {len(labels)} {kind} | {shares} | {seconds:.2f} |")
+    print(flush=True)
 
 
 def _measure(material: Material, kind: str, seed: int) -> list[Result]:
