@@ -308,11 +308,23 @@ def test_all_images_in_one_group_work_or_are_an_error(make, photos):
         assert np.isfinite(model.probabilities_of(photos.test)).all()
 
 
-def test_a_validation_part_calibrates(make, photos):
-    """The temperature is fitted on the validation part or, without one, on the folds."""
+def test_a_validation_part_chooses_and_calibrates(make, photos, monkeypatch):
+    """If it is large enough, it decides, and the temperature suits the model's scores of it."""
+    monkeypatch.setattr("headstart.heads.choice.MIN_VAL_IMAGES", 4)
+    model = make(LinearHead()).fit(photos.train, val=photos.test)
+    scores = model.predictor.scores(model.features_of(photos.test)[0])
+    expected = TASK.temperature(scores, photos.test.labels)
+    assert model.predictor.temperature == pytest.approx(expected, rel=1e-4)
+    assert (model.chosen_on, model.why_chosen) == ("val", "lowest log loss on the validation part")
+    assert {row.val.images for row in model.candidates} == {len(photos.test)}
+
+
+def test_a_small_validation_part_changes_nothing(make, photos):
+    """Folds choose and calibrate as without it."""
     plain = make(LinearHead()).fit(photos.train)
     with_val = make(LinearHead()).fit(photos.train, val=photos.test)
-    assert plain.predictor.temperature != with_val.predictor.temperature
+    assert with_val.chosen_on == "folds"
+    assert plain.predictor.temperature == with_val.predictor.temperature
     np.testing.assert_array_equal(plain.predictor.head.weight, with_val.predictor.head.weight)
 
 

@@ -13,6 +13,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, Self, Unpack, get_args, overload
 
+import numpy as np
+
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.background import on_background_of
@@ -22,8 +24,8 @@ from headstart.data.inputs import ImagesLike
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.choice import HeadChoice
-from headstart.heads.problem import Candidate, HeadFit
+from headstart.heads.choice import HeadChoice, ValidationPart
+from headstart.heads.problem import Candidate, Decider, HeadFit
 from headstart.heads.specs import HEADS, AutoHead, Head, head_named
 from headstart.keywords import TuneKeywords, with_keywords
 from headstart.options import (
@@ -52,10 +54,10 @@ class Classifier:
     Args:
         backbone: Backbone from `load_backbone`, which the classifier copies.
         head: The unfitted head, or its name: "auto", "linear", "kernel", "mlp" or "nearest".
-            Default: `AutoHead()`, chosen by cross-validation.
+            Default: `AutoHead()`, chosen on held-out images.
         classes: Names, in the order of the probabilities.
         features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
-            whichever is better in cross-validation.
+            whichever is better on held-out images.
         balanced: Whether to weight classes inversely to their frequency.
         seed: Random seed.
         device: "cpu", "cuda", or "auto": a GPU if available.
@@ -71,6 +73,8 @@ class Classifier:
         classes: Names, in the order of the probabilities.
         extractor: Computes the backbone's features, or reads them from the feature store.
         candidates: The heads that were compared in `fit`, the chosen head first.
+        chosen_on: What decided between them: "folds" or "val", the validation part.
+        why_chosen: The reason, as a clause; "" if nothing was compared.
         tuning: Record of the last `fine_tune`, or None.
         checkpoints: Folder with the checkpoints and events of that training, or None.
     """
@@ -99,6 +103,8 @@ class Classifier:
             )
         self.classes = tuple(classes)
         self.candidates: tuple[Candidate, ...] = ()
+        self.chosen_on: Decider = "folds"
+        self.why_chosen = ""
         self.tuning: Tuning | None = None
         self.checkpoints: Path | None = None
         self._head = _as_head(head) or AutoHead()
@@ -139,6 +145,7 @@ class Classifier:
         classifier = cls.__new__(cls)
         classifier.classes = predictor.classes
         classifier.candidates, classifier.tuning, classifier.checkpoints = (), None, None
+        classifier.chosen_on, classifier.why_chosen = "folds", ""
         classifier._head = _as_head(head) or _head_of(specification)
         classifier._features = specification.features
         classifier._balanced, classifier._seed = specification.balanced, specification.seed
@@ -173,8 +180,10 @@ class Classifier:
         """Extract features, fit the head on them and calibrate its probabilities.
 
         Args:
-            train: Training images, also used for model selection by cross-validation.
-            val: Images for calibration. Default: the held-out folds.
+            train: Training images, which the head learns from.
+            val: Validation part, for model selection and calibration. With fewer than 100 images,
+                or without one of the classes, it is only measured, and cross-validation on
+                `train` decides and calibrates, as it does without a validation part.
             progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
                 False shows nothing. A function is called with the number of images that are done,
                 and the total.
@@ -359,7 +368,8 @@ class Classifier:
         check_classes(train, self.classes)
         if len(train.task.present(train.labels)) < 2:
             raise DataError("The training part must have images of at least two classes.")
-        fit = self._head_choice(train.task).fit(features, train.labels, train.groups)
+        part = self._validation_part(val)
+        fit = self._head_choice(train.task).fit(features, train.labels, train.groups, part)
         uncalibrated = Predictor(
             train.task,
             self.classes,
@@ -370,9 +380,10 @@ class Classifier:
             1.0,
             self._specification(),
         )
-        temperature = self._temperature(uncalibrated, fit, train, val)
+        temperature = _temperature(fit, train, part)
         self._predictor = replace(uncalibrated, temperature=temperature)
         self.candidates = fit.candidates
+        self.chosen_on, self.why_chosen = fit.chosen_on, fit.why
         return self
 
     def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
@@ -406,16 +417,19 @@ class Classifier:
             kind, settings, self._features, self._balanced, self._seed, self._deterministic
         )
 
-    def _temperature(
-        self, model: Predictor, fit: HeadFit, train: ImageSet, val: ImageSet | None
-    ) -> float:
-        """Calibrate on the validation part or, without one, on the held-out folds."""
-        if fit.held_out is None:
-            return 1.0
+    def _validation_part(self, val: ImageSet | None) -> ValidationPart | None:
         if val is None or not len(val):
-            return train.task.temperature(fit.held_out.logits, train.labels[fit.held_out.rows])
-        features, _ = self.features_of(val)
-        return train.task.temperature(model.scores(features), val.labels)
+            return None
+        check_classes(val, self.classes)
+        return ValidationPart(self.features_of(val)[0], val.labels)
+
+
+def _temperature(fit: HeadFit, train: ImageSet, val: ValidationPart | None) -> float:
+    """Calibrate on the held-out images that decided: the validation part or the folds."""
+    if fit.held_out is None:
+        return 1.0
+    labels = train.labels if val is None else np.concatenate([train.labels, val.targets])
+    return train.task.temperature(fit.held_out.logits, labels[fit.held_out.rows])
 
 
 def _as_head(head: Head | HeadOption | None) -> Head | None:

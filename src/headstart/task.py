@@ -236,7 +236,7 @@ class Task(Protocol):
 
         Args:
             evaluation: The metrics.
-            split: The part of the data: "train", "val", "test", or "" for all of it.
+            split: The name of the part, such as "validation" or "test"; "" for all of the data.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -316,6 +317,46 @@ def test_a_test_share_is_refused_if_the_data_has_a_split(
         "split column. Omit --test, or remove that split."
     )
     assert len(open_data(data).test) == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_a_test_share_is_held_out_of_the_training_part(
+    tmp_path: Path, open_data: Callable[..., Images], kind: str
+) -> None:
+    """With train and val only, the share comes from train; val and copies of it stay there."""
+    names = [f"train/{c}/{n}.png" for c in ("blue", "red") for n in range(20)]
+    names += [f"val/{c}/{n}.png" for c in ("blue", "red") for n in range(5)]
+    data = save(tmp_path / "d", *names)
+    shutil.copy(data / "val/red/0.png", data / "train/red/copy.png")
+    names.append("train/red/copy.png")
+    if kind == "table":
+        rows = [f"d/{name},{name.split('/')[1]},{name.split('/')[0]}" for name in names]
+        data = tmp_path / "d.csv"
+        data.write_text("\n".join(["path,label,split", *rows]))
+    images, again = open_data(data, test=0.5), open_data(data, test=0.5)
+    assert len(images.val) == 10 and all("val/" in name for name in images.val.names)
+    assert all("train/" in name for name in images.test.names)
+    assert 10 <= len(images.test) <= 30 and len(images.train) + len(images.test) == 41
+    assert images.test.names == again.test.names
+    assert any("copy" in name for name in images.train.names)
+    assert images.understood[-1] == (
+        "Test images: 50% of the training part, held out by Headstart."
+    )
+    assert not any("test images" in warning for warning in images.warnings)
+
+
+def test_without_a_test_share_the_validation_part_is_reported(
+    tmp_path: Path, open_data: Callable[..., Images]
+) -> None:
+    """Data with train and val only is kept as it is, and the warning says how to test."""
+    names = [f"{part}/{c}/{n}.png" for part in ("train", "val") for c in "ab" for n in range(3)]
+    images = open_data(save(tmp_path / "d", *names))
+    assert (len(images.train), len(images.val), len(images.test)) == (6, 6, 0)
+    (warning,) = images.warnings
+    assert warning == (
+        "The data has no test images, so the validation part is reported. To hold out a fifth of "
+        "the training part for testing, pass --test 0.2."
+    )
 
 
 def test_a_test_share_of_zero_holds_nothing_out(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from headstart.evaluation.intervals import paired_difference, wilson
+from headstart.evaluation.intervals import difference, paired_difference, wilson
 
 SHARES = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -24,6 +24,12 @@ def test_known_wilson_intervals():
     assert wilson(8, 10) == pytest.approx((0.49016, 0.94331), abs=1e-4)
     assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-4)
     assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-4)
+
+
+def test_known_intervals_of_a_difference():
+    """56 of 70 and 48 of 80 give 0.0524 to 0.3339, as in Newcombe's (1998) table."""
+    assert difference(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert difference(1.0, 10, 0.0, 10) == pytest.approx((0.6075, 1.0), abs=1e-4)
 
 
 def test_without_images_the_interval_is_0_to_1():

@@ -243,6 +243,19 @@ def spaced(html: str) -> str:
     return Page(html.replace("<", " <")).text
 
 
+def test_estimates_on_the_validation_part_are_beside_those_on_folds() -> None:
+    """Each row has both estimates, and the reason for the choice is above the table."""
+    val = {"accuracy": 0.75, "accuracy_ci95": [0.68, 0.81], "log_loss": 0.512, "images": 170}
+    choice = [row | {"images": 1968, "val": val} for row in metrics()["choice"]]
+    html = page(choice=choice, why_chosen="lowest log loss on the validation part").html
+    assert (
+        "on the training part and on the validation part (170 images). Chosen: lowest log loss on "
+        "the validation part. The test part was not used."
+    ) in spaced(html)
+    assert "last linear 84.7% 83.1 to 86.2% 0.351 75.0% 68.0 to 81.0% 0.512" in spaced(html)
+    assert "Folds: accuracy 95% interval log loss Validation: accuracy" in spaced(html)
+
+
 def test_only_the_chosen_candidate_is_marked() -> None:
     """One row of the table has the mark."""
     assert page().text.count("✓ chosen") == 1
@@ -370,6 +383,7 @@ def test_without_a_test_part_the_page_says_so() -> None:
     assert "Not measured. There are no test images" in shown.text
     assert "Hold out test images with --test" in shown.text
     assert "How the model was chosen" in shown.text
+    assert "nothing has confirmed it" in shown.text
     for absent in ("test accuracy", "AUROC", "Confusion matrix", "Most confident mistakes"):
         assert absent not in shown.text
 

@@ -28,6 +28,11 @@ class FeatureLayout:
         """Number of columns."""
         return sum(width for _, width in self.blocks)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The features that `columns` knows."""
+        return ("flatten",) if self.blocks[0][0] == "map" else ("last", "multilevel")
+
     def weights(self) -> Floats:
         """Return the weight of each column, shape (width,).
 
@@ -46,9 +51,6 @@ class FeatureLayout:
         Raises:
             OptionError: There are no such features.
         """
-        widths = {"last": self.blocks[0][1], "multilevel": self.width}
-        if self.blocks[0][0] == "map":
-            widths = {"flatten": self.width}
-        if features not in widths:
-            raise OptionError(f"features must be {' or '.join(widths)}. Got '{features}'.")
-        return slice(0, widths[features])
+        if features not in self.kinds:
+            raise OptionError(f"features must be {' or '.join(self.kinds)}. Got '{features}'.")
+        return slice(0, self.blocks[0][1] if features == "last" else self.width)

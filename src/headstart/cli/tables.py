@@ -11,7 +11,7 @@ from rich.text import Text
 
 from headstart.cli.columns import Row, print_table
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
-from headstart.record import Candidate, Recommendation, Rejection, Tuning
+from headstart.record import Candidate, Estimate, Recommendation, Record, Rejection, Tuning
 from headstart.task import Prediction, Summary
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def show_training(console: Console, result: TrainResult) -> None:
     record = result.record
     if record.recommendation:
         _show_trials(console, record.recommendation)
-    if len(record.choice) > 1:
-        _show_candidates(console, record.choice, tuned=record.tuned is not None)
+    if len(record.choice) > 1 or any(candidate.val for candidate in record.choice):
+        _show_candidates(console, record)
     if record.tuning and record.tuned:
         _show_tuning(console, record.tuning)
     _show_rejections(console, record.rejected)
@@ -204,23 +204,35 @@ def _show_tuning(console: Console, tuning: Tuning) -> None:
     )
 
 
-def _show_candidates(console: Console, candidates: Sequence[Candidate], *, tuned: bool) -> None:
-    mark = "← chosen, then tuned" if tuned else "← chosen"
-    _print_line(console, "Compared on held-out folds of the training images:")
-    rows = [
-        _row(
-            candidate.features,
-            candidate.head,
-            f"{candidate.accuracy:.1%}",
-            _interval(candidate.accuracy_ci95),
-            f"{candidate.log_loss:.3f}",
-            mark if candidate.chosen else "",
-            style="bold" if candidate.chosen else "dim",
+def _show_candidates(console: Console, record: Record) -> None:
+    """Show each candidate's estimates on the folds and, if there is one, on the validation part."""
+    val = record.choice[0].val
+    if val is None:
+        _print_line(console, "Compared on held-out folds of the training images:")
+        columns = ["accuracy>", "95% interval>", "log loss>"]
+    else:
+        _print_line(
+            console,
+            f"Compared on held-out folds of {record.choice[0].images:,} training images and on "
+            f"{val.images:,} validation images. Chosen: {record.why_chosen or 'by the options'}.",
         )
-        for candidate in candidates
-    ]
-    columns = ("features", "head", "accuracy>", "95% interval>", "log loss>", "")
-    print_table(console, columns, rows)
+        columns = ["folds>", "folds 95%>", "folds log loss>", "val>", "val 95%>", "val log loss>"]
+    mark = "← chosen, then tuned" if record.tuned else "← chosen"
+    rows = [_candidate_row(candidate, mark) for candidate in record.choice]
+    optional = ("folds 95%>", "val 95%>")
+    print_table(console, ("features", "head", *columns, ""), rows, optional=optional)
+
+
+def _candidate_row(candidate: Candidate, mark: str) -> Row:
+    cells = [candidate.features, candidate.head, *_estimate_cells(candidate)]
+    cells += _estimate_cells(candidate.val) if candidate.val else []
+    cells += [mark] if candidate.chosen else [""]
+    return _row(*cells, style="bold" if candidate.chosen else "dim")
+
+
+def _estimate_cells(estimate: Candidate | Estimate) -> list[str]:
+    interval = _interval(estimate.accuracy_ci95)
+    return [f"{estimate.accuracy:.1%}", interval, f"{estimate.log_loss:.3f}"]
 
 
 def _show_summary(console: Console, summary: Summary) -> None:

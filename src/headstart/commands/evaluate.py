@@ -1,7 +1,7 @@
 """Evaluate: measure a trained model on labelled images."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from pydantic import JsonValue
 from headstart.data.images import Images, ImageSet
 from headstart.errors import DataError
 from headstart.options import EvaluateOptions
-from headstart.record import Evaluation, Rejection
+from headstart.record import Evaluation, Record, Rejection, describe_use
 from headstart.runs.folders import REPORT
-from headstart.runs.images import training_images
+from headstart.runs.images import images_of_part
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
 from headstart.tasks.opening import open_for_model
@@ -62,17 +62,26 @@ def run_evaluation(
     predictor = load_predictor(model, options)
     images = open_for_model(predictor, data, options.cache, watcher)
     split, chosen = _select_split(images, options.split, Path(model))
-    seen = training_images(Path(model)) & set(chosen.sha256s)
-    if seen:
-        watcher.warn(
-            f"{len(seen):,} of these {len(chosen):,} images were used for training, so the "
-            "results are optimistic."
-        )
+    for warning in _used_before(Path(model), predictor.record, chosen):
+        watcher.warn(warning)
     with watcher.stage("Extracting features") as progress:
         evaluation = predictor.evaluate(chosen, progress=progress, warn=watcher.warn)
     summary = predictor.task.summarise(evaluation, "" if split == "all" else split)
     rejected = tuple(Rejection(*rejection) for rejection in images.rejected)
     return EvaluateResult(evaluation, summary, split, predictor.classes, rejected)
+
+
+def _used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:
+    """Yield what the training used some of the images for."""
+    evaluated = set(images.sha256s)
+    of_these = f"of these {len(images):,} images"
+    if seen := images_of_part(run, "train") & evaluated:
+        yield (f"{len(seen):,} {of_these} were used for training, so the results are optimistic.")
+    if record and (seen := images_of_part(run, "val") & evaluated):
+        yield (
+            f"{len(seen):,} {of_these} are in the validation part of the training, which "
+            f"{describe_use(record.val_used_for)}."
+        )
 
 
 def _select_split(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:

@@ -3,9 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,32 +17,21 @@ from headstart.choosing.trials import candidates_of, try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
-from headstart.data.images import Images
+from headstart.commands.recording import Measured, record_of, series_of
+from headstart.data.images import Images, ImageSet
 from headstart.data.listing import data_name
 from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
-from headstart.evaluation.intervals import wilson
 from headstart.files import size_of
-from headstart.heads import problem
 from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
 from headstart.predictor.predictor import Predictor
-from headstart.record import (
-    Candidate,
-    Counts,
-    Data,
-    Evaluation,
-    Leak,
-    Recommendation,
-    Record,
-    Rejection,
-    Tuning,
-)
+from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
 from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
 from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
-from headstart.task import Summary
+from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.training.loop import INTERRUPTED
@@ -55,6 +42,7 @@ from headstart.watching import Watcher
 _MAX_MISTAKES = 24
 # Bytes of data that fine-tuning leaves in the cache without a word.
 _MUCH_SPACE = 100_000_000
+_SELECTION = ("chosen_on", "why_chosen", "choice", "val_used_for", "disagreements", "series")
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,8 @@ class TrainResult:
         run: The folder that was written.
         model: The trained model, which can predict or be trained further.
         record: The measurements, as in the run's metrics.json.
-        summary: The evaluation of the test part as text; None without a test part.
+        summary: The evaluation of the test part as text or, without a test part, of the
+            validation part; None without both.
         seconds: Duration of each step, as in the record, and of writing the run.
     """
 
@@ -104,6 +93,8 @@ class TrainResult:
             "classes": list(self.record.data.classes),
             "images": dict(vars(self.record.data.images)),
             "test": self.record.test.to_json() if self.record.test else None,
+            "validation": self.record.validation.to_json() if self.record.validation else None,
+            **{name: values[name] for name in _SELECTION},
             "seconds": dict(self.seconds),
         }
 
@@ -161,19 +152,34 @@ def _train(
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
         model.fit(images.train, val=images.val, progress=False, warn=watcher.warn)
+        series = series_of(data, images, model)
+    if series:
+        watcher.warn(series.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     _fine_tune(model, images, _checkpoint_folder(data, images, options), options, watcher, clock)
 
-    test, probabilities = _evaluate_test_images(model.predictor, images, watcher, clock)
-    record = _record(data, options, images, model, test, recommendation, clock)
+    with clock.step("evaluate"), watcher.stage("Evaluating"):
+        validation, val_probabilities = _evaluate(model.predictor, images.val)
+        # Only here, once, after all choices have been made.
+        test, test_probabilities = _evaluate(model.predictor, images.test)
+    measured = Measured(test, validation, series, recommendation, clock.total())
+    record = record_of(data, options, images, model, measured)
+    for disagreement in record.disagreements:
+        watcher.warn(disagreement.message)
     events = events_below(model.checkpoints) if model.checkpoints else ""
+    reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     with clock.step("write"), watcher.stage("Writing the report"):
-        _write(run, model.predictor, images, probabilities, record, events)
+        _write(run, model.predictor, images, reported, record, events)
         delete_finished(model.checkpoints)
     _note_tuning_data(options, watcher)
-    summary = model.predictor.task.summarise(test, "test") if test else None
     seconds = clock.total()
-    return TrainResult(run, model, record, summary, seconds | {"tune": seconds.get("tune", 0.0)})
+    return TrainResult(
+        run,
+        model,
+        record,
+        _summary(model.predictor.task, record),
+        seconds | {"tune": seconds.get("tune", 0.0)},
+    )
 
 
 def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:
@@ -311,89 +317,41 @@ def _why_not(report: Tuning) -> str:
     )
 
 
-def _evaluate_test_images(
-    model: Predictor, images: Images, watcher: Watcher, clock: Clock
-) -> tuple[Evaluation | None, Probabilities | None]:
-    """Evaluate on the test part: only here, once, after all choices have been made."""
-    if not len(images.test):
+def _evaluate(model: Predictor, part: ImageSet) -> tuple[Evaluation | None, Probabilities | None]:
+    """Evaluate on the validation or the test part, if there is one."""
+    if not len(part):
         return None, None
-    with clock.step("evaluate"), watcher.stage("Evaluating"):
-        probabilities = model.probabilities_of(images.test)
-        evaluation = model.task.evaluate(probabilities, images.test.labels, images.classes)
-    return evaluation, probabilities
+    probabilities = model.probabilities_of(part)
+    return model.task.evaluate(probabilities, part.labels, part.classes), probabilities
 
 
-def _record(
-    data: str | os.PathLike[str],
-    options: TrainOptions,
-    images: Images,
-    model: Classifier,
-    test: Evaluation | None,
-    recommendation: Recommendation | None,
-    clock: Clock,
-) -> Record:
-    """Collect all measurements."""
-    predictor, extractor, tuning = model.predictor, model.extractor, model.tuning
-    counts = Counts(len(images.train), len(images.val), len(images.test), len(images.rejected))
-    return Record(
-        headstart=version("headstart"),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        task=predictor.task.name,
-        data=Data(images.name, str(Path(data)), images.classes, counts, images.understood),
-        backbone=model.backbone.name,
-        weights=model.backbone.origin,
-        features=predictor.features,
-        head=predictor.head.kind,
-        temperature=predictor.temperature,
-        tuned=tuning.part if tuning and tuning.kept else None,
-        tuning=tuning,
-        engine="openvino" if extractor.device == "cpu" else "torch",
-        precision=extractor.precision,
-        precision_trial=extractor.trial,
-        image_size=model.backbone.preprocess.size,
-        seed=options.seed,
-        options=options.model_dump(mode="json"),
-        choice=tuple(
-            _candidate(candidate, chosen=number == 0)
-            for number, candidate in enumerate(model.candidates)
-        ),
-        test=test,
-        rejected=tuple(Rejection(*rejection) for rejection in images.rejected),
-        warnings=images.warnings,
-        leaks=tuple(map(Leak, images.leaks)),
-        seconds={"tune": 0.0} | clock.total(),
-        recommendation=recommendation,
-    )
-
-
-def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
-    correct = round(candidate.accuracy * candidate.images)
-    return Candidate(
-        candidate.features,
-        candidate.head,
-        candidate.accuracy,
-        wilson(correct, candidate.images),
-        candidate.log_loss,
-        chosen,
-    )
+def _summary(task: Task, record: Record) -> Summary | None:
+    """Return the reported results as text; those of a validation part say what it was used for."""
+    if record.test:
+        return task.summarise(record.test, "test")
+    if not record.validation:
+        return None
+    summary = task.summarise(record.validation, "validation")
+    use = f"the validation part {describe_use(record.val_used_for)}"
+    return replace(summary, context=f"{summary.context}; {use}")
 
 
 def _write(
     run: Path,
     model: Predictor,
     images: Images,
-    probabilities: Probabilities | None,
+    reported: tuple[ImageSet, Probabilities | None],
     record: Record,
     events: str,
 ) -> None:
-    """Write the run, including the model and the worst mistakes."""
-    test, task = images.test, model.task
-    part = task.report_part(record.test) if record.test else None
+    """Write the run, including the model and the worst mistakes on the reported part."""
+    task, (shown, probabilities) = model.task, reported
+    part = task.report_part(record.reported) if record.reported else None
     mistakes, predictions = [], None
     if probabilities is not None:
-        predictions = table_of_test_images(test, probabilities)
+        predictions = table_of_test_images(shown, probabilities) if record.test else None
         mistakes = task.worst_mistakes(
-            probabilities, test.labels, images.classes, limit=_MAX_MISTAKES
+            probabilities, shown.labels, images.classes, limit=_MAX_MISTAKES
         )
     write_run(
         run,
@@ -401,7 +359,7 @@ def _write(
         images.manifest,
         record,
         part,
-        with_thumbnails(mistakes, test, model.extractor.preprocess.contract),
+        with_thumbnails(mistakes, shown, model.extractor.preprocess.contract),
         predictions=predictions,
         events=events,
     )

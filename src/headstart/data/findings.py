@@ -52,7 +52,16 @@ def find_warnings(
         yield f"Images without a part in the given split, used for training: {unassigned:,}."
     yield from _classes_without_images(images)
     if given_split and not len(images.test):
-        yield "The data has no test images, so the model will not be evaluated."
+        yield _without_test_part(images)
+
+
+def _without_test_part(images: Images) -> str:
+    if not len(images.val):
+        return "The data has no test images, so the model will not be evaluated."
+    return (
+        "The data has no test images, so the validation part is reported. To hold out a fifth of "
+        "the training part for testing, pass --test 0.2."
+    )
 
 
 def _repairs(manifest: pa.Table) -> Iterator[str]:

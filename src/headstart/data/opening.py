@@ -39,8 +39,9 @@ def open_images(
         data: See `sources.open_source`.
         task: The kind of label.
         staging: Folder for unpacked archives and embedded images.
-        test: Share of the images to hold out as test images, 0.2 by default. Must be None if the
-            source has its own split.
+        test: Share of the images to hold out as test images, 0.2 by default. If the source has
+            its own split without a test part, that share of its training part is held out, and
+            nothing by default. Must be None if the source has a test part.
         group: A column of the table, or a regular expression on the image's path.
         seed: Seed of the split.
         classes: The classes of a trained model. Images of other classes are rejected, and not every
@@ -55,7 +56,8 @@ def open_images(
     if test is not None and not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
     source = open_source(data, staging=staging, group=group, known=classes or ())
-    if test is not None and any(entry.split for entry in source.entries):
+    given = [entry.split for entry in source.entries if not entry.rejected]
+    if test is not None and "test" in given:
         raise OptionError(
             f"--test {test} has no effect: '{data}' already has test images, by its folders or its "
             "split column. Omit --test, or remove that split."
@@ -66,12 +68,16 @@ def open_images(
         manifest = with_known_classes(manifest, task, classes)
     names = tuple(classes) if classes is not None else _classes(data, manifest, task)
     _check_not_empty(data, manifest)
-    held_out = (OpenOptions().test if test is None else test) if classes is None else 0.0
+    if test is None:
+        test = 0.0 if given else OpenOptions().test
+    held_out = test if classes is None else 0.0
     manifest, leaks = _split(manifest, task, held_out, seed)
-    images = Images(source.name, manifest, names, task, source.understood, leaks=leaks)
+    understood = source.understood
+    if given and held_out:
+        understood += (f"Test images: {held_out:.0%} of the training part, held out by Headstart.",)
+    images = Images(source.name, manifest, names, task, understood, leaks=leaks)
     if classes is None and not len(images.train):
         raise DataError(f"'{data}' has no usable training images.")
-    given = [entry.split for entry in source.entries if not entry.rejected]
     unassigned = given.count(None) if any(given) else 0
     found = find_warnings(images, checked, given_split=any(given), unassigned=unassigned)
     warnings = [*source.warnings, *found]
@@ -105,10 +111,12 @@ def _check_not_empty(data: object, manifest: pa.Table) -> None:
 def _split(
     manifest: pa.Table, task: Task, held_out: float, seed: int
 ) -> tuple[pa.Table, tuple[tuple[str, ...], ...]]:
-    """Complete a given split and find what leaks across it, or hold out test images."""
+    """Hold out test images, or complete a given split, and find what leaks across a given one."""
     given = usable(manifest)["split"]
     if given.null_count == len(given):
         return leak_free_split(manifest, task=task, test=held_out, seed=seed), ()
     split = pc.fill_null(manifest["split"], "train")
     manifest = manifest.set_column(manifest.schema.get_field_index("split"), "split", split)
+    if held_out:
+        manifest = leak_free_split(manifest, task=task, test=held_out, seed=seed)
     return manifest, tuple(map(tuple, find_leaks(manifest)))

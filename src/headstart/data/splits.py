@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,9 @@ _PARTS = ("train", "val", "test")
 
 
 def leak_free_split(manifest: pa.Table, *, task: Task, test: float, seed: int) -> pa.Table:
-    """Hold out test images, if the source has no split.
+    """Hold out test images, if the source has no test part.
+
+    A validation part stays as it is, and images of a group that reaches into it are not drawn.
 
     A hash of its content assigns each group as a whole to one side, so that duplicates never span
     the split and adding images does not move the old ones. Strata are balanced in expectation. A
@@ -32,10 +34,12 @@ def leak_free_split(manifest: pa.Table, *, task: Task, test: float, seed: int) -
         seed: Seed of the split.
 
     Returns:
-        The manifest with `split` set to "train" or "test" for every usable image.
+        The manifest with `split` set for every usable image.
     """
-    rows = manifest.select(["label", "group", "rejected"]).to_pylist()
-    used = [number for number, row in enumerate(rows) if row["rejected"] is None]
+    rows = manifest.select(["label", "group", "split", "rejected"]).to_pylist()
+    kept = {row["group"] for row in rows if _is_usable(row) and row["split"] == "val"}
+    free = [n for n, row in enumerate(rows) if _is_usable(row) and row["split"] != "val"]
+    used = [number for number in free if rows[number]["group"] not in kept]
     position = {rows[number]["group"]: _position(rows[number]["group"], seed) for number in used}
     tested = {group for group, value in position.items() if value < test}
     if test > 0:
@@ -46,10 +50,14 @@ def leak_free_split(manifest: pa.Table, *, task: Task, test: float, seed: int) -
             groups_of[stratum].add(rows[number]["group"])
         for stratum in sorted(groups_of):
             _put_one_on_each_side(groups_of[stratum], tested, position)
-    splits: list[str | None] = [None] * len(rows)
-    for number in used:
+    splits: list[str | None] = [row["split"] if _is_usable(row) else None for row in rows]
+    for number in free:
         splits[number] = "test" if rows[number]["group"] in tested else "train"
     return with_column(manifest, "split", splits)
+
+
+def _is_usable(row: Mapping[str, str | None]) -> bool:
+    return row["rejected"] is None
 
 
 def find_leaks(manifest: pa.Table) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """95% confidence intervals of an accuracy, and of the difference between two accuracies."""
 
-from math import sqrt
+from math import hypot, sqrt
 
 from headstart.arrays import Flags
 from headstart.record import Interval
@@ -21,6 +21,27 @@ def wilson(correct: int, images: int) -> Interval:
     half = _Z95 * sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
     low = 0.0 if correct == 0 else centre - half
     return low, 1.0 if correct == images else centre + half
+
+
+def difference(first: float, first_images: int, second: float, second_images: int) -> Interval:
+    """Return the interval of a first accuracy minus a second one, on different images.
+
+    It combines the Wilson intervals of both (Newcombe, 1998, method 10).
+
+    Args:
+        first: Share of the first images that were predicted correctly.
+        first_images: Number of the first images.
+        second: The same share of the second images.
+        second_images: Number of the second images.
+    """
+    first_low, first_high = wilson(round(first * first_images), first_images)
+    second_low, second_high = wilson(round(second * second_images), second_images)
+    gain = first - second
+    below, above = (
+        (first - first_low, second_high - second),
+        (first_high - first, second - second_low),
+    )
+    return gain - hypot(*below), gain + hypot(*above)
 
 
 def paired_difference(first: Flags, second: Flags) -> Interval:

@@ -42,7 +42,7 @@ def fit_mlp(
     """
     train, held_out = problem.folds[0]
     columns = problem.features[:, problem.columns[features]]
-    standard = standardise(torch.from_numpy(columns))
+    standard = standardise(torch.from_numpy(columns[problem.fitted_rows]))
     # Variance 1 per column, as the initial weights of a dense layer assume.
     scale = standard.scale / columns.shape[1] ** 0.5
     inputs = (torch.from_numpy(columns) - standard.mean) / scale

@@ -11,7 +11,7 @@ from headstart.heads.spaces import standardise
 
 
 def fit_nearest(problem: Problem, features: str) -> HeadFit:
-    """Average the feature directions of each class.
+    """Average the feature directions of each class, over `problem.fitted_rows`.
 
     Standardising and normalising features first follows Wang et al., "SimpleShot" (2019).
 
@@ -31,7 +31,8 @@ def fit_nearest(problem: Problem, features: str) -> HeadFit:
         rows.append(held_out)
         logits.append(model.logits(columns[held_out]))
     scores = HeldOut(np.concatenate(rows), np.concatenate(logits))
-    return HeadFit(_fit(columns, weights, truth), scores, features)
+    fitted = problem.fitted_rows
+    return HeadFit(_fit(columns[fitted], weights, truth[fitted]), scores, features)
 
 
 def _fit(columns: Features, weights: Tensor | None, truth: Tensor) -> NearestModel:

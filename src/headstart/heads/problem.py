@@ -15,6 +15,7 @@ from headstart.heads.spaces import Standardised, standardise
 from headstart.task import Task
 
 Kind = Literal["linear", "kernel"]
+Decider = Literal["folds", "val"]
 
 _OTHER_WIDTHS = (0.5, 2.0)
 # Up to this many images, nothing is approximated. The matrix of their inner products takes 16 MB
@@ -49,15 +50,31 @@ def effort_for(images: int, classes: int) -> Effort:
 
 
 @dataclass(frozen=True)
+class HeldOutEstimate:
+    """The performance of a candidate on images that it was not fitted on.
+
+    Attributes:
+        log_loss: Mean over the images.
+        accuracy: Share of the images that were predicted correctly.
+        images: Number of images.
+    """
+
+    log_loss: float
+    accuracy: float
+    images: int
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One row of the table of candidate heads.
 
     Attributes:
         features: "last" or "multilevel".
         head: "linear" or "kernel".
-        log_loss: Mean over held-out images.
-        accuracy: Share of held-out images that were predicted correctly.
-        images: Number of held-out images.
+        log_loss: Mean over the images of the held-out folds.
+        accuracy: Share of these images that were predicted correctly.
+        images: Number of these images.
+        val: The same on the validation part, for a fit on the training part; None without one.
     """
 
     features: str
@@ -65,6 +82,7 @@ class Candidate:
     log_loss: float
     accuracy: float
     images: int
+    val: HeldOutEstimate | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,8 @@ class HeadFit:
         features: The features that it uses: "last", "multilevel" or "flatten".
         candidates: The heads that were compared, best first.
         hyperparameters: The chosen hyperparameters of a linear or kernel head.
+        chosen_on: What decided between the candidates: "folds" or "val", the validation part.
+        why: The reason for the choice, as a clause; "" if nothing was compared.
     """
 
     head: FittedHead
@@ -112,6 +132,8 @@ class HeadFit:
     features: str
     candidates: tuple[Candidate, ...] = ()
     hyperparameters: Hyperparameters | None = None
+    chosen_on: Decider = "folds"
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +145,8 @@ class Problem:
         columns: Columns of each kind of features, by name.
         targets: The label of each image, as the task encodes it.
         classes: Number of classes.
-        folds: Pairs of rows (train, held out); each row is held out once.
+        folds: Pairs of rows (train, held out). In cross-validation, each row is held out once. A
+            given validation part is a single pair.
         task: The kind of label.
         balanced: Whether to weight classes inversely to their frequency.
         column_weights: Weight of each column, shape (width,); equal by default.
@@ -155,8 +178,23 @@ class Problem:
         return self.task.encode(self.targets, self.classes)
 
     def sample(self, images: int, *, seed: int) -> Rows | None:
-        """Draw a stratified sample; return None if there are no more images than that."""
-        return stratified_sample(self.task.strata(self.targets), images, seed=seed)
+        """Draw a stratified sample; return None if there are no more images than that.
+
+        A validation part, which decides, makes up as much of the sample as it can, up to a half.
+        """
+        fitted = self.fitted_rows
+        if len(fitted) == len(self.targets) or len(self.targets) <= images:
+            return stratified_sample(self.task.strata(self.targets), images, seed=seed)
+        held_out = self._sample_of(
+            self.held_out_rows(), max(images // 2, images - len(fitted)), seed
+        )
+        return np.sort(
+            np.concatenate([self._sample_of(fitted, images - len(held_out), seed), held_out])
+        )
+
+    def _sample_of(self, rows: Rows, images: int, seed: int) -> Rows:
+        sample = stratified_sample(self.task.strata(self.targets[rows]), images, seed=seed)
+        return rows if sample is None else rows[sample]
 
     def fold_sample_weights(self) -> Tensor:
         """Return sample weights for each fold, 0 for held-out images: (images, folds)."""
@@ -164,6 +202,17 @@ class Problem:
         for number, (_, held_out) in enumerate(self.folds):
             weights[held_out, number] = 0
         return weights / weights.sum(dim=0)
+
+    @property
+    def fitted_rows(self) -> Rows:
+        """The rows that the final head learns from: those that any fold trains on, sorted.
+
+        In cross-validation these are all rows; with a validation part, the training part. Without
+        folds, nothing is held out.
+        """
+        if not self.folds:
+            return np.arange(len(self.targets))
+        return np.unique(np.concatenate([train for train, _ in self.folds]))
 
     def held_out_rows(self) -> Rows:
         """Return the held-out rows of all folds, concatenated."""

@@ -1,6 +1,7 @@
-"""Model selection by cross-validation: features, kind of head, and regularisation strength.
+"""Model selection on held-out images: features, kind of head, and regularisation strength.
 
-Candidates are compared by their log loss on held-out training images. Test images are never used.
+Candidates are compared by their log loss on the held-out rows of a problem: the folds of a
+cross-validation, or a validation part. Test images are never used.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ _NEARBY = (10**0.5, 1.0, 10**-0.5)
 
 @dataclass(frozen=True)
 class Trial:
-    """A cross-validated candidate.
+    """A candidate, measured on held-out images.
 
     Attributes:
         basis: The basis of the logistic regression.
@@ -60,7 +61,7 @@ def select_head(
     seed: int = 0,
     exact: int = EXACT_IMAGES,
 ) -> HeadFit:
-    """Cross-validate every combination of columns and kinds, and fit the best on all images.
+    """Compare every combination of columns and kinds, and fit the best on `problem.fitted_rows`.
 
     Args:
         problem: Features and targets.
@@ -80,10 +81,24 @@ def select_head(
     rows = [_best_trial(trials, *name) for name in sorted(names)]
     table = tuple(trial.row() for trial in sorted(rows, key=_log_loss))
     if sample is not None:
-        best = _rescale_strength(best, problem, share=len(sample) / len(problem.targets))
-    head = best.basis.fit(problem, best.strength, sample)
+        share = len(small.fitted_rows) / len(problem.fitted_rows)
+        best = _rescale_strength(best, problem, share=share)
     hyperparameters = Hyperparameters(best.basis.kind, best.strength, best.basis.width)
-    return HeadFit(head, best.held_out, best.basis.features, table, hyperparameters)
+    fitted, features = problem.fitted_rows, best.basis.features
+    if len(fitted) == len(problem.targets):
+        head = best.basis.fit(problem, best.strength, sample)
+        return HeadFit(head, best.held_out, features, table, hyperparameters)
+    part = {features: problem.columns[features]}
+    training = replace(problem, columns=part).take(fitted)
+    fit = refit_head(training, hyperparameters, seed=seed, exact=exact)
+    return replace(fit, held_out=_held_out(problem, fit), candidates=table)
+
+
+def _held_out(problem: Problem, fit: HeadFit) -> HeldOut:
+    """Return the scores of the held-out rows by a head that was not fitted on them."""
+    rows = problem.held_out_rows()
+    columns = problem.features[rows, problem.columns[fit.features]]
+    return HeldOut(rows, fit.head.logits(columns))
 
 
 def refit_head(
@@ -156,8 +171,8 @@ def _refine(problem: Problem, best: Trial) -> list[Trial]:
 def _rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
     """Extend the best trial from a sample to all images.
 
-    More images need less regularisation. The strength is chosen on one fold; `share` is the size of
-    the sample relative to all images.
+    More images need less regularisation. The strength is chosen on one fold; `share` is the share
+    of the training images that is in the sample.
     """
     strengths = [best.strength * share**power for power in (0.0, 0.5, 1.0)]
     fold = replace(problem, folds=problem.folds[:1])
@@ -165,7 +180,7 @@ def _rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
 
 
 def _cross_validate(problem: Problem, basis: Basis, strengths: Sequence[float]) -> Trial:
-    """Cross-validate one basis at several strengths and keep the best strength."""
+    """Measure one basis at several strengths on held-out rows and keep the best strength."""
     held_out = problem.held_out_rows()
     models = fit_logistic(
         basis.space.inputs,

@@ -21,7 +21,10 @@ class Head(Protocol):
     kind: ClassVar[str]
 
     def fit(self, problem: Problem, *, seed: int) -> HeadFit:
-        """Fit a head to a problem, using any of its `columns`."""
+        """Fit a head to a problem, using any of its `columns`.
+
+        The head may learn only from `problem.fitted_rows`: the other rows are a validation part.
+        """
         ...
 
 

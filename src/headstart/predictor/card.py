@@ -2,6 +2,7 @@
 
 from headstart.backbones.licences import describe_licence
 from headstart.predictor.config import BackboneConfig, Config
+from headstart.record import Record, describe_use
 from headstart.task import Task
 
 
@@ -24,11 +25,20 @@ def model_card(config: Config, task: Task) -> str:
     ]
     if config.record and config.record.tuned:
         lines += [f"- Fine-tuned: {config.record.tuned}"]
-    if config.record and config.record.test:
-        lines += ["", task.summarise(config.record.test, "test").sentence]
+    lines += _result(config.record, task) if config.record else []
     if "kernel" in {config.head.kind, *config.head.numbers.values()}:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
     return "\n".join(lines) + "\n"
+
+
+def _result(record: Record, task: Task) -> list[str]:
+    """Return the result on the test part or, without one, on the validation part."""
+    if record.test:
+        return ["", task.summarise(record.test, "test").sentence]
+    if record.validation:
+        sentence = task.summarise(record.validation, "validation").sentence
+        return ["", f"{sentence} The validation part {describe_use(record.val_used_for)}."]
+    return []
 
 
 def _weights(backbone: BackboneConfig) -> str:

@@ -3,6 +3,14 @@
 Terminal tables, the report and the model card read these classes, never the file.
 """
 
+from headstart.record.estimates import (
+    Disagreement,
+    Estimate,
+    Interval,
+    Series,
+    Use,
+    describe_use,
+)
 from headstart.record.run import (
     FILE,
     SCHEMA,
@@ -18,7 +26,6 @@ from headstart.record.values import (
     Data,
     Epoch,
     Evaluation,
-    Interval,
     Leak,
     PrecisionTrial,
     Recommendation,
@@ -38,7 +45,9 @@ __all__ = [
     "ClassResult",
     "Counts",
     "Data",
+    "Disagreement",
     "Epoch",
+    "Estimate",
     "Evaluation",
     "Interval",
     "Leak",
@@ -48,9 +57,12 @@ __all__ = [
     "Record",
     "Rejection",
     "ReliabilityBin",
+    "Series",
     "SingleEvaluation",
     "Source",
     "StepTiming",
     "Tuning",
+    "Use",
+    "describe_use",
     "recommendation_json",
 ]

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headstart.errors import RecordError
 from headstart.files import write_atomically
+from headstart.record.estimates import Disagreement, Series, Use
 from headstart.record.values import (
     Candidate,
     Data,
@@ -57,6 +59,12 @@ class Record:
         seconds: Duration of each step: start (of the command), scan, extract, head, tune,
             total.
         recommendation: How the backbone was chosen; None if the user chose it.
+        chosen_on: What decided between the heads: "folds" or "val", the validation part.
+        why_chosen: The reason, as a clause; "" if nothing was compared.
+        validation: Results of the final model on the validation part; None without one.
+        val_used_for: What the validation part was used for.
+        disagreements: The parts on which the folds' estimate was not confirmed.
+        series: Series among the training images, if any were found and no groups were given.
         schema: The version of this layout.
     """
 
@@ -84,7 +92,18 @@ class Record:
     leaks: tuple[Leak, ...]
     seconds: dict[str, float]
     recommendation: Recommendation | None = None
+    chosen_on: Literal["folds", "val"] = "folds"
+    why_chosen: str = ""
+    validation: Evaluation | None = None
+    val_used_for: tuple[Use, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+    series: Series | None = None
     schema: int = SCHEMA
+
+    @property
+    def reported(self) -> Evaluation | None:
+        """The results to report: on the test part or, without one, on the validation part."""
+        return self.test or self.validation
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""

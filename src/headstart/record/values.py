@@ -6,9 +6,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from headstart.notebook import html_table
-
-Interval = tuple[float, float]
-"""The bounds of a 95% confidence interval."""
+from headstart.record.estimates import Estimate, Interval
 
 
 @dataclass(frozen=True)
@@ -81,15 +79,17 @@ class PrecisionTrial:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A head that was compared on held-out training images.
+    """A head that was compared on held-out images.
 
     Attributes:
         features: "last", "multilevel" or "flatten".
         head: The kind of the head.
-        accuracy: The share of held-out images classified correctly.
+        accuracy: The share of images of the held-out folds classified correctly.
         accuracy_ci95: Wilson interval.
-        log_loss: Mean over held-out images.
+        log_loss: Mean over these images.
         chosen: Whether it was chosen.
+        images: The number of these images; 0 in records of versions that did not count them.
+        val: The estimate on the validation part; None without one.
     """
 
     features: str
@@ -98,6 +98,8 @@ class Candidate:
     accuracy_ci95: Interval
     log_loss: float
     chosen: bool
+    images: int = 0
+    val: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from headstart.record import RecommendationRecord, Record, Rejection
+from headstart.record import RecommendationRecord, Record, Rejection, describe_use
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
 from headstart.report.tuning import tuning_gain, tuning_panels
@@ -62,14 +62,15 @@ def render_report(
 
     Args:
         record: The measurements.
-        part: The task's part of the report; None without a test part.
-        mistakes: Wrong predictions on the test part.
+        part: The task's part of the report; None without a test or validation part.
+        mistakes: Wrong predictions on the reported part.
     """
     recommendation = record.recommendation
     return _render(
         "report.html.jinja",
         record=record,
         part=part,
+        use=describe_use(record.val_used_for),
         created_at=datetime.fromisoformat(record.created) if record.created else None,
         mistakes=sorted(mistakes, key=lambda pictured: -pictured.mistake.probability),
         reasons=_frequent_reasons(record.rejected),

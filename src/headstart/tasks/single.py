@@ -167,7 +167,7 @@ class Single:
             context=f" on {images}, 95% interval {low:.1%} to {high:.1%}",
             figures=f"AUROC {auroc} · macro-F1 {evaluation.macro_f1:.3f} · calibration error "
             f"{evaluation.ece:.3f} · majority baseline {evaluation.majority:.1%}",
-            sentence=f"Accuracy on {evaluation.images} held-out test images: "
+            sentence=f"Accuracy on {evaluation.images} {_described(split)}images: "
             f"{evaluation.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}).",
             columns=("class", "precision>", "recall>", "F1>", "images>"),
             rows=_class_rows(evaluation.per_class),
@@ -178,6 +178,11 @@ class Single:
         from headstart.report.single import single_part
 
         return single_part(evaluation)
+
+
+def _described(split: str) -> str:
+    """Return a part as it is called in a sentence."""
+    return {"test": "held-out test ", "": ""}.get(split, f"{split} ")
 
 
 def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:

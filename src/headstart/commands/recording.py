@@ -1,0 +1,161 @@
+"""Collect what a training measured in its record, and look for reasons to doubt the estimates."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from headstart.classifier import Classifier
+from headstart.data.images import Images
+from headstart.data.tables import is_table
+from headstart.evaluation.agreement import find_disagreement
+from headstart.evaluation.intervals import wilson
+from headstart.evaluation.series import find_series
+from headstart.heads import problem
+from headstart.options import TrainOptions
+from headstart.record import (
+    Candidate,
+    Counts,
+    Data,
+    Disagreement,
+    Estimate,
+    Evaluation,
+    Leak,
+    Recommendation,
+    Record,
+    Rejection,
+    Series,
+    Use,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The results of the final model.
+
+    Attributes:
+        test: On the test part; None without one.
+        validation: On the validation part; None without one.
+        series: Series among the training images; None if there are none.
+        recommendation: How the backbone was chosen; None if the user chose it.
+        seconds: Duration of each step.
+    """
+
+    test: Evaluation | None
+    validation: Evaluation | None
+    series: Series | None
+    recommendation: Recommendation | None
+    seconds: dict[str, float]
+
+
+def record_of(
+    data: str | os.PathLike[str],
+    options: TrainOptions,
+    images: Images,
+    model: Classifier,
+    measured: Measured,
+) -> Record:
+    """Collect all measurements of a training."""
+    predictor, extractor, tuning = model.predictor, model.extractor, model.tuning
+    counts = Counts(len(images.train), len(images.val), len(images.test), len(images.rejected))
+    choice = tuple(
+        _candidate(candidate, chosen=number == 0)
+        for number, candidate in enumerate(model.candidates)
+    )
+    return Record(
+        headstart=version("headstart"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=predictor.task.name,
+        data=Data(images.name, str(Path(data)), images.classes, counts, images.understood),
+        backbone=model.backbone.name,
+        weights=model.backbone.origin,
+        features=predictor.features,
+        head=predictor.head.kind,
+        temperature=predictor.temperature,
+        tuned=tuning.part if tuning and tuning.kept else None,
+        tuning=tuning,
+        engine="openvino" if extractor.device == "cpu" else "torch",
+        precision=extractor.precision,
+        precision_trial=extractor.trial,
+        image_size=model.backbone.preprocess.size,
+        seed=options.seed,
+        options=options.model_dump(mode="json"),
+        choice=choice,
+        test=measured.test,
+        rejected=tuple(Rejection(*rejection) for rejection in images.rejected),
+        warnings=images.warnings,
+        leaks=tuple(map(Leak, images.leaks)),
+        seconds=measured.seconds,
+        recommendation=measured.recommendation,
+        chosen_on=model.chosen_on,
+        why_chosen=model.why_chosen,
+        validation=measured.validation,
+        val_used_for=tuple(_uses(model, images)),
+        disagreements=tuple(_disagreements(choice, model, measured, grouped=_is_grouped(images))),
+        series=measured.series,
+    )
+
+
+def series_of(data: str | os.PathLike[str], images: Images, model: Classifier) -> Series | None:
+    """Look for series among the training images, unless the data has groups."""
+    if _is_grouped(images) or not len(images.train):
+        return None
+    layout = model.extractor.layout
+    if "last" not in layout.kinds:
+        return None
+    train, (features, _) = images.train, model.features_of(images.train)
+    last = features[:, layout.columns("last")]
+    return find_series(train.names, last, train.labels, train.groups, table=is_table(Path(data)))
+
+
+def _is_grouped(images: Images) -> bool:
+    """Return whether the user has given groups: those of duplicates are named by a hash."""
+    hashes = set(images.all.sha256s)
+    return any(group not in hashes for group in images.all.groups)
+
+
+def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
+    folds = _estimate(candidate)
+    return Candidate(
+        candidate.features,
+        candidate.head,
+        folds.accuracy,
+        folds.accuracy_ci95,
+        folds.log_loss,
+        chosen,
+        folds.images,
+        _estimate(candidate.val) if candidate.val else None,
+    )
+
+
+def _estimate(measured: problem.Candidate | problem.HeldOutEstimate) -> Estimate:
+    interval = wilson(round(measured.accuracy * measured.images), measured.images)
+    return Estimate(measured.accuracy, interval, measured.log_loss, measured.images)
+
+
+def _uses(model: Classifier, images: Images) -> Iterator[Use]:
+    """Yield what the validation part was used for."""
+    if model.chosen_on == "val":
+        yield from ("choice", "calibration")
+    if model.tuning and len(images.val):
+        yield "tuning"
+
+
+def _disagreements(
+    choice: tuple[Candidate, ...], model: Classifier, measured: Measured, *, grouped: bool
+) -> Iterator[Disagreement]:
+    """Yield the parts that do not confirm the folds' estimate of the frozen model."""
+    if not choice:
+        return
+    chosen = choice[0]
+    folds = Estimate(chosen.accuracy, chosen.accuracy_ci95, chosen.log_loss, chosen.images)
+    if chosen.val:
+        val = chosen.val
+        found = find_disagreement(folds, "val", val.accuracy, val.images, grouped=grouped)
+        yield from [found] if found else []
+    if measured.test and not (model.tuning and model.tuning.kept):
+        test = measured.test
+        found = find_disagreement(folds, "test", test.accuracy, test.images, grouped=grouped)
+        yield from [found] if found else []

@@ -1,0 +1,61 @@
+"""Whether the estimate of a cross-validation agrees with what is measured on another part."""
+
+from typing import Literal
+
+from headstart.evaluation.intervals import difference
+from headstart.record import Disagreement, Estimate
+
+_PARTS = {"val": "validation", "test": "test"}
+_DIFFERENT = "the two parts contain different kinds of images"
+
+
+def find_disagreement(
+    folds: Estimate,
+    part: Literal["val", "test"],
+    accuracy: float,
+    images: int,
+    *,
+    grouped: bool,
+) -> Disagreement | None:
+    """Compare the accuracy on folds with that on a part that was not trained on.
+
+    Args:
+        folds: The estimate of the chosen head on the held-out folds of the training part.
+        part: The other part.
+        accuracy: The accuracy on it.
+        images: The number of its images.
+        grouped: Whether the user has given groups.
+
+    Returns:
+        The disagreement if the 95% interval of the difference does not contain 0, whichever is
+        higher; else None.
+    """
+    low, high = difference(folds.accuracy, folds.images, accuracy, images)
+    if low <= 0 <= high:
+        return None
+    points = abs(folds.accuracy - accuracy) * 100
+    bounds = sorted((abs(low) * 100, abs(high) * 100))
+    message = (
+        f"Cross-validation on the training part estimates an accuracy of {folds.accuracy:.1%}, "
+        f"but it is {accuracy:.1%} on the {_PARTS[part]} part: a difference of {points:.1f} points "
+        f"(95% interval {bounds[0]:.1f} to {bounds[1]:.1f}). "
+        f"{_explain(low > 0, part, grouped)}"
+    )
+    return Disagreement(part, folds.accuracy, accuracy, (low, high), message)
+
+
+def _explain(too_high: bool, part: str, grouped: bool) -> str:
+    """Return the likely reasons, and what to do."""
+    name = _PARTS[part]
+    if not too_high:
+        return f"Do not rely on the folds. The {name} part may be easier, or {_DIFFERENT}."
+    if grouped:
+        return (
+            f"Do not rely on the folds. The groups may be too small to separate images that belong "
+            f"together, or {_DIFFERENT}."
+        )
+    return (
+        "Do not rely on the folds. The training part may contain series (near copies of one "
+        "subject, bursts, photos of one shelf), which folds tear apart; if so, keep each series "
+        f"together with --group. Or {_DIFFERENT}."
+    )

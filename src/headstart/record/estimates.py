@@ -1,0 +1,84 @@
+"""Estimates of accuracy on held-out images, and what raises doubts about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Interval = tuple[float, float]
+"""The bounds of a 95% confidence interval."""
+
+Use = Literal["choice", "calibration", "tuning"]
+"""What a validation part was used for: to choose the head, to calibrate, to fine-tune."""
+
+
+_USES: dict[Use, str] = {
+    "choice": "chose the model",
+    "calibration": "calibrated it",
+    "tuning": "decided on fine-tuning",
+}
+
+
+def describe_use(uses: Sequence[Use]) -> str:
+    """Return what a validation part did, as a predicate, and that its results are optimistic."""
+    if not uses:
+        return "was not used to choose or calibrate the model"
+    *others, last = [_USES[use] for use in uses]
+    done = f"{', '.join(others)} and {last}" if others else last
+    return f"also {done}, so these results are optimistic"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The performance of a candidate on images that it was not fitted on.
+
+    Attributes:
+        accuracy: The share of images classified correctly.
+        accuracy_ci95: Wilson interval.
+        log_loss: Mean over the images.
+        images: The number of images.
+    """
+
+    accuracy: float
+    accuracy_ci95: Interval
+    log_loss: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A part of the data on which the accuracy is not the one that the folds estimate.
+
+    Attributes:
+        part: "val" or "test".
+        folds: The accuracy on the held-out folds of the training part.
+        measured: The accuracy on the part.
+        difference_ci95: Interval of the first minus the second; it does not contain 0.
+        message: The disagreement and its likely reasons, in sentences for the user.
+    """
+
+    part: Literal["val", "test"]
+    folds: float
+    measured: float
+    difference_ci95: Interval
+    message: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """Training images that look like series: near copies with related names.
+
+    Attributes:
+        pattern: A regular expression on the path that groups them, with one group.
+        count: The number of series.
+        images: The number of training images in them.
+        share: The share of these whose most similar image of the same class is in their series.
+        chance: That share if similarity did not depend on the series.
+        message: The finding and what to do, in sentences for the user.
+    """
+
+    pattern: str
+    count: int
+    images: int
+    share: float
+    chance: float
+    message: str

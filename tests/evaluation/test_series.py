@@ -1,0 +1,91 @@
+"""Series are found by names and features together, and the suggested pattern groups them."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+
+from headstart.evaluation.series import find_series
+
+
+def subjects(count=30, frames=8, width=16, spread=0.1, seed=0):
+    """Return features of several frames of each of some subjects, and their class numbers."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(count, 1, width))
+    rows = (centres + spread * rng.normal(size=(count, frames, width))).reshape(-1, width)
+    return rows.astype(np.float32), np.repeat(np.arange(count) % 2, frames)
+
+
+def find(names, features, targets, **options):
+    """Look for series among images without copies."""
+    return find_series(names, features, targets, [str(n) for n in range(len(names))], **options)
+
+
+NAMES = {
+    "number": "cat/burst{subject}_{frame:03d}.jpg",
+    "folder": "cat/shelf{subject}/{frame:03d}.jpg",
+    "before a separator": "cat/p{subject:02d}-left{frame}-of-9.jpg",
+}
+
+
+@pytest.mark.parametrize("form", NAMES.values(), ids=NAMES)
+def test_the_suggested_pattern_groups_each_series(form):
+    """The pattern matches the same text in all frames of a subject, and nowhere else."""
+    names = [form.format(subject=n // 8, frame=n % 8) for n in range(240)]
+    found = find(names, *subjects())
+    assert (found.count, found.images, found.share) == (30, 240, 1.0)
+    assert found.chance == pytest.approx(7 / 119)
+    matched = [re.search(found.pattern, name).group(1) for name in names]
+    assert len(set(matched)) == 30
+    assert all(len(set(matched[start : start + 8])) == 1 for start in range(0, 240, 8))
+    assert found.message.endswith(
+        f"To keep each series together, train with --group '{found.pattern}'."
+    )
+
+
+def test_near_names_alone_are_not_series():
+    """If frames of one name are not alike, nothing is reported."""
+    names = [NAMES["number"].format(subject=n // 8, frame=n % 8) for n in range(240)]
+    features, targets = subjects(spread=10.0)
+    assert find(names, features, targets) is None
+
+
+def test_near_features_alone_are_not_series():
+    """Consecutive numbers without a common prefix name no groups."""
+    features, targets = subjects()
+    assert find([f"cat/{n:04d}.jpg" for n in range(240)], features, targets) is None
+
+
+def test_classes_are_not_series():
+    """Images of a class are alike, and share a prefix, which is not a reason to group them."""
+    features, _ = subjects(count=6, frames=40)
+    classes = np.repeat(np.arange(6), 40)
+    names = [f"{'abcdef'[n // 40]}/{'abcdef'[n // 40]}_{n:03d}.jpg" for n in range(240)]
+    assert find(names, features, classes) is None
+
+
+def test_copies_that_folds_keep_together_are_not_series():
+    """Frames that are in one group already need no advice."""
+    names = [NAMES["number"].format(subject=n // 8, frame=n % 8) for n in range(240)]
+    features, targets = subjects()
+    assert find_series(names, features, targets, [str(n // 8) for n in range(240)]) is None
+
+
+def test_a_table_is_advised_to_have_a_column():
+    """Tables have no --group pattern, so a column is suggested."""
+    names = [NAMES["number"].format(subject=n // 8, frame=n % 8) for n in range(240)]
+    found = find(names, *subjects(), table=True)
+    assert "--group" not in found.message
+    assert (
+        f"add a column 'group' to the table, with what '{found.pattern}' matches" in found.message
+    )
+
+
+def test_ten_thousand_images_take_about_a_second():
+    """The search compares a sample with all images."""
+    names = [NAMES["number"].format(subject=n // 10, frame=n % 10) for n in range(10_000)]
+    features, targets = subjects(1000, 10, width=1280)
+    begin = time.process_time()
+    assert find(names, features, targets).count == 1000
+    assert time.process_time() - begin < 5
