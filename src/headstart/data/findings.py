@@ -8,6 +8,7 @@ import pyarrow as pa
 from headstart.data.checks import Scan
 from headstart.data.images import Images
 from headstart.data.labels import normalised, similar_names, simplified
+from headstart.data.listing import Source
 from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.paths import list_names
 from headstart.task import Task
@@ -16,16 +17,13 @@ from headstart.task import Task
 _MANY = 10
 
 
-def find_warnings(
-    images: Images, checked: Scan, *, given_split: bool, unassigned: int
-) -> Iterator[str]:
+def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str]:
     """Yield a sentence for each thing that may be a mistake in the data.
 
     Args:
         images: The images, split.
         checked: The result of checking every file.
-        given_split: Whether the split is the user's own.
-        unassigned: The number of images without a part in that split.
+        source: The source, which knows the given split.
     """
     yield from unusable_classes(images.manifest, images.task)
     if len(images.classes) > max(_MANY, len(images.all) / 2):
@@ -41,17 +39,17 @@ def find_warnings(
     if checked.conflicts:
         yield f"Rejected, because copies have different labels: {len(checked.conflicts)} images."
     yield from _repairs(images.manifest)
-    if checked.duplicates and not given_split:
+    if checked.duplicates and not source.splits:
         yield f"Duplicates, each kept on the same side of the split: {checked.duplicates}."
     if images.leaks:
         yield (
             f"Groups or duplicates that span the given split: {len(images.leaks)}. "
             "Test scores are optimistic."
         )
-    if unassigned:
-        yield f"Images without a part in the given split, used for training: {unassigned:,}."
+    if source.unassigned:
+        yield f"Images without a part in the given split, used for training: {source.unassigned:,}."
     yield from _classes_without_images(images)
-    if given_split and not len(images.test):
+    if source.splits and not len(images.test):
         yield _without_test_part(images)
 
 

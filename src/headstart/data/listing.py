@@ -25,6 +25,17 @@ class Source:
     understood: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def splits(self) -> set[str]:
+        """The parts of the given split; empty without one."""
+        return {entry.split for entry in self.entries if entry.split and not entry.rejected}
+
+    @property
+    def unassigned(self) -> int:
+        """The number of images without a part in the given split; 0 without a split."""
+        entries = [entry for entry in self.entries if not entry.rejected]
+        return sum(entry.split is None for entry in entries) if self.splits else 0
+
 
 def data_path(data: str | os.PathLike[str]) -> Path:
     """Return the path of data, with the home folder in place of "~".

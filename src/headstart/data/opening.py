@@ -12,6 +12,7 @@ from headstart.data.backgrounds import background_warnings
 from headstart.data.checks import scan
 from headstart.data.findings import find_warnings, unusable_classes, with_known_classes
 from headstart.data.images import Images
+from headstart.data.listing import Source
 from headstart.data.manifest import rejected, usable
 from headstart.data.sources import open_source
 from headstart.data.splits import find_leaks, leak_free_split
@@ -56,35 +57,37 @@ def open_images(
     if test is not None and not 0 <= test < 1:
         raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
     source = open_source(data, staging=staging, group=group, known=classes or ())
-    given = [entry.split for entry in source.entries if not entry.rejected]
-    if test is not None and "test" in given:
-        raise OptionError(
-            f"--test {test} has no effect: '{data}' already has test images, by its folders or its "
-            "split column. Omit --test, or remove that split."
-        )
+    share = _share_held_out(data, source, test) if classes is None else 0.0
     checked = scan(source.entries, task=task, limits=limits, progress=progress)
     manifest = checked.manifest
     if classes is not None:
         manifest = with_known_classes(manifest, task, classes)
     names = tuple(classes) if classes is not None else _classes(data, manifest, task)
     _check_not_empty(data, manifest)
-    if test is None:
-        test = 0.0 if given else OpenOptions().test
-    held_out = test if classes is None else 0.0
-    manifest, leaks = _split(manifest, task, held_out, seed)
+    manifest, leaks = _split(manifest, task, share, seed)
     understood = source.understood
-    if given and held_out:
-        understood += (f"Test images: {held_out:.0%} of the training part, held out by Headstart.",)
+    if source.splits and share:
+        understood += (f"Test images: {share:.0%} of the training part, held out by Headstart.",)
     images = Images(source.name, manifest, names, task, understood, leaks=leaks)
     if classes is None and not len(images.train):
         raise DataError(f"'{data}' has no usable training images.")
-    unassigned = given.count(None) if any(given) else 0
-    found = find_warnings(images, checked, given_split=any(given), unassigned=unassigned)
-    warnings = [*source.warnings, *found]
+    warnings = [*source.warnings, *find_warnings(images, checked, source)]
     if classes is None:
         blank_on = images.train.table["blank_on"].to_pylist()
         warnings += background_warnings(images.train.names, blank_on)
     return replace(images, warnings=tuple(warnings))
+
+
+def _share_held_out(data: object, source: Source, test: float | None) -> float:
+    """Return the share of the images to hold out as test images."""
+    if test is None:
+        return 0.0 if source.splits else OpenOptions().test
+    if "test" in source.splits:
+        raise OptionError(
+            f"--test {test} has no effect: '{data}' already has test images, by its folders or its "
+            "split column. Omit --test, or remove that split."
+        )
+    return test
 
 
 def _classes(data: object, manifest: pa.Table, task: Task) -> tuple[str, ...]:
