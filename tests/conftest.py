@@ -62,7 +62,7 @@ def _one_round(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time engines very briefly, as the result does not matter here."""
-    monkeypatch.setattr("headstart.choosing.trials._SECONDS", 0.02)
+    monkeypatch.setattr("headstart.choosing.trials.SECONDS", 0.02)
 
 
 def picture(

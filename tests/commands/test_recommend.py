@@ -204,7 +204,7 @@ def test_backbones_are_timed_together_within_memory(make_folder, options, monkey
     watcher, folder = RecordingWatcher(), make_folder()
     hs.recommend(folder, **options, watcher=watcher)
     assert watcher.stages[-3:] == ["Trying test_efficientnet", "Trying test_resnet", "Timing"]
-    monkeypatch.setattr("headstart.choosing.trials._MAX_HELD_PARAMETERS", 1000)
+    monkeypatch.setattr("headstart.choosing.trials.MAX_HELD_PARAMETERS", 1000)
     hs.recommend(folder, **options, watcher=watcher, overwrite=True)
     assert watcher.stages[-4:] == [
         "Trying test_efficientnet",

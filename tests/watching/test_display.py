@@ -43,8 +43,8 @@ def test_the_first_stage_of_a_log_is_named_at_once() -> None:
 
 def test_a_long_stage_breaks_the_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a log, a line with the count is printed if there was none for some seconds."""
-    monkeypatch.setattr(display, "_TICK", 0.01)
-    monkeypatch.setattr(display, "_MAX_SILENCE", 0.03)
+    monkeypatch.setattr(display, "TICK", 0.01)
+    monkeypatch.setattr(display, "MAX_SILENCE", 0.03)
     shown, out = make_display()
     with shown.stage("Checking images") as advance:
         advance(1200, 2500)
@@ -77,7 +77,7 @@ def test_long_lines_of_a_log_are_not_wrapped() -> None:
 
 def test_a_line_is_due_before_five_seconds_of_silence() -> None:
     """Silence lasts at most as long as a line takes to be due and to be looked for."""
-    assert display._MAX_SILENCE + display._TICK < 5
+    assert display.MAX_SILENCE + display.TICK < 5
 
 
 def test_a_stage_in_parts_counts_all_parts() -> None:
@@ -153,7 +153,7 @@ def test_a_notebook_shows_a_bar_that_becomes_a_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "display", shown.display, raising=False)
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    monkeypatch.setattr(display, "_TICK", 0.01)
+    monkeypatch.setattr(display, "TICK", 0.01)
     with Display(Console(force_jupyter=True)).stage("Checking images") as advance:
         advance(3, 4)
         sleep(0.1)

@@ -28,9 +28,9 @@ from headstart.options import TryOptions, cache_folder
 from headstart.record import BackboneTrial, Recommendation
 from headstart.watching import Watcher
 
-_ROUNDS, _SECONDS, _LIMIT = 3, 0.4, 10.0
+_ROUNDS, SECONDS, _LIMIT = 3, 0.4, 10.0
 # Most parameters of networks that are held in memory until they are timed: about 1 GB.
-_MAX_HELD_PARAMETERS = 250_000_000
+MAX_HELD_PARAMETERS = 250_000_000
 
 
 def candidates_of(names: str | None) -> list[tuple[str, str]]:
@@ -79,7 +79,7 @@ def try_backbones(
     untimed: list[_UntimedTrial] = []
     for backbone in _load_each(candidates, train, options, watcher):
         untimed.append(_measure_accuracy(backbone, sample, folds, options, watcher))
-        if sum(trial.parameters for trial in untimed) > _MAX_HELD_PARAMETERS:
+        if sum(trial.parameters for trial in untimed) > MAX_HELD_PARAMETERS:
             trials += _time(untimed, watcher)
             untimed = []
     trials += _time(untimed, watcher)
@@ -176,7 +176,7 @@ def _time(
         speeds = interleaved_rates(
             [(trial.engine, trial.size) for trial in untimed],
             rounds=_ROUNDS,
-            seconds=_SECONDS,
+            seconds=SECONDS,
             limit=_LIMIT * len(untimed),
         )
     trials = [

@@ -41,7 +41,7 @@ from headstart.watching import Watcher
 
 _MAX_MISTAKES = 24
 # Bytes of data that fine-tuning leaves in the cache without a word.
-_MUCH_SPACE = 100_000_000
+MUCH_SPACE = 100_000_000
 _SELECTION = ("chosen_on", "why_chosen", "choice", "val_used_for", "disagreements", "series")
 
 
@@ -136,12 +136,7 @@ def _train(
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
     with clock.step("load"), watcher.stage("Loading the backbone"):
         backbone = _load_backbone(name, weights, options)
-    if text := licence_warning(name, backbone.licence):
-        watcher.warn(text)
-    if weights == "random":
-        watcher.warn(
-            f"The weights of '{name}' are random, not pretrained. Use this for tests only."
-        )
+    _warn_of_weights(name, weights, backbone, watcher)
     # 4: add a new classifier.
     with clock.step("prepare"), watcher.stage("Preparing the network"):
         model = _new_classifier(backbone.freeze(), images, options)
@@ -182,10 +177,19 @@ def _train(
     )
 
 
+def _warn_of_weights(name: str, weights: str, backbone: Backbone, watcher: Watcher) -> None:
+    if text := licence_warning(name, backbone.licence):
+        watcher.warn(text)
+    if weights == "random":
+        watcher.warn(
+            f"The weights of '{name}' are random, not pretrained. Use this for tests only."
+        )
+
+
 def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:
     """Say how much disk space fine-tuning has left in use, if it is much."""
     kept = size_of(cache_folder(options.cache) / "boundary") if options.tune != "none" else 0
-    if kept > _MUCH_SPACE:
+    if kept > MUCH_SPACE:
         watcher.note(
             f"{kept / 1e6:,.0f} MB of outputs of frozen layers are kept in the cache, which make "
             "fine-tuning these images again faster. To delete them: headstart cache clear --tuning"

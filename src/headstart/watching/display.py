@@ -25,9 +25,9 @@ from headstart.watching import Progress as ProgressCallback
 from headstart.watching import Warn
 
 # Seconds between two updates of a bar in a notebook, and between two looks at the clock.
-_TICK = 0.25
+TICK = 0.25
 # In plain text, a stage prints a line after this many seconds without one.
-_MAX_SILENCE = 3.5
+MAX_SILENCE = 3.5
 
 
 class Display:
@@ -80,10 +80,10 @@ class Display:
         if self._console.is_interactive:
             return stage.bars
         self._break_silence(stage)
-        return _every(_TICK, lambda: self._break_silence(stage))
+        return _every(TICK, lambda: self._break_silence(stage))
 
     def _break_silence(self, stage: "_Stage") -> None:
-        if time.perf_counter() - self._last_line >= _MAX_SILENCE:
+        if time.perf_counter() - self._last_line >= MAX_SILENCE:
             self._print(stage.state())
 
     def _print(self, line: Text) -> None:
@@ -134,7 +134,7 @@ class _Stage:
     def state(self) -> Text:
         """Return a line about the running stage."""
         seconds = time.perf_counter() - self._begin
-        elapsed = f"{seconds:6.1f} s  " if seconds >= _TICK else ""
+        elapsed = f"{seconds:6.1f} s  " if seconds >= TICK else ""
         line = f"… {self.name:<22}{elapsed}{_count(self._task)}"
         return Text(line.rstrip(), style="dim")
 
@@ -185,7 +185,7 @@ def _in_notebook(stage: _Stage) -> Iterator[None]:
     from IPython.display import display
 
     shown = display(stage.bars, display_id=True)
-    with _every(_TICK, lambda: shown.update(stage.bars)):
+    with _every(TICK, lambda: shown.update(stage.bars)):
         yield
     shown.update(stage.summary())
 
