@@ -190,7 +190,8 @@ def _train(
     validation, val_probabilities = _evaluate(model.predictor, images.val)
     # Only here, once, after all choices have been made.
     test, test_probabilities = _evaluate(model.predictor, images.test)
-    measured = Measured(test, validation, series, recommendation, clock.total())
+    seconds = {"tune": 0.0} | clock.total()
+    measured = Measured(test, validation, series, recommendation, seconds)
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
         watcher.warn(disagreement.message)
