@@ -52,7 +52,9 @@ def test_train_json_has_the_documented_keys(
             "images",
             "test",
             "seconds",
+            "validation",
         ),
+        *("choice", "chosen_on", "why_chosen", "val_used_for", "disagreements", "series"),
     }
     assert printed["run"] == str(tmp_path / "run")
     assert (printed["backbone"], printed["features"]) == ("test_efficientnet", "last")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from headstart.classifier import Classifier
 from headstart.data.images import Images
 from headstart.data.tables import is_table
@@ -29,6 +31,8 @@ from headstart.record import (
     Series,
     Use,
 )
+
+_MAX_SEARCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,14 @@ def record_of(
 
 
 def series_of(data: str | os.PathLike[str], images: Images, model: Classifier) -> Series | None:
-    """Look for series among the training images, unless the data has groups."""
+    """Look for series among the first 10,000 training images, unless the data has groups."""
     if _is_grouped(images) or not len(images.train):
         return None
     layout = model.extractor.layout
     if "last" not in layout.kinds:
         return None
-    train, (features, _) = images.train, model.features_of(images.train)
+    train = images.train.take(np.arange(min(len(images.train), _MAX_SEARCHED)))
+    features, _ = model.features_of(train)
     last = features[:, layout.columns("last")]
     return find_series(train.names, last, train.labels, train.groups, table=is_table(Path(data)))
 

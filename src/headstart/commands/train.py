@@ -157,7 +157,8 @@ def _train(
         validation, val_probabilities = _evaluate(model.predictor, images.val)
         # Only here, once, after all choices have been made.
         test, test_probabilities = _evaluate(model.predictor, images.test)
-    measured = Measured(test, validation, series, recommendation, clock.total())
+    seconds = {"tune": 0.0} | clock.total()
+    measured = Measured(test, validation, series, recommendation, seconds)
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
         watcher.warn(disagreement.message)
@@ -167,14 +168,8 @@ def _train(
         _write(run, model.predictor, images, reported, record, events)
         delete_finished(model.checkpoints)
     _note_tuning_data(options, watcher)
-    seconds = clock.total()
-    return TrainResult(
-        run,
-        model,
-        record,
-        _summary(model.predictor.task, record),
-        seconds | {"tune": seconds.get("tune", 0.0)},
-    )
+    seconds |= clock.total()
+    return TrainResult(run, model, record, _summary(model.predictor.task, record), seconds)
 
 
 def _warn_of_weights(name: str, weights: str, backbone: Backbone, watcher: Watcher) -> None:
