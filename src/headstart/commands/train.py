@@ -168,8 +168,8 @@ def _train(
         _write(run, model.predictor, images, reported, record, events)
         delete_finished(model.checkpoints)
     _note_tuning_data(options, watcher)
-    seconds |= clock.total()
-    return TrainResult(run, model, record, _summary(model.predictor.task, record), seconds)
+    summary = _summary(model.predictor.task, record)
+    return TrainResult(run, model, record, summary, seconds | clock.total())
 
 
 def _warn_of_weights(name: str, weights: str, backbone: Backbone, watcher: Watcher) -> None:
