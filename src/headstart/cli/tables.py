@@ -189,18 +189,19 @@ def _show_trials(console: Console, recommendation: Recommendation) -> None:
 def _show_tuning(console: Console, tuning: Tuning) -> None:
     if tuning.tuned_accuracy is None and not tuning.kept:
         minutes = f"{tuning.seconds / 60:.1f} minutes"
-        _print_line(console, f"Fine-tuning {tuning.part} finished no epoch in {minutes}.")
+        _print_line(console, f"Fine-tuning {tuning.part} did not finish an epoch in {minutes}.")
         return
     if tuning.gain_ci95 is None:
         _print_line(console, f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes.")
         return
     low, high = tuning.gain_ci95
+    chance = " The difference may be chance." if low <= 0 <= high else ""
     _print_line(
         console,
         f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes: "
-        f"{tuning.tuned_accuracy:.1%} on {tuning.images:,} held-out images, frozen "
-        f"backbone {tuning.probe_accuracy:.1%}; accuracy gain {low:+.1%} to {high:+.1%}, "
-        f"log loss gain {tuning.loss_gain_errors:+.1f} standard errors.",
+        f"{tuning.tuned_accuracy:.1%} correct on {tuning.images:,} held-out images, against "
+        f"{tuning.probe_accuracy:.1%} with the frozen backbone (95% interval of the difference "
+        f"{low:+.1%} to {high:+.1%}).{chance}",
     )
 
 

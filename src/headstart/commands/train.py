@@ -307,7 +307,7 @@ def _fine_tune(
 def _why_not(report: Tuning) -> str:
     """Return why a fine-tuned model was not kept."""
     if not report.why_not:
-        return f"Fine-tuning {report.part} finished no epoch"
+        return f"Fine-tuning {report.part} did not finish an epoch"
     return (
         f"Fine-tuning {report.part} {report.why_not} ({report.tuned_accuracy:.1%} and log loss "
         f"{report.tuned_log_loss:.3f} on {report.images} held-out images; the frozen backbone "
