@@ -13,16 +13,13 @@ from headstart.data.paths import list_names
 from headstart.task import Task
 
 
-def find_warnings(
-    images: Images, checked: Scan, *, given_split: bool, training: bool = True
-) -> Iterator[str]:
+def find_warnings(images: Images, checked: Scan, *, given_split: bool) -> Iterator[str]:
     """Yield a sentence for each thing that may be a mistake in the data.
 
     Args:
         images: The images, split.
         checked: The result of checking every file.
         given_split: Whether the split is the user's own.
-        training: Whether the images are for training, not for a trained model.
     """
     yield from unusable_classes(images.manifest, images.task)
     for names in similar_names(images.classes):
@@ -40,7 +37,7 @@ def find_warnings(
             "Test scores are optimistic."
         )
     yield from _classes_without_images(images)
-    if training and given_split and not len(images.test):
+    if given_split and not len(images.test):
         yield _without_test_part(images)
 
 

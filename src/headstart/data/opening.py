@@ -77,8 +77,8 @@ def open_images(
     images = Images(source.name, manifest, names, task, understood, leaks=leaks)
     if classes is None and not len(images.train):
         raise DataError(f"'{data}' has no usable training images.")
-    found = find_warnings(images, checked, given_split=bool(given), training=classes is None)
-    return replace(images, warnings=(*source.warnings, *found))
+    warnings = (*source.warnings, *find_warnings(images, checked, given_split=bool(given)))
+    return replace(images, warnings=warnings)
 
 
 def _classes(data: object, manifest: pa.Table, task: Task) -> tuple[str, ...]:
