@@ -354,8 +354,8 @@ def test_without_a_test_share_the_validation_part_is_reported(
     assert (len(images.train), len(images.val), len(images.test)) == (6, 6, 0)
     (warning,) = images.warnings
     assert warning == (
-        "The data has no test images, so the validation part is reported. To hold out a fifth of "
-        "the training part for testing, pass --test 0.2."
+        "The data has no test images. train reports the result on the validation part instead; "
+        "with --test 0.2, it holds out a fifth of the training part for testing."
     )
 
 

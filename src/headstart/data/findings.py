@@ -57,8 +57,8 @@ def _without_test_part(images: Images) -> str:
     if not len(images.val):
         return "The data has no test images, so the model will not be evaluated."
     return (
-        "The data has no test images, so the validation part is reported. To hold out a fifth of "
-        "the training part for testing, pass --test 0.2."
+        "The data has no test images. train reports the result on the validation part instead; "
+        "with --test 0.2, it holds out a fifth of the training part for testing."
     )
 
 
