@@ -140,6 +140,11 @@ class EvaluateKeywords(ComputeKeywords, total=False):
     split: SplitOption
 
 
+def set_signature(function: Callable[..., object], signature: inspect.Signature) -> None:
+    """Replace the signature that `inspect` and editors show for a function."""
+    function.__signature__ = signature  # type: ignore[attr-defined]
+
+
 def with_keywords(
     options: type[Options], keywords: type
 ) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
@@ -158,9 +163,7 @@ def with_keywords(
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         ]
         parameters += _parameters(options, keywords)
-        function.__signature__ = own.replace(  # type: ignore[attr-defined]
-            parameters=parameters
-        )
+        set_signature(function, own.replace(parameters=parameters))
         listed = "\n".join(_described(name, options) for name in _in_order(options))
         function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n{listed}\n"
         return function

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand, TyperOption
 from typer.models import OptionInfo
 
+from headstart.keywords import set_signature
 from headstart.options import Options, Panel
 
 
@@ -48,9 +49,8 @@ def with_options(options: type[Options]) -> Callable[[Callable[..., None]], Call
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in added + own
         ]
         context = inspect.signature(run).parameters["context"]
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [context, *sorted(parameters, key=_help_order)]
-        )
+        ordered = [context, *sorted(parameters, key=_help_order)]
+        set_signature(run, inspect.Signature(ordered))
         return run
 
     return decorate

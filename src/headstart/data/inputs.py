@@ -175,10 +175,10 @@ def _contents(file: BinaryIO) -> bytes:
     """Read a file from its beginning, as Pillow does."""
     if file.seekable():
         file.seek(0)
-    data: object = file.read()
-    if isinstance(data, str):
+    data = file.read()
+    if not isinstance(data, bytes):
         raise NotAnImage(image_name(file), "it is open in text mode; open it with mode 'rb'")
-    return bytes(data)  # type: ignore[call-overload,no-any-return]
+    return data
 
 
 def _from_array(array: Anything, name: str) -> Image.Image:
