@@ -127,11 +127,7 @@ class ClearOptions(CacheOptions):
 
     panel = Panel.OUTPUT
 
-    tuning: bool = Field(
-        False,
-        description="Delete only the data of fine-tunings: outputs of frozen layers, and "
-        "checkpoints of interrupted trainings.",
-    )
+    tuning: bool = Field(False, description="Delete only what fine-tunings have left.")
 
 
 class OpenOptions(CacheOptions):
@@ -203,9 +199,7 @@ class TryOptions(OpenOptions, ComputeOptions):
         2000, ge=20, description="Maximum number of training images to compare backbones on."
     )
     budget_ms: float | None = Field(
-        None,
-        gt=0,
-        description="Maximum time per image on this machine, in milliseconds.",
+        None, gt=0, description="Maximum time per image on this machine, in milliseconds."
     )
 
 
