@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import headstart as hs
-from headstart.watching import SilentWatcher
 from tests.cli.conftest import QUICK, Completed
+from tests.commands.test_train import RecordingWatcher
 from tests.integration.test_sources import split_folder
 
 Cli = Callable[..., Completed]
@@ -74,6 +74,8 @@ def test_the_library_warns(data: Path, tmp_path: Path, function: str) -> None:
 
 def test_a_watcher_replaces_warnings(data: Path, tmp_path: Path) -> None:
     """Who passes one decides what is shown."""
+    watcher = RecordingWatcher()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        hs.open_images(data, cache=tmp_path / "cache", watcher=SilentWatcher())
+        hs.open_images(data, cache=tmp_path / "cache", watcher=watcher)
+    assert watcher.warnings == [LEFT_OUT]

@@ -104,7 +104,7 @@ class Backbone(nn.Module):
                 counted from the stem.
 
         Raises:
-            OptionError: There is no such part.
+            OptionError: The network does not have this part.
         """
         if part == "all":
             return self._freeze_all()
@@ -113,7 +113,7 @@ class Backbone(nn.Module):
         kind, _, count = part.partition(":")
         parts = self.parts()
         total = {"stages": len(parts.stages), "layers": len(parts.layers)}.get(kind)
-        parts.first_trainable(part)  # Raises if there is no such part.
+        parts.first_trainable(part)  # Raises if the network does not have this part.
         return self.unfreeze(f"{kind}:{(total or 0) - int(count)}")
 
     def unfreeze(self, part: str) -> Self:
@@ -125,7 +125,7 @@ class Backbone(nn.Module):
                 belong to it.
 
         Raises:
-            OptionError: There is no such part.
+            OptionError: The network does not have this part.
         """
         self._freeze_all()
         if part == "none":
@@ -173,7 +173,7 @@ class Backbone(nn.Module):
             sequence, their output is exactly that of the whole network.
 
         Raises:
-            OptionError: There is no such boundary.
+            OptionError: The network cannot be split there.
             BackboneError: The architecture cannot be split there.
         """
         return self.parts().split(after)
@@ -211,7 +211,7 @@ def load_backbone(
         seed: Seed of random weights.
 
     Raises:
-        UnknownBackbone: There is no such architecture; the nearest names are suggested.
+        UnknownBackbone: The name is unknown; the nearest names are suggested.
         WeightsError: The weights are missing, damaged, or of another architecture.
         BackboneError: The architecture does not accept the image size; the nearest sizes that it
             accepts are named.

@@ -134,7 +134,7 @@ def architecture_of(name: str) -> str:
     other libraries, which may include the module: `keras.applications.ResNet50`.
 
     Raises:
-        UnknownBackbone: There is no such network; the nearest names are suggested.
+        UnknownBackbone: The name is unknown; the nearest names are suggested.
     """
     entry = entry_of(name)
     if entry:

@@ -100,11 +100,8 @@ def _describe(reasons: Counter[str]) -> str:
     total = sum(reasons.values())
     if total == 1:
         return reason
-    return (
-        f"{reason} ({count:,} of {total:,} images)"
-        if len(reasons) > 1
-        else (f"{reason} (all {total:,} images)")
-    )
+    share = f"{count:,} of {total:,} images" if len(reasons) > 1 else f"all {total:,} images"
+    return f"{reason} ({share})"
 
 
 def with_known_classes(manifest: pa.Table, task: Task, classes: Sequence[str]) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from headstart.data.heif import is_heif
+
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
 """Pillow's names of the formats that are decoded."""
 
@@ -48,7 +50,7 @@ _STARTS = (
     b"\0\0\0\x0cjP  \r\n\x87\n",
     b"\xff\x4f\xff\x51",
 )
-_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 
 
 def is_image_file(file: Path) -> bool:
@@ -81,5 +83,6 @@ def _starts_like_image(file: Path) -> bool:
     return (
         head.startswith(_STARTS)
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+        or is_heif(head)
         or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
     )

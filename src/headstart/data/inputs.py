@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from headstart.data.colour import to_rgb_or_grey
 from headstart.data.contract import CURRENT, PixelContract
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.metadata import upright
+from headstart.data.paths import is_url
 from headstart.errors import NotAnImage, UnreadableImage
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _EXPECTED = (
     "a NumPy array or a PyTorch tensor"
 )
 _CHANNELS = (1, 3, 4)
-_URL = re.compile(r"(https?|ftp|s3|gs):/", re.IGNORECASE)
 # Resizing may leave floats this far outside of 0 to 1, which is less than one grey level.
 _TOLERANCE = 1e-3
 
@@ -145,7 +144,7 @@ def read_path(path: str) -> bytes:
     Raises:
         UnreadableImage: It is a URL or a folder, does not exist, or access is denied.
     """
-    if _URL.match(path):
+    if is_url(path):
         raise UnreadableImage(path, "it is a URL; download the file first")
     if Path(path).is_dir():
         raise UnreadableImage(

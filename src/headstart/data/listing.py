@@ -1,11 +1,11 @@
 """What a source lists: its images, and how it was understood."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.data.manifest import Entry
+from headstart.data.paths import is_url
 from headstart.errors import DataError
 
 
@@ -46,7 +46,7 @@ def data_path(data: str | os.PathLike[str]) -> Path:
     if not isinstance(data, (str, os.PathLike)) or not os.fspath(data):
         what = repr(data) if data in (None, "") else f"a value of type {type(data).__name__}"
         raise DataError(f"Data must be the path of a folder, a table or an archive, not {what}.")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(data)):
+    if is_url(str(data)):
         raise DataError(f"Data '{data}' is a URL. Download it first.")
     return Path(data).expanduser()
 

@@ -1,6 +1,5 @@
 """Find the files that the paths in a table mean."""
 
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,10 +8,9 @@ from pathlib import Path
 
 from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
-from headstart.data.paths import walk_files
+from headstart.data.paths import is_url, walk_files
 from headstart.errors import DataError
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Files that are looked at to find where the images of a table are.
 _SEARCHED = 100_000
 
@@ -33,7 +31,7 @@ class Locator:
 
         Backslashes may separate folders, and the suffix may be missing.
         """
-        if _URL.match(text):
+        if is_url(text):
             return text, "it is a URL; download the image and use the path of the file"
         for written in dict.fromkeys((text, *_spellings(text), *_spellings(_slashed(text)))):
             if _exists(path := self._folder / written):

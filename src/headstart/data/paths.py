@@ -1,6 +1,7 @@
 """Walk the files of a folder, and show names that are not valid UTF-8."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ _SYSTEM_FOLDERS = frozenset(
         *("system volume information", "__pycache__"),
     )
 )
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|ftp|s3|gs):/", re.IGNORECASE)
 
 OnUnreadable = Callable[[OSError], None]
 """Called with the error of a folder that cannot be read."""
@@ -50,6 +53,11 @@ def walk_files(folder: Path, *, on_unreadable: OnUnreadable | None = None) -> It
 def is_skipped(folder: str) -> bool:
     """Return whether a folder of this name is hidden or belongs to the operating system."""
     return folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL, also after a path library has merged its slashes."""
+    return _URL.match(text) is not None
 
 
 def printable(name: str) -> str:
