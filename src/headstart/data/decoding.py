@@ -95,7 +95,7 @@ def convert(image: Image.Image, *, path: str, contract: PixelContract) -> Image.
     Raises:
         UnreadableImage: It is fully transparent, or has values that are not finite.
     """
-    with _translate_errors(path, DecodeLimits()):
+    with translate_errors(path, DecodeLimits()):
         return to_rgb_or_grey(image, contract)
 
 
@@ -123,13 +123,13 @@ def load_image(
     def load(file: bytes) -> Image.Image:
         return _load(file, path, min_side, contract, limits)
 
-    with _translate_errors(path, limits):
+    with translate_errors(path, limits):
         return _load_or_repair(data, load)
 
 
 @contextmanager
-def _translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
-    """Translate whatever is raised while an image is decoded."""
+def translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
+    """Turn whatever is raised while an image is decoded into `UnreadableImage`."""
     try:
         yield
     except UnreadableImage as error:

@@ -16,10 +16,11 @@ from typing_extensions import TypeIs
 from headstart.arrays import Anything
 from headstart.data.colour import to_rgb_or_grey
 from headstart.data.contract import CURRENT, PixelContract
-from headstart.data.decoding import decode_image, quiet_pillow, read_image
+from headstart.data.decoding import decode_image, quiet_pillow, read_image, translate_errors
 from headstart.data.metadata import upright
 from headstart.data.paths import is_url
 from headstart.errors import NotAnImage, UnreadableImage
+from headstart.options import DecodeLimits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -248,11 +249,6 @@ def _is_tensor(value: object) -> TypeIs[Tensor]:
 
 
 def _from_pil(image: Image.Image, name: str, contract: PixelContract) -> Image.Image:
-    try:
+    with translate_errors(name, DecodeLimits()):  # A lazily opened file may be damaged.
         image.load()
         return to_rgb_or_grey(upright(image, image.getexif), contract)
-    except UnreadableImage as error:
-        raise UnreadableImage(name, error.reason) from None
-    except Exception as error:  # As in decode_image: a lazily opened file may be damaged.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableImage(name, f"it is damaged ({reason})") from None
