@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from headstart.backbones.catalogue import CATALOGUE
-from headstart.classifier import Prediction
 from headstart.cli.tables import megabytes, show_backbones, show_predictions
 from headstart.commands.backbones import ListedBackbone
 from headstart.commands.predict import FailedPrediction
+from headstart.task import Prediction
 from tests.cli.conftest import Completed
 from tests.conftest import picture
 

@@ -84,7 +84,8 @@ class HeadChoice:
         folds = stratified_folds(self.task.strata(targets), groups, folds=count, seed=self.seed)
         on_folds = self.head.fit(self._problem(features, targets, folds), seed=self.seed)
         if val is None or not len(val.targets) or on_folds.held_out is None:
-            return replace(on_folds, why=_reason(on_folds, "on held-out folds"))
+            chosen = replace(on_folds, why=_reason(on_folds, "on held-out folds"))
+            return self._calibrated(chosen, targets)
         rows = np.arange(len(targets) + len(val.targets))
         joined = self._problem(
             np.concatenate([features, val.features]),
@@ -92,7 +93,16 @@ class HeadChoice:
             [(rows[: len(targets)], rows[len(targets) :])],
         )
         on_val = self.head.fit(joined, seed=self.seed)
-        return _decide(on_folds, on_val, self._objection(targets, val.targets))
+        chosen = _decide(on_folds, on_val, self._objection(targets, val.targets))
+        return self._calibrated(chosen, joined.targets)
+
+    def _calibrated(self, fit: HeadFit, targets: Targets) -> HeadFit:
+        """Calibrate on the held-out images that decided: the validation part or the folds."""
+        if fit.held_out is None:
+            return fit
+        held_out = fit.held_out
+        temperature = self.task.temperature(held_out.logits, targets[held_out.rows])
+        return replace(fit, temperature=temperature)
 
     def _problem(self, features: Features, targets: Targets, folds: Folds) -> Problem:
         return Problem(

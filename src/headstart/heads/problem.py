@@ -125,6 +125,7 @@ class HeadFit:
         hyperparameters: The chosen hyperparameters of a linear or kernel head.
         chosen_on: What decided between the candidates: "folds" or "val", the validation part.
         why: The reason for the choice, as a clause; "" if nothing was compared.
+        temperature: Divisor of the head's scores that calibrates them on the held-out images.
     """
 
     head: FittedHead
@@ -134,6 +135,7 @@ class HeadFit:
     hyperparameters: Hyperparameters | None = None
     chosen_on: Decider = "folds"
     why: str = ""
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)

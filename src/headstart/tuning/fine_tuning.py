@@ -5,16 +5,18 @@ the training images and compares the tuned with the frozen model on the rest. If
 final model is trained on all images.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
+from headstart.options import PART
 from headstart.record import StepTiming, Tuning
 from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.events.events import recorded
@@ -65,6 +67,20 @@ class Outcome:
     record: Tuning
     tuned: TunedModel | None
     folder: Path | None
+
+
+def check_choices(part: str, keep: str) -> None:
+    """Check the names of a part and of a rule for keeping the tuned model.
+
+    Raises:
+        OptionError: There is no such part or rule.
+    """
+    if keep not in get_args(Keep):
+        raise OptionError(f"keep must be better or always. Got '{keep}'.")
+    if not re.fullmatch(PART, part):
+        raise OptionError(
+            f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{part}'."
+        )
 
 
 def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:

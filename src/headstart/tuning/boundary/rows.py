@@ -162,14 +162,7 @@ def open_boundary(
     if after == 0:
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
-    engine = make_engine(
-        halves.below.eval,
-        size=backbone.preprocess.size,
-        device=extractor.device,
-        precision=extractor.precision,
-        cache=extractor.cache / "networks",
-        key=f"{key}-below-{after}",
-    )
+    engine = _engine_below(extractor, halves, f"{key}-below-{after}")
     store = _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn)
     if store is not None:
         try:
@@ -179,6 +172,17 @@ def open_boundary(
             reason = getattr(error, "strerror", None) or error
             warn(f"The boundary store cannot be written ({reason}), so training reads images.")
     return Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
+
+
+def _engine_below(extractor: FeatureExtractor, halves: Halves, key: str) -> Engine:
+    return make_engine(
+        halves.below.eval,
+        size=extractor.backbone.preprocess.size,
+        device=extractor.device,
+        precision=extractor.precision,
+        cache=extractor.cache / "networks",
+        key=key,
+    )
 
 
 def _store(

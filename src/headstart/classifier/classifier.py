@@ -6,30 +6,27 @@ It performs steps 4 to 6 of transfer learning. Each step creates a new, immutabl
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Self, Unpack, get_args, overload
 
-import numpy as np
-
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.background import on_background_of
 from headstart.choosing.image_size import sized_for
+from headstart.classifier.specifying import HeadSettings, as_head
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice, ValidationPart
-from headstart.heads.problem import Candidate, Decider, HeadFit
-from headstart.heads.specs import HEADS, AutoHead, Head, head_named
+from headstart.heads.problem import Candidate, Decider
+from headstart.heads.specs import Head
 from headstart.keywords import TuneKeywords, with_keywords
 from headstart.options import (
-    PART,
     DeviceOption,
     FeaturesOption,
     HeadOption,
@@ -37,14 +34,13 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
-from headstart.predictor.config import CUSTOM, Specification
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
 from headstart.task import Prediction, Task
-from headstart.tuning.fine_tuning import Keep, TunedModel, fine_tune
+from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_tune
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import ClassifierHead, Job
-from headstart.tuning.tutorial import TutorialHead, with_recipe
+from headstart.tuning.tutorial import with_recipe
 from headstart.watching import Progress, ProgressOption, Warn, warn_in_python, watcher_for
 
 
@@ -79,6 +75,13 @@ class Classifier:
         checkpoints: Folder with the checkpoints and events of that training, or None.
     """
 
+    candidates: tuple[Candidate, ...] = ()
+    chosen_on: Decider = "folds"
+    why_chosen: str = ""
+    tuning: Tuning | None = None
+    checkpoints: Path | None = None
+    _predictor: Predictor | None = None
+
     def __init__(
         self,
         backbone: Backbone,
@@ -102,17 +105,7 @@ class Classifier:
                 "deterministic works on the CPU only. Omit device, or set it to 'cpu'."
             )
         self.classes = tuple(classes)
-        self.candidates: tuple[Candidate, ...] = ()
-        self.chosen_on: Decider = "folds"
-        self.why_chosen = ""
-        self.tuning: Tuning | None = None
-        self.checkpoints: Path | None = None
-        self._head = _as_head(head) or AutoHead()
-        self._features = features
-        self._balanced = balanced
-        self._seed = seed
-        self._deterministic = deterministic
-        self._predictor: Predictor | None = None
+        self._settings = HeadSettings(as_head(head), features, balanced, seed, deterministic)
         # A copy, so that changes to the caller's network do not change predictions.
         self.extractor = FeatureExtractor(
             copy.deepcopy(backbone).freeze(),
@@ -125,7 +118,7 @@ class Classifier:
     def __repr__(self) -> str:
         fitted = self._predictor
         state = f"{fitted.features} features, {fitted.head.kind}" if fitted else "not fitted"
-        head = getattr(self._head, "kind", type(self._head).__name__)
+        head = getattr(self._settings.head, "kind", type(self._settings.head).__name__)
         classes = list_names(self.classes)
         return f"Classifier({self.backbone.name}, head={head}: {state}; classes: {classes})"
 
@@ -141,15 +134,9 @@ class Classifier:
         Raises:
             OptionError: The model was trained with a custom head, so `head` is required.
         """
-        specification = predictor.specification
         classifier = cls.__new__(cls)
         classifier.classes = predictor.classes
-        classifier.candidates, classifier.tuning, classifier.checkpoints = (), None, None
-        classifier.chosen_on, classifier.why_chosen = "folds", ""
-        classifier._head = _as_head(head) or _head_of(specification)
-        classifier._features = specification.features
-        classifier._balanced, classifier._seed = specification.balanced, specification.seed
-        classifier._deterministic = specification.deterministic
+        classifier._settings = HeadSettings.of(predictor.specification, head)
         classifier._predictor, classifier.extractor = predictor, predictor.extractor
         return classifier
 
@@ -257,7 +244,7 @@ class Classifier:
             TuningError: Only trainings with other options can be resumed, or the same training is
                 already running.
         """
-        values = TuneOptions.of(**{"deterministic": self._deterministic, **options})
+        values = TuneOptions.of(**{"deterministic": self._settings.deterministic, **options})
         watcher = watcher_for(progress, warn)
         with watcher.stage("Fine-tuning") as advance:
             return self.tune(
@@ -287,10 +274,12 @@ class Classifier:
     ) -> Tuning | None:
         """Do `fine_tune` with resolved options."""
         check_classes(train, self.classes)
-        _check_choices(part, keep)
+        check_choices(part, keep)
         options.check_deterministic(part)
         model, warn = self.predictor, warn or warn_in_python
-        images = learning_set(train, val, hold_out=options.recipe != "tutorial", seed=self._seed)
+        images = learning_set(
+            train, val, hold_out=options.recipe != "tutorial", seed=self._settings.seed
+        )
         if missing := (val.absent() if val is not None and len(val) else []):
             warn(f"The validation part, which decides, has no image of {list_names(missing)}.")
         features, stored_as = self.extractor.of_files(images.files, warn=warn)
@@ -370,18 +359,16 @@ class Classifier:
             raise DataError("The training part must have images of at least two classes.")
         part = self._validation_part(val)
         fit = self._head_choice(train.task).fit(features, train.labels, train.groups, part)
-        uncalibrated = Predictor(
+        self._predictor = Predictor(
             train.task,
             self.classes,
             self.extractor,
             fit.features,
             stored_as,
             fit.head,
-            1.0,
-            self._specification(),
+            fit.temperature,
+            self._settings.specification(),
         )
-        temperature = _temperature(fit, train, part)
-        self._predictor = replace(uncalibrated, temperature=temperature)
         self.candidates = fit.candidates
         self.chosen_on, self.why_chosen = fit.chosen_on, fit.why
         return self
@@ -399,63 +386,10 @@ class Classifier:
         )
 
     def _head_choice(self, task: Task) -> HeadChoice:
-        kinds = ("last", "multilevel") if self._features == "auto" else (self._features,)
-        return HeadChoice(
-            self._head,
-            kinds,
-            self.extractor.layout,
-            len(self.classes),
-            task,
-            balanced=self._balanced,
-            seed=self._seed,
-        )
-
-    def _specification(self) -> Specification:
-        head = self._head
-        kind, settings = (head.kind, dict(vars(head))) if _is_built_in(head) else (CUSTOM, {})
-        return Specification(
-            kind, settings, self._features, self._balanced, self._seed, self._deterministic
-        )
+        return self._settings.choice(self.extractor.layout, len(self.classes), task)
 
     def _validation_part(self, val: ImageSet | None) -> ValidationPart | None:
         if val is None or not len(val):
             return None
         check_classes(val, self.classes)
         return ValidationPart(self.features_of(val)[0], val.labels)
-
-
-def _temperature(fit: HeadFit, train: ImageSet, val: ValidationPart | None) -> float:
-    """Calibrate on the held-out images that decided: the validation part or the folds."""
-    if fit.held_out is None:
-        return 1.0
-    labels = train.labels if val is None else np.concatenate([train.labels, val.targets])
-    return train.task.temperature(fit.held_out.logits, labels[fit.held_out.rows])
-
-
-def _as_head(head: Head | HeadOption | None) -> Head | None:
-    return head_named(head) if isinstance(head, str) else head
-
-
-def _check_choices(part: str, keep: str) -> None:
-    """Check the values of `unfreeze` and `keep`."""
-    if keep not in get_args(Keep):
-        raise OptionError(f"keep must be better or always. Got '{keep}'.")
-    if not re.fullmatch(PART, part):
-        raise OptionError(
-            f"unfreeze must be auto, all, stages:N or layers:N, N from 1. Got '{part}'."
-        )
-
-
-def _head_of(specification: Specification) -> Head:
-    """Create the unfitted head that a model was trained with."""
-    if specification.kind == CUSTOM:
-        raise OptionError("The model was trained with a custom head. Pass it as head=.")
-    if specification.kind == TutorialHead.kind:
-        make: Callable[..., Head] = TutorialHead
-        return make(**specification.settings)
-    return head_named(specification.kind, specification.settings)
-
-
-def _is_built_in(head: Head) -> bool:
-    """Return whether a head is built in, so that a saved model can be trained with it again."""
-    return isinstance(head, (*HEADS, TutorialHead))

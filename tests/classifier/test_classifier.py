@@ -400,7 +400,7 @@ def test_the_model_card_describes_the_model(fitted, tmp_path):
 def test_a_head_can_be_named(make, photos, head):
     """The name of a head is the head with its defaults."""
     assert repr(make(head.kind)) == repr(make(head))
-    assert make(head.kind)._head == type(head)()
+    assert make(head.kind)._settings.head == type(head)()
 
 
 def test_an_unknown_name_of_a_head(make):
@@ -430,4 +430,4 @@ def test_a_classifier_and_its_predictor_show_themselves(make, fitted):
 def test_continuing_with_a_named_head(fitted):
     """A trained model can be continued with a head by name."""
     again = Classifier.from_predictor(fitted.predictor, head="nearest")
-    assert again._head == NearestHead()
+    assert again._settings.head == NearestHead()
