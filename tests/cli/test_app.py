@@ -113,14 +113,16 @@ def test_train_shows_the_evaluation(
 def test_train_shows_the_candidates(
     headstart: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    """If several heads were compared, all are shown and the chosen head is marked."""
+    """If several heads were averaged, the average is marked, and all have their shares."""
     options = ("--backbone", "test_efficientnet", "--weights", "random", "--image-size", "64")
     options = (*options, "--features", "last", "--cache", tmp_path / "cache")
     done = headstart("train", make_folder(), *options, "--out", tmp_path / "run")
     assert "Compared on held-out folds of the training images:" in done.out
     rows = [line.split() for line in stripped(done.out) if line.startswith("last ")]
-    assert sorted(row[1] for row in rows) == ["kernel", "linear"]
-    assert [row[-2:] for row in rows if "chosen" in row] == [["←", "chosen"]]
+    assert sorted(row[1] for row in rows) == ["kernel", "linear", "stack"]
+    assert [(row[1], row[-2:]) for row in rows if "chosen" in row] == [("stack", ["←", "chosen"])]
+    shares = [int(row[-1].removesuffix("%")) for row in rows if row[1] != "stack"]
+    assert len(shares) == 2 and sum(shares) in (99, 100, 101)
 
 
 def test_train_without_a_test_part_says_so(

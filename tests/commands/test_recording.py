@@ -56,10 +56,10 @@ def test_both_estimates_are_recorded(validated: TrainResult) -> None:
     """Each candidate has its estimate on 24 images in folds and on 8 validation images."""
     record = validated.record
     assert (record.chosen_on, record.val_used_for) == ("val", ("choice", "calibration"))
-    assert record.why_chosen == "lowest log loss on the validation part"
-    assert [(row.images, row.val.images) for row in record.choice] == [(24, 8), (24, 8)]
-    assert [row.chosen for row in record.choice] == [True, False]
-    assert record.choice[0].val.log_loss <= record.choice[1].val.log_loss
+    assert record.why_chosen == "the average, weighted by log loss on the validation part"
+    assert [(row.images, row.val.images) for row in record.choice] == [(24, 8)] * 3
+    assert [row.chosen for row in record.choice] == [True, False, False]
+    assert record.choice[1].val.log_loss <= record.choice[2].val.log_loss
     assert (record.test, record.validation.images) == (None, 8)
     assert Record.read(validated.run) == record
 
@@ -92,11 +92,11 @@ def test_the_table_has_both_estimates(validated: TrainResult) -> None:
     show_training(Console(file=out, width=120), validated)
     assert (
         "Compared on held-out folds of 24 training images and on 8 validation images. Chosen: "
-        "lowest log loss on the validation part.\n"
+        "the average, weighted by log loss on the validation part.\n"
     ) in out.getvalue()
     header = next(line for line in out.getvalue().splitlines() if "features" in line)
     expected = ["features", "head", "folds", "folds 95%", "folds log loss"]
-    expected += ["val", "val 95%", "val log loss"]
+    expected += ["val", "val 95%", "val log loss", "share"]
     assert re.split(r" {2,}", header.strip()) == expected
 
 

@@ -6,7 +6,7 @@ import pytest
 from headstart.backbones.layout import FeatureLayout
 from headstart.heads.choice import MIN_VAL_IMAGES, HeadChoice, ValidationPart
 from headstart.heads.problem import Problem
-from headstart.heads.selection import refit_head, select_head
+from headstart.heads.selection import refit_heads, select_head
 from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
 from tests.conftest import TASK
 from tests.heads.problems import blobs, problem, rings
@@ -39,7 +39,7 @@ def shuffled(points, seed=0):
 def test_the_final_head_learns_from_the_training_part_only(head):
     """It is the head that the training part alone gives with the chosen hyperparameters."""
     chosen = fit(head, clouds(), clouds(100, seed=1))
-    expected = refit_head(problem(*clouds()), chosen.hyperparameters).head
+    expected = refit_heads(problem(*clouds()), chosen.members).head
     np.testing.assert_array_equal(chosen.head.weight, expected.weight)
     np.testing.assert_array_equal(chosen.head.mean, expected.mean)
 
@@ -78,14 +78,15 @@ def test_the_validation_part_decides_against_the_folds():
     """If labels of the validation part are random, the strongest regularisation is chosen."""
     train = rings()
     on_folds, on_val = fit(AutoHead(), train), fit(AutoHead(), train, shuffled(rings(seed=1)))
-    assert on_folds.head.kind == "kernel"
-    assert on_val.hyperparameters.strength > on_folds.hyperparameters.strength
+    assert on_folds.members[0].kind == "kernel"
+    assert on_val.members[0].strength > on_folds.members[0].strength
     assert (on_folds.chosen_on, on_folds.why) == ("folds", "lowest log loss on held-out folds")
-    assert (on_val.chosen_on, on_val.why) == ("val", "lowest log loss on the validation part")
+    why = "the average, weighted by log loss on the validation part"
+    assert (on_val.chosen_on, on_val.why) == ("val", why)
 
 
 def test_both_estimates_are_shown():
-    """Each candidate has its estimate on all folds and on the whole validation part."""
+    """The average and each candidate have estimates on all folds and on the validation part."""
     chosen = fit(AutoHead(), rings(), rings(100, seed=1))
     alone = fit(AutoHead(), rings())
     folds = {row.head: row for row in alone.candidates}
@@ -104,13 +105,16 @@ def test_both_estimates_are_shown():
         (
             clouds(MIN_VAL_IMAGES - 1, seed=1),
             (
-                "lowest log loss on held-out folds; the validation part has only 99 images, and "
-                "100 are needed"
+                "the average, weighted by log loss on held-out folds; the validation part has "
+                "only 99 images, and 100 are needed"
             ),
         ),
         (
             (np.ones((110, 2)), np.zeros(110)),
-            "lowest log loss on held-out folds; the validation part lacks 1 of 2 classes",
+            (
+                "the average, weighted by log loss on held-out folds; the validation part lacks "
+                "1 of 2 classes"
+            ),
         ),
     ],
     ids=["few images", "missing class"],
@@ -119,9 +123,10 @@ def test_a_validation_part_that_is_too_small_is_only_measured(val, why):
     """The folds decide and calibrate as without it, and its estimate is shown."""
     alone, chosen = fit(AutoHead(), clouds()), fit(AutoHead(), clouds(), val)
     assert (chosen.chosen_on, chosen.why) == ("folds", why)
-    np.testing.assert_array_equal(chosen.head.weight, alone.head.weight)
+    points = as_features(clouds(seed=3))[0]
+    np.testing.assert_array_equal(chosen.head.logits(points), alone.head.logits(points))
     np.testing.assert_array_equal(chosen.held_out.logits, alone.held_out.logits)
-    assert [row.val.images for row in chosen.candidates] == [len(val[1])] * 2
+    assert [row.val.images for row in chosen.candidates] == [len(val[1])] * 3
 
 
 def test_a_sample_keeps_the_validation_part():

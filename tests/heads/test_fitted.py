@@ -5,10 +5,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from headstart.errors import BundleError
 from headstart.heads import fitted
-from headstart.heads.fitted import BlendModel
+from headstart.heads.fitted import BlendModel, StackModel, mean_scores
 from headstart.heads.specs import KernelHead, LinearHead, MLPHead, NearestHead
 from tests.heads.problems import blobs, problem
 
@@ -28,7 +29,14 @@ def blend():
     return BlendModel(narrow, single(KernelHead()), 2.0, 0.5)
 
 
-KINDS = [(type(spec).__name__, partial(single, spec)) for spec in SPECS] + [("Blend", blend)]
+def stacked():
+    """Create a stack of a linear head of the first columns, and a nested stack of all columns."""
+    inner = StackModel((single(KernelHead()), single(NearestHead())), (0.25, 0.75), (1.0, 3.0))
+    return StackModel((blend().first, inner), (0.4, 0.6), (2.0, 1.0))
+
+
+KINDS = [(type(spec).__name__, partial(single, spec)) for spec in SPECS]
+KINDS += [("Blend", blend), ("Stack", stacked)]
 
 
 @pytest.fixture(params=[make for _, make in KINDS], ids=[name for name, _ in KINDS])
@@ -69,6 +77,31 @@ def test_a_blend_is_the_mean_of_calibrated_scores():
     head, features = blend(), blobs(count=40, seed=5)[0].astype(np.float32)
     first, second = head.first.logits(features[:, :NARROW]), head.second.logits(features)
     np.testing.assert_allclose(head.logits(features), (first / 2.0 + second / 0.5) / 2, rtol=1e-5)
+
+
+def test_a_stack_is_the_mean_of_calibrated_probabilities():
+    """Members have their own columns, temperatures and shares, also within a stack."""
+    head, features = stacked(), blobs(count=40, seed=5)[0].astype(np.float32)
+    inner = head.members[1]
+    kernel, nearest = (member.logits(features) for member in inner.members)
+    expected = 0.4 * softmax(head.members[0].logits(features[:, :NARROW]) / 2.0, axis=1)
+    expected += 0.6 * (0.25 * softmax(kernel, axis=1) + 0.75 * softmax(nearest / 3.0, axis=1))
+    np.testing.assert_allclose(softmax(head.logits(features), axis=1), expected, atol=1e-6)
+
+
+def test_the_scores_of_a_stack_are_finite():
+    """A class that every member rules out has a very low score, not minus infinity."""
+    certain = [np.array([[500.0, -500.0]]), np.array([[900.0, 0.0]])]
+    scores = mean_scores(certain, (0.5, 0.5), (1.0, 1.0))
+    assert np.isfinite(scores).all() and scores[0, 0] == 0 and scores[0, 1] < -60
+
+
+def test_an_incomplete_stack_is_an_error():
+    """Each member needs its share and its temperature."""
+    numbers, arrays = fitted.to_arrays(stacked())
+    del numbers["share1"]
+    with pytest.raises(BundleError, match=r"a part of the stack is missing"):
+        fitted.from_arrays("stack", numbers, arrays)
 
 
 def test_a_head_cannot_be_changed(fit):

@@ -9,7 +9,7 @@ import torch
 from headstart.backbones.layout import FeatureLayout
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import effort_for
-from headstart.heads.selection import refit_head, select_head
+from headstart.heads.selection import refit_heads, select_head
 from headstart.heads.specs import AutoHead, NearestHead
 from tests.conftest import TASK
 from tests.heads.problems import blobs, halves, problem, rings
@@ -199,7 +199,7 @@ def test_a_head_is_refitted_with_the_same_hyperparameters(kind, exact):
     features, labels = rings()
     task = problem(features, labels)
     fit = select_head(task, [kind], exact=exact)
-    again = refit_head(task, fit.hyperparameters, exact=exact)
+    again = refit_heads(task, fit.members, exact=exact)
     points = np.asarray(rings(seed=1)[0], dtype=np.float32)
     np.testing.assert_array_equal(again.head.logits(points), fit.head.logits(points))
     assert again.held_out is None and again.features == fit.features
@@ -213,13 +213,10 @@ def test_a_fixed_choice_is_not_changed_by_other_features():
     groups = [str(number) for number in range(len(labels))]
     rows = np.asarray(features, dtype=np.float32)
     fit = choice.fit(rows, labels, groups)
-    assert fit.hyperparameters.kind == "kernel"
+    assert fit.members[0].kind == "kernel"
     known = np.stack([labels - 0.5, rows[:, 0]], axis=1).astype(np.float32)
-    assert choice.fit(known, labels, groups).hyperparameters != fit.hyperparameters
-    assert (
-        choice.with_fixed_choice(fit).fit(known, labels, groups).hyperparameters
-        == fit.hyperparameters
-    )
+    assert choice.fit(known, labels, groups).members != fit.members
+    assert choice.with_fixed_choice(fit).fit(known, labels, groups).members == fit.members
     nearest = HeadChoice(NearestHead(), ("last",), layout, 2, TASK)
     fit = nearest.fit(rows, labels, groups)
     assert nearest.with_fixed_choice(fit).fit(known, labels, groups).head.kind == "nearest"

@@ -243,7 +243,7 @@ def test_a_blend_of_heads_is_explained() -> None:
     """The page says which heads were averaged."""
     text = spaced(shown(tuning(head="blend")).html)
     assert (
-        "Classifier blend mean of two: trained together with the network, and fitted afterwards"
+        "Classifier blend average of two: trained together with the network, and fitted afterwards"
         in text
     )
 

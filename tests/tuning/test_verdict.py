@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from headstart.heads.fitted import BlendModel, LinearModel
+from headstart.heads.fitted import LinearModel, StackModel
 from headstart.tuning.job import ClassifierHead
 from headstart.tuning.rounds import Round
 from headstart.tuning.training.loop import TrainingResult
@@ -51,7 +51,7 @@ def measured():
 
 
 def test_two_heads_that_err_differently_are_blended(measured):
-    """Their mean is better than either, and is a candidate of its own."""
+    """Their average is better than either, and is a candidate of its own."""
     apart = Verdict.of(measured, LABELS, TASK, blend=False, always=False)
     verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
     assert (apart.name, verdict.name) == ("trained", "blend")
@@ -60,21 +60,21 @@ def test_two_heads_that_err_differently_are_blended(measured):
 
 
 def test_a_bad_head_is_not_blended_with_a_good_one(measured):
-    """A blend has to be better than the better of the two heads."""
+    """A head with a very small share is left out."""
     for training in measured:
         training.scores["refitted"] = scores_with(3, 5.0)[training.held_out]
     assert Verdict.of(measured, LABELS, TASK, blend=True, always=False).name == "trained"
 
 
-def test_a_blend_uses_the_temperatures_of_the_verdict(measured):
-    """Heads of the kept training are averaged with the temperatures of the verdict."""
+def test_a_blend_uses_the_shares_of_the_verdict(measured):
+    """Heads of the kept training are averaged with the shares of the verdict."""
     verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
     narrow, wide = ClassifierHead(linear(3), "last"), ClassifierHead(linear(7), "multilevel")
     chosen = verdict.choose({"trained": narrow, "refitted": wide})
-    assert isinstance(chosen.head, BlendModel)
-    assert (chosen.head.first, chosen.head.second) == (narrow.head, wide.head)
-    temperatures = chosen.head.first_temperature, chosen.head.second_temperature
-    assert temperatures == (verdict.temperatures["trained"], verdict.temperatures["refitted"])
+    assert isinstance(chosen.head, StackModel)
+    assert chosen.head.members == (narrow.head, wide.head)
+    assert chosen.head.temperatures == verdict.average.temperatures
+    assert chosen.head.shares == tuple(verdict.average.shares)
     assert chosen.features == "multilevel"
 
 

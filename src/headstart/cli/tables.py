@@ -219,16 +219,23 @@ def _show_candidates(console: Console, record: Record) -> None:
         )
         columns = ["folds>", "folds 95%>", "folds log loss>", "val>", "val 95%>", "val log loss>"]
     mark = "← chosen, then tuned" if record.tuned else "← chosen"
-    rows = [_candidate_row(candidate, mark) for candidate in record.choice]
+    averaged = any(candidate.share is not None for candidate in record.choice)
+    columns += ["share>"] if averaged else []
+    rows = [_candidate_row(candidate, mark, averaged=averaged) for candidate in record.choice]
     optional = ("folds 95%>", "val 95%>")
     print_table(console, ("features", "head", *columns, ""), rows, optional=optional)
 
 
-def _candidate_row(candidate: Candidate, mark: str) -> Row:
+def _candidate_row(candidate: Candidate, mark: str, *, averaged: bool) -> Row:
     cells = [candidate.features, candidate.head, *_estimate_cells(candidate)]
     cells += _estimate_cells(candidate.val) if candidate.val else []
+    cells += [_share(candidate.share)] if averaged else []
     cells += [mark] if candidate.chosen else [""]
     return _row(*cells, style="bold" if candidate.chosen else "dim")
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
 
 
 def _estimate_cells(estimate: Candidate | Estimate) -> list[str]:

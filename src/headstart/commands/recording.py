@@ -132,6 +132,7 @@ def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
         chosen,
         folds.images,
         _estimate(candidate.val) if candidate.val else None,
+        candidate.share,
     )
 
 

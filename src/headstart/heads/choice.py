@@ -132,12 +132,13 @@ class HeadChoice:
         return replace(self, head=LinearHead())
 
     def with_fixed_choice(self, fit: HeadFit) -> Self:
-        """Return the same choice, fixed to the features and hyperparameters of a fit.
+        """Return the same choice, fixed to the features, hyperparameters and shares of a fit.
 
         For tuned features: they were trained on the labels, so no fold of them is held out.
         """
-        head = FixedHead(fit.hyperparameters) if fit.hyperparameters else self.head
-        return replace(self, head=head, kinds=(fit.features,))
+        head = FixedHead(fit.members) if fit.members else self.head
+        kinds = tuple(dict.fromkeys(member.features for member in fit.members))
+        return replace(self, head=head, kinds=kinds or (fit.features,))
 
 
 def _decide(on_folds: HeadFit, on_val: HeadFit, objection: str) -> HeadFit:
@@ -153,11 +154,22 @@ def _decide(on_folds: HeadFit, on_val: HeadFit, objection: str) -> HeadFit:
 
 
 def _both(order: Sequence[Candidate], on_folds: HeadFit, on_val: HeadFit) -> tuple[Candidate, ...]:
-    """Return the candidates in a given order, each with both of its estimates."""
+    """Return the candidates in a given order, each with both of its estimates.
+
+    Where only one of the fits is an average, it is paired with the head that the other one chose.
+    """
     folds = {(row.features, row.head): row for row in on_folds.candidates}
     val = {(row.features, row.head): row for row in on_val.candidates}
-    names = [(row.features, row.head) for row in order]
-    return tuple(replace(folds[name], val=_estimate(val[name])) for name in names)
+    return tuple(
+        replace(
+            folds.get((row.features, row.head), on_folds.candidates[0]),
+            head=row.head,
+            features=row.features,
+            share=row.share,
+            val=_estimate(val.get((row.features, row.head), on_val.candidates[0])),
+        )
+        for row in order
+    )
 
 
 def _estimate(row: Candidate) -> HeldOutEstimate:
@@ -168,6 +180,8 @@ def _reason(fit: HeadFit, images: str) -> str:
     """Return by what the first candidate was chosen; "" if nothing was compared."""
     if not fit.candidates:
         return ""
-    if fit.hyperparameters:
+    if len(fit.members) > 1:
+        return f"the average, weighted by log loss {images}"
+    if fit.members:
         return f"lowest log loss {images}"
     return f"highest accuracy {images}" if len(fit.candidates) > 1 else ""

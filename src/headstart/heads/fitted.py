@@ -1,17 +1,20 @@
 """Fitted heads: immutable values that turn features into scores and can be saved in a bundle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
-from headstart.arrays import Anything, Features, Floats, Landmarks, Scores, Tensors
+from headstart.arrays import Anything, Features, Floats, Landmarks, Numbers, Scores, Tensors
 from headstart.errors import BundleError
 
 # Rows that are scored at a time, to bound memory.
 _ROWS = 2048
+
+# The smallest probability whose logarithm is told from that of 0.
+_SMALLEST = 1e-30
 
 HeadValues = dict[str, float | str | Anything]
 """Numbers, strings and arrays of a head, by name."""
@@ -159,8 +162,7 @@ SingleModel = LinearModel | KernelModel | MLPModel | NearestModel
 
 @dataclass(frozen=True)
 class BlendModel:
-    """The mean of two calibrated heads; heads that were trained differently make different
-    errors.
+    """The mean of the scores of two calibrated heads, in bundles of earlier versions.
 
     Attributes:
         first: The first head. Each head uses as many of the leftmost columns as it was fitted on.
@@ -184,9 +186,47 @@ class BlendModel:
         return np.asarray(total / 2, dtype=np.float32)
 
 
-_SINGLE: dict[str, type[SingleModel]] = {
-    model.kind: model for model in (LinearModel, KernelModel, MLPModel, NearestModel)
-}
+@dataclass(frozen=True)
+class StackModel:
+    """A weighted mean of the calibrated probabilities of several heads, see `stacking`.
+
+    Attributes:
+        members: The heads. Each uses as many of the leftmost columns as it was fitted on.
+        shares: Weight of each head, sum 1.
+        temperatures: Divisor of each head's scores.
+    """
+
+    kind: ClassVar[str] = "stack"
+    members: tuple[FittedHead, ...]
+    shares: tuple[float, ...]
+    temperatures: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.members) == len(self.shares) == len(self.temperatures) > 0:
+            raise BundleError("The model's head is incomplete: a part of the stack is missing.")
+
+    def logits(self, features: Features) -> Scores:
+        """See `FittedHead.logits`."""
+        scores = [head.logits(features[:, : width_of(head)]) for head in self.members]
+        return mean_scores(scores, self.shares, self.temperatures)
+
+
+def mean_scores(
+    scores: Sequence[Scores], shares: Sequence[float] | Numbers, temperatures: Sequence[float]
+) -> Scores:
+    """Return scores whose softmax is the weighted mean of the softmaxes of several heads.
+
+    Args:
+        scores: Scores of each head, (images, classes).
+        shares: Weight of each head, sum 1.
+        temperatures: Divisor of each head's scores.
+    """
+    total = np.float64(0)
+    for each, share, temperature in zip(scores, shares, temperatures, strict=True):
+        scaled = each.astype(np.float64) / temperature
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        total = total + share * powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(np.log(np.maximum(total, _SMALLEST)), dtype=np.float32)
 
 
 def unit_rows(rows: Floats) -> Floats:
@@ -195,25 +235,55 @@ def unit_rows(rows: Floats) -> Floats:
     return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
+def width_of(head: FittedHead) -> int:
+    """Return how many of the leftmost columns a head uses."""
+    match head:
+        case StackModel():
+            return max(map(width_of, head.members))
+        case BlendModel():
+            return max(width_of(head.first), width_of(head.second))
+        case LinearModel() | KernelModel() | MLPModel() | NearestModel():
+            return len(head.mean)
+    raise TypeError(f"A head of kind '{head.kind}' cannot be part of an average.")
+
+
+_NUMBERED = ("member", "share", "temperature")
+
+_MODELS = (LinearModel, KernelModel, MLPModel, NearestModel, BlendModel, StackModel)
+_BY_KIND: dict[str, Callable[..., FittedHead]] = {model.kind: model for model in _MODELS}
+
+
 def to_arrays(head: FittedHead) -> tuple[dict[str, float | str], dict[str, Anything]]:
     """Return a head's numbers and arrays by name; those of a nested head as "first.bias"."""
-    values: HeadValues = {}
-    for name, value in _fields(head).items():
-        values |= _flattened(name, value) if isinstance(value, SingleModel) else {name: value}
+    values = _flattened(head)
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     numbers = {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
     return numbers, arrays
 
 
-def _fields(head: FittedHead) -> HeadValues:
-    """Return the fields of a head, without cached values."""
+def _flattened(head: FittedHead) -> HeadValues:
+    values: HeadValues = {}
+    for name, value in _fields(head).items():
+        if isinstance(value, _MODELS):
+            nested = {"kind": value.kind, **_flattened(value)}
+            values |= {f"{name}.{inner}": each for inner, each in nested.items()}
+        elif isinstance(value, float | str | np.ndarray):
+            values[name] = value
+    return values
+
+
+def _fields(head: FittedHead) -> dict[str, object]:
+    """Return the fields of a head, without cached values; those of a stack are numbered."""
+    if isinstance(head, StackModel):
+        columns = zip(head.members, head.shares, head.temperatures, strict=True)
+        values: dict[str, object] = {}
+        for number, column in enumerate(columns):
+            values |= {
+                f"{name}{number}": each for name, each in zip(_NUMBERED, column, strict=True)
+            }
+        return values
     names = (field.name for field in fields(head))  # type: ignore[arg-type]
     return {name: getattr(head, name) for name in names}
-
-
-def _flattened(name: str, head: SingleModel) -> HeadValues:
-    nested: HeadValues = {"kind": head.kind, **_fields(head)}
-    return {f"{name}.{inner}": value for inner, value in nested.items()}
 
 
 def from_arrays(kind: str, numbers: Mapping[str, float | str], arrays: Tensors) -> FittedHead:
@@ -222,26 +292,30 @@ def from_arrays(kind: str, numbers: Mapping[str, float | str], arrays: Tensors) 
     Raises:
         BundleError: The kind is unknown, or a value is missing.
     """
-    values: HeadValues = {**numbers, **arrays}
-    if kind != BlendModel.kind:
-        return _build(_model_class(kind), values)
-    heads = {}
-    for name in ("first", "second"):
-        nested = {key: value for key, value in values.items() if key.startswith(f"{name}.")}
-        values = {key: value for key, value in values.items() if key not in nested}
-        nested = {key.removeprefix(f"{name}."): value for key, value in nested.items()}
-        heads[name] = _build(_model_class(nested.pop("kind", None)), nested)
-    return _build(BlendModel, {**values, **heads})
+    return _build(kind, {**numbers, **arrays})
 
 
-def _model_class(kind: object) -> type[SingleModel]:
-    if not isinstance(kind, str) or kind not in _SINGLE:
+def _build(kind: object, flat: HeadValues) -> FittedHead:
+    if not isinstance(kind, str) or kind not in _BY_KIND:
         raise BundleError(f"The model has a head of unknown kind '{kind}'. Upgrade headstart.")
-    return _SINGLE[kind]
-
-
-def _build(kind: Callable[..., FittedHead], values: Mapping[str, object]) -> FittedHead:
+    values: dict[str, object] = {name: value for name, value in flat.items() if "." not in name}
+    for name in sorted({name.split(".")[0] for name in flat if "." in name}):
+        nested = {
+            key.removeprefix(f"{name}."): value
+            for key, value in flat.items()
+            if key.startswith(f"{name}.")
+        }
+        values[name] = _build(nested.pop("kind", None), nested)
     try:
-        return kind(**values)
+        return _BY_KIND[kind](**(_denumbered(values) if kind == StackModel.kind else values))
     except TypeError as error:
         raise BundleError(f"The model's head is incomplete: {error}.") from None
+
+
+def _denumbered(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Collect the numbered fields of a stack."""
+    columns: dict[str, object] = {}
+    for name in _NUMBERED:
+        numbers = sorted(int(key.removeprefix(name)) for key in values if key.startswith(name))
+        columns[f"{name}s"] = tuple(values[f"{name}{number}"] for number in numbers)
+    return columns

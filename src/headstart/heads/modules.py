@@ -1,5 +1,7 @@
 """Fitted heads as PyTorch modules, for export and for fine-tuning."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,8 @@ from headstart.heads.fitted import (
     LinearModel,
     MLPModel,
     NearestModel,
+    StackModel,
+    width_of,
 )
 from headstart.heads.spaces import radial_basis
 
@@ -139,6 +143,25 @@ class BlendModule(nn.Module):
         return total
 
 
+class StackModule(nn.Module):
+    """The weighted mean of the calibrated probabilities of several heads, as scores."""
+
+    def __init__(self, head: StackModel) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(head_module(member) for member in head.members)
+        self.widths = [width_of(member) for member in head.members]
+        self.shares, self.temperatures = head.shares, head.temperatures
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, (images, classes)."""
+        parts = zip(self.members, self.widths, self.shares, self.temperatures, strict=True)
+        scores = [
+            (member(features[:, :width]) / temperature).log_softmax(dim=1) + math.log(share)
+            for member, width, share, temperature in parts
+        ]
+        return torch.stack(scores).logsumexp(dim=0)
+
+
 def head_module(head: FittedHead) -> nn.Module:
     """Return a module that computes the scores of a fitted head, (images, classes)."""
     match head:
@@ -152,6 +175,8 @@ def head_module(head: FittedHead) -> nn.Module:
             return NearestModule(head)
         case BlendModel():
             return BlendModule(head)
+        case StackModel():
+            return StackModule(head)
     raise TypeError(f"There is no module for a head of kind '{head.kind}'.")
 
 

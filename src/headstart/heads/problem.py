@@ -70,11 +70,13 @@ class Candidate:
 
     Attributes:
         features: "last" or "multilevel".
-        head: "linear" or "kernel".
+        head: The kind of the head.
         log_loss: Mean over the images of the held-out folds.
         accuracy: Share of these images that were predicted correctly.
         images: Number of these images.
         val: The same on the validation part, for a fit on the training part; None without one.
+        share: Its weight in the average of heads, 0 to 1; None if none were averaged, and for the
+            average itself.
     """
 
     features: str
@@ -83,6 +85,7 @@ class Candidate:
     accuracy: float
     images: int
     val: HeldOutEstimate | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,18 +102,24 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Hyperparameters:
-    """Hyperparameters that model selection has chosen.
+class Member:
+    """A linear or kernel head with everything that model selection has chosen.
 
     Attributes:
+        features: The features that it uses: "last", "multilevel" or "flatten".
         kind: "linear" or "kernel".
         strength: Regularisation strength for a fit on all images.
         width: Kernel width, as a multiple of the median squared distance.
+        share: Its weight in the average of heads, 0 to 1; 1 if it is the only one.
+        temperature: Divisor of its scores that calibrates them, before the average.
     """
 
+    features: str
     kind: Kind
     strength: float
     width: float
+    share: float = 1.0
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,9 +129,10 @@ class HeadFit:
     Attributes:
         head: The head.
         held_out: Scores for calibration; None if no image was held out.
-        features: The features that it uses: "last", "multilevel" or "flatten".
+        features: The features that it uses: "last", "multilevel" or "flatten"; of several heads,
+            the widest.
         candidates: The heads that were compared, best first.
-        hyperparameters: The chosen hyperparameters of a linear or kernel head.
+        members: The chosen linear and kernel heads; empty for a head of another kind.
         chosen_on: What decided between the candidates: "folds" or "val", the validation part.
         why: The reason for the choice, as a clause; "" if nothing was compared.
         temperature: Divisor of the head's scores that calibrates them on the held-out images.
@@ -132,7 +142,7 @@ class HeadFit:
     held_out: HeldOut | None
     features: str
     candidates: tuple[Candidate, ...] = ()
-    hyperparameters: Hyperparameters | None = None
+    members: tuple[Member, ...] = ()
     chosen_on: Decider = "folds"
     why: str = ""
     temperature: float = 1.0

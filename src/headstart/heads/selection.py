@@ -7,23 +7,26 @@ cross-validation, or a validation part. Test images are never used.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from headstart.arrays import Rows, Scores
 from headstart.heads.bases import Basis
+from headstart.heads.fitted import StackModel, width_of
 from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.problem import (
     EXACT_IMAGES,
     Candidate,
     HeadFit,
     HeldOut,
-    Hyperparameters,
     Kind,
+    Member,
     Problem,
     effort_for,
 )
 from headstart.heads.spaces import Space
+from headstart.heads.stacking import MIN_SHARE, Average
 
 # Powers of ten first, then half steps around the best.
 _STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -58,6 +61,7 @@ def select_head(
     problem: Problem,
     kinds: Sequence[Kind] = ("linear", "kernel"),
     *,
+    average: bool = False,
     seed: int = 0,
     exact: int = EXACT_IMAGES,
 ) -> HeadFit:
@@ -66,32 +70,90 @@ def select_head(
     Args:
         problem: Features and targets.
         kinds: Kinds of heads to try.
+        average: Average the candidates, see `stacking`, instead of choosing the best.
         seed: Random seed of the sample.
         exact: Maximum number of images on which candidates are compared; above it, a sample is
             used.
     """
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
-    trials = _first_trials(small, kinds)
-    best_features = min(trials, key=_log_loss).basis.features
-    for kind in kinds:
-        trials += _refine(small, _best_trial(trials, best_features, kind))
-    best = min(trials, key=_log_loss)
-    names = {(trial.basis.features, trial.basis.kind) for trial in trials}
-    rows = [_best_trial(trials, *name) for name in sorted(names)]
-    table = tuple(trial.row() for trial in sorted(rows, key=_log_loss))
+    trials = compare_heads(small, kinds)
+    kept = _worth_keeping(small, trials) if average else trials[:1]
     if sample is not None:
         share = len(small.fitted_rows) / len(problem.fitted_rows)
-        best = _rescale_strength(best, problem, share=share)
-    hyperparameters = Hyperparameters(best.basis.kind, best.strength, best.basis.width)
-    fitted, features = problem.fitted_rows, best.basis.features
+        kept = [_rescale_strength(trial, problem, share=share) for trial in kept]
+    fits = [_final_fit(problem, trial, sample, seed=seed, exact=exact) for trial in kept]
+    fit = _averaged(problem, fits) if len(fits) > 1 else fits[0]
+    return replace(fit, candidates=_table(problem, trials, fit, average=average))
+
+
+def compare_heads(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
+    """Return the best trial of every combination of columns and kinds, best first."""
+    trials = _first_trials(problem, kinds)
+    best_features = min(trials, key=_log_loss).basis.features
+    for kind in kinds:
+        trials += _refine(problem, _best_trial(trials, best_features, kind))
+    names = {(trial.basis.features, trial.basis.kind) for trial in trials}
+    return sorted((_best_trial(trials, *name) for name in sorted(names)), key=_log_loss)
+
+
+def _worth_keeping(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the candidates with a share that is worth the time to fit them, largest first."""
+    shares = _average(problem, [trial.held_out for trial in trials]).shares
+    order = np.argsort(-shares, kind="stable")
+    return [trials[number] for number in order if shares[number] >= MIN_SHARE]
+
+
+def _table(
+    problem: Problem, trials: Sequence[Trial], fit: HeadFit, *, average: bool
+) -> tuple[Candidate, ...]:
+    """Return the table of candidates, what was fitted first; of an average, with the shares."""
+    if not average:
+        return tuple(trial.row() for trial in trials)
+    shares = {(member.features, member.kind): member.share for member in fit.members}
+    rows = [
+        replace(trial.row(), share=shares.get((trial.basis.features, trial.basis.kind), 0.0))
+        for trial in trials
+    ]
+    if len(fit.members) > 1:
+        return (_candidate(problem, fit), *rows)
+    return tuple(sorted(rows, key=lambda row: -(row.share or 0)))
+
+
+def _average(problem: Problem, held_out: Sequence[HeldOut]) -> Average:
+    targets = problem.targets[held_out[0].rows]
+    return Average.of([each.logits for each in held_out], targets, problem.task)
+
+
+def _averaged(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
+    """Average candidates that are fitted and have scores of the same held-out images."""
+    held_out = [fit.held_out for fit in fits if fit.held_out is not None]
+    average = _average(problem, held_out)
+    members = tuple(
+        replace(fit.members[0], share=float(share), temperature=temperature)
+        for fit, share, temperature in zip(fits, average.shares, average.temperatures, strict=True)
+    )
+    scores = HeldOut(held_out[0].rows, average.scores)
+    model = average.model([fit.head for fit in fits])
+    return HeadFit(model, scores, _widest(fits), members=members)
+
+
+def _widest(fits: Sequence[HeadFit]) -> str:
+    """Return the features that include those of all fits."""
+    return max(fits, key=lambda fit: width_of(fit.head)).features
+
+
+def _final_fit(
+    problem: Problem, trial: Trial, sample: Rows | None, *, seed: int, exact: int
+) -> HeadFit:
+    """Fit a candidate on `problem.fitted_rows`, with scores of the held-out images."""
+    fitted, features = problem.fitted_rows, trial.basis.features
+    member = Member(features, trial.basis.kind, trial.strength, trial.basis.width)
     if len(fitted) == len(problem.targets):
-        head = best.basis.fit(problem, best.strength, sample)
-        return HeadFit(head, best.held_out, features, table, hyperparameters)
-    part = {features: problem.columns[features]}
-    training = replace(problem, columns=part).take(fitted)
-    fit = refit_head(training, hyperparameters, seed=seed, exact=exact)
-    return replace(fit, held_out=_held_out(problem, fit), candidates=table)
+        head = trial.basis.fit(problem, trial.strength, sample)
+        return HeadFit(head, trial.held_out, features, members=(member,))
+    fit = _refit(problem.take(fitted), member, seed=seed, exact=exact)
+    return replace(fit, held_out=_held_out(problem, fit))
 
 
 def _held_out(problem: Problem, fit: HeadFit) -> HeldOut:
@@ -101,28 +163,38 @@ def _held_out(problem: Problem, fit: HeadFit) -> HeldOut:
     return HeldOut(rows, fit.head.logits(columns))
 
 
-def refit_head(
-    problem: Problem, hyperparameters: Hyperparameters, *, seed: int = 0, exact: int = EXACT_IMAGES
+def refit_heads(
+    problem: Problem, members: Sequence[Member], *, seed: int = 0, exact: int = EXACT_IMAGES
 ) -> HeadFit:
-    """Fit a head with known hyperparameters on all images, without cross-validation.
+    """Fit heads with known hyperparameters and shares on all images, without cross-validation.
 
     Args:
-        problem: Problem with a single kind of features.
-        hyperparameters: The result of `select_head` on other features of the same images.
+        problem: Features and targets.
+        members: The members of a fit by `select_head` on other features of the same images.
         seed: As in `select_head`.
         exact: As in `select_head`.
     """
-    (features,) = problem.columns
+    fits = [_refit(problem, member, seed=seed, exact=exact) for member in members]
+    if len(fits) == 1:
+        return fits[0]
+    model = StackModel(
+        tuple(fit.head for fit in fits),
+        tuple(member.share for member in members),
+        tuple(member.temperature for member in members),
+    )
+    return HeadFit(model, None, _widest(fits), members=tuple(members))
+
+
+def _refit(problem: Problem, member: Member, *, seed: int, exact: int) -> HeadFit:
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
-    standardised = small.standardised(small.columns[features])
+    standardised = small.standardised(small.columns[member.features])
     products = standardised.inner_products()
-    kind, width = hyperparameters.kind, hyperparameters.width
-    basis = Basis.of(features, kind, standardised, products, width)
+    basis = Basis.of(member.features, member.kind, standardised, products, member.width)
     if sample is not None:
         basis = basis.extended(problem)
-    head = basis.fit(problem, hyperparameters.strength, sample)
-    return HeadFit(head, None, features, hyperparameters=hyperparameters)
+    head = basis.fit(problem, member.strength, sample)
+    return HeadFit(head, None, member.features, members=(member,))
 
 
 def best_fit(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:

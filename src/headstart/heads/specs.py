@@ -7,8 +7,8 @@ from typing import ClassVar, Protocol
 from headstart.errors import OptionError, suggestion
 from headstart.heads.mlp import fit_mlp
 from headstart.heads.nearest import fit_nearest
-from headstart.heads.problem import HeadFit, Hyperparameters, Problem
-from headstart.heads.selection import best_fit, refit_head, select_head
+from headstart.heads.problem import HeadFit, Member, Problem
+from headstart.heads.selection import best_fit, refit_heads, select_head
 
 
 class Head(Protocol):
@@ -30,13 +30,13 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class AutoHead:
-    """Linear or kernel head, whichever has the lower cross-validated log loss."""
+    """The average of linear and kernel heads, with weights by log loss on held-out images."""
 
     kind: ClassVar[str] = "auto"
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
-        return select_head(problem, seed=seed)
+        return select_head(problem, average=True, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ class FixedHead:
     """A head with known hyperparameters, chosen on other features of the same images.
 
     Attributes:
-        hyperparameters: The result of `select_head`.
+        members: Those of a fit by `select_head`.
     """
 
     kind: ClassVar[str] = "fixed"
 
-    hyperparameters: Hyperparameters
+    members: tuple[Member, ...]
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
-        return refit_head(problem, self.hyperparameters, seed=seed)
+        return refit_heads(problem, self.members, seed=seed)
 
 
 @dataclass(frozen=True)

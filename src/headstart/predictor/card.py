@@ -1,7 +1,7 @@
 """The model card: classes, components and test result of a model."""
 
 from headstart.backbones.licences import describe_licence
-from headstart.predictor.config import BackboneConfig, Config
+from headstart.predictor.config import BackboneConfig, Config, HeadConfig
 from headstart.record import Record, describe_use
 from headstart.task import Task
 
@@ -20,7 +20,7 @@ def model_card(config: Config, task: Task) -> str:
         f"- Classes: {', '.join(config.classes)}",
         f"- Backbone: {config.backbone.name}",
         f"- Weights: {_weights(config.backbone)}",
-        f"- Head: {config.head.kind} on {config.features} features",
+        f"- Head: {_describe_head(config.head)} on {config.features} features",
         f"- Trained with headstart {config.headstart}{created}",
     ]
     if config.record and config.record.tuned:
@@ -29,6 +29,18 @@ def model_card(config: Config, task: Task) -> str:
     if "kernel" in {config.head.kind, *config.head.numbers.values()}:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
     return "\n".join(lines) + "\n"
+
+
+def _describe_head(head: HeadConfig) -> str:
+    """Return the kind of a head; of an average, also the kinds and shares of its members."""
+    numbers = head.numbers
+    shares = [float(value) for name, value in numbers.items() if name.startswith("share")]
+    if not shares:
+        return head.kind
+    members = [
+        f"{numbers[f'member{number}.kind']} {share:.0%}" for number, share in enumerate(shares)
+    ]
+    return f"average of {len(shares)} heads ({', '.join(members)})"
 
 
 def _result(record: Record, task: Task) -> list[str]:

@@ -90,6 +90,8 @@ class Candidate:
         chosen: Whether it was chosen.
         images: The number of these images; 0 in records of versions that did not count them.
         val: The estimate on the validation part; None without one.
+        share: The weight of the head in the average of heads, 0 to 1; None for the average itself,
+            and if none were averaged.
     """
 
     features: str
@@ -100,6 +102,7 @@ class Candidate:
     chosen: bool
     images: int = 0
     val: Estimate | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)

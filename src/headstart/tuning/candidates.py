@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from headstart.arrays import Scores, Targets
 from headstart.evaluation.comparison import HeldOutResult, measure_held_out
-from headstart.heads.fitted import BlendModel, SingleModel
+from headstart.heads.fitted import width_of
+from headstart.heads.stacking import MIN_SHARE, Average
 from headstart.task import Task
 from headstart.tuning.job import ClassifierHead
 
@@ -17,32 +16,35 @@ TRAINED = "trained"
 REFITTED = "refitted"
 """The frozen model's kind of head, refitted on the tuned features."""
 BLEND = "blend"
-"""The mean of the trained and the refitted head, each calibrated."""
+"""The average of the trained and the refitted head."""
 
 
 def measure_candidates(
     scores: Mapping[str, Scores], targets: Targets, task: Task, *, blend: bool
-) -> dict[str, HeldOutResult]:
+) -> tuple[dict[str, HeldOutResult], Average | None]:
     """Measure candidate heads by their scores of held-out images.
 
     Args:
         scores: Scores by name of the head, each of shape (images, classes).
         targets: Labels of the images.
         task: The kind of label.
-        blend: Whether the mean of two heads is a candidate too.
+        blend: Whether the average of two heads is a candidate too.
+
+    Returns:
+        The results by name, and the average, if there are two heads.
     """
-    candidates = {name: measure_held_out(values, targets, task) for name, values in scores.items()}
+    average = None
     if blend and TRAINED in scores and REFITTED in scores:
-        parts = [scores[name] / candidates[name].temperature for name in (TRAINED, REFITTED)]
-        candidates[BLEND] = measure_held_out(np.mean(parts, axis=0), targets, task)
-    return candidates
+        average = Average.of([scores[TRAINED], scores[REFITTED]], targets, task)
+        if average.shares.min() >= MIN_SHARE:
+            scores = {**scores, BLEND: average.scores}
+    results = {name: measure_held_out(values, targets, task) for name, values in scores.items()}
+    return results, average
 
 
 def blend_heads(
-    trained: ClassifierHead, refitted: ClassifierHead, temperatures: Mapping[str, float]
+    trained: ClassifierHead, refitted: ClassifierHead, average: Average
 ) -> ClassifierHead:
-    """Return the mean of two heads, each calibrated by its temperature."""
-    assert isinstance(trained.head, SingleModel) and isinstance(refitted.head, SingleModel)
-    wider = trained if len(trained.head.mean) > len(refitted.head.mean) else refitted
-    head = BlendModel(trained.head, refitted.head, temperatures[TRAINED], temperatures[REFITTED])
-    return ClassifierHead(head, wider.features)
+    """Return the average of two heads."""
+    wider = trained if width_of(trained.head) > width_of(refitted.head) else refitted
+    return ClassifierHead(average.model([trained.head, refitted.head]), wider.features)

@@ -1,13 +1,14 @@
 """The verdict: comparison of the frozen and the tuned model on the same held-out images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from headstart.arrays import Scores, Targets
 from headstart.evaluation.comparison import HeldOutResult, accuracy_gain, beats, loss_gain
+from headstart.heads.stacking import Average
 from headstart.record import Interval
 from headstart.task import Task
 from headstart.tuning.candidates import (
@@ -34,7 +35,7 @@ class Verdict:
             no epoch was completed.
         kept: Whether the tuned model is kept.
         temperature: Divisor of the scores that calibrates the tuned model.
-        temperatures: Temperatures of all heads, by name.
+        average: The average of the trained and the refitted head; None if it was not measured.
         probe: Result of the frozen model; None if nothing was held out.
         best: Result of the tuned model with its best head.
         first_probe_accuracy: Accuracy of the frozen model in the first round.
@@ -43,7 +44,7 @@ class Verdict:
     name: str
     kept: bool
     temperature: float
-    temperatures: dict[str, float] = field(default_factory=dict)
+    average: Average | None = None
     probe: HeldOutResult | None = None
     best: HeldOutResult | None = None
     first_probe_accuracy: float | None = None
@@ -66,14 +67,15 @@ class Verdict:
         held_out = np.concatenate([training.held_out for training in rounds])
         if not len(held_out):
             return cls(TRAINED, True, 1.0)
-        candidates = measure_candidates(_scores(rounds), targets[held_out], task, blend=blend)
-        temperatures = {name: result.temperature for name, result in candidates.items()}
+        candidates, average = measure_candidates(
+            _scores(rounds), targets[held_out], task, blend=blend
+        )
         probe = candidates.pop(PROBE)
         name = min(candidates, key=lambda name: candidates[name].log_loss)
         best = candidates[name]
         kept = always or beats(best, probe)
         first = float(probe.correct[: len(rounds[0].held_out)].mean())
-        return cls(name, kept, best.temperature, temperatures, probe, best, first)
+        return cls(name, kept, best.temperature, average, probe, best, first)
 
     @property
     def why_not(self) -> str:
@@ -109,8 +111,8 @@ class Verdict:
 
     def choose(self, heads: Mapping[str, ClassifierHead]) -> ClassifierHead:
         """Return the chosen head from the heads of a training."""
-        if self.name == BLEND:
-            return blend_heads(heads[TRAINED], heads[REFITTED], self.temperatures)
+        if self.name == BLEND and self.average:
+            return blend_heads(heads[TRAINED], heads[REFITTED], self.average)
         return heads[self.name]
 
 
