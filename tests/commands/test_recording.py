@@ -89,7 +89,7 @@ def test_json_has_both_estimates(validated: TrainResult) -> None:
 def test_the_table_has_both_estimates(validated: TrainResult) -> None:
     """It names the images and the reason, and has a column for each estimate."""
     out = io.StringIO()
-    show_training(Console(file=out, width=120), validated)
+    show_training(Console(file=out, width=140), validated)
     assert (
         "Compared on held-out folds of 24 training images and on 8 validation images. Chosen: "
         "the average, weighted by log loss on the validation part.\n"
