@@ -73,6 +73,7 @@ def test_the_run_has_metrics_and_report(make_folder, options):
     written = json.loads((result.run / "metrics.json").read_text())
     assert written["recommendation"] == recommendation_json(result.recommendation)
     page = (result.run / "report.html").read_text()
+    assert "<h1><bdi>out</bdi></h1>" in page and "images: <bdi>photos</bdi>" in page
     assert page.count("<circle") == 2
     assert result.why in page
     assert not re.search(r"(src|href)=\"http", page)

@@ -53,7 +53,11 @@ class PicturedMistake:
 
 
 def render_report(
-    record: Record, part: ReportPart | None, mistakes: Sequence[PicturedMistake]
+    record: Record,
+    part: ReportPart | None,
+    mistakes: Sequence[PicturedMistake],
+    *,
+    title: str = "",
 ) -> str:
     """Render the report of a training run, as one self-contained HTML page.
 
@@ -64,10 +68,12 @@ def render_report(
         record: The measurements.
         part: The task's part of the report; None without a test or validation part.
         mistakes: Wrong predictions on the reported part.
+        title: The title, such as the name of the run. Default: the name of the data.
     """
     recommendation = record.recommendation
     return _render(
         "report.html.jinja",
+        title=title or record.data.name,
         record=record,
         part=part,
         use=describe_use(record.val_used_for),
@@ -80,10 +86,16 @@ def render_report(
     )
 
 
-def render_recommendation(record: RecommendationRecord) -> str:
-    """Render the comparison of backbones, as one self-contained HTML page."""
+def render_recommendation(record: RecommendationRecord, *, title: str = "") -> str:
+    """Render the comparison of backbones, as one self-contained HTML page.
+
+    Args:
+        record: The measurements.
+        title: The title, such as the name of the run. Default: the name of the data.
+    """
     plot = plot_backbones(record.recommendation.backbones)
-    return _render("recommendation.html.jinja", record=record, plot=plot)
+    title = title or record.data.name
+    return _render("recommendation.html.jinja", title=title, record=record, plot=plot)
 
 
 def _render(template: str, **values: object) -> str:

@@ -56,7 +56,7 @@ def write_run(
         if predictions is not None:
             pq.write_table(predictions, partial / TEST_PREDICTIONS)
         record.write(partial / FILE)
-        write_atomically(partial / REPORT, render_report(record, part, mistakes))
+        write_atomically(partial / REPORT, render_report(record, part, mistakes, title=_title(run)))
         if events:
             write_atomically(partial / EVENTS, events)
         if unfinished:
@@ -71,7 +71,7 @@ def write_recommendation(run: Path, record: RecommendationRecord) -> None:
     """
     with _written_run(run) as partial:
         record.write(partial / FILE)
-        write_atomically(partial / REPORT, render_recommendation(record))
+        write_atomically(partial / REPORT, render_recommendation(record, title=_title(run)))
 
 
 def events_below(checkpoints: Path) -> str:
@@ -82,6 +82,11 @@ def events_below(checkpoints: Path) -> str:
             with suppress(ValueError):  # A full disk may have cut off the last line.
                 lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
     return "".join(lines)
+
+
+def _title(run: Path) -> str:
+    """Return the name of a run, which is that of its folder."""
+    return run.resolve().name
 
 
 @contextmanager
