@@ -475,7 +475,9 @@ def test_recommend_shows_all_trials(
     assert done.out.count("← recommended") == 1
     assert "headstart train DATA --backbone test_" in done.out
     printed = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
-    assert set(printed) == {"recommended", "weights", "why", "images", "backbones"}
+    assert set(printed) == {
+        *("recommended", "weights", "why", "images", "backbones", "compared_on"),
+    }
     row = {"name", "accuracy", "accuracy_ci95", "images_per_second"}
     assert all(row <= set(trial) for trial in printed["backbones"])
 

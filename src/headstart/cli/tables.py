@@ -167,7 +167,8 @@ def _time_spent(seconds: Mapping[str, float]) -> str:
 
 
 def _show_trials(console: Console, recommendation: Recommendation) -> None:
-    _print_line(console, f"Compared on {recommendation.images:,} training images:")
+    part = "validation" if recommendation.compared_on == "val" else "training"
+    _print_line(console, f"Compared on {recommendation.images:,} {part} images:")
     rows = [
         _row(
             trial.name + ("" if trial.weights == "imagenet" else f" ({trial.weights})"),

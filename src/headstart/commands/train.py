@@ -13,7 +13,8 @@ from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_warning
-from headstart.choosing.trials import candidates_of, try_backbones
+from headstart.choosing.candidates import candidates_of
+from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
@@ -244,7 +245,7 @@ def _choose_backbone(
         return options.backbone, options.weights, None
     with clock.step("recommend"):
         candidates = candidates_of(options.backbones)
-        recommendation = try_backbones(images.train, candidates, options, watcher)
+        recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
     return recommendation.recommended, recommendation.weights, recommendation
 
 
