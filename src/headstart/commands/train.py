@@ -13,6 +13,7 @@ from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_warning
+from headstart.backbones.weights import check_reachable
 from headstart.choosing.candidates import candidates_of
 from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
@@ -221,7 +222,7 @@ def _check_combinations(options: TrainOptions) -> None:
     if options.backbone == "auto":
         candidates_of(options.backbones)
     else:
-        architecture_of(options.backbone)
+        check_reachable(architecture_of(options.backbone), options.weights)
 
 
 def _check_deterministic(options: TrainOptions) -> None:
