@@ -245,8 +245,8 @@ def test_without_network_access_hub_weights_are_an_error(given, name):
     text = str(caught.value)
     assert text.startswith(f"Cannot download 'model.safetensors' of '{name}' from the hub: ")
     assert text.endswith(
-        " Without network access, download it elsewhere and pass --weights PATH/model.safetensors, or "
-        "use efficientnet-lite0, which needs no download."
+        " Without network access, download it elsewhere and pass --weights "
+        "PATH/model.safetensors, or use efficientnet-lite0, which needs no download."
     )
     assert "\n" not in text
 

@@ -15,7 +15,13 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from headstart.record import RecommendationRecord, Record, Rejection, describe_use
+from headstart.record import (
+    RecommendationRecord,
+    Record,
+    Rejection,
+    describe_gain,
+    describe_use,
+)
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
 from headstart.report.tuning import tuning_gain, tuning_panels
@@ -81,6 +87,7 @@ def render_report(
         mistakes=sorted(mistakes, key=lambda pictured: -pictured.mistake.probability),
         reasons=_frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
+        described=describe_gain(record.tuning) if record.tuning else "",
         panels=tuning_panels(record.tuning),
         plot=plot_backbones(recommendation.backbones) if recommendation else None,
     )

@@ -143,6 +143,8 @@ def _train_and_decide(bench: Workbench, keep: Keep) -> Outcome:
     job, always = bench.job, keep == "always"
     rounds = train_rounds(bench, lambda rounds: always or _verdict(job, rounds).conclusive)
     finished, verdict = _finished(rounds), _verdict(job, rounds, always=always)
+    if verdict.doubts and not always:
+        job.warn(verdict.doubts)
     final = train_final(bench, finished) if verdict.kept and job.images.final else None
     if _complete(job, rounds, verdict, final):
         mark_finished(job.folder)
