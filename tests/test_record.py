@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from headstart.errors import RecordError
-from headstart.record import ClassResult, Evaluation, RecommendationRecord, Record, Source
+from headstart.record import (
+    ClassResult,
+    Evaluation,
+    RecommendationRecord,
+    Record,
+    Source,
+    Tuning,
+    describe_gain,
+)
 from tests.report.test_page import many_classes, metrics, record
 from tests.report.test_tuning import tuning
 
@@ -118,3 +126,22 @@ def test_a_notebook_shows_the_results_by_class() -> None:
     assert "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>images</th>" in table
     assert "<td>red</td><td>66.7%</td><td>100.0%</td><td>0.800</td><td>2</td>" in table
     assert "<td>&lt;i&gt;</td><td>\u2013</td><td>\u2013</td><td>\u2013</td><td>0</td>" in table
+
+
+@pytest.mark.parametrize(
+    ("probe", "tuned", "interval", "expected"),
+    [
+        (0.88, 0.885, (-0.01, 0.02), "better by 1 image in 200, which may be chance"),
+        (0.88, 0.94, (0.01, 0.11), "better by 12 images in 200"),
+        (0.88, 0.87, (-0.03, 0.01), "worse by 2 images in 200, which may be chance"),
+        (0.88, 0.88, (-0.02, 0.02), "as accurate on 200 images"),
+        (None, None, None, ""),
+    ],
+)
+def test_the_gain_of_fine_tuning_in_words(
+    probe: float | None, tuned: float | None, interval: tuple[float, float] | None, expected: str
+) -> None:
+    """The number of images makes a small gain plain."""
+    losses = (0.4, 0.3) if probe else (None, None)
+    result = Tuning("all", True, 200, probe, tuned, interval, *losses, 60.0, None, ())
+    assert describe_gain(result) == expected

@@ -18,6 +18,7 @@ HeadstartError
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class HeadstartError(Exception):
@@ -84,6 +85,18 @@ class RecordError(HeadstartError):
 
 class BundleError(HeadstartError):
     """A saved model is missing, damaged or of an unknown version."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """The user pressed Ctrl-C, and the training can be resumed.
+
+    Attributes:
+        run: The folder of the run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(str(run))
+        self.run = run
 
 
 class HeadstartWarning(UserWarning):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +14,9 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save
 
+from headstart.backbones import hub as hub_client
 from headstart.backbones.backbone import load_backbone
-from headstart.backbones.weights import weights_available
+from headstart.backbones.weights import check_reachable, weights_available
 from headstart.errors import WeightsError
 from tests.backbones.hub import Hub
 
@@ -145,11 +147,53 @@ def test_a_stalled_server_times_out(hub):
         load_backbone(TINY)
 
 
-def test_no_network_at_all(hub, monkeypatch):
-    """An endpoint that refuses connections leads to the same error."""
-    point_at("http://127.0.0.1:9", monkeypatch)
-    with pytest.raises(WeightsError, match="Cannot download"):
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://hub.invalid"])
+def test_no_network_at_all(hub, monkeypatch, caplog, capfd, url):
+    """An endpoint that refuses connections or has no address leads to one error, at once."""
+    point_at(url, monkeypatch)
+    begin = time.perf_counter()
+    with pytest.raises(WeightsError) as caught:
         load_backbone(TINY)
+    assert time.perf_counter() - begin < 5
+    assert f"from the hub: {url} cannot be reached ([Errno" in str(caught.value)
+    assert "or use efficientnet-lite0, which needs no download." in str(caught.value)
+    assert caplog.records == [] and capfd.readouterr().err == ""
+
+
+def test_a_hub_that_never_answers(monkeypatch, hub):
+    """A connection that hangs, such as a search for an address, is given up."""
+    monkeypatch.setattr(hub_client, "ANSWER_WITHIN", 0.05)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hub.closing.wait())
+    with pytest.raises(WeightsError, match=r"cannot be reached \(it did not answer within"):
+        load_backbone(TINY)
+
+
+def test_without_network_cached_weights_are_used(hub, network, monkeypatch):
+    """They are not downloaded again; what follows in training is not refused."""
+    load_backbone(TINY)
+    point_at("http://127.0.0.1:9", monkeypatch)
+    assert has_weights_of(load_backbone(TINY), network)
+    check_reachable(TINY, "imagenet")
+
+
+def test_the_hub_is_asked_before_any_work(hub, monkeypatch):
+    """Only for weights that must be downloaded."""
+    check_reachable(TINY, "imagenet")
+    point_at("http://127.0.0.1:9", monkeypatch)
+    for architecture, weights in ((TINY, "imagenet"), ("test_resnet", f"hf-hub:{REPO}")):
+        with pytest.raises(WeightsError, match=f"'{REPO}' from the hub: http://127"):
+            check_reachable(architecture, weights)
+    for weights in ("random", "some/model.safetensors"):
+        check_reachable(TINY, weights)
+    check_reachable("tf_efficientnet_lite0", "imagenet")
+
+
+def test_retries_are_not_logged(hub, caplog):
+    """What fails in the end is one error, without a line for each attempt."""
+    hub.status = (500, "")
+    with caplog.at_level("WARNING"), pytest.raises(WeightsError):
+        load_backbone(TINY)
+    assert caplog.records == []
 
 
 def test_two_processes_download_at_once(network, tmp_path):

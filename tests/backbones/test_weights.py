@@ -245,7 +245,8 @@ def test_without_network_access_hub_weights_are_an_error(given, name):
     text = str(caught.value)
     assert text.startswith(f"Cannot download 'model.safetensors' of '{name}' from the hub: ")
     assert text.endswith(
-        " Without network access, download it elsewhere and pass --weights PATH/model.safetensors."
+        " Without network access, download it elsewhere and pass --weights "
+        "PATH/model.safetensors, or use efficientnet-lite0, which needs no download."
     )
     assert "\n" not in text
 
@@ -262,11 +263,11 @@ def test_a_file_of_the_hub_is_loaded(monkeypatch, tmp_path):
     save_file(timm.create_model(TINY).state_dict(), file)
     requests = []
 
-    def download(*arguments):
+    def download(*arguments, local_files_only):
         requests.append(arguments)
         return str(file)
 
-    monkeypatch.setattr(weights, "hf_hub_download", download)
+    monkeypatch.setattr("headstart.backbones.hub.hf_hub_download", download)
     backbone = load_backbone(TINY, weights="hf-hub:someone/tiny")
     assert requests == [("someone/tiny", "model.safetensors")]
     state = load_file(file)

@@ -11,10 +11,9 @@ from typing import Any
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-import typer
 
-from headstart.cli.app import _print_training
 from headstart.commands import demo
+from headstart.errors import RunInterrupted
 from tests.cli.conftest import Completed
 
 Cli = Callable[..., Completed]
@@ -441,12 +440,29 @@ def test_an_interrupt_exits_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("headstart.commands.train.run_training", interrupted)
-    done = headstart("train", make_folder())
+    photos = make_folder()
+    done = headstart("train", photos)
     assert (done.code, done.out) == (130, "")
     assert done.err.splitlines() == [
         "… Loading libraries",
         "Interrupted. Everything computed so far is kept.",
+        f"To continue: headstart train {photos}",
     ]
+
+
+def test_an_interrupt_of_fine_tuning_prints_the_command_that_resumes(
+    headstart: Cli, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of the run is named, although the user has named none."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise RunInterrupted(Path("runs/photos"))
+
+    monkeypatch.setattr("headstart.commands.train.run_training", interrupted)
+    photos = make_folder()
+    done = headstart("train", photos, "--tune", "all")
+    command = f"headstart train {photos} --tune all --out runs/photos --resume"
+    assert (done.code, done.error) == (130, f"To continue: {command}")
 
 
 def test_recommend_shows_all_trials(
@@ -461,7 +477,9 @@ def test_recommend_shows_all_trials(
     assert done.out.count("← recommended") == 1
     assert "headstart train DATA --backbone test_" in done.out
     printed = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
-    assert set(printed) == {"recommended", "weights", "why", "images", "backbones"}
+    assert set(printed) == {
+        *("recommended", "weights", "why", "images", "backbones", "compared_on"),
+    }
     row = {"name", "accuracy", "accuracy_ci95", "images_per_second"}
     assert all(row <= set(trial) for trial in printed["backbones"])
 
@@ -487,19 +505,23 @@ def test_an_unknown_backbone_suggests_similar_names(
     )
 
 
-def test_an_interrupted_training_prints_its_result_and_exits_130(capsys):
-    """The result so far is printed, and the status says that it was interrupted."""
+def test_an_interrupted_training_prints_its_result_and_exits_130(
+    headstart: Cli, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result so far is printed, then the command that continues, and the status is 130."""
 
     class Interrupted:
-        interrupted = True
+        interrupted, run = True, Path("runs/my photos")
 
         def to_json(self):
             return {"run": "runs/photos"}
 
-    with pytest.raises(typer.Exit) as caught:
-        _print_training(Interrupted(), True)
-    assert caught.value.exit_code == 130
-    assert json.loads(capsys.readouterr().out) == {"run": "runs/photos"}
+    monkeypatch.setattr("headstart.commands.train.run_training", lambda *_, **__: Interrupted())
+    photos = make_folder()
+    done = headstart("train", photos, "--tune", "all", "--json")
+    assert (done.code, json.loads(done.out)) == (130, {"run": "runs/photos"})
+    command = f"headstart train {photos} --tune all --json --out 'runs/my photos' --resume"
+    assert done.error == f"To continue: {command}"
 
 
 def test_the_version_is_shown(headstart: Cli) -> None:

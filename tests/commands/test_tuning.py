@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import headstart as hs
-from headstart.errors import OptionError
+from headstart.errors import OptionError, OutputError, RunInterrupted
+from headstart.runs.unfinished import Request
 from tests.commands.conftest import QUICK
 from tests.commands.test_train import RecordingWatcher
 
@@ -148,6 +149,69 @@ def test_ctrl_c_leaves_a_run_with_its_events(make_folder: Any, options: dict[str
         ("round-0", "step", 1),
         ("round-0", "step", 2),
     ]
+
+
+def test_a_training_is_resumed_in_its_own_folder(
+    make_folder: Any, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --out, it is found among the runs; the place is said; a later run is not touched."""
+    monkeypatch.chdir(tmp_path)
+    photos, options = make_folder(count=20), options | {"out": None, "tune": "stages:1"}
+    (tmp_path / "runs/photos").mkdir(parents=True)
+    cut = hs.train(photos, watcher=InterruptingWatcher(), **options)
+    assert cut.interrupted and cut.run == Path("runs/photos-2")
+    assert hs.train(photos, **QUICK, cache=options["cache"]).run == Path("runs/photos-3")
+    watcher = RecordingWatcher()
+    whole = hs.train(photos, resume=True, watcher=watcher, **options | {"minutes": 5.0})
+    assert not whole.interrupted and whole.run == cut.run
+    assert "Resuming in runs/photos-2 at round 1, step 2" in watcher.notes
+    assert not any("so this run goes to" in text for text in watcher.warnings)
+    assert hs.Record.read(whole.run).tuning.stopped is None
+    assert Request.read(whole.run) is None
+    with pytest.raises(OutputError, match="already exists and has nothing to resume"):
+        hs.train(photos, resume=True, **options | {"out": whole.run})
+
+
+def test_an_unfinished_run_is_resumed_or_kept(make_folder: Any, options: dict[str, Any]) -> None:
+    """With --out, other options and a new start are errors that say what to do."""
+    photos, options = make_folder(count=20), options | {"tune": "stages:1"}
+    run = hs.train(photos, watcher=InterruptingWatcher(), **options).run
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(OutputError, match=r"Pass --resume \(resume=True\) to continue it, or"):
+        hs.train(photos, **options)
+    with pytest.raises(OutputError, match=r"that differs: epochs was 1, is 7\. Use the same"):
+        hs.train(photos, resume=True, **options | {"epochs": 7})
+    with pytest.raises(OutputError, match="that differs: data was "):
+        hs.train(photos / "red", resume=True, **options)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert not hs.train(photos, resume=True, overwrite=True, **options).interrupted
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_that_is_broken_off_is_resumed(
+    make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """Without a checkpoint, nothing of it is left; with one, its folder waits for --resume."""
+    monkeypatch.setattr("headstart.tuning.training.checkpoint.SAVE_EVERY", 2)
+
+    class Breaking(RecordingWatcher):
+        @contextmanager
+        def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+            def progress(done: int, total: int) -> None:
+                if name == "Fine-tuning" and (not steps or (total <= 32 and done > 8 * steps)):
+                    raise KeyboardInterrupt
+
+            yield progress
+
+    photos, options = make_folder(count=20), options | {"tune": "stages:1"}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        hs.train(photos, watcher=Breaking(), **options)
+    assert isinstance(caught.value, RunInterrupted) == bool(steps)
+    assert options["out"].exists() == bool(steps)
+    if steps:
+        watcher = RecordingWatcher()
+        assert hs.train(photos, resume=True, watcher=watcher, **options).run == options["out"]
+        assert f"Resuming in {options['out']} at round 1, step 2" in watcher.notes
 
 
 def test_fine_tuning_with_all_orientations(make_folder: Any, options: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def test_a_bundle_needs_neither_package_nor_network(
 
     monkeypatch.setattr(builtins, "__import__", refuse_statement)
     monkeypatch.setattr(socket.socket, "connect", offline)
-    monkeypatch.setattr("headstart.backbones.weights.hf_hub_download", offline)
+    monkeypatch.setattr("headstart.backbones.hub.hf_hub_download", offline)
     (tmp_path / "elsewhere").mkdir()
     (solar.run / "bundle").rename(tmp_path / "elsewhere/model")
     try:

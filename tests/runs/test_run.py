@@ -142,6 +142,21 @@ def test_overwrite_replaces_a_run(write: Callable[[Path], None], tmp_path: Path)
     assert (out / "metrics.json").is_file()
 
 
+def test_the_report_is_named_after_the_folder(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """The title is the name of the run; that of the data is below it if it differs."""
+    for name in ("first <b>", "photos"):
+        write(tmp_path / name)
+    first, same = (
+        (tmp_path / name / "report.html").read_text() for name in ("first <b>", "photos")
+    )
+    assert "<title>first &lt;b&gt; " in first
+    assert "<h1><bdi>first &lt;b&gt;</bdi></h1>" in first
+    assert "images: <bdi>photos</bdi>" in first
+    assert "<h1><bdi>photos</bdi></h1>" in same and "images: <bdi>" not in same
+
+
 @pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_run_that_fails_leaves_nothing(
     write: Callable[[Path], None],
@@ -151,7 +166,7 @@ def test_a_run_that_fails_leaves_nothing(
 ) -> None:
     """A full disk or Ctrl-C while writing leaves no partial run, not even a hidden one."""
 
-    def fail(*_: Any) -> str:
+    def fail(*_: Any, **__: Any) -> str:
         raise trouble
 
     monkeypatch.setattr("headstart.runs.run.render_report", fail)

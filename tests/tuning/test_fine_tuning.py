@@ -236,3 +236,14 @@ def test_the_initial_head_is_fitted_on_views(make, data, monkeypatch):
     fitted_on.clear()
     make().fine_tune(data.train, **QUICK | {"augment": "none"})
     assert 2 * train_images not in fitted_on
+
+
+def test_few_held_out_images_warn(model, data, monkeypatch):
+    """In Python, this is a warning; a result that is kept in any case decides nothing."""
+    monkeypatch.setattr("headstart.tuning.verdict.MIN_HELD_OUT", 200)
+    text = r"Whether fine-tuning helps was decided on only \d+ held-out images\. With fewer than"
+    with pytest.warns(hs.HeadstartWarning, match=text):
+        model.fine_tune(data.train, progress=False, **QUICK)
+    warnings = []
+    model.fine_tune(data.train, keep="always", warn=warnings.append, progress=False, **QUICK)
+    assert not any("decided on only" in text for text in warnings)

@@ -185,7 +185,7 @@ def test_starting_from_scratch_deletes_nothing(model, make, data, tmp_path, monk
     assert all(path.read_bytes() == content for path, content in before.items())
     assert model.checkpoints.name == "2"
     (text,) = [text for text in warnings if "An earlier training with the same data" in text]
-    assert f"'{model.checkpoints.with_name('1')}' (0 of 2 epochs and step 4 of round-0" in text
+    assert f"'{model.checkpoints.with_name('1')}' (0 of 2 epochs and step 4 of round 1" in text
 
 
 def test_without_a_training_to_resume_it_starts_from_scratch(model, data, tmp_path):

@@ -9,7 +9,14 @@ import headstart as hs
 import headstart.tuning.trainings as trainings
 from headstart.errors import TuningError
 from headstart.tuning.training.checkpoint import Checkpoint, write_checkpoint
-from headstart.tuning.trainings import delete_finished, mark_finished, training_folder
+from headstart.tuning.trainings import (
+    Training,
+    delete_finished,
+    is_finished,
+    mark_finished,
+    saved_since,
+    training_folder,
+)
 from tests.commands.test_tuning import QUICK, SHORT, InterruptingWatcher
 
 FIRST, SECOND = {"views": 1, "rows": (1, 2)}, {"views": 2, "rows": (1, 2)}
@@ -74,11 +81,31 @@ def test_trainings_that_can_be_resumed_are_listed(tmp_path):
     )
     assert [line.rpartition(" last written ")[0] for line in listed] == [
         "- views was 2, is 3 (finished,",
-        "- views was 1, is 3 (1 of 3 epochs and step 14 of round-1,",
+        "- views was 1, is 3 (1 of 3 epochs and step 14 of round 2,",
     ]
     assert all("last written 2023-11-1" in line for line in listed)
     assert last == "Use the same options as one of them, or start from scratch without --resume."
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_place_where_a_training_is_resumed(tmp_path):
+    """Rounds are counted from 1, as for the user; the training on all images has a name."""
+    folder = interrupted(tmp_path, FIRST)
+    assert Training.read(folder).place == "round 2, step 14"
+    write_checkpoint(folder / "final", Checkpoint({}, {"step": 3}))
+    assert Training.read(folder).place == "the final training, step 3"
+    (folder / "final" / "checkpoint.json").write_text("{")
+    assert Training.read(folder).place == "the start of the final training"
+
+
+def test_what_is_left_to_resume(tmp_path):
+    """Nothing is left of a finished training, nor of one without a checkpoint."""
+    folder = interrupted(tmp_path, FIRST, time=1_700_000_000)
+    assert not is_finished(folder)
+    assert saved_since(tmp_path, 1_699_999_999)
+    assert not saved_since(tmp_path, 1_700_000_001)
+    mark_finished(folder)
+    assert is_finished(folder) and is_finished(tmp_path / "none") and is_finished(None)
 
 
 def test_a_damaged_checkpoint_is_listed_too(tmp_path):
@@ -132,10 +159,10 @@ def test_a_damaged_description_is_ignored(tmp_path):
 def test_checkpoints_are_deleted_once_the_run_is_saved(make_folder, tmp_path):
     """After Ctrl-C they are kept for --resume, until the run of the complete training is saved."""
     photos, options = make_folder(count=20), QUICK | SHORT | {"cache": tmp_path / "cache"}
-    first, second = tmp_path / "first", tmp_path / "second"
-    cut = hs.train(photos, tune="stages:1", watcher=InterruptingWatcher(), out=first, **options)
+    options |= {"tune": "stages:1", "out": tmp_path / "run"}
+    cut = hs.train(photos, watcher=InterruptingWatcher(), **options)
     assert cut.interrupted and list((tmp_path / "cache" / "tuning").rglob("checkpoint.json"))
-    whole = hs.train(photos, tune="stages:1", resume=True, out=second, **options)
-    assert not whole.interrupted and (second / "events.jsonl").stat().st_size > 0
+    whole = hs.train(photos, resume=True, **options)
+    assert not whole.interrupted and (whole.run / "events.jsonl").stat().st_size > 0
     left = [path for path in (tmp_path / "cache" / "tuning").rglob("*") if path.is_file()]
     assert {path.name for path in left} <= {".lock"}

@@ -148,3 +148,15 @@ def test_a_lower_loss_with_lower_accuracy_is_not_kept():
     verdict = Verdict.of(scores, LABELS, TASK, blend=False, always=False)
     assert verdict.why_not == "lowered the log loss, but predicted fewer images correctly"
     assert not verdict.kept
+
+
+@pytest.mark.parametrize(("images", "doubtful"), [(199, True), (200, False), (0, False)])
+def test_few_held_out_images_raise_doubts(measured, images, doubtful):
+    """The number of images is said, and what to do."""
+    verdict = Verdict.of(measured, LABELS, TASK, blend=True, always=False)
+    probe = replace(verdict.probe, correct=verdict.probe.correct[:images]) if images else None
+    expected = (
+        f"Whether fine-tuning helps was decided on only {images} held-out images. With fewer than "
+        "200, the wrong model may be chosen: measure it on other images."
+    )
+    assert replace(verdict, probe=probe).doubts == (expected if doubtful else "")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 
+from headstart.backbones import hub
 from headstart.backbones.catalogue import PACKAGES, WeightsPackage, alternative_to
 from headstart.errors import WeightsError
 from headstart.files import file_sha256
@@ -45,6 +46,21 @@ def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> S
     if weights.startswith(_HUB_PREFIX):
         return _from_hub(weights.removeprefix(_HUB_PREFIX))
     return _from_path(Path(weights).expanduser(), weights)
+
+
+def check_reachable(architecture: str, weights: str) -> None:
+    """Check that weights that must be downloaded can be, before any work is done.
+
+    Raises:
+        WeightsError: The hub cannot be reached.
+    """
+    if weights.startswith(_HUB_PREFIX):
+        name = weights.removeprefix(_HUB_PREFIX)
+    else:
+        settings = get_pretrained_cfg(architecture) if weights == "imagenet" else None
+        name = "" if architecture in PACKAGES or settings is None else settings.hf_hub_id or ""
+    if name:
+        hub.check_reachable(name, _HUB_FILE)
 
 
 def digest(network: torch.nn.Module) -> str:
@@ -131,16 +147,7 @@ def weights_available(architecture: str) -> bool:
 def _from_hub(name: str) -> State:
     if not name:
         raise WeightsError("'hf-hub:' must be followed by OWNER/NAME, as in hf-hub:timm/resnet18.")
-    try:
-        path = Path(hf_hub_download(name, _HUB_FILE))
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:  # The client passes on whatever its HTTP library raises.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(
-            f"Cannot download '{_HUB_FILE}' of '{name}' from the hub: {reason} "
-            f"Without network access, download it elsewhere and pass --weights PATH/{_HUB_FILE}."
-        ) from None
+    path = hub.download(name, _HUB_FILE)
     _check_download(path, name)
     return _from_path(path, name)
 

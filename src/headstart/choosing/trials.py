@@ -1,4 +1,4 @@
-"""Trials of backbones: each on the same folds of the same sample of the training images."""
+"""Trials of backbones: each on the same held-out images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,20 +9,19 @@ import numpy as np
 
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.backbones.catalogue import CATALOGUE, architecture_of
-from headstart.backbones.weights import weights_available
 from headstart.choosing.background import on_background_of
+from headstart.choosing.candidates import note_candidates, warn_of_random_weights
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
+from headstart.choosing.images import TrialImages, trial_images
 from headstart.choosing.transferability import knn_accuracy, log_me
 from headstart.data.images import ImageSet
-from headstart.data.splits import stratified_folds, stratified_sample
 from headstart.engines.engine import Engine
 from headstart.engines.timing import interleaved_rates
-from headstart.errors import BackboneError, OptionError
+from headstart.errors import BackboneError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.problem import Problem, effort_for
+from headstart.heads.problem import Problem
 from headstart.heads.specs import LinearHead
 from headstart.options import TryOptions, cache_folder
 from headstart.record import BackboneTrial, Recommendation
@@ -33,58 +32,29 @@ _ROUNDS, SECONDS, _LIMIT = 3, 0.4, 10.0
 MAX_HELD_PARAMETERS = 250_000_000
 
 
-def candidates_of(names: str | None) -> list[tuple[str, str]]:
-    """Return the backbones to try as (name, weights).
-
-    Args:
-        names: NAME or NAME=WEIGHTS, separated by commas; None for all whose weights are on this
-            machine.
-
-    Raises:
-        OptionError: No backbone is named, or the same one twice.
-        UnknownBackbone: There is no such architecture.
-    """
-    if names is None:
-        here = [entry for entry in CATALOGUE if weights_available(entry.architecture)]
-        return [(entry.name, "imagenet") for entry in here]
-    pairs = [item.strip().partition("=") for item in names.split(",") if item.strip()]
-    candidates = [(name, weights or "imagenet") for name, _, weights in pairs]
-    if not candidates:
-        raise OptionError(
-            "backbones must name at least one backbone, for example efficientnet-lite0,resnet50."
-        )
-    architectures = [(architecture_of(name), weights) for name, weights in candidates]
-    if len(set(architectures)) < len(architectures):
-        raise OptionError(f"backbones must not name the same backbone twice. Got '{names}'.")
-    return candidates
-
-
 def try_backbones(
     train: ImageSet,
+    val: ImageSet,
     candidates: Sequence[tuple[str, str]],
     options: TryOptions,
     watcher: Watcher,
 ) -> Recommendation:
-    """Compare backbones on the same folds of the same sample of the training images."""
-    rows = stratified_sample(train.strata, options.sample, seed=options.seed)
-    sample = train if rows is None else train.take(rows)
-    classes = len(train.classes)
-    folds = stratified_folds(
-        sample.strata,
-        sample.groups,
-        folds=effort_for(len(sample), classes).folds,
-        seed=options.seed,
-    )
+    """Compare backbones on the same images: folds of the training part, or the validation part."""
+    note_candidates(candidates, watcher)
+    images = trial_images(train, val, options)
+    if images.note:
+        watcher.note(images.note)
     trials: list[tuple[BackboneScore, BackboneTrial]] = []
     untimed: list[_UntimedTrial] = []
     for backbone in _load_each(candidates, train, options, watcher):
-        untimed.append(_measure_accuracy(backbone, sample, folds, options, watcher))
+        untimed.append(_measure_accuracy(backbone, images, options, watcher))
         if sum(trial.parameters for trial in untimed) > MAX_HELD_PARAMETERS:
             trials += _time(untimed, watcher)
             untimed = []
     trials += _time(untimed, watcher)
     if not trials:
         raise BackboneError("None of the backbones can be loaded; the reasons are above.")
+    warn_of_random_weights([trial for _, trial in trials], watcher)
     scores = [score for score, _ in trials]
     min_speed = 1000 / options.budget_ms if options.budget_ms else 0.0
     chosen, why = choose_backbone(scores, min_speed=min_speed)
@@ -94,7 +64,9 @@ def try_backbones(
         for score, trial in trials
     ]
     table.sort(key=lambda row: -row.accuracy)
-    return Recommendation(chosen.name, chosen.weights, why, len(sample), tuple(table))
+    return Recommendation(
+        chosen.name, chosen.weights, why, images.measured, tuple(table), images.decider
+    )
 
 
 def _load_each(
@@ -134,9 +106,9 @@ class _UntimedTrial:
 
 
 def _measure_accuracy(
-    backbone: Backbone, sample: ImageSet, folds: Folds, options: TryOptions, watcher: Watcher
+    backbone: Backbone, images: TrialImages, options: TryOptions, watcher: Watcher
 ) -> _UntimedTrial:
-    begin = perf_counter()
+    begin, sample, folds = perf_counter(), images.images, images.folds
     extractor = FeatureExtractor(
         backbone,
         cache=cache_folder(options.cache),
@@ -211,4 +183,4 @@ def _fit_probe(
     assert held_out is not None
     correct = np.zeros(len(sample), dtype=np.bool_)
     correct[held_out.rows] = sample.task.correct(held_out.logits, sample.labels[held_out.rows])
-    return correct, fit.features
+    return correct[np.sort(problem.held_out_rows())], fit.features

@@ -3,7 +3,8 @@
 import io
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.again import command_again
 from headstart.cli.clock import process_start
 from headstart.cli.json_output import print_json
 from headstart.cli.parameters import Command, with_options
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, RunInterrupted
 from headstart.options import (
     BackbonesOptions,
     CacheOptions,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 _began: ContextVar[float] = ContextVar("began")
+_arguments: ContextVar[Sequence[str]] = ContextVar("arguments")
+_again: ContextVar[str] = ContextVar("again")
 
 app = typer.Typer(
     name="headstart",
@@ -102,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Not every name is printable.
     _began.set(process_start() if arguments is None else time.perf_counter())
+    _arguments.set(sys.argv[1:] if arguments is None else arguments)
+    _again.set("")
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.Exit as end:
@@ -120,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = 2
     if status == _INTERRUPTED:
         print("Interrupted. Everything computed so far is kept.", file=sys.stderr)  # noqa: T201
+        if again := _again.get():
+            print(f"To continue: {again}", file=sys.stderr)  # noqa: T201
     sys.exit(status or 0)
 
 
@@ -131,7 +139,9 @@ def demo(json_: Json = False, *, options: TrainOptions) -> None:
     with watcher.loading():
         from headstart.commands.demo import run_demo
 
-    _print_training(run_demo(options, watcher, begin=_began.get()), json_)
+    with _continued():
+        result = run_demo(options, watcher, begin=_began.get())
+    _print_training(result, json_)
 
 
 @app.command(cls=Command)
@@ -142,7 +152,9 @@ def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     with watcher.loading():
         from headstart.commands.train import run_training
 
-    _print_training(run_training(data, options, watcher, begin=_began.get()), json_)
+    with _continued():
+        result = run_training(data, options, watcher, begin=_began.get())
+    _print_training(result, json_)
 
 
 @app.command(cls=Command)
@@ -278,8 +290,19 @@ def _print_training(result: "TrainResult", json_: bool) -> None:
     else:
         show_training(_stdout(), result)
     if result.interrupted:
-        print("To continue, run the same command with --resume.", file=sys.stderr)  # noqa: T201
+        _again.set(command_again(_arguments.get(), resumed=result.run))
         raise typer.Exit(_INTERRUPTED)
+
+
+@contextmanager
+def _continued() -> Iterator[None]:
+    """After Ctrl-C, keep the command that continues the training, to be printed at the end."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        run = interruption.run if isinstance(interruption, RunInterrupted) else None
+        _again.set(command_again(_arguments.get(), resumed=run))
+        raise
 
 
 def _display() -> "Display":

@@ -11,7 +11,15 @@ from rich.text import Text
 
 from headstart.cli.columns import Row, print_table
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
-from headstart.record import Candidate, Estimate, Recommendation, Record, Rejection, Tuning
+from headstart.record import (
+    Candidate,
+    Estimate,
+    Recommendation,
+    Record,
+    Rejection,
+    Tuning,
+    describe_gain,
+)
 from headstart.task import Prediction, Summary
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ def show_training(console: Console, result: TrainResult) -> None:
     if len(record.choice) > 1 or any(candidate.val for candidate in record.choice):
         _show_candidates(console, record)
     if record.tuning and record.tuned:
-        _show_tuning(console, record.tuning)
+        show_tuning(console, record.tuning)
     _show_rejections(console, record.rejected)
     if result.summary:
         _show_summary(console, result.summary)
@@ -167,7 +175,8 @@ def _time_spent(seconds: Mapping[str, float]) -> str:
 
 
 def _show_trials(console: Console, recommendation: Recommendation) -> None:
-    _print_line(console, f"Compared on {recommendation.images:,} training images:")
+    part = "validation" if recommendation.compared_on == "val" else "training"
+    _print_line(console, f"Compared on {recommendation.images:,} {part} images:")
     rows = [
         _row(
             trial.name + ("" if trial.weights == "imagenet" else f" ({trial.weights})"),
@@ -186,7 +195,8 @@ def _show_trials(console: Console, recommendation: Recommendation) -> None:
     _print_line(console, f"{recommendation.recommended}: {recommendation.why}.")
 
 
-def _show_tuning(console: Console, tuning: Tuning) -> None:
+def show_tuning(console: Console, tuning: Tuning) -> None:
+    """Show what fine-tuning gained, and whether the result was kept."""
     if tuning.tuned_accuracy is None and not tuning.kept:
         minutes = f"{tuning.seconds / 60:.1f} minutes"
         _print_line(console, f"Fine-tuning {tuning.part} did not finish an epoch in {minutes}.")
@@ -195,13 +205,13 @@ def _show_tuning(console: Console, tuning: Tuning) -> None:
         _print_line(console, f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes.")
         return
     low, high = tuning.gain_ci95
-    chance = " The difference may be chance." if low <= 0 <= high else ""
+    kept = "Kept" if tuning.kept else "Not kept"
     _print_line(
         console,
         f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes: "
         f"{tuning.tuned_accuracy:.1%} correct on {tuning.images:,} held-out images, against "
         f"{tuning.probe_accuracy:.1%} with the frozen backbone (95% interval of the difference "
-        f"{low:+.1%} to {high:+.1%}).{chance}",
+        f"{low:+.1%} to {high:+.1%}). {kept}: {describe_gain(tuning)}.",
     )
 
 

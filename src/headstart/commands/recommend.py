@@ -7,7 +7,8 @@ from pathlib import Path
 
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
-from headstart.choosing.trials import candidates_of, try_backbones
+from headstart.choosing.candidates import candidates_of
+from headstart.choosing.trials import try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
 from headstart.data.listing import data_name
 from headstart.notebook import html_table
@@ -70,7 +71,7 @@ def run_recommendation(
     name = f"{data_name(data)}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite, warn=watcher.warn) as run:
         images = open_data(data, options, watcher)
-        recommendation = try_backbones(images.train, candidates, options, watcher)
+        recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
         if text := licence_warning(recommendation.recommended, licence):
             watcher.warn(text)

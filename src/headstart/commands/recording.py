@@ -96,7 +96,7 @@ def record_of(
         chosen_on=model.chosen_on,
         why_chosen=model.why_chosen,
         validation=measured.validation,
-        val_used_for=tuple(_uses(model, images)),
+        val_used_for=tuple(_uses(model, images, measured.recommendation)),
         disagreements=tuple(_disagreements(choice, model, measured, grouped=_is_grouped(images))),
         series=measured.series,
     )
@@ -141,8 +141,12 @@ def _estimate(measured: problem.Candidate | problem.HeldOutEstimate) -> Estimate
     return Estimate(measured.accuracy, interval, measured.log_loss, measured.images)
 
 
-def _uses(model: Classifier, images: Images) -> Iterator[Use]:
+def _uses(
+    model: Classifier, images: Images, recommendation: Recommendation | None
+) -> Iterator[Use]:
     """Yield what the validation part was used for."""
+    if recommendation and recommendation.compared_on == "val":
+        yield "backbone"
     if model.chosen_on == "val":
         yield from ("choice", "calibration")
     if model.tuning and len(images.val):

@@ -13,7 +13,9 @@ from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_warning
-from headstart.choosing.trials import candidates_of, try_backbones
+from headstart.backbones.weights import check_reachable
+from headstart.choosing.candidates import candidates_of
+from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
@@ -29,15 +31,17 @@ from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
 from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
+from headstart.runs.marking import marked_unfinished
 from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
+from headstart.runs.unfinished import Request
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.training.loop import INTERRUPTED
-from headstart.tuning.trainings import delete_finished
+from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import Watcher
+from headstart.watching import Watcher, with_place
 
 _MAX_MISTAKES = 24
 # Bytes of data that fine-tuning leaves in the cache without a word.
@@ -117,14 +121,21 @@ def run_training(
     clock = Clock.since(begin)
     _check_combinations(options)
     options = _resolved(options)
-    name = data_name(data)
-    with reserved_folder(options.out, name, overwrite=options.overwrite, warn=watcher.warn) as run:
-        return _train(data, run, options, watcher, clock)
+    request = Request.of(data, options)
+    with reserved_folder(
+        options.out,
+        data_name(data),
+        overwrite=options.overwrite,
+        resume=request if options.resume else None,
+        warn=watcher.warn,
+    ) as run:
+        return _train(data, run, request, options, watcher, clock)
 
 
 def _train(
     data: str | os.PathLike[str],
     run: Path,
+    request: Request,
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
@@ -151,7 +162,11 @@ def _train(
     if series:
         watcher.warn(series.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
-    _fine_tune(model, images, _checkpoint_folder(data, images, options), options, watcher, clock)
+    if options.tune != "none":
+        checkpoints = _checkpoint_folder(data, images, options)
+        with marked_unfinished(run, request, checkpoints):
+            _fine_tune(model, images, checkpoints, run, options, watcher, clock)
+    unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
         validation, val_probabilities = _evaluate(model.predictor, images.val)
@@ -165,7 +180,7 @@ def _train(
     events = events_below(model.checkpoints) if model.checkpoints else ""
     reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     with clock.step("write"), watcher.stage("Writing the report"):
-        _write(run, model.predictor, images, reported, record, events)
+        _write(run, model.predictor, images, reported, record, events, unfinished)
         delete_finished(model.checkpoints)
     _note_tuning_data(options, watcher)
     summary = _summary(model.predictor.task, record)
@@ -207,7 +222,7 @@ def _check_combinations(options: TrainOptions) -> None:
     if options.backbone == "auto":
         candidates_of(options.backbones)
     else:
-        architecture_of(options.backbone)
+        check_reachable(architecture_of(options.backbone), options.weights)
 
 
 def _check_deterministic(options: TrainOptions) -> None:
@@ -231,7 +246,7 @@ def _choose_backbone(
         return options.backbone, options.weights, None
     with clock.step("recommend"):
         candidates = candidates_of(options.backbones)
-        recommendation = try_backbones(images.train, candidates, options, watcher)
+        recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
     return recommendation.recommended, recommendation.weights, recommendation
 
 
@@ -276,14 +291,14 @@ def _fine_tune(
     model: Classifier,
     images: Images,
     checkpoints: Path,
+    run: Path,
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
 ) -> None:
     """Fine-tune on the training part, and warn if the result was not kept."""
-    if options.tune == "none":
-        return
-    with clock.step("tune"), watcher.stage("Fine-tuning") as progress:
+    with clock.step("tune"), watcher.stage("Fine-tuning") as advance:
+        progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
         report = model.tune(
             images.train,
             options,
@@ -342,6 +357,7 @@ def _write(
     reported: tuple[ImageSet, Probabilities | None],
     record: Record,
     events: str,
+    unfinished: Request | None,
 ) -> None:
     """Write the run, including the model and the worst mistakes on the reported part."""
     task, (shown, probabilities) = model.task, reported
@@ -361,4 +377,5 @@ def _write(
         with_thumbnails(mistakes, shown, model.extractor.preprocess.contract),
         predictions=predictions,
         events=events,
+        unfinished=unfinished,
     )

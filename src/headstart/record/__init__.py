@@ -11,6 +11,7 @@ from headstart.record.estimates import (
     Use,
     describe_use,
 )
+from headstart.record.gains import describe_gain
 from headstart.record.run import (
     FILE,
     SCHEMA,
@@ -63,6 +64,7 @@ __all__ = [
     "StepTiming",
     "Tuning",
     "Use",
+    "describe_gain",
     "describe_use",
     "recommendation_json",
 ]

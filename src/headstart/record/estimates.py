@@ -7,11 +7,13 @@ from typing import Literal
 Interval = tuple[float, float]
 """The bounds of a 95% confidence interval."""
 
-Use = Literal["choice", "calibration", "tuning"]
-"""What a validation part was used for: to choose the head, to calibrate, to fine-tune."""
+Use = Literal["backbone", "choice", "calibration", "tuning"]
+"""What a validation part was used for: to choose the backbone or the head, to calibrate, to
+fine-tune."""
 
 
 _USES: dict[Use, str] = {
+    "backbone": "chose the backbone",
     "choice": "chose the model",
     "calibration": "calibrated it",
     "tuning": "decided on fine-tuning",

@@ -335,7 +335,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class BackboneTrial:
-    """The results of a backbone on a sample of the training images.
+    """The results of a backbone on held-out images.
 
     Attributes:
         name: The name that the user passed.
@@ -343,9 +343,9 @@ class BackboneTrial:
         image_size: The side of the square input, in pixels.
         parameters: The number of parameters.
         features: The features with the better probe: "last" or "multilevel".
-        accuracy: Accuracy of the probe on held-out folds.
+        accuracy: Accuracy of the probe on folds or on the validation part.
         accuracy_ci95: Wilson interval.
-        knn_accuracy: Accuracy of a 10-nearest-neighbour classifier on the same folds.
+        knn_accuracy: Accuracy of a 10-nearest-neighbour classifier on the same images.
         log_me: Logarithm of maximum evidence (You et al., 2021); higher is better.
         images_per_second: Speed of the network on this machine, timed in turns with the other
             candidates.
@@ -380,6 +380,7 @@ class Recommendation:
         why: The reason, as a clause without the name.
         images: The number of images that backbones were compared on.
         backbones: The trials, most accurate first.
+        compared_on: What decided: "folds" of the training part, or "val", the validation part.
     """
 
     recommended: str
@@ -387,3 +388,4 @@ class Recommendation:
     why: str
     images: int
     backbones: tuple[BackboneTrial, ...]
+    compared_on: Literal["folds", "val"] = "folds"

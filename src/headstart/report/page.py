@@ -15,7 +15,13 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from headstart.record import RecommendationRecord, Record, Rejection, describe_use
+from headstart.record import (
+    RecommendationRecord,
+    Record,
+    Rejection,
+    describe_gain,
+    describe_use,
+)
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
 from headstart.report.tuning import tuning_gain, tuning_panels
@@ -53,7 +59,11 @@ class PicturedMistake:
 
 
 def render_report(
-    record: Record, part: ReportPart | None, mistakes: Sequence[PicturedMistake]
+    record: Record,
+    part: ReportPart | None,
+    mistakes: Sequence[PicturedMistake],
+    *,
+    title: str = "",
 ) -> str:
     """Render the report of a training run, as one self-contained HTML page.
 
@@ -64,10 +74,12 @@ def render_report(
         record: The measurements.
         part: The task's part of the report; None without a test or validation part.
         mistakes: Wrong predictions on the reported part.
+        title: The title, such as the name of the run. Default: the name of the data.
     """
     recommendation = record.recommendation
     return _render(
         "report.html.jinja",
+        title=title or record.data.name,
         record=record,
         part=part,
         use=describe_use(record.val_used_for),
@@ -75,15 +87,22 @@ def render_report(
         mistakes=sorted(mistakes, key=lambda pictured: -pictured.mistake.probability),
         reasons=_frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
+        described=describe_gain(record.tuning) if record.tuning else "",
         panels=tuning_panels(record.tuning),
         plot=plot_backbones(recommendation.backbones) if recommendation else None,
     )
 
 
-def render_recommendation(record: RecommendationRecord) -> str:
-    """Render the comparison of backbones, as one self-contained HTML page."""
+def render_recommendation(record: RecommendationRecord, *, title: str = "") -> str:
+    """Render the comparison of backbones, as one self-contained HTML page.
+
+    Args:
+        record: The measurements.
+        title: The title, such as the name of the run. Default: the name of the data.
+    """
     plot = plot_backbones(record.recommendation.backbones)
-    return _render("recommendation.html.jinja", record=record, plot=plot)
+    title = title or record.data.name
+    return _render("recommendation.html.jinja", title=title, record=record, plot=plot)
 
 
 def _render(template: str, **values: object) -> str:

@@ -8,42 +8,70 @@ from pathlib import Path
 
 from headstart.errors import OutputError
 from headstart.record import FILE
+from headstart.runs.unfinished import Request, find_unfinished
 from headstart.watching import Warn, no_warning
 
 REPORT = "report.html"
 """The name of the report in the folder of a run."""
 
+RUNS = Path("runs")
+"""The folder of runs for which the user has named none."""
 
-def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
+
+def choose_folder(
+    out: Path | None, name: str, *, overwrite: bool, resume: Request | None = None
+) -> Path:
     """Choose the folder of a run, before any work is done.
 
     Args:
         out: The folder that the user passed, or None for runs/NAME, runs/NAME-2 and so on.
         name: The name of the data.
         overwrite: Whether an existing run may be replaced.
+        resume: The request to resume, in the folder of its unfinished run; None to start anew.
 
     Raises:
         OutputError: The folder exists and may not be replaced, is not a run, or cannot be
             written.
     """
     if out is None:
-        return _next_free(_stem(name))
+        unfinished = find_unfinished(resume, RUNS) if resume else None
+        return unfinished or _next_free(_stem(name))
     if out.resolve() == Path.cwd():
         raise OutputError(
             f"Output '{out}' is the current folder, which cannot be replaced. Choose a subfolder."
         )
     check_writable(out)
     if out.exists() and not _is_empty(out):
-        if not overwrite:
-            raise OutputError(
-                f"Output '{out}' already exists. Pass --overwrite (overwrite=True) to replace it."
-            )
-        if not (out / FILE).is_file():
-            raise OutputError(
-                f"Output '{out}' exists but is not a headstart run, so it was not replaced. "
-                "Choose another folder."
-            )
+        _check_existing(out, overwrite=overwrite, resume=resume)
     return out
+
+
+def _check_existing(out: Path, *, overwrite: bool, resume: Request | None) -> None:
+    """Check that a folder with files is resumed, or a run that may be replaced."""
+    unfinished = Request.read(out)
+    if unfinished and resume:
+        if differences := unfinished.differences(resume):
+            raise OutputError(
+                f"Output '{out}' has an unfinished training that differs: {differences}. "
+                "Use the same data and options, or choose another folder."
+            )
+        return
+    if unfinished and not overwrite:
+        raise OutputError(
+            f"Output '{out}' has an unfinished training. Pass --resume (resume=True) to continue "
+            "it, or --overwrite (overwrite=True) to replace it."
+        )
+    if not overwrite:
+        nothing = " and has nothing to resume" if resume else ""
+        raise OutputError(
+            f"Output '{out}' already exists{nothing}. "
+            "Pass --overwrite (overwrite=True) to replace it."
+        )
+    if not unfinished and not (out / FILE).is_file():
+        raise OutputError(
+            f"Output '{out}' exists but is not a headstart run, so it was not replaced. "
+            "Choose another folder."
+        )
 
 
 def check_writable(out: Path) -> None:
@@ -61,15 +89,20 @@ def check_writable(out: Path) -> None:
 
 @contextmanager
 def reserved_folder(
-    out: Path | None, name: str, *, overwrite: bool, warn: Warn = no_warning
+    out: Path | None,
+    name: str,
+    *,
+    overwrite: bool,
+    resume: Request | None = None,
+    warn: Warn = no_warning,
 ) -> Iterator[Path]:
     """Yield the folder of a run, and remove it afterwards if it is still empty.
 
     It is said if the folder is not the usual one because of an earlier run.
     """
-    run = choose_folder(out, name, overwrite=overwrite)
+    run = choose_folder(out, name, overwrite=overwrite, resume=resume)
     usual = run.with_name(_stem(name))
-    if out is None and run != usual:
+    if out is None and run != usual and not Request.read(run):
         warn(f"'{usual}' exists and is kept, so this run goes to '{run}'.")
     try:
         yield run
@@ -86,7 +119,7 @@ def _stem(name: str) -> str:
 def _next_free(stem: str) -> Path:
     """Create the first of runs/NAME, runs/NAME-2, … that does not exist, so that it is taken."""
     for number in range(1, 10**6):
-        run = Path("runs", stem if number == 1 else f"{stem}-{number}")
+        run = RUNS / (stem if number == 1 else f"{stem}-{number}")
         try:
             run.mkdir(parents=True)
         except FileExistsError:

@@ -15,6 +15,7 @@ from headstart.record import FILE, RecommendationRecord, Record
 from headstart.report import PicturedMistake, render_recommendation, render_report
 from headstart.runs.folders import REPORT
 from headstart.runs.images import MANIFEST
+from headstart.runs.unfinished import Request
 from headstart.task import ReportPart
 from headstart.tuning.events.listeners import EVENTS
 
@@ -31,6 +32,7 @@ def write_run(
     *,
     predictions: pa.Table | None = None,
     events: str = "",
+    unfinished: Request | None = None,
 ) -> None:
     """Write a run completely or not at all, so that an interruption leaves no partial run.
 
@@ -43,6 +45,7 @@ def write_run(
         mistakes: Wrong predictions to show in the report.
         predictions: One row per test image; None without a test part.
         events: The events of fine-tuning, as lines of JSON.
+        unfinished: The request of a training that can be resumed; None if it is finished.
 
     Raises:
         OutputError: The run cannot be written; an existing run is left unchanged.
@@ -53,9 +56,11 @@ def write_run(
         if predictions is not None:
             pq.write_table(predictions, partial / TEST_PREDICTIONS)
         record.write(partial / FILE)
-        write_atomically(partial / REPORT, render_report(record, part, mistakes))
+        write_atomically(partial / REPORT, render_report(record, part, mistakes, title=_title(run)))
         if events:
             write_atomically(partial / EVENTS, events)
+        if unfinished:
+            unfinished.write(partial)
 
 
 def write_recommendation(run: Path, record: RecommendationRecord) -> None:
@@ -66,7 +71,7 @@ def write_recommendation(run: Path, record: RecommendationRecord) -> None:
     """
     with _written_run(run) as partial:
         record.write(partial / FILE)
-        write_atomically(partial / REPORT, render_recommendation(record))
+        write_atomically(partial / REPORT, render_recommendation(record, title=_title(run)))
 
 
 def events_below(checkpoints: Path) -> str:
@@ -77,6 +82,11 @@ def events_below(checkpoints: Path) -> str:
             with suppress(ValueError):  # A full disk may have cut off the last line.
                 lines.append(json.dumps({"round": path.parent.name} | json.loads(line)) + "\n")
     return "".join(lines)
+
+
+def _title(run: Path) -> str:
+    """Return the name of a run, which is that of its folder."""
+    return run.resolve().name
 
 
 @contextmanager

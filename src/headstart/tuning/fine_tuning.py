@@ -26,10 +26,11 @@ from headstart.tuning.pacing.session import Session
 from headstart.tuning.planning import plan_for
 from headstart.tuning.rounds import Round, train_final, train_rounds
 from headstart.tuning.training.loop import INTERRUPTED, OUT_OF_TIME
-from headstart.tuning.trainings import mark_finished, training_folder
+from headstart.tuning.trainings import Training, mark_finished, training_folder
 from headstart.tuning.unfreezing import Unfrozen, unfrozen
 from headstart.tuning.verdict import Verdict
 from headstart.tuning.workbench import Workbench, identity_of, open_workbench
+from headstart.watching import name_place
 
 # Reasons to stop after which a training can be resumed.
 _CUT_OFF = (INTERRUPTED, OUT_OF_TIME)
@@ -108,6 +109,8 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
         training_folder(job.folder, options, resume=job.resume, warn=job.warn) as folder,
         unfrozen(extractor.backbone, extractor.device) as backbone,
     ):
+        if job.resume and folder and (earlier := Training.read(folder)):
+            name_place(job.progress, earlier.place)
         return _tune(replace(job, folder=folder), part, backbone, keep)
 
 
@@ -156,6 +159,8 @@ def _train_and_decide(bench: Workbench, keep: Keep) -> Outcome:
     job, always = bench.job, keep == "always"
     rounds = train_rounds(bench, lambda rounds: always or _verdict(job, rounds).conclusive)
     finished, verdict = _finished(rounds), _verdict(job, rounds, always=always)
+    if verdict.doubts and not always:
+        job.warn(verdict.doubts)
     final = train_final(bench, finished) if verdict.kept and job.images.final else None
     if _complete(job, rounds, verdict, final):
         mark_finished(job.folder)

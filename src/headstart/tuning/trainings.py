@@ -60,9 +60,23 @@ class Training:
         if state is None:
             return "its newest checkpoint is damaged"
         epochs, total = len(state["history"]), state["identity"]["epochs"]
-        return (
-            f"{epochs} of {total} epochs and step {state['step']} of {self.checkpoint.parent.name}"
-        )
+        return f"{epochs} of {total} epochs and step {state['step']} of {self._round}"
+
+    @property
+    def place(self) -> str:
+        """The place where it is resumed, such as "round 2, step 10"."""
+        state = read_state(self.checkpoint)
+        return f"{self._round}, step {state['step']}" if state else f"the start of {self._round}"
+
+    @property
+    def _round(self) -> str:
+        return round_name(self.checkpoint.parent.name)
+
+
+def round_name(folder: str) -> str:
+    """Return the name of a round for the user, from that of its folder."""
+    number = folder.removeprefix("round-")
+    return f"round {int(number) + 1}" if number.isdecimal() else f"the {folder} training"
 
 
 @contextmanager
@@ -117,6 +131,17 @@ def delete_finished(folder: Path | None) -> None:
     if folder and "finished" in _read_description(folder):
         with suppress(Locked), locked(folder.parent / _LOCK):
             _delete_files(folder)
+
+
+def is_finished(folder: Path | None) -> bool:
+    """Return whether nothing is left to resume in the folder of a training."""
+    training = Training.read(folder) if folder else None
+    return training is None or training.finished
+
+
+def saved_since(folder: Path, when: float) -> bool:
+    """Return whether any training in a folder has saved a checkpoint since a time."""
+    return any(_modified(path) >= when for path in folder.glob(f"*/*/*/{NEWEST}"))
 
 
 def _choose_folder(key_folder: Path, options: dict[str, Any], *, resume: bool, warn: Warn) -> Path:

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from headstart.errors import HeadstartWarning, OptionError
@@ -17,6 +18,44 @@ Warn = Callable[[str], None]
 
 ProgressOption = Progress | bool | None
 """How a function of the library reports its progress: None or True shows it, False does not."""
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """The progress of a stage that consists of steps: a `Progress` to which more can be told.
+
+    Attributes:
+        advance: Called with the numbers of images done and of all images.
+        step: Called with the name of what runs now, such as "round 1 of 3".
+        resumed: Called with the place where an interrupted stage is resumed.
+    """
+
+    advance: Progress
+    step: Callable[[str], None]
+    resumed: Callable[[str], None]
+
+    def __call__(self, done: int, total: int) -> None:
+        """See `Progress`."""
+        self.advance(done, total)
+
+
+def name_step(progress: Progress | None, name: str) -> None:
+    """Tell what a stage does now, if that is shown."""
+    if isinstance(progress, StageProgress):
+        progress.step(name)
+
+
+def name_place(progress: Progress | None, place: str) -> None:
+    """Tell where an interrupted stage is resumed, if that is shown."""
+    if isinstance(progress, StageProgress):
+        progress.resumed(place)
+
+
+def with_place(progress: Progress, resumed: Callable[[str], None]) -> StageProgress:
+    """Return the progress of a stage, with another function for the place where it is resumed."""
+    if isinstance(progress, StageProgress):
+        return replace(progress, resumed=resumed)
+    return StageProgress(progress, no_step, resumed)
 
 
 class Watcher(Protocol):
@@ -107,6 +146,10 @@ def _caller_level() -> int:
 
 
 def no_progress(done: int, total: int) -> None:
+    """Do nothing."""
+
+
+def no_step(name: str) -> None:
     """Do nothing."""
 
 

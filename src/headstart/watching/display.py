@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from headstart.watching import Progress as ProgressCallback
-from headstart.watching import Warn
+from headstart.watching import StageProgress, Warn
 
 # Seconds between two updates of a bar in a notebook, and between two looks at the clock.
 TICK = 0.25
@@ -52,7 +52,7 @@ class Display:
         """See `Watcher.stage`."""
         stage = _Stage(name, self._console)
         with self._showing(stage):
-            yield stage.advance
+            yield StageProgress(stage.advance, stage.name_step, self._note_resumed)
         if not self._console.is_jupyter:  # There, it has replaced the bar.
             self._print(stage.summary())
 
@@ -65,6 +65,9 @@ class Display:
     def note(self, text: str) -> None:
         """See `Watcher.note`."""
         self._print(Text.assemble(("· ", "green"), text))
+
+    def _note_resumed(self, place: str) -> None:
+        self.note(f"Resuming at {place}")
 
     def warn(self, text: str) -> None:
         """See `Watcher.warn`."""
@@ -111,7 +114,7 @@ class _Stage:
             TimeRemainingColumn(compact=True),
             _Elapsed(),
         )
-        self.name = name
+        self.name, self._step = name, ""
         self.bars = Progress(
             *columns, console=console, transient=True, disable=not console.is_interactive
         )
@@ -131,12 +134,17 @@ class _Stage:
         self._task.total = None if done >= total else total
         self.bars.update(self._task.id, completed=done)
 
+    def name_step(self, name: str) -> None:
+        """Show what runs now, beside the name of the stage."""
+        self._step = name
+        self.bars.update(self._task.id, description=f"{self.name}: {name}")
+
     def state(self) -> Text:
         """Return a line about the running stage."""
         seconds = time.perf_counter() - self._begin
-        elapsed = f"{seconds:6.1f} s  " if seconds >= TICK else ""
-        line = f"… {self.name:<22}{elapsed}{_count(self._task)}"
-        return Text(line.rstrip(), style="dim")
+        elapsed = f"{seconds:6.1f} s" if seconds >= TICK else ""
+        figures = "  ".join(part for part in (elapsed, self._step, _count(self._task)) if part)
+        return Text(f"… {self.name:<22}{figures}".rstrip(), style="dim")
 
     def summary(self) -> Text:
         """Return a line about the finished stage."""

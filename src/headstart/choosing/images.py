@@ -1,0 +1,75 @@
+"""The images that backbones are compared on: folds of the training part, or the validation part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.arrays import Folds
+from headstart.data.images import ImageSet
+from headstart.data.paths import list_names
+from headstart.data.splits import stratified_folds, stratified_sample
+from headstart.heads.choice import MIN_VAL_IMAGES
+from headstart.heads.problem import Decider, effort_for
+from headstart.options import TryOptions
+
+
+@dataclass(frozen=True)
+class TrialImages:
+    """The images that backbones are compared on.
+
+    Attributes:
+        images: A sample of the training part and, if it decides, of the validation part.
+        folds: Pairs of rows (train, held out).
+        decider: What decides: "folds" or "val", the validation part.
+        note: A sentence about what decides, for the user; "" without a validation part.
+    """
+
+    images: ImageSet
+    folds: Folds
+    decider: Decider = "folds"
+    note: str = ""
+
+    @property
+    def measured(self) -> int:
+        """The number of images that a probe is measured on."""
+        return sum(len(held_out) for _, held_out in self.folds)
+
+
+def trial_images(train: ImageSet, val: ImageSet, options: TryOptions) -> TrialImages:
+    """Sample the images; the validation part decides where it would also choose the head.
+
+    Args:
+        train: The training part.
+        val: The validation part, which may be empty. It decides if it has at least
+            `MIN_VAL_IMAGES` images and all classes of the training part.
+        options: Size and seed of the sample.
+    """
+    sample = _sample(train, options)
+    objection = _objection(train, val)
+    if objection:
+        folds = effort_for(len(sample), len(train.classes)).folds
+        pairs = stratified_folds(sample.strata, sample.groups, folds=folds, seed=options.seed)
+        note = f"Backbones are compared on folds of the training part: {objection}."
+        return TrialImages(sample, pairs, note=note if len(val) else "")
+    deciding = _sample(val, options)
+    rows = np.arange(len(sample) + len(deciding))
+    return TrialImages(
+        sample.joined(deciding),
+        [(rows[: len(sample)], rows[len(sample) :])],
+        "val",
+        "Backbones are compared on the validation part, as train chooses the head on it.",
+    )
+
+
+def _sample(part: ImageSet, options: TryOptions) -> ImageSet:
+    rows = stratified_sample(part.strata, options.sample, seed=options.seed)
+    return part if rows is None else part.take(rows)
+
+
+def _objection(train: ImageSet, val: ImageSet) -> str:
+    """Return why a validation part cannot decide, as a clause; "" if it can."""
+    if missing := sorted({*val.absent()} - {*train.absent()}):
+        return f"the validation part has no image of {list_names(missing)}"
+    if len(val) < MIN_VAL_IMAGES:
+        return f"the validation part has only {len(val)} images, and {MIN_VAL_IMAGES} are needed"
+    return ""
