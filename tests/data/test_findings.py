@@ -99,8 +99,8 @@ def test_the_summary(data: Path, open_data: Callable[..., Images]) -> None:
     """Counts, and how the data was read."""
     (data / "cat/x.png").touch()
     assert open_data(data, test=0.4).summary == (
-        "6 images of 2 classes (3 training, 3 test), 1 rejected. Labels: folders. Split: made by "
-        "Headstart."
+        "6 images of 2 classes (3 training, 3 test), 1 rejected. Classes: 'cat', 'dog'. Labels: "
+        "folders. Split: made by Headstart."
     )
 
 

@@ -154,3 +154,65 @@ def test_a_split_is_not_looked_for_below_the_classes_of_a_model() -> None:
         "train/x/1": ("train", None),
         "bus/2": ("bus", None),
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "example"),
+    [(("test/1", "train/2"), "test/cat"), (("Train/1",), "Train/cat"), (("val/1",), "val/cat")],
+)
+def test_parts_without_class_folders_are_an_error(names: Sequence[str], example: str) -> None:
+    """They are not classes of their own, as in the folders of a competition."""
+    folders = ", ".join(f"'{name.split('/')[0]}'" for name in names)
+    with pytest.raises(DataError) as caught:
+        layout_of(*names)
+    assert str(caught.value) == (
+        f"'photos' has no class folders: its only folders, {folders}, are named like parts of a "
+        "split and have none in them. Put each image into a folder named after its class, such as "
+        f"'{example}/1.jpg', or pass a CSV file with the columns 'path' and 'label'."
+    )
+
+
+def test_parts_that_are_classes_of_a_model_are_classes() -> None:
+    """A model may have been trained on them by an earlier version."""
+    assert placed("train/1", "test/2", known=("test", "train")) == {
+        "train/1": ("train", None),
+        "test/2": ("test", None),
+    }
+
+
+@pytest.mark.parametrize("around", ["unknown", "images"])
+def test_unlabelled_test_images_in_a_folder_are_left_out(around: str) -> None:
+    """A single folder in a part of the split that is not a class is only around the images."""
+    names = ("train/a/1", "train/b/2", "val/a/3", f"test/{around}/4")
+    assert layout_of(*names).left_out == {("test",): 1}
+    assert placed(*names) == {
+        "train/a/1": ("a", "train"),
+        "train/b/2": ("b", "train"),
+        "val/a/3": ("a", "val"),
+    }
+
+
+def test_a_part_with_other_classes_is_an_error() -> None:
+    """Nothing could be measured on it."""
+    with pytest.raises(DataError) as caught:
+        layout_of("train/cat/1", "train/dog/2", "test/kitten/3", "test/puppy/4")
+    assert str(caught.value) == (
+        "None of the folders in 'test' ('kitten', 'puppy') of 'photos' is a class of its training "
+        "part. Name them alike, or move 'test' out of the data."
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "below"),
+    [
+        (("a/1", "b/2"), [(), ()]),
+        (("a/x/1", "b/2"), [("a", "x"), ()]),
+        (("around/a/x/y/1", "around/b/2"), [("a", "x"), ()]),
+        (("train/a/x/1", "test/a/2"), [("train", "a", "x"), ()]),
+        (("a/train/x/1", "a/test/2", "b/train/3"), [("a", "train", "x"), (), ()]),
+    ],
+)
+def test_folders_in_class_folders(names: Sequence[str], below: Sequence[Sequence[str]]) -> None:
+    """They are found, so that they can be named."""
+    layout = layout_of(*names)
+    assert [layout.below_class(tuple(name.split("/"))) for name in names] == below

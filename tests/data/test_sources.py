@@ -85,16 +85,16 @@ def test_split_folders_are_kept(
     data: Path, open_data: Callable[..., Source], validation: str
 ) -> None:
     """train, val and test folders give the split, the folders below them the classes."""
-    source = open_data(touch(data, "Train/a/1.png", f"{validation}/a/2.png", "testing/b/3.png"))
+    source = open_data(touch(data, "Train/a/1.png", f"{validation}/a/2.png", "testing/a/3.png"))
     assert splits(source) == {
         "Train/a/1.png": "train",
         f"{validation}/a/2.png": "val",
-        "testing/b/3.png": "test",
+        "testing/a/3.png": "test",
     }
     assert labels(source) == {
         "Train/a/1.png": "a",
         f"{validation}/a/2.png": "a",
-        "testing/b/3.png": "b",
+        "testing/a/3.png": "a",
     }
 
 
@@ -424,8 +424,8 @@ def test_a_table_beside_the_images_is_suggested(
     with pytest.raises(DataError) as caught:
         open_data(data)
     assert str(caught.value) == (
-        f"'{data}' has images but no class folders. If 'labels.csv' has their labels, pass "
-        f"'{data / 'labels.csv'}' instead."
+        f"'{data}' has images but no class folders. If a table has the labels, pass it instead: "
+        f"'{data / 'labels.csv'}'."
     )
 
 

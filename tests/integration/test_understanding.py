@@ -38,7 +38,10 @@ def test_the_command_line_says_it(data: Path, train: Cli, tmp_path: Path) -> Non
     """On stderr, and the run keeps it."""
     done = train(data, "--out", tmp_path / "run")
     text = " ".join(done.err.split())  # Lines are wrapped.
-    assert f"24 images of 2 classes (18 training, 6 test). {UNDERSTOOD}" in text
+    assert (
+        f"24 images of 2 classes (18 training, 6 test). Classes: 'blue', 'red'. {UNDERSTOOD}"
+        in text
+    )
     assert f"! {LEFT_OUT}" in text
     record = json.loads((tmp_path / "run/metrics.json").read_text())
     assert record["data"]["understood"] == [UNDERSTOOD]

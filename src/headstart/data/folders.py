@@ -1,7 +1,7 @@
 """List the images of a folder of class folders."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from headstart.data.manifest import Entry
 from headstart.data.paths import is_skipped, list_names, printable, walk_files
 from headstart.errors import DataError
 
-_TABLES = (".csv", ".tsv", ".parquet")
+_TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_SHOWN_SUFFIXES = 5
 
 
 def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source:
@@ -28,21 +30,28 @@ def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source
         DataError: It cannot be read, has no class folders, or it is unclear which they are.
     """
     found = _find(folder)
-    if not found.images and found.tables:
-        raise DataError(
-            f"'{data}' has no images, but tables. Pass one of them: {list_names(found.tables)}."
-        )
-    layout = understand(data, Node.of(found.images), known)
+    if not found.images:
+        raise _no_images(data, found)
+    try:
+        layout = understand(data, Node.of(found.images), known)
+    except DataError as error:
+        raise DataError(f"{error}{_table_hint(data, found)}") from None
     used = [parts for parts in found.images if not layout.is_left_out(parts)]
     entries = [_entry(folder.joinpath(*parts), layout, parts) for parts in used]
-    if used and not any(layout.place(parts)[0] for parts in used):
+    classes = {name for parts in used if (name := layout.place(parts)[0])}
+    if used and not classes:
         raise _no_class_folders(data, found)
-    empty = _empty_class_folders(folder, layout, {entry.label for entry in entries})
+    if len(classes) == 1 and found.tables and not known:
+        raise DataError(
+            f"'{data}' has images in only one folder, '{printable(classes.pop())}'."
+            f"{_table_hint(data, found)}"
+        )
+    missing = _folders_without_images(folder, layout, set(map(normalised, classes)))
     return Source(
         data_name(data),
         entries,
-        tuple(_understood(layout, found)),
-        tuple(_warnings(layout, found, empty)),
+        tuple(_understood(layout, found, used)),
+        tuple(_warnings(layout, found, missing)),
     )
 
 
@@ -53,14 +62,16 @@ class _Found:
     Attributes:
         images: Image files, as parts of their paths.
         others: The number of other files, by suffix.
-        tables: Tables directly in the folder.
+        tables: Tables, as paths within the folder.
         unreadable: Folders that cannot be read, with the reason.
+        repeated: Folders that are links to others, whose names are used.
     """
 
     images: list[Parts] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     tables: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
 
 def _find(folder: Path) -> _Found:
@@ -70,14 +81,17 @@ def _find(folder: Path) -> _Found:
         name = Path(error.filename).relative_to(folder).as_posix()
         found.unreadable.append(f"'{printable(name)}' ({error.strerror})")
 
-    for file in walk_files(folder, on_unreadable=note):
+    def note_link(link: Path) -> None:
+        found.repeated.append(printable(link.relative_to(folder).as_posix()))
+
+    for file in walk_files(folder, on_unreadable=note, on_repeated=note_link):
         parts = file.relative_to(folder).parts
         if is_image_file(file):
             found.images.append(parts)
         else:
             found.others[printable(file.suffix.lower()) or "without suffix"] += 1
-            if len(parts) == 1 and file.suffix.lower() in _TABLES:
-                found.tables.append(file.name)
+            if file.suffix.lower() in _TABLES:
+                found.tables.append(printable("/".join(parts)))
     return found
 
 
@@ -100,20 +114,52 @@ def name_problem(name: str) -> str | None:
     return None
 
 
-def _no_class_folders(data: Path, found: _Found) -> DataError:
+def _no_images(data: Path, found: _Found) -> DataError:
     if found.tables:
-        table = data / found.tables[0]
+        shown = list_names(found.tables)
+        return DataError(f"'{data}' has no images, but tables. Pass one of them: {shown}.")
+    archives = Counter({name: found.others[name] for name in _ARCHIVES if name in found.others})
+    if archives:
         return DataError(
-            f"'{data}' has images but no class folders. If '{found.tables[0]}' has their labels, "
-            f"pass '{table}' instead."
+            f"'{data}' has no images, but archives ({_counts(archives)}). Unpack each into a folder "
+            "of its name, or pass one of them."
         )
+    others = f" Its files are not images: {_counts(found.others)}." if found.others else ""
+    unreadable = f" It cannot be read: {', '.join(found.unreadable)}." if found.unreadable else ""
     return DataError(
-        f"'{data}' has images but no class folders. Put each image into a folder named "
-        "after its class, or pass a CSV file with the columns 'path' and 'label'."
+        f"'{data}' has no images.{others}{unreadable} Pass a folder with one subfolder per class, "
+        "with files such as .jpg, .png, .webp or .tif in them."
     )
 
 
-def _understood(layout: Layout, found: _Found) -> list[str]:
+def _no_class_folders(data: Path, found: _Found) -> DataError:
+    how = _table_hint(data, found) or (
+        " Put each image into a folder named after its class, or pass a CSV file with the columns "
+        "'path' and 'label'."
+    )
+    return DataError(f"'{data}' has images but no class folders.{how}")
+
+
+def _table_hint(data: Path, found: _Found) -> str:
+    """Return what to do if the labels are in one of the tables beside the images."""
+    if not found.tables:
+        return ""
+    if data.is_dir():
+        tables = list_names([str(data / name) for name in found.tables], 3)
+        return f" If a table has the labels, pass it instead: {tables}."
+    tables = list_names(found.tables, 3)
+    return f" If a table has the labels, unpack the archive and pass the table: {tables}."
+
+
+def _counts(others: Counter[str]) -> str:
+    """Describe numbers of files by suffix."""
+    shown = others.most_common(_SHOWN_SUFFIXES)
+    rest = others.total() - sum(count for _, count in shown)
+    text = ", ".join(f"{count:,} {suffix}" for suffix, count in shown)
+    return text + (f" and {rest:,} with other suffixes" if rest else "")
+
+
+def _understood(layout: Layout, found: _Found, used: Sequence[Parts]) -> list[str]:
     """Describe how the folders were read."""
     sentences = []
     if layout.entered:
@@ -124,14 +170,16 @@ def _understood(layout: Layout, found: _Found) -> list[str]:
     elif layout.splits:
         sentences.append(f"Labels: folders. Split: the folders in them, {', '.join(folders)}.")
     else:
-        sentences.append("Labels: folders. Split: made by Headstart.")
+        sentences.append("Labels: folders.")
+    if example := next(filter(None, map(layout.below_class, used)), ()):
+        name = printable("/".join(example))
+        sentences.append(f"Folders in those of the classes, such as '{name}', belong to the class.")
     if found.others:
-        counts = ", ".join(f"{count:,} {suffix}" for suffix, count in found.others.most_common(5))
-        sentences.append(f"Files that are not images: {counts}.")
+        sentences.append(f"Files that are not images: {_counts(found.others)}.")
     return sentences
 
 
-def _warnings(layout: Layout, found: _Found, empty: list[str]) -> list[str]:
+def _warnings(layout: Layout, found: _Found, missing: list[str]) -> list[str]:
     """Describe what was left out."""
     warnings = [
         f"Left out: '{printable('/'.join(parts))}' ({count:,} image{'s' if count > 1 else ''}), "
@@ -140,22 +188,41 @@ def _warnings(layout: Layout, found: _Found, empty: list[str]) -> list[str]:
     ]
     if found.unreadable:
         warnings.append(f"Left out, because they cannot be read: {', '.join(found.unreadable)}.")
-    if empty:
+    if found.repeated:
+        warnings.append(
+            "Left out, because they are links to folders that are read under another name: "
+            f"{list_names(found.repeated)}."
+        )
+    hidden = [name for name in missing if name.startswith(".")]
+    if hidden:
+        warnings.append(f"Left out, because they are hidden: {list_names(hidden)}.")
+    if empty := [name for name in missing if name not in hidden and name not in found.repeated]:
         warnings.append(f"Left out, because they have no images: {list_names(empty)}.")
     return warnings
 
 
-def _empty_class_folders(folder: Path, layout: Layout, labels: set[str | None]) -> list[str]:
-    """Return the names of folders beside the classes that have no images."""
+def _folders_without_images(folder: Path, layout: Layout, labels: Collection[str]) -> list[str]:
+    """Return the names of folders beside the classes that are not read or have no images."""
     names = set()
     for parts in layout.class_folders():
         try:
             children = list(folder.joinpath(*parts).iterdir())
         except OSError:
             continue
-        names |= {
-            normalised(child.name)
-            for child in children
-            if not is_skipped(child.name) and not name_problem(child.name) and child.is_dir()
-        }
-    return sorted(names - labels - {normalised(parts[-1]) for parts in layout.left_out})
+        names |= {normalised(child.name) for child in children if _is_lost(child)}
+    return sorted(names - set(labels) - {normalised(parts[-1]) for parts in layout.left_out})
+
+
+def _is_lost(folder: Path) -> bool:
+    """Return whether a path is a folder whose absence among the classes may be a surprise.
+
+    Programs create hidden folders for themselves, but rarely with images in them.
+    """
+    if name_problem(folder.name) or not folder.is_dir():
+        return False
+    if not folder.name.startswith("."):
+        return not is_skipped(folder.name)
+    try:
+        return any(map(is_image_file, folder.iterdir()))
+    except OSError:
+        return False

@@ -165,14 +165,14 @@ class Images:
 
     @property
     def summary(self) -> str:
-        """How the data was read, and the number of images in each part, in a few sentences."""
+        """The number of images in each part, the classes, and how the data was read."""
         parts = ((self.train, "training"), (self.val, "validation"), (self.test, "test"))
         counts = [f"{len(part):,} {name}" for part, name in parts if len(part)]
         split = f" ({', '.join(counts)})" if len(counts) > 1 else ""
         rejected = f", {len(self.rejected):,} rejected" if self.rejected else ""
         return (
             f"{len(self.all):,} images of {len(self.classes):,} classes{split}{rejected}. "
-            f"{' '.join(self.understood)}"
+            f"Classes: {list_names(self.classes)}. {' '.join(self.understood)}"
         )
 
     def _part(self, split: str) -> ImageSet:

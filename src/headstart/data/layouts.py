@@ -89,6 +89,12 @@ class Layout:
         inside = split and tuple(folders[1:depth]) == self.inner and len(folders) > depth
         return (folders[depth] if inside else None), split
 
+    def below_class(self, parts: Parts) -> Parts:
+        """Return the path down to the first folder within the class folder of a file, if any."""
+        inside = self.inside(parts)
+        depth = 1 if not self.splits else 2 + len(self.inner)
+        return inside[: depth + 1] if len(inside) > depth + 1 else ()
+
     def class_folders(self) -> list[Parts]:
         """Return the folders whose folders are the classes."""
         if not self.splits or not self.split_first:
@@ -112,6 +118,13 @@ def understand(data: Path, root: Node, known: Collection[str] = ()) -> Layout:
     labelled = {name: split for name, split in splits.items() if node.folders[name].folders}
     if labelled and not set(labelled) & set(known):
         return _with_split(data, entered, node, splits, labelled)
+    if splits and len(splits) == len(node.folders) and not set(splits) & set(known):
+        raise DataError(
+            f"'{data}' has no class folders: its only folders, {list_names(list(splits))}, are "
+            "named like parts of a split and have none in them. Put each image into a folder named "
+            f"after its class, such as '{next(iter(splits))}/cat/1.jpg', or pass a CSV file with "
+            "the columns 'path' and 'label'."
+        )
     if not known:
         if below := _split_below_classes(data, node):
             return Layout(entered, below, split_first=False)
@@ -137,29 +150,18 @@ def _with_split(
     data: Path, entered: Parts, node: Node, splits: Mapping[str, str], labelled: Mapping[str, str]
 ) -> Layout:
     """Return the layout of a folder with train, val and test folders of class folders."""
+    unlabelled = _without_classes(data, node, labelled)
+    labelled = {name: split for name, split in labelled.items() if name not in unlabelled}
     others = {name: inside for name, inside in node.folders.items() if name not in labelled}
-    inside = set(chain(*(node.folders[name].folders for name in labelled)))
-    if all(map(split_of, inside)):
-        raise DataError(
-            f"The folders {list_names(list(labelled))} in '{data}' and the folders in them are "
-            "all named like parts of a split. Rename those that are classes."
-        )
-    classes = set(map(simplified, inside))
-    alike = [name for name in others if classes & set(map(simplified, others[name].folders))]
+    _check_classes(data, node, labelled, others)
     unknown = [name for name in others if name not in splits]
-    if alike:
-        raise DataError(
-            f"'{data}' has the folders {list_names(list(labelled))} of a split, and "
-            f"{list_names(alike)} with folders of the same names. Rename {list_names(alike)} to "
-            "train, val or test to use it, or move it out of the data."
-        )
     if "train" not in labelled.values() or (len(splits) == 1 and unknown):
-        named = list_names(list(labelled))
+        besides = f"there is also {list_names(unknown)}" if unknown else "there is no train folder"
         raise DataError(
-            f"It is unclear whether {named} in '{data}' is a class or a part of a split, as there "
-            f"is also {list_names(unknown) or 'no train folder'}. If it is a part, name the other "
-            "parts train, val and test, and move everything else out of the data. If it is a "
-            "class, move the images in its folders up into it."
+            f"It is unclear whether {list_names(list(labelled))} in '{data}' is a class or a part "
+            f"of a split, as {besides}. If it is a part, name the other parts train, val and test, "
+            "and move everything else out of the data. If it is a class, move the images in its "
+            "folders up into it."
         )
     left_out = {(*entered, name): other.total for name, other in others.items()}
     inner = _common_inner([node.folders[name] for name in labelled])
@@ -168,6 +170,45 @@ def _with_split(
     if set(labelled.values()) == {"train"} and len(labelled) == 1:
         return Layout((*entered, *labelled, *inner), left_out=left_out)
     return Layout(entered, labelled, inner=inner, left_out=left_out)
+
+
+def _check_classes(
+    data: Path, node: Node, labelled: Mapping[str, str], others: Mapping[str, Node]
+) -> None:
+    """Refuse class folders that are named like parts, or that are also beside the split."""
+    inside = set(chain(*(node.folders[name].folders for name in labelled)))
+    if all(map(split_of, inside)):
+        raise DataError(
+            f"The folders {list_names(list(labelled))} in '{data}' and the folders in them are "
+            "all named like parts of a split. Rename those that are classes."
+        )
+    classes = set(map(simplified, inside))
+    alike = [name for name in others if classes & set(map(simplified, others[name].folders))]
+    if alike:
+        raise DataError(
+            f"'{data}' has the folders {list_names(list(labelled))} of a split, and "
+            f"{list_names(alike)} with folders of the same names. Rename {list_names(alike)} to "
+            "train, val or test to use it, or move it out of the data."
+        )
+
+
+def _without_classes(data: Path, node: Node, labelled: Mapping[str, str]) -> list[str]:
+    """Return the parts of a split that hold one folder that is not a class of the training part.
+
+    Such a folder, as in test/images/1.jpg, is only a folder around images without labels.
+    """
+    trained = [node.folders[name] for name, split in labelled.items() if split == "train"]
+    classes = {simplified(name) for inside in trained for name in inside.folders}
+    if not classes:
+        return []
+    folders = {name: list(node.folders[name].folders) for name in labelled}
+    apart = [name for name, inside in folders.items() if not classes & set(map(simplified, inside))]
+    if named := [name for name in apart if len(folders[name]) > 1]:
+        raise DataError(
+            f"None of the folders in '{named[0]}' ({list_names(folders[named[0]])}) of '{data}' is "
+            f"a class of its training part. Name them alike, or move '{named[0]}' out of the data."
+        )
+    return apart
 
 
 def _common_inner(nodes: list[Node]) -> Parts:

@@ -68,6 +68,8 @@ def open_images(
     understood = source.understood
     if source.splits and share:
         understood += (f"Test images: {share:.0%} of the training part, held out by Headstart.",)
+    elif share:
+        understood += ("Split: made by Headstart.",)
     images = Images(source.name, manifest, names, task, understood, leaks=leaks)
     if classes is None and not len(images.train):
         raise DataError(f"'{data}' has no usable training images.")

@@ -19,16 +19,26 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|ftp|s3|gs):/", re.IGNORECASE)
 OnUnreadable = Callable[[OSError], None]
 """Called with the error of a folder that cannot be read."""
 
+OnRepeated = Callable[[Path], None]
+"""Called with a folder that is walked under another name."""
 
-def walk_files(folder: Path, *, on_unreadable: OnUnreadable | None = None) -> Iterator[Path]:
+
+def walk_files(
+    folder: Path,
+    *,
+    on_unreadable: OnUnreadable | None = None,
+    on_repeated: OnRepeated | None = None,
+) -> Iterator[Path]:
     """Yield all files below a folder in a fixed order, without hidden files and system folders.
 
-    Links are followed, but each real folder is walked only once.
+    Links are followed, but each real folder is walked only once: under its own name, if that is
+    below the folder, too.
 
     Args:
         folder: Where to begin.
         on_unreadable: Called for each folder below that cannot be read, which is then left out. By
             default, that is an error.
+        on_repeated: Called for each folder that is walked under another name, and so left out.
 
     Raises:
         DataError: The folder cannot be read.
@@ -39,15 +49,27 @@ def walk_files(folder: Path, *, on_unreadable: OnUnreadable | None = None) -> It
             raise DataError(f"Folder '{error.filename}' cannot be read: {error.strerror}.")
         on_unreadable(error)
 
+    real = folder.resolve()
     seen: set[tuple[int, int]] = set()
     for root, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        repeated = (status.st_dev, status.st_ino) in seen or _is_link_within(Path(root), real)
+        if repeated and Path(root) != folder:
             folders.clear()
+            if on_repeated:
+                on_repeated(Path(root))
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not is_skipped(name))
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _is_link_within(folder: Path, root: Path) -> bool:
+    """Return whether a folder is a link to one that is walked under its own name."""
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    return target.is_relative_to(root) and not any(map(is_skipped, target.relative_to(root).parts))
 
 
 def is_skipped(folder: str) -> bool:
