@@ -336,7 +336,7 @@ class HeadOptions(Options):
     panel = Panel.HEAD
 
     head: HeadOption = Field(
-        "auto", description="New classifier; auto compares linear and kernel by cross-validation."
+        "auto", description="New classifier; auto averages linear and kernel by cross-validation."
     )
     features: FeaturesOption = Field(
         "auto",
