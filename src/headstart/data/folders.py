@@ -121,8 +121,8 @@ def _no_images(data: Path, found: _Found) -> DataError:
     archives = Counter({name: found.others[name] for name in _ARCHIVES if name in found.others})
     if archives:
         return DataError(
-            f"'{data}' has no images, but archives ({_counts(archives)}). Unpack each into a folder "
-            "of its name, or pass one of them."
+            f"'{data}' has no images, but archives ({_counts(archives)}). Unpack each into a "
+            "folder of its name, or pass one of them."
         )
     others = f" Its files are not images: {_counts(found.others)}." if found.others else ""
     unreadable = f" It cannot be read: {', '.join(found.unreadable)}." if found.unreadable else ""

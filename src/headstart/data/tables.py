@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +47,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
         OptionError: `group` is not a column.
     """
     table = _open(path)
-    columns = choose_columns(path, table.schema.names, group=group, values=table.values)
+    columns = choose_columns(path, table.schema.names, group=group, values=cache(table.values))
     kind = table.schema.field(columns.image).type
     if pa.types.is_nested(table.schema.field(columns.label).type):
         raise DataError(
@@ -63,17 +64,23 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
                 entries.append(reader.entry(len(entries), row))
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return Source(data_name(path), _relative_names(entries), _understood(columns, table.note))
+    if not entries:
+        raise DataError(f"Table '{path}' has no rows below the names of its columns.")
+    has_split = any(entry.split for entry in entries)
+    understood = _understood(columns, table.note, has_split=has_split)
+    return Source(data_name(path), _relative_names(entries), understood)
 
 
-def _understood(columns: Columns, note: str) -> tuple[str, ...]:
+def _understood(columns: Columns, note: str, *, has_split: bool) -> tuple[str, ...]:
     """Describe how the table was read."""
     taken = [f"images from '{columns.image}'", f"labels from '{columns.label}'"]
-    if columns.split:
+    if has_split:
         taken.append(f"split from {list_names(list(columns.split))}")
     if columns.group:
         taken.append(f"groups from '{columns.group}'")
     sentences = [f"Columns: {', '.join(taken)}."]
+    if columns.split and not has_split:
+        sentences.append(f"Empty columns: {', '.join(columns.split)}.")
     if columns.unused:
         sentences.append(f"Unused columns: {', '.join(columns.unused)}.")
     return (*sentences, f"The table is {note}.") if note else tuple(sentences)
@@ -103,8 +110,11 @@ class _Table:
     note: str = ""
 
     def values(self, column: str) -> list[str]:
-        """Return the different values of a column of text, or nothing if there are many."""
-        if not pa.types.is_string(self.schema.field(column).type):
+        """Return the different values of a column as text, or nothing if there are many."""
+        if not column:  # Several may have no name.
+            return []
+        kind = self.schema.field(column).type
+        if pa.types.is_nested(kind) or _is_embedded(kind):
             return []
         found: set[str] = set()
         for batch in self.batches([column]):
