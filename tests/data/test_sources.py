@@ -492,9 +492,9 @@ def test_files_that_can_be_converted(
 
 
 def test_a_folder_of_tables_is_an_error(data: Path, open_data: Callable[..., Source]) -> None:
-    """As exported by Hugging Face; one of them is what to pass."""
-    with pytest.raises(DataError, match=r"no images, but tables\. Pass one of them: 'test-0\.parq"):
-        open_data(touch(data, "train-0.parquet", "test-0.parquet"))
+    """One of them is what to pass."""
+    with pytest.raises(DataError, match=r"no images, but tables\. Pass one of them: 'part-0\.parq"):
+        open_data(touch(data, "part-1.parquet", "part-0.parquet"))
 
 
 def test_a_table_with_only_training_images_has_no_split(

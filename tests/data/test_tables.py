@@ -274,7 +274,7 @@ def test_embedded_images_without_bytes_are_rejected(tmp_path: Path) -> None:
         ("row 2", "b"),
         ("row 3", "c"),
     ]
-    assert entries[0].rejected == "it has no bytes"
+    assert entries[0].rejected == f"the file '{tmp_path / '1.png'}' does not exist"
     assert entries[1].rejected is None
     assert entries[2].rejected is not None
 
@@ -376,3 +376,13 @@ def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
     """The message does not speak of folders."""
     with pytest.raises(DataError, match=r"t\.csv' has no rows below the names of its columns\.$"):
         read_csv(tmp_path, "path,label\n")
+
+
+def test_paths_in_a_struct_without_bytes_are_found(tmp_path: Path) -> None:
+    """Hugging Face's libraries do not embed images unless they are asked to."""
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    cells = [{"bytes": None, "path": "0"}, {"bytes": None, "path": "gone.png"}]
+    table = pa.table({"image": pa.array(cells, kind), "label": ["a", "b"]})
+    found, missing = read_parquet(tmp_path, table)
+    assert (found.path, found.rejected) == (str(tmp_path / "0"), None)
+    assert missing.rejected == f"the file '{tmp_path / 'gone.png'}' does not exist"

@@ -1,7 +1,8 @@
 """Understand data: which images there are, with which labels, splits and groups.
 
 Everything that decides how data is understood is here and in the modules that this one calls:
-folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`) and archives.
+folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`, `exports`) and
+archives.
 """
 
 import os
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.data import archives, tables
+from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
 from headstart.data.listing import Source, data_path
 from headstart.data.locating import check_some_exist
@@ -30,7 +32,8 @@ def open_source(
 
     Args:
         data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
-            Parquet file, or a zip or tar of a folder.
+            Parquet file, a folder of Parquet files that are named after the parts of a split, or a
+            zip or tar of a folder.
         staging: Folder for unpacked archives and embedded images.
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
@@ -45,9 +48,9 @@ def open_source(
         source = tables.read_table(path, staging=staging, group=group)
         check_some_exist(path, source.entries)
     elif path.is_file() and archives.is_archive(path):
-        source = _grouped(list_folder(archives.unpack(path, staging), path, known), group)
+        source = _read_folder(archives.unpack(path, staging), path, staging, group, known)
     elif path.is_dir():
-        source = _grouped(list_folder(path, path, known), group)
+        source = _read_folder(path, path, staging, group, known)
     else:
         raise _unknown_kind(path)
     if not source.entries:
@@ -56,6 +59,15 @@ def open_source(
             "with files such as .jpg, .png, .webp or .tif in them."
         )
     return _without_lone_train_part(source)
+
+
+def _read_folder(
+    folder: Path, data: Path, staging: Path, group: str | None, known: Collection[str]
+) -> Source:
+    """List the images of a folder, or of the Parquet files in it."""
+    if files := find_exported(folder):
+        return read_exported(data, folder, files, staging=staging, group=group)
+    return _grouped(list_folder(folder, data, known), group)
 
 
 def _unknown_kind(path: Path) -> DataError:

@@ -39,7 +39,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
     Columns are found by their usual names, see `columns.choose_columns`. Embedded images are bytes
-    or, as Hugging Face exports them, a struct of `bytes` and `path`. They are written to `staging`
+    or, as Hugging Face exports them, a struct of `bytes` and `path`. Bytes are written to `staging`
     once, so that memory does not grow with their number. Paths are relative to the table's folder.
 
     Raises:
@@ -56,7 +56,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
         )
     folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
     names = _class_names(table.schema, columns.label)
-    reader = _Reader(path, columns, folder, names, Locator(folder))
+    reader = _Reader(path, columns, folder, names, Locator(path.parent))
     entries: list[Entry] = []
     try:
         for batch in table.batches(columns.used):
@@ -209,8 +209,10 @@ class _Reader:
         """Return an image's name, its path, and the problem with the cell if there is one."""
         row = f"row {number + 1}"
         if isinstance(cell, dict):
-            name = str(cell.get("path") or row)
-            return _stage(number, name, cell.get("bytes"), self.folder)
+            name, data = str(cell.get("path") or row), cell.get("bytes")
+            if data is None and cell.get("path"):
+                return name, *self.locator.find(name)
+            return _stage(number, name, data, self.folder)
         if isinstance(cell, bytes):
             return _stage(number, row, cell, self.folder)
         if cell_text(cell) is None:
