@@ -21,7 +21,7 @@ from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.metadata import upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
-from headstart.data.sixteen_bits import has_sixteen_bits, read_sixteen_bits
+from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -287,6 +287,7 @@ def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     check_header(image, data)
     loaded = read_sixteen_bits(image, data, _open) or image
     loaded.load()
+    check_depth(image, data)
     check_rows(loaded, data)
     check_end(loaded, data, _open)
     return loaded
