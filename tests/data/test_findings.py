@@ -113,6 +113,15 @@ def test_rejected_images_are_counted_by_reason(
     assert warning.endswith("; and 2 for other reasons.")
 
 
+def test_images_with_more_frames_are_named(data: Path, open_data: Callable[..., Images]) -> None:
+    """Only the first is seen, which the user may not expect of a stack."""
+    pages = [picture(number) for number in (7, 8)]
+    pages[0].save(data / "cat/stack.tif", save_all=True, append_images=pages[1:])
+    assert open_data(data).warnings == (
+        "Images with several frames or pages, of which the first is used: 1 ('cat/stack.tif').",
+    )
+
+
 def test_classes_of_one_part_are_named(tmp_path: Path, open_data: Callable[..., Images]) -> None:
     """One by it, several by them."""
     save(tmp_path / "data/train", "a", "b", "c")

@@ -90,10 +90,16 @@ def check_image(data: bytes, *, path: str, limits: DecodeLimits) -> tuple[FileIn
     visible = next(background for background in LEVELS if background not in blank)
     image = convert(loaded.image, path=path, contract=PixelContract(background=visible))
     thumbnail = make_thumbnail(image)
-    width, height, mode = read_header(data)
-    digest, backgrounds = hashlib.sha256(data).hexdigest(), " ".join(blank) or None
+    header = read_header(data)
     info = FileInfo(
-        digest, perceptual_hash(thumbnail), width, height, mode, loaded.repair, backgrounds
+        sha256=hashlib.sha256(data).hexdigest(),
+        perceptual_hash=perceptual_hash(thumbnail),
+        width=header.width,
+        height=header.height,
+        mode=header.mode,
+        has_more=header.has_more,
+        repaired=loaded.repair,
+        blank_on=" ".join(blank) or None,
     )
     return info, thumbnail
 

@@ -43,6 +43,7 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
             "are the same, rename one of them."
         )
     yield from _repairs(images.manifest)
+    yield from _first_frames(images.manifest)
     if checked.duplicates and not source.splits:
         yield f"Duplicates, each kept on the same side of the split: {checked.duplicates}."
     if images.leaks:
@@ -75,6 +76,16 @@ def _repairs(manifest: pa.Table) -> Iterator[str]:
     for repair, names in found.items():
         count = "1 image was" if len(names) == 1 else f"{len(names):,} images were"
         yield f"{count} repaired, as {repair}: {list_names(names)}."
+
+
+def _first_frames(manifest: pa.Table) -> Iterator[str]:
+    """Yield a sentence if images have more frames or pages than the first one."""
+    table = usable(manifest)
+    if names := table.filter(table["has_more"])["image"].to_pylist():
+        yield (
+            f"Images with several frames or pages, of which the first is used: {len(names):,} "
+            f"({list_names(names)})."
+        )
 
 
 def _classes_without_images(images: Images) -> Iterator[str]:
