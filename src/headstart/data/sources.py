@@ -31,9 +31,9 @@ def open_source(
     """List the images of a folder, a table or an archive.
 
     Args:
-        data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
-            Parquet file, a folder of Parquet files that are named after the parts of a split, or a
-            zip or tar of a folder.
+        data: A folder of class folders, a folder with train/ (val/) test/ of those, a table, a
+            folder of Parquet files that are named after the parts of a split, or a zip or tar of
+            a folder.
         staging: Folder for unpacked archives and embedded images.
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
@@ -73,12 +73,12 @@ def _read_folder(
 def _unknown_kind(path: Path) -> DataError:
     hints = {
         **dict.fromkeys((".xlsx", ".xls", ".ods"), " Save it as a CSV file."),
-        **dict.fromkeys((".json", ".jsonl", ".txt"), " Save it as a CSV file."),
+        **dict.fromkeys((".json", ".txt"), " Save it as a CSV file."),
         **dict.fromkeys((".7z", ".rar", ".gz", ".bz2", ".xz"), " Unpack it first."),
     }
     return DataError(
-        f"'{path}' is not a folder, a table (.csv, .tsv, .parquet) or an archive (.zip, .tar)."
-        f"{hints.get(path.suffix.lower(), '')}"
+        f"'{path}' is not a folder, a table ({', '.join(tables.SUFFIXES)}) or an archive (.zip, "
+        f".tar).{hints.get(path.suffix.lower(), '')}"
     )
 
 

@@ -1,4 +1,4 @@
-"""List the images of a CSV or Parquet table of paths or embedded images."""
+"""List the images of a table of paths or embedded images: CSV, Parquet or JSON lines."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.delimited import read_delimited
+from headstart.data.json_lines import read_json_lines
 from headstart.data.labels import cell_text, normalised
 from headstart.data.listing import Source, data_name
 from headstart.data.locating import Locator
@@ -21,6 +22,9 @@ from headstart.data.paths import list_names
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.files import atomic_create, file_sha256
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+"""The suffixes of the tables that are read."""
 
 _ROWS = 256
 # A column with more different values is not a split.
@@ -32,7 +36,7 @@ _Batches = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
 
 def is_table(path: Path) -> bool:
     """Return whether a file name has the suffix of a supported table."""
-    return path.suffix.lower() in (".csv", ".tsv", ".parquet")
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source:
@@ -118,7 +122,11 @@ class _Table:
             return []
         found: set[str] = set()
         for batch in self.batches([column]):
-            found.update(filter(None, map(cell_text, pc.unique(batch.column(0)).to_pylist())))
+            try:
+                cells = pc.unique(batch.column(0)).to_pylist()
+            except pa.ArrowNotImplementedError:  # A rare type, which names no part.
+                return []
+            found.update(filter(None, map(cell_text, cells)))
             if len(found) > _MAX_PARTS:
                 return []
         return sorted(found)
@@ -131,14 +139,16 @@ def _open(path: Path) -> _Table:
             return _Table(
                 file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
             )
+        if path.suffix.lower() == ".jsonl":
+            return _in_memory(read_json_lines(path))
         read = read_delimited(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return _Table(
-        read.table.schema,
-        lambda columns: read.table.select(columns).to_batches(_ROWS),
-        read.note,
-    )
+    return _in_memory(read.table, read.note)
+
+
+def _in_memory(table: pa.Table, note: str = "") -> _Table:
+    return _Table(table.schema, lambda columns: table.select(columns).to_batches(_ROWS), note)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
