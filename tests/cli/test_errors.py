@@ -63,8 +63,8 @@ def test_nothing_but_damaged_images(train: Cli, tmp_path: Path) -> None:
         (tmp_path / "bad" / label).mkdir(parents=True)
         (tmp_path / "bad" / label / "a.png").write_bytes(b"")
     assert error_line(train(tmp_path / "bad")) == (
-        f"Error: '{tmp_path / 'bad'}' has no usable images: all 2 were rejected "
-        "(blue/a.png: the file is empty; red/a.png: the file is empty)."
+        f"Error: '{tmp_path / 'bad'}' has no usable images: all 2 were rejected. "
+        "'blue/a.png' and 1 more: the file is empty."
     )
 
 
@@ -253,8 +253,8 @@ def test_evaluate_on_other_classes(
     train(make_folder(), "--out", tmp_path / "run")
     other = make_folder(count=1, classes=("green",), name="other")
     assert error_line(headstart("evaluate", tmp_path / "run", other)) == (
-        f"Error: '{other}' has no usable images: all 1 were rejected "
-        "(green/000.png: the model has no class green)."
+        f"Error: '{other}' has no usable images: all 1 were rejected. "
+        "'green/000.png': the model has no class green."
     )
 
 

@@ -48,7 +48,7 @@ def test_properties_of_a_valid_file(tmp_path: Path) -> None:
     assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (row["width"], row["height"], row["mode"]) == (30, 20, "L")
     assert row["rejected"] is None
-    assert (found.conflicts, found.duplicates) == ([], 0)
+    assert found.duplicates == 0
 
 
 def test_bad_files_are_rejected_and_no_row_is_lost(tmp_path: Path) -> None:
@@ -111,7 +111,6 @@ def test_copies_with_different_labels_are_a_conflict(tmp_path: Path) -> None:
     found = scanned([entry(first, "dog"), entry(second, "cat"), entry(other, "cat")])
     reason = "copies of the image have different labels: cat and dog"
     assert found.manifest["rejected"].to_pylist() == [reason, reason, None]
-    assert found.conflicts == ["1.png", "2.png"]
     assert found.manifest["group"].to_pylist()[:2] == [None, None]
 
 
@@ -122,7 +121,7 @@ def test_exact_copies_with_the_same_label_share_a_group(tmp_path: Path) -> None:
     found = scanned([entry(first), entry(second), entry(other)])
     names = found.manifest["group"].to_pylist()
     assert names[0] == names[1] != names[2]
-    assert (found.conflicts, found.duplicates) == ([], 1)
+    assert found.duplicates == 1
 
 
 def test_near_duplicates_share_a_group_even_across_labels(tmp_path: Path) -> None:
@@ -180,7 +179,7 @@ def test_progress_is_reported_after_each_image(tmp_path: Path) -> None:
 
 
 def test_no_entries_give_an_empty_manifest() -> None:
-    """Without entries, the manifest is empty and there are no conflicts."""
+    """Without entries, the manifest is empty and there are no duplicates."""
     found = scanned([])
     assert found.manifest.num_rows == 0
-    assert (found.conflicts, found.duplicates) == ([], 0)
+    assert found.duplicates == 0

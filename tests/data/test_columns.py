@@ -74,7 +74,7 @@ def test_a_split_is_found_by_its_values() -> None:
     assert columns.split == {"phase": None}
 
 
-@pytest.mark.parametrize("values", [["first", "second"], ["train"], ["train", "other"], []])
+@pytest.mark.parametrize("values", [["first", "second"], ["train"], ["test", "control"], []])
 def test_other_values_are_not_a_split(values: list[str]) -> None:
     """A column such as `phase` may mean something else."""
     columns = choose(["path", "label", "phase"], phase=values)
@@ -135,6 +135,60 @@ def test_a_column_that_looks_like_a_split_is_an_error(name: str) -> None:
 def test_a_column_that_only_sounds_like_a_split_is_unused(name: str) -> None:
     """Words count, not letters."""
     assert choose(["path", "label", name]).unused == (name,)
+
+
+@pytest.mark.parametrize("values", [["PublicTest", "Training"], ["eval", "test", "train"]])
+def test_values_of_a_split_that_are_not_understood_are_an_error(values: list[str]) -> None:
+    """A training part beside them says that it is a split."""
+    with pytest.raises(DataError) as caught:
+        choose(["path", "label", "usage"], usage=values)
+    assert str(caught.value) == (
+        f"The column 'usage' of 't.csv' looks like a split, but has the value '{values[0]}'. "
+        "Rename it to 'split' and use the values train, val and test, or remove it."
+    )
+
+
+@pytest.mark.parametrize("name", ["in_test_set", "forTraining", "test_flag"])
+def test_flags_of_unusual_names_are_an_error(name: str) -> None:
+    """A column of true and false that names a part is not ignored."""
+    with pytest.raises(DataError, match=f"^The column '{name}' of 't.csv' looks like a split. Re"):
+        choose(["path", "label", name], **{name: ["0", "1"]})
+
+
+@pytest.mark.parametrize("names", [("set", "subset"), ("subset", "is_test")])
+def test_two_names_of_a_split_are_an_error(names: Sequence[str]) -> None:
+    """Unless one of them is `split`."""
+    with pytest.raises(DataError, match="several columns that may be its split"):
+        choose(["path", "label", *names])
+    assert choose(["path", "label", *names, "split"]).split == {"split": None}
+
+
+def test_two_groups_are_an_error() -> None:
+    """Unless one of them is `group`, or is named."""
+    names = ["path", "label", "patient_id", "subject"]
+    with pytest.raises(DataError) as caught:
+        choose(names)
+    assert str(caught.value) == (
+        "Table 't.csv' has several columns that may be the groups: patient_id, subject. Pass "
+        "--group 'patient_id', for example."
+    )
+    assert choose([*names, "Group"]).group == "Group"
+    assert choose(names, group="subject").group == "subject"
+
+
+def test_columns_without_a_name_are_skipped() -> None:
+    """Spreadsheets and pandas write them."""
+    assert choose(["", "", "path", "label"]).unused == ()
+
+
+def test_a_missing_header_is_an_error() -> None:
+    """The first image is not taken for the name of a column."""
+    with pytest.raises(DataError) as caught:
+        choose(["im/0.png", "cat"])
+    assert str(caught.value) == (
+        "Table 't.csv' has no line with the names of its columns. Insert a first line such as "
+        "'path,label'."
+    )
 
 
 def test_two_splits_are_an_error() -> None:

@@ -205,7 +205,7 @@ def test_read_header_returns_the_stored_size_and_mode() -> None:
     """Width and height are those before EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert read_header(encoded(Image.new("L", (30, 20)), "JPEG", exif=exif)) == (30, 20, "L")
+    assert read_header(encoded(Image.new("L", (30, 20)), "JPEG", exif=exif)) == (30, 20, "L", False)
 
 
 @pytest.mark.parametrize(
@@ -346,3 +346,26 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
         reader.join(5)
     assert not hung
     assert isinstance(outcome[0], UnreadableImage)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG", "AVIF"])
+def test_more_frames_are_noticed(kind: str) -> None:
+    """In animations and in files of several pages."""
+    first, more = picture(1), {"save_all": True, "append_images": [picture(2)]}
+    assert not read_header(encoded(first, kind)).has_more
+    assert read_header(encoded(first, kind, **more)).has_more
+
+
+def test_previews_in_a_photo_are_not_frames() -> None:
+    """Phones write them into nearly every file."""
+    data = encoded(picture(1), "MPO", save_all=True, append_images=[picture(2)])
+    assert not read_header(data).has_more
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_a_cut_second_frame_does_not_matter(kind: str) -> None:
+    """Only the first one has to be sound."""
+    whole = encoded(picture(1), kind, save_all=True, append_images=[picture(2)])
+    for end in range(len(whole) - 200, len(whole), 20):
+        assert decode(whole[:end]).shape == (64, 64, 3)
+        assert read_header(whole[:end])[:2] == (64, 64)

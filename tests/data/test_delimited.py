@@ -3,6 +3,7 @@
 import codecs
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from headstart.data.delimited import read_delimited
@@ -58,3 +59,49 @@ def test_spaces_around_column_names(tmp_path: Path) -> None:
     """They are not part of the names."""
     (tmp_path / "t.csv").write_text("path , label\n1.png,a\n")
     assert read_delimited(tmp_path / "t.csv").table.column_names == ["path", "label"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_ends_of_lines(tmp_path: Path, newline: str) -> None:
+    """Those of old Macs too."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(newline.join(("path,label", "1,a", "2,b", "")).encode())
+    assert read_delimited(path).table.to_pylist() == [
+        {"path": "1", "label": "a"},
+        {"path": "2", "label": "b"},
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark(tmp_path: Path, encoding: str) -> None:
+    """The zeros of its letters say which it is."""
+    path = tmp_path / "t.csv"
+    path.write_bytes("path,label\n1,ä\n".encode(encoding))
+    read = read_delimited(path)
+    assert read.table.to_pylist() == [{"path": "1", "label": "ä"}]
+    assert read.note == "encoded as UTF-16"
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_delimiter_that_a_spreadsheet_has_written(tmp_path: Path, line: str) -> None:
+    """The line is not the header, and the delimiter is not guessed."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"{line}\npath;label\n1,2;a,b\n")
+    read = read_delimited(path)
+    assert read.table.to_pylist() == [{"path": "1,2", "label": "a,b"}]
+    assert read.note == "separated by semicolons"
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(200), bytes(range(256)) * 4])
+def test_what_is_not_text_is_an_error(tmp_path: Path, content: bytes) -> None:
+    """Such as a spreadsheet that was renamed."""
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(pa.ArrowInvalid, match=r"^it is not text; save it as CSV"):
+        read_delimited(tmp_path / "t.csv")
+
+
+def test_a_quote_that_is_never_closed_is_an_error(tmp_path: Path) -> None:
+    """Whatever is then taken for a cell is too long."""
+    (tmp_path / "t.csv").write_text('path,"label\n' + "1,a\n" * 50_000)
+    with pytest.raises(pa.ArrowInvalid, match="field larger than field limit"):
+        read_delimited(tmp_path / "t.csv")

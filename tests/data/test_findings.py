@@ -95,12 +95,55 @@ def test_a_class_that_a_model_writes_otherwise_is_rejected_with_a_hint(
     }
 
 
+def test_rejected_images_are_counted_by_reason(
+    data: Path, open_data: Callable[..., Images]
+) -> None:
+    """The first image of each reason is named; numbers and names in reasons do not count."""
+    for number in range(3):
+        (data / f"cat/empty{number}.png").touch()
+        start = (data / f"cat/{number}.png").read_bytes()
+        (data / f"dog/cut{number}.bmp").write_bytes(start[: 40 + number])
+    (data / "dog/x.svg").touch()
+    (data / "dog/y.dng").touch()
+    (data / "dog/z.bin.png").write_bytes(b"?")
+    warning = next(text for text in open_data(data).warnings if text.startswith("Images not used"))
+    assert warning.startswith(
+        "Images not used: 9. 'cat/empty0.png' and 2 more: the file is empty; "
+    )
+    assert warning.endswith("; and 2 for other reasons.")
+
+
+def test_images_with_more_frames_are_named(data: Path, open_data: Callable[..., Images]) -> None:
+    """Only the first is seen, which the user may not expect of a stack."""
+    pages = [picture(number) for number in (7, 8)]
+    pages[0].save(data / "cat/stack.tif", save_all=True, append_images=pages[1:])
+    assert open_data(data).warnings == (
+        "Images with several frames or pages, of which the first is used: 1 ('cat/stack.tif').",
+    )
+
+
+def test_classes_of_one_part_are_named(tmp_path: Path, open_data: Callable[..., Images]) -> None:
+    """One by it, several by them."""
+    save(tmp_path / "data/train", "a", "b", "c")
+    save(tmp_path / "data/test", "a", "x", "y", first=5)
+    warnings = open_data(tmp_path / "data").warnings
+    assert "No test images of 'b', 'c': their accuracy is not measured." in warnings
+    assert "No training images of 'x', 'y': they cannot be learnt." in warnings
+
+
 def test_the_summary(data: Path, open_data: Callable[..., Images]) -> None:
     """Counts, and how the data was read."""
     (data / "cat/x.png").touch()
     assert open_data(data, test=0.4).summary == (
         "6 images of 2 classes (3 training, 3 test), 1 rejected. Classes: 'cat', 'dog'. Labels: "
         "folders. Split: made by Headstart."
+    )
+
+
+def test_the_summary_for_a_model(data: Path, open_data: Callable[..., Images]) -> None:
+    """Nothing is held out, so no split is said to have been made."""
+    assert open_data(data, classes=("cat", "dog")).summary == (
+        "6 images of 2 classes. Classes: 'cat', 'dog'. Labels: folders."
     )
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from headstart.data.formats import format_problem, is_image_file
 
 
-@pytest.mark.parametrize("name", ["a.JPG", "a.j2k", "a.pbm", "a.heic", "a.dng", "a.SVG"])
+@pytest.mark.parametrize("name", ["a.JPG", "a.j2k", "a.pbm", "a.heic", "a.dng", "a.SVG", "a.3fr"])
 def test_suffixes_of_images(tmp_path: Path, name: str) -> None:
     """Files with the suffix of an image are images, also if the format is not read."""
     assert is_image_file(tmp_path / name)

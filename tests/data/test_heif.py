@@ -41,7 +41,7 @@ def test_grey_and_alpha() -> None:
 
 def test_the_header_is_read() -> None:
     """Width, height and mode."""
-    assert read_header(heif(picture(1).crop((0, 0, 48, 32)))) == (48, 32, "RGB")
+    assert read_header(heif(picture(1).crop((0, 0, 48, 32)))) == (48, 32, "RGB", False)
 
 
 def test_a_damaged_file_is_refused() -> None:

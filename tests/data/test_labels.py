@@ -29,6 +29,25 @@ def test_cells_are_text(cell: object, text: str) -> None:
 
 
 def test_similar_names() -> None:
-    """Case, spaces, underscores and compatible forms are differences that people do not mean."""
-    names = ["Dots", "dots", "big cat", "Big_Cat", "ﬁsh", "fish", "a", "-1", "1"]
-    assert similar_names(names) == [["Big_Cat", "big cat"], ["Dots", "dots"], ["fish", "ﬁsh"]]
+    """People do not mean differences in case, spaces, underscores, zeros or compatible forms."""
+    names = [
+        "1.0",
+        "01",
+        "1.50",
+        "1.05",
+        "Dots",
+        "dots",
+        "big cat",
+        "Big_Cat",
+        "ﬁsh",
+        "fish",
+        "a",
+        "-1",
+        "1",
+    ]
+    assert similar_names(names) == [
+        ["01", "1", "1.0"],
+        ["Big_Cat", "big cat"],
+        ["Dots", "dots"],
+        ["fish", "ﬁsh"],
+    ]

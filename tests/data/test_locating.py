@@ -57,6 +57,8 @@ def test_the_problem_is_named(folder: Path, text: str, problem: str) -> None:
     [
         ("1.png", " There is 'a/1.png': change the paths in the table to match."),
         ("1", " There is 'a/1.png': change the paths in the table to match."),
+        ("A/1.PNG", " There is 'a/1.png': change the paths in the table to match."),
+        ("a/1.jpg", " There is 'a/1.png': change the paths in the table to match."),
         ("x.png", " Paths in a table are relative to its folder."),
     ],
 )

@@ -40,6 +40,7 @@ def test_entries_and_file_infos_are_joined() -> None:
             "width": 5,
             "height": 6,
             "mode": "RGB",
+            "has_more": None,
             "repaired": None,
             "blank_on": None,
             "rejected": None,

@@ -249,7 +249,7 @@ def test_broken_metadata_is_not_a_repair() -> None:
 
 def test_the_header_of_a_file_with_broken_metadata_is_read() -> None:
     """The size and the mode are found."""
-    assert read_header(png_with(BROKEN_CHUNKS["profile"])) == (48, 32, "RGB")
+    assert read_header(png_with(BROKEN_CHUNKS["profile"])) == (48, 32, "RGB", False)
 
 
 def test_limits_hold_for_files_with_broken_metadata() -> None:

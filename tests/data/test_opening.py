@@ -115,15 +115,15 @@ def test_names_of_255_bytes_are_accepted(tmp_path: Path, open_data: Callable[...
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path, open_data: Callable[..., Images]) -> None:
-    """The message names the first three images and counts them all."""
+    """The message names the first image of each reason, and counts the others."""
     for name in ("1", "2", "3", "4"):
         (tmp_path / "d" / name).mkdir(parents=True)
         (tmp_path / "d" / name / "x.jpg").touch()
     with pytest.raises(DataError) as caught:
         open_data(tmp_path / "d")
     assert str(caught.value) == (
-        f"'{tmp_path / 'd'}' has no usable images: all 4 were rejected "
-        "(1/x.jpg: the file is empty; 2/x.jpg: the file is empty; 3/x.jpg: the file is empty)."
+        f"'{tmp_path / 'd'}' has no usable images: all 4 were rejected. '1/x.jpg' and 3 more: the "
+        "file is empty."
     )
 
 
@@ -168,7 +168,7 @@ def test_conflicts_are_rejected_with_a_warning(
     images = open_data(folder)
     reason = "copies of the image have different labels: blue and red"
     assert images.rejected == [("blue/copy.png", reason), ("red/000.png", reason)]
-    assert images.warnings == ("Rejected, because copies have different labels: 2 images.",)
+    assert images.warnings == (f"Images not used: 2. 'blue/copy.png' and 1 more: {reason}.",)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -246,7 +246,10 @@ def test_a_given_split_without_training_images_is_an_error(
     (tmp_path / "t.csv").write_text("path,label,split\n1.png,a,test\n2.png,b,test\n")
     with pytest.raises(DataError) as caught:
         open_data(tmp_path / "t.csv")
-    assert str(caught.value) == f"'{tmp_path / 't.csv'}' has no usable training images."
+    assert str(caught.value) == (
+        f"'{tmp_path / 't.csv'}' has no usable training images: the given split assigns every "
+        "usable image to another part."
+    )
 
 
 def test_classes_on_only_one_side_are_reported(
@@ -255,7 +258,7 @@ def test_classes_on_only_one_side_are_reported(
     """There are warnings for classes without test images and classes without training images."""
     names = [f"train/{c}/1.png" for c in "abcdefg"] + ["test/a/2.png", "test/new/3.png"]
     assert open_data(save(tmp_path / "d", *names)).warnings == (
-        ("No test images of 'b', 'c', 'd', 'e', 'f' and 1 more: its accuracy is not measured."),
+        ("No test images of 'b', 'c', 'd', 'e', 'f' and 1 more: their accuracy is not measured."),
         "No training images of 'new': it cannot be learnt.",
     )
 

@@ -113,3 +113,32 @@ def test_other_formats_are_not_repaired(kind: str) -> None:
     data = encoded(PICTURE, kind)
     with pytest.raises(UnreadableImage):
         decode(data[: round(len(data) * 0.99)])
+
+
+@pytest.mark.parametrize("min_side", [None, 20])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_a_progressive_file_that_was_cut_and_given_an_end_is_refused(
+    share: float, min_side: int | None
+) -> None:
+    """Some programs add the marker to whatever they have received."""
+    whole = jpeg("progressive")
+    with pytest.raises(UnreadableImage, match="the pixels at its end are missing"):
+        decode(whole[: round(len(whole) * share)] + b"\xff\xd9", min_side=min_side)
+
+
+def test_a_progressive_file_that_lacks_a_bit_of_detail_is_read() -> None:
+    """Its last scan only refines pixels."""
+    whole = jpeg("progressive")
+    cut = whole[: round(len(whole) * 0.9)] + b"\xff\xd9"
+    assert np.abs(decode(cut).astype(int) - decode(whole)).mean() < 1
+
+
+def test_a_progressive_file_may_leave_out_scans() -> None:
+    """As for a preview: what it has is whole, though less sharp."""
+    whole = jpeg("progressive")
+    scans = [found.start() for found in re.finditer(b"\xff\xda", whole)]
+    for scan in scans[4:]:
+        tables = whole.rfind(b"\xff\xc4", 0, scan)  # The scan's Huffman table stands before it.
+        preview = whole[:tables] + b"\xff\xd9"
+        assert load_image(preview).repair is None
+        assert np.abs(decode(preview).astype(int) - decode(whole)).mean() < 10

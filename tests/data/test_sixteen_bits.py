@@ -5,6 +5,7 @@ import pytest
 
 from headstart.data.contract import FIRST
 from headstart.data.decoding import decode
+from headstart.errors import UnreadableImage
 from tests.data.files import png_chunk, png_of, tiff_of
 
 TOP = {12: 4095, 16: 65535}
@@ -151,3 +152,45 @@ def test_a_reduced_image_is_turned_upright() -> None:
     image = values(3, 16)[:10]
     data = tiff_of(image, photometric="rgb", extratags=[(274, 3, 1, 6, True)])
     assert np.array_equal(decode(data), np.rot90(scaled(image, 16), -1))
+
+
+# JPEG 2000 files by OpenJPEG, as Pillow does not write 16 bits in colour. Red is 0, 1000, 2000 and
+# 3000 from left to right, green the same from above, blue their mean; or 16 times that.
+TWELVE_IN_SIXTEEN_BITS = (
+    "ff4fff51002f0000000000040000000400000000000000000000000400000004000000000000000000030f01"
+    "010f01010f0101ff52000c00000001010004040001ff5c00044080ff90000a00000000005c0001ff93dff890"
+    "f8120bd35f4b932cbf87328c4b9026ab9941ecf1f324afe46370817d354be64fc0fe444000fd8861430b0be7"
+    "cb70d01710e8b75a37c1fe048000fd8861430b0be7cb70d01710e8b75a383fffd9"
+)
+TWELVE_BITS = (
+    "ff4fff51002f0000000000040000000400000000000000000000000400000004000000000000000000030b01"
+    "010b01010b0101ff52000c00000001010004040001ff5c00044060ff90000a0000000000540001ff93dfe068"
+    "120f34ddedb8cfd5077e2af1a09aed711a06c3c27ade729b64ebcfe44400fd8861430b0be7cb70d01710e8b7"
+    "5a37dfe04800fd8861430b0be7cb70d01710e8b75a383fffd9"
+)
+SIXTEEN_BITS = (
+    "ff4fff51002f0000000000040000000400000000000000000000000400000004000000000000000000030f01"
+    "010f01010f0101ff52000c00000001010004040001ff5c00044080ff90000a00000000005a0001ff93dff890"
+    "e0120f34ddedb8cfd5077e2af1a09aed711a06c3c27ade729b64ec8447cffc304800fd8861430b0be7cb70d0"
+    "1710e8b75a384bdff8909000fd8861430b0be7cb70d01710e8b75a384bffd9"
+)
+
+
+@pytest.mark.parametrize("file", [TWELVE_BITS, SIXTEEN_BITS])
+def test_jpeg_2000_in_colour(file: str) -> None:
+    """It is scaled by the depth that its header says; Pillow keeps the upper 8 bits, rounded."""
+    ramp = np.arange(0, 4000, 1000) * (255 / 4095)
+    pixels = decode(bytes.fromhex(file)).astype(float)
+    assert np.abs(pixels[:, :, 0] - ramp).max() < 1.5
+    assert np.abs(pixels[:, :, 1] - ramp[:, np.newaxis]).max() < 1.5
+    assert np.abs(pixels[:, :, 2] - (ramp + ramp[:, np.newaxis]) / 2).max() < 1.5
+
+
+def test_jpeg_2000_in_colour_that_would_be_dark_is_refused() -> None:
+    """Its lower bits cannot be read, and its upper ones are nearly all zero."""
+    with pytest.raises(UnreadableImage) as caught:
+        decode(bytes.fromhex(TWELVE_IN_SIXTEEN_BITS), path="x.jp2")
+    assert str(caught.value) == (
+        "Cannot read image 'x.jp2': its header says 16 bits, but its values have at most 12, "
+        "which is not read from a JPEG 2000 in colour; convert it to .png or .tif."
+    )

@@ -228,7 +228,8 @@ def test_a_file_of_another_kind_is_an_error(data: Path, open_data: Callable[...,
     with pytest.raises(DataError) as caught:
         open_data(path)
     assert str(caught.value) == (
-        f"'{path}' is not a folder, a table (.csv, .tsv, .parquet) or an archive (.zip, .tar)."
+        f"'{path}' is not a folder, a table (.csv, .tsv, .parquet, .jsonl) or an archive "
+        "(.zip, .tar)."
     )
 
 
@@ -481,7 +482,7 @@ def test_a_url_is_an_error(open_data: Callable[..., Source]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("t.xlsx", "Save it as a CSV file."), ("t.jsonl", "Save it"), ("t.7z", "Unpack it first.")],
+    [("t.xlsx", "Save it as a CSV file."), ("t.json", "Save it"), ("t.7z", "Unpack it first.")],
 )
 def test_files_that_can_be_converted(
     data: Path, open_data: Callable[..., Source], name: str, hint: str
@@ -492,9 +493,9 @@ def test_files_that_can_be_converted(
 
 
 def test_a_folder_of_tables_is_an_error(data: Path, open_data: Callable[..., Source]) -> None:
-    """As exported by Hugging Face; one of them is what to pass."""
-    with pytest.raises(DataError, match=r"no images, but tables\. Pass one of them: 'test-0\.parq"):
-        open_data(touch(data, "train-0.parquet", "test-0.parquet"))
+    """One of them is what to pass."""
+    with pytest.raises(DataError, match=r"no images, but tables\. Pass one of them: 'part-0\.parq"):
+        open_data(touch(data, "part-1.parquet", "part-0.parquet"))
 
 
 def test_a_table_with_only_training_images_has_no_split(

@@ -274,7 +274,7 @@ def test_embedded_images_without_bytes_are_rejected(tmp_path: Path) -> None:
         ("row 2", "b"),
         ("row 3", "c"),
     ]
-    assert entries[0].rejected == "it has no bytes"
+    assert entries[0].rejected == f"the file '{tmp_path / '1.png'}' does not exist"
     assert entries[1].rejected is None
     assert entries[2].rejected is not None
 
@@ -333,3 +333,56 @@ def test_numbers_of_classes_whose_names_are_numbers(tmp_path: Path) -> None:
     names = ["1", "2", "3", "4", "5"]
     labels = [entry.label for entry in read_parquet(tmp_path, hugging_face([0, 1, 4], names))]
     assert labels == ["1", "2", "5"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_a_split_is_found_by_the_values_of_any_kind_of_text(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    """As pandas and polars write them."""
+    phase = pa.array(["train", "test"]).cast(kind)
+    entries = read_parquet(
+        tmp_path, pa.table({"path": ["0", "1"], "label": ["a", "b"], "phase": phase})
+    )
+    assert [entry.split for entry in entries] == ["train", "test"]
+
+
+def test_flags_of_an_unusual_name_are_an_error(tmp_path: Path) -> None:
+    """Whether they are text or not."""
+    table = pa.table({"path": ["0", "1"], "label": ["a", "b"], "in_test": [False, True]})
+    with pytest.raises(DataError, match=r"^The column 'in_test' of .* looks like a split\. "):
+        read_parquet(tmp_path, table)
+
+
+def test_an_empty_split_is_said(tmp_path: Path) -> None:
+    """The split is then made by Headstart."""
+    source = read_csv_source(tmp_path, "path,label,split\n1,a,\n2,b,\n")
+    assert source.understood == (
+        "Columns: images from 'path', labels from 'label'.",
+        "Empty columns: split.",
+    )
+
+
+def test_columns_without_a_name_do_not_matter(tmp_path: Path) -> None:
+    """Spreadsheets add them at the end."""
+    source = read_csv_source(tmp_path, "path,label,,\n1,a,,\n2,b,,\n")
+    assert [entry.label for entry in source.entries] == ["a", "b"]
+    assert source.understood == ("Columns: images from 'path', labels from 'label'.",)
+
+
+def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
+    """The message does not speak of folders."""
+    with pytest.raises(DataError, match=r"t\.csv' has no rows below the names of its columns\.$"):
+        read_csv(tmp_path, "path,label\n")
+
+
+def test_paths_in_a_struct_without_bytes_are_found(tmp_path: Path) -> None:
+    """Hugging Face's libraries do not embed images unless they are asked to."""
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    cells = [{"bytes": None, "path": "0"}, {"bytes": None, "path": "gone.png"}]
+    table = pa.table({"image": pa.array(cells, kind), "label": ["a", "b"]})
+    found, missing = read_parquet(tmp_path, table)
+    assert (found.path, found.rejected) == (str(tmp_path / "0"), None)
+    assert missing.rejected == f"the file '{tmp_path / 'gone.png'}' does not exist"

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Protocol
 
 from headstart.data.staging import make_staging
@@ -20,7 +20,7 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 _CHUNK = 2**20
 _UTF8_FLAG = 0x800
 # Increase it whenever an archive may be unpacked to other files.
-_VERSION = 2
+_VERSION = 3
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
 
 
@@ -85,11 +85,15 @@ def _unpack(archive: Path, into: Path, limits: ArchiveLimits) -> None:
             _write([_zip_member(file, info) for info in file.infolist()], archive, into, limits)
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar:
-            members = [_tar_member(tar, info) for info in tar if not info.isdir()]
+            # What is added to a tar replaces what it has under the same name.
+            latest = {info.name: info for info in tar if not info.isdir()}
+            members = [_tar_member(tar, info) for info in latest.values()]
             _write(members, archive, into, limits)
             _read_to_end(tar.fileobj, limits)
     else:
-        raise DataError(f"'{archive}' is named like an archive but is neither zip nor tar.")
+        raise DataError(
+            f"'{archive}' is named like an archive but is neither zip nor tar, or is incomplete."
+        )
 
 
 def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLimits) -> None:
@@ -104,15 +108,14 @@ def _write(members: list[_Member], archive: Path, into: Path, limits: ArchiveLim
             raise UnsafeArchive(
                 f"Archive '{archive}' has an unsafe member '{member.name}': {problem}."
             )
-    remaining, written = limits.max_bytes, set[str]()
+    remaining = limits.max_bytes
     for member in members:
         if not member.name.endswith("/"):
-            if member.name not in written and (into / member.name).exists():
+            if (into / member.name).exists():
                 raise DataError(
-                    f"Archive '{archive}' has two members that this file system takes for one, as "
-                    f"it ignores case: '{member.name}'. Unpack it elsewhere and rename one."
+                    f"Archive '{archive}' has two members that would be one file here: "
+                    f"'{member.name}'. Unpack it elsewhere and rename one."
                 )
-            written.add(member.name)
             remaining = _write_member(member, into, remaining)
             if remaining < 0:
                 raise UnsafeArchive(
@@ -143,7 +146,7 @@ def _write_member(member: _Member, into: Path, remaining: int) -> int:
 
 def _name_problem(name: str) -> str | None:
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or (path.parts and ":" in path.parts[0]):
+    if path.is_absolute() or PureWindowsPath(name).drive:
         return "its path is absolute"
     if ".." in path.parts:
         return "its path points outside the archive's folder"

@@ -32,12 +32,10 @@ class Scan:
 
     Attributes:
         manifest: See `manifest.SCHEMA`; `group` names the images that must stay together.
-        conflicts: Images whose exact copies have contradictory labels; all of them are rejected.
         duplicates: Number of images that are exact or near duplicates of another image.
     """
 
     manifest: pa.Table
-    conflicts: list[str]
     duplicates: int
 
 
@@ -67,9 +65,9 @@ def scan(
             if progress:
                 progress(len(infos), len(entries))
     manifest = build_manifest(entries, infos)
-    manifest, conflicts = _reject_conflicts(manifest, task)
+    manifest = _reject_conflicts(manifest, task)
     groups, duplicates = _assign_groups(manifest, thumbnails)
-    return Scan(with_column(manifest, "group", groups), conflicts, duplicates)
+    return Scan(with_column(manifest, "group", groups), duplicates)
 
 
 def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail | None]:
@@ -92,29 +90,30 @@ def check_image(data: bytes, *, path: str, limits: DecodeLimits) -> tuple[FileIn
     visible = next(background for background in LEVELS if background not in blank)
     image = convert(loaded.image, path=path, contract=PixelContract(background=visible))
     thumbnail = make_thumbnail(image)
-    width, height, mode = read_header(data)
-    digest, backgrounds = hashlib.sha256(data).hexdigest(), " ".join(blank) or None
+    header = read_header(data)
     info = FileInfo(
-        digest, perceptual_hash(thumbnail), width, height, mode, loaded.repair, backgrounds
+        sha256=hashlib.sha256(data).hexdigest(),
+        perceptual_hash=perceptual_hash(thumbnail),
+        width=header.width,
+        height=header.height,
+        mode=header.mode,
+        has_more=header.has_more,
+        repaired=loaded.repair,
+        blank_on=" ".join(blank) or None,
     )
     return info, thumbnail
 
 
-def _reject_conflicts(manifest: pa.Table, task: Task) -> tuple[pa.Table, list[str]]:
+def _reject_conflicts(manifest: pa.Table, task: Task) -> pa.Table:
     """Reject every image that has an exact copy with a contradictory label."""
     labels: dict[str, set[str]] = defaultdict(set)
-    rows = manifest.select(["image", "sha256", "label", "rejected"]).to_pylist()
+    rows = manifest.select(["sha256", "label", "rejected"]).to_pylist()
     for row in rows:
         if row["rejected"] is None:
             labels[row["sha256"]].add(row["label"])
     reasons = {sha256: task.conflict(names) for sha256, names in labels.items()}
-    conflicts, rejected = [], []
-    for row in rows:
-        conflict = reasons.get(row["sha256"]) if row["rejected"] is None else None
-        if conflict:
-            conflicts.append(row["image"])
-        rejected.append(conflict or row["rejected"])
-    return with_column(manifest, "rejected", rejected), conflicts
+    rejected = [row["rejected"] or reasons[row["sha256"]] for row in rows]
+    return with_column(manifest, "rejected", rejected)
 
 
 def _assign_groups(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data.formats import SUFFIXES
 from headstart.data.labels import cell_text
 from headstart.data.split_names import split_of
 from headstart.errors import DataError, OptionError, suggestion
@@ -91,15 +92,15 @@ def choose_columns(
             be used as one.
         OptionError: `group` is not a column.
     """
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
     image, label = _find(names, _IMAGE), _label_column(path, names)
     if image is None:
         raise _missing(path, names, "path", "image")
     split = _split_columns(path, [name for name in names if name not in (image, label)], values)
-    grouping = _find(names, _GROUP) if group is None else _named(path, names, group)
-    used = {image, label, grouping, *split}
+    grouping = _group_column(path, names) if group is None else _named(path, names, group)
+    used = {image, label, grouping, *split, ""}
     return Columns(image, label, split, grouping, tuple(name for name in names if name not in used))
 
 
@@ -125,10 +126,15 @@ def _named(path: Path, names: Sequence[str], group: str) -> str:
 
 def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:
     columns = " or ".join(f"'{name}'" for name in wanted)
+    if any(Path(name).suffix.lower() in SUFFIXES for name in names):
+        return DataError(
+            f"Table '{path}' has no line with the names of its columns. Insert a first line such "
+            "as 'path,label'."
+        )
     hint = suggestion(wanted[0], names)
     return DataError(
-        f"Table '{path}' has no column {columns}.{hint} It has: {', '.join(names)}. Rename the "
-        f"right one to '{wanted[0]}'."
+        f"Table '{path}' has no column {columns}.{hint} It has: {', '.join(filter(None, names))}. "
+        f"Rename the right one to '{wanted[0]}'."
     )
 
 
@@ -145,24 +151,39 @@ def _label_column(path: Path, names: Sequence[str]) -> str:
     return exact[0] if exact else found[0]
 
 
+def _group_column(path: Path, names: Sequence[str]) -> str | None:
+    found = [name for name in names if _key(name) in _GROUP]
+    exact = [name for name in found if _key(name) == "group"]
+    if len(found) > 1 and len(exact) != 1:
+        raise DataError(
+            f"Table '{path}' has several columns that may be the groups: {', '.join(found)}. Pass "
+            f"--group '{found[0]}', for example."
+        )
+    return next(iter(exact or found), None)
+
+
 def _split_columns(
     path: Path, names: Sequence[str], values: Callable[[str], Sequence[str]]
 ) -> dict[str, str | None]:
     """Return the column of the split, or its flags."""
-    if (found := _find(names, _SPLIT)) is not None:
-        return {found: None}
+    if (exact := _find(names, _SPLIT[:1])) is not None:
+        return {exact: None}
     flags: dict[str, str | None] = {
         name: _FLAGS[_key(name)] for name in names if _key(name) in _FLAGS
     }
-    by_values = [name for name in names if name not in flags and _are_parts(values(name))]
-    if len(by_values) + bool(flags) > 1:
+    others = [
+        name
+        for name in names
+        if name not in flags and (_key(name) in _SPLIT or _are_parts(values(name)))
+    ]
+    if len(others) + bool(flags) > 1:
         raise DataError(
             f"Table '{path}' has several columns that may be its split: "
-            f"{', '.join([*flags, *by_values])}. Rename the right one to 'split'."
+            f"{', '.join([*flags, *others])}. Rename the right one to 'split'."
         )
-    if flags or by_values:
-        return flags or {by_values[0]: None}
-    _check_no_split_is_lost(path, names)
+    if flags or others:
+        return flags or {others[0]: None}
+    _check_no_split_is_lost(path, names, values)
     return {}
 
 
@@ -172,7 +193,14 @@ def _are_parts(values: Sequence[str]) -> bool:
     return len(parts) > 1 and "train" in parts and None not in parts
 
 
-def _check_no_split_is_lost(path: Path, names: Sequence[str]) -> None:
+def _are_flags(values: Sequence[str]) -> bool:
+    """Return whether the values of a column are all true or false."""
+    return bool(values) and all(value.lower() in _TRUE + _FALSE for value in values)
+
+
+def _check_no_split_is_lost(
+    path: Path, names: Sequence[str], values: Callable[[str], Sequence[str]]
+) -> None:
     if (fold := _find(names, _FOLD)) is not None:
         raise DataError(
             f"The column '{fold}' of '{path}' numbers the folds of a cross-validation, which "
@@ -181,11 +209,22 @@ def _check_no_split_is_lost(path: Path, names: Sequence[str]) -> None:
             "Headstart hold out test images."
         )
     for name in names:
-        if split_of(name) or any(word in _SPLIT_WORDS for word in _words(name)):
+        named = split_of(name) or any(word in _SPLIT_WORDS for word in _words(name))
+        flag = any(map(split_of, _words(name))) and _are_flags(values(name))
+        other = _value_beside_parts(values(name))
+        if named or flag or other:
+            but = f", but has the value '{other}'" if other else ""
             raise DataError(
-                f"The column '{name}' of '{path}' looks like a split. Rename it to 'split' and "
-                "use the values train, val and test, or remove it."
+                f"The column '{name}' of '{path}' looks like a split{but}. Rename it to 'split' "
+                "and use the values train, val and test, or remove it."
             )
+
+
+def _value_beside_parts(values: Sequence[str]) -> str | None:
+    """Return a value that does not name a part, if another one names the training part."""
+    parts = {value: split_of(value) for value in values}
+    others = (value for value, part in parts.items() if part is None)
+    return next(others, None) if "train" in parts.values() else None
 
 
 def _words(name: str) -> list[str]:

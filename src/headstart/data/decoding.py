@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -21,7 +22,7 @@ from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.metadata import upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
-from headstart.data.sixteen_bits import has_sixteen_bits, read_sixteen_bits
+from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -172,13 +173,37 @@ def _load_or_repair(data: bytes, load: Callable[[bytes], Image.Image]) -> Loaded
     raise first_error
 
 
-def read_header(data: bytes) -> tuple[int, int, str]:
-    """Return the stored width, height and Pillow mode of an image, from its header alone."""
+class Header(NamedTuple):
+    """What the header of an image file says.
+
+    Attributes:
+        width: Stored width in pixels, before EXIF orientation.
+        height: Stored height in pixels, before EXIF orientation.
+        mode: Pillow's name of the pixel format.
+        has_more: Whether other frames or pages follow the first one. Previews in the photos of
+            cameras do not count.
+    """
+
+    width: int
+    height: int
+    mode: str
+    has_more: bool
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header of an image file."""
     try:
         image = _open(data)
     except Exception:  # As in `load_image`, which read it without its metadata.
         image = _open(without_metadata(data))
-    return image.width, image.height, image.mode
+    return Header(image.width, image.height, image.mode, _has_more(image))
+
+
+def _has_more(image: ImageFile.ImageFile) -> bool:
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # Only the first frame has to be sound.
+        return False
 
 
 def same_as_first(data: bytes, contract: PixelContract) -> bool:
@@ -287,6 +312,7 @@ def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     check_header(image, data)
     loaded = read_sixteen_bits(image, data, _open) or image
     loaded.load()
+    check_depth(image, data)
     check_rows(loaded, data)
     check_end(loaded, data, _open)
     return loaded

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pyarrow.csv
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE_LINES = 20
+_SAMPLE_BYTES = 1000
+# Spreadsheets write the delimiter into a first line of this form, and read it from there.
+_GIVEN_DELIMITER = re.compile(r'"?sep=([,;\t|])"?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,22 @@ def read_delimited(path: Path) -> Delimited:
     """Read a CSV file; delimiter and encoding are detected.
 
     The delimiter is a comma, a semicolon, a tab or a vertical bar: the one that splits the first
-    lines into the most columns, equally many in each. The encoding is UTF-8, UTF-16 with a byte
-    order mark or, if the bytes are neither, Windows-1252.
+    lines into the most columns, equally many in each; or the one in a first line such as "sep=;".
+    The encoding is UTF-8, UTF-16 or, if the bytes are neither, Windows-1252.
 
     Raises:
         OSError: The file cannot be read.
-        pyarrow.ArrowInvalid: It is empty, or its rows differ in length.
+        pyarrow.ArrowInvalid: It is empty or is not text, or its rows differ in length.
     """
     text, encoding = _decode(path.read_bytes())
-    delimiter = _delimiter(text)
-    header = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+    text = io.StringIO(text, newline=None).read()  # Old Macs ended lines by "\r" alone.
+    given = _GIVEN_DELIMITER.match(text)
+    text = text[given.end() :] if given else text
+    delimiter = given[1] if given else _delimiter(text)
+    try:
+        header = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise pa.ArrowInvalid(str(error)) from None
     table = pa.csv.read_csv(
         pa.BufferReader(text.encode()),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -54,15 +64,29 @@ def read_delimited(path: Path) -> Delimited:
 
 
 def _decode(data: bytes) -> tuple[str, str]:
-    """Return the text and the name of its encoding."""
+    """Return the text and the name of its encoding.
+
+    Raises:
+        pyarrow.ArrowInvalid: It is not text.
+    """
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             text = data.decode(encoding, "replace")
             return text, "UTF-8" if encoding == "utf-8-sig" else "UTF-16"
+    if b"\0" in data[:_SAMPLE_BYTES]:
+        return data.decode(_utf16_without_mark(data[:_SAMPLE_BYTES]), "replace"), "UTF-16"
     try:
         return data.decode(), "UTF-8"
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace"), "Windows-1252"
+
+
+def _utf16_without_mark(sample: bytes) -> str:
+    """Return the order of bytes, by which of each two is mostly zero in the letters of a header."""
+    first, second = sample[::2].count(0), sample[1::2].count(0)
+    if min(first, second) * 4 > max(first, second) or max(first, second) * 4 < len(sample):
+        raise pa.ArrowInvalid("it is not text; save it as CSV (UTF-8)")
+    return "utf-16-be" if first > second else "utf-16-le"
 
 
 def _delimiter(text: str) -> str:
@@ -74,6 +98,9 @@ def _delimiter(text: str) -> str:
 
 def _columns(lines: list[str], delimiter: str) -> tuple[bool, int]:
     """Return whether the delimiter splits all lines alike, and into how many columns the first."""
-    counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+    try:
+        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+    except csv.Error:
+        return False, 0
     first = counts[0] if counts else 0
     return first > 1 and len(set(counts)) == 1, first

@@ -1,5 +1,6 @@
 """Find what the user should know about the data before training on it."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,6 +16,9 @@ from headstart.task import Task
 
 # Fewer classes than that are not surprising, however few images they have.
 _MANY = 10
+_SHOWN_REASONS = 3
+# What differs between reasons of the same kind: names, numbers and messages of libraries.
+_DETAIL = re.compile(r"'.*'|\(.*\)|\d+")
 
 
 def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str]:
@@ -26,6 +30,8 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
         source: The source, which knows the given split.
     """
     yield from unusable_classes(images.manifest, images.task)
+    if (unused := rejected(images.manifest)).num_rows:
+        yield f"Images not used: {unused.num_rows:,}. {describe_rejections(unused)}"
     if len(images.classes) > max(_MANY, len(images.all) / 2):
         yield (
             f"There are {len(images.classes):,} classes for {len(images.all):,} images. Is the "
@@ -36,9 +42,8 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
             f"The classes {list_names(names)} differ only in the way they are written. If they "
             "are the same, rename one of them."
         )
-    if checked.conflicts:
-        yield f"Rejected, because copies have different labels: {len(checked.conflicts)} images."
     yield from _repairs(images.manifest)
+    yield from _first_frames(images.manifest)
     if checked.duplicates and not source.splits:
         yield f"Duplicates, each kept on the same side of the split: {checked.duplicates}."
     if images.leaks:
@@ -73,13 +78,25 @@ def _repairs(manifest: pa.Table) -> Iterator[str]:
         yield f"{count} repaired, as {repair}: {list_names(names)}."
 
 
+def _first_frames(manifest: pa.Table) -> Iterator[str]:
+    """Yield a sentence if images have more frames or pages than the first one."""
+    table = usable(manifest)
+    if names := table.filter(table["has_more"])["image"].to_pylist():
+        yield (
+            f"Images with several frames or pages, of which the first is used: {len(names):,} "
+            f"({list_names(names)})."
+        )
+
+
 def _classes_without_images(images: Images) -> Iterator[str]:
     task = images.task
     trained, tested = task.present(images.train.labels), task.present(images.test.labels)
     if tested and (missing := _names(images, trained - tested)):
-        yield f"No test images of {list_names(missing)}: its accuracy is not measured."
+        whose = "its" if len(missing) == 1 else "their"
+        yield f"No test images of {list_names(missing)}: {whose} accuracy is not measured."
     if trained and (missing := _names(images, tested - trained)):
-        yield f"No training images of {list_names(missing)}: it cannot be learnt."
+        what = "it" if len(missing) == 1 else "they"
+        yield f"No training images of {list_names(missing)}: {what} cannot be learnt."
 
 
 def unusable_classes(manifest: pa.Table, task: Task) -> list[str]:
@@ -93,6 +110,21 @@ def unusable_classes(manifest: pa.Table, task: Task) -> list[str]:
         f"No image of the class '{name}' can be used: {_describe(reasons[name])}."
         for name in sorted(set(reasons) - used)
     ]
+
+
+def describe_rejections(table: pa.Table) -> str:
+    """Return a sentence of the most frequent reasons, each with the first image.
+
+    Args:
+        table: The rejected images' rows of the manifest.
+    """
+    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in table.select(["image", "rejected"]).to_pylist():
+        groups[_DETAIL.sub("", row["rejected"])].append((row["image"], row["rejected"]))
+    shown = sorted(groups.values(), key=len, reverse=True)[:_SHOWN_REASONS]
+    rest = table.num_rows - sum(map(len, shown))
+    texts = [f"{list_names([image for image, _ in group], 1)}: {group[0][1]}" for group in shown]
+    return "; ".join(texts) + (f"; and {rest:,} for other reasons." if rest else ".")
 
 
 def _describe(reasons: Counter[str]) -> str:

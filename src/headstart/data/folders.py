@@ -11,9 +11,9 @@ from headstart.data.layouts import Layout, Node, Parts, understand
 from headstart.data.listing import Source, data_name
 from headstart.data.manifest import Entry
 from headstart.data.paths import is_skipped, list_names, printable, walk_files
+from headstart.data.tables import is_table
 from headstart.errors import DataError
 
-_TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _SHOWN_SUFFIXES = 5
 
@@ -90,7 +90,7 @@ def _find(folder: Path) -> _Found:
             found.images.append(parts)
         else:
             found.others[printable(file.suffix.lower()) or "without suffix"] += 1
-            if file.suffix.lower() in _TABLES:
+            if is_table(file):
                 found.tables.append(printable("/".join(parts)))
     return found
 
@@ -121,8 +121,8 @@ def _no_images(data: Path, found: _Found) -> DataError:
     archives = Counter({name: found.others[name] for name in _ARCHIVES if name in found.others})
     if archives:
         return DataError(
-            f"'{data}' has no images, but archives ({_counts(archives)}). Unpack each into a folder "
-            "of its name, or pass one of them."
+            f"'{data}' has no images, but archives ({_counts(archives)}). Unpack each into a "
+            "folder of its name, or pass one of them."
         )
     others = f" Its files are not images: {_counts(found.others)}." if found.others else ""
     unreadable = f" It cannot be read: {', '.join(found.unreadable)}." if found.unreadable else ""

@@ -20,7 +20,9 @@ SUFFIXES = frozenset(
 UNSUPPORTED = frozenset(
     "." + name
     for name in (
-        *("dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw", "raw"),
+        *("dng", "crw", "cr2", "cr3", "nef", "nrw", "arw", "srf", "sr2", "raf", "orf", "rw2"),
+        *("rwl", "pef", "srw", "raw", "3fr", "fff", "iiq", "mos", "erf", "kdc", "dcr", "mrw"),
+        *("x3f", "gpr", "psb", "qoi", "xbm", "xpm", "sgi", "pfm", "mng", "heics"),
         *("svg", "svgz", "eps", "ai", "psd", "xcf", "ico", "icns", "tga", "pcx", "emf", "wmf"),
         *("jxl", "jxr", "wdp", "exr", "hdr", "dds", "fits", "dcm", "dicom", "nii", "mha", "nrrd"),
     )

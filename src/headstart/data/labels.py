@@ -1,11 +1,14 @@
 """Class names as people write them: missing ones, Unicode forms, and names that are too alike."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from decimal import Decimal
 
 # As written by pandas, R, Excel and databases. "None" is not among them: it may be a class.
 _MISSING = frozenset(("", "nan", "null", "n/a", "#n/a", "<na>"))
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 
 
 def cell_text(cell: object) -> str | None:
@@ -24,7 +27,7 @@ def normalised(name: str) -> str:
 
 
 def similar_names(names: Iterable[str]) -> list[list[str]]:
-    """Return the groups of names that differ only in case, spaces and underscores."""
+    """Return the groups of names that differ only in case, spaces, underscores or zeros."""
     groups = defaultdict(list)
     for name in sorted(names):
         groups[simplified(name)].append(name)
@@ -33,5 +36,7 @@ def similar_names(names: Iterable[str]) -> list[list[str]]:
 
 def simplified(name: str) -> str:
     """Return a name without the differences that people often make by mistake."""
-    text = unicodedata.normalize("NFKC", name).casefold()
+    text = unicodedata.normalize("NFKC", name).casefold().strip()
+    if _NUMBER.fullmatch(text):
+        return f"{Decimal(text).normalize():f}"
     return "".join(letter for letter in text if letter not in " _\t")

@@ -63,10 +63,15 @@ def check_some_exist(table: Path, entries: Sequence[Entry]) -> None:
 
 
 def _likely_fix(folder: Path, entry: Entry) -> str:
-    """Return where a file of the same name is, if there is one below the folder of the table."""
-    name = Path(entry.path).name
+    """Return where a file of such a name is, if there is one below the folder of the table.
+
+    Its suffix may be another one, or it may be written with other capitals.
+    """
+    path = Path(entry.path.casefold())
+    names = {path.name, path.stem} if path.suffix in SUFFIXES else {path.name}
     for number, file in enumerate(walk_files(folder, on_unreadable=lambda _: None)):
-        if file.name == name or (file.stem == name and file.suffix.lower() in SUFFIXES):
+        name = Path(file.name.casefold())
+        if name.name in names or (name.stem in names and name.suffix in SUFFIXES):
             found = file.relative_to(folder).as_posix()
             return f" There is '{found}': change the paths in the table to match."
         if number >= _SEARCHED:

@@ -18,6 +18,7 @@ SCHEMA = pa.schema(
         "width": pa.int32(),
         "height": pa.int32(),
         "mode": pa.string(),
+        "has_more": pa.bool_(),  # whether other frames or pages follow the first, which is used
         "repaired": pa.string(),  # what was repaired in the file; null if nothing was
         "blank_on": pa.string(),  # backgrounds on which it is one colour; null if it is opaque
         "rejected": pa.string(),  # the reason; null if the image is used
@@ -56,6 +57,7 @@ class FileInfo:
         width: Stored width in pixels, before EXIF orientation.
         height: Stored height in pixels, before EXIF orientation.
         mode: Pillow's name of the pixel format.
+        has_more: Whether other frames or pages follow the first one, which is used.
         repaired: What was repaired in the file, if anything.
         blank_on: The backgrounds on which it is one colour, separated by spaces, if any.
         rejected: Why the file cannot be used, if it cannot.
@@ -66,6 +68,7 @@ class FileInfo:
     width: int | None = None
     height: int | None = None
     mode: str | None = None
+    has_more: bool | None = None
     repaired: str | None = None
     blank_on: str | None = None
     rejected: str | None = None

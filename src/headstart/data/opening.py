@@ -10,7 +10,12 @@ import pyarrow.compute as pc
 
 from headstart.data.backgrounds import background_warnings
 from headstart.data.checks import scan
-from headstart.data.findings import find_warnings, unusable_classes, with_known_classes
+from headstart.data.findings import (
+    describe_rejections,
+    find_warnings,
+    unusable_classes,
+    with_known_classes,
+)
 from headstart.data.images import Images
 from headstart.data.listing import Source
 from headstart.data.manifest import rejected, usable
@@ -72,7 +77,10 @@ def open_images(
         understood += ("Split: made by Headstart.",)
     images = Images(source.name, manifest, names, task, understood, leaks=leaks)
     if classes is None and not len(images.train):
-        raise DataError(f"'{data}' has no usable training images.")
+        raise DataError(
+            f"'{data}' has no usable training images: the given split assigns every usable image "
+            "to another part."
+        )
     warnings = [*source.warnings, *find_warnings(images, checked, source)]
     if classes is None:
         blank_on = images.train.table["blank_on"].to_pylist()
@@ -106,10 +114,9 @@ def _classes(data: object, manifest: pa.Table, task: Task) -> tuple[str, ...]:
 def _check_not_empty(data: object, manifest: pa.Table) -> None:
     if usable(manifest).num_rows:
         return
-    first = rejected(manifest).slice(0, 3).to_pylist()
-    reasons = "; ".join(f"{row['image']}: {row['rejected']}" for row in first)
     raise DataError(
-        f"'{data}' has no usable images: all {manifest.num_rows} were rejected ({reasons})."
+        f"'{data}' has no usable images: all {manifest.num_rows:,} were rejected. "
+        f"{describe_rejections(rejected(manifest))}"
     )
 
 

@@ -45,7 +45,9 @@ def complete_jpeg(data: bytes, open_file: Callable[[bytes], ImageFile]) -> bytes
 def check_end(image: Image.Image, data: bytes, open_file: Callable[[bytes], ImageFile]) -> None:
     """Check that a loaded JPEG that has an end does not lack many pixels before it.
 
-    It is decoded again only if it may. A progressive one is trusted: it may leave out detail.
+    It is decoded again only if it may: if its last row is grey, or if it is progressive and lacks
+    scans. These may be left out on purpose, but then the last one that it has is complete. If it
+    has all of them, part of the last one may be missing, which only refines pixels.
 
     Args:
         image: The image, as it is stored.
@@ -55,9 +57,15 @@ def check_end(image: Image.Image, data: bytes, open_file: Callable[[bytes], Imag
     Raises:
         ValueError: It does.
     """
-    if not data.startswith(_START) or not _ends_in_grey(image):
+    if not data.startswith(_START):
         return
-    if _missing_share(data[: _place_of_end(data)], open_file) > LARGEST_MISSING_SHARE:
+    progressive = "progressive" in image.info
+    if not progressive and not _ends_in_grey(image):
+        return
+    cut = data[: _place_of_end(data)]
+    if progressive and _has_every_scan(cut) and not _ends_in_grey(image):
+        return
+    if _missing_share(cut, open_file) > LARGEST_MISSING_SHARE:
         raise ValueError("the pixels at its end are missing")
 
 

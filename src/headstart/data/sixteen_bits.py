@@ -16,9 +16,13 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from headstart.arrays import Pixels, SixteenBit
+from headstart.errors import UnreadableImage
 
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 _FULL = 2**16 - 1
+
+# The header of a JPEG 2000: the number of channels, and for each a byte of its depth less one.
+_J2K_START, _J2K_CHANNELS, _J2K_DEPTHS = b"\xff\x4f\xff\x51", 40, 42
 
 # Pillow's names of layouts in a file: the channels, 16 bits each, and the order of their bytes.
 _LAYOUT = re.compile(r"(RGB|RGBA|RGBX|RGBa|CMYK|LA);16([BLN])")
@@ -83,6 +87,42 @@ def read_sixteen_bits(
     if image.mode == "CMYK":
         return _merged("CMYK", _scaled(values, _depth(values)))
     return _reduced(values if key is None else _with_key(values, key))
+
+
+def check_depth(image: Image.Image, data: bytes) -> None:
+    """Check that a loaded JPEG 2000 in colour has not lost its contrast.
+
+    Pillow keeps its upper 8 bits, which is right unless it uses fewer bits than its header says.
+
+    Raises:
+        UnreadableImage: It has.
+    """
+    start = data.find(_J2K_START)
+    header = data[start : start + _J2K_DEPTHS + 1] if start >= 0 else b""
+    if image.format != "JPEG2000" or len(header) <= _J2K_DEPTHS:
+        return
+    channels = int.from_bytes(header[_J2K_CHANNELS:_J2K_DEPTHS], "big")
+    bits = header[_J2K_DEPTHS] % 128 + 1
+    if channels == 1 or bits <= 8:
+        return
+    used = bits - 8 + _peak(image).bit_length()
+    if used <= _deepest_below(bits):
+        raise UnreadableImage(
+            "image",
+            f"its header says {bits} bits, but its values have at most {used}, which is not read "
+            "from a JPEG 2000 in colour; convert it to .png or .tif",
+        )
+
+
+def _peak(image: Image.Image) -> int:
+    """Return the largest value of all channels but alpha."""
+    values = np.asarray(image)
+    count = values.shape[2]
+    return int(values[:, :, : count - (count in (2, 4))].max())
+
+
+def _deepest_below(bits: int) -> int:
+    return max(depth for depth in _CAMERA_BITS if depth < bits)
 
 
 def _has_grey_key(image: ImageFile) -> bool:

@@ -1,7 +1,8 @@
 """Understand data: which images there are, with which labels, splits and groups.
 
 Everything that decides how data is understood is here and in the modules that this one calls:
-folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`) and archives.
+folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`, `exports`) and
+archives.
 """
 
 import os
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.data import archives, tables
+from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
 from headstart.data.listing import Source, data_path
 from headstart.data.locating import check_some_exist
@@ -29,8 +31,9 @@ def open_source(
     """List the images of a folder, a table or an archive.
 
     Args:
-        data: A folder of class folders, a folder with train/ (val/) test/ of those, a CSV or
-            Parquet file, or a zip or tar of a folder.
+        data: A folder of class folders, a folder with train/ (val/) test/ of those, a table, a
+            folder of Parquet files that are named after the parts of a split, or a zip or tar of
+            a folder.
         staging: Folder for unpacked archives and embedded images.
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
@@ -45,9 +48,9 @@ def open_source(
         source = tables.read_table(path, staging=staging, group=group)
         check_some_exist(path, source.entries)
     elif path.is_file() and archives.is_archive(path):
-        source = _grouped(list_folder(archives.unpack(path, staging), path, known), group)
+        source = _read_folder(archives.unpack(path, staging), path, staging, group, known)
     elif path.is_dir():
-        source = _grouped(list_folder(path, path, known), group)
+        source = _read_folder(path, path, staging, group, known)
     else:
         raise _unknown_kind(path)
     if not source.entries:
@@ -58,15 +61,24 @@ def open_source(
     return _without_lone_train_part(source)
 
 
+def _read_folder(
+    folder: Path, data: Path, staging: Path, group: str | None, known: Collection[str]
+) -> Source:
+    """List the images of a folder, or of the Parquet files in it."""
+    if files := find_exported(folder):
+        return read_exported(data, folder, files, staging=staging, group=group)
+    return _grouped(list_folder(folder, data, known), group)
+
+
 def _unknown_kind(path: Path) -> DataError:
     hints = {
         **dict.fromkeys((".xlsx", ".xls", ".ods"), " Save it as a CSV file."),
-        **dict.fromkeys((".json", ".jsonl", ".txt"), " Save it as a CSV file."),
+        **dict.fromkeys((".json", ".txt"), " Save it as a CSV file."),
         **dict.fromkeys((".7z", ".rar", ".gz", ".bz2", ".xz"), " Unpack it first."),
     }
     return DataError(
-        f"'{path}' is not a folder, a table (.csv, .tsv, .parquet) or an archive (.zip, .tar)."
-        f"{hints.get(path.suffix.lower(), '')}"
+        f"'{path}' is not a folder, a table ({', '.join(tables.SUFFIXES)}) or an archive (.zip, "
+        f".tar).{hints.get(path.suffix.lower(), '')}"
     )
 
 

@@ -1,9 +1,10 @@
-"""List the images of a CSV or Parquet table of paths or embedded images."""
+"""List the images of a table of paths or embedded images: CSV, Parquet or JSON lines."""
 
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.delimited import read_delimited
+from headstart.data.json_lines import read_json_lines
 from headstart.data.labels import cell_text, normalised
 from headstart.data.listing import Source, data_name
 from headstart.data.locating import Locator
@@ -20,6 +22,9 @@ from headstart.data.paths import list_names
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.files import atomic_create, file_sha256
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+"""The suffixes of the tables that are read."""
 
 _ROWS = 256
 # A column with more different values is not a split.
@@ -31,14 +36,14 @@ _Batches = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
 
 def is_table(path: Path) -> bool:
     """Return whether a file name has the suffix of a supported table."""
-    return path.suffix.lower() in (".csv", ".tsv", ".parquet")
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source:
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
     Columns are found by their usual names, see `columns.choose_columns`. Embedded images are bytes
-    or, as Hugging Face exports them, a struct of `bytes` and `path`. They are written to `staging`
+    or, as Hugging Face exports them, a struct of `bytes` and `path`. Bytes are written to `staging`
     once, so that memory does not grow with their number. Paths are relative to the table's folder.
 
     Raises:
@@ -46,7 +51,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
         OptionError: `group` is not a column.
     """
     table = _open(path)
-    columns = choose_columns(path, table.schema.names, group=group, values=table.values)
+    columns = choose_columns(path, table.schema.names, group=group, values=cache(table.values))
     kind = table.schema.field(columns.image).type
     if pa.types.is_nested(table.schema.field(columns.label).type):
         raise DataError(
@@ -55,7 +60,7 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
         )
     folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
     names = _class_names(table.schema, columns.label)
-    reader = _Reader(path, columns, folder, names, Locator(folder))
+    reader = _Reader(path, columns, folder, names, Locator(path.parent))
     entries: list[Entry] = []
     try:
         for batch in table.batches(columns.used):
@@ -63,17 +68,23 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
                 entries.append(reader.entry(len(entries), row))
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return Source(data_name(path), _relative_names(entries), _understood(columns, table.note))
+    if not entries:
+        raise DataError(f"Table '{path}' has no rows below the names of its columns.")
+    has_split = any(entry.split for entry in entries)
+    understood = _understood(columns, table.note, has_split=has_split)
+    return Source(data_name(path), _relative_names(entries), understood)
 
 
-def _understood(columns: Columns, note: str) -> tuple[str, ...]:
+def _understood(columns: Columns, note: str, *, has_split: bool) -> tuple[str, ...]:
     """Describe how the table was read."""
     taken = [f"images from '{columns.image}'", f"labels from '{columns.label}'"]
-    if columns.split:
+    if has_split:
         taken.append(f"split from {list_names(list(columns.split))}")
     if columns.group:
         taken.append(f"groups from '{columns.group}'")
     sentences = [f"Columns: {', '.join(taken)}."]
+    if columns.split and not has_split:
+        sentences.append(f"Empty columns: {', '.join(columns.split)}.")
     if columns.unused:
         sentences.append(f"Unused columns: {', '.join(columns.unused)}.")
     return (*sentences, f"The table is {note}.") if note else tuple(sentences)
@@ -103,12 +114,19 @@ class _Table:
     note: str = ""
 
     def values(self, column: str) -> list[str]:
-        """Return the different values of a column of text, or nothing if there are many."""
-        if not pa.types.is_string(self.schema.field(column).type):
+        """Return the different values of a column as text, or nothing if there are many."""
+        if not column:  # Several may have no name.
+            return []
+        kind = self.schema.field(column).type
+        if pa.types.is_nested(kind) or _is_embedded(kind):
             return []
         found: set[str] = set()
         for batch in self.batches([column]):
-            found.update(filter(None, map(cell_text, pc.unique(batch.column(0)).to_pylist())))
+            try:
+                cells = pc.unique(batch.column(0)).to_pylist()
+            except pa.ArrowNotImplementedError:  # A rare type, which names no part.
+                return []
+            found.update(filter(None, map(cell_text, cells)))
             if len(found) > _MAX_PARTS:
                 return []
         return sorted(found)
@@ -121,14 +139,16 @@ def _open(path: Path) -> _Table:
             return _Table(
                 file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
             )
+        if path.suffix.lower() == ".jsonl":
+            return _in_memory(read_json_lines(path))
         read = read_delimited(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
-    return _Table(
-        read.table.schema,
-        lambda columns: read.table.select(columns).to_batches(_ROWS),
-        read.note,
-    )
+    return _in_memory(read.table, read.note)
+
+
+def _in_memory(table: pa.Table, note: str = "") -> _Table:
+    return _Table(table.schema, lambda columns: table.select(columns).to_batches(_ROWS), note)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -199,8 +219,10 @@ class _Reader:
         """Return an image's name, its path, and the problem with the cell if there is one."""
         row = f"row {number + 1}"
         if isinstance(cell, dict):
-            name = str(cell.get("path") or row)
-            return _stage(number, name, cell.get("bytes"), self.folder)
+            name, data = str(cell.get("path") or row), cell.get("bytes")
+            if data is None and cell.get("path"):
+                return name, *self.locator.find(name)
+            return _stage(number, name, data, self.folder)
         if isinstance(cell, bytes):
             return _stage(number, row, cell, self.folder)
         if cell_text(cell) is None:
