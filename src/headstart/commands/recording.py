@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
+from headstart.arrays import Features
+from headstart.backbones.layout import FeatureLayout
 from headstart.classifier import Classifier
 from headstart.data.images import Images
 from headstart.data.tables import is_table
@@ -31,8 +31,6 @@ from headstart.record import (
     Series,
     Use,
 )
-
-_MAX_SEARCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,20 @@ def record_of(
     )
 
 
-def series_of(data: str | os.PathLike[str], images: Images, model: Classifier) -> Series | None:
-    """Look for series among the first 10,000 training images, unless the data has groups."""
-    if _is_grouped(images) or not len(images.train):
+def series_of(
+    data: str | os.PathLike[str], images: Images, features: Features, layout: FeatureLayout
+) -> Series | None:
+    """Look for series among the training images, unless the data has groups.
+
+    Args:
+        data: The data as the user named it.
+        images: The data.
+        features: Features of the training images, shape (images, width).
+        layout: The meaning of their columns.
+    """
+    train = images.train
+    if _is_grouped(images) or not len(train) or "last" not in layout.kinds:
         return None
-    layout = model.extractor.layout
-    if "last" not in layout.kinds:
-        return None
-    train = images.train.take(np.arange(min(len(images.train), _MAX_SEARCHED)))
-    features, _ = model.features_of(train)
     last = features[:, layout.columns("last")]
     return find_series(train.names, last, train.labels, train.groups, table=is_table(Path(data)))
 

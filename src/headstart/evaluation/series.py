@@ -19,6 +19,8 @@ from headstart.record import Series
 _PATTERNS = (r"^(.*?)\d+\D*$", r"^(.*)/[^/]*$", r"^(.*/[^/_-]+|[^/_-]+)[_-][^/]*$")
 _MIN_SERIES = 5
 _SAMPLE = 400
+# Images that are compared with the sample at a time, so that no copy of all features is made.
+_BLOCK = 1024
 # See docs/decisions/validation.md.
 _MIN_SHARE, _MIN_RATIO = 0.5, 3.0
 
@@ -80,14 +82,28 @@ def _group(pattern: str, names: Sequence[str]) -> _Grouping | None:
 
 def _nearest_of_class(features: Features, targets: Targets, known: Rows, rows: Rows) -> Rows:
     """Return the most similar image of the same class and another known group; -1 if none."""
-    centred = features - features.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions = centred / np.maximum(lengths, 1e-12)
-    similarity = directions[rows] @ directions.T
-    similarity[targets[rows, np.newaxis] != targets] = -np.inf
-    similarity[known[rows, np.newaxis] == known] = -np.inf
-    nearest = similarity.argmax(axis=1)
-    return np.where(np.isinf(similarity.max(axis=1)), -1, nearest)
+    centre = features[rows].mean(axis=0, dtype=np.float32)
+    sample = _directions(features[rows], centre)
+    nearest, highest = np.full(len(rows), -1), np.full(len(rows), -np.inf)
+    for start in range(0, len(features), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        similarity = sample @ _directions(features[block], centre).T
+        similarity[targets[rows, np.newaxis] != targets[block]] = -np.inf
+        similarity[known[rows, np.newaxis] == known[block]] = -np.inf
+        best = similarity.argmax(axis=1)
+        found = similarity[np.arange(len(rows)), best]
+        nearest = np.where(found > highest, start + best, nearest)
+        highest = np.maximum(found, highest)
+    return nearest
+
+
+def _directions(features: Features, centre: Features) -> Features:
+    """Return features relative to a centre, scaled to length 1."""
+    centred = features.astype(np.float32) - centre
+    directions: Features = centred / np.maximum(
+        np.linalg.norm(centred, axis=1, keepdims=True), 1e-12
+    )
+    return directions
 
 
 def _measure(
