@@ -12,9 +12,9 @@ from headstart.backbones.layout import FeatureLayout
 from headstart.classifier import Classifier
 from headstart.data.images import Images
 from headstart.data.tables import is_table
-from headstart.evaluation.agreement import find_disagreement
+from headstart.evaluation.agreement import KeptTogether, find_disagreement
 from headstart.evaluation.intervals import wilson
-from headstart.evaluation.series import find_series
+from headstart.evaluation.series import FoundSeries, find_series
 from headstart.heads import problem
 from headstart.options import TrainOptions
 from headstart.record import (
@@ -95,14 +95,14 @@ def record_of(
         why_chosen=model.why_chosen,
         validation=measured.validation,
         val_used_for=tuple(_uses(model, images)),
-        disagreements=tuple(_disagreements(choice, model, measured, grouped=_is_grouped(images))),
+        disagreements=tuple(_disagreements(choice, model, measured, _kept(images, measured))),
         series=measured.series,
     )
 
 
 def series_of(
     data: str | os.PathLike[str], images: Images, features: Features, layout: FeatureLayout
-) -> Series | None:
+) -> FoundSeries | None:
     """Look for series among the training images, unless the data has groups.
 
     Args:
@@ -122,6 +122,13 @@ def _is_grouped(images: Images) -> bool:
     """Return whether the user has given groups: those of duplicates are named by a hash."""
     hashes = set(images.all.sha256s)
     return any(group not in hashes for group in images.all.groups)
+
+
+def _kept(images: Images, measured: Measured) -> KeptTogether:
+    """Return what the folds kept together."""
+    if measured.series:
+        return "series" if measured.series.images else "copies"
+    return "groups" if _is_grouped(images) else "copies"
 
 
 def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
@@ -152,7 +159,7 @@ def _uses(model: Classifier, images: Images) -> Iterator[Use]:
 
 
 def _disagreements(
-    choice: tuple[Candidate, ...], model: Classifier, measured: Measured, *, grouped: bool
+    choice: tuple[Candidate, ...], model: Classifier, measured: Measured, kept: KeptTogether
 ) -> Iterator[Disagreement]:
     """Yield the parts that do not confirm the folds' estimate of the frozen model."""
     if not choice:
@@ -161,9 +168,9 @@ def _disagreements(
     folds = Estimate(chosen.accuracy, chosen.accuracy_ci95, chosen.log_loss, chosen.images)
     if chosen.val:
         val = chosen.val
-        found = find_disagreement(folds, "val", val.accuracy, val.images, grouped=grouped)
+        found = find_disagreement(folds, "val", val.accuracy, val.images, kept=kept)
         yield from [found] if found else []
     if measured.test and not (model.tuning and model.tuning.kept):
         test = measured.test
-        found = find_disagreement(folds, "test", test.accuracy, test.images, grouped=grouped)
+        found = find_disagreement(folds, "test", test.accuracy, test.images, kept=kept)
         yield from [found] if found else []

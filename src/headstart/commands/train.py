@@ -147,8 +147,11 @@ def _train(
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
         features, stored_as = model.features_of(images.train, warn=watcher.warn)
-        series = series_of(data, images, features, model.extractor.layout)
+        found = series_of(data, images, features, model.extractor.layout)
+        if found:
+            images = images.with_training_groups(found.groups)
         model.fit_features(images.train, features, stored_as, val=images.val)
+    series = found.series if found else None
     if series:
         watcher.warn(series.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
