@@ -5,8 +5,8 @@ python -m benchmarks.stacking splits [SEEDS]       fixed splits of the solar cel
 python -m benchmarks.stacking few [DRAWS]          5 to 50 images per class, all heads
 
 Every line compares the two on the same images: differences are those of the average from the best
-head, accuracy and AUROC in points, time as a ratio; the error is the standard error of the mean over
-draws. Fashion-MNIST is Debian's package `dataset-fashion-mnist`.
+head, accuracy and AUROC in points, time as a ratio; the error is the standard error of the mean
+over draws. Fashion-MNIST is Debian's package `dataset-fashion-mnist`.
 """
 
 import sys

@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -149,8 +150,9 @@ def test_a_part_that_was_only_measured(misled: tuple[TrainResult, RecordingWatch
     )
 
 
-def test_series_are_found_unless_there_are_groups(tmp_path: Path) -> None:
-    """Frames of one subject are reported with a pattern, which then groups them."""
+def test_series_are_kept_together_unless_there_are_groups(tmp_path: Path) -> None:
+    """Frames of one subject are a group of the folds, and a pattern is suggested, which groups them
+    in the split as well."""
     for subject in range(12):
         label = ("blue", "red")[subject % 2]
         (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
@@ -165,6 +167,9 @@ def test_series_are_found_unless_there_are_groups(tmp_path: Path) -> None:
     assert (series.count, series.images) == (12, 48)
     assert series.message in watcher.warnings
     assert f"--group &#39;{series.pattern}&#39;" in (tmp_path / "a/report.html").read_text()
+    rows = pq.read_table(tmp_path / "a" / "manifest.parquet").to_pylist()
+    groups = {(row["image"].split("_")[0], row["group"]) for row in rows}
+    assert len(groups) == len({group for _, group in groups}) == 12
     shutil.rmtree(tmp_path / "a")
     grouped = hs.train(tmp_path / "photos", out=tmp_path / "a", group=series.pattern, **options)
     assert grouped.record.series is None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headstart.data.images import Images
@@ -39,3 +40,12 @@ def test_a_notebook_shows_the_images_of_each_class(images: Images) -> None:
     assert "<tr><td>&lt;i&gt;</td><td>2</td><td>0</td></tr>" in table
     assert "<tr><td>red</td><td>1</td><td>2</td></tr>" in table
     assert "<i>" not in table
+
+
+def test_training_images_can_be_grouped_anew(images: Images) -> None:
+    """Groups are named by the hash of the given image; other parts and rejected images stay."""
+    first = images.train.sha256s[0]
+    changed = images.with_training_groups(np.array([0, 0, 2]))
+    assert changed.train.groups == [first, first, images.train.sha256s[2]]
+    assert changed.train.names == images.train.names
+    assert (changed.test.groups, changed.rejected) == (images.test.groups, images.rejected)

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
+from headstart.arrays import Features
+from headstart.backbones.layout import FeatureLayout
 from headstart.classifier import Classifier
 from headstart.data.images import Images
 from headstart.data.tables import is_table
-from headstart.evaluation.agreement import find_disagreement
+from headstart.evaluation.agreement import KeptTogether, find_disagreement
 from headstart.evaluation.intervals import wilson
-from headstart.evaluation.series import find_series
+from headstart.evaluation.series import FoundSeries, find_series
 from headstart.heads import problem
 from headstart.options import TrainOptions
 from headstart.record import (
@@ -31,8 +31,6 @@ from headstart.record import (
     Series,
     Use,
 )
-
-_MAX_SEARCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -97,20 +95,25 @@ def record_of(
         why_chosen=model.why_chosen,
         validation=measured.validation,
         val_used_for=tuple(_uses(model, images, measured.recommendation)),
-        disagreements=tuple(_disagreements(choice, model, measured, grouped=_is_grouped(images))),
+        disagreements=tuple(_disagreements(choice, model, measured, _kept(images, measured))),
         series=measured.series,
     )
 
 
-def series_of(data: str | os.PathLike[str], images: Images, model: Classifier) -> Series | None:
-    """Look for series among the first 10,000 training images, unless the data has groups."""
-    if _is_grouped(images) or not len(images.train):
+def series_of(
+    data: str | os.PathLike[str], images: Images, features: Features, layout: FeatureLayout
+) -> FoundSeries | None:
+    """Look for series among the training images, unless the data has groups.
+
+    Args:
+        data: The data as the user named it.
+        images: The data.
+        features: Features of the training images, shape (images, width).
+        layout: The meaning of their columns.
+    """
+    train = images.train
+    if _is_grouped(images) or not len(train) or "last" not in layout.kinds:
         return None
-    layout = model.extractor.layout
-    if "last" not in layout.kinds:
-        return None
-    train = images.train.take(np.arange(min(len(images.train), _MAX_SEARCHED)))
-    features, _ = model.features_of(train)
     last = features[:, layout.columns("last")]
     return find_series(train.names, last, train.labels, train.groups, table=is_table(Path(data)))
 
@@ -119,6 +122,13 @@ def _is_grouped(images: Images) -> bool:
     """Return whether the user has given groups: those of duplicates are named by a hash."""
     hashes = set(images.all.sha256s)
     return any(group not in hashes for group in images.all.groups)
+
+
+def _kept(images: Images, measured: Measured) -> KeptTogether:
+    """Return what the folds kept together."""
+    if measured.series:
+        return "series" if measured.series.images else "copies"
+    return "groups" if _is_grouped(images) else "copies"
 
 
 def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
@@ -154,7 +164,7 @@ def _uses(
 
 
 def _disagreements(
-    choice: tuple[Candidate, ...], model: Classifier, measured: Measured, *, grouped: bool
+    choice: tuple[Candidate, ...], model: Classifier, measured: Measured, kept: KeptTogether
 ) -> Iterator[Disagreement]:
     """Yield the parts that do not confirm the folds' estimate of the frozen model."""
     if not choice:
@@ -163,9 +173,9 @@ def _disagreements(
     folds = Estimate(chosen.accuracy, chosen.accuracy_ci95, chosen.log_loss, chosen.images)
     if chosen.val:
         val = chosen.val
-        found = find_disagreement(folds, "val", val.accuracy, val.images, grouped=grouped)
+        found = find_disagreement(folds, "val", val.accuracy, val.images, kept=kept)
         yield from [found] if found else []
     if measured.test and not (model.tuning and model.tuning.kept):
         test = measured.test
-        found = find_disagreement(folds, "test", test.accuracy, test.images, grouped=grouped)
+        found = find_disagreement(folds, "test", test.accuracy, test.images, kept=kept)
         yield from [found] if found else []

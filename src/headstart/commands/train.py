@@ -157,8 +157,12 @@ def _train(
         model.features_of(images.all, progress=progress, warn=watcher.warn)
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
-        model.fit(images.train, val=images.val, progress=False, warn=watcher.warn)
-        series = series_of(data, images, model)
+        features, stored_as = model.features_of(images.train, warn=watcher.warn)
+        found = series_of(data, images, features, model.extractor.layout)
+        if found:
+            images = images.with_training_groups(found.groups)
+        model.fit_features(images.train, features, stored_as, val=images.val)
+    series = found.series if found else None
     if series:
         watcher.warn(series.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from headstart.arrays import Rows, Targets
 from headstart.data.backgrounds import best_background
 from headstart.data.contract import Background
-from headstart.data.manifest import rejected, usable
+from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.paths import list_names
 from headstart.notebook import html_table
 from headstart.task import Task
@@ -174,6 +174,22 @@ class Images:
             f"{len(self.all):,} images of {len(self.classes):,} classes{split}{rejected}. "
             f"Classes: {list_names(self.classes)}. {' '.join(self.understood)}"
         )
+
+    def with_training_groups(self, members: Rows) -> "Images":
+        """Return the same images with other groups in the training part.
+
+        Args:
+            members: For each training image, the number of a training image of its group, whose
+                hash names the group; shape (training images,).
+        """
+        hashes = self.train.sha256s
+        names = iter([hashes[member] for member in members.tolist()])
+        rows = self.manifest.select(["split", "group", "rejected"]).to_pylist()
+        groups = [
+            next(names) if row["split"] == "train" and row["rejected"] is None else row["group"]
+            for row in rows
+        ]
+        return replace(self, manifest=with_column(self.manifest, "group", groups))
 
     def _part(self, split: str) -> ImageSet:
         table = usable(self.manifest)

@@ -5,6 +5,12 @@ from typing import Literal
 from headstart.evaluation.intervals import difference
 from headstart.record import Disagreement, Estimate
 
+KeptTogether = Literal["copies", "groups", "series"]
+"""What the folds kept together: near duplicates only, the user's groups, or series that were found.
+
+Near duplicates are always kept together.
+"""
+
 _PARTS = {"val": "validation", "test": "test"}
 _DIFFERENT = "the two parts contain different kinds of images"
 
@@ -15,7 +21,7 @@ def find_disagreement(
     accuracy: float,
     images: int,
     *,
-    grouped: bool,
+    kept: KeptTogether,
 ) -> Disagreement | None:
     """Compare the accuracy on folds with that on a part that was not trained on.
 
@@ -24,7 +30,7 @@ def find_disagreement(
         part: The other part.
         accuracy: The accuracy on it.
         images: The number of its images.
-        grouped: Whether the user has given groups.
+        kept: What the folds kept together.
 
     Returns:
         The disagreement if the 95% interval of the difference does not contain 0, whichever is
@@ -39,19 +45,25 @@ def find_disagreement(
         f"Cross-validation on the training part estimates an accuracy of {folds.accuracy:.1%}, "
         f"but it is {accuracy:.1%} on the {_PARTS[part]} part: a difference of {points:.1f} points "
         f"(95% interval {bounds[0]:.1f} to {bounds[1]:.1f}). "
-        f"{_explain(low > 0, part, grouped)}"
+        f"{_explain(low > 0, part, kept)}"
     )
     return Disagreement(part, folds.accuracy, accuracy, (low, high), message)
 
 
-def _explain(too_high: bool, part: str, grouped: bool) -> str:
+def _explain(too_high: bool, part: str, kept: KeptTogether) -> str:
     """Return the likely reasons, and what to do."""
     name = _PARTS[part]
+    if not too_high and kept == "series":
+        return (
+            f"If the {name} part was drawn at random, it has images of the same series as the "
+            f"training part, and the folds are the better estimate. Or the {name} part is easier, "
+            f"or {_DIFFERENT}."
+        )
     if not too_high:
         return f"Do not rely on the folds. The {name} part may be easier, or {_DIFFERENT}."
-    if grouped:
+    if kept != "copies":
         return (
-            f"Do not rely on the folds. The groups may be too small to separate images that belong "
+            f"Do not rely on the folds. The {kept} may be too small to separate images that belong "
             f"together, or {_DIFFERENT}."
         )
     return (

@@ -1,7 +1,8 @@
-"""Find series among training images: near copies with related names, such as bursts or frames.
+"""Find series among training images: near copies of one subject, such as bursts or frames.
 
-Folds tear a series apart, so each image is predicted by a model that has seen its near copies, and
-a cross-validation estimates too high an accuracy.
+Folds that tear a series apart predict each image by a model that has seen its near copies, so their
+estimate is too high, and the calibration overconfident. Series have related names; where they do
+not, they are clusters of images that are much nearer to each other than to any others.
 """
 
 import re
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.arrays import Features, Flags, Rows, Targets
+from headstart.data.duplicates import component_labels
+from headstart.evaluation.clusters import MAX_CLUSTERED, Neighbours, cluster, find_neighbours
 from headstart.record import Series
 
 # What images of a series have in common: the name before the last number, the folder, or the name
@@ -20,7 +23,20 @@ _PATTERNS = (r"^(.*?)\d+\D*$", r"^(.*)/[^/]*$", r"^(.*/[^/_-]+|[^/_-]+)[_-][^/]*
 _MIN_SERIES = 5
 _SAMPLE = 400
 # See docs/decisions/validation.md.
-_MIN_SHARE, _MIN_RATIO = 0.5, 3.0
+_MIN_SHARE, _MIN_RATIO, _MAX_DISTANCE = 0.5, 3.0, 0.5
+
+
+@dataclass(frozen=True)
+class FoundSeries:
+    """Series, and the groups by which folds keep them together.
+
+    Attributes:
+        series: The finding.
+        groups: For each image, the number of an image of its group: the series, and what was known.
+    """
+
+    series: Series
+    groups: Rows
 
 
 @dataclass(frozen=True)
@@ -39,12 +55,14 @@ def find_series(
     *,
     table: bool = False,
     seed: int = 0,
-) -> Series | None:
-    """Look for groups of related names whose images are nearest neighbours of each other.
+) -> FoundSeries | None:
+    """Look for series by names and features, and by features only where names do not tell.
 
     For up to 400 images, the most similar image of the same class is found, by the cosine
-    similarity of the features. Images are in series if that image has the same group for at least
-    half of them, and at least three times as often as by chance.
+    similarity of the features. Images with related names are in series if that image has the same
+    group for at least half of them, and at least three times as often as by chance. Without such
+    names, images are in series if that image is less than half as far as any image of another
+    class, and as its own class typically is, for at least half of them.
 
     Args:
         names: The path of each image within the data.
@@ -55,17 +73,46 @@ def find_series(
         seed: Seed of the sample.
 
     Returns:
-        The grouping in which images are nearest to their own group most often; None if there are
-        no series.
+        The grouping in which images are nearest to their own group most often, or the clusters;
+        None if there are no series.
     """
-    groupings = [grouping for pattern in _PATTERNS if (grouping := _group(pattern, names))]
-    if not groupings:
-        return None
     rows = np.random.default_rng(seed).permutation(len(names))[:_SAMPLE]
     known = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    nearest = _nearest_of_class(features, targets, known, rows)
-    found = [_measure(grouping, rows, nearest, targets, table) for grouping in groupings]
-    return max((series for series in found if series), key=lambda one: one.share, default=None)
+    neighbours = find_neighbours(features, targets, known, rows)
+    groupings = [grouping for pattern in _PATTERNS if (grouping := _group(pattern, names))]
+    measured = ((_measure(one, neighbours, targets, table), one.groups) for one in groupings)
+    named = [(series, numbers) for series, numbers in measured if series]
+    if named:
+        series, numbers = max(named, key=lambda pair: pair[0].share)
+        return FoundSeries(series, _joined(known, numbers))
+    return _find_by_features(features, targets, known, neighbours, table)
+
+
+def _joined(known: Rows, series: Rows) -> Rows:
+    """Return the groups that keep both known groups and series whole."""
+    pairs = []
+    for numbers in (known, series):
+        _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        pairs.append(np.stack([np.arange(len(numbers)), first[inverse]], axis=1))
+    return component_labels(len(known), np.concatenate(pairs))
+
+
+def _find_by_features(
+    features: Features, targets: Targets, known: Rows, neighbours: Neighbours, table: bool
+) -> FoundSeries | None:
+    limit = _MAX_DISTANCE * np.minimum(neighbours.typical, neighbours.other)
+    share = float((neighbours.near < limit).mean())
+    if share < _MIN_SHARE:
+        return None
+    clusters = cluster(features, targets, neighbours)
+    groups = _joined(known, known if clusters is None else clusters)
+    together = _sizes(groups) > 1
+    count = len(set(groups[together].tolist()))
+    if clusters is not None and count < _MIN_SERIES:
+        return None
+    images = int(together.sum())
+    message = _message_of_clusters(share, count, images, clusters is not None, table)
+    return FoundSeries(Series(None, count, images, share, None, message), groups)
 
 
 def _group(pattern: str, names: Sequence[str]) -> _Grouping | None:
@@ -78,23 +125,11 @@ def _group(pattern: str, names: Sequence[str]) -> _Grouping | None:
     return _Grouping(pattern, np.unique(keys, return_inverse=True)[1].astype(np.int64))
 
 
-def _nearest_of_class(features: Features, targets: Targets, known: Rows, rows: Rows) -> Rows:
-    """Return the most similar image of the same class and another known group; -1 if none."""
-    centred = features - features.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions = centred / np.maximum(lengths, 1e-12)
-    similarity = directions[rows] @ directions.T
-    similarity[targets[rows, np.newaxis] != targets] = -np.inf
-    similarity[known[rows, np.newaxis] == known] = -np.inf
-    nearest = similarity.argmax(axis=1)
-    return np.where(np.isinf(similarity.max(axis=1)), -1, nearest)
-
-
 def _measure(
-    grouping: _Grouping, rows: Rows, nearest: Rows, targets: Targets, table: bool
+    grouping: _Grouping, neighbours: Neighbours, targets: Targets, table: bool
 ) -> Series | None:
     """Return the series of a grouping if nearest images are unusually often in the same group."""
-    groups = grouping.groups
+    groups, rows, nearest = grouping.groups, neighbours.rows, neighbours.nearest
     mates = _sizes(groups) - 1
     counted: Flags = (mates[rows] > 0) & (nearest >= 0)
     if not counted.any():
@@ -127,6 +162,26 @@ def _message(
     return (
         f"The training images look like series: {images:,} images have names that form {count:,} "
         f"groups, and the most similar image of the same class is in the same group for "
-        f"{share:.0%} of them (by chance, {chance:.0%}). Folds and a random test part tear such "
-        f"series apart, which makes their results too high. To keep each series together, {advice}."
+        f"{share:.0%} of them (by chance, {chance:.0%}). The folds keep each series together. A "
+        "random test part does not, which makes its results too high. To keep series together "
+        f"there too, {advice}."
+    )
+
+
+def _message_of_clusters(
+    share: float, count: int, images: int, clustered: bool, table: bool
+) -> str:
+    folds = (
+        f"The folds keep clusters of similar images together ({images:,} images in {count:,} "
+        "clusters). A random test part does not, which makes its results too high."
+        if clustered
+        else f"A class has more than {MAX_CLUSTERED:,} images, which is too many to search for "
+        "clusters. Folds and a random test part tear series apart, which makes their results too "
+        "high."
+    )
+    group = "a column 'group'" if table else "--group"
+    return (
+        f"The training images look like series of near copies: for {share:.0%} of them, the most "
+        "similar image of the same class is less than half as far as any image of another class. "
+        f"{folds} If you know which images belong together, say so with {group}."
     )

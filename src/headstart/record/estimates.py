@@ -67,20 +67,23 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Series:
-    """Training images that look like series: near copies with related names.
+    """Training images that look like series: near copies of one subject.
 
     Attributes:
-        pattern: A regular expression on the path that groups them, with one group.
-        count: The number of series.
+        pattern: A regular expression on the path that groups them, with one group; None if names do
+            not tell, and clusters of similar images are taken for series.
+        count: The number of series; without a pattern, of clusters.
         images: The number of training images in them.
-        share: The share of these whose most similar image of the same class is in their series.
-        chance: That share if similarity did not depend on the series.
+        share: The share of these whose most similar image of the same class is in their series;
+            without a pattern, the share of training images that are much nearer to such an image
+            than to others.
+        chance: That share if similarity did not depend on the series; None without a pattern.
         message: The finding and what to do, in sentences for the user.
     """
 
-    pattern: str
+    pattern: str | None
     count: int
     images: int
     share: float
-    chance: float
+    chance: float | None
     message: str
