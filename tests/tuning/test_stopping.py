@@ -11,6 +11,8 @@ import torch
 from headstart.evaluation.comparison import measure_held_out
 from headstart.heads.choice import HeadChoice
 from headstart.heads.specs import FixedHead
+from headstart.tuning import verdict
+from headstart.tuning.rounds import FinalPlan
 from headstart.tuning.training.checkpoint import read_checkpoint
 from headstart.tuning.trainings import delete_finished
 from tests.tuning.conftest import QUICK, at_step, changed, state
@@ -98,6 +100,31 @@ def test_a_time_limit_after_an_epoch_leaves_a_tuned_model(model, data, clock, tm
     assert record.kept and len(record.epochs) == 1 and not record.final
     delete_finished(model.checkpoints)
     assert (model.checkpoints / "round-0" / "checkpoint.json").exists()
+
+
+def test_the_frozen_model_stays_if_no_other_learnt_from_all_images(model, data, clock, monkeypatch):
+    """A better model of a round, which has learnt from four fifths, does not replace it."""
+    monkeypatch.setattr(verdict, "beats", lambda *_: True)
+    predicted, warnings = model.probabilities_of(data.test), []
+    stop = at_step(8, data, clock.put_forward, epochs=50)
+    options = QUICK | {"epochs": 50, "minutes": 5.0, "progress": stop, "warn": warnings.append}
+    record = model.fine_tune(data.train, **options)
+    assert (record.kept, record.final, len(record.epochs)) == (False, False, 1)
+    assert record.why_not == (
+        "was better on held-out images, but could not be trained on all images"
+    )
+    assert "The time limit leaves no time to train on the held-out images too." in warnings
+    np.testing.assert_array_equal(model.probabilities_of(data.test), predicted)
+
+
+def test_the_final_training_has_as_many_epochs_as_fit(clock):
+    """Heads and evaluation are counted; there are never more than the best number."""
+    plan = FinalPlan(epochs=4, epoch_seconds=1000.0, other_seconds=500.0)
+    assert plan.seconds == 4500.0 and plan.epochs_until(None) == 4
+    now = time.perf_counter()
+    assert [plan.epochs_until(now + left) for left in (1400, 2600, 9999)] == [0, 2, 4]
+    clock.put_forward()
+    assert plan.epochs_until(now + 3700) == 0
 
 
 @pytest.mark.parametrize("keep", ["better", "always"])

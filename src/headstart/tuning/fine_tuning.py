@@ -165,6 +165,8 @@ def _train_and_decide(bench: Workbench, keep: Keep) -> Outcome:
     if _complete(job, rounds, verdict, final):
         mark_finished(job.folder)
     kept_round = _kept_round(finished or rounds, final)
+    if verdict.kept and job.images.final and kept_round is not final and not always:
+        verdict = verdict.without_final()
     record = _record(bench, rounds, verdict, kept_round, final)
     if not verdict.kept:
         return Outcome(record, None, job.folder)

@@ -21,6 +21,10 @@ from headstart.tuning.training.loop import INTERRUPTED, Loop, Monitoring, Traini
 from headstart.tuning.training.network import HeadedNetwork
 from headstart.tuning.workbench import Workbench
 
+# The training on all images, which is planned to fit into the time limit, may exceed it by this
+# share before it is given up.
+_OVERRUN = 0.1
+
 
 @dataclass(frozen=True)
 class Round:
@@ -72,14 +76,20 @@ def train_rounds(bench: Workbench, conclusive: Callable[[Sequence[Round]], bool]
 
 
 def train_final(bench: Workbench, rounds: Sequence[Round]) -> Round | None:
-    """Train on all images for the best number of epochs; return None if there is no time."""
+    """Train on all images for the best number of epochs, or as many as there is time for.
+
+    Returns:
+        The training; None if it was interrupted before, or if there is no time for one epoch.
+    """
     if any(training.result.stopped == INTERRUPTED for training in rounds):
         return None
-    epochs, expected = _plan_final(bench, rounds)
     deadline = bench.job.deadline
-    if deadline and time.perf_counter() + expected > deadline:
-        bench.job.warn("There is no time left to train on the held-out images too.")
+    epochs = _plan_final(bench, rounds).epochs_until(deadline)
+    if not epochs:
+        bench.job.warn("The time limit leaves no time to train on the held-out images too.")
         return None
+    if deadline:
+        deadline += _OVERRUN * (deadline - bench.job.begin)
     everything = bench.job.images.everything
     return _train(bench, "final", everything, epochs=epochs, deadline=deadline)
 
@@ -161,21 +171,49 @@ def _spare_deadline(bench: Workbench, rounds: Sequence[Round]) -> float | None:
     if bench.job.deadline is None:
         return None
     finished = [training for training in rounds if training.result.best_epoch]
-    latest = bench.job.deadline - _plan_final(bench, finished or rounds)[1]
+    latest = bench.job.deadline - _plan_final(bench, finished or rounds).seconds
     return latest if time.perf_counter() + rounds[-1].seconds < latest else None
 
 
-def _plan_final(bench: Workbench, rounds: Sequence[Round]) -> tuple[int, float]:
-    """Return the epochs of the final training, the median best epoch, and the seconds it takes."""
+@dataclass(frozen=True)
+class FinalPlan:
+    """The plan of the training on all images.
+
+    Attributes:
+        epochs: The median of the rounds' best epochs, at least 1.
+        epoch_seconds: The expected duration of an epoch.
+        other_seconds: The expected duration of everything else, such as fitting heads.
+    """
+
+    epochs: int
+    epoch_seconds: float
+    other_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """The expected duration."""
+        return self.other_seconds + self.epochs * self.epoch_seconds
+
+    def epochs_until(self, deadline: float | None) -> int:
+        """Return how many of the epochs fit before a deadline, by `time.perf_counter`."""
+        if deadline is None:
+            return self.epochs
+        time_left = deadline - time.perf_counter() - self.other_seconds
+        return max(0, min(self.epochs, int(time_left / max(self.epoch_seconds, 1e-9))))
+
+
+def _plan_final(bench: Workbench, rounds: Sequence[Round]) -> FinalPlan:
+    """Expect that an image takes as long as in the slowest round."""
     epochs = max(1, round(median(training.result.best_epoch for training in rounds)))
-    per_image = max(_seconds_per_image(training, bench, epochs) for training in rounds)
-    return epochs, per_image * len(bench.job.images)
+    images = len(bench.job.images)
+    costs = [_seconds_per_image(training, images) for training in rounds]
+    epoch_seconds, other_seconds = (images * max(column) for column in zip(*costs, strict=True))
+    return FinalPlan(epochs, epoch_seconds, other_seconds)
 
 
-def _seconds_per_image(training: Round, bench: Workbench, epochs: int) -> float:
-    """Return the seconds per image of some number of epochs, heads and evaluation included."""
-    images = len(bench.job.images) - len(training.held_out)
-    epoch_seconds = [epoch.seconds for epoch in training.result.history]
-    per_epoch = sum(epoch_seconds) / max(1, len(epoch_seconds))
-    overhead = training.seconds - sum(epoch_seconds)
-    return (overhead + per_epoch * epochs) / max(1, images)
+def _seconds_per_image(training: Round, images: int) -> tuple[float, float]:
+    """Return the seconds per image of an epoch, and of heads and evaluation."""
+    epochs = [epoch.seconds for epoch in training.result.history]
+    trained = max(1, images - len(training.held_out))
+    per_epoch = sum(epochs) / max(1, len(epochs))
+    return per_epoch / trained, (training.seconds - sum(epochs)) / trained

@@ -1,7 +1,7 @@
 """The verdict: comparison of the frozen and the tuned model on the same held-out images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -46,6 +46,7 @@ class Verdict:
         probe: Result of the frozen model; None if nothing was held out.
         best: Result of the tuned model with its best head.
         first_probe_accuracy: Accuracy of the frozen model in the first round.
+        objection: Why the better tuned model cannot be kept, as a predicate; "" if it can.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Verdict:
     probe: HeldOutResult | None = None
     best: HeldOutResult | None = None
     first_probe_accuracy: float | None = None
+    objection: str = ""
 
     @classmethod
     def of(
@@ -89,6 +91,8 @@ class Verdict:
         """Why the tuned model is not kept; "" if it is, or if there is none."""
         if self.kept or self.loss_gain_errors is None:
             return ""
+        if self.objection:
+            return self.objection
         if self.loss_gain_errors > 0:
             return "lowered the log loss, but predicted fewer images correctly"
         return "did not lower the log loss"
@@ -125,6 +129,11 @@ class Verdict:
     def images(self) -> int:
         """The total number of held-out images."""
         return len(self.probe.correct) if self.probe else 0
+
+    def without_final(self) -> Self:
+        """Return the verdict if no model could be trained on all images: the frozen one stays."""
+        objection = "was better on held-out images, but could not be trained on all images"
+        return replace(self, kept=False, objection=objection)
 
     def choose(self, heads: Mapping[str, ClassifierHead]) -> ClassifierHead:
         """Return the chosen head from the heads of a training."""
