@@ -284,8 +284,8 @@ def test_data_of_an_unknown_kind(train: Cli, tmp_path: Path) -> None:
     """A single image is not a data set."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert error_line(train(tmp_path / "a.png")) == (
-        f"Error: '{tmp_path / 'a.png'}' is not a folder, a table (.csv, .tsv, .parquet) or an "
-        "archive (.zip, .tar)."
+        f"Error: '{tmp_path / 'a.png'}' is not a folder, a table (.csv, .tsv, .parquet, "
+        ".jsonl) or an archive (.zip, .tar)."
     )
 
 

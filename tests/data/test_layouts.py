@@ -192,6 +192,14 @@ def test_unlabelled_test_images_in_a_folder_are_left_out(around: str) -> None:
     }
 
 
+def test_a_class_of_a_model_in_one_part_only_is_kept() -> None:
+    """The model knows that it is a class."""
+    assert placed("train/a/1", "test/b/2", known=("a", "b")) == {
+        "train/a/1": ("a", "train"),
+        "test/b/2": ("b", "test"),
+    }
+
+
 def test_a_part_with_other_classes_is_an_error() -> None:
     """Nothing could be measured on it."""
     with pytest.raises(DataError) as caught:

@@ -38,6 +38,14 @@ def test_files_are_found(folder: Path, text: str, found: str) -> None:
     assert Path(path).samefile(folder / found)
 
 
+def test_a_file_url_is_a_path(folder: Path) -> None:
+    """Annotation tools write them; their letters may be escaped."""
+    assert Locator(folder).find((folder / "a/süß.png").as_uri()) == (
+        str(folder / "a/süß.png"),
+        None,
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

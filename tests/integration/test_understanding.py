@@ -82,3 +82,14 @@ def test_a_watcher_replaces_warnings(data: Path, tmp_path: Path) -> None:
         warnings.simplefilter("error")
         hs.open_images(data, cache=tmp_path / "cache", watcher=watcher)
     assert watcher.warnings == [LEFT_OUT]
+
+
+def test_images_that_are_not_used_are_named(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """As a Python warning, before the training begins and not only in its record."""
+    folder = make_folder()
+    (folder / "red/empty.png").touch()
+    with pytest.warns(hs.HeadstartWarning) as caught:
+        images = hs.open_images(folder, cache=tmp_path / "cache")
+    warning = "Images not used: 1. 'red/empty.png': the file is empty."
+    assert [str(item.message) for item in caught] == [warning]
+    assert images.warnings == (warning,)

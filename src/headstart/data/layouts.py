@@ -117,6 +117,7 @@ def understand(data: Path, root: Node, known: Collection[str] = ()) -> Layout:
     splits = {name: split for name in node.folders if (split := split_of(name))}
     labelled = {name: split for name, split in splits.items() if node.folders[name].folders}
     if labelled and not set(labelled) & set(known):
+        labelled = _labelled_alike(data, node, labelled, known)
         return _with_split(data, entered, node, splits, labelled)
     if splits and len(splits) == len(node.folders) and not set(splits) & set(known):
         raise DataError(
@@ -150,8 +151,6 @@ def _with_split(
     data: Path, entered: Parts, node: Node, splits: Mapping[str, str], labelled: Mapping[str, str]
 ) -> Layout:
     """Return the layout of a folder with train, val and test folders of class folders."""
-    unlabelled = _without_classes(data, node, labelled)
-    labelled = {name: split for name, split in labelled.items() if name not in unlabelled}
     others = {name: inside for name, inside in node.folders.items() if name not in labelled}
     _check_classes(data, node, labelled, others)
     unknown = [name for name in others if name not in splits]
@@ -192,23 +191,25 @@ def _check_classes(
         )
 
 
-def _without_classes(data: Path, node: Node, labelled: Mapping[str, str]) -> list[str]:
-    """Return the parts of a split that hold one folder that is not a class of the training part.
+def _labelled_alike(
+    data: Path, node: Node, labelled: Mapping[str, str], known: Collection[str]
+) -> dict[str, str]:
+    """Return the parts of a split with classes of the training part, or of a trained model.
 
-    Such a folder, as in test/images/1.jpg, is only a folder around images without labels.
+    The single folder of another part, as in test/images/1.jpg, is only around its images.
     """
-    trained = [node.folders[name] for name, split in labelled.items() if split == "train"]
-    classes = {simplified(name) for inside in trained for name in inside.folders}
-    if not classes:
-        return []
     folders = {name: list(node.folders[name].folders) for name in labelled}
+    trained = chain(*(folders[name] for name, split in labelled.items() if split == "train"))
+    classes = set(map(simplified, (*trained, *known)))
     apart = [name for name, inside in folders.items() if not classes & set(map(simplified, inside))]
+    if "train" not in labelled.values() or not apart:
+        return dict(labelled)
     if named := [name for name in apart if len(folders[name]) > 1]:
         raise DataError(
             f"None of the folders in '{named[0]}' ({list_names(folders[named[0]])}) of '{data}' is "
             f"a class of its training part. Name them alike, or move '{named[0]}' out of the data."
         )
-    return apart
+    return {name: split for name, split in labelled.items() if name not in apart}
 
 
 def _common_inner(nodes: list[Node]) -> Parts:

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
@@ -29,8 +31,10 @@ class Locator:
     def find(self, text: str) -> tuple[str, str | None]:
         """Return the path of the file that a cell means, and the problem if there is no such file.
 
-        Backslashes may separate folders, and the suffix may be missing.
+        Backslashes may separate folders, the suffix may be missing, and "file://" may come first.
         """
+        if text.lower().startswith("file://"):
+            text = url2pathname(urlsplit(text).path)
         if is_url(text):
             return text, "it is a URL; download the image and use the path of the file"
         for written in dict.fromkeys((text, *_spellings(text), *_spellings(_slashed(text)))):
