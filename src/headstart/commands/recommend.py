@@ -10,7 +10,7 @@ from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.candidates import candidates_of
 from headstart.choosing.trials import try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
-from headstart.data.listing import data_name
+from headstart.data.paths import data_name
 from headstart.notebook import html_table
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source

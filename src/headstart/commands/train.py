@@ -21,7 +21,7 @@ from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
 from headstart.commands.recording import Measured, record_of, series_of
 from headstart.data.images import Images, ImageSet
-from headstart.data.listing import data_name
+from headstart.data.paths import data_name
 from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
 from headstart.files import size_of

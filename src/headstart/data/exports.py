@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.data.formats import is_image_file
-from headstart.data.listing import Source, data_name
+from headstart.data.listing import Source
 from headstart.data.manifest import Entry
-from headstart.data.paths import list_names, walk_files
+from headstart.data.paths import data_name, list_names, walk_files
 from headstart.data.split_names import split_of
 from headstart.data.tables import read_table
 from headstart.errors import DataError

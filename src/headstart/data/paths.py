@@ -1,4 +1,4 @@
-"""Walk the files of a folder, and show names that are not valid UTF-8."""
+"""Paths of data, the files of a folder, and names that are not valid UTF-8."""
 
 import os
 import re
@@ -91,3 +91,27 @@ def list_names(names: list[str] | tuple[str, ...], limit: int = 5) -> str:
     """Join names for a sentence; of many, the first ones and the number of the others."""
     shown = ", ".join(f"'{name}'" for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def data_path(data: str | os.PathLike[str]) -> Path:
+    """Return the path of data, with the home folder in place of "~".
+
+    Raises:
+        DataError: It is not a path, or is empty or a URL.
+    """
+    if not isinstance(data, (str, os.PathLike)) or not os.fspath(data):
+        what = repr(data) if data in (None, "") else f"a value of type {type(data).__name__}"
+        raise DataError(f"Data must be the path of a folder, a table or an archive, not {what}.")
+    if is_url(str(data)):
+        raise DataError(f"Data '{data}' is a URL. Download it first.")
+    return Path(data).expanduser()
+
+
+def data_name(data: str | os.PathLike[str]) -> str:
+    """Return a short name for data: a folder's own, or a file's without its suffixes.
+
+    Raises:
+        DataError: It is not a path.
+    """
+    path = data_path(data).resolve()
+    return path.name.split(".")[0] if path.is_file() else path.name

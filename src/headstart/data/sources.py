@@ -14,10 +14,10 @@ from pathlib import Path
 from headstart.data import archives, tables
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
-from headstart.data.listing import Source, data_path
+from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
 from headstart.data.manifest import Entry
-from headstart.data.paths import printable
+from headstart.data.paths import data_path, printable
 from headstart.errors import DataError, OptionError
 
 

@@ -15,10 +15,10 @@ from headstart.data.columns import Columns, choose_columns
 from headstart.data.delimited import read_delimited
 from headstart.data.json_lines import read_json_lines
 from headstart.data.labels import cell_text, normalised
-from headstart.data.listing import Source, data_name
+from headstart.data.listing import Source
 from headstart.data.locating import Locator
 from headstart.data.manifest import Entry
-from headstart.data.paths import list_names
+from headstart.data.paths import data_name, list_names
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.files import atomic_create, file_sha256

@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from headstart.data.listing import data_path
+from headstart.data.paths import data_path
 from headstart.files import write_json
 from headstart.options import TrainOptions
 
