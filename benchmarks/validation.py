@@ -1,64 +1,33 @@
-"""Choosing on a validation part against choosing on folds, with and without series.
+"""Estimates on folds and on validation parts, with and without series.
 
-python -m benchmarks.validation [solar|fashion] [DRAWS]
+python -m benchmarks.validation [all|solar|fashion] [DRAWS]
 
-In each draw, the validation and the test part are distinct pictures. The training part is either
-400 other pictures ("plain"), or 20 near copies (shifted, brighter or darker, JPEG) of each of 40
-other pictures ("series"). Fashion-MNIST is Debian's package `dataset-fashion-mnist`.
+For each of the data sets: what the search for series finds; how near to the truth folds are that
+keep series together; and choosing on a validation part against choosing on folds. In each draw, the
+validation and the test part are distinct pictures. The training part is either other pictures
+("plain"), or 20 near copies of each of 100 other pictures (40 for choosing; "series").
 """
 
-import csv
-import hashlib
-import io
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance
 
-from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
-from headstart.arrays import Features, Folds, Rows, Targets
-from headstart.backbones.backbone import load_backbone
-from headstart.backbones.layout import FeatureLayout
-from headstart.commands.demo import write_solar_cells
+from benchmarks.near_copies import COPIES, POOL, TASK, Material, prepare
+from benchmarks.series import print_estimates, print_search
+from headstart.arrays import Rows, Targets
 from headstart.data.splits import stratified_folds
 from headstart.evaluation.agreement import find_disagreement
 from headstart.evaluation.intervals import wilson
-from headstart.evaluation.series import find_series
-from headstart.features.extractor import FeatureExtractor
-from headstart.heads.problem import HeadFit, Problem
-from headstart.heads.selection import select_head
+from headstart.heads.problem import HeadFit
 from headstart.record import Estimate
-from headstart.tasks.single import Single
 
-COPIES, SUBJECTS, PLAIN, TEST, POOL = 20, 40, 400, 1000, 120
+SUBJECTS, PLAIN, TEST = 40, 400, 1000
 VAL_SIZES = {"plain": (20, 50, 100, 200), "series": (50, 200)}
-SIDE = 128
-TASK = Single()
-
-
-@dataclass(frozen=True)
-class Material:
-    """Features and class numbers of pictures, and of near copies of the first `POOL` of them.
-
-    Attributes:
-        layout: The meaning of the columns.
-        classes: Number of classes.
-        features: Shape (pictures, width).
-        targets: Shape (pictures,).
-        copies: Shape (POOL, COPIES, width).
-    """
-
-    layout: FeatureLayout
-    classes: int
-    features: Features
-    targets: Targets
-    copies: Features
 
 
 @dataclass(frozen=True)
@@ -86,82 +55,19 @@ class Result:
 
 
 def main() -> None:
-    """Print the tables."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "solar"
+    """Print all tables."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "all"
     draws = int(sys.argv[2]) if len(sys.argv) > 2 else 20
-    print(f"machine: {describe()}; data: {name}; draws: {draws}\n", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        material = prepare(name, Path(folder))
-    _print_series(material)
-    for kind in ("plain", "series") if draws else ():
-        results = [_measure(material, kind, seed) for seed in range(draws)]
-        _print_kind(kind, [result for draw in results for result in draw])
-
-
-def prepare(name: str, folder: Path) -> Material:
-    """Compute the features of pictures and of near copies."""
-    table = (
-        write_solar_cells(folder / "images")
-        if name == "solar"
-        else write_fashion(folder / "images", train=2600, test=0)
-    )
-    with table.open() as file:
-        rows = list(csv.DictReader(file))
-    order = np.random.default_rng(0).permutation(len(rows))
-    paths = [table.parent / rows[number]["path"] for number in order]
-    labels = [rows[number]["label"] for number in order]
-    classes = TASK.classes(labels)
-    backbone = load_backbone("efficientnet-lite0", image_size=SIDE).freeze()
-    extractor = FeatureExtractor(backbone, cache=folder / "cache", precision="float32")
-    copies = [copy for path in paths[:POOL] for copy in _near_copies(path, folder)]
-    features, _ = extractor.of_files([_keyed(path) for path in [*paths, *copies]])
-    targets = TASK.targets(labels, classes)
-    near = features[len(paths) :].reshape(POOL, COPIES, -1)
-    return Material(extractor.layout, len(classes), features[: len(paths)], targets, near)
-
-
-def _keyed(path: Path) -> tuple[str, str]:
-    return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _near_copies(path: Path, folder: Path) -> Iterator[Path]:
-    """Write near copies of a picture: a small shift, another brightness, JPEG."""
-    with Image.open(path) as opened:
-        picture = opened.convert("L")
-    rng = np.random.default_rng(list(path.name.encode()))
-    margin = max(1, picture.width // 28)
-    for number in range(COPIES):
-        left, top = rng.integers(0, 2 * margin + 1, 2)
-        box = (left, top, left + picture.width - 2 * margin, top + picture.height - 2 * margin)
-        changed = ImageEnhance.Brightness(picture.crop(box)).enhance(rng.uniform(0.9, 1.1))
-        content = io.BytesIO()
-        changed.save(content, "JPEG", quality=int(rng.integers(60, 95)))
-        copy = folder / f"{path.stem}-{number:02d}.jpg"
-        copy.write_bytes(content.getvalue())
-        yield copy
-
-
-def _print_series(material: Material) -> None:
-    """Print what the search for series finds among near copies, and among other images."""
-    last = material.layout.columns("last")
-    near = material.copies[:, :, last].reshape(POOL * COPIES, -1)
-    targets = np.repeat(material.targets[:POOL], COPIES)
-    mixed = material.features[: POOL * COPIES, last]
-    print("| images | series | nearest image in the same series | by chance | seconds |")
-    print("| --- | --- | --- | --- | --- |")
-    for kind, features, labels in (
-        ("near copies", near, targets),
-        ("other pictures under the same names", mixed, material.targets[: len(mixed)]),
-    ):
-        names = [
-            f"{number // COPIES:04d}-{number % COPIES:02d}.jpg" for number in range(len(labels))
-        ]
-        begin = time.perf_counter()
-        found = find_series(names, features, labels, names)
-        seconds = time.perf_counter() - begin
-        shares = f"{found.count} | {found.share:.0%} | {found.chance:.1%}" if found else "none | |"
-        print(f"| {len(labels)} {kind} | {shares} | {seconds:.2f} |")
-    print(flush=True)
+    print(f"machine: {describe()}; draws: {draws}\n", flush=True)
+    for data in ("solar", "fashion") if name == "all" else (name,):
+        with tempfile.TemporaryDirectory() as folder:
+            material = prepare(data, Path(folder))
+        print(f"## {data}\n")
+        print_search(material)
+        print_estimates(material, draws)
+        for kind in ("plain", "series"):
+            results = [_measure(material, kind, seed) for seed in range(draws)]
+            _print_kind(kind, [result for draw in results for result in draw])
 
 
 def _measure(material: Material, kind: str, seed: int) -> list[Result]:
@@ -175,13 +81,12 @@ def _measure(material: Material, kind: str, seed: int) -> list[Result]:
         targets = np.repeat(material.targets[subjects], COPIES)
     groups = [str(number) for number in range(len(targets))]
     folds = stratified_folds(targets, groups, folds=5, seed=0)
-    on_folds = _fit(material, features, targets, folds)
+    on_folds = material.fit(features, targets, folds)
     results = []
     for size in VAL_SIZES[kind]:
         rows = np.arange(len(targets) + size)
         part = material.features[pool[:size]], material.targets[pool[:size]]
-        on_val = _fit(
-            material,
+        on_val = material.fit(
             np.concatenate([features, part[0]]),
             np.concatenate([targets, part[1]]),
             [(rows[: len(targets)], rows[len(targets) :])],
@@ -189,13 +94,6 @@ def _measure(material: Material, kind: str, seed: int) -> list[Result]:
         for way, fit in (("folds", on_folds), ("before", on_folds), ("val", on_val)):
             results.append(_result(material, way, fit, on_folds, pool[:size], test, targets))
     return results
-
-
-def _fit(material: Material, features: Features, targets: Targets, folds: Folds) -> HeadFit:
-    columns = {name: material.layout.columns(name) for name in ("last", "multilevel")}
-    weights = material.layout.weights()
-    problem = Problem(features, columns, targets, material.classes, folds, TASK, False, weights)
-    return select_head(problem)
 
 
 def _result(
@@ -224,16 +122,17 @@ def _result(
         else TASK.temperature(scores["val"], truth[val])
     )
     losses = TASK.losses(TASK.probabilities(scores["test"], temperature), truth[test])
-    row = next(
+    same = (
         row
         for row in on_folds.candidates
         if (row.features, row.head) == (fit.features, fit.head.kind)
     )
+    row = next(same, on_folds.candidates[0])
     interval = wilson(round(row.accuracy * row.images), row.images)
     estimate = Estimate(row.accuracy, interval, row.log_loss, row.images)
     warned = (
-        find_disagreement(estimate, "val", accuracy["val"], len(val), grouped=False) is not None,
-        find_disagreement(estimate, "test", accuracy["test"], len(test), grouped=False) is not None,
+        find_disagreement(estimate, "val", accuracy["val"], len(val), kept="copies") is not None,
+        find_disagreement(estimate, "test", accuracy["test"], len(test), kept="copies") is not None,
     )
     loss = float(losses.mean())
     return Result(way, len(val), loss, row.accuracy, accuracy["val"], accuracy["test"], warned)
@@ -241,7 +140,7 @@ def _result(
 
 def _print_kind(kind: str, results: Sequence[Result]) -> None:
     print(
-        f"**{kind}**\n\n| val | way | log loss | accuracy | folds say | val says "
+        f"**Choosing, {kind}**\n\n| val | way | log loss | accuracy | folds say | val says "
         "| off by > 5 points | of these warned, val / test | other warnings, val / test |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
