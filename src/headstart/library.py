@@ -70,17 +70,18 @@ def train(
 @with_keywords(EvaluateOptions, EvaluateKeywords)
 def evaluate(
     model: str | os.PathLike[str],
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | None = None,
     *,
     progress: ProgressOption = None,
     watcher: Watcher | None = None,
     **options: Unpack[EvaluateKeywords],
 ) -> EvaluateResult:
-    """Evaluate a trained model on labelled images.
+    """Evaluate a trained model on labelled images, or again on its own test images.
 
     Args:
         model: A run folder or a bundle.
-        data: See `train`. Images of classes that the model does not know are rejected.
+        data: See `train`. Images of classes that the model does not know are rejected. Default: the
+            images that the run held out, with the labels that they had in the training.
         progress: See `train`.
         watcher: See `train`.
         options: As listed below.

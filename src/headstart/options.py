@@ -391,7 +391,7 @@ class EvaluateOptions(ComputeOptions):
 
     split: SplitOption = Field(
         "auto",
-        description="Images to evaluate on; auto is the test part, or all images if there is none.",
+        description="Images to evaluate on; auto is the test part, or all of DATA without one.",
     )
 
 

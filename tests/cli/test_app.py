@@ -290,8 +290,8 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     """`evaluate --json` has the split, the metrics and the rejected images."""
     printed = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
     assert set(printed) == {
-        *("split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
-        *("log_loss", "majority", "per_class", "rejected"),
+        *("data", "split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
+        *("log_loss", "majority", "per_class", "rejected", "warnings", "recorded"),
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
     assert (printed["majority"], printed["rejected"]) == (0.5, [])
@@ -320,6 +320,34 @@ def test_evaluate_shows_the_evaluation(headstart: Cli, run: Path, tmp_path: Path
     lines = stripped(headstart("evaluate", run, tmp_path / "photos").out)
     assert lines[0] == "100.0% correct on 24 images, 95% interval 86.2% to 100.0%"
     assert "red        100.0%   100.0%   1.000       12" in lines
+
+
+def test_evaluate_without_data_measures_the_test_part_again(
+    headstart: Cli, run: Path, tmp_path: Path
+) -> None:
+    """It prints the figures of the training, and that they are the same as in the record."""
+    done = headstart("evaluate", run, "--cache", tmp_path / "cache")
+    lines = stripped(done.out)
+    assert lines[0] == "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%"
+    assert lines[-1] == "The record of the run has the same figures, to the last digit."
+    assert f"· The test part of '{run}': 6 images, unchanged." in done.err.splitlines()
+    printed = json.loads(headstart("evaluate", run, "--json").out)
+    recorded = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
+    assert (printed["data"], printed["split"], printed["recorded"]) == ("photos", "test", {})
+    assert printed["log_loss"] == recorded["log_loss"]
+
+
+def test_evaluate_without_data_names_missing_files(
+    headstart: Cli, run: Path, tmp_path: Path
+) -> None:
+    """If the data has moved, the error says what to do, and that works."""
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    done = headstart("evaluate", run)
+    assert done.code == 1 and "of 6 images, 6 are missing" in done.err
+    advice = f"headstart evaluate {run} DATA --split test"
+    assert done.err.splitlines()[-1].endswith(advice)
+    lines = stripped(headstart(*advice.replace("DATA", str(tmp_path / "moved")).split()[1:]).out)
+    assert lines[0] == "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%"
 
 
 def test_evaluate_rejects_images_of_unknown_classes(

@@ -1,17 +1,36 @@
 """Evaluate: the metrics of a trained model."""
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import headstart as hs
 from headstart.commands.train import TrainResult
-from headstart.errors import DataError
-from headstart.record import Rejection
+from headstart.data.manifest import with_column
+from headstart.errors import DataError, OptionError, RecordError
+from headstart.record import Record, Rejection
+from tests.commands.conftest import QUICK
 from tests.commands.test_train import RecordingWatcher
 from tests.conftest import COLOURS, picture
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def run_copy(trained: TrainResult, tmp_path: Path) -> Path:
+    """Return a copy of the run whose manifest lists copies of the photos, next to it."""
+    shutil.copytree(trained.run.parent / "photos", tmp_path / "photos")
+    shutil.copytree(trained.run, tmp_path / "run")
+    manifest = pq.read_table(tmp_path / "run/manifest.parquet")
+    old, new = str(trained.run.parent), str(tmp_path)
+    paths = [path.replace(old, new) for path in manifest["path"].to_pylist()]
+    pq.write_table(with_column(manifest, "path", paths), tmp_path / "run/manifest.parquet")
+    return tmp_path / "run"
 
 
 def test_the_saved_model_has_the_metrics_of_the_training(trained: TrainResult) -> None:
@@ -68,20 +87,114 @@ def test_a_missing_part_is_an_error(trained: TrainResult) -> None:
 
 @pytest.mark.parametrize("split", ["test", "val"])
 def test_data_without_a_split_has_no_parts(trained: TrainResult, split: str) -> None:
-    """The error says what to do, and where the results of the training are."""
-    with pytest.raises(DataError) as error:
-        hs.evaluate(trained.run, trained.run.parent / "photos/test", split=split)
-    report = trained.run / "report.html"
-    assert str(error.value) == (
-        f"'test' has no usable {split} images. It has no split: put the images into folders train "
+    """The error says what to do, and that the run has test images of its own."""
+    photos = trained.run.parent / "photos/train"
+    expected = (
+        f"'train' has no usable {split} images. It has no split: put the images into folders train "
         f"and {split}, or add a column 'split' to the table. Or pass --split all."
-    ) + (
-        f" The results on the images that training held out are in '{report}'."
-        if split == "test"
-        else ""
     )
-    with pytest.raises(DataError, match=r"Or pass --split all\.$"):
-        hs.evaluate(trained.run / "bundle", trained.run.parent / "photos/test", split=split)
+    own = f" To evaluate on the test images of '{trained.run}', omit the data."
+    with pytest.raises(DataError) as error:
+        hs.evaluate(trained.run, photos, split=split)
+    assert str(error.value) == expected + (own if split == "test" else "")
+    with pytest.raises(DataError) as error:
+        hs.evaluate(trained.run / "bundle", photos, split=split)
+    assert str(error.value) == expected
+
+
+def test_without_data_the_own_test_part_is_evaluated(trained: TrainResult) -> None:
+    """The metrics are those of the record, to the last digit, and this is said."""
+    watcher = RecordingWatcher()
+    result = hs.evaluate(trained.run, cache=trained.run.parent / "cache", watcher=watcher)
+    assert result.evaluation == trained.record.test
+    assert (result.split, result.data, result.recorded) == ("test", "photos", {})
+    assert result.comparison == "The record of the run has the same figures, to the last digit."
+    assert watcher.notes == [f"The test part of '{trained.run}': 12 images, unchanged."]
+    assert watcher.warnings == []
+
+
+def test_other_figures_than_those_of_the_record_are_listed(run_copy: Path) -> None:
+    """The recorded figures that are not measured again are named with their values."""
+    record = Record.read(run_copy)
+    assert record.test
+    other = replace(record, test=replace(record.test, accuracy=0.75, log_loss=0.25))
+    hs.load(run_copy).save(run_copy / "bundle", record=other, overwrite=True)
+    result = hs.evaluate(run_copy)
+    assert result.recorded == {"accuracy": 0.75, "log_loss": 0.25}
+    assert result.comparison == (
+        "The figures in the record of the run differ: accuracy 0.75, log loss 0.25."
+    )
+
+
+def test_without_data_another_part_can_be_evaluated(trained: TrainResult) -> None:
+    """The training part warns, and the record has no figures on it."""
+    watcher = RecordingWatcher()
+    result = hs.evaluate(trained.run, split="train", watcher=watcher)
+    assert (result.evaluation.images, result.recorded, result.comparison) == (24, None, "")
+    assert watcher.warnings == list(result.warnings)
+    assert result.warnings == (
+        "24 of these 24 images were used for training, so the results are optimistic.",
+    )
+
+
+def test_the_val_part_is_evaluated_again(tmp_path: Path, make_folder: MakeFolder) -> None:
+    """Without a test part, "auto" is the validation part, with the figures of the record."""
+    for part in ("train", "val"):
+        make_folder(6, name=f"photos/{part}")
+    trained = hs.train(tmp_path / "photos", out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    result = hs.evaluate(tmp_path / "run", cache=tmp_path / "cache")
+    assert (result.split, result.evaluation.images, result.recorded) == ("val", 12, {})
+    assert result.evaluation == trained.record.validation
+    assert "12 validation images" in result.summary.context
+    with pytest.raises(DataError) as error:
+        hs.evaluate(tmp_path / "run", split="test")
+    assert str(error.value) == (
+        f"The run '{tmp_path / 'run'}' has no test images. Pass --split val, or labelled images: "
+        f"headstart evaluate {tmp_path / 'run'} DATA"
+    )
+
+
+def test_a_bundle_does_not_know_its_test_images(trained: TrainResult) -> None:
+    """Without its run, a bundle needs data."""
+    bundle = trained.run / "bundle"
+    with pytest.raises(OptionError) as error:
+        hs.evaluate(bundle)
+    assert str(error.value) == (
+        f"'{bundle}' is a bundle without its run, so its test images are not known. "
+        f"Pass labelled images: headstart evaluate {bundle} DATA"
+    )
+
+
+def test_missing_and_changed_files_are_named(run_copy: Path) -> None:
+    """The error says which files are not as they were; data passed explicitly is evaluated."""
+    photos = run_copy.parent / "photos"
+    (photos / "test/red/000.png").unlink()
+    picture(5).save(photos / "test/red/001.png")
+    with pytest.raises(DataError) as error:
+        hs.evaluate(run_copy)
+    assert str(error.value) == (
+        f"The test part of '{run_copy}' is not as it was in the training: of 12 images, "
+        f"1 is missing ('{photos}/test/red/000.png') and 1 has changed "
+        f"('{photos}/test/red/001.png'). "
+        "Restore the files, or run this in the folder where the run was trained, or pass the "
+        f"data where it is now: headstart evaluate {run_copy} DATA --split test"
+    )
+    watcher = RecordingWatcher()
+    (photos / "test").rename(photos / "moved")
+    result = hs.evaluate(run_copy, photos / "moved", split="test", watcher=watcher)
+    assert (result.split, result.evaluation.images, result.recorded) == ("test", 10, None)
+    assert f"'moved' has no split, so that of '{run_copy}' is used." in watcher.notes
+    assert watcher.warnings == [
+        f"Only 10 of the 12 test images of '{run_copy}' are in 'moved', so the results differ "
+        "from those of the training."
+    ]
+
+
+def test_a_damaged_manifest_is_an_error(run_copy: Path) -> None:
+    """The message names the file."""
+    (run_copy / "manifest.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RecordError, match=r"manifest.parquet' cannot be read: "):
+        hs.evaluate(run_copy)
 
 
 def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: Path) -> None:

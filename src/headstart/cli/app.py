@@ -193,8 +193,21 @@ def predict(
 
 @app.command(cls=Command)
 @with_options(EvaluateOptions)
-def evaluate(model: Model, data: Data, json_: Json = False, *, options: EvaluateOptions) -> None:
-    """Evaluate a trained model on labelled images."""
+def evaluate(
+    model: Model,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            show_default=False,
+            help="Labelled images, as for train (default: the images that the run held out).",
+        ),
+    ] = None,
+    json_: Json = False,
+    *,
+    options: EvaluateOptions,
+) -> None:
+    """Evaluate a trained model on labelled images, or again on its own test images."""
     watcher = _display()
     with watcher.loading():
         from headstart.cli.tables import show_evaluation

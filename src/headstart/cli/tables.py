@@ -56,6 +56,8 @@ def show_evaluation(console: Console, result: EvaluateResult) -> None:
     """Show an evaluation and the images that were not used."""
     _show_rejections(console, result.rejected)
     _show_summary(console, result.summary)
+    if result.comparison:
+        _print_line(console, result.comparison)
 
 
 def show_predictions(

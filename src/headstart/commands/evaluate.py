@@ -1,22 +1,21 @@
-"""Evaluate: measure a trained model on labelled images."""
+"""Evaluate: measure a trained model on labelled images, or again on its own test part."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from headstart.data.images import Images, ImageSet
-from headstart.errors import DataError
+from headstart.commands.parts import Part, part_of_data, part_of_run
 from headstart.options import EvaluateOptions
-from headstart.record import Evaluation, Record, Rejection, describe_use
-from headstart.runs.folders import REPORT
-from headstart.runs.images import images_of_part
+from headstart.predictor.predictor import Predictor
+from headstart.record import Evaluation, Record, Rejection
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
-from headstart.tasks.opening import open_for_model
 from headstart.watching import Watcher
+
+_KINDS = {"all": "", "val": "validation"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,10 @@ class EvaluateResult:
         split: The part of the data that was used: "all", "train", "val" or "test".
         classes: Class names, in the order of the confusion matrix.
         rejected: Images that were not used, with the reasons.
+        data: A short name of the data.
+        warnings: What may be wrong with the data or the results, in sentences.
+        recorded: The scalar metrics in the run's record that differ from these, by name; empty if
+            all are equal, None if the record has no results on these images.
     """
 
     evaluation: Evaluation
@@ -36,6 +39,9 @@ class EvaluateResult:
     split: str
     classes: tuple[str, ...]
     rejected: tuple[Rejection, ...]
+    data: str
+    warnings: tuple[str, ...] = ()
+    recorded: Mapping[str, JsonValue] | None = None
 
     def __repr__(self) -> str:
         return f"EvaluateResult({self.evaluation}, split='{self.split}')"
@@ -44,68 +50,82 @@ class EvaluateResult:
         """Return the results by class, for notebooks."""
         return self.evaluation._repr_html_()
 
+    @property
+    def comparison(self) -> str:
+        """A sentence that compares the metrics with the record; "" if it has none of these."""
+        if self.recorded is None:
+            return ""
+        if not self.recorded:
+            return "The record of the run has the same figures, to the last digit."
+        figures = ", ".join(
+            f"{name.replace('_', ' ')} {value:.7g}"
+            for name, value in self.recorded.items()
+            if isinstance(value, (int, float))
+        )
+        return f"The figures in the record of the run differ: {figures}."
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return the metrics, those of each class, and the rejected images, as JSON values."""
         rejected: list[JsonValue] = [
             {"image": rejection.image, "reason": rejection.reason} for rejection in self.rejected
         ]
-        return {"split": self.split, **self.evaluation.to_json(), "rejected": rejected}
+        return {
+            "data": self.data,
+            "split": self.split,
+            **self.evaluation.to_json(),
+            "rejected": rejected,
+            "warnings": list(self.warnings),
+            "recorded": None if self.recorded is None else dict(self.recorded),
+        }
 
 
 def run_evaluation(
     model: str | os.PathLike[str],
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | None,
     options: EvaluateOptions,
     watcher: Watcher,
 ) -> EvaluateResult:
-    """Run `evaluate` with validated options."""
+    """Run `evaluate` with validated options.
+
+    Args:
+        model: A run folder or a bundle.
+        data: See `evaluate`. None: the run's own data.
+        options: What to do.
+        watcher: Follows the stages.
+    """
     predictor = load_predictor(model, options)
-    images = open_for_model(predictor, data, options.cache, watcher)
-    split, chosen = _select_split(images, options.split, Path(model))
-    for warning in _used_before(Path(model), predictor.record, chosen):
-        watcher.warn(warning)
+    if data is None:
+        part = part_of_run(Path(model), predictor, options.split, watcher)
+    else:
+        part = part_of_data(Path(model), predictor, data, options, watcher)
     with watcher.stage("Extracting features") as progress:
-        evaluation = predictor.evaluate(chosen, progress=progress, warn=watcher.warn)
-    summary = predictor.task.summarise(evaluation, "" if split == "all" else split)
-    rejected = tuple(Rejection(*rejection) for rejection in images.rejected)
-    return EvaluateResult(evaluation, summary, split, predictor.classes, rejected)
+        evaluation = predictor.evaluate(part.images, progress=progress, warn=watcher.warn)
+    return _result(predictor, part, evaluation)
 
 
-def _used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:
-    """Yield what the training used some of the images for."""
-    evaluated = set(images.sha256s)
-    of_these = f"of these {len(images):,} images"
-    if seen := images_of_part(run, "train") & evaluated:
-        yield (f"{len(seen):,} {of_these} were used for training, so the results are optimistic.")
-    if record and (seen := images_of_part(run, "val") & evaluated):
-        yield (
-            f"{len(seen):,} {of_these} are in the validation part of the training, which "
-            f"{describe_use(record.val_used_for)}."
-        )
-
-
-def _select_split(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:
-    """Return the requested part. "auto" is the test part, or all images if there is none."""
-    if split == "auto":
-        split = "test" if len(images.test) else "all"
-    parts = {"all": images.all, "train": images.train, "val": images.val, "test": images.test}
-    if not len(parts[split]):
-        raise DataError(
-            f"'{images.name}' has no usable {split} images. {_what_to_do(parts, split, model)}"
-        )
-    return split, parts[split]
-
-
-def _what_to_do(parts: Mapping[str, ImageSet], split: str, model: Path) -> str:
-    """Return advice for a part without images."""
-    others = [name for name in ("train", "val", "test") if len(parts[name])]
-    if others != ["train"]:  # Images without a split are training images.
-        return f"It has {' and '.join(others)} images. Pass --split {others[-1]} or --split all."
-    advice = (
-        f"It has no split: put the images into folders train and {split}, or add a column 'split' "
-        "to the table. Or pass --split all."
+def _result(predictor: Predictor, part: Part, evaluation: Evaluation) -> EvaluateResult:
+    return EvaluateResult(
+        evaluation,
+        predictor.task.summarise(evaluation, _KINDS.get(part.name, part.name)),
+        part.name,
+        predictor.classes,
+        part.rejected,
+        part.data,
+        part.warnings,
+        _differences(evaluation, _recorded(predictor.record, part)),
     )
-    report = model / REPORT
-    if split == "test" and report.is_file():
-        advice += f" The results on the images that training held out are in '{report}'."
-    return advice
+
+
+def _recorded(record: Record | None, part: Part) -> Evaluation | None:
+    """Return what the training measured on the same images."""
+    if record is None or not part.own:
+        return None
+    return {"test": record.test, "val": record.validation}.get(part.name)
+
+
+def _differences(now: Evaluation, recorded: Evaluation | None) -> Mapping[str, JsonValue] | None:
+    """Return the recorded metrics that differ from those measured now."""
+    if recorded is None:
+        return None
+    measured = now.headline()
+    return {name: value for name, value in recorded.headline().items() if value != measured[name]}

@@ -1,19 +1,87 @@
-"""The images that a run was trained and validated on."""
+"""The images of a run, as its manifest lists them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+
+from headstart.data.images import Images, ImageSet
+from headstart.data.manifest import usable
+from headstart.data.paths import list_names
+from headstart.errors import RecordError
+from headstart.files import file_sha256
+from headstart.task import Task
+from headstart.watching import Progress
 
 MANIFEST = "manifest.parquet"
 
 
+def is_run(folder: Path) -> bool:
+    """Return whether a folder lists the images that a model was trained on, as a bundle does not."""
+    return (folder / MANIFEST).is_file()
+
+
 def images_of_part(run: Path, part: str) -> set[str]:
-    """Return the sha256 of each image in the part "train" or "val" of a run.
+    """Return the sha256 of each image in the part "train", "val" or "test" of a run.
 
     A bundle without a run has none.
     """
-    path = run / MANIFEST
-    if not path.is_file():
+    if not is_run(run):
         return set()
-    rows = pq.read_table(path, columns=["sha256", "split", "rejected"]).to_pylist()
+    rows = _manifest(run, ["sha256", "split", "rejected"]).to_pylist()
     return {row["sha256"] for row in rows if row["split"] == part and row["rejected"] is None}
+
+
+def images_of_run(run: Path, task: Task) -> Images:
+    """Return the images of a run, with the labels and the split of the training.
+
+    Raises:
+        RecordError: The manifest cannot be read.
+    """
+    manifest = _manifest(run)
+    classes = task.classes(usable(manifest)["label"].to_pylist())
+    return Images(run.resolve().name, manifest, classes, task)
+
+
+def find_changes(images: ImageSet, progress: Progress) -> str:
+    """Say which files of images are missing or have other bytes; return "" if there are none.
+
+    Args:
+        images: Images of a run.
+        progress: Called after each image.
+    """
+    missing: list[str] = []
+    changed: list[str] = []
+    for number, (path, sha256) in enumerate(images.files, start=1):
+        digest = _digest(Path(path))
+        if digest != sha256:
+            (changed if digest else missing).append(path)
+        progress(number, len(images))
+    counts = (
+        _counted(missing, "is", "are", "missing"),
+        _counted(changed, "has", "have", "changed"),
+    )
+    return " and ".join(filter(None, counts))
+
+
+def _manifest(run: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    path = run / MANIFEST
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RecordError(f"'{path}' cannot be read: {error}.") from None
+
+
+def _digest(path: Path) -> str | None:
+    """Return the hash of a file, or None if it cannot be read."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return None
+
+
+def _counted(paths: list[str], singular: str, plural: str, problem: str) -> str:
+    """Return how many files have a problem, with their names; "" if there are none."""
+    verb = singular if len(paths) == 1 else plural
+    return f"{len(paths):,} {verb} {problem} ({list_names(paths, 3)})" if paths else ""

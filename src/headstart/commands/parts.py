@@ -1,0 +1,179 @@
+"""The images that a model is evaluated on: a part of other data, or of the data of its run."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headstart.data.images import Images, ImageSet
+from headstart.errors import DataError, OptionError
+from headstart.options import EvaluateOptions
+from headstart.predictor.predictor import Predictor
+from headstart.record import Record, Rejection, describe_use
+from headstart.runs.images import find_changes, images_of_part, images_of_run, is_run
+from headstart.tasks.opening import open_for_model
+from headstart.watching import Watcher
+
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images that a model is evaluated on.
+
+    Attributes:
+        name: "all", "train", "val" or "test".
+        images: The images.
+        data: A short name of the data that they are from.
+        own: Whether they are a part of the run's own data, as it was in the training.
+        rejected: Images that are not used, with the reasons.
+        warnings: Sentences about the data, and about what training used the images for.
+    """
+
+    name: str
+    images: ImageSet
+    data: str
+    own: bool
+    rejected: tuple[Rejection, ...]
+    warnings: tuple[str, ...]
+
+
+def part_of_data(
+    model: Path,
+    predictor: Predictor,
+    data: str | os.PathLike[str],
+    options: EvaluateOptions,
+    watcher: Watcher,
+) -> Part:
+    """Open data and choose the part; "auto" is the test part, or all images if there is none.
+
+    Data without a split of its own has the parts of the run that it was the data of.
+
+    Raises:
+        DataError: The data cannot be used, or it has no such part.
+    """
+    images = open_for_model(predictor, data, options.cache, watcher)
+    name, chosen = _select(images, options.split, model)
+    warnings = list(_used_before(model, predictor.record, chosen))
+    if name in ("val", "test") and not _has_split(images):
+        watcher.note(f"'{images.name}' has no split, so that of '{model}' is used.")
+        warnings += _incomplete(model, name, images, chosen)
+    for warning in warnings:
+        watcher.warn(warning)
+    rejected = tuple(Rejection(*rejection) for rejection in images.rejected)
+    return Part(name, chosen, images.name, False, rejected, (*images.warnings, *warnings))
+
+
+def part_of_run(model: Path, predictor: Predictor, split: str, watcher: Watcher) -> Part:
+    """Choose a part of a run's own data; "auto" is the test part or, without one, the val part.
+
+    Raises:
+        OptionError: The model is a bundle, which does not list its images.
+        DataError: The run has no such part, or its files are missing or have changed.
+    """
+    if not is_run(model):
+        raise OptionError(
+            f"'{model}' is a bundle without its run, so its test images are not known. "
+            f"Pass labelled images: headstart evaluate {model} DATA"
+        )
+    images = images_of_run(model, predictor.task)
+    name, chosen = _select_own(images, split, model)
+    with watcher.stage("Checking images") as progress:
+        changes = find_changes(chosen, progress)
+    described = f"{_PARTS[name]} part" if name in _PARTS else "data"
+    if changes:
+        raise DataError(
+            f"The {described} of '{model}' is not as it was in the training: of "
+            f"{len(chosen):,} images, {changes}. Restore the files, or run this in the folder "
+            "where the run was trained, or pass the data where it is now: "
+            f"headstart evaluate {model} DATA --split {name}"
+        )
+    watcher.note(f"The {described} of '{model}': {len(chosen):,} images, unchanged.")
+    warnings = tuple(_used_before(model, predictor.record, chosen))
+    for warning in warnings:
+        watcher.warn(warning)
+    source = predictor.record.data.name if predictor.record else images.name
+    return Part(name, chosen, source, True, (), warnings)
+
+
+def _used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:
+    """Yield what the training used some of the images for."""
+    evaluated = set(images.sha256s)
+    of_these = f"of these {len(images):,} images"
+    if seen := images_of_part(run, "train") & evaluated:
+        yield (f"{len(seen):,} {of_these} were used for training, so the results are optimistic.")
+    if record and (seen := images_of_part(run, "val") & evaluated):
+        yield (
+            f"{len(seen):,} {of_these} are in the validation part of the training, which "
+            f"{describe_use(record.val_used_for)}."
+        )
+
+
+def _incomplete(run: Path, name: str, images: Images, chosen: ImageSet) -> Iterator[str]:
+    """Yield a sentence if only some images of a run's part are in the data."""
+    expected = len(images_of_part(run, name))
+    found = len(set(chosen.sha256s))
+    if found < expected:
+        yield (
+            f"Only {found:,} of the {expected:,} {_PARTS[name]} images of '{run}' are in "
+            f"'{images.name}', so the results differ from those of the training."
+        )
+
+
+def _select_own(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:
+    """Return the requested part of a run's own data."""
+    if split == "auto":
+        split = "test" if len(images.test) else "val"
+    parts = _parts(images)
+    if len(parts[split]):
+        return split, parts[split]
+    held_out = " Pass --split val, or" if len(images.val) else " Pass"
+    raise DataError(
+        f"The run '{model}' has no {_PARTS[split]} images.{held_out} labelled images: headstart "
+        f"evaluate {model} DATA"
+    )
+
+
+def _select(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:
+    """Return the requested part. "auto" is the test part, or all images if there is none."""
+    if split == "auto":
+        split = "test" if len(images.test) else "all"
+    parts = _parts(images)
+    chosen = parts[split]
+    if not len(chosen) and not _has_split(images):
+        chosen = _found_again(images, images_of_part(model, split))
+    if not len(chosen):
+        raise DataError(
+            f"'{images.name}' has no usable {split} images. {_what_to_do(parts, split, model)}"
+        )
+    return split, chosen
+
+
+def _parts(images: Images) -> dict[str, ImageSet]:
+    return {"all": images.all, "train": images.train, "val": images.val, "test": images.test}
+
+
+def _has_split(images: Images) -> bool:
+    """Return whether data has a split of its own; images without one are training images."""
+    return len(images.train) < len(images.all)
+
+
+def _found_again(images: Images, sha256s: set[str]) -> ImageSet:
+    rows = [row for row, sha256 in enumerate(images.all.sha256s) if sha256 in sha256s]
+    return images.all.take(np.array(rows, dtype=np.int64))
+
+
+def _what_to_do(parts: Mapping[str, ImageSet], split: str, model: Path) -> str:
+    """Return advice for a part without images."""
+    others = [name for name in ("train", "val", "test") if len(parts[name])]
+    if others != ["train"]:  # Images without a split are training images.
+        return f"It has {' and '.join(others)} images. Pass --split {others[-1]} or --split all."
+    advice = (
+        f"It has no split: put the images into folders train and {split}, or add a column 'split' "
+        "to the table. Or pass --split all."
+    )
+    if images_of_part(model, split):
+        advice += f" To evaluate on the {_PARTS[split]} images of '{model}', omit the data."
+    return advice
