@@ -23,7 +23,8 @@ _PATTERNS = (r"^(.*?)\d+\D*$", r"^(.*)/[^/]*$", r"^(.*/[^/_-]+|[^/_-]+)[_-][^/]*
 _MIN_SERIES = 5
 _SAMPLE = 400
 # See docs/decisions/validation.md.
-_MIN_SHARE, _MIN_RATIO, _MAX_DISTANCE = 0.5, 3.0, 0.5
+_MIN_SHARE, _MIN_RATIO = 0.5, 3.0
+_MIN_NEAR, _MAX_DISTANCE = 1 / 3, 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def find_series(
     similarity of the features. Images with related names are in series if that image has the same
     group for at least half of them, and at least three times as often as by chance. Without such
     names, images are in series if that image is less than half as far as any image of another
-    class, and as its own class typically is, for at least half of them.
+    class, and as its own class typically is, for at least a third of them.
 
     Args:
         names: The path of each image within the data.
@@ -102,7 +103,7 @@ def _find_by_features(
 ) -> FoundSeries | None:
     limit = _MAX_DISTANCE * np.minimum(neighbours.typical, neighbours.other)
     share = float((neighbours.near < limit).mean())
-    if share < _MIN_SHARE:
+    if share < _MIN_NEAR:
         return None
     clusters = cluster(features, targets, neighbours)
     groups = _joined(known, known if clusters is None else clusters)
