@@ -231,15 +231,12 @@ class Task(Protocol):
         """Return what a model of this task is, for the title of its card."""
         ...
 
-    def summarise(
-        self, evaluation: Evaluation, split: str, trained: Mapping[str, int] | None = None
-    ) -> Summary:
+    def summarise(self, evaluation: Evaluation, split: str) -> Summary:
         """Format an evaluation as text.
 
         Args:
             evaluation: The metrics.
             split: The name of the part, such as "validation" or "test"; "" for all of the data.
-            trained: The number of training images of each class, if known.
         """
         ...
 

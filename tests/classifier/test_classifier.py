@@ -254,7 +254,7 @@ def test_other_classes_are_an_error(make, photos, fitted):
     other = replace(fitted.predictor, classes=("green", "red"))
     with pytest.raises(DataError) as caught:
         other.evaluate(photos.test)
-    assert str(caught.value) == f"{text} It does not know 'blue'."
+    assert str(caught.value) == text
 
 
 def part(images, rows):
@@ -333,12 +333,7 @@ def test_a_class_can_be_added_to_a_nearest_head(make, photos, tmp_path):
     model = make(NearestHead()).fit(photos.train)
     model.add_class("green", [picture(n, COLOURS["green"]) for n in range(2000, 2006)])
     model.save(tmp_path / "model")
-    warning = "There are no images of 'green': the results are those of the other classes."
     for classifier in (model, hs.load(tmp_path / "model", cache=tmp_path / "c")):
-        with pytest.warns(hs.HeadstartWarning, match=warning):
-            evaluation = classifier.evaluate(photos.test)
-        assert evaluation.images == len(photos.test)
-        assert [result.recall is None for result in evaluation.per_class] == [False, False, True]
         assert classifier.classes == ("blue", "red", "green")
         for name in classifier.classes:
             assert classifier.predict(picture(3000, COLOURS[name])).label == name

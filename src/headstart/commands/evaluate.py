@@ -104,10 +104,9 @@ def run_evaluation(
 
 
 def _result(predictor: Predictor, part: Part, evaluation: Evaluation) -> EvaluateResult:
-    trained = predictor.record.data.trained_by_class if predictor.record else None
     return EvaluateResult(
         evaluation,
-        predictor.task.summarise(evaluation, _KINDS.get(part.name, part.name), trained),
+        predictor.task.summarise(evaluation, _KINDS.get(part.name, part.name)),
         part.name,
         predictor.classes,
         part.rejected,

@@ -346,10 +346,10 @@ def _evaluate(model: Predictor, part: ImageSet) -> tuple[Evaluation | None, Prob
 def _summary(task: Task, record: Record) -> Summary | None:
     """Return the reported results as text; those of a validation part say what it was used for."""
     if record.test:
-        return task.summarise(record.test, "test", record.data.trained_by_class)
+        return task.summarise(record.test, "test")
     if not record.validation:
         return None
-    summary = task.summarise(record.validation, "validation", record.data.trained_by_class)
+    summary = task.summarise(record.validation, "validation")
     use = f"the validation part {describe_use(record.val_used_for)}"
     return replace(summary, context=f"{summary.context}; {use}")
 

@@ -1,7 +1,7 @@
 """Sets of labelled images, split into parts."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +13,6 @@ from headstart.data.backgrounds import best_background
 from headstart.data.contract import Background
 from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.paths import list_names
-from headstart.errors import DataError
 from headstart.notebook import html_table
 from headstart.task import Task
 
@@ -90,25 +89,6 @@ class ImageSet:
     def take(self, rows: Rows) -> "ImageSet":
         """Return the images with the given row numbers."""
         return ImageSet(self.table.take(pa.array(rows)), self.classes, self.task)
-
-    def with_classes(self, classes: Sequence[str]) -> "ImageSet":
-        """Return the images with labels among other classes, such as those of a model.
-
-        Raises:
-            DataError: An image has a label that is not among them.
-        """
-        unknown = set(self.table["label"].to_pylist()) - set(classes)
-        if unknown:
-            raise DataError(
-                f"The images have the classes {', '.join(self.classes)}, but the model has "
-                f"{', '.join(classes)}. It does not know {list_names(sorted(unknown))}."
-            )
-        return ImageSet(self.table, tuple(classes), self.task)
-
-    def count_by_class(self) -> tuple[int, ...]:
-        """Return the number of images of each class."""
-        truth = self.task.encode(self.labels, len(self.classes))
-        return tuple(int(count) for count in truth.sum(dim=0))
 
     def absent(self) -> list[str]:
         """Return the classes without any image, sorted."""

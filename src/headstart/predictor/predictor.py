@@ -187,20 +187,13 @@ class Predictor:
                 and the total.
             warn: Called with warnings for the user; by default, they are Python warnings.
 
-        Classes without images have no figures, and means over classes leave them out.
-
         Raises:
-            DataError: There are no images, or one has a class that the model does not know.
+            DataError: There are no images, or their classes differ from the model's.
         """
-        images = images.with_classes(self.classes)
+        check_classes(images, self.classes)
         if not len(images):
             raise DataError("There are no images to evaluate on.")
         watcher = watcher_for(progress, warn)
-        if absent := images.absent():
-            watcher.warn(
-                f"There are no images of {list_names(absent)}: the results are those of the other "
-                "classes."
-            )
         with watcher.stage("Evaluating") as advance:
             probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
         return self.task.evaluate(probabilities, images.labels, self.classes)

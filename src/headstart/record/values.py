@@ -29,8 +29,6 @@ class Data:
         classes: Class names, in the order of the probabilities.
         images: The number of images in each part.
         understood: Sentences that say how the data was read: labels, split, groups.
-        trained: The number of training images of each class, in the order of the classes; empty in
-            records of versions that did not count them.
     """
 
     name: str
@@ -38,12 +36,6 @@ class Data:
     classes: tuple[str, ...]
     images: Counts
     understood: tuple[str, ...] = ()
-    trained: tuple[int, ...] = ()
-
-    @property
-    def trained_by_class(self) -> dict[str, int]:
-        """The number of training images of each class, by name; empty if they were not counted."""
-        return dict(zip(self.classes, self.trained, strict=False))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ For the same reason the softmax is written in NumPy: importing SciPy's takes a s
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -157,9 +157,7 @@ class Single:
         """See `Task.describe`."""
         return f"Image classifier with {len(classes)} classes"
 
-    def summarise(
-        self, evaluation: Evaluation, split: str, trained: Mapping[str, int] | None = None
-    ) -> Summary:
+    def summarise(self, evaluation: Evaluation, split: str) -> Summary:
         """See `Task.summarise`."""
         low, high = evaluation.accuracy_ci95
         images = f"{evaluation.images:,} {split} images".replace("  ", " ")
@@ -171,9 +169,8 @@ class Single:
             f"{evaluation.ece:.3f} · majority baseline {evaluation.majority:.1%}",
             sentence=f"Accuracy on {evaluation.images} {_described(split)}images: "
             f"{evaluation.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}).",
-            columns=("class", "precision>", "recall>", "F1>", "images>")
-            + (("trained on>",) if trained else ()),
-            rows=_class_rows(evaluation.per_class, trained or {}),
+            columns=("class", "precision>", "recall>", "F1>", "images>"),
+            rows=_class_rows(evaluation.per_class),
         )
 
     def report_part(self, evaluation: Evaluation) -> ReportPart:
@@ -188,25 +185,21 @@ def _described(split: str) -> str:
     return {"test": "held-out test ", "": ""}.get(split, f"{split} ")
 
 
-def _class_rows(
-    results: Sequence[ClassResult], trained: Mapping[str, int]
-) -> tuple[tuple[str, ...], ...]:
+def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
     """Return a row for each class; if there are many, only for the weakest ones tested."""
     tested = [result for result in results if result.recall is not None]
     if len(results) <= _MAX_CLASSES or len(tested) <= _MAX_CLASSES:
-        shown = results if len(results) <= _MAX_CLASSES else tested
-        return tuple(_class_row(result, trained) for result in shown)
+        return tuple(map(_class_row, results if len(results) <= _MAX_CLASSES else tested))
     weakest = sorted(tested, key=lambda result: result.recall or 0.0)[:_MAX_CLASSES]
     note = (f"… the {len(weakest)} of {len(tested)} classes with the lowest recall",)
-    return (*(_class_row(result, trained) for result in weakest), note)
+    return (*map(_class_row, weakest), note)
 
 
-def _class_row(result: ClassResult, trained: Mapping[str, int]) -> tuple[str, ...]:
+def _class_row(result: ClassResult) -> tuple[str, ...]:
     precision, recall = (_or_dash(share, ".1%") for share in (result.precision, result.recall))
-    row = result.name, precision, recall, _or_dash(result.f1, ".3f"), f"{result.images:,}"
-    return (*row, _or_dash(trained.get(result.name), ",")) if trained else row
+    return result.name, precision, recall, _or_dash(result.f1, ".3f"), f"{result.images:,}"
 
 
 def _or_dash(value: float | None, form: str) -> str:
-    """Format a number that may be unknown: a class without test images has no metrics."""
+    """Format a metric; a class without test images has none."""
     return "\u2013" if value is None else format(value, form)
