@@ -185,8 +185,10 @@ def test_missing_and_changed_files_are_named(run_copy: Path) -> None:
     assert (result.split, result.evaluation.images, result.recorded) == ("test", 10, None)
     assert f"'moved' has no split, so that of '{run_copy}' is used." in watcher.notes
     assert watcher.warnings == [
-        f"Only 10 of the 12 test images of '{run_copy}' are in 'moved', so the results differ "
-        "from those of the training."
+        (
+            f"Only 10 of the 12 test images of '{run_copy}' are in 'moved', so the results differ "
+            "from those of the training."
+        )
     ]
 
 

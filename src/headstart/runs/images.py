@@ -18,7 +18,7 @@ MANIFEST = "manifest.parquet"
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder lists the images that a model was trained on, as a bundle does not."""
+    """Return whether a folder lists the images of a training, as a bundle does not."""
     return (folder / MANIFEST).is_file()
 
 
