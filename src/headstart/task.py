@@ -78,6 +78,7 @@ class Summary:
         sentence: The result as a sentence, for the model card.
         columns: Column names of the table by class; those that end in ">" are right-aligned.
         rows: The rows of that table; with many classes, only the weakest classes.
+        note: What was not measured, in sentences; "" if everything was.
     """
 
     headline: str
@@ -86,6 +87,7 @@ class Summary:
     sentence: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

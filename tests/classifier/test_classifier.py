@@ -247,14 +247,18 @@ def test_an_unfitted_classifier_is_an_error(make, photos, tmp_path, use):
 
 def test_other_classes_are_an_error(make, photos, fitted):
     """The error lists the classes of the images and of the model."""
-    text = "The images have the classes blue, red, but the model has green, red."
     with pytest.raises(DataError) as caught:
         make(classes=("green", "red")).fit(photos.train)
-    assert str(caught.value) == text
+    assert str(caught.value) == (
+        "The images have the classes blue, red, but the model has green, red."
+    )
     other = replace(fitted.predictor, classes=("green", "red"))
     with pytest.raises(DataError) as caught:
         other.evaluate(photos.test)
-    assert str(caught.value) == text
+    assert str(caught.value) == (
+        "There are images of the class 'blue', but the model only has 'green', 'red'. "
+        "Leave them out, or correct their labels."
+    )
 
 
 def part(images, rows):
@@ -337,6 +341,31 @@ def test_a_class_can_be_added_to_a_nearest_head(make, photos, tmp_path):
         assert classifier.classes == ("blue", "red", "green")
         for name in classifier.classes:
             assert classifier.predict(picture(3000, COLOURS[name])).label == name
+
+
+def test_a_model_with_an_added_class_is_evaluated_on_its_own_test_part(make, photos, tmp_path):
+    """The data lacks the new class, before and after saving: the other classes are measured."""
+    model = make(NearestHead()).fit(photos.train)
+    before = model.evaluate(photos.test)
+    model.add_class("green", [picture(n, COLOURS["green"]) for n in range(2000, 2006)])
+    model.save(tmp_path / "model")
+    loaded = hs.load(tmp_path / "model", precision="float32", cache=tmp_path / "c")
+    for classifier in (model, loaded):
+        found = classifier.evaluate(photos.test)
+        assert (found.absent, found.accuracy) == (("green",), before.accuracy)
+        assert found.auroc == pytest.approx(before.auroc)
+        assert [result.images for result in found.per_class] == [
+            *(result.images for result in before.per_class),
+            0,
+        ]
+
+
+def test_classes_without_images_do_not_change_the_order(make, photos):
+    """A model whose classes are in another order is evaluated by name."""
+    model = make(LinearHead(), classes=("blue", "red")).fit(photos.train).predictor
+    head = replace(model.head, weight=model.head.weight[::-1], bias=model.head.bias[::-1])
+    turned = replace(model, classes=("red", "blue"), head=head)
+    assert turned.evaluate(photos.test).accuracy == model.evaluate(photos.test).accuracy > 0.5
 
 
 def test_a_class_can_only_be_added_to_a_nearest_head(fitted):

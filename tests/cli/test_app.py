@@ -63,7 +63,7 @@ def test_train_json_has_the_documented_keys(
     assert sum(printed["images"].values()) == 24
     assert set(printed["test"]) == {
         *("images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
-        *("log_loss", "majority", "per_class"),
+        *("log_loss", "majority", "classes_without_images", "per_class"),
     }
     assert printed["test"]["majority"] == pytest.approx(4 / 6)
     assert [result["class"] for result in printed["test"]["per_class"]] == ["blue", "red"]
@@ -291,7 +291,8 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     printed = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
     assert set(printed) == {
         *("data", "split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
-        *("log_loss", "majority", "per_class", "rejected", "warnings", "recorded"),
+        *("log_loss", "majority", "classes_without_images", "per_class"),
+        *("rejected", "warnings", "recorded"),
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
     assert (printed["majority"], printed["rejected"]) == (0.5, [])
@@ -305,6 +306,7 @@ def test_a_class_without_images_has_no_metrics(headstart: Cli, run: Path, tmp_pa
     shutil.rmtree(tmp_path / "photos/red")
     printed = json.loads(headstart("evaluate", run, tmp_path / "photos", "--json").out)
     assert printed["auroc"] is None
+    assert printed["classes_without_images"] == ["red"]
     assert printed["per_class"][1] == {
         "class": "red",
         "images": 0,
@@ -313,6 +315,7 @@ def test_a_class_without_images_has_no_metrics(headstart: Cli, run: Path, tmp_pa
     lines = stripped(headstart("evaluate", run, tmp_path / "photos").out)
     (row,) = [line.split() for line in lines if line.startswith("red ")]
     assert row == ["red", *["\u2013"] * 3, "0"]
+    assert lines[2] == "There are only images of one of the 2 classes, so AUROC is not defined."
 
 
 def test_evaluate_shows_the_evaluation(headstart: Cli, run: Path, tmp_path: Path) -> None:

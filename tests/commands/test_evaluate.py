@@ -208,6 +208,8 @@ def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: 
     result = hs.evaluate(trained.run, photos)
     assert result.rejected == (Rejection("green/a.png", "the model has no class green"),)
     assert (result.classes, result.evaluation.images) == (("blue", "red"), 12)
+    named = "No image of the class 'green' can be used: the model has no class green."
+    assert named in result.warnings
 
 
 def test_images_of_one_class_can_be_evaluated(trained: TrainResult, tmp_path: Path) -> None:
@@ -216,6 +218,26 @@ def test_images_of_one_class_can_be_evaluated(trained: TrainResult, tmp_path: Pa
     result = hs.evaluate(trained.run, tmp_path / "new")
     assert result.evaluation.images == 6
     assert result.evaluation.auroc is None
+
+
+def test_data_without_some_of_the_classes_is_evaluated(
+    trained: TrainResult, tmp_path: Path, make_folder: MakeFolder
+) -> None:
+    """The summary and the JSON name the classes that have no images; means are over the others."""
+    model = make_folder(8, tuple(COLOURS), name="three")
+    hs.train(model, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    data = trained.run.parent / "photos"
+    result = hs.evaluate(tmp_path / "run", data, cache=tmp_path / "cache")
+    blue, green, red = result.evaluation.per_class
+    assert (blue.images, green.images, red.images) == (6, 0, 6)
+    assert result.evaluation.macro_f1 == pytest.approx((blue.f1 + red.f1) / 2)
+    assert result.evaluation.auroc == pytest.approx((blue.auroc + red.auroc) / 2)
+    assert result.to_json()["classes_without_images"] == ["green"]
+    assert result.summary.note == (
+        "No images of 'green': AUROC and macro-F1 are means over the other 2 of 3 classes."
+    )
+    in_python = hs.load(tmp_path / "run", cache=tmp_path / "cache")
+    assert in_python.evaluate(hs.open_images(data).test) == result.evaluation
 
 
 def test_a_perfect_result_is_exact(trained: TrainResult) -> None:

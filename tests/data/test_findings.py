@@ -162,6 +162,14 @@ def test_more_classes_than_images_allow_are_named(
     )
 
 
+def test_classes_of_a_model_without_images_are_not_too_many(
+    make_folder: Callable[..., Path], open_data: Callable[..., Images]
+) -> None:
+    """A few images of a model with many classes do not look like a wrong column."""
+    classes = ("blue", "red", *map(str, range(30)))
+    assert open_data(make_folder(count=2), classes=classes).warnings == ()
+
+
 def test_images_without_a_part_are_named(tmp_path: Path, open_data: Callable[..., Images]) -> None:
     """They are training images."""
     save(tmp_path, "cat", "dog")

@@ -102,6 +102,20 @@ def test_a_summary_has_the_metrics() -> None:
     assert result.rows[1] == ("b", "\u2013", "\u2013", "\u2013", "0")
     assert result.sentence.startswith("Accuracy on 3 held-out test images: 66.7% (95% interval")
     assert TASK.summarise(evaluation, "").context.startswith(" on 3 images")
+    assert result.note == (
+        "No images of 'b': AUROC and macro-F1 are means over the other 2 of 3 classes."
+    )
+
+
+def test_a_summary_says_what_is_not_measured() -> None:
+    """With images of each class, nothing; with images of one class, that AUROC is not defined."""
+    probabilities = TASK.probabilities(SCORES, 1.0)
+    complete = evaluate_probabilities(probabilities, np.array([0, 1, 2]), CLASSES)
+    assert TASK.summarise(complete, "").note == ""
+    one = evaluate_probabilities(probabilities, np.array([1, 1, 1]), CLASSES)
+    assert TASK.summarise(one, "").note == (
+        "There are only images of one of the 3 classes, so AUROC is not defined."
+    )
 
 
 def test_a_summary_of_many_classes_shows_the_weakest() -> None:

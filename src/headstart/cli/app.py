@@ -198,7 +198,7 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             show_default=False,
             help="Labelled images, as for train (default: the images that the run held out).",
         ),

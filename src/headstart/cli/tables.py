@@ -259,6 +259,8 @@ def _show_summary(console: Console, summary: Summary) -> None:
     headline = Text(summary.headline, style="bold green")
     console.print(headline.append(summary.context, style="default"), soft_wrap=True)
     _print_line(console, summary.figures)
+    if summary.note:
+        _print_line(console, summary.note)
     print_table(console, summary.columns, [_row(*row) for row in summary.rows])
 
 

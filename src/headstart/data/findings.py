@@ -32,9 +32,10 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
     yield from unusable_classes(images.manifest, images.task)
     if (unused := rejected(images.manifest)).num_rows:
         yield f"Images not used: {unused.num_rows:,}. {describe_rejections(unused)}"
-    if len(images.classes) > max(_MANY, len(images.all) / 2):
+    present = len(images.classes) - len(images.all.absent())
+    if present > max(_MANY, len(images.all) / 2):
         yield (
-            f"There are {len(images.classes):,} classes for {len(images.all):,} images. Is the "
+            f"There are {present:,} classes for {len(images.all):,} images. Is the "
             "right column or folder the label?"
         )
     for names in similar_names(images.classes):

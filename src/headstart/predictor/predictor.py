@@ -180,23 +180,26 @@ class Predictor:
     ) -> Evaluation:
         """Evaluate the predictions for labelled images.
 
+        Means by class are over the classes that have images; see `SingleEvaluation.absent`.
+
         Args:
-            images: The images.
+            images: The images. They need not have all classes of the model.
             progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
                 False shows nothing. A function is called with the number of images that are done,
                 and the total.
             warn: Called with warnings for the user; by default, they are Python warnings.
 
         Raises:
-            DataError: There are no images, or their classes differ from the model's.
+            DataError: There are no images, or the model does not have the class of some of them.
         """
-        check_classes(images, self.classes)
         if not len(images):
             raise DataError("There are no images to evaluate on.")
+        _check_known(images, self.classes)
         watcher = watcher_for(progress, warn)
         with watcher.stage("Evaluating") as advance:
             probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
-        return self.task.evaluate(probabilities, images.labels, self.classes)
+        labels = replace(images, classes=self.classes).labels
+        return self.task.evaluate(probabilities, labels, self.classes)
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.
@@ -372,6 +375,18 @@ def check_classes(images: ImageSet, classes: Sequence[str]) -> None:
         raise DataError(
             f"The images have the classes {', '.join(images.classes)}, "
             f"but the model has {', '.join(classes)}."
+        )
+
+
+def _check_known(images: ImageSet, classes: Sequence[str]) -> None:
+    """Check that the model has the class of each image."""
+    without_images = set(images.absent())
+    unknown = [name for name in images.classes if name not in {*classes, *without_images}]
+    if unknown:
+        noun = "class" if len(unknown) == 1 else "classes"
+        raise DataError(
+            f"There are images of the {noun} {list_names(unknown)}, but the model only has "
+            f"{list_names(list(classes))}. Leave them out, or correct their labels."
         )
 
 

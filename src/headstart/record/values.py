@@ -202,6 +202,11 @@ class SingleEvaluation:
         columns = ("class", "precision", "recall", "F1", "images")
         return html_table(repr(self), columns, map(_cells, self.per_class))
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The classes without images, which are not measured."""
+        return tuple(result.name for result in self.per_class if not result.images)
+
     def headline(self) -> dict[str, JsonValue]:
         """Return the scalar metrics, as JSON values."""
         low, high = self.accuracy_ci95
@@ -219,7 +224,10 @@ class SingleEvaluation:
     def to_json(self) -> dict[str, JsonValue]:
         """Return the scalar metrics and those of each class, as JSON values."""
         per_class: list[JsonValue] = [result.to_json() for result in self.per_class]
-        return self.headline() | {"per_class": per_class}
+        return self.headline() | {
+            "classes_without_images": list(self.absent),
+            "per_class": per_class,
+        }
 
 
 def _cells(result: ClassResult) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
+from headstart.data.paths import list_names
 from headstart.record import ClassResult, Evaluation
 from headstart.task import Mistake, Prediction, ReportPart, Summary
 
@@ -171,6 +172,7 @@ class Single:
             f"{evaluation.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}).",
             columns=("class", "precision>", "recall>", "F1>", "images>"),
             rows=_class_rows(evaluation.per_class),
+            note=_not_measured(evaluation),
         )
 
     def report_part(self, evaluation: Evaluation) -> ReportPart:
@@ -183,6 +185,19 @@ class Single:
 def _described(split: str) -> str:
     """Return a part as it is called in a sentence."""
     return {"test": "held-out test ", "": ""}.get(split, f"{split} ")
+
+
+def _not_measured(evaluation: Evaluation) -> str:
+    """Return a sentence about the classes without images; "" if each class has some."""
+    absent, classes = evaluation.absent, len(evaluation.per_class)
+    if not absent:
+        return ""
+    if len(absent) == classes - 1:
+        return f"There are only images of one of the {classes:,} classes, so AUROC is not defined."
+    return (
+        f"No images of {list_names(absent)}: AUROC and macro-F1 are means over the other "
+        f"{classes - len(absent):,} of {classes:,} classes."
+    )
 
 
 def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
