@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from headstart.evaluation.comparison import measure_held_out
+from headstart.options import TuneOptions
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.verdict import Verdict
+from headstart.watching import StageProgress, no_progress
 from tests.conftest import TASK
 from tests.tuning.conftest import QUICK
 
@@ -70,3 +72,26 @@ def test_nothing_is_held_out_without_a_decision(data):
     train, held_out = images.everything
     assert not images.rounds and not images.final
     assert len(train) == len(images) and not len(held_out)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "minutes", "expected"),
+    [(1, None, "round 1 of 1"), (5, None, "round 5 of 5"), (1, 5.0, "round 1 of at most 5")],
+)
+def test_the_steps_of_fine_tuning_are_named(model, data, monkeypatch, rounds, minutes, expected):
+    """At any time, it is known what runs now: storing, timing, a step, an evaluation, a head."""
+    if rounds > 1:
+        monkeypatch.setattr("headstart.tuning.held_out.CROSS_VALIDATE_UP_TO", 1000)
+    names = []
+    progress = StageProgress(no_progress, names.append, names.append)
+    options = TuneOptions(**QUICK | {"epochs": 1, "minutes": minutes})
+    model.tune(data.train, options, val=None, part="stages:1", keep="always", progress=progress)
+    assert names[:3] == [
+        "storing the output of the frozen layers",
+        "timing training steps",
+        expected.replace("round 5", "round 1") + ", fitting its first head",
+    ]
+    steps = [name for name in names if name.startswith(f"{expected}, ")]
+    assert steps[1].startswith(f"{expected}, step 1 of ")
+    assert steps[-2:] == [f"{expected}, evaluating", f"{expected}, fitting its last heads"]
+    assert names[-1] == "the final training, fitting its last heads"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from headstart.watching import display
+from headstart.watching import display, name_place, name_step, with_place
 from headstart.watching.display import Display
 
 
@@ -53,6 +53,36 @@ def test_a_long_stage_breaks_the_silence(monkeypatch: pytest.MonkeyPatch) -> Non
             if "1,200/2,500" in out.getvalue():
                 break
     assert re.search(r"\n… Checking images +(\d\.\d s  )?1,200/2,500\n", out.getvalue())
+
+
+def test_a_stage_of_steps_names_what_runs_now() -> None:
+    """The step is in the lines of a log and in the bar, beside the count; it fits 80 columns."""
+    stage = display._Stage("Fine-tuning", Console(file=io.StringIO()))
+    stage.name_step("round 2 of 3, step 10 of 40")
+    stage.advance(320, 1280)
+    assert stage.state().plain == "… Fine-tuning           round 2 of 3, step 10 of 40  320/1,280"
+    out = io.StringIO()
+    Console(file=out, width=80).print(stage.bars.get_renderable())
+    assert "Fine-tuning: round 2 of 3, step 10 of 40 " in out.getvalue()
+
+
+def test_the_place_where_a_stage_is_resumed_is_a_note() -> None:
+    """A line of its own says where; `with_place` replaces it by another function."""
+    shown, out = make_display()
+    places: list[str] = []
+    with shown.stage("Fine-tuning") as progress:
+        name_place(progress, "round 2, step 10")
+        name_place(with_place(progress, places.append), "round 3, step 1")
+    assert "· Resuming at round 2, step 10\n" in out.getvalue()
+    assert "round 3" not in out.getvalue() and places == ["round 3, step 1"]
+
+
+def test_a_plain_function_receives_no_names() -> None:
+    """What is passed as `progress` only has to take two numbers."""
+    name_step(lambda done, total: None, "round 1")
+    name_place(None, "round 1")
+    progress = with_place(lambda done, total: None, lambda place: None)
+    name_step(progress, "round 1")
 
 
 def test_a_stage_that_goes_on_after_the_last_image_has_no_count() -> None:

@@ -19,6 +19,7 @@ from headstart.tuning.pacing.timing import Setting
 from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.unfreezing import Unfrozen
 from headstart.tuning.workbench import time_step
+from headstart.watching import name_step
 
 # The final model is trained up to the best epoch of the rounds, which is usually about halfway.
 _FINAL_SHARE = 0.5
@@ -41,9 +42,11 @@ def plan_for(job: Job, backbone: Unfrozen) -> Session | None:
     batch = min(job.options.batch_size, len(images))
 
     def time_part(part: Part) -> Setting:
+        name_step(job.progress, f"timing {part.name}")
         return time_step(job, part.network, torch.rand(batch, part.row_width))
 
     time_left = deadline - time.perf_counter()
+    name_step(job.progress, "timing the frozen network")
     rate = images_per_second(extractor.engine, extractor.backbone.preprocess.size)
     parts = _parts(job, backbone)
     fill_seconds = _views(job) / rate

@@ -19,7 +19,9 @@ from headstart.tuning.training.checkpoint import Checkpoints
 from headstart.tuning.training.examples import Examples
 from headstart.tuning.training.loop import INTERRUPTED, Loop, Monitoring, TrainingResult
 from headstart.tuning.training.network import HeadedNetwork
+from headstart.tuning.trainings import FINAL, round_name
 from headstart.tuning.workbench import Workbench
+from headstart.watching import name_step
 
 # The training on all images, which is planned to fit into the time limit, may exceed it by this
 # share before it is given up.
@@ -91,7 +93,7 @@ def train_final(bench: Workbench, rounds: Sequence[Round]) -> Round | None:
     if deadline:
         deadline += _OVERRUN * (deadline - bench.job.begin)
     everything = bench.job.images.everything
-    return _train(bench, "final", everything, epochs=epochs, deadline=deadline)
+    return _train(bench, FINAL, everything, epochs=epochs, deadline=deadline)
 
 
 def _train(
@@ -104,6 +106,8 @@ def _train(
 ) -> Round:
     """Train once from the original weights and a head fitted on the training images."""
     begin, job, (train, held_out) = time.perf_counter(), bench.job, sides
+    called = _name_for_user(bench, name)
+    name_step(job.progress, f"{called}, fitting its first head")
     bench.backbone.reset()
     probe = fit_probe(bench, train)
     start = starting_head(bench, probe.head, train)
@@ -112,6 +116,7 @@ def _train(
     dropout = bench.recipe.dropout
     network = HeadedNetwork(bench.boundary.above, start.head, columns, dropout=dropout)
     result = _loop(bench, network, name, sides, deadline).run(epochs=epochs)
+    name_step(job.progress, f"{called}, fitting its last heads")
     heads, scores = dict[str, ClassifierHead](), dict[str, Scores]()
     if result.best_epoch:  # Otherwise it diverged or was cut off, and the weights are unchanged.
         round_heads = RoundHeads(bench, network, train, held_out, start.features, probe.choice)
@@ -144,9 +149,22 @@ def _loop(
     checkpoints = None
     if job.folder:
         checkpoints = Checkpoints(job.folder / name, bench.identity, job.resume)
-    monitoring = Monitoring(deadline, job.options.listeners, job.progress, job.warn)
+    monitoring = Monitoring(
+        deadline, job.options.listeners, job.progress, job.warn, _name_for_user(bench, name)
+    )
     backbone = bench.backbone.network
     return Loop(network, backbone, examples, bench.recipe, bench.setting, checkpoints, monitoring)
+
+
+def _name_for_user(bench: Workbench, name: str) -> str:
+    """Return the name of a training for the user, such as "round 2 of 3"."""
+    images, called = bench.job.images, round_name(name)
+    if name == FINAL or not images.rounds:
+        return called
+    total = max(1, images.min_rounds)
+    if bench.job.deadline is not None and total < len(images.rounds):
+        return f"{called} of at most {len(images.rounds)}"
+    return f"{called} of {total}"
 
 
 def _shared_deadline(bench: Workbench, trainings: int) -> float | None:

@@ -17,6 +17,9 @@ from headstart.files import Locked, digest, locked, remove, write_json
 from headstart.tuning.training.checkpoint import NEWEST, differences, read_state
 from headstart.watching import Warn
 
+FINAL = "final"
+"""The name of the folder of the training on all images."""
+
 _DESCRIPTION_FILE, _LOCK = "training.json", ".lock"
 _KEY_DIGITS = 16
 

@@ -20,6 +20,7 @@ from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe, learning_rate_of
 from headstart.tuning.tutorial import RECIPE as TUTORIAL
 from headstart.tuning.unfreezing import Unfrozen
+from headstart.watching import name_step
 
 # Shortened hashes, which users see in lists of differences.
 _DIGITS = 16
@@ -76,6 +77,7 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
         job.warn(f"There are only {recipe.batch_size} images, so each batch contains all of them.")
     plan = _plan_of(job)
     backbone.unfreeze(part)
+    name_step(job.progress, "storing the output of the frozen layers")
     reads: Reads = "last" if job.heads.kinds == ("last",) else job.extractor.reads
     boundary = open_boundary(
         job.extractor,
@@ -126,6 +128,7 @@ def time_step(job: Job, network: nn.Module, rows: Tensor) -> Setting:
 def _time_setting(job: Job, boundary: Boundary, recipe: Recipe) -> Setting:
     head = zero_head(job.head_width, job.heads.classes)
     network = HeadedNetwork(boundary.above, head, slice(0, job.head_width))
+    name_step(job.progress, "timing training steps")
     return time_step(job, network, boundary.source.rows(np.arange(recipe.batch_size), 0))
 
 

@@ -14,6 +14,7 @@ from headstart.tuning.training.hooks import SaveCheckpoints, ShowProgress
 from headstart.tuning.training.loop import Loop
 from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe
+from headstart.watching import StageProgress
 
 
 @pytest.fixture
@@ -58,7 +59,9 @@ def test_a_state_is_restored_from_its_checkpoint(state, tmp_path):
 
 
 def test_progress_is_in_images(state):
-    """The number of images is steps times batch size."""
-    seen = []
-    ShowProgress(lambda *numbers: seen.append(numbers), 8, 10).step(state, event(3))
+    """The number of images is steps times batch size; the step is named."""
+    seen, names = [], []
+    progress = StageProgress(lambda *numbers: seen.append(numbers), names.append, names.append)
+    ShowProgress(progress, 8, 10, "round 1 of 3").step(state, event(3))
+    assert names == ["round 1 of 3, step 3 of 10"]
     assert seen == [(24, 80)]

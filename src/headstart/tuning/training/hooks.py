@@ -9,7 +9,7 @@ from headstart.tuning.events.events import Listener, StepEvent
 from headstart.tuning.training import checkpoint
 from headstart.tuning.training.checkpoint import Checkpoints, write_checkpoint
 from headstart.tuning.training.state import TrainingState
-from headstart.watching import Progress, Warn
+from headstart.watching import Progress, Warn, name_step
 
 
 class Hook(Protocol):
@@ -69,13 +69,21 @@ class SendEvents:
 
 
 class ShowProgress:
-    """Reports progress in images."""
+    """Reports progress in images, and names the step.
 
-    def __init__(self, progress: Progress, images: int, steps: int) -> None:
-        self._progress, self._images, self._steps = progress, images, steps
+    Args:
+        progress: Receives it.
+        images: Number of images in a step.
+        steps: Number of steps in this training.
+        name: The name of this training, such as "round 1 of 3".
+    """
+
+    def __init__(self, progress: Progress, images: int, steps: int, name: str) -> None:
+        self._progress, self._images, self._steps, self._name = progress, images, steps, name
 
     def step(self, state: TrainingState, event: StepEvent) -> None:
         """See `Hook.step`."""
+        name_step(self._progress, f"{self._name}, step {event.step} of {self._steps}")
         self._progress(event.step * self._images, self._steps * self._images)
 
     def epoch(self, state: TrainingState, event: Epoch) -> None:

@@ -30,7 +30,7 @@ from headstart.tuning.training.network import HeadedNetwork
 from headstart.tuning.training.recipe import Recipe, optimiser_of, schedule_of
 from headstart.tuning.training.state import TrainingState
 from headstart.tuning.training.step import Stepper
-from headstart.watching import Progress, Warn, no_warning
+from headstart.watching import Progress, Warn, name_step, no_warning
 
 # Forward pass as a share of a training step, until it is measured.
 _FORWARD = 0.35
@@ -50,12 +50,14 @@ class Monitoring:
         listeners: Names of the listeners for events, if there is a folder to write to.
         progress: Called with the numbers of images done and of all images.
         warn: Called with warnings for the user.
+        name: The name of this training, such as "round 1 of 3".
     """
 
     deadline: float | None = None
     listeners: Sequence[str] = ()
     progress: Progress | None = None
     warn: Warn = no_warning
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ class Loop:
     def _hook(self, listener: Listener, total: int) -> Hook:
         hooks: list[Hook] = [SendEvents(listener)]
         if self._monitoring.progress:
-            hooks.append(ShowProgress(self._monitoring.progress, self.recipe.batch_size, total))
+            progress, name = self._monitoring.progress, self._monitoring.name
+            hooks.append(ShowProgress(progress, self.recipe.batch_size, total, name))
         if self._checkpoints:
             steps, warn = self._batches.steps, self._monitoring.warn
             hooks.append(SaveCheckpoints(self._checkpoints, steps, warn))
@@ -189,6 +192,7 @@ class Loop:
             if interruption.requested or self._time_is_up():
                 hook.interrupted(self.state)
                 return INTERRUPTED if interruption.requested else OUT_OF_TIME
+        name_step(self._monitoring.progress, f"{self._monitoring.name}, evaluating")
         hook.epoch(self.state, self._end_epoch(epoch + 1, time.perf_counter() - begin))
         return None
 
