@@ -116,3 +116,8 @@ def suggestion(
     near = get_close_matches(wrong.lower(), list(known), n=3, cutoff=0.5)
     names = [display.get(name, name) if display else name for name in near]
     return f" Did you mean {', '.join(repr(name) for name in names)}?" if near else ""
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a system call or a library failed, without the path that its error may name."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

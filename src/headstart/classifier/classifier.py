@@ -277,11 +277,9 @@ class Classifier:
         check_choices(part, keep)
         options.check_deterministic(part)
         model, warn = self.predictor, warn or warn_in_python
-        images = learning_set(
-            train, val, hold_out=options.recipe != "tutorial", seed=self._settings.seed
-        )
-        if missing := (val.absent() if val is not None and len(val) else []):
-            warn(f"The validation part, which decides, has no image of {list_names(missing)}.")
+        hold_out = options.recipe != "tutorial"
+        images = learning_set(train, val, hold_out=hold_out, seed=self._settings.seed)
+        _warn_of_absent_classes(val, warn)
         features, stored_as = self.extractor.of_files(images.files, warn=warn)
         job = Job(
             self.extractor.with_backbone(copy.deepcopy(self.backbone)),
@@ -393,3 +391,8 @@ class Classifier:
             return None
         check_classes(val, self.classes)
         return ValidationPart(self.features_of(val)[0], val.labels)
+
+
+def _warn_of_absent_classes(val: ImageSet | None, warn: Warn) -> None:
+    if val is not None and len(val) and (missing := val.absent()):
+        warn(f"The validation part, which decides, has no image of {list_names(missing)}.")

@@ -23,7 +23,7 @@ from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.metadata import upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
-from headstart.errors import UnreadableImage
+from headstart.errors import UnreadableImage, reason_of
 from headstart.options import DecodeLimits
 
 # A JPEG is decoded at 1/2, 1/4 or 1/8 scale, but to no less than 3/2 of the size needed, so that
@@ -290,7 +290,7 @@ def read_image(path: str) -> bytes:
     except PermissionError:
         raise UnreadableImage(path, "permission denied") from None
     except (OSError, ValueError) as error:
-        raise UnreadableImage(path, getattr(error, "strerror", None) or str(error)) from None
+        raise UnreadableImage(path, reason_of(error)) from None
 
 
 def _load(

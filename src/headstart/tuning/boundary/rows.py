@@ -14,7 +14,7 @@ from headstart.backbones.layout import Reads
 from headstart.backbones.pooling import StagePooling
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
-from headstart.errors import StoreError
+from headstart.errors import StoreError, reason_of
 from headstart.features.batches import pixel_batches
 from headstart.features.extractor import FeatureExtractor
 from headstart.tuning.boundary.cutting import Halves, cut
@@ -163,14 +163,12 @@ def open_boundary(
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
     engine = _engine_below(extractor, halves, f"{key}-below-{after}")
-    store = _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn)
-    if store is not None:
+    if store := _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn):
         try:
             store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
             return Boundary(halves.above, StoredRows(store), store.bytes)
         except (OSError, StoreError) as error:
-            reason = getattr(error, "strerror", None) or error
-            warn(f"The boundary store cannot be written ({reason}), so training reads images.")
+            warn(f"The boundary store cannot be written ({reason_of(error)}); training reads images.")
     return Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headstart.errors import OptionError, suggestion
+from headstart.errors import OptionError, reason_of, suggestion
 from headstart.record import Epoch
 from headstart.tuning.events.events import EventFile, Listener, StepEvent
 from headstart.tuning.events.trackers import (
@@ -68,9 +68,8 @@ class ListenerGroup:
                 self._report(name, error)
 
     def _report(self, name: str, error: Exception) -> None:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         self._warn(
-            f"Events are no longer sent to {name}: {reason.rstrip('.')}. "
+            f"Events are no longer sent to {name}: {reason_of(error).rstrip('.')}. "
             "Training continues without it."
         )
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from headstart.errors import OutputError, TuningError
+from headstart.errors import OutputError, TuningError, reason_of
 from headstart.files import digest, file_sha256, write_atomically
 
 SAVE_EVERY = 200
@@ -73,7 +73,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             write_atomically(previous, newest.read_bytes())
         write_atomically(newest, json.dumps(described | {"digest": digest(described)}))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise OutputError(f"Checkpoint in '{folder}' cannot be written: {reason}.") from None
 
 
