@@ -147,7 +147,7 @@ def open_boundary(
         extractor: Extractor with the backbone, which is frozen below `part`.
         plan: The views of the images.
         part: "all", "stages:N" or "layers:N".
-        reads: The features that the head needs; no others are computed.
+        reads: The features that the head needs.
         store_gb: Maximum size of the boundary store in GB.
         warn: Called with the size of the store, or the reason why there is none.
         progress: Called as the store fills.
@@ -168,7 +168,8 @@ def open_boundary(
             store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
             return Boundary(halves.above, StoredRows(store), store.bytes)
         except (OSError, StoreError) as error:
-            warn(f"The boundary store cannot be written ({reason_of(error)}); training reads images.")
+            why = reason_of(error)
+            warn(f"The boundary store cannot be written ({why}), so training reads images.")
     return Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
 
 
