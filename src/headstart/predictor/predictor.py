@@ -324,16 +324,10 @@ class Predictor:
             reads="map" if config.features == "flatten" else "stages",
         )
         head = fitted.from_arrays(config.head.kind, config.head.numbers, bundle.tensors_of("head"))
+        temperature = config.calibration.temperature
         return cls(
-            task,
-            config.classes,
-            extractor,
-            config.features,
-            config.stored_as,
-            head,
-            config.calibration.temperature,
-            config.specification,
-            config.record,
+            *(task, config.classes, extractor, config.features, config.stored_as),
+            *(head, temperature, config.specification, config.record),
         )
 
     def _predict_all(self, images: ImagesLike, top: int) -> list[Prediction]:
