@@ -233,15 +233,18 @@ class Task(Protocol):
         """Return what a model of this task is, for the title of its card."""
         ...
 
-    def summarise(self, evaluation: Evaluation, split: str) -> Summary:
+    def summarise(
+        self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()
+    ) -> Summary:
         """Format an evaluation as text.
 
         Args:
             evaluation: The metrics.
             split: The name of the part, such as "validation" or "test"; "" for all of the data.
+            trained_on: The number of training images of each class, or nothing if unknown.
         """
         ...
 
-    def report_part(self, evaluation: Evaluation) -> ReportPart:
-        """Return the part of the report that shows an evaluation."""
+    def report_part(self, evaluation: Evaluation, trained_on: Sequence[int] = ()) -> ReportPart:
+        """Return the part of the report that shows an evaluation; see `summarise`."""
         ...

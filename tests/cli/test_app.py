@@ -66,7 +66,9 @@ def test_train_json_has_the_documented_keys(
         *("log_loss", "majority", "classes_without_images", "per_class"),
     }
     assert printed["test"]["majority"] == pytest.approx(4 / 6)
-    assert [result["class"] for result in printed["test"]["per_class"]] == ["blue", "red"]
+    per_class = printed["test"]["per_class"]
+    counts = [(row["class"], row["trained_on"], row["images"]) for row in per_class]
+    assert counts == [("blue", 8, 4), ("red", 10, 2)]
     low, high = printed["test"]["accuracy_ci95"]
     assert 0 <= low <= printed["test"]["accuracy"] <= high <= 1
     assert set(printed["seconds"]) >= {"extract", "head", "tune", "total"}
@@ -101,9 +103,9 @@ def test_train_shows_the_evaluation(
     assert lines == [
         "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%",
         ("AUROC 1.000 · macro-F1 1.000 · calibration error 0.0xx · majority baseline 66.7%"),
-        "class   precision   recall      F1   images",
-        "blue       100.0%   100.0%   1.000        4",
-        "red        100.0%   100.0%   1.000        2",
+        "class   precision   recall      F1   test images   trained on",
+        "blue       100.0%   100.0%   1.000             4            8",
+        "red        100.0%   100.0%   1.000             2           10",
         "report   runs/one/report.html",
         "predict  headstart predict runs/one IMAGE",
     ]
@@ -298,7 +300,10 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     assert (printed["majority"], printed["rejected"]) == (0.5, [])
     expected = {"precision": 1.0, "recall": 1.0, "recall_ci95": [pytest.approx(0.757, abs=1e-3), 1]}
     expected |= {"f1": 1.0, "auroc": 1.0, "images": 12}
-    assert printed["per_class"] == [{"class": "blue"} | expected, {"class": "red"} | expected]
+    assert printed["per_class"] == [
+        {"class": "blue", "trained_on": 8} | expected,
+        {"class": "red", "trained_on": 10} | expected,
+    ]
 
 
 def test_a_class_without_images_has_no_metrics(headstart: Cli, run: Path, tmp_path: Path) -> None:
@@ -310,11 +315,12 @@ def test_a_class_without_images_has_no_metrics(headstart: Cli, run: Path, tmp_pa
     assert printed["per_class"][1] == {
         "class": "red",
         "images": 0,
+        "trained_on": 10,
         **dict.fromkeys(("precision", "recall", "recall_ci95", "f1", "auroc")),
     }
     lines = stripped(headstart("evaluate", run, tmp_path / "photos").out)
     (row,) = [line.split() for line in lines if line.startswith("red ")]
-    assert row == ["red", *["\u2013"] * 3, "0"]
+    assert row == ["red", *["\u2013"] * 3, "0", "10"]
     assert lines[2] == "There are only images of one of the 2 classes, so AUROC is not defined."
 
 
@@ -322,7 +328,8 @@ def test_evaluate_shows_the_evaluation(headstart: Cli, run: Path, tmp_path: Path
     """Without --json, it prints the same table as `train`."""
     lines = stripped(headstart("evaluate", run, tmp_path / "photos").out)
     assert lines[0] == "100.0% correct on 24 images, 95% interval 86.2% to 100.0%"
-    assert "red        100.0%   100.0%   1.000       12" in lines
+    assert "class   precision   recall      F1   images   trained on" in lines
+    assert "red        100.0%   100.0%   1.000       12           10" in lines
 
 
 def test_evaluate_without_data_measures_the_test_part_again(

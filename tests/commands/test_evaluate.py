@@ -113,6 +113,19 @@ def test_without_data_the_own_test_part_is_evaluated(trained: TrainResult) -> No
     assert watcher.warnings == []
 
 
+def test_a_bundle_knows_its_training_images(trained: TrainResult, tmp_path: Path) -> None:
+    """The counts by class are from its record; a model without a record has none."""
+    photos, cache = trained.run.parent / "photos", trained.run.parent / "cache"
+    result = hs.evaluate(trained.run / "bundle", photos, cache=cache)
+    assert result.trained_on == trained.record.data.trained_on == (12, 12)
+    assert result.summary.rows[0][-2:] == ("6", "12")
+    assert [row["trained_on"] for row in result.to_json()["per_class"]] == [12, 12]
+    replace(trained.model.predictor, record=None).save(tmp_path / "bare")
+    result = hs.evaluate(tmp_path / "bare", photos, cache=cache)
+    assert (result.trained_on, result.summary.columns[-1]) == ((), "test images>")
+    assert [row["trained_on"] for row in result.to_json()["per_class"]] == [None, None]
+
+
 def test_other_figures_than_those_of_the_record_are_listed(run_copy: Path) -> None:
     """The recorded figures that are not measured again are named with their values."""
     record = Record.read(run_copy)

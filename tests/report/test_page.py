@@ -256,6 +256,17 @@ def test_estimates_on_the_validation_part_are_beside_those_on_folds() -> None:
     assert "Folds: accuracy 95% interval log loss Validation: accuracy" in spaced(html)
 
 
+def test_training_images_are_beside_test_images() -> None:
+    """Each row of the table by class has both counts; records without the former have no column."""
+    values = metrics(schema=1)
+    shown = Record.of(values, "metrics.json")
+    part = Single().report_part(shown.test, (1353, 615))
+    html = render_report(shown, part, [])
+    assert "F1 Test images Training images defective 79.0%" in spaced(html)
+    assert "0.800 205 1,353 functional" in spaced(html)
+    assert "Training images" not in spaced(page().html)
+
+
 def test_only_the_chosen_candidate_is_marked() -> None:
     """One row of the table has the mark."""
     assert page().text.count("✓ chosen") == 1

@@ -107,6 +107,17 @@ def test_a_summary_has_the_metrics() -> None:
     )
 
 
+def test_a_summary_shows_the_training_images_of_each_class() -> None:
+    """They have a column beside the images that the model is evaluated on, if they are known."""
+    evaluation = evaluate_probabilities(TASK.probabilities(SCORES, 1.0), TARGETS, CLASSES)
+    counted = TASK.summarise(evaluation, "test", (1200, 30, 4))
+    assert counted.columns[-2:] == ("test images>", "trained on>")
+    assert [row[-2:] for row in counted.rows] == [("1", "1,200"), ("0", "30"), ("2", "4")]
+    unknown = TASK.summarise(evaluation, "")
+    assert unknown.columns[-2:] == ("F1>", "images>")
+    assert [len(row) for row in unknown.rows] == [5, 5, 5]
+
+
 def test_a_summary_says_what_is_not_measured() -> None:
     """With images of each class, nothing; with images of one class, that AUROC is not defined."""
     probabilities = TASK.probabilities(SCORES, 1.0)
@@ -127,5 +138,7 @@ def test_a_summary_of_many_classes_shows_the_weakest() -> None:
     rows = TASK.summarise(evaluation, "").rows
     assert len(rows) == 13 and rows[0][0] == "class 00"
     assert rows[-1] == ("… the 12 of 40 classes with the lowest recall",)
+    counted = TASK.summarise(evaluation, "", range(count)).rows
+    assert [row[-1] for row in counted[:3]] == ["0", "1", "2"]
     few = evaluate_probabilities(probabilities[:5], np.arange(5), names)
     assert [row[0] for row in TASK.summarise(few, "").rows] == names[:5]

@@ -30,6 +30,7 @@ class EvaluateResult:
         rejected: Images that were not used, with the reasons.
         data: A short name of the data.
         warnings: What may be wrong with the data or the results, in sentences.
+        trained_on: The number of training images of each class; empty if it is not known.
         recorded: The scalar metrics in the run's record that differ from these, by name; empty if
             all are equal, None if the record has no results on these images.
     """
@@ -41,6 +42,7 @@ class EvaluateResult:
     rejected: tuple[Rejection, ...]
     data: str
     warnings: tuple[str, ...] = ()
+    trained_on: tuple[int, ...] = ()
     recorded: Mapping[str, JsonValue] | None = None
 
     def __repr__(self) -> str:
@@ -72,7 +74,7 @@ class EvaluateResult:
         return {
             "data": self.data,
             "split": self.split,
-            **self.evaluation.to_json(),
+            **self.evaluation.to_json(self.trained_on),
             "rejected": rejected,
             "warnings": list(self.warnings),
             "recorded": None if self.recorded is None else dict(self.recorded),
@@ -104,14 +106,16 @@ def run_evaluation(
 
 
 def _result(predictor: Predictor, part: Part, evaluation: Evaluation) -> EvaluateResult:
+    trained_on = predictor.record.data.trained_on if predictor.record else ()
     return EvaluateResult(
         evaluation,
-        predictor.task.summarise(evaluation, _KINDS.get(part.name, part.name)),
+        predictor.task.summarise(evaluation, _KINDS.get(part.name, part.name), trained_on),
         part.name,
         predictor.classes,
         part.rejected,
         part.data,
         part.warnings,
+        trained_on,
         _differences(evaluation, _recorded(predictor.record, part)),
     )
 

@@ -90,14 +90,15 @@ class TrainResult:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the main results, as plain JSON values."""
-        values = self.record.to_json()
+        values, trained_on = self.record.to_json(), self.record.data.trained_on
+        test, validation = self.record.test, self.record.validation
         return {
             "run": str(self.run),
             **{name: values[name] for name in ("task", "backbone", "features", "head", "tuned")},
             "classes": list(self.record.data.classes),
             "images": dict(vars(self.record.data.images)),
-            "test": self.record.test.to_json() if self.record.test else None,
-            "validation": self.record.validation.to_json() if self.record.validation else None,
+            "test": test.to_json(trained_on) if test else None,
+            "validation": validation.to_json(trained_on) if validation else None,
             **{name: values[name] for name in _SELECTION},
             "seconds": dict(self.seconds),
         }
@@ -346,10 +347,10 @@ def _evaluate(model: Predictor, part: ImageSet) -> tuple[Evaluation | None, Prob
 def _summary(task: Task, record: Record) -> Summary | None:
     """Return the reported results as text; those of a validation part say what it was used for."""
     if record.test:
-        return task.summarise(record.test, "test")
+        return task.summarise(record.test, "test", record.data.trained_on)
     if not record.validation:
         return None
-    summary = task.summarise(record.validation, "validation")
+    summary = task.summarise(record.validation, "validation", record.data.trained_on)
     use = f"the validation part {describe_use(record.val_used_for)}"
     return replace(summary, context=f"{summary.context}; {use}")
 
@@ -365,7 +366,8 @@ def _write(
 ) -> None:
     """Write the run, including the model and the worst mistakes on the reported part."""
     task, (shown, probabilities) = model.task, reported
-    part = task.report_part(record.reported) if record.reported else None
+    reported_on = record.reported
+    part = task.report_part(reported_on, record.data.trained_on) if reported_on else None
     mistakes, predictions = [], None
     if probabilities is not None:
         predictions = table_of_test_images(shown, probabilities) if record.test else None

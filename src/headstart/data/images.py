@@ -90,6 +90,11 @@ class ImageSet:
         """Return the images with the given row numbers."""
         return ImageSet(self.table.take(pa.array(rows)), self.classes, self.task)
 
+    def counts(self) -> tuple[int, ...]:
+        """Return the number of images of each class, in the order of the classes."""
+        found = Counter(self.table["label"].to_pylist())
+        return tuple(found[name] for name in self.classes)
+
     def absent(self) -> list[str]:
         """Return the classes without any image, sorted."""
         present = self.task.present(self.labels)
@@ -126,8 +131,11 @@ class Images:
 
     def _repr_html_(self) -> str:
         """Return the number of images of each class in each part, for notebooks."""
-        counts = [_class_counts(images) for _, images in self._parts]
-        rows = [[name, *(f"{count.get(name, 0):,}" for count in counts)] for name in self.classes]
+        counts = zip(*(images.counts() for _, images in self._parts), strict=True)
+        rows = [
+            [name, *(f"{count:,}" for count in row)]
+            for name, row in zip(self.classes, counts, strict=True)
+        ]
         return html_table(repr(self), ["class", *(name for name, _ in self._parts)], rows)
 
     @property
@@ -195,7 +203,3 @@ class Images:
         table = usable(self.manifest)
         part = table.filter(pc.equal(table["split"], split))
         return ImageSet(part, self.classes, self.task)
-
-
-def _class_counts(images: ImageSet) -> Counter[str]:
-    return Counter(images.table["label"].to_pylist())

@@ -11,6 +11,12 @@ from headstart.record.estimates import (
     Use,
     describe_use,
 )
+from headstart.record.evaluation import (
+    ClassResult,
+    Evaluation,
+    ReliabilityBin,
+    SingleEvaluation,
+)
 from headstart.record.gains import describe_gain
 from headstart.record.run import (
     FILE,
@@ -22,17 +28,13 @@ from headstart.record.run import (
 from headstart.record.values import (
     BackboneTrial,
     Candidate,
-    ClassResult,
     Counts,
     Data,
     Epoch,
-    Evaluation,
     Leak,
     PrecisionTrial,
     Recommendation,
     Rejection,
-    ReliabilityBin,
-    SingleEvaluation,
     Source,
     StepTiming,
     Tuning,

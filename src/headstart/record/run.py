@@ -11,10 +11,10 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from headstart.errors import RecordError
 from headstart.files import write_atomically
 from headstart.record.estimates import Disagreement, Series, Use
+from headstart.record.evaluation import Evaluation
 from headstart.record.values import (
     Candidate,
     Data,
-    Evaluation,
     Leak,
     PrecisionTrial,
     Recommendation,

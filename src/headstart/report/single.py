@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap, zip_longest
 
 from headstart.record import ClassResult, ReliabilityBin, SingleEvaluation
 from headstart.task import ReportPart
@@ -40,13 +41,28 @@ class Point:
     radius: float
 
 
-def single_part(evaluation: SingleEvaluation) -> ReportPart:
-    """Return the template and the values that show an evaluation."""
+@dataclass(frozen=True)
+class ClassRow:
+    """A row of the table by class: its results, and its training images if they were counted."""
+
+    result: ClassResult
+    trained_on: int | None
+
+
+def single_part(evaluation: SingleEvaluation, trained_on: Sequence[int] = ()) -> ReportPart:
+    """Return the template and the values that show an evaluation.
+
+    Args:
+        evaluation: The metrics.
+        trained_on: The number of training images of each class, or nothing if unknown.
+    """
+    rows = starmap(ClassRow, zip_longest(evaluation.per_class, trained_on))
     values = {
+        "counted": bool(trained_on),
         "matrix": _matrix(evaluation.confusion),
         "confusions": _frequent_confusions(evaluation),
         "baseline": _baseline_class(evaluation),
-        "weakest_first": sorted(evaluation.per_class, key=_recall),
+        "weakest_first": sorted(rows, key=lambda row: _recall(row.result)),
         "points": _points(evaluation.reliability),
     }
     return ReportPart("single.html.jinja", values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import starmap, zip_longest
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -158,7 +159,9 @@ class Single:
         """See `Task.describe`."""
         return f"Image classifier with {len(classes)} classes"
 
-    def summarise(self, evaluation: Evaluation, split: str) -> Summary:
+    def summarise(
+        self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()
+    ) -> Summary:
         """See `Task.summarise`."""
         low, high = evaluation.accuracy_ci95
         images = f"{evaluation.images:,} {split} images".replace("  ", " ")
@@ -170,16 +173,16 @@ class Single:
             f"{evaluation.ece:.3f} · majority baseline {evaluation.majority:.1%}",
             sentence=f"Accuracy on {evaluation.images} {_described(split)}images: "
             f"{evaluation.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}).",
-            columns=("class", "precision>", "recall>", "F1>", "images>"),
-            rows=_class_rows(evaluation.per_class),
+            columns=_columns(split, counted=bool(trained_on)),
+            rows=_class_rows(evaluation.per_class, trained_on),
             note=_not_measured(evaluation),
         )
 
-    def report_part(self, evaluation: Evaluation) -> ReportPart:
+    def report_part(self, evaluation: Evaluation, trained_on: Sequence[int] = ()) -> ReportPart:
         """See `Task.report_part`."""
         from headstart.report.single import single_part
 
-        return single_part(evaluation)
+        return single_part(evaluation, trained_on)
 
 
 def _described(split: str) -> str:
@@ -200,19 +203,29 @@ def _not_measured(evaluation: Evaluation) -> str:
     )
 
 
-def _class_rows(results: Sequence[ClassResult]) -> tuple[tuple[str, ...], ...]:
+def _columns(split: str, *, counted: bool) -> tuple[str, ...]:
+    """Return the columns of the table by class, with those of `_class_row`."""
+    images = f"{split} images>".lstrip()
+    return ("class", "precision>", "recall>", "F1>", images, *(["trained on>"] if counted else []))
+
+
+def _class_rows(
+    results: Sequence[ClassResult], trained_on: Sequence[int]
+) -> tuple[tuple[str, ...], ...]:
     """Return a row for each class; if there are many, only for the weakest ones tested."""
-    tested = [result for result in results if result.recall is not None]
-    if len(results) <= _MAX_CLASSES or len(tested) <= _MAX_CLASSES:
-        return tuple(map(_class_row, results if len(results) <= _MAX_CLASSES else tested))
-    weakest = sorted(tested, key=lambda result: result.recall or 0.0)[:_MAX_CLASSES]
+    rows = list(zip_longest(results, trained_on))
+    tested = [(result, count) for result, count in rows if result.recall is not None]
+    if len(rows) <= _MAX_CLASSES or len(tested) <= _MAX_CLASSES:
+        return tuple(starmap(_class_row, rows if len(rows) <= _MAX_CLASSES else tested))
+    weakest = sorted(tested, key=lambda row: row[0].recall or 0.0)[:_MAX_CLASSES]
     note = (f"… the {len(weakest)} of {len(tested)} classes with the lowest recall",)
-    return (*map(_class_row, weakest), note)
+    return (*starmap(_class_row, weakest), note)
 
 
-def _class_row(result: ClassResult) -> tuple[str, ...]:
+def _class_row(result: ClassResult, trained_on: int | None) -> tuple[str, ...]:
     precision, recall = (_or_dash(share, ".1%") for share in (result.precision, result.recall))
-    return result.name, precision, recall, _or_dash(result.f1, ".3f"), f"{result.images:,}"
+    row = (result.name, precision, recall, _or_dash(result.f1, ".3f"), f"{result.images:,}")
+    return row if trained_on is None else (*row, f"{trained_on:,}")
 
 
 def _or_dash(value: float | None, form: str) -> str:
