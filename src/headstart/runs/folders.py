@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headstart.errors import OutputError
+from headstart.errors import OptionError, OutputError
 from headstart.record import FILE
 from headstart.watching import Warn, no_warning
 
 REPORT = "report.html"
-"""The name of the report in the folder of a run."""
+"""The name of the report in the folder of a run or an evaluation."""
+
+EVALUATION, PREDICTIONS = "evaluation.json", "predictions.parquet"
+"""The other files in the folder of an evaluation."""
+
+_OF_FILES = (".html", ".htm", ".json", ".csv", ".parquet", ".pdf")
 
 
 def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
@@ -28,22 +33,51 @@ def choose_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
     """
     if out is None:
         return _next_free(_stem(name))
+    _check_replaceable(out, FILE, "run", overwrite=overwrite)
+    return out
+
+
+def check_evaluation_folder(out: Path, *, overwrite: bool) -> None:
+    """Check the folder of an evaluation, before any work is done.
+
+    Raises:
+        OptionError: It has the name of a file.
+        OutputError: The folder exists and may not be replaced, is not an evaluation, or cannot be
+            written.
+    """
+    if out.suffix.lower() in _OF_FILES:
+        raise OptionError(
+            f"Output '{out}' has the name of a file, but it is a folder, for {REPORT}, "
+            f"{EVALUATION} and {PREDICTIONS}. Pass --out {out.with_suffix('')}"
+        )
+    _check_replaceable(out, EVALUATION, "evaluation", overwrite=overwrite)
+
+
+def _check_replaceable(out: Path, content: str, kind: str, *, overwrite: bool) -> None:
+    """Check that a folder is new or empty, or may be replaced.
+
+    Args:
+        out: The folder.
+        content: The file that a folder of this kind has.
+        kind: "run" or "evaluation", for the message.
+        overwrite: Whether an existing folder of this kind may be replaced.
+    """
     if out.resolve() == Path.cwd():
         raise OutputError(
             f"Output '{out}' is the current folder, which cannot be replaced. Choose a subfolder."
         )
     check_writable(out)
-    if out.exists() and not _is_empty(out):
-        if not overwrite:
-            raise OutputError(
-                f"Output '{out}' already exists. Pass --overwrite (overwrite=True) to replace it."
-            )
-        if not (out / FILE).is_file():
-            raise OutputError(
-                f"Output '{out}' exists but is not a headstart run, so it was not replaced. "
-                "Choose another folder."
-            )
-    return out
+    if not out.exists() or _is_empty(out):
+        return
+    if not overwrite:
+        raise OutputError(
+            f"Output '{out}' already exists. Pass --overwrite (overwrite=True) to replace it."
+        )
+    if not (out / content).is_file():
+        raise OutputError(
+            f"Output '{out}' exists but is not a headstart {kind}, so it was not replaced. "
+            "Choose another folder."
+        )
 
 
 def check_writable(out: Path) -> None:
