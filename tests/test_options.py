@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from headstart.data.archives import ArchiveLimits
 from headstart.errors import OptionError
 from headstart.options import (
-    ArchiveLimits,
     DecodeLimits,
     EvaluateOptions,
     OpenOptions,

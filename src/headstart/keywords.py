@@ -134,10 +134,17 @@ class PredictKeywords(ComputeKeywords, total=False):
     overwrite: bool
 
 
-class EvaluateKeywords(ComputeKeywords, total=False):
-    """See `EvaluateOptions`."""
+class SplitKeywords(TypedDict, total=False):
+    """See `SplitOptions`."""
 
     split: SplitOption
+
+
+class EvaluateKeywords(SplitKeywords, ComputeKeywords, total=False):
+    """See `EvaluateOptions`."""
+
+    out: str | Path | None
+    overwrite: bool
 
 
 def set_signature(function: Callable[..., object], signature: inspect.Signature) -> None:

@@ -30,8 +30,7 @@ _PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1
 
 # The number of different views, if it is limited.
 _DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}
-# The time limit of --tune auto without --minutes.
-_AUTO_MINUTES = 10.0
+_AUTO_MINUTES = 10.0  # The time limit of --tune auto without --minutes.
 
 LenientPath = Annotated[Path, Field(strict=False)]
 
@@ -103,13 +102,6 @@ class DecodeLimits(Options):
         le=178_956_970,  # Pillow refuses more in any case.
         description="Maximum width times height; guards against decompression bombs.",
     )
-
-
-class ArchiveLimits(Options):
-    """Limits on the unpacked content of an archive."""
-
-    max_files: int = Field(1_000_000, gt=0, description="Maximum number of files.")
-    max_bytes: int = Field(64 * 2**30, gt=0, description="Maximum size when unpacked, in bytes.")
 
 
 class CacheOptions(Options):
@@ -284,10 +276,7 @@ class TuneOptions(DeterministicOptions):
         return self.model_copy(update={"minutes": _AUTO_MINUTES})
 
     def check_deterministic(self, part: str) -> None:
-        """Reject options that depend on timing if the result must be deterministic.
-
-        Args:
-            part: The part to fine-tune.
+        """Reject fine-tuning of a part that depends on timing if it must be deterministic.
 
         Raises:
             OptionError: An option depends on timing.
@@ -384,8 +373,8 @@ class PredictOptions(ComputeOptions):
     overwrite: bool = Field(False, description="Replace an existing file in --out.")
 
 
-class EvaluateOptions(ComputeOptions):
-    """Options of `evaluate`."""
+class SplitOptions(Options):
+    """Which images a model is evaluated on."""
 
     panel = Panel.DATA
 
@@ -393,6 +382,17 @@ class EvaluateOptions(ComputeOptions):
         "auto",
         description="Images to evaluate on; auto is the test part, or all of DATA without one.",
     )
+
+
+class EvaluateOptions(SplitOptions, ComputeOptions):
+    """Options of `evaluate`."""
+
+    panel = Panel.OUTPUT
+
+    out: LenientPath | None = Field(
+        None, description="Folder for a report, the figures as JSON and a table of predictions."
+    )
+    overwrite: bool = Field(False, description="Replace an earlier evaluation in --out.")
 
 
 def cache_folder(cache: str | PathLike[str] | None) -> Path:

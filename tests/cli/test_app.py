@@ -294,10 +294,14 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     assert set(printed) == {
         *("data", "split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
         *("log_loss", "majority", "classes_without_images", "per_class"),
-        *("rejected", "warnings", "recorded"),
+        *("out", "model", "confusion", "rejected", "warnings", "recorded", "headstart", "created"),
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
     assert (printed["majority"], printed["rejected"]) == (0.5, [])
+    assert (printed["out"], printed["model"]) == (None, str(run))
+    assert printed["confusion"] == [[12, 0], [0, 12]]
+    (warning,) = printed["warnings"]
+    assert warning.startswith("18 of these 24 images were used for training")
     expected = {"precision": 1.0, "recall": 1.0, "recall_ci95": [pytest.approx(0.757, abs=1e-3), 1]}
     expected |= {"f1": 1.0, "auroc": 1.0, "images": 12}
     assert printed["per_class"] == [
@@ -345,6 +349,17 @@ def test_evaluate_without_data_measures_the_test_part_again(
     recorded = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
     assert (printed["data"], printed["split"], printed["recorded"]) == ("photos", "test", {})
     assert printed["log_loss"] == recorded["log_loss"]
+
+
+def test_evaluate_writes_a_report(headstart: Cli, run: Path, tmp_path: Path) -> None:
+    """--out is a folder with the page, the JSON that --json prints, and the predictions."""
+    done = headstart("evaluate", run, "--out", tmp_path / "eval")
+    assert stripped(done.out)[-1] == f"report  {tmp_path / 'eval'}/report.html"
+    files = sorted(path.name for path in (tmp_path / "eval").iterdir())
+    assert files == ["evaluation.json", "predictions.parquet", "report.html"]
+    again = headstart("evaluate", run, "--out", tmp_path / "eval", "--overwrite", "--json")
+    written = json.loads((tmp_path / "eval/evaluation.json").read_text(encoding="utf-8"))
+    assert json.loads(again.out) == {"out": str(tmp_path / "eval")} | written
 
 
 def test_evaluate_without_data_names_missing_files(

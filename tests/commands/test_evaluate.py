@@ -1,5 +1,6 @@
 """Evaluate: the metrics of a trained model."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.data.manifest import with_column
-from headstart.errors import DataError, OptionError, RecordError
+from headstart.errors import DataError, OptionError, OutputError, RecordError
 from headstart.record import Record, Rejection
 from tests.commands.conftest import QUICK
 from tests.commands.test_train import RecordingWatcher
@@ -107,8 +108,10 @@ def test_without_data_the_own_test_part_is_evaluated(trained: TrainResult) -> No
     watcher = RecordingWatcher()
     result = hs.evaluate(trained.run, cache=trained.run.parent / "cache", watcher=watcher)
     assert result.evaluation == trained.record.test
-    assert (result.split, result.data, result.recorded) == ("test", "photos", {})
-    assert result.comparison == "The record of the run has the same figures, to the last digit."
+    assert (result.split, result.record.data, result.record.recorded) == ("test", "photos", {})
+    assert (
+        result.record.comparison == "The record of the run has the same figures, to the last digit."
+    )
     assert watcher.notes == [f"The test part of '{trained.run}': 12 images, unchanged."]
     assert watcher.warnings == []
 
@@ -117,12 +120,12 @@ def test_a_bundle_knows_its_training_images(trained: TrainResult, tmp_path: Path
     """The counts by class are from its record; a model without a record has none."""
     photos, cache = trained.run.parent / "photos", trained.run.parent / "cache"
     result = hs.evaluate(trained.run / "bundle", photos, cache=cache)
-    assert result.trained_on == trained.record.data.trained_on == (12, 12)
+    assert result.record.trained_on == trained.record.data.trained_on == (12, 12)
     assert result.summary.rows[0][-2:] == ("6", "12")
     assert [row["trained_on"] for row in result.to_json()["per_class"]] == [12, 12]
     replace(trained.model.predictor, record=None).save(tmp_path / "bare")
     result = hs.evaluate(tmp_path / "bare", photos, cache=cache)
-    assert (result.trained_on, result.summary.columns[-1]) == ((), "test images>")
+    assert (result.record.trained_on, result.summary.columns[-1]) == ((), "test images>")
     assert [row["trained_on"] for row in result.to_json()["per_class"]] == [None, None]
 
 
@@ -133,8 +136,8 @@ def test_other_figures_than_those_of_the_record_are_listed(run_copy: Path) -> No
     other = replace(record, test=replace(record.test, accuracy=0.75, log_loss=0.25))
     hs.load(run_copy).save(run_copy / "bundle", record=other, overwrite=True)
     result = hs.evaluate(run_copy)
-    assert result.recorded == {"accuracy": 0.75, "log_loss": 0.25}
-    assert result.comparison == (
+    assert result.record.recorded == {"accuracy": 0.75, "log_loss": 0.25}
+    assert result.record.comparison == (
         "The figures in the record of the run differ: accuracy 0.75, log loss 0.25."
     )
 
@@ -143,9 +146,13 @@ def test_without_data_another_part_can_be_evaluated(trained: TrainResult) -> Non
     """The training part warns, and the record has no figures on it."""
     watcher = RecordingWatcher()
     result = hs.evaluate(trained.run, split="train", watcher=watcher)
-    assert (result.evaluation.images, result.recorded, result.comparison) == (24, None, "")
-    assert watcher.warnings == list(result.warnings)
-    assert result.warnings == (
+    assert (result.evaluation.images, result.record.recorded, result.record.comparison) == (
+        24,
+        None,
+        "",
+    )
+    assert watcher.warnings == list(result.record.warnings)
+    assert result.record.warnings == (
         "24 of these 24 images were used for training, so the results are optimistic.",
     )
 
@@ -156,7 +163,7 @@ def test_the_val_part_is_evaluated_again(tmp_path: Path, make_folder: MakeFolder
         make_folder(6, name=f"photos/{part}")
     trained = hs.train(tmp_path / "photos", out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
     result = hs.evaluate(tmp_path / "run", cache=tmp_path / "cache")
-    assert (result.split, result.evaluation.images, result.recorded) == ("val", 12, {})
+    assert (result.split, result.evaluation.images, result.record.recorded) == ("val", 12, {})
     assert result.evaluation == trained.record.validation
     assert "12 validation images" in result.summary.context
     with pytest.raises(DataError) as error:
@@ -195,7 +202,7 @@ def test_missing_and_changed_files_are_named(run_copy: Path) -> None:
     watcher = RecordingWatcher()
     (photos / "test").rename(photos / "moved")
     result = hs.evaluate(run_copy, photos / "moved", split="test", watcher=watcher)
-    assert (result.split, result.evaluation.images, result.recorded) == ("test", 10, None)
+    assert (result.split, result.evaluation.images, result.record.recorded) == ("test", 10, None)
     assert f"'moved' has no split, so that of '{run_copy}' is used." in watcher.notes
     assert watcher.warnings == [
         (
@@ -219,10 +226,10 @@ def test_images_of_unknown_classes_are_rejected(trained: TrainResult, tmp_path: 
     (photos / "green").mkdir()
     picture(77, COLOURS["green"]).save(photos / "green/a.png")
     result = hs.evaluate(trained.run, photos)
-    assert result.rejected == (Rejection("green/a.png", "the model has no class green"),)
-    assert (result.classes, result.evaluation.images) == (("blue", "red"), 12)
+    assert result.record.rejected == (Rejection("green/a.png", "the model has no class green"),)
+    assert (result.record.classes, result.evaluation.images) == (("blue", "red"), 12)
     named = "No image of the class 'green' can be used: the model has no class green."
-    assert named in result.warnings
+    assert named in result.record.warnings
 
 
 def test_images_of_one_class_can_be_evaluated(trained: TrainResult, tmp_path: Path) -> None:
@@ -251,6 +258,57 @@ def test_data_without_some_of_the_classes_is_evaluated(
     )
     in_python = hs.load(tmp_path / "run", cache=tmp_path / "cache")
     assert in_python.evaluate(hs.open_images(data).test) == result.evaluation
+
+
+def test_the_folder_has_the_report_the_figures_and_the_predictions(run_copy: Path) -> None:
+    """The predictions are those of the run's own table, and the mistakes are pictured."""
+    out = run_copy.parent / "evaluations/first"
+    result = hs.evaluate(run_copy, out=out)
+    assert result.out == out
+    table = pq.read_table(out / "predictions.parquet")
+    expected = pq.read_table(run_copy / "test_predictions.parquet")
+    assert table.schema.names == expected.schema.names
+    assert table.select([0, 1, 2]).equals(expected.select([0, 1, 2]))
+    assert np.allclose(table["p_red"], expected["p_red"], atol=1e-3)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2  # 10 of 12 images are correct.
+    values = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert values["accuracy"] == pytest.approx(10 / 12)
+    assert values["confusion"] == [[5, 1], [1, 5]]
+
+
+def test_predictions_are_named_by_the_classes_of_the_model(
+    tmp_path: Path, make_folder: MakeFolder
+) -> None:
+    """Data without one of the classes has a column for it in the table of predictions."""
+    model = make_folder(8, tuple(COLOURS), name="three")
+    hs.train(model, out=tmp_path / "run", cache=tmp_path / "cache", **QUICK)
+    reds = make_folder(4, ("red",), name="reds")
+    result = hs.evaluate(tmp_path / "run", reds, cache=tmp_path / "cache", out=tmp_path / "eval")
+    table = pq.read_table(tmp_path / "eval/predictions.parquet")
+    assert table.schema.names[-3:] == ["p_blue", "p_green", "p_red"]
+    right = [row["predicted"] == row["truth"] == "red" for row in table.to_pylist()]
+    assert np.mean(right) == result.evaluation.accuracy
+
+
+def test_the_output_is_checked_before_any_work(trained: TrainResult, tmp_path: Path) -> None:
+    """A file name, a folder that exists and one that is not an evaluation are errors."""
+    with pytest.raises(OptionError) as error:
+        hs.evaluate("missing", out=tmp_path / "page.html")
+    assert str(error.value) == (
+        f"Output '{tmp_path / 'page.html'}' has the name of a file, but it is a folder, for "
+        "report.html, evaluation.json and predictions.parquet. "
+        f"Pass --out {tmp_path / 'page'}"
+    )
+    with pytest.raises(OutputError, match=r"already exists. Pass --overwrite"):
+        hs.evaluate("missing", out=trained.run)
+    with pytest.raises(OutputError, match=r"exists but is not a headstart evaluation, so it was"):
+        hs.evaluate("missing", out=trained.run, overwrite=True)
+    with pytest.raises(OptionError) as error:
+        hs.evaluate("missing", overwrite=True)
+    assert str(error.value) == (
+        "--overwrite has no effect without --out. Add --out with the folder to replace."
+    )
 
 
 def test_a_perfect_result_is_exact(trained: TrainResult) -> None:

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from headstart.data.archives import is_archive, unpack
+from headstart.data.archives import ArchiveLimits, is_archive, unpack
 from headstart.errors import DataError, UnsafeArchive
 from headstart.files import atomic_create, file_sha256
-from headstart.options import ArchiveLimits
 
 FILES = {"photos/a/1.txt": b"one", "photos/b/2.txt": b"two"}
 

@@ -54,10 +54,12 @@ def show_training(console: Console, result: TrainResult) -> None:
 
 def show_evaluation(console: Console, result: EvaluateResult) -> None:
     """Show an evaluation and the images that were not used."""
-    _show_rejections(console, result.rejected)
+    _show_rejections(console, result.record.rejected)
     _show_summary(console, result.summary)
-    if result.comparison:
-        _print_line(console, result.comparison)
+    if result.record.comparison:
+        _print_line(console, result.record.comparison)
+    if result.out:
+        _print_line(console, f"  report  {result.out}/report.html")
 
 
 def show_predictions(

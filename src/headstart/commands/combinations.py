@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from headstart.errors import OptionError
-from headstart.options import BackbonesOptions, Options, PredictOptions, RunOptions, TrainOptions
+from headstart.options import (
+    BackbonesOptions,
+    EvaluateOptions,
+    Options,
+    PredictOptions,
+    RunOptions,
+    TrainOptions,
+)
 
 _OptionsT = TypeVar("_OptionsT", bound=Options)
 
@@ -84,6 +91,14 @@ PREDICTION: tuple[Rule[PredictOptions], ...] = (
         ("overwrite",),
         lambda options: options.out is None,
         "without --out. Add --out with the file to replace.",
+    ),
+)
+
+EVALUATION: tuple[Rule[EvaluateOptions], ...] = (
+    Rule(
+        ("overwrite",),
+        lambda options: options.out is None,
+        "without --out. Add --out with the folder to replace.",
     ),
 )
 

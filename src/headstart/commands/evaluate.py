@@ -2,20 +2,28 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from headstart.commands.combinations import EVALUATION, reject_ineffective_options
 from headstart.commands.parts import Part, part_of_data, part_of_run
+from headstart.data.images import ImageSet
 from headstart.options import EvaluateOptions
 from headstart.predictor.predictor import Predictor
-from headstart.record import Evaluation, Record, Rejection
+from headstart.record import Evaluation, EvaluationRecord, Record
+from headstart.report.thumbnails import with_thumbnails
+from headstart.runs.folders import check_evaluation_folder
+from headstart.runs.predictions import table_of_test_images
+from headstart.runs.run import write_evaluation
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
 
-_KINDS = {"all": "", "val": "validation"}
+_MAX_MISTAKES = 24
 
 
 @dataclass(frozen=True)
@@ -23,27 +31,14 @@ class EvaluateResult:
     """The result of an evaluation.
 
     Attributes:
-        evaluation: The metrics.
+        record: Everything that was measured.
         summary: The metrics as text.
-        split: The part of the data that was used: "all", "train", "val" or "test".
-        classes: Class names, in the order of the confusion matrix.
-        rejected: Images that were not used, with the reasons.
-        data: A short name of the data.
-        warnings: What may be wrong with the data or the results, in sentences.
-        trained_on: The number of training images of each class; empty if it is not known.
-        recorded: The scalar metrics in the run's record that differ from these, by name; empty if
-            all are equal, None if the record has no results on these images.
+        out: The folder that was written, if any.
     """
 
-    evaluation: Evaluation
+    record: EvaluationRecord
     summary: Summary
-    split: str
-    classes: tuple[str, ...]
-    rejected: tuple[Rejection, ...]
-    data: str
-    warnings: tuple[str, ...] = ()
-    trained_on: tuple[int, ...] = ()
-    recorded: Mapping[str, JsonValue] | None = None
+    out: Path | None
 
     def __repr__(self) -> str:
         return f"EvaluateResult({self.evaluation}, split='{self.split}')"
@@ -53,32 +48,18 @@ class EvaluateResult:
         return self.evaluation._repr_html_()
 
     @property
-    def comparison(self) -> str:
-        """A sentence that compares the metrics with the record; "" if it has none of these."""
-        if self.recorded is None:
-            return ""
-        if not self.recorded:
-            return "The record of the run has the same figures, to the last digit."
-        figures = ", ".join(
-            f"{name.replace('_', ' ')} {value:.7g}"
-            for name, value in self.recorded.items()
-            if isinstance(value, (int, float))
-        )
-        return f"The figures in the record of the run differ: {figures}."
+    def evaluation(self) -> Evaluation:
+        """The metrics."""
+        return self.record.evaluation
+
+    @property
+    def split(self) -> str:
+        """The part of the data that was used: "all", "train", "val" or "test"."""
+        return self.record.split
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the metrics, those of each class, and the rejected images, as JSON values."""
-        rejected: list[JsonValue] = [
-            {"image": rejection.image, "reason": rejection.reason} for rejection in self.rejected
-        ]
-        return {
-            "data": self.data,
-            "split": self.split,
-            **self.evaluation.to_json(self.trained_on),
-            "rejected": rejected,
-            "warnings": list(self.warnings),
-            "recorded": None if self.recorded is None else dict(self.recorded),
-        }
+        """Return everything that was measured, and the folder that was written."""
+        return {"out": str(self.out) if self.out else None, **self.record.to_json()}
 
 
 def run_evaluation(
@@ -95,6 +76,9 @@ def run_evaluation(
         options: What to do.
         watcher: Follows the stages.
     """
+    reject_ineffective_options(options, EVALUATION)
+    if options.out:
+        check_evaluation_folder(options.out, overwrite=options.overwrite)
     predictor = load_predictor(model, options)
     if data is None:
         part = part_of_run(Path(model), predictor, options.split, watcher)
@@ -102,21 +86,45 @@ def run_evaluation(
         part = part_of_data(Path(model), predictor, data, options, watcher)
     with watcher.stage("Extracting features") as progress:
         evaluation = predictor.evaluate(part.images, progress=progress, warn=watcher.warn)
-    return _result(predictor, part, evaluation)
+    record = _record(str(model), predictor, part, evaluation)
+    if options.out:
+        with watcher.stage("Writing the report"):
+            _write(options.out, predictor, part.images, record)
+    summary = predictor.task.summarise(evaluation, record.kind, record.trained_on)
+    return EvaluateResult(record, summary, options.out)
 
 
-def _result(predictor: Predictor, part: Part, evaluation: Evaluation) -> EvaluateResult:
-    trained_on = predictor.record.data.trained_on if predictor.record else ()
-    return EvaluateResult(
-        evaluation,
-        predictor.task.summarise(evaluation, _KINDS.get(part.name, part.name), trained_on),
-        part.name,
-        predictor.classes,
-        part.rejected,
-        part.data,
-        part.warnings,
-        trained_on,
-        _differences(evaluation, _recorded(predictor.record, part)),
+def _record(
+    model: str, predictor: Predictor, part: Part, evaluation: Evaluation
+) -> EvaluationRecord:
+    return EvaluationRecord(
+        headstart=version("headstart"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=model,
+        data=part.data,
+        split=part.name,
+        evaluation=evaluation,
+        temperature=predictor.temperature,
+        trained_on=predictor.record.data.trained_on if predictor.record else (),
+        rejected=part.rejected,
+        warnings=part.warnings,
+        recorded=_differences(evaluation, _recorded(predictor.record, part)),
+    )
+
+
+def _write(out: Path, model: Predictor, images: ImageSet, record: EvaluationRecord) -> None:
+    """Write the report, the figures and the predictions, with the worst mistakes."""
+    shown = replace(images, classes=model.classes)
+    probabilities = model.probabilities_of(shown)
+    mistakes = model.task.worst_mistakes(
+        probabilities, shown.labels, model.classes, limit=_MAX_MISTAKES
+    )
+    write_evaluation(
+        out,
+        record,
+        model.task.report_part(record.evaluation, record.trained_on),
+        with_thumbnails(mistakes, shown, model.extractor.preprocess.contract),
+        table_of_test_images(shown, probabilities),
     )
 
 

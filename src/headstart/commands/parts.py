@@ -4,17 +4,20 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from headstart.data.images import Images, ImageSet
 from headstart.errors import DataError, OptionError
-from headstart.options import EvaluateOptions
+from headstart.options import EvaluateOptions, SplitOption
 from headstart.predictor.predictor import Predictor
 from headstart.record import Record, Rejection, describe_use
 from headstart.runs.images import find_changes, images_of_part, images_of_run, is_run
 from headstart.tasks.opening import open_for_model
 from headstart.watching import Watcher
+
+PartName = Literal["all", "train", "val", "test"]
 
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -32,7 +35,7 @@ class Part:
         warnings: Sentences about the data, and about what training used the images for.
     """
 
-    name: str
+    name: PartName
     images: ImageSet
     data: str
     own: bool
@@ -66,7 +69,7 @@ def part_of_data(
     return Part(name, chosen, images.name, False, rejected, (*images.warnings, *warnings))
 
 
-def part_of_run(model: Path, predictor: Predictor, split: str, watcher: Watcher) -> Part:
+def part_of_run(model: Path, predictor: Predictor, split: SplitOption, watcher: Watcher) -> Part:
     """Choose a part of a run's own data; "auto" is the test part or, without one, the val part.
 
     Raises:
@@ -122,7 +125,7 @@ def _incomplete(run: Path, name: str, images: Images, chosen: ImageSet) -> Itera
         )
 
 
-def _select_own(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:
+def _select_own(images: Images, split: SplitOption, model: Path) -> tuple[PartName, ImageSet]:
     """Return the requested part of a run's own data."""
     if split == "auto":
         split = "test" if len(images.test) else "val"
@@ -136,7 +139,7 @@ def _select_own(images: Images, split: str, model: Path) -> tuple[str, ImageSet]
     )
 
 
-def _select(images: Images, split: str, model: Path) -> tuple[str, ImageSet]:
+def _select(images: Images, split: SplitOption, model: Path) -> tuple[PartName, ImageSet]:
     """Return the requested part. "auto" is the test part, or all images if there is none."""
     if split == "auto":
         split = "test" if len(images.test) else "all"

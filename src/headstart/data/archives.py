@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Protocol
 
+from pydantic import Field
+
 from headstart.data.staging import make_staging
 from headstart.errors import DataError, UnsafeArchive
 from headstart.files import atomic_create, file_sha256
-from headstart.options import ArchiveLimits
+from headstart.options import Options
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CHUNK = 2**20
@@ -22,6 +24,13 @@ _UTF8_FLAG = 0x800
 # Increase it whenever an archive may be unpacked to other files.
 _VERSION = 3
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
+
+
+class ArchiveLimits(Options):
+    """Limits on the unpacked content of an archive."""
+
+    max_files: int = Field(1_000_000, gt=0, description="Maximum number of files.")
+    max_bytes: int = Field(64 * 2**30, gt=0, description="Maximum size when unpacked, in bytes.")
 
 
 class _Readable(Protocol):

@@ -14,6 +14,7 @@ from headstart.record.estimates import (
 from headstart.record.evaluation import (
     ClassResult,
     Evaluation,
+    EvaluationRecord,
     ReliabilityBin,
     SingleEvaluation,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Epoch",
     "Estimate",
     "Evaluation",
+    "EvaluationRecord",
     "Interval",
     "Leak",
     "PrecisionTrial",

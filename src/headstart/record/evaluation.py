@@ -1,6 +1,6 @@
 """The evaluation of a model: its metrics on labelled images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from headstart.notebook import html_table
 from headstart.record.estimates import Interval
+from headstart.record.values import Rejection
 
 
 @dataclass(frozen=True)
@@ -153,3 +154,74 @@ def _cells(result: ClassResult) -> tuple[str, ...]:
 
 Evaluation = SingleEvaluation
 """The evaluation of any task."""
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """Everything that `evaluate` measured.
+
+    Attributes:
+        headstart: The version of headstart that measured it.
+        created: Date and time in ISO 8601 with the time zone.
+        model: The path of the run or the bundle.
+        data: A short name of the data.
+        split: The part of the data that was used: "all", "train", "val" or "test".
+        evaluation: The metrics, with the classes in the model's order.
+        temperature: The divisor of scores that calibrates probabilities.
+        trained_on: The number of training images of each class; empty if it is not known.
+        rejected: Images that were not used, with the reasons.
+        warnings: What may be wrong with the data or the results, in sentences.
+        recorded: The scalar metrics in the run's record that differ from these, by name; empty if
+            all are equal, None if the record has no results on these images.
+    """
+
+    headstart: str
+    created: str
+    model: str
+    data: str
+    split: Literal["all", "train", "val", "test"]
+    evaluation: Evaluation
+    temperature: float
+    trained_on: tuple[int, ...]
+    rejected: tuple[Rejection, ...]
+    warnings: tuple[str, ...]
+    recorded: Mapping[str, JsonValue] | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the confusion matrix."""
+        return tuple(result.name for result in self.evaluation.per_class)
+
+    @property
+    def kind(self) -> str:
+        """What images of the part are called: "test", "validation", "training", or "" for all."""
+        return {"all": "", "train": "training", "val": "validation"}.get(self.split, self.split)
+
+    @property
+    def comparison(self) -> str:
+        """A sentence that compares the metrics with the record; "" if it has none of these."""
+        if self.recorded is None:
+            return ""
+        if not self.recorded:
+            return "The record of the run has the same figures, to the last digit."
+        figures = ", ".join(
+            f"{name.replace('_', ' ')} {value:.7g}"
+            for name, value in self.recorded.items()
+            if isinstance(value, (int, float))
+        )
+        return f"The figures in the record of the run differ: {figures}."
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return all of it as plain JSON values."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "split": self.split,
+            **self.evaluation.to_json(self.trained_on),
+            "confusion": [list(row) for row in self.evaluation.confusion],
+            "rejected": [{"image": one.image, "reason": one.reason} for one in self.rejected],
+            "warnings": list(self.warnings),
+            "recorded": None if self.recorded is None else dict(self.recorded),
+            "headstart": self.headstart,
+            "created": self.created,
+        }

@@ -16,6 +16,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from headstart.record import (
+    Evaluation,
+    EvaluationRecord,
     RecommendationRecord,
     Record,
     Rejection,
@@ -58,6 +60,35 @@ class PicturedMistake:
         return "data:image/jpeg;base64," + b64encode(self.thumbnail).decode("ascii")
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The evaluation that the task's part of a page shows.
+
+    Attributes:
+        evaluation: The metrics.
+        kind: "test", "validation" or "training"; "" for images that are not a part.
+        classes: Class names, in the order of the confusion matrix.
+        temperature: The divisor of scores that calibrates probabilities.
+        unseen: Whether nothing was learnt from these images or copies of them.
+    """
+
+    evaluation: Evaluation
+    kind: str
+    classes: tuple[str, ...]
+    temperature: float
+    unseen: bool
+
+    @property
+    def image(self) -> str:
+        """What an image is called, such as "test image"."""
+        return f"{self.kind} image".lstrip()
+
+    @property
+    def accuracy(self) -> str:
+        """What the accuracy is called, such as "test accuracy"."""
+        return f"{self.kind} accuracy".lstrip()
+
+
 def render_report(
     record: Record,
     part: ReportPart | None,
@@ -82,14 +113,35 @@ def render_report(
         title=title or record.data.name,
         record=record,
         part=part,
+        shown=_shown(record),
         use=describe_use(record.val_used_for),
         created_at=datetime.fromisoformat(record.created) if record.created else None,
-        mistakes=sorted(mistakes, key=lambda pictured: -pictured.mistake.probability),
+        mistakes=_most_confident(mistakes),
+        rejected=record.rejected,
         reasons=_frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
         described=describe_gain(record.tuning) if record.tuning else "",
         panels=tuning_panels(record.tuning),
         plot=plot_backbones(recommendation.backbones) if recommendation else None,
+    )
+
+
+def render_evaluation(
+    record: EvaluationRecord, part: ReportPart, mistakes: Sequence[PicturedMistake]
+) -> str:
+    """Render the report of an evaluation, as one self-contained HTML page; see `render_report`."""
+    return _render(
+        "evaluation.html.jinja",
+        record=record,
+        part=part,
+        shown=Shown(
+            record.evaluation, record.kind, record.classes, record.temperature, unseen=False
+        ),
+        absent=record.evaluation.absent,
+        created_at=datetime.fromisoformat(record.created),
+        mistakes=_most_confident(mistakes),
+        rejected=record.rejected,
+        reasons=_frequent_reasons(record.rejected),
     )
 
 
@@ -122,6 +174,20 @@ def _template(name: str) -> Template:
     environment.filters |= {name: getattr(formatting, name) for name in _FILTERS}
     environment.globals |= {"large": LARGE, "max_classes_with_shares": MAX_CLASSES_WITH_SHARES}
     return environment.get_template(name)
+
+
+def _shown(record: Record) -> Shown | None:
+    """Return the results to report; None without a test or validation part."""
+    if not record.reported:
+        return None
+    kind = "test" if record.test else "validation"
+    unseen = bool(record.test and not record.leaks)
+    classes = record.data.classes
+    return Shown(record.reported, kind, classes, record.temperature, unseen)
+
+
+def _most_confident(mistakes: Sequence[PicturedMistake]) -> list[PicturedMistake]:
+    return sorted(mistakes, key=lambda pictured: -pictured.mistake.probability)
 
 
 def _frequent_reasons(rejected: Sequence[Rejection]) -> list[tuple[str, int]]:

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headstart.errors import OutputError
+from headstart.errors import OptionError, OutputError
 from headstart.record import FILE
 from headstart.runs.unfinished import Request, find_unfinished
 from headstart.watching import Warn, no_warning
 
 REPORT = "report.html"
-"""The name of the report in the folder of a run."""
+"""The name of the report in the folder of a run or an evaluation."""
+
+EVALUATION, PREDICTIONS = "evaluation.json", "predictions.parquet"
+"""The other files in the folder of an evaluation."""
+
+_OF_FILES = (".html", ".htm", ".json", ".csv", ".parquet", ".pdf")
 
 RUNS = Path("runs")
 """The folder of runs for which the user has named none."""
@@ -36,14 +41,40 @@ def choose_folder(
     if out is None:
         unfinished = find_unfinished(resume, RUNS) if resume else None
         return unfinished or _next_free(_stem(name))
+    if _has_files(out):
+        _check_existing(out, overwrite=overwrite, resume=resume)
+    return out
+
+
+def check_evaluation_folder(out: Path, *, overwrite: bool) -> None:
+    """Check the folder of an evaluation, before any work is done.
+
+    Raises:
+        OptionError: It has the name of a file.
+        OutputError: The folder exists and may not be replaced, is not an evaluation, or cannot be
+            written.
+    """
+    if out.suffix.lower() in _OF_FILES:
+        raise OptionError(
+            f"Output '{out}' has the name of a file, but it is a folder, for {REPORT}, "
+            f"{EVALUATION} and {PREDICTIONS}. Pass --out {out.with_suffix('')}"
+        )
+    if _has_files(out):
+        _check_replaceable(out, EVALUATION, "evaluation", overwrite=overwrite)
+
+
+def _has_files(out: Path) -> bool:
+    """Return whether a folder to be written exists and is not empty.
+
+    Raises:
+        OutputError: It is the current folder, or cannot be written.
+    """
     if out.resolve() == Path.cwd():
         raise OutputError(
             f"Output '{out}' is the current folder, which cannot be replaced. Choose a subfolder."
         )
     check_writable(out)
-    if out.exists() and not _is_empty(out):
-        _check_existing(out, overwrite=overwrite, resume=resume)
-    return out
+    return out.exists() and not _is_empty(out)
 
 
 def _check_existing(out: Path, *, overwrite: bool, resume: Request | None) -> None:
@@ -61,15 +92,31 @@ def _check_existing(out: Path, *, overwrite: bool, resume: Request | None) -> No
             f"Output '{out}' has an unfinished training. Pass --resume (resume=True) to continue "
             "it, or --overwrite (overwrite=True) to replace it."
         )
-    if not overwrite:
-        nothing = " and has nothing to resume" if resume else ""
+    if resume and not overwrite:
         raise OutputError(
-            f"Output '{out}' already exists{nothing}. "
+            f"Output '{out}' already exists and has nothing to resume. "
             "Pass --overwrite (overwrite=True) to replace it."
         )
-    if not unfinished and not (out / FILE).is_file():
+    if not unfinished:
+        _check_replaceable(out, FILE, "run", overwrite=overwrite)
+
+
+def _check_replaceable(out: Path, content: str, kind: str, *, overwrite: bool) -> None:
+    """Check that a folder with files may be replaced.
+
+    Args:
+        out: The folder.
+        content: The file that a folder of this kind has.
+        kind: "run" or "evaluation", for the message.
+        overwrite: Whether an existing folder of this kind may be replaced.
+    """
+    if not overwrite:
         raise OutputError(
-            f"Output '{out}' exists but is not a headstart run, so it was not replaced. "
+            f"Output '{out}' already exists. Pass --overwrite (overwrite=True) to replace it."
+        )
+    if not (out / content).is_file():
+        raise OutputError(
+            f"Output '{out}' exists but is not a headstart {kind}, so it was not replaced. "
             "Choose another folder."
         )
 

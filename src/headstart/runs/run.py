@@ -9,11 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.errors import OutputError
-from headstart.files import atomic_replace, write_atomically
+from headstart.files import atomic_replace, write_atomically, write_json
 from headstart.predictor.bundle import Bundle, write_files
-from headstart.record import FILE, RecommendationRecord, Record
-from headstart.report import PicturedMistake, render_recommendation, render_report
-from headstart.runs.folders import REPORT
+from headstart.record import FILE, EvaluationRecord, RecommendationRecord, Record
+from headstart.report import (
+    PicturedMistake,
+    render_evaluation,
+    render_recommendation,
+    render_report,
+)
+from headstart.runs.folders import EVALUATION, PREDICTIONS, REPORT
 from headstart.runs.images import MANIFEST
 from headstart.runs.unfinished import Request
 from headstart.task import ReportPart
@@ -72,6 +77,24 @@ def write_recommendation(run: Path, record: RecommendationRecord) -> None:
     with _written_run(run) as partial:
         record.write(partial / FILE)
         write_atomically(partial / REPORT, render_recommendation(record, title=_title(run)))
+
+
+def write_evaluation(
+    out: Path,
+    record: EvaluationRecord,
+    part: ReportPart,
+    mistakes: Sequence[PicturedMistake],
+    predictions: pa.Table,
+) -> None:
+    """Write an evaluation with its report and predictions, completely or not at all.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with _written_run(out) as partial:
+        write_json(partial / EVALUATION, record.to_json())
+        pq.write_table(predictions, partial / PREDICTIONS)
+        write_atomically(partial / REPORT, render_evaluation(record, part, mistakes))
 
 
 def events_below(checkpoints: Path) -> str:
