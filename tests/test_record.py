@@ -17,6 +17,7 @@ from headstart.record import (
 )
 from tests.report.test_page import many_classes, metrics, record
 from tests.report.test_tuning import tuning
+from tests.test_notebook import unstyled
 
 RECORDS = {
     "plain": metrics(),
@@ -122,7 +123,7 @@ def test_an_evaluation_shows_itself_in_one_line() -> None:
 
 def test_a_notebook_shows_the_results_by_class() -> None:
     """There is a row for each class; one without images has dashes, and names are escaped."""
-    table = EVALUATION._repr_html_()
+    table = unstyled(EVALUATION._repr_html_())
     assert "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>images</th>" in table
     assert "<td>red</td><td>66.7%</td><td>100.0%</td><td>0.800</td><td>2</td>" in table
     assert "<td>&lt;i&gt;</td><td>\u2013</td><td>\u2013</td><td>\u2013</td><td>0</td>" in table

@@ -11,19 +11,26 @@ def html_table(
 
     Args:
         caption: The text above the table.
-        columns: Names of the columns.
+        columns: Names of the columns; those that end in ">" are right-aligned, like numbers.
         rows: The cells of each row.
         limit: Maximum number of rows; a last row has the number of the others.
     """
     lines = list(rows)
-    body = [_row("td", cells) for cells in lines[:limit]]
+    aligned = ["right" if column.endswith(">") else "left" for column in columns]
+    names = [column.removesuffix(">") for column in columns]
+    body = [_row("td", cells, aligned) for cells in lines[:limit]]
     if len(lines) > limit:
-        body.append(_row("td", [f"… and {len(lines) - limit:,} more"]))
+        body.append(_row("td", [f"… and {len(lines) - limit:,} more"], aligned))
     return (
-        f"<table><caption>{escape(caption)}</caption>"
-        f"<thead>{_row('th', columns)}</thead><tbody>{''.join(body)}</tbody></table>"
+        f'<table><caption style="text-align: left">{escape(caption)}</caption>'
+        f"<thead>{_row('th', names, aligned)}</thead><tbody>{''.join(body)}</tbody></table>"
     )
 
 
-def _row(tag: str, cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+def _row(tag: str, cells: Sequence[str], aligned: Sequence[str]) -> str:
+    """Return a row. Alignment is set in each cell, since notebooks differ in their own."""
+    shown = (
+        f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>'
+        for cell, side in zip(cells, aligned, strict=False)
+    )
+    return f"<tr>{''.join(shown)}</tr>"

@@ -8,6 +8,7 @@ import pytest
 from headstart.data.images import Images
 from headstart.data.opening import open_images
 from tests.conftest import COLOURS, TASK, picture
+from tests.test_notebook import unstyled
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_the_text_of_a_set(images: Images) -> None:
 
 def test_a_notebook_shows_the_images_of_each_class(images: Images) -> None:
     """There is a row for each class and a column for each part; names are escaped."""
-    table = images._repr_html_()
+    table = unstyled(images._repr_html_())
     assert "<th>class</th><th>train</th><th>test</th>" in table
     assert "<tr><td>&lt;i&gt;</td><td>2</td><td>0</td></tr>" in table
     assert "<tr><td>red</td><td>1</td><td>2</td></tr>" in table

@@ -62,8 +62,8 @@ def test_images_are_called_by_their_part(split, shown: str) -> None:
 def test_classes_without_images_are_named() -> None:
     """It is said that they are not measured; in the table they have dashes, at the end."""
     assert (
-        "There are no images of 1 class of the model: 'c'. It is not measured, and averages are "
-        "over the other classes."
+        "No images: 'c'. This class of the model is not measured; averages are over the other "
+        "classes."
     ) in page().text
     assert "c \u2013 \u2013 \u2013 \u2013 0 40" in spaced(page().html)
 

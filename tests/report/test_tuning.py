@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headstart.record import Tuning
+from headstart.report import render_report
 from headstart.report import tuning as plots
 from headstart.report.tuning import HEIGHT, WIDTH, Gain, Panel
 from tests.report.test_page import HOSTILE, Page, metrics, page, record, spaced
@@ -211,6 +213,13 @@ def test_the_result_is_explained(changes: dict[str, Any], sentences: str) -> Non
     assert sentences in spaced(shown(tuning(**changes)).html)
 
 
+def test_a_comparison_on_the_validation_part_says_so() -> None:
+    """The held-out images are those of the validation part if it decided."""
+    decided = replace(record(metrics(tuning=tuning())), val_used_for=("tuning",))
+    html = render_report(decided, None, [])
+    assert "Two models were compared on 394 validation images: one with the original" in html
+
+
 def test_a_negative_gain_is_left_of_zero() -> None:
     """A negative gain has a minus sign."""
     worse = tuning(tuned_accuracy=0.8731, gain_ci95=[-0.021, 0.012], kept=False)
@@ -237,7 +246,7 @@ def test_optional_values_are_shown() -> None:
     }
     text = spaced(shown(tuning(**more)).html)
     assert "Classifier linear Disk space 1.8 GB stored output of the frozen layers" in text
-    assert "Training steps bf16 Measured images per second: float32 4.1, bf16 78" in text
+    assert "Measured images per second: 4.1 with float32; 78 with bf16" in text
 
 
 def test_a_blend_of_heads_is_explained() -> None:

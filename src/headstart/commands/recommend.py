@@ -37,7 +37,7 @@ class RecommendResult:
 
     def _repr_html_(self) -> str:
         """Return a row for each backbone, for notebooks."""
-        columns = ("backbone", "accuracy", "95% interval", "images per second")
+        columns = ("backbone", "accuracy>", "95% interval>", "images per second>")
         return html_table(repr(self), columns, map(_cells, self.backbones))
 
     @property

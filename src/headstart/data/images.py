@@ -136,7 +136,7 @@ class Images:
             [name, *(f"{count:,}" for count in row)]
             for name, row in zip(self.classes, counts, strict=True)
         ]
-        return html_table(repr(self), ["class", *(name for name, _ in self._parts)], rows)
+        return html_table(repr(self), ["class", *(f"{name}>" for name, _ in self._parts)], rows)
 
     @property
     def _parts(self) -> list[tuple[str, ImageSet]]:

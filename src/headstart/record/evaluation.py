@@ -107,7 +107,7 @@ class SingleEvaluation:
 
     def _repr_html_(self) -> str:
         """Return the results by class, for notebooks."""
-        columns = ("class", "precision", "recall", "F1", "images")
+        columns = ("class", "precision>", "recall>", "F1>", "images>")
         return html_table(repr(self), columns, map(_cells, self.per_class))
 
     @property
