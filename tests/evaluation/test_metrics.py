@@ -85,6 +85,7 @@ def test_a_class_without_a_test_image():
         "f1": None,
         "auroc": None,
         "images": 0,
+        "trained_on": None,
     }
 
 

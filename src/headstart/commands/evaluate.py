@@ -15,10 +15,8 @@ from headstart.data.images import ImageSet
 from headstart.options import EvaluateOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, EvaluationRecord, Record
-from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import check_evaluation_folder
 from headstart.runs.predictions import table_of_test_images
-from headstart.runs.run import write_evaluation
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
@@ -116,6 +114,10 @@ def _write(out: Path, model: Predictor, images: ImageSet, record: EvaluationReco
     """Write the report, the figures and the predictions, with the worst mistakes."""
     shown = replace(images, classes=model.classes)
     probabilities = model.probabilities_of(shown)
+    # Only a report needs these, which import much that training needs.
+    from headstart.report.thumbnails import with_thumbnails
+    from headstart.runs.run import write_evaluation
+
     mistakes = model.task.worst_mistakes(
         probabilities, shown.labels, model.classes, limit=_MAX_MISTAKES
     )

@@ -36,7 +36,7 @@ class ClassResult:
     images: int
     auroc: float | None = None
 
-    def to_json(self, trained_on: int | None) -> dict[str, JsonValue]:
+    def to_json(self, trained_on: int | None = None) -> dict[str, JsonValue]:
         """Return plain JSON values, with the number of training images if it is known."""
         return {
             "class": self.name,
