@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -26,25 +25,14 @@ _Running = deque[tuple[ov.InferRequest, Pixels]]
 """Requests in flight, each with the batch whose memory it shares."""
 
 
-@functools.cache
-def _core() -> ov.Core:
-    """Return the only core of this process, which is never destroyed.
-
-    A core gives the main thread an alternate signal stack, and puts the earlier one back when it is
-    destroyed. After two that were not destroyed in reverse order, that is memory which was freed,
-    and Ctrl-C ends the process with a segmentation fault.
-    """
-    return ov.Core()
-
-
 def cpu_has_bf16() -> bool:
     """Return whether this processor supports bf16 (AVX512-BF16 or AMX)."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def cpu_info() -> dict[str, str]:
     """Return the versions of OpenVINO and the processor, on which a network's speed depends."""
-    processor = str(_core().get_property("CPU", "FULL_DEVICE_NAME"))
+    processor = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
     return {"openvino": ov.get_version(), "processor": processor.strip()}
 
 
@@ -79,6 +67,7 @@ class OpenVinoEngine:
         key: str,
     ) -> None:
         self.precision = precision
+        core = ov.Core()
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -87,7 +76,7 @@ class OpenVinoEngine:
         model, self._source = _converted(network, size, cache / key)
         if precision == "bf16":
             round_kernels(model)
-        self.compiled = _core().compile_model(model, "CPU", settings)
+        self.compiled = core.compile_model(model, "CPU", settings)
         self._streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
@@ -138,7 +127,7 @@ def _read(folder: Path) -> ov.Model | None:
     """Read a converted network; None if it is missing or damaged."""
     try:
         if (folder / _SUM).read_bytes() == _checksum(folder):
-            return _core().read_model(folder / _NETWORK)
+            return ov.Core().read_model(folder / _NETWORK)
     except (OSError, RuntimeError):
         return None
     return None
