@@ -528,7 +528,9 @@ def test_recommend_shows_all_trials(
     assert done.code == 0
     assert "test_efficientnet" in done.out and "test_resnet" in done.out
     assert done.out.count("← recommended") == 1
-    assert "headstart train DATA --backbone test_" in done.out
+    (command,) = re.findall(r"  train    (headstart train .*)", done.out)
+    assert command.startswith(f"headstart train {arguments[0]} --backbone test_")
+    assert command.endswith(" --weights random")
     printed = json.loads(headstart("recommend", *arguments, *where, "--overwrite", "--json").out)
     assert set(printed) == {
         *("recommended", "weights", "why", "images", "backbones", "compared_on"),

@@ -86,7 +86,8 @@ def test_the_steps_of_fine_tuning_are_named(model, data, monkeypatch, rounds, mi
     progress = StageProgress(no_progress, names.append, names.append)
     options = TuneOptions(**QUICK | {"epochs": 1, "minutes": minutes})
     model.tune(data.train, options, val=None, part="stages:1", keep="always", progress=progress)
-    assert names[:3] == [
+    assert names[:4] == [
+        "preparing",
         "storing the output of the frozen layers",
         "timing training steps",
         expected.replace("round 5", "round 1") + ", fitting its first head",

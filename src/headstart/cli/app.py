@@ -234,7 +234,7 @@ def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> 
     if json_:
         print_json(recommendation_json(result.recommendation))
     else:
-        show_recommendation(_stdout(), result)
+        show_recommendation(_stdout(), result, data)
 
 
 @app.command(cls=Command)

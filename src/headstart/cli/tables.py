@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,15 +93,14 @@ def _prediction_row(result: Prediction) -> Row:
     return Text(result.image), label, probability, Text(others, "dim")
 
 
-def show_recommendation(console: Console, result: RecommendResult) -> None:
-    """Show all trials, most accurate first, and the recommended backbone."""
+def show_recommendation(console: Console, result: RecommendResult, data: Path) -> None:
+    """Show all trials, most accurate first, the recommended backbone and how to train on it."""
     _show_trials(console, result.recommendation)
     _print_line(console, f"  report   {result.run}/report.html")
     source = result.recommendation.weights
-    weights = "" if source == "imagenet" else f" --weights {source}"
-    _print_line(
-        console, f"  train    headstart train DATA --backbone {result.recommended}{weights}"
-    )
+    weights = [] if source == "imagenet" else ["--weights", source]
+    command = ["headstart", "train", str(data), "--backbone", result.recommended, *weights]
+    _print_line(console, f"  train    {shlex.join(command)}")
 
 
 def show_backbones(console: Console, listed: Sequence[ListedBackbone], *, measured: bool) -> None:

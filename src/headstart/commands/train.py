@@ -315,8 +315,7 @@ def _fine_tune(
             progress=progress,
             warn=watcher.warn,
         )
-    if report is None:
-        watcher.warn("No layers were fine-tuned, so the backbone stays frozen.")
+    if report is None:  # The reason has been said.
         return
     if report.stopped:
         watcher.warn(f"Fine-tuning ended early: {report.stopped}.")

@@ -30,7 +30,7 @@ from headstart.tuning.trainings import Training, mark_finished, training_folder
 from headstart.tuning.unfreezing import Unfrozen, unfrozen
 from headstart.tuning.verdict import Verdict
 from headstart.tuning.workbench import Workbench, identity_of, open_workbench
-from headstart.watching import name_place
+from headstart.watching import name_place, name_step
 
 # Reasons to stop after which a training can be resumed.
 _CUT_OFF = (INTERRUPTED, OUT_OF_TIME)
@@ -133,6 +133,7 @@ def _check_folder(job: Job) -> None:
 
 def _tune(job: Job, part: str, backbone: Unfrozen, keep: Keep) -> Outcome | None:
     """Plan, prepare and train; return None if there is too little time or data."""
+    name_step(job.progress, "preparing")
     session = Session.read(job.folder) if job.resume else None
     if part == "auto":
         session = session or plan_for(job, backbone)
@@ -144,7 +145,8 @@ def _tune(job: Job, part: str, backbone: Unfrozen, keep: Keep) -> Outcome | None
         bench = open_workbench(job, part, session, backbone)
     except OutOfTime:
         job.warn(
-            "The time limit was reached before training could begin, so the backbone stays frozen."
+            "The time limit was reached before training could begin, so the backbone stays frozen. "
+            "Pass --minutes (minutes=) with a higher limit."
         )
         return None
     try:

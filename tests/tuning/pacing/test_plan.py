@@ -40,7 +40,18 @@ def test_the_plan_fits_into_the_time(minutes, planned):
         warnings[0]
         == "Estimated minutes of fine-tuning: stages:1 1.2, stages:2 2.2, stages:3 10.2."
     )
-    assert (len(warnings) == 2) == (planned is not None and planned[1] < 10)
+    assert (len(warnings) == 2) == (planned is None or planned[1] < 10)
+
+
+def test_without_a_plan_the_missing_minutes_are_named():
+    """Three epochs of the last stage take 730 seconds, of which nine tenths must be enough."""
+    warnings = []
+    work = Workload(trained=24_000, held_out=0, once=0)  # 240 seconds per epoch.
+    assert deepest_part(PACES, [work], 600, 10, warnings.append) is None
+    assert warnings[1] == (
+        "There is no time for 3 epochs of stages:1, so the backbone stays frozen. This would take "
+        "about 4 more minutes: pass --minutes (minutes=) with a higher limit."
+    )
 
 
 @pytest.mark.parametrize(

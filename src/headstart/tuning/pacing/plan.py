@@ -1,5 +1,6 @@
 """How much of the network can be tuned in a given time, estimated by timing steps."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -139,6 +140,12 @@ def deepest_part(
     last = paces[0]
     fewer = int((usable - last.overhead_seconds(work)) / last.epoch_seconds(work))
     if fewer < _MIN_EPOCHS:
+        missing = last.total_seconds(work, _MIN_EPOCHS) / _USABLE - seconds
+        warn(
+            f"There is no time for {_MIN_EPOCHS} epochs of {last.part}, so the backbone stays "
+            f"frozen. This would take about {math.ceil(missing / 60)} more minutes: pass --minutes "
+            "(minutes=) with a higher limit."
+        )
         return None
     warn(f"There is no time for {epochs} epochs, so {last.part} is trained for {fewer}.")
     return Session(last.part, fewer, last.setting)
