@@ -329,7 +329,7 @@ class HeadOptions(Options):
     )
     features: FeaturesOption = Field(
         "auto",
-        description="Read the last layer or all stages (multilevel); auto compares both by "
+        description="Read the last layer or all stages (multilevel); auto fits heads on both by "
         "cross-validation. flatten reads the last layer unpooled.",
     )
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")

@@ -19,7 +19,7 @@ import torch
 
 import headstart as hs
 from headstart.errors import OptionError, UnreadableImage
-from headstart.heads.fitted import BlendModel
+from headstart.heads.fitted import BlendModel, StackModel
 from headstart.predictor.predictor import FailedPrediction
 from tests.conftest import COLOURS, picture
 
@@ -84,12 +84,21 @@ def blended(make):
     return replace(linear, head=head, features="multilevel")
 
 
+def stacked(make):
+    """Return a model whose head is an average with shares."""
+    linear, kernel = make(hs.LinearHead()), make(hs.KernelHead(), features="last")
+    head = StackModel((linear.head, kernel.head), (0.3, 0.7), (1.5, 0.7))
+    return replace(linear, head=head, features="multilevel")
+
+
 @pytest.mark.parametrize("stored_as", ["float32", "float16"])
-@pytest.mark.parametrize("name", [*HEADS, "blend", "flatten"])
+@pytest.mark.parametrize("name", [*HEADS, "blend", "stack", "flatten"])
 def test_the_module_gives_the_probabilities_of_the_predictor(make, name, stored_as):
     """Pixels in, calibrated probabilities out, within 1e-5 in float32, for every kind of head."""
     if name == "blend":
         model = blended(make)
+    elif name == "stack":
+        model = stacked(make)
     elif name == "flatten":
         model = make(hs.MLPHead(hidden=8, epochs=5), features="flatten")
     else:

@@ -256,6 +256,8 @@ def test_a_blend_of_heads_is_explained() -> None:
         "Classifier blend average of two: trained together with the network, and fitted afterwards"
         in text
     )
+    text = spaced(shown(tuning(head="stack")).html)
+    assert "Classifier stack average of the original model's heads, fitted again" in text
 
 
 def test_missing_optional_values_are_omitted() -> None:

@@ -130,7 +130,7 @@ def test_a_blend_of_heads_can_be_saved_and_loaded(data, root, tmp_path, monkeypa
     )
     model = fitted(data, root / "cache", precision="auto")
     record = model.fine_tune(data.train, keep="always", **QUICK)
-    assert record.head == "stack" and isinstance(model.predictor.head, StackModel)
+    assert record.head == "blend" and isinstance(model.predictor.head, StackModel)
     model.save(tmp_path / "bundle")
     again = hs.load(tmp_path / "bundle", cache=root / "cache")
     np.testing.assert_array_equal(

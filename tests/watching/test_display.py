@@ -78,11 +78,19 @@ def test_the_place_where_a_stage_is_resumed_is_a_note() -> None:
 
 
 def test_a_plain_function_receives_no_names() -> None:
-    """What is passed as `progress` only has to take two numbers."""
-    name_step(lambda done, total: None, "round 1")
+    """What is passed as `progress` only has to take two numbers, and receives nothing else."""
+    received: list[tuple[int, int]] = []
+    places: list[str] = []
+
+    def plain(done: int, total: int) -> None:
+        received.append((done, total))
+
+    name_step(plain, "round 1")
     name_place(None, "round 1")
-    progress = with_place(lambda done, total: None, lambda place: None)
+    progress = with_place(plain, places.append)
     name_step(progress, "round 1")
+    progress(3, 4)
+    assert (received, places) == ([(3, 4)], [])
 
 
 def test_a_stage_that_goes_on_after_the_last_image_has_no_count() -> None:

@@ -50,10 +50,10 @@ class Classifier:
     Args:
         backbone: Backbone from `load_backbone`, which the classifier copies.
         head: The unfitted head, or its name: "auto", "linear", "kernel", "mlp" or "nearest".
-            Default: `AutoHead()`, chosen on held-out images.
+            Default: `AutoHead()`, an average that is weighted on held-out images.
         classes: Names, in the order of the probabilities.
-        features: "last", "multilevel", "flatten", or "auto": the last layer or all stages,
-            whichever is better on held-out images.
+        features: "last", "multilevel", "flatten", or "auto": the last layer and all stages, whose
+            heads are averaged, or the better of the two if `head` is not "auto".
         balanced: Whether to weight classes inversely to their frequency.
         seed: Random seed.
         device: "cpu", "cuda", or "auto": a GPU if available.
@@ -68,7 +68,7 @@ class Classifier:
     Attributes:
         classes: Names, in the order of the probabilities.
         extractor: Computes the backbone's features, or reads them from the feature store.
-        candidates: The heads that were compared in `fit`, the chosen head first.
+        candidates: The heads that were compared in `fit`, after the chosen one or their average.
         chosen_on: What decided between them: "folds" or "val", the validation part.
         why_chosen: The reason, as a clause; "" if nothing was compared.
         tuning: Record of the last `fine_tune`, or None.

@@ -131,7 +131,7 @@ class HeadFit:
         held_out: Scores for calibration; None if no image was held out.
         features: The features that it uses: "last", "multilevel" or "flatten"; of several heads,
             the widest.
-        candidates: The heads that were compared, best first.
+        candidates: The heads that were compared, best first, after their average if there is one.
         members: The chosen linear and kernel heads; empty for a head of another kind.
         chosen_on: What decided between the candidates: "folds" or "val", the validation part.
         why: The reason for the choice, as a clause; "" if nothing was compared.

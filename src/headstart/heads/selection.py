@@ -82,7 +82,9 @@ def select_head(
     if sample is not None:
         share = len(small.fitted_rows) / len(problem.fitted_rows)
         kept = [_rescale_strength(trial, problem, share=share) for trial in kept]
-    fits = [_final_fit(problem, trial, sample, seed=seed, exact=exact) for trial in kept]
+    everything = len(problem.fitted_rows) == len(problem.targets)
+    training = None if everything else problem.take(problem.fitted_rows)
+    fits = [_final_fit(problem, training, trial, sample, seed, exact) for trial in kept]
     fit = _averaged(problem, fits) if len(fits) > 1 else fits[0]
     return replace(fit, candidates=_table(problem, trials, fit, average=average))
 
@@ -144,15 +146,29 @@ def _widest(fits: Sequence[HeadFit]) -> str:
 
 
 def _final_fit(
-    problem: Problem, trial: Trial, sample: Rows | None, *, seed: int, exact: int
+    problem: Problem,
+    training: Problem | None,
+    trial: Trial,
+    sample: Rows | None,
+    seed: int,
+    exact: int,
 ) -> HeadFit:
-    """Fit a candidate on `problem.fitted_rows`, with scores of the held-out images."""
-    fitted, features = problem.fitted_rows, trial.basis.features
+    """Fit a candidate, with scores of the held-out images.
+
+    Args:
+        problem: All images.
+        training: The images that heads learn from; None if these are all.
+        trial: The candidate, extended to all images.
+        sample: Indices of a kernel's landmark images; None for all images.
+        seed: As in `select_head`.
+        exact: As in `select_head`.
+    """
+    features = trial.basis.features
     member = Member(features, trial.basis.kind, trial.strength, trial.basis.width)
-    if len(fitted) == len(problem.targets):
+    if training is None:
         head = trial.basis.fit(problem, trial.strength, sample)
         return HeadFit(head, trial.held_out, features, members=(member,))
-    fit = _refit(problem.take(fitted), member, seed=seed, exact=exact)
+    fit = _refit(training, member, seed=seed, exact=exact)
     return replace(fit, held_out=_held_out(problem, fit))
 
 

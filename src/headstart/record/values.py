@@ -169,7 +169,8 @@ class Tuning:
         setting: The settings of training steps.
         computing: The share of the time in which training did not wait for data, 0 to 1.
         store_bytes: The size of the boundary store.
-        head: The kind of head on the tuned features; "" without tuned features.
+        head: The kind of head on the tuned features; "blend" for its average with the head that was
+            trained jointly; "" without tuned features.
         final: Whether the kept model was finally trained on all images, including the held-out
             ones.
         stopped: Why fine-tuning ended early; None if it did not.

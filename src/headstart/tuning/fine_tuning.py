@@ -19,6 +19,7 @@ from headstart.heads.fitted import FittedHead
 from headstart.options import PART
 from headstart.record import StepTiming, Tuning
 from headstart.tuning.boundary.store import OutOfTime
+from headstart.tuning.candidates import BLEND
 from headstart.tuning.events.events import recorded
 from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.job import Job
@@ -232,11 +233,18 @@ def _record(
         setting=StepTiming(setting.name, setting.images_per_second),
         computing=min(result.computing for result in results),
         store_bytes=bench.boundary.store_bytes,
-        head=verdict.choose(kept_round.heads).head.kind if verdict.name else "",
+        head=_name_head(verdict, kept_round),
         final=kept_round is final,
         stopped=_first([result.stopped for result in results]),
         epochs=tuple(map(recorded, rounds[0].result.history)),
     )
+
+
+def _name_head(verdict: Verdict, kept_round: Round) -> str:
+    """Return the kind of the tuned model's head; "blend" for an average with the trained head."""
+    if verdict.name in ("", BLEND):
+        return verdict.name
+    return verdict.choose(kept_round.heads).head.kind
 
 
 def _first(reasons: Sequence[str | None]) -> str | None:
