@@ -24,7 +24,11 @@ Numbers = NDArray[np.float64]
 """Measurements in double precision, of any shape."""
 
 Targets = NDArray[np.int64]
-"""Encoded labels. For one label per image: the class number of each, (images,)."""
+"""Encoded labels, one row per image. For one label per image: the class number of each, (images,).
+For several: 1 present, 0 absent, -1 unknown, (images, classes)."""
+
+Temperature = float | tuple[float, ...]
+"""Divisor of scores that calibrates probabilities: one for all classes, or one for each."""
 
 Rows = NDArray[np.int64]
 """Row numbers of images within a set, (rows,)."""

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import JsonValue
 
-from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
+from headstart.arrays import (
+    Flags,
+    Floats,
+    Folds,
+    Numbers,
+    Probabilities,
+    Rows,
+    Scores,
+    Targets,
+    Temperature,
+)
 from headstart.record import Evaluation
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Activation = Literal["softmax", "sigmoid"]
+"""The function that turns calibrated scores into probabilities: of classes that exclude each other,
+or of each label by itself."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +123,17 @@ class Task(Protocol):
 
     Attributes:
         name: The name in options, bundles and records.
+        activation: The function that turns calibrated scores into probabilities.
     """
 
     @property
     def name(self) -> str:
         """The name of the task."""
+        ...
+
+    @property
+    def activation(self) -> Activation:
+        """The function that turns calibrated scores into probabilities."""
         ...
 
     # Labels ---------------------------------------------------------------------------------
@@ -130,7 +151,21 @@ class Task(Protocol):
         ...
 
     def strata(self, targets: Targets) -> Rows:
-        """Return the stratum of each image, for stratified splits and folds."""
+        """Return the stratum of each image, for stratified splits and samples."""
+        ...
+
+    def folds(self, targets: Targets, groups: Sequence[str], *, folds: int, seed: int) -> Folds:
+        """Split images into stratified folds that keep groups whole; each image is held out once.
+
+        Args:
+            targets: The encoded labels.
+            groups: The group of each image.
+            folds: The maximum number of folds.
+            seed: Seed of the shuffle.
+
+        Raises:
+            DataError: There are too few images to hold some out.
+        """
         ...
 
     def present(self, targets: Targets) -> set[int]:
@@ -182,7 +217,7 @@ class Task(Protocol):
 
     # Prediction -----------------------------------------------------------------------------
 
-    def probabilities(self, scores: Scores, temperature: float) -> Probabilities:
+    def probabilities(self, scores: Scores, temperature: Temperature) -> Probabilities:
         """Convert scores into calibrated probabilities, (images, classes)."""
         ...
 
@@ -198,7 +233,7 @@ class Task(Protocol):
 
     # Evaluation -----------------------------------------------------------------------------
 
-    def temperature(self, scores: Scores, targets: Targets) -> float:
+    def temperature(self, scores: Scores, targets: Targets) -> Temperature:
         """Fit the divisor of scores that calibrates them best on these held-out images."""
         ...
 

@@ -7,7 +7,7 @@ import numpy as np
 from headstart.arrays import Folds
 from headstart.data.images import ImageSet
 from headstart.data.paths import list_names
-from headstart.data.splits import stratified_folds, stratified_sample
+from headstart.data.splits import stratified_sample
 from headstart.heads.choice import MIN_VAL_IMAGES
 from headstart.heads.problem import Decider, effort_for
 from headstart.options import TryOptions
@@ -48,7 +48,7 @@ def trial_images(train: ImageSet, val: ImageSet, options: TryOptions) -> TrialIm
     objection = _objection(train, val)
     if objection:
         folds = effort_for(len(sample), len(train.classes)).folds
-        pairs = stratified_folds(sample.strata, sample.groups, folds=folds, seed=options.seed)
+        pairs = sample.folds(folds, seed=options.seed)
         note = f"Backbones are compared on folds of the training part: {objection}."
         return TrialImages(sample, pairs, note=note if len(val) else "")
     deciding = _sample(val, options)

@@ -8,7 +8,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headstart.arrays import Rows, Targets
+from headstart.arrays import Folds, Rows, Targets
 from headstart.data.backgrounds import best_background
 from headstart.data.contract import Background
 from headstart.data.manifest import rejected, usable, with_column
@@ -75,6 +75,10 @@ class ImageSet:
     def strata(self) -> Rows:
         """The stratum of each image, by which folds and samples are balanced."""
         return self.task.strata(self.labels)
+
+    def folds(self, count: int, *, seed: int) -> Folds:
+        """Return stratified folds that keep groups whole, see `Task.folds`."""
+        return self.task.folds(self.labels, self.groups, folds=count, seed=seed)
 
     @cached_property
     def background(self) -> Background:

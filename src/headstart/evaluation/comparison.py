@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import sqrt
 
-from headstart.arrays import Flags, Numbers, Scores, Targets
+from headstart.arrays import Flags, Numbers, Scores, Targets, Temperature
 from headstart.evaluation.intervals import paired_difference
 from headstart.record import Interval
 from headstart.task import Task
@@ -23,7 +23,7 @@ class HeldOutResult:
 
     log_loss: float
     accuracy: float
-    temperature: float
+    temperature: Temperature
     losses: Numbers
     correct: Flags
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from headstart.arrays import Features, Folds, Targets
 from headstart.backbones.layout import FeatureLayout
-from headstart.data.splits import stratified_folds
 from headstart.heads.problem import Candidate, HeadFit, HeldOutEstimate, Problem, effort_for
 from headstart.heads.specs import FixedHead, Head, LinearHead
 from headstart.task import Task
@@ -81,7 +80,7 @@ class HeadChoice:
             DataError: No class has two images of different groups.
         """
         count = effort_for(len(targets), self.classes).folds
-        folds = stratified_folds(self.task.strata(targets), groups, folds=count, seed=self.seed)
+        folds = self.task.folds(targets, groups, folds=count, seed=self.seed)
         on_folds = self.head.fit(self._problem(features, targets, folds), seed=self.seed)
         if val is None or not len(val.targets) or on_folds.held_out is None:
             chosen = replace(on_folds, why=_reason(on_folds, "on held-out folds"))

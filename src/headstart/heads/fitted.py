@@ -7,8 +7,18 @@ from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
-from headstart.arrays import Anything, Features, Floats, Landmarks, Numbers, Scores, Tensors
+from headstart.arrays import (
+    Anything,
+    Features,
+    Floats,
+    Landmarks,
+    Numbers,
+    Scores,
+    Temperature,
+    Tensors,
+)
 from headstart.errors import BundleError
+from headstart.task import Activation
 
 # Rows that are scored at a time, to bound memory.
 _ROWS = 2048
@@ -194,12 +204,14 @@ class StackModel:
         members: The heads. Each uses as many of the leftmost columns as it was fitted on.
         shares: Weight of each head, sum 1.
         temperatures: Divisor of each head's scores.
+        activation: The function that turns scores into probabilities.
     """
 
     kind: ClassVar[str] = "stack"
     members: tuple[FittedHead, ...]
     shares: tuple[float, ...]
-    temperatures: tuple[float, ...]
+    temperatures: tuple[Temperature, ...]
+    activation: Activation = "softmax"
 
     def __post_init__(self) -> None:
         if not len(self.members) == len(self.shares) == len(self.temperatures) > 0:
@@ -208,25 +220,44 @@ class StackModel:
     def logits(self, features: Features) -> Scores:
         """See `FittedHead.logits`."""
         scores = [head.logits(features[:, : width_of(head)]) for head in self.members]
-        return mean_scores(scores, self.shares, self.temperatures)
+        return mean_scores(scores, self.shares, self.temperatures, self.activation)
 
 
 def mean_scores(
-    scores: Sequence[Scores], shares: Sequence[float] | Numbers, temperatures: Sequence[float]
+    scores: Sequence[Scores],
+    shares: Sequence[float] | Numbers,
+    temperatures: Sequence[Temperature],
+    activation: Activation,
 ) -> Scores:
-    """Return scores whose softmax is the weighted mean of the softmaxes of several heads.
+    """Return scores whose probabilities are the weighted mean of those of several heads.
 
     Args:
         scores: Scores of each head, (images, classes).
         shares: Weight of each head, sum 1.
         temperatures: Divisor of each head's scores.
+        activation: The function that turns scores into probabilities.
     """
-    total = np.float64(0)
-    for each, share, temperature in zip(scores, shares, temperatures, strict=True):
-        scaled = each.astype(np.float64) / temperature
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        total = total + share * powers / powers.sum(axis=1, keepdims=True)
-    return np.asarray(np.log(np.maximum(total, _SMALLEST)), dtype=np.float32)
+    parts = zip(scores, shares, temperatures, strict=True)
+    calibrated = [(each.astype(np.float64) / divisor, share) for each, share, divisor in parts]
+    if activation == "sigmoid":
+        present = sum(share * _sigmoid(each) for each, share in calibrated)
+        absent = sum(share * _sigmoid(-each) for each, share in calibrated)
+        return np.asarray(_log(present) - _log(absent), dtype=np.float32)
+    return np.asarray(_log(sum(share * _softmax(each) for each, share in calibrated)), np.float32)
+
+
+def _sigmoid(scores: Numbers) -> Numbers:
+    with np.errstate(over="ignore"):  # The exponential of a large score is infinite.
+        return np.asarray(1 / (1 + np.exp(-scores)))
+
+
+def _softmax(scores: Numbers) -> Numbers:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _log(probabilities: Numbers | float) -> Numbers:
+    return np.asarray(np.log(np.maximum(probabilities, _SMALLEST)))
 
 
 def unit_rows(rows: Floats) -> Floats:
@@ -275,8 +306,9 @@ def _flattened(head: FittedHead) -> HeadValues:
 def _fields(head: FittedHead) -> dict[str, object]:
     """Return the fields of a head, without cached values; those of a stack are numbered."""
     if isinstance(head, StackModel):
-        columns = zip(head.members, head.shares, head.temperatures, strict=True)
-        values: dict[str, object] = {}
+        temperatures = (np.asarray(t) if isinstance(t, tuple) else t for t in head.temperatures)
+        columns = zip(head.members, head.shares, temperatures, strict=True)
+        values: dict[str, object] = {"activation": head.activation}
         for number, column in enumerate(columns):
             values |= {
                 f"{name}{number}": each for name, each in zip(_NUMBERED, column, strict=True)
@@ -313,9 +345,14 @@ def _build(kind: object, flat: HeadValues) -> FittedHead:
 
 
 def _denumbered(values: Mapping[str, object]) -> Mapping[str, object]:
-    """Collect the numbered fields of a stack."""
-    columns: dict[str, object] = {}
+    """Collect the numbered fields of a stack; its activation is missing in earlier versions."""
+    columns = {"activation": values.get("activation", "softmax")}
     for name in _NUMBERED:
         numbers = sorted(int(key.removeprefix(name)) for key in values if key.startswith(name))
-        columns[f"{name}s"] = tuple(values[f"{name}{number}"] for number in numbers)
+        columns[f"{name}s"] = tuple(_untyped(values[f"{name}{number}"]) for number in numbers)
     return columns
+
+
+def _untyped(value: object) -> object:
+    """Return the temperatures of all classes as a tuple again."""
+    return tuple(value.tolist()) if isinstance(value, np.ndarray) else value

@@ -1,11 +1,13 @@
 """Fitted heads as PyTorch modules, for export and for fine-tuning."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
-from headstart.arrays import Floats
+from headstart.arrays import Floats, Temperature
 from headstart.heads.fitted import (
     BlendModel,
     FittedHead,
@@ -150,16 +152,22 @@ class StackModule(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(head_module(member) for member in head.members)
         self.widths = [width_of(member) for member in head.members]
-        self.shares, self.temperatures = head.shares, head.temperatures
+        self.shares, self.activation = head.shares, head.activation
+        self.temperatures = nn.ParameterList(map(_constant, head.temperatures))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return scores, (images, classes)."""
-        parts = zip(self.members, self.widths, self.shares, self.temperatures, strict=True)
-        scores = [
-            (member(features[:, :width]) / temperature).log_softmax(dim=1) + math.log(share)
-            for member, width, share, temperature in parts
-        ]
-        return torch.stack(scores).logsumexp(dim=0)
+        parts = zip(self.members, self.widths, self.temperatures, strict=True)
+        scores = [member(features[:, :width]) / temperature for member, width, temperature in parts]
+        if self.activation == "sigmoid":
+            present = self._mean([logsigmoid(each) for each in scores])
+            return present - self._mean([logsigmoid(-each) for each in scores])
+        return self._mean([each.log_softmax(dim=1) for each in scores])
+
+    def _mean(self, logs: Sequence[Tensor]) -> Tensor:
+        """Return the logarithm of the weighted mean of probabilities, from their logarithms."""
+        parts = [each + math.log(share) for each, share in zip(logs, self.shares, strict=True)]
+        return torch.stack(parts).logsumexp(dim=0)
 
 
 def head_module(head: FittedHead) -> nn.Module:
@@ -183,6 +191,10 @@ def head_module(head: FittedHead) -> nn.Module:
 def trainable_module(head: TrainableHead, *, dropout: float = 0.0) -> LinearModule | MLPModule:
     """Return a trainable module of a fitted head, which can be converted back to a head."""
     return MLPModule(head, dropout) if isinstance(head, MLPModel) else LinearModule(head)
+
+
+def _constant(value: Temperature) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(value), requires_grad=False)
 
 
 def _arrays(*tensors: Tensor) -> list[Floats]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.arrays import Features, Floats, Folds, Rows, Scores, Targets
+from headstart.arrays import Features, Floats, Folds, Rows, Scores, Targets, Temperature
 from headstart.data.splits import stratified_sample
 from headstart.heads.fitted import FittedHead
 from headstart.heads.spaces import Standardised, standardise
@@ -119,7 +119,7 @@ class Member:
     strength: float
     width: float
     share: float = 1.0
-    temperature: float = 1.0
+    temperature: Temperature = 1.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class HeadFit:
     members: tuple[Member, ...] = ()
     chosen_on: Decider = "folds"
     why: str = ""
-    temperature: float = 1.0
+    temperature: Temperature = 1.0
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,7 @@ def refit_heads(
         tuple(fit.head for fit in fits),
         tuple(member.share for member in members),
         tuple(member.temperature for member in members),
+        problem.task.activation,
     )
     return HeadFit(model, None, _widest(fits), members=tuple(members))
 

@@ -13,9 +13,9 @@ from typing import Self
 import numpy as np
 import torch
 
-from headstart.arrays import Numbers, Scores, Targets
+from headstart.arrays import Numbers, Scores, Targets, Temperature
 from headstart.heads.fitted import FittedHead, StackModel, mean_scores
-from headstart.task import Task
+from headstart.task import Activation, Task
 
 MIN_SHARE = 0.05
 """Heads with a smaller share are left out: they cost time and change little."""
@@ -34,11 +34,13 @@ class Average:
         shares: The weight of each head, (heads,), sum 1.
         temperatures: Divisor of each head's scores.
         scores: The scores of the average, (images, classes).
+        activation: The function that turns scores into probabilities.
     """
 
     shares: Numbers
-    temperatures: tuple[float, ...]
+    temperatures: tuple[Temperature, ...]
     scores: Scores
+    activation: Activation
 
     @classmethod
     def of(cls, scores: Sequence[Scores], targets: Targets, task: Task) -> Self:
@@ -54,11 +56,14 @@ class Average:
         calibrated = np.stack([each / t for each, t in zip(scores, temperatures, strict=True)])
         losses, _ = task.loss_and_gradient(torch.from_numpy(calibrated).double(), truth)
         shares = _mixture_weights(losses.flatten(start_dim=1).numpy())
-        return cls(shares, temperatures, mean_scores(scores, shares, temperatures))
+        activation = task.activation
+        averaged = mean_scores(scores, shares, temperatures, activation)
+        return cls(shares, temperatures, averaged, activation)
 
     def model(self, heads: Sequence[FittedHead]) -> StackModel:
         """Return the average of fitted heads, in the order of the scores."""
-        return StackModel(tuple(heads), tuple(map(float, self.shares)), self.temperatures)
+        shares = tuple(map(float, self.shares))
+        return StackModel(tuple(heads), shares, self.temperatures, self.activation)
 
 
 def _mixture_weights(losses: Numbers) -> Numbers:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from headstart.arrays import Temperature
 from headstart.data.contract import FIRST
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, RecordError
@@ -55,7 +56,7 @@ class HeadConfig:
 class Calibration:
     """The calibration of scores: they are divided by the temperature."""
 
-    temperature: float
+    temperature: Temperature
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from headstart.arrays import Temperature
 from headstart.features.rounding import HALF_MAX
 from headstart.heads.fitted import FittedHead
 from headstart.heads.modules import head_module
@@ -34,20 +35,23 @@ class PredictorModule(nn.Module):
         link: Maps calibrated scores to probabilities.
     """
 
+    temperature: Tensor
+
     def __init__(
         self,
         pooling: nn.Module,
         columns: slice,
         stored_as: str,
         head: FittedHead,
-        temperature: float,
+        temperature: Temperature,
         link: Link,
     ) -> None:
         super().__init__()
         self.pooling = copy.deepcopy(pooling)
         self.head = head_module(head)
         self._columns, self._half = columns, stored_as == "float16"
-        self._temperature, self._link = temperature, link
+        self._link = link
+        self.register_buffer("temperature", torch.tensor(temperature), persistent=False)
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -55,4 +59,4 @@ class PredictorModule(nn.Module):
         features: Tensor = self.pooling(images)
         if self._half:
             features = features.clamp(-HALF_MAX, HALF_MAX).to(torch.float16).float()
-        return self._link(self.head(features[:, self._columns]) / self._temperature)
+        return self._link(self.head(features[:, self._columns]) / self.temperature)

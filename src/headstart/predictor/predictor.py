@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import numpy as np
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Pixels, Probabilities, Scores
+from headstart.arrays import Features, Pixels, Probabilities, Scores, Temperature
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.data.paths import list_names
 from headstart.engines.devices import choose_device
@@ -90,7 +90,7 @@ class Predictor:
     features: str
     stored_as: str
     head: FittedHead
-    temperature: float
+    temperature: Temperature
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
 

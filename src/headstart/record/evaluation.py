@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from headstart.arrays import Temperature
 from headstart.notebook import html_table
 from headstart.record.estimates import Interval
 from headstart.record.values import Rejection
@@ -181,7 +182,7 @@ class EvaluationRecord:
     data: str
     split: Literal["all", "train", "val", "test"]
     evaluation: Evaluation
-    temperature: float
+    temperature: Temperature
     trained_on: tuple[int, ...]
     rejected: tuple[Rejection, ...]
     warnings: tuple[str, ...]

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from headstart.arrays import Temperature
 from headstart.errors import RecordError
 from headstart.files import write_atomically
 from headstart.record.estimates import Disagreement, Series, Use
@@ -76,7 +77,7 @@ class Record:
     weights: str
     features: str
     head: str
-    temperature: float
+    temperature: Temperature
     tuned: str | None
     tuning: Tuning | None
     engine: str

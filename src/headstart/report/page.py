@@ -15,6 +15,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from headstart.arrays import Temperature
 from headstart.record import (
     Evaluation,
     EvaluationRecord,
@@ -75,7 +76,7 @@ class Shown:
     evaluation: Evaluation
     kind: str
     classes: tuple[str, ...]
-    temperature: float
+    temperature: Temperature
     unseen: bool
 
     @property

@@ -14,10 +14,20 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
+from headstart.arrays import (
+    Flags,
+    Floats,
+    Folds,
+    Numbers,
+    Probabilities,
+    Rows,
+    Scores,
+    Targets,
+    Temperature,
+)
 from headstart.data.paths import list_names
 from headstart.record import ClassResult, Evaluation
-from headstart.task import Mistake, Prediction, ReportPart, Summary
+from headstart.task import Activation, Mistake, Prediction, ReportPart, Summary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +41,7 @@ class Single:
     """One label per image; see `headstart.task.Task`."""
 
     name: ClassVar[str] = "single"
+    activation: ClassVar[Activation] = "softmax"
 
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
         """See `Task.classes`."""
@@ -50,6 +61,12 @@ class Single:
     def strata(self, targets: Targets) -> Rows:
         """Return the class of each image."""
         return targets
+
+    def folds(self, targets: Targets, groups: Sequence[str], *, folds: int, seed: int) -> Folds:
+        """See `Task.folds`."""
+        from headstart.data.splits import stratified_folds
+
+        return stratified_folds(targets, groups, folds=folds, seed=seed)
 
     def present(self, targets: Targets) -> set[int]:
         """See `Task.present`."""
@@ -92,7 +109,7 @@ class Single:
         )
         return (losses if weights is None else losses * weights).mean()
 
-    def probabilities(self, scores: Scores, temperature: float) -> Probabilities:
+    def probabilities(self, scores: Scores, temperature: Temperature) -> Probabilities:
         """Return the softmax of the scores; rows sum to 1."""
         calibrated = scores.astype(np.float64) / temperature
         powers = np.exp(calibrated - calibrated.max(axis=1, keepdims=True))

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from headstart.arrays import Temperature
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
 from headstart.options import PART
@@ -53,7 +54,7 @@ class TunedModel:
     weights: dict[str, Tensor]
     head: FittedHead
     features: str
-    temperature: float
+    temperature: Temperature
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import numpy as np
 
 from headstart.arrays import Folds, Rows, Targets
 from headstart.data.images import ImageSet
-from headstart.data.splits import stratified_folds
 from headstart.files import digest
 
 _FOLDS = 5
@@ -76,7 +75,7 @@ def learning_set(
         train_rows, held_out = np.split(np.arange(len(images)), [len(train)])
         rounds = ((train_rows, held_out),)
     elif hold_out:
-        rounds = stratified_folds(train.strata, train.groups, folds=_FOLDS, seed=seed)
+        rounds = train.folds(_FOLDS, seed=seed)
     return LearningSet(
         files=tuple(zip(images.paths, images.sha256s, strict=True)),
         names=tuple(images.names),

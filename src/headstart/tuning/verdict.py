@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from headstart.arrays import Scores, Targets
+from headstart.arrays import Scores, Targets, Temperature
 from headstart.evaluation.comparison import HeldOutResult, accuracy_gain, beats, loss_gain
 from headstart.heads.stacking import Average
 from headstart.record import Interval
@@ -51,7 +51,7 @@ class Verdict:
 
     name: str
     kept: bool
-    temperature: float
+    temperature: Temperature
     average: Average | None = None
     probe: HeldOutResult | None = None
     best: HeldOutResult | None = None
