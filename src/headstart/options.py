@@ -333,6 +333,12 @@ class HeadOptions(Options):
         "cross-validation. flatten reads the last layer unpooled.",
     )
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
+    operating_point: str | None = Field(
+        None,
+        description="What the thresholds of labels are chosen for on held-out images: "
+        "sensitivity=0.95, specificity=0.9, ppv=0.8, cost=fn:10,fp:1 or f1 (default with several "
+        "labels per image).",
+    )
 
 
 class BackboneOptions(Options):

@@ -54,15 +54,68 @@ class Prediction:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
-        top: list[JsonValue] = [
-            {"label": label, "probability": probability} for label, probability in self.top
-        ]
         return {
             "image": self.image,
             "label": self.label,
             "probability": self.probability,
-            "top": top,
+            "top": _ranked(self.top),
         }
+
+    @property
+    def answer(self) -> dict[str, str | float]:
+        """The label as cells of a table, by the name of the column."""
+        return {"label": self.label, "probability": self.probability}
+
+
+@dataclass(frozen=True)
+class MultiPrediction:
+    """The prediction for one image with any number of labels.
+
+    Attributes:
+        image: The name of the image, as the user passed it.
+        labels: The labels that reach their threshold, with their probabilities, in descending
+            order; empty if none does.
+        top: The most probable labels with their probabilities, in descending order.
+        probabilities: The calibrated probability of each label in the model's order, (classes,).
+    """
+
+    image: str
+    labels: tuple[tuple[str, float], ...]
+    top: tuple[tuple[str, float], ...]
+    probabilities: Probabilities = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        return {"image": self.image, "labels": _ranked(self.labels), "top": _ranked(self.top)}
+
+    @property
+    def answer(self) -> dict[str, str | float]:
+        """The labels as cells of a table, by the name of the column."""
+        return {"labels": "|".join(label for label, _ in self.labels)}
+
+
+AnyTaskPrediction = Prediction | MultiPrediction
+"""The prediction for one image, by the task."""
+
+
+def _ranked(labels: Sequence[tuple[str, float]]) -> list[JsonValue]:
+    return [{"label": label, "probability": probability} for label, probability in labels]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The operating point of a model: which probability is enough.
+
+    Attributes:
+        purpose: What the thresholds were chosen for, such as "sensitivity=0.95".
+        values: The smallest probability with which each label is predicted. For two classes, of
+            which one is predicted: that of the positive class, and 1 minus that.
+        notes: Why the purpose is not reached, for each value; "" if it is.
+    """
+
+    purpose: str
+    values: tuple[float, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -226,8 +279,13 @@ class Task(Protocol):
         ...
 
     def predict(
-        self, image: str, probabilities: Probabilities, classes: Sequence[str], top: int
-    ) -> Prediction:
+        self,
+        image: str,
+        probabilities: Probabilities,
+        classes: Sequence[str],
+        top: int,
+        thresholds: Thresholds | None = None,
+    ) -> AnyTaskPrediction:
         """Build the prediction for one image from its probabilities, (classes,)."""
         ...
 
@@ -235,6 +293,21 @@ class Task(Protocol):
 
     def temperature(self, scores: Scores, targets: Targets) -> Temperature:
         """Fit the divisor of scores that calibrates them best on these held-out images."""
+        ...
+
+    def thresholds(
+        self, probabilities: Probabilities, targets: Targets, purpose: str | None
+    ) -> Thresholds | None:
+        """Choose thresholds on held-out images; None if the most probable class is predicted.
+
+        Args:
+            probabilities: Calibrated probabilities, (images, classes).
+            targets: The encoded labels.
+            purpose: What the thresholds are for, such as "sensitivity=0.95"; None for the default.
+
+        Raises:
+            OptionError: There is no such purpose, or not for this task.
+        """
         ...
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
@@ -246,9 +319,33 @@ class Task(Protocol):
         ...
 
     def evaluate(
-        self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        *,
+        thresholds: Thresholds | None = None,
+        groups: Sequence[str] = (),
     ) -> Evaluation:
-        """Evaluate the predictions for labelled images."""
+        """Evaluate the predictions for labelled images.
+
+        Args:
+            probabilities: Calibrated probabilities, (images, classes).
+            targets: The encoded labels.
+            classes: The names of the classes.
+            thresholds: The operating point of the model.
+            groups: The group of each image, if images of a group are not independent.
+        """
+        ...
+
+    def answers(
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        thresholds: Thresholds | None = None,
+    ) -> dict[str, Sequence[str | float]]:
+        """Return the truth and the prediction of each image as columns of a table, by name."""
         ...
 
     def worst_mistakes(
@@ -258,6 +355,7 @@ class Task(Protocol):
         classes: Sequence[str],
         *,
         limit: int,
+        thresholds: Thresholds | None = None,
     ) -> list[Mistake]:
         """Return at most `limit` wrong predictions, most confident first."""
         ...

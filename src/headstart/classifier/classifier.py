@@ -36,7 +36,7 @@ from headstart.options import (
 )
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
-from headstart.task import Prediction, Task
+from headstart.task import AnyTaskPrediction, Task
 from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_tune
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import ClassifierHead, Job
@@ -61,6 +61,9 @@ class Classifier:
         cache: Folder for features and converted networks. Default: the user's cache folder.
         deterministic: Choose nothing by timing, and compute on the CPU, in float32 unless
             `precision` is set. The same data, options and machine give a bit-identical bundle.
+        operating_point: What the thresholds of labels are chosen for on held-out images, such as
+            "sensitivity=0.95", "specificity=0.9", "ppv=0.8", "cost=fn:10,fp:1" or "f1". Default:
+            "f1" with several labels per image; otherwise, the most probable class is predicted.
 
     Raises:
         OptionError: An option is invalid, or `deterministic` is combined with a GPU.
@@ -95,6 +98,7 @@ class Classifier:
         precision: PrecisionOption = "auto",
         cache: str | PathLike[str] | None = None,
         deterministic: bool = False,
+        operating_point: str | None = None,
     ) -> None:
         if features not in get_args(FeaturesOption):
             raise OptionError(
@@ -105,7 +109,9 @@ class Classifier:
                 "deterministic works on the CPU only. Omit device, or set it to 'cpu'."
             )
         self.classes = tuple(classes)
-        self._settings = HeadSettings(as_head(head), features, balanced, seed, deterministic)
+        self._settings = HeadSettings(
+            as_head(head), features, balanced, seed, deterministic, operating_point
+        )
         # A copy, so that changes to the caller's network do not change predictions.
         self.extractor = FeatureExtractor(
             copy.deepcopy(backbone).freeze(),
@@ -315,7 +321,7 @@ class Classifier:
     @overload
     def predict(
         self, images: ImagesLike, *, top: int = 5, errors: Literal["raise"] = "raise"
-    ) -> Prediction | list[Prediction]: ...
+    ) -> AnyTaskPrediction | list[AnyTaskPrediction]: ...
 
     @overload
     def predict(
@@ -365,6 +371,7 @@ class Classifier:
             stored_as,
             fit.head,
             fit.temperature,
+            fit.thresholds,
             self._settings.specification(),
         )
         self.candidates = fit.candidates
@@ -381,6 +388,7 @@ class Classifier:
             stored_as=stored_as,
             head=tuned.head,
             temperature=tuned.temperature,
+            thresholds=tuned.thresholds,
         )
 
     def _head_choice(self, task: Task) -> HeadChoice:

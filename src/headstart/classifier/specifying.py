@@ -24,6 +24,7 @@ class HeadSettings:
         balanced: Whether to weight classes inversely to their frequency.
         seed: Random seed.
         deterministic: Whether choices by timing are ruled out.
+        operating_point: What thresholds are chosen for; None for the default of the task.
     """
 
     head: Head
@@ -31,6 +32,7 @@ class HeadSettings:
     balanced: bool
     seed: int
     deterministic: bool
+    operating_point: str | None = None
 
     @classmethod
     def of(cls, specification: Specification, head: Head | HeadOption | None) -> Self:
@@ -45,6 +47,7 @@ class HeadSettings:
             specification.balanced,
             specification.seed,
             specification.deterministic,
+            specification.operating_point,
         )
 
     def specification(self) -> Specification:
@@ -53,14 +56,18 @@ class HeadSettings:
         built_in = isinstance(head, (*HEADS, TutorialHead))
         kind, settings = (head.kind, dict(vars(head))) if built_in else (CUSTOM, {})
         return Specification(
-            kind, settings, self.features, self.balanced, self.seed, self.deterministic
+            *(kind, settings, self.features, self.balanced, self.seed),
+            *(self.deterministic, self.operating_point),
         )
 
     def choice(self, layout: FeatureLayout, classes: int, task: Task) -> HeadChoice:
         """Return the choice of heads for the features and classes of a classifier."""
         kinds = ("last", "multilevel") if self.features == "auto" else (self.features,)
         return HeadChoice(
-            self.head, kinds, layout, classes, task, balanced=self.balanced, seed=self.seed
+            *(self.head, kinds, layout, classes, task),
+            balanced=self.balanced,
+            seed=self.seed,
+            operating_point=self.operating_point,
         )
 
 

@@ -21,7 +21,7 @@ from headstart.record import (
     Tuning,
     describe_gain,
 )
-from headstart.task import Prediction, Summary
+from headstart.task import AnyTaskPrediction, MultiPrediction, Prediction, Summary
 
 if TYPE_CHECKING:
     from headstart.commands.backbones import ListedBackbone
@@ -73,24 +73,33 @@ def show_predictions(
         predictions: The results.
         written: The file with the predictions, which is named in place of them.
     """
-    read = [result for result in predictions if isinstance(result, Prediction)]
+    read = [result for result in predictions if not isinstance(result, FailedPrediction)]
     failed = [result for result in predictions if isinstance(result, FailedPrediction)]
     if written:
         _print_line(console, f"Predictions of {len(read):,} of {len(predictions):,} images")
         _print_line(console, f"  written  {written}")
     elif read:
-        columns = ("image", "label", "probability>", "other classes")
-        print_table(console, columns, map(_prediction_row, read))
+        one = isinstance(read[0], Prediction)
+        columns = ("label", "probability>", "other classes") if one else ("labels", "others")
+        print_table(console, ("image", *columns), map(_prediction_row, read))
     if failed:
         _print_line(console, f"Images that cannot be read: {len(failed):,}")
         rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
         print_table(console, ("image", "reason"), rows)
 
 
-def _prediction_row(result: Prediction) -> Row:
-    others = ", ".join(f"{label} {share:.0%}" for label, share in result.top[1:3])
+def _prediction_row(result: AnyTaskPrediction) -> Row:
+    if isinstance(result, MultiPrediction):
+        rest = [pair for pair in result.top if pair not in result.labels][:_OTHERS]
+        labels = _shares(result.labels) or "none"
+        return Text(result.image), Text(labels, "bold"), Text(_shares(rest), "dim")
+    others = _shares(result.top[1 : 1 + _OTHERS])
     label, probability = Text(result.label, "bold"), Text(f"{result.probability:.1%}")
     return Text(result.image), label, probability, Text(others, "dim")
+
+
+def _shares(labels: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{label} {share:.0%}" for label, share in labels)
 
 
 def show_recommendation(console: Console, result: RecommendResult, data: Path) -> None:

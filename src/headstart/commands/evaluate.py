@@ -119,7 +119,9 @@ def _write(out: Path, model: Predictor, images: ImageSet, record: EvaluationReco
     from headstart.runs.run import write_evaluation
 
     mistakes = model.task.worst_mistakes(
-        probabilities, shown.labels, model.classes, limit=_MAX_MISTAKES
+        *(probabilities, shown.labels, model.classes),
+        limit=_MAX_MISTAKES,
+        thresholds=model.thresholds,
     )
     write_evaluation(
         out,

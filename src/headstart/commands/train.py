@@ -283,6 +283,7 @@ def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -
         precision=options.precision,
         cache=options.cache,
         deterministic=options.deterministic,
+        operating_point=options.operating_point,
     )
 
 
@@ -340,7 +341,10 @@ def _evaluate(model: Predictor, part: ImageSet) -> tuple[Evaluation | None, Prob
     if not len(part):
         return None, None
     probabilities = model.probabilities_of(part)
-    return model.task.evaluate(probabilities, part.labels, part.classes), probabilities
+    evaluation = model.task.evaluate(
+        probabilities, part.labels, part.classes, thresholds=model.thresholds
+    )
+    return evaluation, probabilities
 
 
 def _summary(task: Task, record: Record) -> Summary | None:
@@ -369,9 +373,13 @@ def _write(
     part = task.report_part(reported_on, record.data.trained_on) if reported_on else None
     mistakes, predictions = [], None
     if probabilities is not None:
-        predictions = table_of_test_images(shown, probabilities) if record.test else None
+        predictions = (
+            table_of_test_images(shown, probabilities, model.thresholds) if record.test else None
+        )
         mistakes = task.worst_mistakes(
-            probabilities, shown.labels, images.classes, limit=_MAX_MISTAKES
+            *(probabilities, shown.labels, images.classes),
+            limit=_MAX_MISTAKES,
+            thresholds=model.thresholds,
         )
     write_run(
         run,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import sqrt
 
-from headstart.arrays import Flags, Numbers, Scores, Targets, Temperature
+from headstart.arrays import Flags, Numbers, Probabilities, Scores, Targets, Temperature
 from headstart.evaluation.intervals import paired_difference
 from headstart.record import Interval
 from headstart.task import Task
@@ -19,6 +19,7 @@ class HeldOutResult:
         temperature: Divisor of the scores that calibrates the model.
         losses: Log loss of each image.
         correct: Which images were predicted correctly.
+        probabilities: Their calibrated probabilities, (images, classes).
     """
 
     log_loss: float
@@ -26,14 +27,16 @@ class HeldOutResult:
     temperature: Temperature
     losses: Numbers
     correct: Flags
+    probabilities: Probabilities
 
 
 def measure_held_out(scores: Scores, targets: Targets, task: Task) -> HeldOutResult:
     """Measure scores of held-out images, shape (images, classes), after calibrating them."""
     temperature = task.temperature(scores, targets)
-    losses = task.losses(task.probabilities(scores, temperature), targets)
-    correct = task.correct(scores, targets)
-    return HeldOutResult(float(losses.mean()), float(correct.mean()), temperature, losses, correct)
+    probabilities = task.probabilities(scores, temperature)
+    losses, correct = task.losses(probabilities, targets), task.correct(scores, targets)
+    mean_loss, accuracy = float(losses.mean()), float(correct.mean())
+    return HeldOutResult(mean_loss, accuracy, temperature, losses, correct, probabilities)
 
 
 def loss_gain(new: HeldOutResult, old: HeldOutResult) -> float:

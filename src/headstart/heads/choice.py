@@ -50,6 +50,7 @@ class HeadChoice:
         task: The kind of label.
         balanced: Whether to weight classes inversely to their frequency.
         seed: Random seed, also of the folds.
+        operating_point: What thresholds are chosen for, see `Task.thresholds`.
     """
 
     head: Head
@@ -59,6 +60,7 @@ class HeadChoice:
     task: Task
     balanced: bool = False
     seed: int = 0
+    operating_point: str | None = None
 
     def fit(
         self,
@@ -99,9 +101,11 @@ class HeadChoice:
         """Calibrate on the held-out images that decided: the validation part or the folds."""
         if fit.held_out is None:
             return fit
-        held_out = fit.held_out
-        temperature = self.task.temperature(held_out.logits, targets[held_out.rows])
-        return replace(fit, temperature=temperature)
+        scores, truth = fit.held_out.logits, targets[fit.held_out.rows]
+        temperature = self.task.temperature(scores, truth)
+        probabilities = self.task.probabilities(scores, temperature)
+        thresholds = self.task.thresholds(probabilities, truth, self.operating_point)
+        return replace(fit, temperature=temperature, thresholds=thresholds)
 
     def _problem(self, features: Features, targets: Targets, folds: Folds) -> Problem:
         return Problem(

@@ -12,7 +12,7 @@ from headstart.arrays import Features, Floats, Folds, Rows, Scores, Targets, Tem
 from headstart.data.splits import stratified_sample
 from headstart.heads.fitted import FittedHead
 from headstart.heads.spaces import Standardised, standardise
-from headstart.task import Task
+from headstart.task import Task, Thresholds
 
 Kind = Literal["linear", "kernel"]
 Decider = Literal["folds", "val"]
@@ -136,6 +136,8 @@ class HeadFit:
         chosen_on: What decided between the candidates: "folds" or "val", the validation part.
         why: The reason for the choice, as a clause; "" if nothing was compared.
         temperature: Divisor of the head's scores that calibrates them on the held-out images.
+        thresholds: The operating point, chosen on the same images; None if the most probable class
+            is predicted.
     """
 
     head: FittedHead
@@ -146,6 +148,7 @@ class HeadFit:
     chosen_on: Decider = "folds"
     why: str = ""
     temperature: Temperature = 1.0
+    thresholds: Thresholds | None = None
 
 
 @dataclass(frozen=True)

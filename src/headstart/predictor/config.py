@@ -12,6 +12,7 @@ from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, RecordError
 from headstart.options import FeaturesOption
 from headstart.record import Record
+from headstart.task import Thresholds
 
 SCHEMA = 3
 """Version 1 has no task and no head specification, and calls the record "metrics". Version 2 has no
@@ -70,6 +71,7 @@ class Specification:
         balanced: Whether classes were weighted inversely to their frequency.
         seed: The random seed.
         deterministic: Whether choices by timing were ruled out.
+        operating_point: What thresholds are chosen for; None for the default of the task.
     """
 
     kind: str = "auto"
@@ -78,6 +80,7 @@ class Specification:
     balanced: bool = False
     seed: int = 0
     deterministic: bool = False
+    operating_point: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Config:
         precision: Numeric precision of the backbone: "bf16" or "float32".
         head: The fitted head.
         calibration: The calibration of the head's scores.
+        operating_point: The thresholds of the probabilities; None if the most probable class is
+            predicted, and in bundles of earlier versions.
         specification: The specification of the head before fitting.
         record: The record of the training; None without one.
     """
@@ -111,6 +116,7 @@ class Config:
     precision: str
     head: HeadConfig
     calibration: Calibration
+    operating_point: Thresholds | None = None
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
 

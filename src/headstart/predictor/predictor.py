@@ -36,7 +36,7 @@ from headstart.predictor.config import (
 )
 from headstart.predictor.decoding import decode_ahead
 from headstart.record import Evaluation, Record
-from headstart.task import Prediction, Task
+from headstart.task import AnyTaskPrediction, Task, Thresholds
 from headstart.watching import Progress, ProgressOption, Warn, watcher_for
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class FailedPrediction:
         return {"image": self.image, "error": self.error}
 
 
-AnyPrediction: TypeAlias = Prediction | FailedPrediction
+AnyPrediction: TypeAlias = AnyTaskPrediction | FailedPrediction
 """The result for an image, whether or not it could be read."""
 
 
@@ -80,6 +80,7 @@ class Predictor:
         stored_as: The precision that features are rounded to before the head reads them.
         head: The fitted head.
         temperature: The divisor of scores that calibrates probabilities.
+        thresholds: The operating point; None if the most probable class is predicted.
         specification: The specification of the head before fitting.
         record: The record of the training; None without one.
     """
@@ -91,13 +92,15 @@ class Predictor:
     stored_as: str
     head: FittedHead
     temperature: Temperature
+    thresholds: Thresholds | None = None
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
 
     def __repr__(self) -> str:
         accuracy = ""
         if self.record and self.record.test:
-            accuracy = f"; {self.record.test.accuracy:.1%} correct on the test images"
+            summary = self.task.summarise(self.record.test, "test")
+            accuracy = f"; {summary.headline} on the test images"
         return (
             f"Predictor({self.extractor.source.name}, {self.features} features, "
             f"{self.head.kind}; classes: {list_names(self.classes)}{accuracy})"
@@ -110,7 +113,7 @@ class Predictor:
         *,
         top: int = 5,
         errors: Literal["raise"] = "raise",
-    ) -> Prediction | list[Prediction]: ...
+    ) -> AnyTaskPrediction | list[AnyTaskPrediction]: ...
 
     @overload
     def predict(
@@ -199,7 +202,9 @@ class Predictor:
         with watcher.stage("Evaluating") as advance:
             probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
         labels = replace(images, classes=self.classes).labels
-        return self.task.evaluate(probabilities, labels, self.classes)
+        return self.task.evaluate(
+            probabilities, labels, self.classes, thresholds=self.thresholds
+        )
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.
@@ -283,6 +288,7 @@ class Predictor:
             precision=self.extractor.precision,
             head=HeadConfig(self.head.kind, numbers),
             calibration=Calibration(self.temperature),
+            operating_point=self.thresholds,
             specification=self.specification,
             record=self.record.without_times() if self.record and deterministic else self.record,
         )
@@ -327,10 +333,10 @@ class Predictor:
         temperature = config.calibration.temperature
         return cls(
             *(task, config.classes, extractor, config.features, config.stored_as),
-            *(head, temperature, config.specification, config.record),
+            *(head, temperature, config.operating_point, config.specification, config.record),
         )
 
-    def _predict_all(self, images: ImagesLike, top: int) -> list[Prediction]:
+    def _predict_all(self, images: ImagesLike, top: int) -> list[AnyTaskPrediction]:
         predictions = []
         for result in self._predict_or_fail(images, top):
             if isinstance(result, UnreadableImage):
@@ -340,7 +346,7 @@ class Predictor:
 
     def _predict_or_fail(
         self, images: ImagesLike, top: int
-    ) -> Iterator[Prediction | UnreadableImage]:
+    ) -> Iterator[AnyTaskPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
         if top < 1:
             raise OptionError(f"top must be at least 1. Got {top}.")
@@ -355,7 +361,8 @@ class Predictor:
         for features in self.extractor.of_pixels(readable()):
             for row in self.probabilities(features):
                 yield from _leading_errors(pending)
-                yield self.task.predict(str(pending.popleft()), row, self.classes, top)
+                name = str(pending.popleft())
+                yield self.task.predict(name, row, self.classes, top, self.thresholds)
         yield from _leading_errors(pending)
 
 

@@ -13,7 +13,7 @@ from headstart.errors import OptionError, OutputError
 from headstart.files import atomic_replace, write_json
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.runs.folders import check_writable
-from headstart.task import Prediction
+from headstart.task import Thresholds
 
 if TYPE_CHECKING:  # Importing pyarrow takes time, and most predictions are not written to a file.
     import pyarrow as pa
@@ -64,18 +64,19 @@ def write_predictions(
 
 
 def prediction_table(predictions: Sequence[AnyPrediction], classes: Sequence[str]) -> pa.Table:
-    """Return a row per image: image, label, probability, p_CLASS of each class, error.
+    """Return a row per image: image, the answer, p_CLASS of each class, error.
 
-    Only the name and the error of an image that cannot be read are not null.
+    The answer is "label" and "probability", or "labels" if there may be several. Only the name and the error of an image that cannot be read are not null.
     """
     import pyarrow as pa
 
-    read = [p if isinstance(p, Prediction) else None for p in predictions]
+    read = [None if isinstance(p, FailedPrediction) else p for p in predictions]
+    answers = [p.answer if p else {} for p in read]
+    names = next(filter(None, answers), {"label": "", "probability": 0.0})
     failed = [p if isinstance(p, FailedPrediction) else None for p in predictions]
     columns = {
         "image": pa.array([prediction.image for prediction in predictions], pa.string()),
-        "label": pa.array([p and p.label for p in read], pa.string()),
-        "probability": pa.array([p and p.probability for p in read], pa.float64()),
+        **{name: pa.array([answer.get(name) for answer in answers]) for name in names},
     }
     missing = np.full(len(classes), np.nan)
     rows = np.array([p.probabilities if p else missing for p in read]).reshape(-1, len(classes))
@@ -84,22 +85,21 @@ def prediction_table(predictions: Sequence[AnyPrediction], classes: Sequence[str
     return pa.table(columns | {"error": pa.array([p and p.error for p in failed], pa.string())})
 
 
-def table_of_test_images(images: ImageSet, probabilities: Probabilities) -> pa.Table:
-    """Return a row per test image: image, truth, predicted, probability, p_CLASS of each class.
+def table_of_test_images(
+    images: ImageSet, probabilities: Probabilities, thresholds: Thresholds | None = None
+) -> pa.Table:
+    """Return a row per test image: image, truth, predicted, p_CLASS of each class.
 
     Args:
         images: The test images.
         probabilities: Their calibrated probabilities, (images, classes).
+        thresholds: The operating point of the model.
     """
     import pyarrow as pa
 
-    predicted = [images.classes[number] for number in probabilities.argmax(axis=1)]
-    columns = {
-        "image": images.table["image"],
-        "truth": images.table["label"],
-        "predicted": pa.array(predicted, pa.string()),
-        "probability": pa.array(probabilities.max(axis=1)),
-    }
+    answers = images.task.answers(probabilities, images.labels, images.classes, thresholds)
+    columns = {"image": images.table["image"]}
+    columns |= {name: pa.array(values) for name, values in answers.items()}
     by_class = zip(images.classes, probabilities.T, strict=True)
     return pa.table(columns | {f"p_{name}": pa.array(column) for name, column in by_class})
 

@@ -8,9 +8,10 @@ from headstart.options import ComputeOptions
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.predictor import Predictor
 from headstart.task import Task
+from headstart.tasks.multi import Multi
 from headstart.tasks.single import Single
 
-_TASKS: dict[str, Task] = {Single.name: Single()}
+_TASKS: dict[str, Task] = {Single.name: Single(), Multi.name: Multi()}
 
 
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:

@@ -26,8 +26,8 @@ from headstart.arrays import (
     Temperature,
 )
 from headstart.data.paths import list_names
-from headstart.record import ClassResult, Evaluation
-from headstart.task import Activation, Mistake, Prediction, ReportPart, Summary
+from headstart.record import ClassResult, Evaluation, SingleEvaluation
+from headstart.task import Activation, Mistake, Prediction, ReportPart, Summary, Thresholds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +120,12 @@ class Single:
         return scores.softmax(dim=-1)
 
     def predict(
-        self, image: str, probabilities: Probabilities, classes: Sequence[str], top: int
+        self,
+        image: str,
+        probabilities: Probabilities,
+        classes: Sequence[str],
+        top: int,
+        thresholds: Thresholds | None = None,
     ) -> Prediction:
         """Return the `top` most probable classes."""
         order = np.argsort(-probabilities, kind="stable")[:top]
@@ -133,6 +138,12 @@ class Single:
 
         return fit_temperature(scores, targets)
 
+    def thresholds(
+        self, probabilities: Probabilities, targets: Targets, purpose: str | None
+    ) -> Thresholds | None:
+        """Return None: the most probable class is predicted."""
+        return None
+
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
         """Return -log(probability of the true class)."""
         truth = probabilities[np.arange(len(targets)), targets]
@@ -143,12 +154,32 @@ class Single:
         return np.asarray(scores.argmax(axis=1) == targets)
 
     def evaluate(
-        self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
-    ) -> Evaluation:
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        *,
+        thresholds: Thresholds | None = None,
+        groups: Sequence[str] = (),
+    ) -> SingleEvaluation:
         """See `evaluate_probabilities`."""
         from headstart.evaluation.metrics import evaluate_probabilities
 
         return evaluate_probabilities(probabilities, targets, classes)
+
+    def answers(
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        thresholds: Thresholds | None = None,
+    ) -> dict[str, Sequence[str | float]]:
+        """Return the true and the predicted class, and the probability of the latter."""
+        return {
+            "truth": [classes[number] for number in targets],
+            "predicted": [classes[number] for number in probabilities.argmax(axis=1)],
+            "probability": probabilities.max(axis=1).tolist(),
+        }
 
     def worst_mistakes(
         self,
@@ -157,6 +188,7 @@ class Single:
         classes: Sequence[str],
         *,
         limit: int,
+        thresholds: Thresholds | None = None,
     ) -> list[Mistake]:
         """See `Task.worst_mistakes`."""
         predicted = probabilities.argmax(axis=1)
@@ -180,6 +212,7 @@ class Single:
         self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()
     ) -> Summary:
         """See `Task.summarise`."""
+        assert isinstance(evaluation, SingleEvaluation)
         low, high = evaluation.accuracy_ci95
         images = f"{evaluation.images:,} {split} images".replace("  ", " ")
         auroc = "not defined" if evaluation.auroc is None else f"{evaluation.auroc:.3f}"
@@ -197,6 +230,7 @@ class Single:
 
     def report_part(self, evaluation: Evaluation, trained_on: Sequence[int] = ()) -> ReportPart:
         """See `Task.report_part`."""
+        assert isinstance(evaluation, SingleEvaluation)
         from headstart.report.single import single_part
 
         return single_part(evaluation, trained_on)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 from torch import Tensor
 
 from headstart.arrays import Temperature
@@ -19,6 +20,7 @@ from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
 from headstart.options import PART
 from headstart.record import StepTiming, Tuning
+from headstart.task import Thresholds
 from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.candidates import BLEND
 from headstart.tuning.events.events import recorded
@@ -49,12 +51,14 @@ class TunedModel:
         head: Head fitted on the features of that network.
         features: Which features the head uses.
         temperature: Divisor of the scores that calibrates the model.
+        thresholds: The operating point; None if the most probable class is predicted.
     """
 
     weights: dict[str, Tensor]
     head: FittedHead
     features: str
     temperature: Temperature
+    thresholds: Thresholds | None
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,24 @@ def _train_and_decide(bench: Workbench, keep: Keep) -> Outcome:
     if not verdict.kept:
         return Outcome(record, None, job.folder)
     chosen = verdict.choose(kept_round.heads)
-    tuned = TunedModel(kept_round.weights, chosen.head, chosen.features, verdict.temperature)
+    tuned = TunedModel(
+        kept_round.weights,
+        chosen.head,
+        chosen.features,
+        verdict.temperature,
+        _thresholds(job, finished, verdict),
+    )
     return Outcome(record, tuned, job.folder)
+
+
+def _thresholds(job: Job, rounds: Sequence[Round], verdict: Verdict) -> Thresholds | None:
+    """Choose the operating point on the held-out images; without any, the default is used."""
+    if verdict.best is None:
+        return None
+    held_out = np.concatenate([training.held_out for training in rounds])
+    return job.heads.task.thresholds(
+        verdict.best.probabilities, job.images.targets[held_out], job.heads.operating_point
+    )
 
 
 def _finished(rounds: Sequence[Round]) -> list[Round]:

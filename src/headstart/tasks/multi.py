@@ -1,0 +1,295 @@
+"""The task with any number of labels per image, each present, absent or unknown.
+
+Imports that only training, evaluation or reports need are local, so that predictions start quickly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from headstart.arrays import (
+    Flags,
+    Floats,
+    Folds,
+    Numbers,
+    Probabilities,
+    Rows,
+    Scores,
+    Targets,
+    Temperature,
+)
+from headstart.data.labels import read_labels
+from headstart.errors import OptionError
+from headstart.record import Evaluation, MultiEvaluation
+from headstart.task import (
+    Activation,
+    Mistake,
+    MultiPrediction,
+    ReportPart,
+    Summary,
+    Thresholds,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UNKNOWN = -1
+"""The target of a label that nobody has looked for."""
+
+_DEFAULT_PURPOSE = "f1"
+_UNCHOSEN = 0.5
+
+
+@dataclass(frozen=True)
+class Multi:
+    """Any number of labels per image; see `headstart.task.Task`."""
+
+    name: ClassVar[str] = "multi"
+    activation: ClassVar[Activation] = "sigmoid"
+
+    def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """See `Task.classes`."""
+        return tuple(sorted({name for text in set(labels) for name in read_labels(text)}))
+
+    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> Targets:
+        """Return 1 for a label that is present, 0 for absent, -1 for unknown, (images, classes)."""
+        number = {name: index for index, name in enumerate(classes)}
+        code = {True: 1, False: 0, None: UNKNOWN}
+        targets = np.zeros((len(labels), len(classes)), dtype=np.int64)
+        for row, text in enumerate(labels):
+            for name, value in read_labels(text).items():
+                if name in number:
+                    targets[row, number[name]] = code[value]
+        return targets
+
+    def conflict(self, labels: Collection[str]) -> str | None:
+        """Return the labels on which copies disagree; what is unknown agrees with everything."""
+        read = [read_labels(text) for text in sorted(set(labels))]
+        names = sorted({name for each in read for name in each})
+        found = [name for name in names if {True, False} <= {each.get(name, False) for each in read}]
+        if not found:
+            return None
+        return f"copies of the image disagree about the labels: {', '.join(found)}"
+
+    def strata(self, targets: Targets) -> Rows:
+        """Return the rarest label of each image; see `rarest_label`."""
+        from headstart.data.splits import rarest_label
+
+        return rarest_label(targets)
+
+    def folds(self, targets: Targets, groups: Sequence[str], *, folds: int, seed: int) -> Folds:
+        """See `iterative_folds`."""
+        from headstart.data.splits import iterative_folds
+
+        return iterative_folds(targets, groups, folds=folds, seed=seed)
+
+    def present(self, targets: Targets) -> set[int]:
+        """See `Task.present`."""
+        return set(np.flatnonzero((targets == 1).any(axis=0)).tolist())
+
+    def encode(self, targets: Targets, classes: int) -> Tensor:
+        """Return 1 and 0, and NaN for what is unknown."""
+        import torch
+
+        truth = torch.from_numpy(targets).float()
+        return truth.masked_fill(truth == UNKNOWN, math.nan)
+
+    def sample_weights(self, targets: Targets, classes: int, *, balanced: bool) -> Floats:
+        """Return equal weights.
+
+        Raises:
+            OptionError: `balanced` is set, which has no meaning for several labels per image.
+        """
+        if balanced:
+            raise OptionError(
+                "balanced has no effect with several labels per image, because each label has its "
+                "own threshold. Remove it."
+            )
+        return np.full(len(targets), 1 / max(1, len(targets)), dtype=np.float32)
+
+    def loss_and_gradient(self, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the binary log loss of each label and its gradient; 0 where it is unknown."""
+        import torch
+
+        known = ~truth.isnan()
+        truth = truth.nan_to_num()
+        losses = torch.nn.functional.softplus(scores) - scores * truth
+        return losses * known, (scores.sigmoid() - truth) * known
+
+    def uninformed_loss(self, classes: int) -> float:
+        """Return the sum over the labels of the loss of a probability of one half."""
+        return classes * math.log(2)
+
+    def training_loss(
+        self,
+        scores: Tensor,
+        truth: Tensor,
+        *,
+        smoothing: float = 0.0,
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Return the binary log loss, summed over the known labels, as a mean over the images."""
+        import torch
+
+        known = ~truth.isnan()
+        smoothed = truth.nan_to_num() * (1 - smoothing) + smoothing / 2
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores, smoothed, reduction="none"
+        )
+        total = (losses * known).sum(dim=1)
+        return (total if weights is None else total * weights).mean()
+
+    def probabilities(self, scores: Scores, temperature: Temperature) -> Probabilities:
+        """Return the logistic function of the scores, of each label by itself."""
+        calibrated = scores.astype(np.float64) / temperature
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * calibrated))
+
+    def link(self, scores: Tensor) -> Tensor:
+        """Return the logistic function of the scores."""
+        return scores.sigmoid()
+
+    def predict(
+        self,
+        image: str,
+        probabilities: Probabilities,
+        classes: Sequence[str],
+        top: int,
+        thresholds: Thresholds | None = None,
+    ) -> MultiPrediction:
+        """Return the labels that reach their threshold, and the `top` most probable ones."""
+        order = np.argsort(-probabilities, kind="stable")
+        limits = _limits(thresholds, len(classes))
+        ranked = [(classes[number], float(probabilities[number])) for number in order]
+        found = tuple(
+            pair
+            for pair, number in zip(ranked, order, strict=True)
+            if probabilities[number] >= limits[number]
+        )
+        return MultiPrediction(image, found, tuple(ranked[:top]), probabilities)
+
+    def temperature(self, scores: Scores, targets: Targets) -> Temperature:
+        """See `fit_label_temperatures`."""
+        from headstart.evaluation.calibration import fit_label_temperatures
+
+        return fit_label_temperatures(scores, targets)
+
+    def thresholds(
+        self, probabilities: Probabilities, targets: Targets, purpose: str | None
+    ) -> Thresholds:
+        """Return the threshold of each label, by default for the highest F1."""
+        from headstart.evaluation.operating_points import choose_threshold, parse_operating_point
+
+        point = parse_operating_point(purpose or _DEFAULT_PURPOSE)
+        values, notes = [], []
+        for scores, truth in zip(probabilities.T, targets.T, strict=True):
+            known = truth != UNKNOWN
+            positive = truth[known] == 1
+            if positive.all() or not positive.any():
+                values.append(_UNCHOSEN)
+                notes.append("")
+                continue
+            chosen = choose_threshold(point, scores[known], positive)
+            values.append(chosen.threshold)
+            notes.append(chosen.shortfall)
+        return Thresholds(str(point), tuple(values), tuple(notes))
+
+    def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
+        """Return the sum over the known labels of -log(probability of the truth)."""
+        truth = np.where(targets == 1, probabilities, 1 - probabilities)
+        losses = -np.log(np.maximum(truth, 1e-12))
+        return np.asarray(np.where(targets == UNKNOWN, 0.0, losses).sum(axis=1))
+
+    def correct(self, scores: Scores, targets: Targets) -> Flags:
+        """Return whether all known labels are on the right side of a probability of one half."""
+        return np.asarray((((scores > 0) == (targets == 1)) | (targets == UNKNOWN)).all(axis=1))
+
+    def evaluate(
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        *,
+        thresholds: Thresholds | None = None,
+        groups: Sequence[str] = (),
+    ) -> MultiEvaluation:
+        """See `evaluate_labels`."""
+        from headstart.evaluation.multi_metrics import evaluate_labels
+
+        limits = _limits(thresholds, len(classes))
+        return evaluate_labels(probabilities, targets, classes, limits, groups=groups)
+
+    def answers(
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        thresholds: Thresholds | None = None,
+    ) -> dict[str, Sequence[str | float]]:
+        """Return the labels that are present, unknown and predicted, separated by "|"."""
+        found = probabilities >= np.array(_limits(thresholds, len(classes)))
+        return {
+            "truth": _joined(targets == 1, classes),
+            "unknown": _joined(targets == UNKNOWN, classes),
+            "predicted": _joined(found, classes),
+        }
+
+    def worst_mistakes(
+        self,
+        probabilities: Probabilities,
+        targets: Targets,
+        classes: Sequence[str],
+        *,
+        limit: int,
+        thresholds: Thresholds | None = None,
+    ) -> list[Mistake]:
+        """Return the labels that were most wrongly found or missed."""
+        limits = np.array(_limits(thresholds, len(classes)))
+        found = probabilities >= limits
+        wrong = (found != (targets == 1)) & (targets != UNKNOWN)
+        doubt = np.where(targets == 1, probabilities, 1 - probabilities)
+        rows, columns = np.nonzero(wrong)
+        order = np.argsort(doubt[rows, columns], kind="stable")[:limit]
+        return [
+            _mistake(int(row), classes[column], float(probabilities[row, column]), found[row, column])
+            for row, column in zip(rows[order], columns[order], strict=True)
+        ]
+
+    def describe(self, classes: Sequence[str]) -> str:
+        """See `Task.describe`."""
+        return f"Image classifier with {len(classes)} labels, any number of them per image"
+
+    def summarise(
+        self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()
+    ) -> Summary:
+        """See `Task.summarise`."""
+        assert isinstance(evaluation, MultiEvaluation)
+        from headstart.evaluation.multi_summary import summarise
+
+        return summarise(evaluation, split, trained_on)
+
+    def report_part(self, evaluation: Evaluation, trained_on: Sequence[int] = ()) -> ReportPart:
+        """See `Task.report_part`."""
+        assert isinstance(evaluation, MultiEvaluation)
+        from headstart.report.multi import multi_part
+
+        return multi_part(evaluation, trained_on)
+
+
+def _limits(thresholds: Thresholds | None, classes: int) -> tuple[float, ...]:
+    return thresholds.values if thresholds else (_UNCHOSEN,) * classes
+
+
+def _joined(flags: Flags, classes: Sequence[str]) -> list[str]:
+    """Return the names of the labels that are set in each row."""
+    return ["|".join(classes[number] for number in np.flatnonzero(row)) for row in flags]
+
+
+def _mistake(row: int, label: str, probability: float, found: bool) -> Mistake:
+    """Return a label that was found by mistake, or missed."""
+    truth, predicted = (f"no {label}", label) if found else (label, f"no {label}")
+    return Mistake(row, truth, predicted, probability if found else 1 - probability)
