@@ -104,6 +104,7 @@ class HeadKeywords(TypedDict, total=False):
     head: HeadOption
     features: FeaturesOption
     balanced: bool
+    operating_point: str | None
 
 
 class BackboneKeywords(TypedDict, total=False):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MAX_REJECTIONS = 12
 _MIN_SHARE = 0.01
+_OTHERS = 2
 
 
 def show_training(console: Console, result: TrainResult) -> None:

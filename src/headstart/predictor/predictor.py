@@ -202,9 +202,7 @@ class Predictor:
         with watcher.stage("Evaluating") as advance:
             probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
         labels = replace(images, classes=self.classes).labels
-        return self.task.evaluate(
-            probabilities, labels, self.classes, thresholds=self.thresholds
-        )
+        return self.task.evaluate(probabilities, labels, self.classes, thresholds=self.thresholds)
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.

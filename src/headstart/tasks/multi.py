@@ -71,7 +71,9 @@ class Multi:
         """Return the labels on which copies disagree; what is unknown agrees with everything."""
         read = [read_labels(text) for text in sorted(set(labels))]
         names = sorted({name for each in read for name in each})
-        found = [name for name in names if {True, False} <= {each.get(name, False) for each in read}]
+        found = [
+            name for name in names if {True, False} <= {each.get(name, False) for each in read}
+        ]
         if not found:
             return None
         return f"copies of the image disagree about the labels: {', '.join(found)}"
@@ -255,7 +257,9 @@ class Multi:
         rows, columns = np.nonzero(wrong)
         order = np.argsort(doubt[rows, columns], kind="stable")[:limit]
         return [
-            _mistake(int(row), classes[column], float(probabilities[row, column]), found[row, column])
+            _mistake(
+                int(row), classes[column], float(probabilities[row, column]), found[row, column]
+            )
             for row, column in zip(rows[order], columns[order], strict=True)
         ]
 
@@ -286,7 +290,7 @@ def _limits(thresholds: Thresholds | None, classes: int) -> tuple[float, ...]:
 
 def _joined(flags: Flags, classes: Sequence[str]) -> list[str]:
     """Return the names of the labels that are set in each row."""
-    return ["|".join(classes[number] for number in np.flatnonzero(row)) for row in flags]
+    return ["|".join(classes[int(number)] for number in np.flatnonzero(row)) for row in flags]
 
 
 def _mistake(row: int, label: str, probability: float, found: bool) -> Mistake:
