@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from headstart.data.labels import cell_text, similar_names
+from headstart.data.labels import cell_text, read_labels, similar_names, write_labels
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,18 @@ def test_similar_names() -> None:
         ["Dots", "dots"],
         ["fish", "ﬁsh"],
     ]
+
+
+def test_labels_of_an_image_are_json() -> None:
+    """Names are sorted and stay as they are; unknown is null."""
+    labels = {"mass": None, "Ödem": True, "a|b": False}
+    text = write_labels(labels)
+    assert text == '{"a|b":0,"mass":null,"Ödem":1}'
+    assert read_labels(text) == labels
+    assert all(value is None or isinstance(value, bool) for value in read_labels(text).values())
+
+
+def test_an_image_without_labels_is_an_empty_object() -> None:
+    """No label is present."""
+    assert write_labels({}) == "{}"
+    assert read_labels("{}") == {}

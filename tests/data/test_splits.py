@@ -4,10 +4,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headstart.data.labels import write_labels
 from headstart.data.manifest import Entry, FileInfo, build_manifest
-from headstart.data.splits import find_leaks, leak_free_split, stratified_folds, stratified_sample
+from headstart.data.splits import (
+    find_leaks,
+    iterative_folds,
+    leak_free_split,
+    rarest_label,
+    stratified_folds,
+    stratified_sample,
+)
 from headstart.errors import DataError
 from tests.conftest import TASK
+from tests.data.several import Several
 
 
 def manifest(*rows: tuple[str, str], split: str | None = None) -> pa.Table:
@@ -160,3 +169,111 @@ def test_a_sample_keeps_classes_in_proportion():
     assert len(set(sample.tolist())) == 100
     np.testing.assert_array_equal(sample, stratified_sample(labels, 100, seed=3))
     assert stratified_sample(labels, 1000, seed=3) is None
+
+
+def sides(*rows: tuple[str, str], test: float, seed: int) -> dict[str, set[str]]:
+    """Return the sides of the split on which each letter of the rows' labels is present."""
+    written = [(write_labels(dict.fromkeys(labels, True)), group) for labels, group in rows]
+    table = leak_free_split(manifest(*written), task=Several(), test=test, seed=seed)
+    found: dict[str, set[str]] = {}
+    for (labels, _), part in zip(rows, table["split"].to_pylist(), strict=True):
+        for letter in labels or "-":
+            found.setdefault(letter, set()).add(part)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("test", [0.01, 0.5, 0.99])
+def test_each_of_several_labels_is_on_both_sides(seed: int, test: float) -> None:
+    """Also a label that is never the rarest, and having none; a label of one group is trained."""
+    rows = [("ax", "g1"), ("bx", "g2"), ("cd", "g3"), ("cd", "g4"), ("cx", "g5"), ("", "g6")]
+    found = sides(*rows, ("", "g7"), test=test, seed=seed)
+    assert found["a"] == found["b"] == {"train"}
+    assert found["c"] == found["d"] == found["x"] == found["-"] == {"train", "test"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_label_does_not_take_the_only_test_image_of_another(seed: int) -> None:
+    """Three labels of two groups each, of which any two share one, cannot all be on both sides."""
+    found = sides(("ab", "g1"), ("bc", "g2"), ("ca", "g3"), test=0.5, seed=seed)
+    assert sorted(len(parts) for parts in found.values()) == [1, 2, 2]
+
+
+def test_the_rarest_label_is_the_stratum() -> None:
+    """Unknown labels are not present; images without any form a stratum of their own."""
+    targets = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, -1, 0], [0, 0, 1]])
+    assert rarest_label(targets).tolist() == [1, 0, 2, 3, 2]
+    assert rarest_label(targets[:0]).tolist() == []
+
+
+def random_targets(images: int, labels: int, unknown: float = 0.0) -> np.ndarray:
+    """Draw labels, from rare to frequent ones."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((images, labels)) < np.geomspace(0.02, 0.5, labels)).astype(np.int64)
+    targets[rng.random(targets.shape) < unknown] = -1
+    return targets
+
+
+def counts_of_folds(targets: np.ndarray, groups: list[str], value: int) -> np.ndarray:
+    """Return how often each label has a value in each held-out part of five, (folds, labels)."""
+    folds = iterative_folds(targets, groups, folds=5, seed=0)
+    return np.array([(targets[held_out] == value).sum(axis=0) for _, held_out in folds])
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.3])
+def test_iterative_folds_spread_each_label_evenly(unknown: float) -> None:
+    """Of single images, the positives of each label differ by one, and the negatives by few."""
+    targets = random_targets(500, 14, unknown)
+    single = [str(row) for row in range(500)]
+    assert np.ptp(counts_of_folds(targets, single, 1), axis=0).max() <= 1
+    assert np.ptp(counts_of_folds(targets, single, 0), axis=0).max() <= 15
+    sizes = [len(rows) for _, rows in iterative_folds(targets, single, folds=5, seed=0)]
+    assert max(sizes) - min(sizes) <= 8
+
+
+def test_iterative_folds_spread_groups() -> None:
+    """Images of one patient stay together, and the rarest labels are still spread."""
+    targets = random_targets(600, 6)
+    groups = [str(row % 200) for row in range(600)]
+    folds = iterative_folds(targets, groups, folds=5, seed=0)
+    assert len(folds) == 5
+    assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(600))
+    for train, held_out in folds:
+        assert sorted([*train, *held_out]) == list(range(600))
+        assert not {groups[row] for row in train} & {groups[row] for row in held_out}
+    spread = np.ptp(counts_of_folds(targets, groups, 1), axis=0)
+    assert spread[0] <= 1
+    assert spread.max() <= 12
+
+
+def test_iterative_folds_spread_known_negatives() -> None:
+    """A label that is mostly unknown has both kinds of its few values in every fold."""
+    targets = np.full((100, 1), -1)
+    targets[:50], targets[50:55] = 1, 0
+    single = [str(row) for row in range(100)]
+    assert counts_of_folds(targets, single, 0).ravel().tolist() == [1] * 5
+    assert counts_of_folds(targets, single, 1).ravel().tolist() == [10] * 5
+    assert [len(rows) for _, rows in iterative_folds(targets, single, folds=5, seed=0)] == [20] * 5
+
+
+def test_iterative_folds_are_the_same_for_the_same_seed() -> None:
+    """Only the seed determines the folds."""
+    targets, single = random_targets(60, 3), [str(row) for row in range(60)]
+
+    def held_out_rows(seed: int) -> list[list[int]]:
+        return [rows.tolist() for _, rows in iterative_folds(targets, single, folds=3, seed=seed)]
+
+    assert held_out_rows(3) == held_out_rows(3) != held_out_rows(4)
+
+
+def test_few_groups_give_fewer_iterative_folds() -> None:
+    """Three groups give three folds, however many are asked for."""
+    targets = np.array([[1], [1], [0], [0], [1]])
+    assert len(iterative_folds(targets, ["x", "x", "y", "y", "z"], folds=5, seed=0)) == 3
+
+
+@pytest.mark.parametrize("groups", ["xxyy", "xxxx"])
+def test_iterative_folds_need_a_label_in_two_groups(groups: str) -> None:
+    """Nothing can be held out if each label is present in one group only."""
+    with pytest.raises(DataError, match=r"^No label is present in training images of two diff"):
+        iterative_folds(np.array([[1, 0], [1, 0], [0, 1], [0, -1]]), list(groups), folds=5, seed=0)

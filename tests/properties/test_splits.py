@@ -2,12 +2,20 @@
 
 from collections import defaultdict
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headstart.data.manifest import Entry, FileInfo, build_manifest
-from headstart.data.splits import find_leaks, leak_free_split, stratified_folds
+from headstart.data.splits import (
+    find_leaks,
+    iterative_folds,
+    leak_free_split,
+    rarest_label,
+    stratified_folds,
+)
+from headstart.errors import DataError
 from tests.conftest import TASK
 
 Row = tuple[str, str]
@@ -114,3 +122,32 @@ def test_folds_keep_groups_whole(images: list[Row], folds: int, seed: int) -> No
         assert not {groups[row] for row in train} & {groups[row] for row in held_out}
         seen += held_out.tolist()
     assert len(seen) == len(set(seen))
+
+
+@few
+@given(
+    st.lists(
+        st.tuples(st.lists(st.sampled_from([1, 0, -1]), min_size=3, max_size=3), st.integers(0, 9)),
+        min_size=2,
+        max_size=40,
+    ),
+    st.integers(2, 6),
+    seeds,
+)
+def test_iterative_folds_keep_groups_whole(
+    images: list[tuple[list[int], int]], folds: int, seed: int
+) -> None:
+    """Each image is held out once, no group is on both sides, and no held-out part is empty."""
+    targets, groups = np.array([labels for labels, _ in images]), [str(g) for _, g in images]
+    try:
+        pairs = iterative_folds(targets, groups, folds=folds, seed=seed)
+    except DataError:
+        assume(False)
+    assert 2 <= len(pairs) <= folds
+    assert sorted(np.concatenate([held_out for _, held_out in pairs])) == list(range(len(images)))
+    for train, held_out in pairs:
+        assert len(held_out)
+        assert not {groups[row] for row in train} & {groups[row] for row in held_out}
+    strata = rarest_label(targets)
+    assert all(targets[row, label] == 1 for row, label in enumerate(strata) if label < 3)
+    assert all((targets[row] < 1).all() for row, label in enumerate(strata) if label == 3)

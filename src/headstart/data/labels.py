@@ -1,14 +1,34 @@
-"""Class names as people write them: missing ones, Unicode forms, and names that are too alike."""
+"""Class names as people write them: missing ones, Unicode forms, and names that are too alike.
 
+An image with several labels has them in one text, which this module alone writes and reads.
+"""
+
+import json
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 # As written by pandas, R, Excel and databases. "None" is not among them: it may be a class.
 _MISSING = frozenset(("", "nan", "null", "n/a", "#n/a", "<na>"))
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+
+
+def write_labels(labels: Mapping[str, bool | None]) -> str:
+    """Write the labels of an image as a JSON object, such as `{"edema":1,"mass":null}`.
+
+    Args:
+        labels: Whether each label is present; None if that is unknown.
+    """
+    values = {name: None if value is None else int(value) for name, value in labels.items()}
+    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def read_labels(text: str) -> dict[str, bool | None]:
+    """Read what `write_labels` wrote. A label that is not in it is absent."""
+    values = json.loads(text)
+    return {name: None if value is None else bool(value) for name, value in values.items()}
 
 
 def cell_text(cell: object) -> str | None:
