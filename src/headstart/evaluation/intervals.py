@@ -5,7 +5,8 @@ from math import hypot, sqrt
 from headstart.arrays import Flags
 from headstart.record import Interval
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
+"""The 97.5% quantile of the normal distribution."""
 
 
 def wilson(correct: int, images: int) -> Interval:
@@ -16,9 +17,9 @@ def wilson(correct: int, images: int) -> Interval:
     """
     if images == 0:
         return 0.0, 1.0
-    share, z2 = correct / images, _Z95**2
+    share, z2 = correct / images, Z95**2
     centre = (share + z2 / (2 * images)) / (1 + z2 / images)
-    half = _Z95 * sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
+    half = Z95 * sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
     low = 0.0 if correct == 0 else centre - half
     return low, 1.0 if correct == images else centre + half
 
@@ -58,5 +59,5 @@ def paired_difference(first: Flags, second: Flags) -> Interval:
     images = len(first)
     gained, lost = int((first & ~second).sum()) + 0.5, int((~first & second).sum()) + 0.5
     centre = (gained - lost) / images
-    half = _Z95 * sqrt(gained + lost - (gained - lost) ** 2 / images) / images
+    half = Z95 * sqrt(gained + lost - (gained - lost) ** 2 / images) / images
     return centre - half, centre + half

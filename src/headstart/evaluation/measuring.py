@@ -1,0 +1,85 @@
+"""The interval of a metric, by the method that suits the metric and the images."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from headstart.arrays import Flags, Rows
+from headstart.evaluation.bootstrap import RESAMPLES, bootstrap
+from headstart.evaluation.delong import measure_auroc, perfect_interval
+from headstart.evaluation.intervals import wilson
+from headstart.evaluation.weighted_metrics import AreaUnderRoc, Metric, Rate, measure_once
+from headstart.record import Interval
+
+Method = Literal["Wilson", "DeLong", "bootstrap", "cluster bootstrap"]
+"""How an interval was computed."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric with its interval.
+
+    Attributes:
+        value: The metric; None if it is undefined for these images.
+        ci95: Its 95% interval; None if it cannot be estimated.
+        method: How the interval was computed.
+        undefined: The number of resamples that were left out, because the metric is undefined in
+            them.
+    """
+
+    value: float | None
+    ci95: Interval | None
+    method: Method
+    undefined: int = 0
+
+
+def measure(
+    metric: Metric, groups: Rows | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Measurement:
+    """Measure a metric with its 95% interval.
+
+    With groups, the interval is that of the cluster bootstrap. Without groups, it is Wilson's for
+    a rate, DeLong's for an AUROC, and that of the bootstrap for any other metric. Where all
+    resamples agree because a rate or an AUROC is 0 or 1, the interval is that of as many
+    independent images as there are groups. Groups of one image each are independent images.
+
+    Args:
+        metric: The metric of the images.
+        groups: The number of each image's group, shape (images,); None if images are independent.
+        resamples: The number of bootstrap resamples.
+        seed: The seed of the bootstrap.
+    """
+    if groups is not None and len(np.unique(groups)) == metric.images:
+        groups = None
+    if groups is None and isinstance(metric, Rate):
+        value = measure_once(metric)
+        hits, among = int((metric.hits & metric.among).sum()), int(metric.among.sum())
+        return Measurement(value, None if value is None else wilson(hits, among), "Wilson")
+    if groups is None and isinstance(metric, AreaUnderRoc):
+        area = measure_auroc(metric.scores, metric.positive)
+        if area is None:
+            return Measurement(None, None, "DeLong")
+        return Measurement(area.value, area.ci95, "DeLong")
+    method: Method = "bootstrap" if groups is None else "cluster bootstrap"
+    found = bootstrap(metric, groups, resamples=resamples, seed=seed)
+    interval = found.ci95
+    if groups is not None and interval is None and found.value in (0, 1):
+        interval = _extreme(metric, found.value, groups)
+    return Measurement(found.value, interval, method, found.undefined)
+
+
+def _extreme(metric: Metric, value: float, groups: Rows) -> Interval | None:
+    """Return the interval of a rate or an AUROC that is 0 or 1, from the number of groups."""
+    if isinstance(metric, Rate):
+        count = _count(groups, metric.among)
+        return wilson(count if value else 0, count)
+    if isinstance(metric, AreaUnderRoc):
+        positives, negatives = _count(groups, metric.positive), _count(groups, ~metric.positive)
+        return perfect_interval(value, positives, negatives)
+    return None
+
+
+def _count(groups: Rows, images: Flags) -> int:
+    """Return the number of groups that some images belong to."""
+    return len(np.unique(groups[images]))

@@ -1,0 +1,65 @@
+"""Each metric has the interval that suits it."""
+
+import numpy as np
+import pytest
+
+from headstart.evaluation.bootstrap import bootstrap
+from headstart.evaluation.delong import measure_auroc, perfect_interval
+from headstart.evaluation.intervals import wilson
+from headstart.evaluation.measuring import Measurement, measure
+from headstart.evaluation.weighted_metrics import AreaUnderRoc, Rate, f1, mean_of_values
+
+GROUPS = np.repeat(np.arange(20), 3)
+POSITIVE = np.arange(60) % 2 == 0
+SCORES = np.random.default_rng(0).normal(size=60) + POSITIVE
+EVERYTHING = np.ones(60, bool)
+
+
+def test_independent_images_have_closed_forms():
+    """A rate has Wilson's interval and an AUROC DeLong's; anything else is bootstrapped."""
+    hits = SCORES > 0
+    assert measure(Rate(hits, POSITIVE)) == Measurement(
+        (hits & POSITIVE).sum() / 30, wilson(int((hits & POSITIVE).sum()), 30), "Wilson"
+    )
+    area = measure_auroc(SCORES, POSITIVE)
+    assert measure(AreaUnderRoc(SCORES, POSITIVE)) == Measurement(area.value, area.ci95, "DeLong")
+    found = measure(f1(hits, POSITIVE))
+    assert (found.ci95, found.method) == (bootstrap(f1(hits, POSITIVE)).ci95, "bootstrap")
+
+
+@pytest.mark.parametrize("metric", [Rate(SCORES > 0, POSITIVE), AreaUnderRoc(SCORES, POSITIVE)])
+def test_groups_are_resampled_as_a_whole(metric):
+    """With groups, every metric has the interval of the cluster bootstrap."""
+    expected = bootstrap(metric, GROUPS, resamples=500, seed=3)
+    found = measure(metric, GROUPS, resamples=500, seed=3)
+    assert found == Measurement(expected.value, expected.ci95, "cluster bootstrap", 0)
+
+
+def test_groups_of_one_image_are_independent_images():
+    """Where no image shares its group, the closed forms apply."""
+    metric = AreaUnderRoc(SCORES, POSITIVE)
+    assert measure(metric, np.arange(60)[::-1]) == measure(metric)
+
+
+def test_perfect_rates_and_areas_of_groups():
+    """They have the interval of as many independent images as there are groups."""
+    perfect = Rate(EVERYTHING, EVERYTHING)
+    assert measure(perfect, GROUPS).ci95 == wilson(20, 20)
+    assert measure(Rate(~EVERYTHING, GROUPS < 7), GROUPS).ci95 == wilson(0, 7)
+    area = measure(AreaUnderRoc(GROUPS.astype(float), GROUPS >= 15), GROUPS)
+    assert (area.value, area.ci95) == (1.0, perfect_interval(1.0, 5, 15))
+
+
+def test_a_constant_metric_of_groups_has_no_interval():
+    """Nothing is known about the spread of an F1 of 1, or of a mean that is equal everywhere."""
+    assert measure(f1(POSITIVE, POSITIVE), GROUPS).ci95 is None
+    assert measure(mean_of_values(np.ones(60))).ci95 is None
+
+
+def test_undefined_metrics_have_neither_value_nor_interval():
+    """No image counts, or all images are positive."""
+    nothing = Rate(EVERYTHING, ~EVERYTHING)
+    assert measure(nothing) == Measurement(None, None, "Wilson")
+    assert measure(AreaUnderRoc(SCORES, EVERYTHING)) == Measurement(None, None, "DeLong")
+    found = measure(nothing, GROUPS, resamples=50)
+    assert found == Measurement(None, None, "cluster bootstrap", 50)
