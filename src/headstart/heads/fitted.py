@@ -227,7 +227,7 @@ def mean_scores(
     scores: Sequence[Scores],
     shares: Sequence[float] | Numbers,
     temperatures: Sequence[Temperature],
-    activation: Activation,
+    activation: Activation = "softmax",
 ) -> Scores:
     """Return scores whose probabilities are the weighted mean of those of several heads.
 

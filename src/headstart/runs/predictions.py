@@ -66,7 +66,8 @@ def write_predictions(
 def prediction_table(predictions: Sequence[AnyPrediction], classes: Sequence[str]) -> pa.Table:
     """Return a row per image: image, the answer, p_CLASS of each class, error.
 
-    The answer is "label" and "probability", or "labels" if there may be several. Only the name and the error of an image that cannot be read are not null.
+    The answer is "label" and "probability", or "labels" if there may be several. Only the name and
+    the error of an image that cannot be read are not null.
     """
     import pyarrow as pa
 
