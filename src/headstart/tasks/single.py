@@ -16,7 +16,7 @@ import numpy as np
 
 from headstart.arrays import Flags, Floats, Numbers, Probabilities, Rows, Scores, Targets
 from headstart.data.paths import list_names
-from headstart.record import ClassResult, Evaluation
+from headstart.record import ClassResult, Evaluation, SingleEvaluation
 from headstart.task import Mistake, Prediction, ReportPart, Summary
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Single:
 
     def evaluate(
         self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
-    ) -> Evaluation:
+    ) -> SingleEvaluation:
         """See `evaluate_probabilities`."""
         from headstart.evaluation.metrics import evaluate_probabilities
 
@@ -163,6 +163,7 @@ class Single:
         self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()
     ) -> Summary:
         """See `Task.summarise`."""
+        assert isinstance(evaluation, SingleEvaluation)
         low, high = evaluation.accuracy_ci95
         images = f"{evaluation.images:,} {split} images".replace("  ", " ")
         auroc = "not defined" if evaluation.auroc is None else f"{evaluation.auroc:.3f}"
@@ -180,6 +181,7 @@ class Single:
 
     def report_part(self, evaluation: Evaluation, trained_on: Sequence[int] = ()) -> ReportPart:
         """See `Task.report_part`."""
+        assert isinstance(evaluation, SingleEvaluation)
         from headstart.report.single import single_part
 
         return single_part(evaluation, trained_on)
@@ -190,7 +192,7 @@ def _described(split: str) -> str:
     return {"test": "held-out test ", "": ""}.get(split, f"{split} ")
 
 
-def _not_measured(evaluation: Evaluation) -> str:
+def _not_measured(evaluation: SingleEvaluation) -> str:
     """Return a sentence about the classes without images; "" if each class has some."""
     absent, classes = evaluation.absent, len(evaluation.per_class)
     if not absent:
