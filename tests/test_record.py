@@ -8,9 +8,9 @@ import pytest
 from headstart.errors import RecordError
 from headstart.record import (
     ClassResult,
-    Evaluation,
     RecommendationRecord,
     Record,
+    SingleEvaluation,
     Source,
     Tuning,
     describe_gain,
@@ -26,7 +26,7 @@ RECORDS = {
     "with fine-tuning": metrics(tuning=tuning()),
 }
 
-EVALUATION = Evaluation(
+EVALUATION = SingleEvaluation(
     images=4,
     accuracy=0.75,
     accuracy_ci95=(0.3, 0.95),

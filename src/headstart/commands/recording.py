@@ -29,6 +29,7 @@ from headstart.record import (
     Record,
     Rejection,
     Series,
+    SingleEvaluation,
     Use,
 )
 
@@ -182,7 +183,7 @@ def _disagreements(
         val = chosen.val
         found = find_disagreement(folds, "val", val.accuracy, val.images, kept=kept)
         yield from [found] if found else []
-    if measured.test and not (model.tuning and model.tuning.kept):
+    if isinstance(measured.test, SingleEvaluation) and not (model.tuning and model.tuning.kept):
         test = measured.test
         found = find_disagreement(folds, "test", test.accuracy, test.images, kept=kept)
         yield from [found] if found else []

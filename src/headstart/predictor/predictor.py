@@ -99,8 +99,7 @@ class Predictor:
     def __repr__(self) -> str:
         accuracy = ""
         if self.record and self.record.test:
-            summary = self.task.summarise(self.record.test, "test")
-            accuracy = f"; {summary.headline} on the test images"
+            accuracy = f"; {self.record.test.verdict} on the test images"
         return (
             f"Predictor({self.extractor.source.name}, {self.features} features, "
             f"{self.head.kind}; classes: {list_names(self.classes)}{accuracy})"

@@ -19,6 +19,16 @@ from headstart.record.evaluation import (
     SingleEvaluation,
 )
 from headstart.record.gains import describe_gain
+from headstart.record.multi import (
+    CurvePoint,
+    IntervalMethod,
+    LabelBin,
+    LabelResult,
+    Means,
+    MetricValue,
+    MultiEvaluation,
+    describe_metric,
+)
 from headstart.record.run import (
     FILE,
     SCHEMA,
@@ -48,6 +58,7 @@ __all__ = [
     "Candidate",
     "ClassResult",
     "Counts",
+    "CurvePoint",
     "Data",
     "Disagreement",
     "Epoch",
@@ -55,7 +66,13 @@ __all__ = [
     "Evaluation",
     "EvaluationRecord",
     "Interval",
+    "IntervalMethod",
+    "LabelBin",
+    "LabelResult",
     "Leak",
+    "Means",
+    "MetricValue",
+    "MultiEvaluation",
     "PrecisionTrial",
     "Recommendation",
     "RecommendationRecord",
@@ -69,6 +86,7 @@ __all__ = [
     "Tuning",
     "Use",
     "describe_gain",
+    "describe_metric",
     "describe_use",
     "recommendation_json",
 ]

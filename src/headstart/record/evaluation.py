@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import Discriminator, JsonValue, Tag
 
 from headstart.arrays import Temperature
 from headstart.notebook import html_table
 from headstart.record.estimates import Interval
+from headstart.record.multi import MultiEvaluation
 from headstart.record.values import Rejection
 
 
@@ -112,6 +113,11 @@ class SingleEvaluation:
         return html_table(repr(self), columns, map(_cells, self.per_class))
 
     @property
+    def verdict(self) -> str:
+        """The main metric in words."""
+        return f"{self.accuracy:.1%} correct"
+
+    @property
     def absent(self) -> tuple[str, ...]:
         """The classes without images, which are not measured."""
         return tuple(result.name for result in self.per_class if not result.images)
@@ -144,6 +150,10 @@ class SingleEvaluation:
             "per_class": per_class,
         }
 
+    def matrices(self) -> dict[str, JsonValue]:
+        """Return the confusion matrix, as JSON values."""
+        return {"confusion": [list(row) for row in self.confusion]}
+
 
 def _cells(result: ClassResult) -> tuple[str, ...]:
     precision, recall, f1 = (
@@ -153,7 +163,17 @@ def _cells(result: ClassResult) -> tuple[str, ...]:
     return result.name, precision, recall, f1, f"{result.images:,}"
 
 
-Evaluation = SingleEvaluation
+def _task(evaluation: object) -> str:
+    """Return the task of an evaluation; records of early versions do not name it."""
+    if isinstance(evaluation, Mapping):
+        return str(evaluation.get("task", "single"))
+    return str(getattr(evaluation, "task", "single"))
+
+
+Evaluation = Annotated[
+    Annotated[SingleEvaluation, Tag("single")] | Annotated[MultiEvaluation, Tag("multi")],
+    Discriminator(_task),
+]
 """The evaluation of any task."""
 
 
@@ -190,7 +210,7 @@ class EvaluationRecord:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the confusion matrix."""
+        """The names of the classes, in the model's order."""
         return tuple(result.name for result in self.evaluation.per_class)
 
     @property
@@ -219,7 +239,7 @@ class EvaluationRecord:
             "data": self.data,
             "split": self.split,
             **self.evaluation.to_json(self.trained_on),
-            "confusion": [list(row) for row in self.evaluation.confusion],
+            **self.evaluation.matrices(),
             "rejected": [{"image": one.image, "reason": one.reason} for one in self.rejected],
             "warnings": list(self.warnings),
             "recorded": None if self.recorded is None else dict(self.recorded),

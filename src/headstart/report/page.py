@@ -22,6 +22,7 @@ from headstart.record import (
     RecommendationRecord,
     Record,
     Rejection,
+    SingleEvaluation,
     describe_gain,
     describe_use,
 )
@@ -138,7 +139,7 @@ def render_evaluation(
         shown=Shown(
             record.evaluation, record.kind, record.classes, record.temperature, unseen=False
         ),
-        absent=record.evaluation.absent,
+        absent=_absent(record.evaluation),
         created_at=datetime.fromisoformat(record.created),
         mistakes=_most_confident(mistakes),
         rejected=record.rejected,
@@ -185,6 +186,11 @@ def _shown(record: Record) -> Shown | None:
     unseen = bool(record.test and not record.leaks)
     classes = record.data.classes
     return Shown(record.reported, kind, classes, record.temperature, unseen)
+
+
+def _absent(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return the classes without images; other tasks say in their own part what is missing."""
+    return evaluation.absent if isinstance(evaluation, SingleEvaluation) else ()
 
 
 def _most_confident(mistakes: Sequence[PicturedMistake]) -> list[PicturedMistake]:

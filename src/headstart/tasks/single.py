@@ -241,7 +241,7 @@ def _described(split: str) -> str:
     return {"test": "held-out test ", "": ""}.get(split, f"{split} ")
 
 
-def _not_measured(evaluation: Evaluation) -> str:
+def _not_measured(evaluation: SingleEvaluation) -> str:
     """Return a sentence about the classes without images; "" if each class has some."""
     absent, classes = evaluation.absent, len(evaluation.per_class)
     if not absent:
