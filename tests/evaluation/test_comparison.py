@@ -20,7 +20,10 @@ def scores(labels: Targets, *, margin: float, seed: int) -> np.ndarray:
 def result(losses: np.ndarray, *, correct: int) -> HeldOutResult:
     """Return the result of a model with given losses and number of correct images."""
     flags = np.arange(len(losses)) < correct
-    return HeldOutResult(float(losses.mean()), float(flags.mean()), 1.0, losses, flags)
+    no_probabilities = np.zeros((len(losses), 2))
+    return HeldOutResult(
+        float(losses.mean()), float(flags.mean()), 1.0, losses, flags, no_probabilities
+    )
 
 
 def pair(errors: float, *, correct: int = 150) -> tuple[HeldOutResult, HeldOutResult]:

@@ -129,7 +129,7 @@ def test_the_threshold_of_a_label_that_was_never_found_is_one_half() -> None:
     assert chosen.values[1] == 0.5
     assert 0.1 < chosen.values[0] <= 0.4
     assert TASK.thresholds(probabilities, targets, None).purpose == "f1"
-    with pytest.raises(OptionError, match="operating point"):
+    with pytest.raises(OptionError, match="sensitivity must be above 0"):
         TASK.thresholds(probabilities, targets, "sensitivity=1.2")
 
 
