@@ -22,6 +22,8 @@ from headstart.options import (
     PrecisionOption,
     RecipeOption,
     SplitOption,
+    TaskOption,
+    UncertainOption,
 )
 
 _P = ParamSpec("_P")
@@ -36,9 +38,18 @@ class CacheKeywords(TypedDict, total=False):
     cache: str | Path | None
 
 
-class OpenKeywords(CacheKeywords, total=False):
+class LabelKeywords(TypedDict, total=False):
+    """See `LabelOptions`."""
+
+    labels: str | None
+    label_separator: str
+    uncertain: UncertainOption
+
+
+class OpenKeywords(LabelKeywords, CacheKeywords, total=False):
     """See `OpenOptions`."""
 
+    task: TaskOption
     test: float
     group: str | None
     seed: int
@@ -141,7 +152,7 @@ class SplitKeywords(TypedDict, total=False):
     split: SplitOption
 
 
-class EvaluateKeywords(SplitKeywords, ComputeKeywords, total=False):
+class EvaluateKeywords(SplitKeywords, LabelKeywords, ComputeKeywords, total=False):
     """See `EvaluateOptions`."""
 
     out: str | Path | None

@@ -3,16 +3,16 @@
 The command line's help and Python's keywords both come from these classes.
 """
 
-import inspect
-from enum import StrEnum
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from headstart.errors import OptionError, suggestion
+from headstart.errors import OptionError
+from headstart.strict import Options as Options
+from headstart.strict import Panel as Panel
 
 FeaturesOption = Literal["auto", "last", "multilevel", "flatten"]
 HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
@@ -23,73 +23,16 @@ AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
 RecipeOption = Literal["headstart", "tutorial"]
 SplitOption = Literal["auto", "all", "train", "val", "test"]
+TaskOption = Literal["auto", "single", "multi"]
+UncertainOption = Literal["unknown", "present", "absent"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
-# Shown in place of a regular expression.
-_PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
 
 # The number of different views, if it is limited.
 _DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}
 _AUTO_MINUTES = 10.0  # The time limit of --tune auto without --minutes.
 
 LenientPath = Annotated[Path, Field(strict=False)]
-
-
-class Panel(StrEnum):
-    """The parts of a command's help, in the order in which they are shown."""
-
-    DATA = "Data"
-    BACKBONE = "Backbone"
-    HEAD = "Features and head"
-    TUNING = "Fine-tuning"
-    OUTPUT = "Output"
-    MACHINE = "Machine"
-
-
-class Options(BaseModel):
-    """A frozen, strict set of options: unknown names and wrong types are errors.
-
-    Attributes:
-        panel: The part of the help with the options that the class itself declares.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-    panel: ClassVar[Panel]
-
-    @classmethod
-    def of(cls, **values: Any) -> Self:  # noqa: ANN401
-        """Build the options from the values that the user gave.
-
-        Raises:
-            OptionError: An unknown name (the nearest known ones are suggested) or a wrong value.
-        """
-        for name in values:
-            if name not in cls.model_fields:
-                hint = suggestion(name, cls.model_fields)
-                raise OptionError(f"Unknown option '{name}'.{hint}")
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            why = _PATTERNS.get(name, first["msg"])
-            raise OptionError(f"Option '{name}' cannot be {first['input']!r}: {why}.") from None
-
-    @classmethod
-    def panel_of(cls, name: str) -> Panel:
-        """Return the part of the help that shows an option: that of the class declaring it."""
-        homes = [one for one in cls.__mro__ if name in inspect.get_annotations(one)]
-        return next(one.panel for one in homes if issubclass(one, Options))
-
-    def given(self) -> dict[str, Any]:
-        """Return the options that the user gave; None, False and "" count as not given."""
-        values = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
-        return {
-            name: value
-            for name, value in values.items()
-            if value is not None and value is not False and value != ""
-        }
 
 
 class DecodeLimits(Options):
@@ -122,8 +65,8 @@ class ClearOptions(CacheOptions):
     tuning: bool = Field(False, description="Delete only what fine-tunings have left.")
 
 
-class OpenOptions(CacheOptions):
-    """How images are opened and split."""
+class SplitShareOptions(Options):
+    """How images are split, and what is learnt of them."""
 
     panel = Panel.DATA
 
@@ -138,6 +81,35 @@ class OpenOptions(CacheOptions):
     seed: int = Field(
         0, ge=0, description="Seed of the split, the folds and all other random choices."
     )
+    task: TaskOption = Field(
+        "auto",
+        description="One label per image, or any number (multi); auto is multi for a column "
+        "'labels', lists and --labels.",
+    )
+
+
+class LabelOptions(Options):
+    """Where the labels are in a table of images with several labels each."""
+
+    panel = Panel.DATA
+
+    labels: str | None = Field(
+        None,
+        description="Columns with one label each, such as 'edema,mass' or 'finding_*': 1 present, "
+        "0 absent, blank unknown, -1 uncertain.",
+    )
+    label_separator: str = Field(
+        "|", min_length=1, description="What separates labels in a cell of the column 'labels'."
+    )
+    uncertain: UncertainOption = Field(
+        "unknown", description="What -1 means in the columns of --labels."
+    )
+
+
+class OpenOptions(LabelOptions, SplitShareOptions, CacheOptions):
+    """How images are opened and split."""
+
+    panel = Panel.DATA
 
 
 class DeviceOptions(Options):
@@ -390,7 +362,7 @@ class SplitOptions(Options):
     )
 
 
-class EvaluateOptions(SplitOptions, ComputeOptions):
+class EvaluateOptions(SplitOptions, LabelOptions, ComputeOptions):
     """Options of `evaluate`."""
 
     panel = Panel.OUTPUT

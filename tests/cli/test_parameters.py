@@ -57,7 +57,10 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
     """The panels follow the steps of a training, the common options of each first."""
     assert panels_of(headstart("train", "--help").out) == {
         "Arguments": [],
-        "Data": ["--test", "--group", "--seed"],
+        "Data": [
+            *("--test", "--group", "--seed", "--task"),
+            *("--labels", "--label-separator", "--uncertain"),
+        ],
         "Backbone": [
             *("--backbone", "--weights", "--orientations"),
             *("--image-size", "--backbones", "--sample", "--budget-ms"),

@@ -27,7 +27,9 @@ def test_open_images_accepts_a_test_share(make_folder: MakeFolder) -> None:
 
 def test_open_images_refuses_unknown_options(make_folder: MakeFolder) -> None:
     """An unknown name suggests a similar one."""
-    with pytest.raises(OptionError, match=r"^Unknown option 'tset'\. Did you mean 'test', 'seed'"):
+    with pytest.raises(
+        OptionError, match=r"^Unknown option 'tset'\. Did you mean 'test', 'task', 'seed'"
+    ):
         hs.open_images(make_folder(), tset=0.1)
 
 

@@ -25,7 +25,7 @@ def test_images(name: str) -> None:
 @pytest.mark.parametrize("name", ["label", "Class", "target", "CATEGORY", "class_name"])
 def test_labels(name: str) -> None:
     """Case, spaces and underscores do not matter."""
-    assert choose(["path", name]).label == name
+    assert choose(["path", name]).labels == (name,)
 
 
 @pytest.mark.parametrize("name", ["group", "patient_id", "PatientID", "Subject", "patient"])
@@ -42,7 +42,7 @@ def test_path_is_preferred() -> None:
 def test_label_is_preferred() -> None:
     """Other columns that may be labels are unused then."""
     columns = choose(["path", "class", "label", "width"])
-    assert (columns.label, columns.unused) == ("label", ("class", "width"))
+    assert (columns.labels, columns.unused) == (("label",), ("class", "width"))
 
 
 def test_ambiguous_labels_are_an_error() -> None:

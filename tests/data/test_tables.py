@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.tables import is_table, read_table
@@ -174,10 +175,10 @@ def test_an_unknown_group_column_is_an_error(tmp_path: Path) -> None:
 def test_a_missing_label_column_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
     """The nearest column is suggested."""
     with pytest.raises(DataError) as caught:
-        read_csv(tmp_path, "path,labels,width\n1,a,3\n")
+        read_csv(tmp_path, "path,lable,width\n1,a,3\n")
     assert str(caught.value) == (
-        f"Table '{tmp_path / 't.csv'}' has no column 'label'. Did you mean 'labels'? "
-        "It has: path, labels, width. Rename the right one to 'label'."
+        f"Table '{tmp_path / 't.csv'}' has no column 'label'. Did you mean 'lable'? It has: path, "
+        "lable, width. Rename the right one to 'label'. If each label has a column, pass --labels."
     )
 
 
@@ -323,9 +324,13 @@ def test_damaged_hugging_face_metadata_is_ignored(tmp_path: Path) -> None:
 
 
 def test_lists_of_labels_are_an_error(tmp_path: Path) -> None:
-    """Each image has one label."""
+    """Each image has one label if the user says so."""
     with pytest.raises(DataError, match=r"'label' of .* has several labels in a cell"):
-        read_parquet(tmp_path, pa.table({"path": ["1"], "label": [["a", "b"]]}))
+        read_parquet(
+            tmp_path,
+            pa.table({"path": ["1"], "label": [["a", "b"]]}),
+            labelling=Labelling("single"),
+        )
 
 
 def test_numbers_of_classes_whose_names_are_numbers(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from headstart.data.decoding import convert, load_image, quiet_pillow, read_head
 from headstart.data.duplicates import component_labels, near_duplicates
 from headstart.data.hashing import make_thumbnail, perceptual_hash
 from headstart.data.manifest import Entry, FileInfo, build_manifest, with_column
+from headstart.data.merging import drop_copies, share_labels
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from headstart.task import Task
@@ -33,16 +34,19 @@ class Scan:
     Attributes:
         manifest: See `manifest.SCHEMA`; `group` names the images that must stay together.
         duplicates: Number of images that are exact or near duplicates of another image.
+        merged: Number of copies of which their labels are merged into those of another one.
     """
 
     manifest: pa.Table
     duplicates: int
+    merged: int = 0
 
 
 def scan(
     entries: Sequence[Entry],
     *,
     task: Task,
+    copies_are_one: bool = False,
     limits: DecodeLimits | None = None,
     progress: Progress | None = None,
 ) -> Scan:
@@ -51,6 +55,7 @@ def scan(
     Args:
         entries: The images that the source lists.
         task: The task, which decides whether labels conflict.
+        copies_are_one: Whether copies of an image are one image that has the labels of all.
         limits: Maximum bytes and pixels per image.
         progress: Called after each image.
     """
@@ -65,9 +70,12 @@ def scan(
             if progress:
                 progress(len(infos), len(entries))
     manifest = build_manifest(entries, infos)
-    manifest = _reject_conflicts(manifest, task)
+    manifest = share_labels(manifest) if copies_are_one else _reject_conflicts(manifest, task)
     groups, duplicates = _assign_groups(manifest, thumbnails)
-    return Scan(with_column(manifest, "group", groups), duplicates)
+    manifest = with_column(manifest, "group", groups)
+    kept = drop_copies(manifest) if copies_are_one else manifest
+    merged = manifest.num_rows - kept.num_rows
+    return Scan(kept, duplicates - merged, merged)
 
 
 def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail | None]:

@@ -1,14 +1,18 @@
 """The meaning of a table's columns, by their usual names. No split is ignored in silence."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.data.formats import SUFFIXES
-from headstart.data.labels import cell_text
+from headstart.data.label_cells import FALSE, TRUE
+from headstart.data.label_columns import named_label_columns
+from headstart.data.labelling import Labelling
+from headstart.data.labels import cell_text, normalised
 from headstart.data.split_names import split_of
 from headstart.errors import DataError, OptionError, suggestion
+from headstart.options import TaskOption
 
 # In order of preference, without capitals, spaces and punctuation.
 _IMAGE = (
@@ -19,6 +23,7 @@ _LABEL = (
     *("label", "class", "target", "category", "classname", "labelname", "classlabel"),
     "categoryname",
 )
+_LABELS = "labels"
 _SPLIT = ("split", "set", "subset", "partition", "datasplit")
 _FLAGS = {
     **dict.fromkeys(("isvalid", "isval", "isvalidation"), "val"),
@@ -28,8 +33,10 @@ _FLAGS = {
 _FOLD = ("fold", "folds", "kfold", "cvfold", "foldid", "foldno", "cvsplit")
 _GROUP = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
 
+# What no pattern of --labels matches.
+_OTHERS = {*_IMAGE, *_LABEL, _LABELS, *_SPLIT, *_FLAGS, *_FOLD, *_GROUP}
+
 _SPLIT_WORDS = ("split", "fold", "partition", "subset")
-_TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Columns:
 
     Attributes:
         image: The path or the bytes of the image.
-        label: The class.
+        labels: The class, or the labels of an image; several columns have one label each.
+        one_each: Whether each column of `labels` has one label, after which it is named.
         split: Either one column of the names of the parts, or flags such as `is_test`: the part
             that each flag stands for, by the column's name. Empty without a split.
         group: The images that must stay together; None if there is no such column.
@@ -46,7 +54,8 @@ class Columns:
     """
 
     image: str
-    label: str
+    labels: tuple[str, ...]
+    one_each: bool
     split: Mapping[str, str | None]
     group: str | None
     unused: tuple[str, ...]
@@ -54,8 +63,13 @@ class Columns:
     @property
     def used(self) -> list[str]:
         """The names of the columns to read."""
-        names = [self.image, self.label, *self.split, *([self.group] if self.group else [])]
+        names = [self.image, *self.labels, *self.split, *([self.group] if self.group else [])]
         return list(dict.fromkeys(names))
+
+    @property
+    def is_plural(self) -> bool:
+        """Whether the column of the labels is for several labels by its name."""
+        return not self.one_each and _key(self.labels[0]) == _LABELS
 
     def split_of(self, row: Mapping[str, object]) -> str | None:
         """Return the part of the split that a row belongs to; None if it names none.
@@ -77,6 +91,8 @@ def choose_columns(
     names: Sequence[str],
     *,
     group: str | None = None,
+    labelling: Labelling | None = None,
+    known: Collection[str] = (),
     values: Callable[[str], Sequence[str]],
 ) -> Columns:
     """Choose the columns of a table by their names, in any case and with their usual synonyms.
@@ -85,23 +101,48 @@ def choose_columns(
         path: The table, for error messages.
         names: All columns.
         group: The column that the user named.
+        labelling: What the user says about the labels.
+        known: The classes of a trained model, which may be columns with one label each.
         values: Returns the different values of a column, or nothing if there are many.
 
     Raises:
         DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
             be used as one.
-        OptionError: `group` is not a column.
+        OptionError: `group` or a column of the labels is not a column.
     """
+    labelling = labelling or Labelling()
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
-    image, label = _find(names, _IMAGE), _label_column(path, names)
-    if image is None:
+    named = _columns_of_labels(path, names, group, labelling, known)
+    labels = named or (_label_column(path, names, labelling.task),)
+    if (image := _find(names, _IMAGE)) is None:
         raise _missing(path, names, "path", "image")
-    split = _split_columns(path, [name for name in names if name not in (image, label)], values)
+    if image in named:
+        raise OptionError(
+            f"--labels names '{image}', which is the column of the images of '{path}'."
+        )
+    split = _split_columns(path, [name for name in names if name not in (image, *labels)], values)
     grouping = _group_column(path, names) if group is None else _named(path, names, group)
-    used = {image, label, grouping, *split, ""}
-    return Columns(image, label, split, grouping, tuple(name for name in names if name not in used))
+    used = {image, *labels, grouping, *split, ""}
+    unused = tuple(name for name in names if name not in used)
+    return Columns(image, labels, bool(named), split, grouping, unused)
+
+
+def _columns_of_labels(
+    path: Path,
+    names: Sequence[str],
+    group: str | None,
+    labelling: Labelling,
+    known: Collection[str],
+) -> tuple[str, ...]:
+    """Return the columns with one label each: those that the user names, or a model's labels."""
+    if labelling.labels is not None:
+        reserved = {name for name in names if _key(name) in _OTHERS or name == group}
+        return named_label_columns(path, names, labelling.labels, reserved)
+    if labelling.task != "multi" or any(_key(name) in (*_LABEL, _LABELS) for name in names):
+        return ()
+    return tuple(name for name in names if normalised(name) in known)
 
 
 def _key(name: str) -> str:
@@ -132,15 +173,25 @@ def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:
             "as 'path,label'."
         )
     hint = suggestion(wanted[0], names)
+    several = " If each label has a column, pass --labels." if wanted[0] == "label" else ""
     return DataError(
         f"Table '{path}' has no column {columns}.{hint} It has: {', '.join(filter(None, names))}. "
-        f"Rename the right one to '{wanted[0]}'."
+        f"Rename the right one to '{wanted[0]}'.{several}"
     )
 
 
-def _label_column(path: Path, names: Sequence[str]) -> str:
+def _label_column(path: Path, names: Sequence[str], task: TaskOption) -> str:
+    """Return the column of the classes, or that of several labels."""
     found = [name for name in names if _key(name) in _LABEL]
+    several = _find(names, (_LABELS,))
     exact = [name for name in found if _key(name) == "label"]
+    if several and found and task == "auto":
+        raise DataError(
+            f"Table '{path}' has the columns '{found[0]}' and '{several}'. Pass --task single to "
+            f"use '{found[0]}', or --task multi to use '{several}'."
+        )
+    if several and (task != "single" or not found):
+        return several
     if not found:
         raise _missing(path, names, "label")
     if len(found) > 1 and len(exact) != 1:
@@ -195,7 +246,7 @@ def _are_parts(values: Sequence[str]) -> bool:
 
 def _are_flags(values: Sequence[str]) -> bool:
     """Return whether the values of a column are all true or false."""
-    return bool(values) and all(value.lower() in _TRUE + _FALSE for value in values)
+    return bool(values) and all(value.lower() in TRUE + FALSE for value in values)
 
 
 def _check_no_split_is_lost(
@@ -241,6 +292,6 @@ def _part(cell: object, name: str, flag: str | None) -> str | None:
         if part is None:
             raise ValueError(f"'{text}' is not train, val or test")
         return part
-    if text.lower() not in _TRUE + _FALSE:
+    if text.lower() not in TRUE + FALSE:
         raise ValueError(f"'{text}' in {name} is neither true nor false")
-    return flag if text.lower() in _TRUE else ""
+    return flag if text.lower() in TRUE else ""

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from headstart.data.formats import is_image_file
+from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.paths import data_name, list_names, walk_files
@@ -30,7 +31,14 @@ def find_exported(folder: Path) -> list[Path]:
 
 
 def read_exported(
-    data: Path, folder: Path, files: Sequence[Path], *, staging: Path, group: str | None = None
+    data: Path,
+    folder: Path,
+    files: Sequence[Path],
+    *,
+    staging: Path,
+    group: str | None = None,
+    labelling: Labelling | None = None,
+    known: Collection[str] = (),
 ) -> Source:
     """Read the Parquet files of a data set, each as the part of the split that it is named after.
 
@@ -40,6 +48,8 @@ def read_exported(
         files: See `find_exported`.
         staging: Folder for embedded images.
         group: A column of the tables.
+        labelling: What the user says about the labels.
+        known: The classes of a trained model, if there is one.
 
     Raises:
         DataError: They belong to several data sets, one has a split of its own, or see
@@ -47,13 +57,30 @@ def read_exported(
         OptionError: `group` is not a column.
     """
     _check_one_data_set(data, folder, files)
-    sources = {file: read_table(file, staging=staging, group=group) for file in files}
+    sources = {
+        file: read_table(file, staging=staging, group=group, labelling=labelling, known=known)
+        for file in files
+    }
     entries = [entry for file, source in sources.items() for entry in _entries(file, source)]
     counts = Counter(map(_part, files))
     parts = ", ".join(f"{count} {part}" for part, count in counts.items())
     sentences = dict.fromkeys(text for source in sources.values() for text in source.understood)
     split = f"Split: the names of the Parquet files ({parts})."
-    return Source(data_name(data), entries, (split, *sentences))
+    warnings = dict.fromkeys(text for source in sources.values() for text in source.warnings)
+    several = _same_labels(data, sources)
+    return Source(data_name(data), entries, (split, *sentences), tuple(warnings), several)
+
+
+def _same_labels(data: Path, sources: Mapping[Path, Source]) -> str | None:
+    """Return where all tables have several labels per image; None if all have one."""
+    found = {source.several: file for file, source in sources.items()}
+    if len(found) > 1:
+        first, second, *_ = found.values()
+        raise DataError(
+            f"The tables of '{data}' differ in where their labels are: compare '{first.name}' and "
+            f"'{second.name}'."
+        )
+    return next(iter(found))
 
 
 def _part(file: Path) -> str | None:

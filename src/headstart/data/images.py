@@ -95,9 +95,11 @@ class ImageSet:
         return ImageSet(self.table.take(pa.array(rows)), self.classes, self.task)
 
     def counts(self) -> tuple[int, ...]:
-        """Return the number of images of each class, in the order of the classes."""
-        found = Counter(self.table["label"].to_pylist())
-        return tuple(found[name] for name in self.classes)
+        """Return the number of images in which each class is present, in their order."""
+        found: Counter[int] = Counter()
+        for row in range(len(self)):
+            found.update(self.task.present(self.labels[row : row + 1]))
+        return tuple(found[number] for number in range(len(self.classes)))
 
     def absent(self) -> list[str]:
         """Return the classes without any image, sorted."""

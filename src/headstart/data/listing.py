@@ -1,6 +1,7 @@
 """What a source lists: its images, and how it was understood."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from headstart.data.manifest import Entry
 
@@ -14,12 +15,22 @@ class Source:
         entries: One entry per image, in a fixed order.
         understood: Sentences that say what was taken as image, label, split and group.
         warnings: Sentences that say what was left out, and what may be a mistake.
+        several: Where the labels were taken from if each image may have several, which its entry
+            has as `labels.write_labels` writes them; None if each image has one label.
+        copies_are_one: Whether copies of an image are one image that has the labels of all.
     """
 
     name: str
     entries: list[Entry]
     understood: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    several: str | None = None
+    copies_are_one: bool = False
+
+    @property
+    def task(self) -> Literal["single", "multi"]:
+        """The name of the task that the labels are for."""
+        return "multi" if self.several else "single"
 
     @property
     def splits(self) -> set[str]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headstart.data.backgrounds import background_warnings
-from headstart.data.checks import scan
+from headstart.data.checks import Scan, scan
 from headstart.data.findings import (
     describe_rejections,
     find_warnings,
@@ -17,6 +17,8 @@ from headstart.data.findings import (
     with_known_classes,
 )
 from headstart.data.images import Images
+from headstart.data.label_findings import check_learnable, describe_labels, label_warnings
+from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import rejected, usable
 from headstart.data.sources import open_source
@@ -39,16 +41,50 @@ def open_images(
     limits: DecodeLimits | None = None,
     progress: Progress | None = None,
 ) -> Images:
-    """Open a folder, table or archive of labelled images; check every file; decide the split.
+    """Open images with labels of a given kind; see `sources.open_source` and `images_of`.
+
+    Raises:
+        DataError: See there.
+        OptionError: `test` is not a share, or see there.
+    """
+    if test is not None and not 0 <= test < 1:
+        raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
+    labelling = Labelling("multi" if task.name == "multi" else "single")
+    source = open_source(
+        data, staging=staging, group=group, known=classes or (), labelling=labelling
+    )
+    return images_of(
+        source,
+        data,
+        task=task,
+        test=test,
+        seed=seed,
+        classes=classes,
+        limits=limits,
+        progress=progress,
+    )
+
+
+def images_of(
+    source: Source,
+    data: str | os.PathLike[str],
+    *,
+    task: Task,
+    test: float | None = None,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    limits: DecodeLimits | None = None,
+    progress: Progress | None = None,
+) -> Images:
+    """Check every file that a source lists, and decide the split.
 
     Args:
-        data: See `sources.open_source`.
-        task: The kind of label.
-        staging: Folder for unpacked archives and embedded images.
+        source: The opened source.
+        data: What the user passed, for messages.
+        task: The kind of label, of the name that the source gives as its task.
         test: Share of the images to hold out as test images, 0.2 by default. If the source has
             its own split without a test part, that share of its training part is held out, and
             nothing by default. Must be None if the source has a test part.
-        group: A column of the table, or a regular expression on the image's path.
         seed: Seed of the split.
         classes: The classes of a trained model. Images of other classes are rejected, and not every
             class needs to be present. Nothing is held out.
@@ -56,25 +92,25 @@ def open_images(
         progress: Called after each image is read.
 
     Raises:
-        DataError: No image is usable, or there are fewer than two classes.
-        OptionError: `group` or `test` is invalid, or `test` has no effect.
+        DataError: No image is usable, or nothing distinguishes them: there are fewer than two
+            classes, or no label is present in some training images and absent in others.
+        OptionError: `test` has no effect.
     """
-    if test is not None and not 0 <= test < 1:
-        raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
-    source = open_source(data, staging=staging, group=group, known=classes or ())
     share = _share_held_out(data, source, test) if classes is None else 0.0
-    checked = scan(source.entries, task=task, limits=limits, progress=progress)
+    checked = scan(
+        source.entries,
+        task=task,
+        copies_are_one=source.copies_are_one,
+        limits=limits,
+        progress=progress,
+    )
     manifest = checked.manifest
     if classes is not None:
         manifest = with_known_classes(manifest, task, classes)
-    names = tuple(classes) if classes is not None else _classes(data, manifest, task)
+    names = tuple(classes) if classes is not None else _classes(data, source, manifest, task)
     _check_not_empty(data, manifest)
     manifest, leaks = _split(manifest, task, share, seed)
-    understood = source.understood
-    if source.splits and share:
-        understood += (f"Test images: {share:.0%} of the training part, held out by Headstart.",)
-    elif share:
-        understood += ("Split: made by Headstart.",)
+    understood = _understood(source, checked, share)
     images = Images(source.name, manifest, names, task, understood, leaks=leaks)
     if classes is None and not len(images.train):
         raise DataError(
@@ -82,10 +118,29 @@ def open_images(
             "to another part."
         )
     warnings = [*source.warnings, *find_warnings(images, checked, source)]
+    if source.several:
+        images = replace(images, understood=(*understood, describe_labels(images, source.several)))
+    if source.several and classes is None:
+        check_learnable(data, images)
+        warnings += label_warnings(images)
     if classes is None:
         blank_on = images.train.table["blank_on"].to_pylist()
         warnings += background_warnings(images.train.names, blank_on)
     return replace(images, warnings=tuple(warnings))
+
+
+def _understood(source: Source, checked: Scan, held_out: float) -> tuple[str, ...]:
+    """Describe how the source was read, and what was made of it."""
+    sentences = list(source.understood)
+    if source.splits and held_out:
+        sentences.append(
+            f"Test images: {held_out:.0%} of the training part, held out by Headstart."
+        )
+    elif held_out:
+        sentences.append("Split: made by Headstart.")
+    if checked.merged:
+        sentences.append(f"Copies of an image in several folders, merged: {checked.merged:,}.")
+    return tuple(sentences)
 
 
 def _share_held_out(data: object, source: Source, test: float | None) -> float:
@@ -100,10 +155,18 @@ def _share_held_out(data: object, source: Source, test: float | None) -> float:
     return test
 
 
-def _classes(data: object, manifest: pa.Table, task: Task) -> tuple[str, ...]:
-    """Return the classes of the usable images, and check that there are at least two."""
-    names = task.classes(usable(manifest)["label"].to_pylist())
-    if len(names) != 1:
+def _classes(data: object, source: Source, manifest: pa.Table, task: Task) -> tuple[str, ...]:
+    """Return the classes of the usable images, and check that there are enough.
+
+    One is enough if each image may have several labels, as it may be present or absent.
+    """
+    images = usable(manifest)
+    names = task.classes(images["label"].to_pylist())
+    if source.several and not names and images.num_rows:
+        raise DataError(
+            f"No image of '{data}' has a label; they were looked for in {source.several}."
+        )
+    if len(names) != 1 or source.several:
         return names
     rejected = "".join(f" {sentence}" for sentence in unusable_classes(manifest, task))
     raise DataError(

@@ -14,10 +14,12 @@ from pathlib import Path
 from headstart.data import archives, tables
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
+from headstart.data.labelling import Labelling
+from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
 from headstart.data.manifest import Entry
-from headstart.data.paths import data_path, printable
+from headstart.data.paths import data_path, list_names, printable
 from headstart.errors import DataError, OptionError
 
 
@@ -27,8 +29,11 @@ def open_source(
     staging: Path,
     group: str | None = None,
     known: Collection[str] = (),
+    labelling: Labelling | None = None,
 ) -> Source:
     """List the images of a folder, a table or an archive.
+
+    The source says whether its images have one label or several, see `Source.task`.
 
     Args:
         data: A folder of class folders, a folder with train/ (val/) test/ of those, a table, a
@@ -37,20 +42,26 @@ def open_source(
         staging: Folder for unpacked archives and embedded images.
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
+        labelling: What the user says about the labels.
 
     Raises:
         DataError: It does not exist, is of an unknown kind, has no images, or cannot be
             understood with certainty.
-        OptionError: `group` is neither a column nor a regular expression with a group.
+        OptionError: `group` is neither a column nor a regular expression with a group, or an option
+            for the labels has no effect.
     """
-    path = _existing(data)
+    path, labelling = _existing(data), labelling or Labelling()
     if path.is_file() and tables.is_table(path):
-        source = tables.read_table(path, staging=staging, group=group)
+        source = tables.read_table(
+            path, staging=staging, group=group, labelling=labelling, known=known
+        )
         check_some_exist(path, source.entries)
     elif path.is_file() and archives.is_archive(path):
-        source = _read_folder(archives.unpack(path, staging), path, staging, group, known)
+        source = _read_folder(
+            archives.unpack(path, staging), path, staging, group, known, labelling
+        )
     elif path.is_dir():
-        source = _read_folder(path, path, staging, group, known)
+        source = _read_folder(path, path, staging, group, known, labelling)
     else:
         raise _unknown_kind(path)
     if not source.entries:
@@ -58,16 +69,52 @@ def open_source(
             f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
+    if source.several and known:
+        source = _without_unknown_labels(source, known)
     return _without_lone_train_part(source)
 
 
 def _read_folder(
-    folder: Path, data: Path, staging: Path, group: str | None, known: Collection[str]
+    folder: Path,
+    data: Path,
+    staging: Path,
+    group: str | None,
+    known: Collection[str],
+    labelling: Labelling,
 ) -> Source:
     """List the images of a folder, or of the Parquet files in it."""
     if files := find_exported(folder):
-        return read_exported(data, folder, files, staging=staging, group=group)
-    return _grouped(list_folder(folder, data, known), group)
+        return read_exported(
+            data, folder, files, staging=staging, group=group, labelling=labelling, known=known
+        )
+    labelling.check("for a folder, whose folders are the labels")
+    source = _grouped(list_folder(folder, data, known), group)
+    return _with_several(source) if labelling.task == "multi" else source
+
+
+def _with_several(source: Source) -> Source:
+    """Return the source of a folder, of which an image may be in the folders of several labels."""
+    entries = [
+        replace(entry, label=write_labels({entry.label: True}) if entry.label else None)
+        for entry in source.entries
+    ]
+    return replace(source, entries=entries, several="the folders", copies_are_one=True)
+
+
+def _without_unknown_labels(source: Source, known: Collection[str]) -> Source:
+    """Write labels as a trained model does, without those that it does not have."""
+    written = {normalised(name): name for name in known}
+    unknown: dict[str, None] = {}
+    entries = []
+    for entry in source.entries:
+        labels = read_labels(entry.label or "{}")
+        unknown |= dict.fromkeys(name for name in labels if name not in written)
+        kept = {written[name]: value for name, value in labels.items() if name in written}
+        entries.append(replace(entry, label=write_labels(kept) if entry.label else None))
+    if not unknown:
+        return replace(source, entries=entries)
+    sentence = f"Labels that the model does not have, not used: {list_names(sorted(unknown))}."
+    return replace(source, entries=entries, warnings=(*source.warnings, sentence))
 
 
 def _unknown_kind(path: Path) -> DataError:

@@ -1,8 +1,7 @@
 """List the images of a table of paths or embedded images: CSV, Parquet or JSON lines."""
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,11 +13,23 @@ import pyarrow.parquet as pq
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.delimited import read_delimited
 from headstart.data.json_lines import read_json_lines
+from headstart.data.label_cells import (
+    SEPARATOR,
+    LabelCells,
+    LabelColumns,
+    LabelList,
+    OneLabel,
+    class_names,
+    is_list,
+)
+from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text, normalised
 from headstart.data.listing import Source
 from headstart.data.locating import Locator
 from headstart.data.manifest import Entry
+from headstart.data.merging import merge_rows
 from headstart.data.paths import data_name, list_names
+from headstart.data.separators import separator_warnings
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.files import atomic_create, file_sha256
@@ -39,28 +50,45 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source:
+def read_table(
+    path: Path,
+    *,
+    staging: Path,
+    group: str | None = None,
+    labelling: Labelling | None = None,
+    known: Collection[str] = (),
+) -> Source:
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
     Columns are found by their usual names, see `columns.choose_columns`. Embedded images are bytes
     or, as Hugging Face exports them, a struct of `bytes` and `path`. Bytes are written to `staging`
     once, so that memory does not grow with their number. Paths are relative to the table's folder.
 
+    Args:
+        path: The table.
+        staging: Folder for embedded images.
+        group: The column of the groups.
+        labelling: What the user says about the labels.
+        known: The classes of a trained model, if there is one.
+
     Raises:
         DataError: The file cannot be parsed, or a column is missing or cannot be understood.
-        OptionError: `group` is not a column.
+        OptionError: `group` or a column of the labels is not a column, or an option has no effect.
     """
+    labelling = labelling or Labelling()
     table = _open(path)
-    columns = choose_columns(path, table.schema.names, group=group, values=cache(table.values))
+    columns = choose_columns(
+        path,
+        table.schema.names,
+        group=group,
+        labelling=labelling,
+        known=known,
+        values=cache(table.values),
+    )
+    labels = _label_cells(path, table.schema, columns, labelling, known)
     kind = table.schema.field(columns.image).type
-    if pa.types.is_nested(table.schema.field(columns.label).type):
-        raise DataError(
-            f"The column '{columns.label}' of '{path}' has several labels in a cell. Each image "
-            "must have exactly one label."
-        )
     folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
-    names = _class_names(table.schema, columns.label)
-    reader = _Reader(path, columns, folder, names, Locator(path.parent))
+    reader = _Reader(path, columns, folder, labels, Locator(path.parent))
     entries: list[Entry] = []
     try:
         for batch in table.batches(columns.used):
@@ -72,12 +100,98 @@ def read_table(path: Path, *, staging: Path, group: str | None = None) -> Source
         raise DataError(f"Table '{path}' has no rows below the names of its columns.")
     has_split = any(entry.split for entry in entries)
     understood = _understood(columns, table.note, has_split=has_split)
-    return Source(data_name(path), _relative_names(entries), understood)
+    source = Source(data_name(path), _relative_names(entries), understood)
+    if isinstance(labels, OneLabel):
+        _check_single(path, columns, entries)
+        return source
+    if labelling.task == "multi" and isinstance(labels, LabelList) and labels.is_text:
+        source = source if columns.is_plural else _merged(source)
+    if isinstance(labels, LabelColumns) and labels.uncertain_cells:
+        uncertain = f"Uncertain values: {labels.uncertain_cells:,}, taken as {labels.uncertain}."
+        source = replace(source, understood=(*source.understood, uncertain))
+    return replace(
+        source,
+        warnings=tuple(_label_warnings(source, columns, labels, labelling)),
+        several=list_names(columns.labels, 3),
+    )
+
+
+def _label_cells(
+    path: Path,
+    schema: pa.Schema,
+    columns: Columns,
+    labelling: Labelling,
+    known: Collection[str],
+) -> LabelCells:
+    """Return what reads the labels.
+
+    Raises:
+        DataError: They have an unsuitable type, or several of them are in a cell for one.
+        OptionError: An option has no effect.
+    """
+    if columns.one_each and labelling.task == "single":
+        labelling.check("with one label per image")
+    if columns.one_each:
+        labelling.check("with a column for each label", ("labels", "uncertain"))
+        missing = sorted(set(known) - set(map(normalised, columns.labels)))
+        return LabelColumns(path, columns.labels, labelling.uncertain or "unknown", missing)
+    (column,) = columns.labels
+    kind, names = schema.field(column).type, class_names(schema, column)
+    if pa.types.is_nested(kind) and not is_list(kind):
+        raise DataError(
+            f"The cells of '{column}' in '{path}' are of the type {kind}. They must be labels or "
+            "lists of labels."
+        )
+    several = labelling.task == "multi" or is_list(kind) or (columns.is_plural and names is None)
+    if labelling.task == "single" or not several:
+        if is_list(kind):
+            raise DataError(
+                f"The column '{column}' of '{path}' has several labels in a cell. Each image must "
+                "have exactly one label."
+            )
+        labelling.check("with one label per image")
+        return OneLabel(column, names)
+    if is_list(kind):
+        labelling.check("for lists of labels")
+        return LabelList(path, column, None, names)
+    labelling.check("without --labels", ("label_separator",))
+    return LabelList(path, column, labelling.label_separator or SEPARATOR, names)
+
+
+def _check_single(path: Path, columns: Columns, entries: Iterable[Entry]) -> None:
+    """Refuse several labels in a cell of a column that is for several, but used for one."""
+    labels = (entry.label for entry in entries if columns.is_plural and entry.label)
+    if several := next((label for label in labels if SEPARATOR in label), None):
+        raise DataError(
+            f"The column '{columns.labels[0]}' of '{path}' has several labels in a cell, such as "
+            f"'{several}'. Pass --task multi."
+        )
+
+
+def _merged(source: Source) -> Source:
+    """Merge the rows of each image of a table with a row for each label."""
+    entries = merge_rows(source.entries)
+    if len(entries) == len(source.entries):
+        return source
+    sentence = f"Rows: {len(source.entries):,}, for {len(entries):,} images."
+    return replace(source, entries=entries, understood=(*source.understood, sentence))
+
+
+def _label_warnings(
+    source: Source, columns: Columns, labels: LabelCells, labelling: Labelling
+) -> Iterator[str]:
+    """Yield what may be a mistake in how several labels were read."""
+    if isinstance(labels, LabelColumns) and labels.unknown:
+        yield f"No column of {list_names(labels.unknown)}: unknown in every image."
+    if isinstance(labels, LabelList) and labels.is_text:
+        texts = [entry.label for entry in source.entries if entry.label]
+        separator = labelling.label_separator
+        yield from separator_warnings(labels.table, columns.labels[0], texts, separator)
 
 
 def _understood(columns: Columns, note: str, *, has_split: bool) -> tuple[str, ...]:
     """Describe how the table was read."""
-    taken = [f"images from '{columns.image}'", f"labels from '{columns.label}'"]
+    taken = [f"images from '{columns.image}'", f"labels from {list_names(columns.labels, 3)}"]
     if has_split:
         taken.append(f"split from {list_names(list(columns.split))}")
     if columns.group:
@@ -161,16 +275,6 @@ def _is_embedded(kind: pa.DataType) -> bool:
     return any(test(kind) for test in kinds)
 
 
-def _class_names(schema: pa.Schema, label: str) -> list[str] | None:
-    """Read the class names of a Hugging Face ClassLabel column, whose cells are numbers."""
-    try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = info["info"]["features"][label]["names"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return [normalised(str(name)) for name in names] if isinstance(names, list) else None
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Makes entries of rows.
@@ -179,19 +283,19 @@ class _Reader:
         table: The path of the table.
         columns: The meaning of its columns.
         folder: For relative paths, or for embedded images.
-        class_names: The names of the classes, if labels may be their numbers.
+        labels: Reads the labels.
         locator: Finds the files of paths.
     """
 
     table: Path
     columns: Columns
     folder: Path
-    class_names: list[str] | None
+    labels: LabelCells
     locator: Locator
 
     def entry(self, number: int, row: Mapping[str, object]) -> Entry:
         """Return the entry of a row."""
-        label, problem = self._label(row[self.columns.label])
+        label, problem = self.labels.read(number, row)
         try:
             split = self.columns.split_of(row)
         except ValueError as error:
@@ -202,18 +306,6 @@ class _Reader:
         name, path, missing = self._image(number, row[self.columns.image])
         group = cell_text(row[self.columns.group]) if self.columns.group else None
         return Entry(name, path, label, split, group, problem or missing)
-
-    def _label(self, cell: object) -> tuple[str | None, str | None]:
-        """Return the label, and the problem with it if there is one."""
-        label = cell_text(cell)
-        if label is None:
-            return None, "its label is missing"
-        names = self.class_names
-        if names is None or (isinstance(cell, str) and label in names):
-            return label, None
-        if label.isdigit() and int(label) < len(names):
-            return names[int(label)], None
-        return None, f"its label {label} is not one of the table's classes"
 
     def _image(self, number: int, cell: object) -> tuple[str, str, str | None]:
         """Return an image's name, its path, and the problem with the cell if there is one."""

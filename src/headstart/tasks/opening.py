@@ -4,11 +4,17 @@ import os
 from pathlib import Path
 
 from headstart.data.images import Images
-from headstart.data.opening import open_images
+from headstart.data.labelling import Labelling
+from headstart.data.opening import images_of, open_images
+from headstart.data.sources import open_source
+from headstart.errors import OptionError
 from headstart.options import OpenOptions, cache_folder
 from headstart.predictor.predictor import Predictor
+from headstart.task import Task
 from headstart.tasks.single import Single
 from headstart.watching import Watcher
+
+_TASKS: dict[str, Task] = {Single.name: Single()}
 
 
 def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher) -> Images:
@@ -18,13 +24,23 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
         DataError: No usable images are left, or there are fewer than two classes.
         OptionError: An option is invalid.
     """
+    given = options.given()
+    names = ("task", "labels", "label_separator", "uncertain")
+    labelling = Labelling(**{name: given[name] for name in names if name in given})
     with watcher.stage("Checking images") as progress:
-        opened = open_images(
+        source = open_source(
             data,
-            task=Single(),
             staging=cache_folder(options.cache) / "images",
-            test=options.given().get("test"),
             group=options.group,
+            labelling=labelling,
+        )
+        if source.task not in _TASKS:
+            raise OptionError(f"The task '{source.task}' is not yet available.")
+        opened = images_of(
+            source,
+            data,
+            task=_TASKS[source.task],
+            test=given.get("test"),
             seed=options.seed,
             progress=progress,
         )

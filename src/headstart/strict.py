@@ -1,0 +1,69 @@
+"""The base of every class of options: frozen, strict, and shown in one part of the help."""
+
+import inspect
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from headstart.errors import OptionError, suggestion
+
+# Shown in place of a regular expression.
+_PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
+
+
+class Panel(StrEnum):
+    """The parts of a command's help, in the order in which they are shown."""
+
+    DATA = "Data"
+    BACKBONE = "Backbone"
+    HEAD = "Features and head"
+    TUNING = "Fine-tuning"
+    OUTPUT = "Output"
+    MACHINE = "Machine"
+
+
+class Options(BaseModel):
+    """A frozen, strict set of options: unknown names and wrong types are errors.
+
+    Attributes:
+        panel: The part of the help with the options that the class itself declares.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+    panel: ClassVar[Panel]
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:  # noqa: ANN401
+        """Build the options from the values that the user gave.
+
+        Raises:
+            OptionError: An unknown name (the nearest known ones are suggested) or a wrong value.
+        """
+        for name in values:
+            if name not in cls.model_fields:
+                hint = suggestion(name, cls.model_fields)
+                raise OptionError(f"Unknown option '{name}'.{hint}")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            why = _PATTERNS.get(name, first["msg"])
+            raise OptionError(f"Option '{name}' cannot be {first['input']!r}: {why}.") from None
+
+    @classmethod
+    def panel_of(cls, name: str) -> Panel:
+        """Return the part of the help that shows an option: that of the class declaring it."""
+        homes = [one for one in cls.__mro__ if name in inspect.get_annotations(one)]
+        return next(one.panel for one in homes if issubclass(one, Options))
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that the user gave; None, False and "" count as not given."""
+        values = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and value is not False and value != ""
+        }
