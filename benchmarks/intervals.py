@@ -1,6 +1,6 @@
 """Coverage of intervals, levels of tests, and thresholds on new images, in simulations.
 
-python -m benchmarks.intervals [SIMULATIONS]
+python -m benchmarks.intervals [all|images|groups|few|metrics|thresholds|slices] [SIMULATIONS]
 
 Scores are binormal: normal with a spread of 1, shifted for positive images. In groups, a share of
 the variance (the intra-class correlation) is common to all images of a patient.
@@ -43,21 +43,26 @@ Images = tuple[Numbers, Flags, Rows | None]
 
 def main() -> None:
     """Print all tables."""
-    simulations = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    print(f"machine: {describe()}; simulations: {simulations:,}\n")
+    name = sys.argv[1] if len(sys.argv) > 1 else "all"
+    simulations = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
+    tables = {
+        "images": lambda: print_independent(simulations),
+        "groups": lambda: print_groups(simulations),
+        "few": lambda: print_few_positives(simulations),
+        "metrics": lambda: print_other_metrics(max(simulations // 2, 1)),
+        "thresholds": lambda: print_operating_points(max(simulations // 5, 1)),
+        "slices": lambda: print_slices(max(simulations // 2, 1)),
+    }
+    print(f"machine: {describe()}; simulations: {simulations:,}")
     start = process_time()
-    print_independent(simulations)
-    print_groups(simulations)
-    print_few_positives(simulations)
-    print_other_metrics(max(simulations // 2, 1))
-    print_operating_points(max(simulations // 5, 1))
-    print_slices(max(simulations // 2, 1))
+    for table in tables if name == "all" else (name,):
+        tables[table]()
     print(f"\n{process_time() - start:.0f} s of one core")
 
 
 def print_independent(simulations: int) -> None:
     """Print the coverage of an AUROC of 500 independent images."""
-    print("**AUROC, 500 images, half of them positive**\n")
+    print("\n**AUROC, 500 images, half of them positive**\n")
     print_header("AUROC", ("DeLong, logit", "DeLong, plain", "bootstrap", "bootstrap, percentile"))
     for area in (0.8, 0.9):
         covered = simulate(
