@@ -123,8 +123,9 @@ def test_holm_by_hand():
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_equal_slices_are_rarely_flagged(grouped):
+def test_equal_slices_are_rarely_flagged(grouped, monkeypatch):
     """Of 150 equal slices, at most 9% have p < 0.05, although the slice has fewer positives."""
+    monkeypatch.setattr("headstart.evaluation.slices._PERMUTATIONS", 199)
     flagged = 0
     for seed in range(150):
         draw = np.random.default_rng(seed)
@@ -230,13 +231,13 @@ def test_many_slices_can_still_be_flagged():
     from headstart.evaluation.slices import LEVEL
 
     columns = {
-        f"column {number}": np.roll(np.arange(200) // 4, number).astype(str) for number in range(3)
+        f"column {number}": np.roll(np.arange(200) // 4, number).astype(str) for number in range(2)
     }
     correct = np.arange(200) // 4 != 0
     found = measure_slices(
         {"accuracy": accuracy(correct)}, columns, np.zeros(200, int), tested="accuracy"
     )
-    assert len(found) == 150
+    assert len(found) == 100
     assert found[0].differs and found[0].adjusted_p < LEVEL / 1.5
 
 

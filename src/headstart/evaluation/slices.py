@@ -1,4 +1,12 @@
-"""Metrics of slices of the images, such as one sex, site or scanner, and whether they differ."""
+"""Metrics of slices of the images, such as one sex, site or scanner, and whether they differ.
+
+A slice is compared with all other images by permuting the column. Its values are permuted among
+the images of each class, so that a slice with another share of positive images does not differ for
+that reason. With groups, they are permuted among the groups whose images share a value, and within
+the other groups (Winkler et al., 2015). P-values count what was observed as a permutation (Phipson
+and Smyth, 2010) and are corrected for the number of slices (Holm, 1979). Slices that divide the
+images alike, such as the two values of a column, are one test.
+"""
 
 from __future__ import annotations
 
@@ -76,23 +84,17 @@ def measure_slices(
     higher_is_better: bool = True,
     seed: int = 0,
 ) -> tuple[Slice, ...]:
-    """Measure each slice, and test whether it differs from all other images.
+    """Measure each slice, and test by permutation whether it differs from all other images.
 
-    The values of a column are permuted among the images of each class, so that a slice with
-    another share of positive images does not differ for that reason. With groups, they are
-    permuted among the groups whose images share a value, and within the other groups (Winkler et
-    al., 2015). P-values count what was observed as a permutation (Phipson and Smyth, 2010), and
-    are corrected for the number of slices (Holm, 1979). Slices that divide the images alike, such
-    as the two values of a column, are one test.
+    Permutations stay within classes and respect groups (Winkler et al., 2015); p-values are
+    corrected for the number of slices (Holm, 1979).
 
     Args:
         metrics: The metrics of all images, by name.
-        columns: The value of each image, shape (images,), by the name of the column; "" for images
-            without one, which are a slice too.
-        targets: The class number of each image, shape (images,); for one of many labels, whether
-            the image has it.
+        columns: The value of each image, by the name of the column; "" without a value.
+        targets: The class number of each image, shape (images,).
         groups: The number of each image's group, shape (images,); None if images are independent.
-        tested: The name of the metric that is tested and that slices are sorted by.
+        tested: The name of the metric to test and to sort by.
         higher_is_better: Whether a higher value of the tested metric is better.
         seed: The seed of intervals and permutations.
 
@@ -100,24 +102,19 @@ def measure_slices(
         The slices of all columns, worst first, undefined ones last.
 
     Raises:
-        DataError: A column has more than 50 different values.
+        DataError: A column has more than 50 values.
     """
     numbered = [_number(name, values) for name, values in columns.items()]
     p_values = _p_values(metrics[tested], numbered, targets, groups, seed)
     adjusted = _holm(p_values)
-    slices = [
-        Slice(
-            column.name,
-            value,
-            int(member.sum()),
-            _measure(metrics, np.flatnonzero(member), groups, seed),
-            _difference(metrics[tested], member),
-            p_values.get(_partition(member)),
-            adjusted.get(_partition(member)),
-        )
-        for column in numbered
-        for value, member in zip(column.values, column.members(), strict=True)
-    ]
+    slices = []
+    for column in numbered:
+        for value, member in zip(column.values, column.members(), strict=True):
+            rows, test = np.flatnonzero(member), _partition(member)
+            measured = _measure(metrics, rows, groups, seed)
+            gap = _difference(metrics[tested], member)
+            p, adjusted_p = p_values.get(test), adjusted.get(test)
+            slices.append(Slice(column.name, value, len(rows), measured, gap, p, adjusted_p))
     return tuple(sorted(slices, key=lambda one: _badness(one.metrics[tested], higher_is_better)))
 
 
