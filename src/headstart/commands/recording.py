@@ -123,7 +123,7 @@ def series_of(
     if _is_grouped(images) or not len(train) or "last" not in layout.kinds:
         return None
     last = features[:, layout.columns("last")]
-    return find_series(train.names, last, train.labels, train.groups, table=is_table(Path(data)))
+    return find_series(train.names, last, train.strata, train.groups, table=is_table(Path(data)))
 
 
 def _is_grouped(images: Images) -> bool:

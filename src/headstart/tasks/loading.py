@@ -7,11 +7,7 @@ from headstart.errors import BundleError
 from headstart.options import ComputeOptions
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.predictor import Predictor
-from headstart.task import Task
-from headstart.tasks.multi import Multi
-from headstart.tasks.single import Single
-
-_TASKS: dict[str, Task] = {Single.name: Single(), Multi.name: Multi()}
+from headstart.tasks.registry import TASKS
 
 
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
@@ -22,13 +18,13 @@ def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Pr
         OptionError: The device or the precision is not available.
     """
     bundle = read_bundle(Path(model))
-    if bundle.config.task not in _TASKS:
+    if bundle.config.task not in TASKS:
         raise BundleError(
             f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."
         )
     return Predictor.of_bundle(
         bundle,
-        _TASKS[bundle.config.task],
+        TASKS[bundle.config.task],
         device=options.device,
         precision=options.precision,
         cache=options.cache,

@@ -7,14 +7,10 @@ from headstart.data.images import Images
 from headstart.data.labelling import Labelling
 from headstart.data.opening import images_of, open_images
 from headstart.data.sources import open_source
-from headstart.errors import OptionError
 from headstart.options import OpenOptions, cache_folder
 from headstart.predictor.predictor import Predictor
-from headstart.task import Task
-from headstart.tasks.single import Single
+from headstart.tasks.registry import TASKS
 from headstart.watching import Watcher
-
-_TASKS: dict[str, Task] = {Single.name: Single()}
 
 
 def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher) -> Images:
@@ -34,12 +30,10 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
             group=options.group,
             labelling=labelling,
         )
-        if source.task not in _TASKS:
-            raise OptionError(f"The task '{source.task}' is not yet available.")
         opened = images_of(
             source,
             data,
-            task=_TASKS[source.task],
+            task=TASKS[source.task],
             test=given.get("test"),
             seed=options.seed,
             progress=progress,
