@@ -10,7 +10,8 @@ from headstart.predictor.predictor import Predictor
 from headstart.task import Task
 from headstart.tasks.single import Single
 
-_TASKS: dict[str, Task] = {Single.name: Single()}
+TASKS: dict[str, Task] = {Single.name: Single()}
+"""Every task by its name."""
 
 
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
@@ -21,13 +22,13 @@ def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Pr
         OptionError: The device or the precision is not available.
     """
     bundle = read_bundle(Path(model))
-    if bundle.config.task not in _TASKS:
+    if bundle.config.task not in TASKS:
         raise BundleError(
             f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."
         )
     return Predictor.of_bundle(
         bundle,
-        _TASKS[bundle.config.task],
+        TASKS[bundle.config.task],
         device=options.device,
         precision=options.precision,
         cache=options.cache,
