@@ -56,6 +56,10 @@ def test_an_unknown_name_without_a_similar_one():
             {"test": -0.5},
             "Option 'test' cannot be -0.5: Input should be greater than or equal to 0.",
         ),
+        (
+            {"label_separator": ""},
+            "Option 'label_separator' cannot be '': String should have at least 1 character.",
+        ),
         ({"seed": "1"}, "Option 'seed' cannot be '1': Input should be a valid integer."),
         ({"balanced": 1}, "Option 'balanced' cannot be 1: Input should be a valid boolean."),
         (

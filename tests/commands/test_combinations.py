@@ -145,3 +145,20 @@ def test_omitted_options_are_recorded(trained: Any) -> None:
     """The record has all options, including those without an effect."""
     assert trained.record.options["epochs"] == 10
     assert trained.record.options["head"] == QUICK["head"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("labels", "a"), ("label_separator", ";"), ("uncertain", "absent")]
+)
+def test_labels_have_no_effect_on_the_data_of_a_run(trained: Any, name: str, value: str) -> None:
+    """They are known from the training; elsewhere, it depends on the model and the data."""
+    flag = f"--{name.replace('_', '-')}"
+    with pytest.raises(OptionError) as caught:
+        hs.evaluate(trained.run, **{name: value})
+    assert str(caught.value) == (
+        f"{flag} {value} has no effect without DATA, because the labels are those of the training. "
+        "Remove it."
+    )
+    photos = trained.run.parent / "photos"
+    with pytest.raises(OptionError, match=f"^{flag} '{value}' has no effect for a folder, whose "):
+        hs.evaluate(trained.run, photos, cache=photos.parent / "cache", **{name: value})

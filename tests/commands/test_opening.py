@@ -8,6 +8,8 @@ import pytest
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.errors import OptionError
+from headstart.tasks.loading import TASKS
+from tests.data.several import Several
 
 MakeFolder = Callable[..., Path]
 
@@ -38,6 +40,33 @@ def test_open_images_is_strict_about_types(make_folder: MakeFolder) -> None:
     with pytest.raises(OptionError) as error:
         hs.open_images(make_folder(), seed="1")
     assert str(error.value) == "Option 'seed' cannot be '1': Input should be a valid integer."
+
+
+def write_table(folder: Path) -> Path:
+    """Write a table with a column for each of two labels."""
+    rows = [f"{label}/{number:03d}.png" for label in ("blue", "red") for number in range(12)]
+    lines = [f"{row},{int(row[0] == 'b')},{'-1' if row[-5] == '0' else ''}" for row in rows]
+    (folder / "t.csv").write_text("\n".join(["path,is_blue,is_red", *lines]))
+    return folder / "t.csv"
+
+
+def test_open_images_passes_on_what_the_labels_are(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data and the options decide between one label and several."""
+    monkeypatch.setitem(TASKS, "multi", Several())
+    table = write_table(make_folder())
+    images = hs.open_images(table, labels="is_*", uncertain="present")
+    assert (images.task.name, images.classes) == ("multi", ("is_blue", "is_red"))
+    assert images.all.counts() == (12, 4)
+    with pytest.raises(
+        OptionError, match=r"^--labels 'is_\*' has no effect with one label per image"
+    ):
+        hs.open_images(table, labels="is_*", task="single")
+    with pytest.raises(OptionError, match=r"^--label-separator ';' has no effect for a folder"):
+        hs.open_images(table.parent, label_separator=";", task="multi")
+    assert hs.open_images(table.parent, task="multi").all.counts() == (12, 12)
+    assert hs.open_images(table.parent).task.name == "single"
 
 
 @pytest.mark.parametrize("part", ["", "bundle"])

@@ -102,6 +102,14 @@ EVALUATION: tuple[Rule[EvaluateOptions], ...] = (
     ),
 )
 
+OWN_DATA: tuple[Rule[EvaluateOptions], ...] = (
+    Rule(
+        ("labels", "label_separator", "uncertain"),
+        lambda _: True,
+        "without DATA, because the labels are those of the training. Remove it.",
+    ),
+)
+
 BACKBONES: tuple[Rule[BackbonesOptions], ...] = (
     Rule(
         ("device", "precision", "cache"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from headstart.commands.combinations import EVALUATION, reject_ineffective_options
+from headstart.commands.combinations import EVALUATION, OWN_DATA, reject_ineffective_options
 from headstart.commands.parts import Part, part_of_data, part_of_run
 from headstart.data.images import ImageSet
 from headstart.options import EvaluateOptions
@@ -79,6 +79,7 @@ def run_evaluation(
         check_evaluation_folder(options.out, overwrite=options.overwrite)
     predictor = load_predictor(model, options)
     if data is None:
+        reject_ineffective_options(options, OWN_DATA)
         part = part_of_run(Path(model), predictor, options.split, watcher)
     else:
         part = part_of_data(Path(model), predictor, data, options, watcher)

@@ -57,7 +57,7 @@ def part_of_data(
     Raises:
         DataError: The data cannot be used, or it has no such part.
     """
-    images = open_for_model(predictor, data, options.cache, watcher)
+    images = open_for_model(predictor, data, options, watcher)
     name, chosen = _select(images, options.split, model)
     warnings = list(_used_before(model, predictor.record, chosen))
     if name in ("val", "test") and not _has_split(images):

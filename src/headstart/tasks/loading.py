@@ -7,7 +7,12 @@ from headstart.errors import BundleError
 from headstart.options import ComputeOptions
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.predictor import Predictor
-from headstart.tasks.registry import TASKS
+from headstart.task import Task
+from headstart.tasks.multi import Multi
+from headstart.tasks.single import Single
+
+TASKS: dict[str, Task] = {Single.name: Single(), Multi.name: Multi()}
+"""Every task by its name."""
 
 
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:

@@ -1,15 +1,20 @@
 """Open data and choose its task."""
 
 import os
-from pathlib import Path
 
 from headstart.data.images import Images
 from headstart.data.labelling import Labelling
-from headstart.data.opening import images_of, open_images
+from headstart.data.opening import images_of
 from headstart.data.sources import open_source
-from headstart.options import OpenOptions, cache_folder
+from headstart.options import (
+    EvaluateOptions,
+    LabelOptions,
+    OpenOptions,
+    TaskOption,
+    cache_folder,
+)
 from headstart.predictor.predictor import Predictor
-from headstart.tasks.registry import TASKS
+from headstart.tasks.loading import TASKS
 from headstart.watching import Watcher
 
 
@@ -20,9 +25,7 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
         DataError: No usable images are left, or there are fewer than two classes.
         OptionError: An option is invalid.
     """
-    given = options.given()
-    names = ("task", "labels", "label_separator", "uncertain")
-    labelling = Labelling(**{name: given[name] for name in names if name in given})
+    labelling = _labelling(options, options.task)
     with watcher.stage("Checking images") as progress:
         source = open_source(
             data,
@@ -34,7 +37,7 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
             source,
             data,
             task=TASKS[source.task],
-            test=given.get("test"),
+            test=options.given().get("test"),
             seed=options.seed,
             progress=progress,
         )
@@ -42,18 +45,30 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
 
 
 def open_for_model(
-    model: Predictor, data: str | os.PathLike[str], cache: Path | None, watcher: Watcher
+    model: Predictor,
+    data: str | os.PathLike[str],
+    options: EvaluateOptions,
+    watcher: Watcher,
 ) -> Images:
     """Open labelled images for a model; images of classes it does not know are rejected."""
+    task: TaskOption = "multi" if model.task.name == "multi" else "single"
     with watcher.stage("Checking images") as progress:
-        opened = open_images(
+        source = open_source(
             data,
-            task=model.task,
-            staging=cache_folder(cache) / "images",
-            classes=model.classes,
-            progress=progress,
+            staging=cache_folder(options.cache) / "images",
+            labelling=_labelling(options, task),
+            known=model.classes,
         )
+        opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)
     return _reported(opened, watcher)
+
+
+def _labelling(options: LabelOptions, task: TaskOption) -> Labelling:
+    """Return what the user says about the labels."""
+    given = options.given()
+    return Labelling(
+        task, given.get("labels"), given.get("label_separator"), given.get("uncertain")
+    )
 
 
 def _reported(images: Images, watcher: Watcher) -> Images:
