@@ -225,6 +225,15 @@ class Task(Protocol):
         """Return the numbers of the classes that have at least one image."""
         ...
 
+    def unlearnable(self, targets: Targets, groups: Sequence[str]) -> set[int]:
+        """Return the numbers of the classes that cannot be trained beside the others.
+
+        Args:
+            targets: The encoded labels of the training images.
+            groups: The group of each image.
+        """
+        ...
+
     # Training -------------------------------------------------------------------------------
 
     def encode(self, targets: Targets, classes: int) -> Tensor:

@@ -159,3 +159,10 @@ def test_classes_cannot_be_balanced() -> None:
     with pytest.raises(OptionError, match="balanced has no effect"):
         TASK.sample_weights(TARGETS, 3, balanced=True)
     assert TASK.sample_weights(TARGETS, 3, balanced=False).sum() == pytest.approx(1)
+
+
+def test_labels_that_folds_cannot_measure_are_not_trained() -> None:
+    """A label is needed in two groups, and to be absent in two others; unknown does not count."""
+    targets = np.array([[1, 1, 1, 1], [1, 1, -1, 1], [0, 0, 0, 0], [0, 0, 0, -1]])
+    assert TASK.unlearnable(targets, ["a", "b", "c", "d"]) == {2, 3}
+    assert TASK.unlearnable(targets, ["a", "a", "c", "d"]) == {0, 1, 2, 3}

@@ -43,6 +43,7 @@ UNKNOWN = -1
 
 _DEFAULT_PURPOSE = "f1"
 _UNCHOSEN = 0.5
+_MIN_GROUPS = 2
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,18 @@ class Multi:
     def present(self, targets: Targets) -> set[int]:
         """See `Task.present`."""
         return set(np.flatnonzero((targets == 1).any(axis=0)).tolist())
+
+    def unlearnable(self, targets: Targets, groups: Sequence[str]) -> set[int]:
+        """Return the labels that are not present in two groups, or not absent in two.
+
+        Without a second group, folds cannot tell whether the label was learnt.
+        """
+        names = np.asarray(groups, dtype=np.str_)
+        return {
+            number
+            for number, truth in enumerate(targets.T)
+            if min(len(set(names[truth == value])) for value in (0, 1)) < _MIN_GROUPS
+        }
 
     def encode(self, targets: Targets, classes: int) -> Tensor:
         """Return 1 and 0, and NaN for what is unknown."""

@@ -1,11 +1,14 @@
 """Open data and choose its task."""
 
 import os
+from dataclasses import replace
 
 from headstart.data.images import Images
 from headstart.data.labelling import Labelling
 from headstart.data.opening import images_of
+from headstart.data.paths import list_names
 from headstart.data.sources import open_source
+from headstart.errors import DataError
 from headstart.options import (
     EvaluateOptions,
     LabelOptions,
@@ -41,7 +44,27 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
             seed=options.seed,
             progress=progress,
         )
-    return _reported(opened, watcher)
+    return _reported(_learnable(data, opened), watcher)
+
+
+def _learnable(data: str | os.PathLike[str], images: Images) -> Images:
+    """Leave out the labels that cannot be trained, with a warning that names them."""
+    train = images.train
+    left_out = images.task.unlearnable(train.labels, train.groups)
+    if not left_out:
+        return images
+    kept = [name for number, name in enumerate(images.classes) if number not in left_out]
+    names = list_names([images.classes[number] for number in sorted(left_out)])
+    if not kept:
+        raise DataError(
+            f"No label of '{data}' can be trained: each is present, or absent, in fewer than two "
+            "training images (duplicates count once)."
+        )
+    warning = (
+        f"Labels that are not trained, because fewer than two training images have them, or lack "
+        f"them: {names}."
+    )
+    return replace(images, classes=tuple(kept), warnings=(*images.warnings, warning))
 
 
 def open_for_model(

@@ -72,6 +72,10 @@ class Single:
         """See `Task.present`."""
         return set(targets.tolist())
 
+    def unlearnable(self, targets: Targets, groups: Sequence[str]) -> set[int]:
+        """Return nothing: a class with few images is trained against the others."""
+        return set()
+
     def encode(self, targets: Targets, classes: int) -> Tensor:
         """Return one-hot rows."""
         import torch
