@@ -127,12 +127,15 @@ class Mistake:
         label: The true label.
         predicted: The predicted label.
         probability: The probability of the predicted label, 0 to 1.
+        about: With several labels per image, the name of the label, whose `label` and `predicted`
+            are "present" or "absent"; "" otherwise.
     """
 
     row: int
     label: str
     predicted: str
     probability: float
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,12 @@ class ReportPart:
     Attributes:
         template: The name of the template in the report's folder.
         values: The values that the template shows, by name.
+        script: A script of the part, the only one that its page may run; "" without one.
     """
 
     template: str
     values: Mapping[str, object]
+    script: str = ""
 
 
 class Task(Protocol):

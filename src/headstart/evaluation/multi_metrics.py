@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,7 @@ def evaluate_labels(
     results = tuple(map(measure_label, labels))
     every = _Every(labels, results, sample, images)
     pairs = _Pairs(probabilities, targets, probabilities >= np.array(thresholds))
-    errors = [result.ece for result in results if result.ece is not None]
+    measured = [result for result in results if not result.unmeasured]
     return MultiEvaluation(
         images=images,
         per_class=results,
@@ -69,10 +69,11 @@ def evaluate_labels(
         f1=every.means(Label.f1, lambda result: result.f1, sample.measure(pairs.f1())),
         subset_accuracy=sample.measure(pairs.subset_accuracy()),
         ranking_loss=pairs.ranking_loss(),
-        ece=float(np.mean(errors)) if errors else None,
+        ece=_mean(result.ece for result in measured),
         log_loss=pairs.log_loss(),
         cooccurrence=_cooccurrence(pairs.present),
         predicted_cooccurrence=_cooccurrence(pairs.predicted & pairs.known),
+        prevalence=_mean(result.prevalence.value for result in measured),
         resamples=resamples,
         groups=None if count == images else count,
     )
@@ -175,6 +176,12 @@ class _Pairs:
     def _flat(self) -> tuple[Flags, Numbers]:
         """Return the truth and the probability of all known pairs."""
         return self.present[self.known], self.probabilities[self.known]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the defined values; None without any."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def _cooccurrence(flags: Flags) -> tuple[tuple[int, ...], ...]:

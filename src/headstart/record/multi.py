@@ -166,6 +166,8 @@ class MultiEvaluation:
         cooccurrence: The number of images that have both labels, among those for which both are
             known; on the diagonal, images that have the label.
         predicted_cooccurrence: The number of the same images for which both labels are predicted.
+        prevalence: Mean prevalence of the labels that are measured, which is the macro average
+            precision of random probabilities; None without any.
         resamples: The number of resamples of bootstrap intervals.
         groups: The number of groups of dependent images, which are resampled as a whole; None if
             images are independent.
@@ -183,6 +185,7 @@ class MultiEvaluation:
     log_loss: float | None
     cooccurrence: tuple[tuple[int, ...], ...]
     predicted_cooccurrence: tuple[tuple[int, ...], ...]
+    prevalence: float | None
     resamples: int
     groups: int | None = None
     task: Literal["multi"] = "multi"
@@ -225,6 +228,7 @@ class MultiEvaluation:
             **self.f1.to_json("f1"),
             **self.subset_accuracy.to_json("subset_accuracy"),
             "ranking_loss": self.ranking_loss,
+            "macro_prevalence": self.prevalence,
             "ece": self.ece,
             "log_loss": self.log_loss,
         }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -115,6 +116,7 @@ def render_report(
         title=title or record.data.name,
         record=record,
         part=part,
+        policy=_policy(part),
         shown=_shown(record),
         use=describe_use(record.val_used_for),
         created_at=datetime.fromisoformat(record.created) if record.created else None,
@@ -136,6 +138,7 @@ def render_evaluation(
         "evaluation.html.jinja",
         record=record,
         part=part,
+        policy=_policy(part),
         shown=Shown(
             record.evaluation, record.kind, record.classes, record.temperature, unseen=False
         ),
@@ -176,6 +179,15 @@ def _template(name: str) -> Template:
     environment.filters |= {name: getattr(formatting, name) for name in _FILTERS}
     environment.globals |= {"large": LARGE, "max_classes_with_shares": MAX_CLASSES_WITH_SHARES}
     return environment.get_template(name)
+
+
+def _policy(part: ReportPart | None) -> str:
+    """Return what the page may load and run: nothing but its own styles and its part's script."""
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    if part is None or not part.script:
+        return policy
+    digest = b64encode(sha256(part.script.encode("utf-8")).digest()).decode("ascii")
+    return f"{policy}; script-src 'sha256-{digest}'"
 
 
 def _shown(record: Record) -> Shown | None:
