@@ -108,14 +108,16 @@ class Thresholds:
 
     Attributes:
         purpose: What the thresholds were chosen for, such as "sensitivity=0.95".
-        values: The smallest probability with which each label is predicted. For two classes, of
-            which one is predicted: that of the positive class, and 1 minus that.
+        values: The smallest probability with which each label is predicted. For two classes: that
+            of the positive class, and of the other one what is left.
         notes: Why the purpose is not reached, for each value; "" if it is.
+        positive: The number of the positive one of two classes; None with several labels.
     """
 
     purpose: str
     values: tuple[float, ...]
     notes: tuple[str, ...]
+    positive: int | None = None
 
 
 @dataclass(frozen=True)
@@ -340,6 +342,7 @@ class Task(Protocol):
         *,
         thresholds: Thresholds | None = None,
         groups: Sequence[str] = (),
+        prevalence: float | None = None,
     ) -> Evaluation:
         """Evaluate the predictions for labelled images.
 
@@ -349,6 +352,11 @@ class Task(Protocol):
             classes: The names of the classes.
             thresholds: The operating point of the model.
             groups: The group of each image, if images of a group are not independent.
+            prevalence: The share of images with a label where the model is used, above 0 and
+                below 1, for predictive values at the operating point.
+
+        Raises:
+            OptionError: The prevalence is out of range, or there is no operating point for it.
         """
         ...
 

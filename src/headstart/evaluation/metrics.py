@@ -13,7 +13,11 @@ _BINS = 15
 
 
 def evaluate_probabilities(
-    probabilities: Probabilities, labels: Targets, classes: Sequence[str]
+    probabilities: Probabilities,
+    labels: Targets,
+    classes: Sequence[str],
+    *,
+    predicted: Targets | None = None,
 ) -> SingleEvaluation:
     """Evaluate predicted probabilities, for one label per image.
 
@@ -21,16 +25,17 @@ def evaluate_probabilities(
         probabilities: Shape (images, classes), rows sum to 1.
         labels: True class numbers, shape (images,), at least one.
         classes: Names, in the order of the columns.
+        predicted: The predicted class numbers, shape (images,). Default: the most probable class.
     """
-    predicted = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     correct = predicted == labels
     confusion = confusion_matrix(labels, predicted, labels=range(len(classes)))
-    per_class = _by_class(probabilities, labels, classes)
+    per_class = _by_class(probabilities, labels, predicted, classes)
     areas = [result.auroc for result in per_class if result.auroc is not None]
     images = [result.images for result in per_class]
     f1_scores = [result.f1 for result in per_class if result.f1 is not None]
     truth = probabilities[np.arange(len(labels)), labels]
-    bins = reliability(probabilities.max(axis=1), correct)
+    bins = reliability(probabilities[np.arange(len(labels)), predicted], correct)
     return SingleEvaluation(
         images=len(labels),
         accuracy=float(correct.mean()),
@@ -47,9 +52,8 @@ def evaluate_probabilities(
 
 
 def _by_class(
-    probabilities: Probabilities, labels: Targets, classes: Sequence[str]
+    probabilities: Probabilities, labels: Targets, predicted: Targets, classes: Sequence[str]
 ) -> tuple[ClassResult, ...]:
-    predicted = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=range(len(classes)), zero_division=0
     )

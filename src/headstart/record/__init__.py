@@ -7,8 +7,11 @@ from headstart.record.estimates import (
     Disagreement,
     Estimate,
     Interval,
+    IntervalMethod,
+    MetricValue,
     Series,
     Use,
+    describe_metric,
     describe_use,
 )
 from headstart.record.evaluation import (
@@ -21,14 +24,12 @@ from headstart.record.evaluation import (
 from headstart.record.gains import describe_gain
 from headstart.record.multi import (
     CurvePoint,
-    IntervalMethod,
     LabelBin,
     LabelResult,
     Means,
-    MetricValue,
     MultiEvaluation,
-    describe_metric,
 )
+from headstart.record.operating import OperatingResult
 from headstart.record.run import (
     FILE,
     SCHEMA,
@@ -73,6 +74,7 @@ __all__ = [
     "Means",
     "MetricValue",
     "MultiEvaluation",
+    "OperatingResult",
     "PrecisionTrial",
     "Recommendation",
     "RecommendationRecord",

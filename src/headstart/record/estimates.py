@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import JsonValue
+
 Interval = tuple[float, float]
 """The bounds of a 95% confidence interval."""
 
@@ -87,3 +89,38 @@ class Series:
     share: float
     chance: float | None
     message: str
+
+
+IntervalMethod = Literal[
+    "Wilson", "DeLong", "bootstrap", "cluster bootstrap", "Wilson, groups", "Newcombe, groups"
+]
+"""How an interval was computed. With the last three, images of a group are dependent."""
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """A metric with its interval.
+
+    Attributes:
+        value: The metric; None if it is undefined for these images.
+        ci95: Its 95% interval; None if it was not computed or cannot be estimated.
+        method: How the interval was computed; None without one.
+    """
+
+    value: float | None
+    ci95: Interval | None = None
+    method: IntervalMethod | None = None
+
+    def to_json(self, name: str) -> dict[str, JsonValue]:
+        """Return the metric and its interval, as JSON values with names."""
+        return {name: self.value, f"{name}_ci95": list(self.ci95) if self.ci95 else None}
+
+
+def describe_metric(metric: MetricValue) -> str:
+    """Return a metric with three decimals and its interval, such as "0.873 (0.851 to 0.893)"."""
+    if metric.value is None:
+        return "not defined"
+    if metric.ci95 is None:
+        return f"{metric.value:.3f}"
+    low, high = metric.ci95
+    return f"{metric.value:.3f} ({low:.3f} to {high:.3f})"

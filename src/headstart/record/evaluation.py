@@ -11,6 +11,7 @@ from headstart.arrays import Temperature
 from headstart.notebook import html_table
 from headstart.record.estimates import Interval
 from headstart.record.multi import MultiEvaluation
+from headstart.record.operating import OperatingResult
 from headstart.record.values import Rejection
 
 
@@ -84,6 +85,7 @@ class SingleEvaluation:
         per_class: Results for each class, in the order of the classes.
         confusion: Counts, with true classes as rows and predicted classes as columns.
         reliability: The confidence bins that contain images.
+        operating: The predictions at the operating point of two classes; empty without one.
         task: The name of the task.
     """
 
@@ -98,6 +100,7 @@ class SingleEvaluation:
     per_class: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
     reliability: tuple[ReliabilityBin, ...]
+    operating: tuple[OperatingResult, ...] = ()
     task: Literal["single"] = "single"
 
     def __repr__(self) -> str:
@@ -147,6 +150,7 @@ class SingleEvaluation:
         ]
         return self.headline() | {
             "classes_without_images": list(self.absent),
+            "operating_point": [result.to_json() for result in self.operating],
             "per_class": per_class,
         }
 

@@ -8,32 +8,11 @@ from typing import Literal
 from pydantic import JsonValue
 
 from headstart.notebook import html_table
-from headstart.record.estimates import Interval
-
-IntervalMethod = Literal["Wilson", "DeLong", "bootstrap", "cluster bootstrap"]
-"""How an interval was computed. With the cluster bootstrap, images of a group are dependent."""
+from headstart.record.estimates import MetricValue, describe_metric
+from headstart.record.operating import OperatingResult
 
 CurvePoint = tuple[float, float]
 """A point of a curve: x and y, each 0 to 1."""
-
-
-@dataclass(frozen=True)
-class MetricValue:
-    """A metric with its interval.
-
-    Attributes:
-        value: The metric; None if it is undefined for these images.
-        ci95: Its 95% interval; None if it was not computed or cannot be estimated.
-        method: How the interval was computed; None without one.
-    """
-
-    value: float | None
-    ci95: Interval | None = None
-    method: IntervalMethod | None = None
-
-    def to_json(self, name: str) -> dict[str, JsonValue]:
-        """Return the metric and its interval, as JSON values with names."""
-        return {name: self.value, f"{name}_ci95": list(self.ci95) if self.ci95 else None}
 
 
 @dataclass(frozen=True)
@@ -171,6 +150,7 @@ class MultiEvaluation:
         resamples: The number of resamples of bootstrap intervals.
         groups: The number of groups of dependent images, which are resampled as a whole; None if
             images are independent.
+        operating: The predictions of each measured label at its threshold.
         task: The name of the task.
     """
 
@@ -188,6 +168,7 @@ class MultiEvaluation:
     prevalence: float | None
     resamples: int
     groups: int | None = None
+    operating: tuple[OperatingResult, ...] = ()
     task: Literal["multi"] = "multi"
 
     def __repr__(self) -> str:
@@ -245,6 +226,7 @@ class MultiEvaluation:
         return self.headline() | {
             "not_measured": {result.name: result.unmeasured for result in self.unmeasured},
             "groups": self.groups,
+            "operating_point": [result.to_json() for result in self.operating],
             "per_class": per_class,
         }
 
@@ -254,16 +236,6 @@ class MultiEvaluation:
             "cooccurrence": [list(row) for row in self.cooccurrence],
             "predicted_cooccurrence": [list(row) for row in self.predicted_cooccurrence],
         }
-
-
-def describe_metric(metric: MetricValue) -> str:
-    """Return a metric with three decimals and its interval, such as "0.873 (0.851 to 0.893)"."""
-    if metric.value is None:
-        return "not defined"
-    if metric.ci95 is None:
-        return f"{metric.value:.3f}"
-    low, high = metric.ci95
-    return f"{metric.value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _cells(result: LabelResult) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from headstart.record.multi import MetricValue
+from headstart.record.estimates import MetricValue
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -25,7 +25,7 @@ from headstart.arrays import (
 )
 from headstart.data.labels import read_labels
 from headstart.errors import OptionError
-from headstart.record import Evaluation, MultiEvaluation
+from headstart.record import Evaluation, MultiEvaluation, OperatingResult
 from headstart.task import (
     Activation,
     Mistake,
@@ -231,12 +231,17 @@ class Multi:
         *,
         thresholds: Thresholds | None = None,
         groups: Sequence[str] = (),
+        prevalence: float | None = None,
     ) -> MultiEvaluation:
-        """See `evaluate_labels`."""
+        """See `evaluate_labels`, and `operating_result` for each label at its threshold."""
         from headstart.evaluation.multi_metrics import evaluate_labels
 
         limits = _limits(thresholds, len(classes))
-        return evaluate_labels(probabilities, targets, classes, limits, groups=groups)
+        measured = evaluate_labels(probabilities, targets, classes, limits, groups=groups)
+        if thresholds is None:
+            return measured
+        operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
+        return replace(measured, operating=operating)
 
     def answers(
         self,
@@ -295,6 +300,35 @@ class Multi:
         from headstart.report.multi import multi_part
 
         return multi_part(evaluation, trained_on)
+
+
+def _operating(
+    probabilities: Probabilities,
+    targets: Targets,
+    classes: Sequence[str],
+    thresholds: Thresholds,
+    groups: Sequence[str],
+    prevalence: float | None,
+) -> tuple[OperatingResult, ...]:
+    """Measure each label at its threshold, on the images in which it is known."""
+    from headstart.evaluation.operating_results import operating_result
+
+    numbers = np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
+    results = []
+    for number, name in enumerate(classes):
+        known = targets[:, number] != UNKNOWN
+        result = operating_result(
+            name,
+            probabilities[known, number],
+            targets[known, number] == 1,
+            purpose=thresholds.purpose,
+            threshold=thresholds.values[number],
+            shortfall=thresholds.notes[number],
+            groups=None if numbers is None else numbers[known],
+            prevalence=prevalence,
+        )
+        results.append(result)
+    return tuple(results)
 
 
 def _limits(thresholds: Thresholds | None, classes: int) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import starmap, zip_longest
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,7 +26,8 @@ from headstart.arrays import (
     Temperature,
 )
 from headstart.data.paths import list_names
-from headstart.record import ClassResult, Evaluation, SingleEvaluation
+from headstart.errors import OptionError
+from headstart.record import ClassResult, Evaluation, OperatingResult, SingleEvaluation
 from headstart.task import Activation, Mistake, Prediction, ReportPart, Summary, Thresholds
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 
 _MAX_CLASSES = 12
+_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ class Single:
         """Return the `top` most probable classes."""
         order = np.argsort(-probabilities, kind="stable")[:top]
         ranked = tuple((classes[number], float(probabilities[number])) for number in order)
-        return Prediction(image, *ranked[0], ranked, probabilities)
+        chosen = int(_predicted(probabilities[np.newaxis], thresholds)[0])
+        predicted = classes[chosen], float(probabilities[chosen])
+        return Prediction(image, *predicted, ranked, probabilities)
 
     def temperature(self, scores: Scores, targets: Targets) -> float:
         """See `fit_temperature`."""
@@ -145,8 +149,22 @@ class Single:
     def thresholds(
         self, probabilities: Probabilities, targets: Targets, purpose: str | None
     ) -> Thresholds | None:
-        """Return None: the most probable class is predicted."""
-        return None
+        """Return the threshold of the rarer one of two classes, or None without a purpose."""
+        if purpose is None:
+            return None
+        from headstart.evaluation.operating_points import choose_threshold, parse_operating_point
+
+        point = parse_operating_point(purpose)
+        if probabilities.shape[1] != _TWO:
+            raise OptionError(
+                f"operating_point needs two classes, or several labels per image. There are "
+                f"{probabilities.shape[1]:,} classes."
+            )
+        positive = int(np.bincount(targets, minlength=_TWO).argmin())
+        chosen = choose_threshold(point, probabilities[:, positive], targets == positive)
+        values, notes = [1 - chosen.threshold] * _TWO, [""] * _TWO
+        values[positive], notes[positive] = chosen.threshold, chosen.shortfall
+        return Thresholds(str(point), tuple(values), tuple(notes), positive)
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
         """Return -log(probability of the true class)."""
@@ -165,11 +183,15 @@ class Single:
         *,
         thresholds: Thresholds | None = None,
         groups: Sequence[str] = (),
+        prevalence: float | None = None,
     ) -> SingleEvaluation:
-        """See `evaluate_probabilities`."""
+        """See `evaluate_probabilities`, and `operating_result` for two classes with a threshold."""
         from headstart.evaluation.metrics import evaluate_probabilities
 
-        return evaluate_probabilities(probabilities, targets, classes)
+        predicted = _predicted(probabilities, thresholds)
+        measured = evaluate_probabilities(probabilities, targets, classes, predicted=predicted)
+        operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
+        return replace(measured, operating=operating)
 
     def answers(
         self,
@@ -179,10 +201,11 @@ class Single:
         thresholds: Thresholds | None = None,
     ) -> dict[str, Sequence[str | float]]:
         """Return the true and the predicted class, and the probability of the latter."""
+        predicted = _predicted(probabilities, thresholds)
         return {
             "truth": [classes[number] for number in targets],
-            "predicted": [classes[number] for number in probabilities.argmax(axis=1)],
-            "probability": probabilities.max(axis=1).tolist(),
+            "predicted": [classes[number] for number in predicted],
+            "probability": probabilities[np.arange(len(targets)), predicted].tolist(),
         }
 
     def worst_mistakes(
@@ -195,7 +218,7 @@ class Single:
         thresholds: Thresholds | None = None,
     ) -> list[Mistake]:
         """See `Task.worst_mistakes`."""
-        predicted = probabilities.argmax(axis=1)
+        predicted = _predicted(probabilities, thresholds)
         wrong = np.flatnonzero(targets != predicted)
         worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:limit]
         return [
@@ -238,6 +261,52 @@ class Single:
         from headstart.report.single import single_part
 
         return single_part(evaluation, trained_on)
+
+
+def _predicted(probabilities: Probabilities, thresholds: Thresholds | None) -> Targets:
+    """Return the predicted class of each row of probabilities."""
+    if thresholds is None or thresholds.positive is None:
+        return np.asarray(probabilities.argmax(axis=1))
+    positive = thresholds.positive
+    found = probabilities[:, positive] >= thresholds.values[positive]
+    return np.where(found, positive, 1 - positive)
+
+
+def _operating(
+    probabilities: Probabilities,
+    targets: Targets,
+    classes: Sequence[str],
+    thresholds: Thresholds | None,
+    groups: Sequence[str],
+    prevalence: float | None,
+) -> tuple[OperatingResult, ...]:
+    """Measure the operating point of two classes, if there is one."""
+    if thresholds is None or thresholds.positive is None:
+        if prevalence is not None:
+            raise OptionError(
+                "prevalence has no effect on a model without an operating point. Train with "
+                "--operating-point (operating_point=), such as sensitivity=0.95."
+            )
+        return ()
+    from headstart.evaluation.operating_results import operating_result
+
+    positive = thresholds.positive
+    result = operating_result(
+        classes[positive],
+        probabilities[:, positive],
+        targets == positive,
+        purpose=thresholds.purpose,
+        threshold=thresholds.values[positive],
+        shortfall=thresholds.notes[positive],
+        groups=_numbers(groups),
+        prevalence=prevalence,
+    )
+    return (result,)
+
+
+def _numbers(groups: Sequence[str]) -> Rows | None:
+    """Return the number of each image's group; None if images are independent."""
+    return np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
 
 
 def _described(split: str) -> str:
