@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from headstart.answers import Prediction
     from headstart.backbones.backbone import Backbone, load_backbone
     from headstart.classifier import Classifier
     from headstart.data.images import Images, ImageSet
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from headstart.library import evaluate, load, open_images, predict, recommend, train
     from headstart.predictor.predictor import Predictor
     from headstart.record import Record
-    from headstart.task import Prediction
 
 __all__ = [
     "AutoHead",
@@ -55,7 +55,7 @@ _MODULES = {
     "LinearHead": "heads.specs",
     "MLPHead": "heads.specs",
     "NearestHead": "heads.specs",
-    "Prediction": "task",
+    "Prediction": "answers",
     "Predictor": "predictor.predictor",
     "Record": "record",
     "UnreadableImage": "errors",

@@ -126,10 +126,17 @@ class BackboneKeywords(TypedDict, total=False):
     orientations: OrientationsOption
 
 
+class PrevalenceKeywords(TypedDict, total=False):
+    """See `PrevalenceOptions`."""
+
+    prevalence: float | None
+
+
 class TrainKeywords(
     RunKeywords,
     TuneKeywords,
     PartKeywords,
+    PrevalenceKeywords,
     HeadKeywords,
     TryKeywords,
     BackboneKeywords,
@@ -152,7 +159,9 @@ class SplitKeywords(TypedDict, total=False):
     split: SplitOption
 
 
-class EvaluateKeywords(SplitKeywords, LabelKeywords, ComputeKeywords, total=False):
+class EvaluateKeywords(
+    PrevalenceKeywords, SplitKeywords, LabelKeywords, ComputeKeywords, total=False
+):
     """See `EvaluateOptions`."""
 
     out: str | Path | None

@@ -334,8 +334,30 @@ class BackboneOptions(Options):
     )
 
 
+class PrevalenceOptions(Options):
+    """Where a model is used."""
+
+    panel = Panel.DATA
+
+    prevalence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of images with the label where the model is used, such as 0.02: "
+        "predictive values at the operating point are given for it too.",
+    )
+
+
 # A panel shows the fields of the last base first.
-class TrainOptions(RunOptions, TuneOptions, PartOptions, HeadOptions, TryOptions, BackboneOptions):
+class TrainOptions(
+    RunOptions,
+    TuneOptions,
+    PartOptions,
+    PrevalenceOptions,
+    HeadOptions,
+    TryOptions,
+    BackboneOptions,
+):
     """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
 
 
@@ -362,7 +384,7 @@ class SplitOptions(Options):
     )
 
 
-class EvaluateOptions(SplitOptions, LabelOptions, ComputeOptions):
+class EvaluateOptions(PrevalenceOptions, SplitOptions, LabelOptions, ComputeOptions):
     """Options of `evaluate`."""
 
     panel = Panel.OUTPUT

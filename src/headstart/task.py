@@ -7,11 +7,10 @@ implementations are in `tasks/`, on top of the packages below.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pydantic import JsonValue
-
+from headstart.answers import AnyTaskPrediction, Mistake, Thresholds
 from headstart.arrays import (
     Flags,
     Floats,
@@ -32,112 +31,6 @@ if TYPE_CHECKING:
 Activation = Literal["softmax", "sigmoid"]
 """The function that turns calibrated scores into probabilities: of classes that exclude each other,
 or of each label by itself."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction for one image with one label.
-
-    Attributes:
-        image: The name of the image, as the user passed it.
-        label: The most probable class.
-        probability: The calibrated probability of that class, 0 to 1.
-        top: The most probable classes with their probabilities, in descending order.
-        probabilities: The calibrated probabilities of all classes in the model's order, (classes,).
-    """
-
-    image: str
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-    probabilities: Probabilities = field(repr=False, compare=False)
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return plain JSON values."""
-        return {
-            "image": self.image,
-            "label": self.label,
-            "probability": self.probability,
-            "top": _ranked(self.top),
-        }
-
-    @property
-    def answer(self) -> dict[str, str | float]:
-        """The label as cells of a table, by the name of the column."""
-        return {"label": self.label, "probability": self.probability}
-
-
-@dataclass(frozen=True)
-class MultiPrediction:
-    """The prediction for one image with any number of labels.
-
-    Attributes:
-        image: The name of the image, as the user passed it.
-        labels: The labels that reach their threshold, with their probabilities, in descending
-            order; empty if none does.
-        top: The most probable labels with their probabilities, in descending order.
-        probabilities: The calibrated probability of each label in the model's order, (classes,).
-    """
-
-    image: str
-    labels: tuple[tuple[str, float], ...]
-    top: tuple[tuple[str, float], ...]
-    probabilities: Probabilities = field(repr=False, compare=False)
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return plain JSON values."""
-        return {"image": self.image, "labels": _ranked(self.labels), "top": _ranked(self.top)}
-
-    @property
-    def answer(self) -> dict[str, str | float]:
-        """The labels as cells of a table, by the name of the column."""
-        return {"labels": "|".join(label for label, _ in self.labels)}
-
-
-AnyTaskPrediction = Prediction | MultiPrediction
-"""The prediction for one image, by the task."""
-
-
-def _ranked(labels: Sequence[tuple[str, float]]) -> list[JsonValue]:
-    return [{"label": label, "probability": probability} for label, probability in labels]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The operating point of a model: which probability is enough.
-
-    Attributes:
-        purpose: What the thresholds were chosen for, such as "sensitivity=0.95".
-        values: The smallest probability with which each label is predicted. For two classes: that
-            of the positive class, and of the other one what is left.
-        notes: Why the purpose is not reached, for each value; "" if it is.
-        positive: The number of the positive one of two classes; None with several labels.
-    """
-
-    purpose: str
-    values: tuple[float, ...]
-    notes: tuple[str, ...]
-    positive: int | None = None
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong prediction.
-
-    Attributes:
-        row: The position of the image in the set.
-        label: The true label.
-        predicted: The predicted label.
-        probability: The probability of the predicted label, 0 to 1.
-        about: With several labels per image, the name of the label, whose `label` and `predicted`
-            are "present" or "absent"; "" otherwise.
-    """
-
-    row: int
-    label: str
-    predicted: str
-    probability: float
-    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,11 +77,17 @@ class Task(Protocol):
     Attributes:
         name: The name in options, bundles and records.
         activation: The function that turns calibrated scores into probabilities.
+        least_classes: The smallest number of classes that can be told apart.
     """
 
     @property
     def name(self) -> str:
         """The name of the task."""
+        ...
+
+    @property
+    def least_classes(self) -> int:
+        """The smallest number of classes that can be told apart."""
         ...
 
     @property
@@ -323,6 +222,14 @@ class Task(Protocol):
 
         Raises:
             OptionError: There is no such purpose, or not for this task.
+        """
+        ...
+
+    def check_operating_point(self, purpose: str | None, classes: Sequence[str]) -> None:
+        """Check what thresholds are for before anything is trained; see `thresholds`.
+
+        Raises:
+            OptionError: There is no such purpose, or not for these classes.
         """
         ...
 

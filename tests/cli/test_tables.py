@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from headstart.answers import Prediction
 from headstart.backbones.catalogue import CATALOGUE
 from headstart.cli.tables import megabytes, show_backbones, show_predictions, show_tuning
 from headstart.commands.backbones import ListedBackbone
 from headstart.commands.predict import FailedPrediction
 from headstart.record import Tuning
-from headstart.task import Prediction
 from tests.cli.conftest import Completed
 from tests.conftest import picture
 

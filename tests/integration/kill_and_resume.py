@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import headstart as hs
-from headstart.task import Prediction
+from headstart.answers import Prediction
 from tests.conftest import COLOURS, TINY, picture
 
 _QUICK = {"backbone": TINY, "weights": "random", "image_size": 64}

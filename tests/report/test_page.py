@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from headstart.answers import Mistake
 from headstart.record import Record
 from headstart.report import PicturedMistake, render_report
-from headstart.task import Mistake
 from headstart.tasks.single import Single
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>{{ 7 * 7 }}"

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headstart.answers import Mistake, Thresholds
 from headstart.data.labels import write_labels
 from headstart.errors import OptionError
-from headstart.task import Mistake, Thresholds
 from headstart.tasks.multi import Multi
 
 TASK = Multi()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from headstart.answers import Mistake, Prediction
 from headstart.evaluation.metrics import evaluate_probabilities
-from headstart.task import Mistake, Prediction
 from headstart.tasks.single import Single
 
 TASK = Single()

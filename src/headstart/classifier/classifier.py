@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, Self, Unpack, get_args, overload
 
+from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.background import on_background_of
@@ -36,7 +37,7 @@ from headstart.options import (
 )
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
-from headstart.task import AnyTaskPrediction, Task
+from headstart.task import Task
 from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_tune
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import ClassifierHead, Job
@@ -307,10 +308,17 @@ class Classifier:
         return self.tuning
 
     def evaluate(
-        self, images: ImageSet, *, progress: ProgressOption = None, warn: Warn | None = None
+        self,
+        images: ImageSet,
+        *,
+        prevalence: float | None = None,
+        progress: ProgressOption = None,
+        warn: Warn | None = None,
     ) -> Evaluation:
         """Evaluate predictions of labelled images; see `Predictor.evaluate`."""
-        return self.predictor.evaluate(images, progress=progress, warn=warn)
+        return self.predictor.evaluate(
+            images, prevalence=prevalence, progress=progress, warn=warn
+        )
 
     def probabilities_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
@@ -359,7 +367,8 @@ class Classifier:
     ) -> Self:
         """Do `fit` with features that `features_of` returned."""
         check_classes(train, self.classes)
-        if len(train.task.present(train.labels)) < 2:
+        train.task.check_operating_point(self._settings.operating_point, self.classes)
+        if len(train.task.present(train.labels)) < train.task.least_classes:
             raise DataError("The training part must have images of at least two classes.")
         part = self._validation_part(val)
         fit = self._head_choice(train.task).fit(features, train.labels, train.groups, part)

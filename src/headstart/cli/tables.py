@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from headstart.answers import AnyTaskPrediction, MultiPrediction, Prediction
 from headstart.cli.columns import Row, print_table
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.record import (
@@ -21,7 +22,7 @@ from headstart.record import (
     Tuning,
     describe_gain,
 )
-from headstart.task import AnyTaskPrediction, MultiPrediction, Prediction, Summary
+from headstart.task import Summary
 
 if TYPE_CHECKING:
     from headstart.commands.backbones import ListedBackbone

@@ -84,7 +84,9 @@ def run_evaluation(
     else:
         part = part_of_data(Path(model), predictor, data, options, watcher)
     with watcher.stage("Extracting features") as progress:
-        evaluation = predictor.evaluate(part.images, progress=progress, warn=watcher.warn)
+        evaluation = predictor.evaluate(
+            part.images, prevalence=options.prevalence, progress=progress, warn=watcher.warn
+        )
     record = _record(str(model), predictor, part, evaluation)
     if options.out:
         with watcher.stage("Writing the report"):

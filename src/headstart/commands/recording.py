@@ -120,23 +120,17 @@ def series_of(
         layout: The meaning of their columns.
     """
     train = images.train
-    if _is_grouped(images) or not len(train) or "last" not in layout.kinds:
+    if images.all.given_groups or not len(train) or "last" not in layout.kinds:
         return None
     last = features[:, layout.columns("last")]
     return find_series(train.names, last, train.strata, train.groups, table=is_table(Path(data)))
-
-
-def _is_grouped(images: Images) -> bool:
-    """Return whether the user has given groups: those of duplicates are named by a hash."""
-    hashes = set(images.all.sha256s)
-    return any(group not in hashes for group in images.all.groups)
 
 
 def _kept(images: Images, measured: Measured) -> KeptTogether:
     """Return what the folds kept together."""
     if measured.series:
         return "series" if measured.series.images else "copies"
-    return "groups" if _is_grouped(images) else "copies"
+    return "groups" if images.all.given_groups else "copies"
 
 
 def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:

@@ -143,6 +143,7 @@ def _train(
 ) -> TrainResult:
     with clock.step("scan"):
         images = open_data(data, options, watcher)
+    images.task.check_operating_point(options.operating_point, images.classes)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
@@ -174,9 +175,9 @@ def _train(
     unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
-        validation, val_probabilities = _evaluate(model.predictor, images.val)
+        validation, val_probabilities = _evaluate(model.predictor, images.val, options.prevalence)
         # Only here, once, after all choices have been made.
-        test, test_probabilities = _evaluate(model.predictor, images.test)
+        test, test_probabilities = _evaluate(model.predictor, images.test, options.prevalence)
     seconds = {"tune": 0.0} | clock.total()
     measured = Measured(test, validation, series, recommendation, seconds)
     record = record_of(data, options, images, model, measured)
@@ -336,13 +337,18 @@ def _why_not(report: Tuning) -> str:
     )
 
 
-def _evaluate(model: Predictor, part: ImageSet) -> tuple[Evaluation | None, Probabilities | None]:
+def _evaluate(
+    model: Predictor, part: ImageSet, prevalence: float | None
+) -> tuple[Evaluation | None, Probabilities | None]:
     """Evaluate on the validation or the test part, if there is one."""
     if not len(part):
         return None, None
     probabilities = model.probabilities_of(part)
     evaluation = model.task.evaluate(
-        probabilities, part.labels, part.classes, thresholds=model.thresholds
+        *(probabilities, part.labels, part.classes),
+        thresholds=model.thresholds,
+        groups=part.given_groups,
+        prevalence=prevalence,
     )
     return evaluation, probabilities
 

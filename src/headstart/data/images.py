@@ -90,6 +90,15 @@ class ImageSet:
         table = pa.concat_tables([self.table, other.table])
         return ImageSet(table, self.classes, self.task)
 
+    @cached_property
+    def given_groups(self) -> tuple[str, ...]:
+        """The group of each image, if the user gave groups; else empty.
+
+        Groups that consist of copies only are named by a hash of their content.
+        """
+        hashes = set(self.sha256s)
+        return tuple(self.groups) if any(name not in hashes for name in self.groups) else ()
+
     def take(self, rows: Rows) -> "ImageSet":
         """Return the images with the given row numbers."""
         return ImageSet(self.table.take(pa.array(rows)), self.classes, self.task)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from headstart.answers import Mistake
 from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
-from headstart.task import Mistake
 
 
 def worst_label_mistakes(

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from headstart.arrays import Flags, Numbers, Probabilities, Targets
-from headstart.evaluation.intervals import wilson
-from headstart.record import ClassResult, ReliabilityBin, SingleEvaluation
+from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
+from headstart.evaluation.measuring import measure
+from headstart.evaluation.weighted_metrics import AreaUnderRoc, Rate
+from headstart.record import ClassResult, Interval, ReliabilityBin, SingleEvaluation
 
-_BINS = 15
+_BINS, _TWO = 15, 2
 
 
 def evaluate_probabilities(
@@ -18,6 +19,7 @@ def evaluate_probabilities(
     classes: Sequence[str],
     *,
     predicted: Targets | None = None,
+    groups: Rows | None = None,
 ) -> SingleEvaluation:
     """Evaluate predicted probabilities, for one label per image.
 
@@ -26,11 +28,12 @@ def evaluate_probabilities(
         labels: True class numbers, shape (images,), at least one.
         classes: Names, in the order of the columns.
         predicted: The predicted class numbers, shape (images,). Default: the most probable class.
+        groups: The number of each image's group, shape (images,); None if images are independent.
     """
     predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     correct = predicted == labels
     confusion = confusion_matrix(labels, predicted, labels=range(len(classes)))
-    per_class = _by_class(probabilities, labels, predicted, classes)
+    per_class = _by_class(probabilities, labels, predicted, classes, groups)
     areas = [result.auroc for result in per_class if result.auroc is not None]
     images = [result.images for result in per_class]
     f1_scores = [result.f1 for result in per_class if result.f1 is not None]
@@ -39,7 +42,7 @@ def evaluate_probabilities(
     return SingleEvaluation(
         images=len(labels),
         accuracy=float(correct.mean()),
-        accuracy_ci95=wilson(int(correct.sum()), len(labels)),
+        accuracy_ci95=_rate_ci95(correct, np.ones_like(correct), groups),
         macro_f1=float(np.mean(f1_scores)),
         auroc=float(np.mean(areas)) if areas else None,
         ece=sum(bin_.images * abs(bin_.accuracy - bin_.confidence) for bin_ in bins) / len(labels),
@@ -48,22 +51,43 @@ def evaluate_probabilities(
         per_class=per_class,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         reliability=tuple(bins),
+        auroc_ci95=_auroc_ci95(probabilities, labels, groups),
+        groups=None if groups is None else len(np.unique(groups)),
     )
 
 
+def _rate_ci95(hits: Flags, among: Flags, groups: Rows | None) -> Interval:
+    """Return Wilson's interval or, with groups, that of the cluster bootstrap."""
+    measured = measure(Rate(hits, among), groups).ci95
+    # Without an interval, all images are of one group, which tells nothing about others.
+    return measured or (0.0, 1.0)
+
+
+def _auroc_ci95(
+    probabilities: Probabilities, labels: Targets, groups: Rows | None
+) -> Interval | None:
+    """Return the interval of the AUROC of two classes."""
+    if probabilities.shape[1] != _TWO:
+        return None
+    return measure(AreaUnderRoc(probabilities[:, 1], labels == 1), groups).ci95
+
+
 def _by_class(
-    probabilities: Probabilities, labels: Targets, predicted: Targets, classes: Sequence[str]
+    probabilities: Probabilities,
+    labels: Targets,
+    predicted: Targets,
+    classes: Sequence[str],
+    groups: Rows | None,
 ) -> tuple[ClassResult, ...]:
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=range(len(classes)), zero_division=0
     )
-    hits = np.bincount(labels[predicted == labels], minlength=len(classes))
     return tuple(
         ClassResult(
             name,
             float(precision[number]),
             float(recall[number]),
-            wilson(int(hits[number]), int(support[number])),
+            _rate_ci95(predicted == number, labels == number, groups),
             float(f1[number]),
             int(support[number]),
             _auroc(probabilities[:, number], labels == number),

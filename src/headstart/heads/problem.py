@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.answers import Thresholds
 from headstart.arrays import Features, Floats, Folds, Rows, Scores, Targets, Temperature
 from headstart.data.splits import stratified_sample
 from headstart.heads.fitted import FittedHead
 from headstart.heads.spaces import Standardised, standardise
-from headstart.task import Task, Thresholds
+from headstart.task import Task
 
 Kind = Literal["linear", "kernel"]
 Decider = Literal["folds", "val"]

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from headstart.answers import Thresholds
 from headstart.arrays import Temperature
 from headstart.data.contract import FIRST
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, RecordError
 from headstart.options import FeaturesOption
 from headstart.record import Record
-from headstart.task import Thresholds
 
 SCHEMA = 3
 """Version 1 has no task and no head specification, and calls the record "metrics". Version 2 has no

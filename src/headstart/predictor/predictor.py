@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import numpy as np
 from pydantic import JsonValue
 
+from headstart.answers import AnyTaskPrediction, Thresholds
 from headstart.arrays import Features, Pixels, Probabilities, Scores, Temperature
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.data.paths import list_names
@@ -36,7 +37,7 @@ from headstart.predictor.config import (
 )
 from headstart.predictor.decoding import decode_ahead
 from headstart.record import Evaluation, Record
-from headstart.task import AnyTaskPrediction, Task, Thresholds
+from headstart.task import Task
 from headstart.watching import Progress, ProgressOption, Warn, watcher_for
 
 if TYPE_CHECKING:
@@ -178,7 +179,12 @@ class Predictor:
         return self.probabilities(features)
 
     def evaluate(
-        self, images: ImageSet, *, progress: ProgressOption = None, warn: Warn | None = None
+        self,
+        images: ImageSet,
+        *,
+        prevalence: float | None = None,
+        progress: ProgressOption = None,
+        warn: Warn | None = None,
     ) -> Evaluation:
         """Evaluate the predictions for labelled images.
 
@@ -186,6 +192,8 @@ class Predictor:
 
         Args:
             images: The images. They need not have all classes of the model.
+            prevalence: Share of images with the label where the model is used, above 0 and below
+                1: predictive values at the operating point are given for it too.
             progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
                 False shows nothing. A function is called with the number of images that are done,
                 and the total.
@@ -201,7 +209,12 @@ class Predictor:
         with watcher.stage("Evaluating") as advance:
             probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
         labels = replace(images, classes=self.classes).labels
-        return self.task.evaluate(probabilities, labels, self.classes, thresholds=self.thresholds)
+        return self.task.evaluate(
+            *(probabilities, labels, self.classes),
+            thresholds=self.thresholds,
+            groups=images.given_groups,
+            prevalence=prevalence,
+        )
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.

@@ -86,6 +86,10 @@ class SingleEvaluation:
         confusion: Counts, with true classes as rows and predicted classes as columns.
         reliability: The confidence bins that contain images.
         operating: The predictions at the operating point of two classes; empty without one.
+        auroc_ci95: For two classes, DeLong's interval of the AUROC or, with groups, that of the
+            cluster bootstrap; else None.
+        groups: The number of groups of dependent images, for which intervals are those of the
+            cluster bootstrap; None if images are independent.
         task: The name of the task.
     """
 
@@ -101,6 +105,8 @@ class SingleEvaluation:
     confusion: tuple[tuple[int, ...], ...]
     reliability: tuple[ReliabilityBin, ...]
     operating: tuple[OperatingResult, ...] = ()
+    auroc_ci95: Interval | None = None
+    groups: int | None = None
     task: Literal["single"] = "single"
 
     def __repr__(self) -> str:
@@ -134,6 +140,7 @@ class SingleEvaluation:
             "accuracy_ci95": [low, high],
             "macro_f1": self.macro_f1,
             "auroc": self.auroc,
+            "auroc_ci95": list(self.auroc_ci95) if self.auroc_ci95 else None,
             "ece": self.ece,
             "log_loss": self.log_loss,
             "majority": self.majority,
@@ -150,6 +157,7 @@ class SingleEvaluation:
         ]
         return self.headline() | {
             "classes_without_images": list(self.absent),
+            "groups": self.groups,
             "operating_point": [result.to_json() for result in self.operating],
             "per_class": per_class,
         }

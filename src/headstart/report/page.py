@@ -16,6 +16,7 @@ from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from headstart.answers import Mistake
 from headstart.arrays import Temperature
 from headstart.record import (
     Evaluation,
@@ -30,7 +31,7 @@ from headstart.record import (
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
 from headstart.report.tuning import tuning_gain, tuning_panels
-from headstart.task import Mistake, ReportPart
+from headstart.task import ReportPart
 
 LARGE = 15
 """A table with more classes or rows than this scrolls in its own container."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from headstart.answers import Mistake
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, quiet_pillow, read_image
 from headstart.data.images import ImageSet
 from headstart.report.page import PicturedMistake
-from headstart.task import Mistake
 
 _SIDE = 224
 

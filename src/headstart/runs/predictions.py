@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.answers import Thresholds
 from headstart.arrays import Probabilities
 from headstart.errors import OptionError, OutputError
 from headstart.files import atomic_replace, write_json
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.runs.folders import check_writable
-from headstart.task import Thresholds
 
 if TYPE_CHECKING:  # Importing pyarrow takes time, and most predictions are not written to a file.
     import pyarrow as pa

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from headstart.answers import Mistake, MultiPrediction, Thresholds
 from headstart.arrays import (
     Flags,
     Floats,
@@ -26,14 +27,7 @@ from headstart.arrays import (
 from headstart.data.labels import read_labels
 from headstart.errors import OptionError
 from headstart.record import Evaluation, MultiEvaluation, OperatingResult
-from headstart.task import (
-    Activation,
-    Mistake,
-    MultiPrediction,
-    ReportPart,
-    Summary,
-    Thresholds,
-)
+from headstart.task import Activation, ReportPart, Summary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +45,7 @@ class Multi:
     """Any number of labels per image; see `headstart.task.Task`."""
 
     name: ClassVar[str] = "multi"
+    least_classes: ClassVar[int] = 1
     activation: ClassVar[Activation] = "sigmoid"
 
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
@@ -212,6 +207,12 @@ class Multi:
             values.append(chosen.threshold)
             notes.append(chosen.shortfall)
         return Thresholds(str(point), tuple(values), tuple(notes))
+
+    def check_operating_point(self, purpose: str | None, classes: Sequence[str]) -> None:
+        """See `Task.check_operating_point`."""
+        from headstart.evaluation.operating_points import parse_operating_point
+
+        parse_operating_point(purpose or _DEFAULT_PURPOSE)
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
         """Return the sum over the known labels of -log(probability of the truth)."""

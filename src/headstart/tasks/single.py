@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from headstart.answers import Mistake, Prediction, Thresholds
 from headstart.arrays import (
     Flags,
     Floats,
@@ -28,7 +29,7 @@ from headstart.arrays import (
 from headstart.data.paths import list_names
 from headstart.errors import OptionError
 from headstart.record import ClassResult, Evaluation, OperatingResult, SingleEvaluation
-from headstart.task import Activation, Mistake, Prediction, ReportPart, Summary, Thresholds
+from headstart.task import Activation, ReportPart, Summary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,7 @@ class Single:
     """One label per image; see `headstart.task.Task`."""
 
     name: ClassVar[str] = "single"
+    least_classes: ClassVar[int] = 2
     activation: ClassVar[Activation] = "softmax"
 
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
@@ -155,16 +157,24 @@ class Single:
         from headstart.evaluation.operating_points import choose_threshold, parse_operating_point
 
         point = parse_operating_point(purpose)
-        if probabilities.shape[1] != _TWO:
-            raise OptionError(
-                f"operating_point needs two classes, or several labels per image. There are "
-                f"{probabilities.shape[1]:,} classes."
-            )
         positive = int(np.bincount(targets, minlength=_TWO).argmin())
         chosen = choose_threshold(point, probabilities[:, positive], targets == positive)
         values, notes = [1 - chosen.threshold] * _TWO, [""] * _TWO
         values[positive], notes[positive] = chosen.threshold, chosen.shortfall
         return Thresholds(str(point), tuple(values), tuple(notes), positive)
+
+    def check_operating_point(self, purpose: str | None, classes: Sequence[str]) -> None:
+        """See `Task.check_operating_point`."""
+        if purpose is None:
+            return
+        from headstart.evaluation.operating_points import parse_operating_point
+
+        parse_operating_point(purpose)
+        if len(classes) != _TWO:
+            raise OptionError(
+                f"operating_point needs two classes, or several labels per image. There are "
+                f"{len(classes):,} classes: {list_names(list(classes))}."
+            )
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
         """Return -log(probability of the true class)."""
@@ -189,7 +199,9 @@ class Single:
         from headstart.evaluation.metrics import evaluate_probabilities
 
         predicted = _predicted(probabilities, thresholds)
-        measured = evaluate_probabilities(probabilities, targets, classes, predicted=predicted)
+        measured = evaluate_probabilities(
+            *(probabilities, targets, classes), predicted=predicted, groups=_numbers(groups)
+        )
         operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
         return replace(measured, operating=operating)
 

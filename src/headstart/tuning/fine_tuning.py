@@ -15,12 +15,12 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor
 
+from headstart.answers import Thresholds
 from headstart.arrays import Temperature
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
 from headstart.options import PART
 from headstart.record import StepTiming, Tuning
-from headstart.task import Thresholds
 from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.candidates import BLEND
 from headstart.tuning.events.events import recorded
