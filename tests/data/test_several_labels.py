@@ -325,6 +325,19 @@ def test_the_rows_of_an_image_are_merged(tmp_path: Path) -> None:
     assert source.understood[-1] == "Rows: 5, for 3 images."
     single = csv(tmp_path, text)
     assert (single.task, len(single.entries)) == ("single", 5)
+    (warning,) = single.warnings
+    assert warning == (
+        "Images with different labels in several rows: 1. If an image may have several labels, "
+        "pass --task multi."
+    )
+    assert csv(tmp_path, text, SINGLE).warnings == ()
+
+
+def test_a_row_for_each_image_needs_no_merging(tmp_path: Path) -> None:
+    """With --task multi, a column 'label' may also have several labels in a cell."""
+    source = csv(tmp_path, "path,label\n1,a|b\n2,c\n", MULTI)
+    assert present(source) == [["a", "b"], ["c"]]
+    assert source.understood == ("Columns: images from 'path', labels from 'label'.",)
 
 
 def test_rows_of_an_image_in_different_parts_are_rejected(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +23,7 @@ SEPARATOR = "|"
 TRUE, FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 """How people write yes and no, in lower case."""
 
-_UNCERTAIN = "-1"
-_MEANINGS = {"unknown": None, "present": True, "absent": False}
+_VALUES = {"unknown": None, "present": True, "absent": False}
 
 
 class LabelCells(Protocol):
@@ -134,25 +134,34 @@ class LabelColumns:
 
     def read(self, number: int, row: Mapping[str, object]) -> tuple[str | None, str | None]:
         """See `LabelCells.read`. The label of a blank cell is unknown."""
-        labels = dict.fromkeys(self.unknown)
+        labels: dict[str, bool | None] = dict.fromkeys(self.unknown)
         for column in self.columns:
             labels[normalised(column)] = self._value(number, column, row[column])
         return write_labels(labels), None
 
     def _value(self, number: int, column: str, cell: object) -> bool | None:
-        if (text := cell_text(cell)) is None:
-            return None
-        value = re.sub(r"\.0*$", "", text.lower())
-        if value == _UNCERTAIN:
+        meaning = _meaning(cell)
+        if meaning == "uncertain":
             self.uncertain_cells += 1
-            return _MEANINGS[self.uncertain]
-        if value not in TRUE + FALSE:
+            meaning = self.uncertain
+        if meaning == "":
             raise DataError(
-                f"The value '{text}' of '{column}' in row {number + 1} of '{self.table}' is not "
+                f"The value '{cell}' of '{column}' in row {number + 1} of '{self.table}' is not "
                 "understood. Use 1 or yes (present), 0 or no (absent), blank (unknown) or -1 "
                 "(uncertain), or name the columns of the labels with --labels."
             )
-        return value in TRUE
+        return _VALUES[meaning]
+
+
+@lru_cache(1024)
+def _meaning(cell: object) -> str:
+    """Return the meaning of a cell in the column of a label; "" if it has none."""
+    if (text := cell_text(cell)) is None:
+        return "unknown"
+    value = re.sub(r"\.0*$", "", text.lower())
+    if value == "-1":
+        return "uncertain"
+    return "present" if value in TRUE else "absent" if value in FALSE else ""
 
 
 def is_list(kind: pa.DataType) -> bool:

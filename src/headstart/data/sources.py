@@ -1,8 +1,8 @@
 """Understand data: which images there are, with which labels, splits and groups.
 
 Everything that decides how data is understood is here and in the modules that this one calls:
-folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`, `exports`) and
-archives.
+folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`, `exports`),
+labels (`labelling`, `label_columns`, `label_cells`, `separators`, `merging`) and archives.
 """
 
 import os

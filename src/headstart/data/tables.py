@@ -102,18 +102,8 @@ def read_table(
     understood = _understood(columns, table.note, has_split=has_split)
     source = Source(data_name(path), _relative_names(entries), understood)
     if isinstance(labels, OneLabel):
-        _check_single(path, columns, entries)
-        return source
-    if labelling.task == "multi" and isinstance(labels, LabelList) and labels.is_text:
-        source = source if columns.is_plural else _merged(source)
-    if isinstance(labels, LabelColumns) and labels.uncertain_cells:
-        uncertain = f"Uncertain values: {labels.uncertain_cells:,}, taken as {labels.uncertain}."
-        source = replace(source, understood=(*source.understood, uncertain))
-    return replace(
-        source,
-        warnings=tuple(_label_warnings(source, columns, labels, labelling)),
-        several=list_names(columns.labels, 3),
-    )
+        return _with_one_label(source, path, columns, labelling)
+    return _with_several(source, columns, labels, labelling)
 
 
 def _label_cells(
@@ -158,13 +148,42 @@ def _label_cells(
     return LabelList(path, column, labelling.label_separator or SEPARATOR, names)
 
 
-def _check_single(path: Path, columns: Columns, entries: Iterable[Entry]) -> None:
-    """Refuse several labels in a cell of a column that is for several, but used for one."""
-    labels = (entry.label for entry in entries if columns.is_plural and entry.label)
+def _with_one_label(source: Source, path: Path, columns: Columns, labelling: Labelling) -> Source:
+    """Return a source of images with one label each, after looking for signs of several."""
+    labels = (entry.label for entry in source.entries if columns.is_plural and entry.label)
     if several := next((label for label in labels if SEPARATOR in label), None):
         raise DataError(
             f"The column '{columns.labels[0]}' of '{path}' has several labels in a cell, such as "
             f"'{several}'. Pass --task multi."
+        )
+    warnings = tuple(_repeated(source.entries)) if labelling.task == "auto" else ()
+    return replace(source, warnings=warnings)
+
+
+def _with_several(
+    source: Source, columns: Columns, labels: LabelCells, labelling: Labelling
+) -> Source:
+    """Return a source of images with several labels each."""
+    if isinstance(labels, LabelList) and labels.is_text:
+        is_long = labelling.task == "multi" and not columns.is_plural
+        source = _merged(source) if is_long else source
+    if isinstance(labels, LabelColumns) and labels.uncertain_cells:
+        uncertain = f"Uncertain values: {labels.uncertain_cells:,}, taken as {labels.uncertain}."
+        source = replace(source, understood=(*source.understood, uncertain))
+    warnings = tuple(_label_warnings(source, columns, labels, labelling))
+    return replace(source, warnings=warnings, several=list_names(columns.labels, 3))
+
+
+def _repeated(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield a sentence if images have rows with different labels, each in a row of its own."""
+    labels: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.label and not entry.rejected:
+            labels.setdefault(entry.path, set()).add(entry.label)
+    if repeated := sum(len(found) > 1 for found in labels.values()):
+        yield (
+            f"Images with different labels in several rows: {repeated:,}. If an image may have "
+            "several labels, pass --task multi."
         )
 
 
