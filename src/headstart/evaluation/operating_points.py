@@ -1,8 +1,8 @@
 """Operating points: what a threshold is chosen for, and the threshold that held-out images give.
 
 Sensitivity is reached by the highest threshold that has it on the held-out images and whose
-expected sensitivity on new images is as high. Of m positive images, a share of k / (m + 1) of new ones is
-above the k-th most probable one on average, not k / m; ranks in between are interpolated.
+expected sensitivity on new images is as high. Of m positive images, a share of k / (m + 1) of new
+ones is above the k-th most probable one on average, not k / m; ranks in between are interpolated.
 Specificity is the same for negative images.
 
 PPV, cost and F1 depend on the few images near the threshold, and their best threshold is rarely the
