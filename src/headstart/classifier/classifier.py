@@ -316,9 +316,7 @@ class Classifier:
         warn: Warn | None = None,
     ) -> Evaluation:
         """Evaluate predictions of labelled images; see `Predictor.evaluate`."""
-        return self.predictor.evaluate(
-            images, prevalence=prevalence, progress=progress, warn=warn
-        )
+        return self.predictor.evaluate(images, prevalence=prevalence, progress=progress, warn=warn)
 
     def probabilities_of(
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
