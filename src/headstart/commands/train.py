@@ -19,6 +19,7 @@ from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
+from headstart.commands.extraction import extract_features
 from headstart.commands.recording import Measured, record_of, series_of
 from headstart.data.images import Images, ImageSet
 from headstart.data.paths import data_name
@@ -154,8 +155,8 @@ def _train(
         model = _new_classifier(backbone.freeze(), images, options)
         model.choose_image_size(images.train)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
-    with clock.step("extract"), watcher.stage("Extracting features") as progress:
-        model.features_of(images.all, progress=progress, warn=watcher.warn)
+    with clock.step("extract"):
+        extract_features(model, images, watcher)
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
         features, stored_as = model.features_of(images.train, warn=watcher.warn)
