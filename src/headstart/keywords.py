@@ -21,6 +21,7 @@ from headstart.options import (
     Panel,
     PrecisionOption,
     RecipeOption,
+    ScalesOption,
     SplitOption,
 )
 
@@ -112,6 +113,7 @@ class BackboneKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     orientations: OrientationsOption
+    scales: ScalesOption
 
 
 class TrainKeywords(

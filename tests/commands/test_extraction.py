@@ -9,11 +9,14 @@ import pytest
 import headstart as hs
 from headstart.commands.extraction import extract_features
 from headstart.data.images import Images
-from headstart.options import OrientationsOption
+from headstart.options import OrientationsOption, ScalesOption
 from tests.commands.test_train import RecordingWatcher
 from tests.conftest import TINY
 
-PASSES = "--orientations mirror: the network runs 2 times per image, here and in every prediction."
+PASSES = (
+    "The network runs 2 times per image, here and in every prediction: "
+    "--orientations mirror, at 64 pixels."
+)
 
 
 @pytest.fixture
@@ -22,9 +25,16 @@ def images(make_folder: Callable[..., Path]) -> Images:
     return hs.open_images(make_folder(3), progress=False)
 
 
-def extract(images: Images, cache: Path, orientations: OrientationsOption) -> RecordingWatcher:
+def extract(
+    images: Images,
+    cache: Path,
+    orientations: OrientationsOption = "one",
+    scales: ScalesOption = "one",
+) -> RecordingWatcher:
     """Extract features with a tiny network."""
-    backbone = hs.load_backbone(TINY, weights="random", image_size=32, orientations=orientations)
+    backbone = hs.load_backbone(
+        TINY, weights="random", image_size=64, orientations=orientations, scales=scales
+    )
     watcher = RecordingWatcher()
     extract_features(hs.Classifier(backbone, classes=images.classes, cache=cache), images, watcher)
     return watcher
@@ -47,6 +57,14 @@ def test_features_from_the_store_have_no_duration(images, tmp_path):
     assert extract(images, tmp_path, "mirror").notes == [PASSES]
 
 
+def test_the_passes_of_two_scales_are_at_both_sizes(images, tmp_path):
+    """The note names the size and the smaller one."""
+    assert extract(images, tmp_path, "mirror", "two").notes[0] == (
+        "The network runs 4 times per image, here and in every prediction: "
+        "--orientations mirror, at 64 and 32 pixels."
+    )
+
+
 def test_a_single_pass_needs_no_note(images, tmp_path):
-    """Without orientations, nothing is said."""
-    assert extract(images, tmp_path, "one").notes == []
+    """With one orientation and one scale, nothing is said."""
+    assert extract(images, tmp_path).notes == []

@@ -11,15 +11,16 @@ from headstart.watching import Progress, Watcher
 def extract_features(model: Classifier, images: Images, watcher: Watcher) -> None:
     """Compute the features of all images that are not in the store.
 
-    If features are averages over orientations, a note before it states the number of passes, and
-    one after it their duration.
+    With several orientations or scales, a note before it states the number of passes, and one after
+    it their duration.
     """
-    orientations = model.backbone.preprocess.orientations
-    passes = orientation_count(orientations)
+    preprocess = model.backbone.preprocess
+    sizes = [size for size in (preprocess.size, preprocess.small_size) if size]
+    passes = orientation_count(preprocess.orientations) * len(sizes)
     if passes > 1:
         watcher.note(
-            f"--orientations {orientations}: the network runs {passes} times per image, here and "
-            "in every prediction."
+            f"The network runs {passes} times per image, here and in every prediction: "
+            f"--orientations {preprocess.orientations}, at {' and '.join(map(str, sizes))} pixels."
         )
     start = time.perf_counter()
     with watcher.stage("Extracting features") as progress:

@@ -39,6 +39,7 @@ from headstart.runs.unfinished import Request
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.events.listeners import check_listeners
+from headstart.tuning.fine_tuning import check_scales
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
@@ -223,6 +224,8 @@ def _check_combinations(options: TrainOptions) -> None:
     reject_ineffective_options(options, RUN)
     reject_ineffective_options(options, TRAINING)
     check_listeners(options.listeners)
+    if options.tune != "none":
+        check_scales(options.scales)
     _check_deterministic(options)
     choose_device(options.device)
     if options.backbone == "auto":
@@ -263,6 +266,7 @@ def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
         weights=weights,
         image_size=options.image_size,
         orientations=options.orientations,
+        scales=options.scales,
         seed=options.seed,
     )
     if options.recipe == "tutorial":
