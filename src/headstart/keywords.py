@@ -21,6 +21,7 @@ from headstart.options import (
     Panel,
     PrecisionOption,
     RecipeOption,
+    ScalesOption,
     SplitOption,
     TaskOption,
     UncertainOption,
@@ -124,6 +125,7 @@ class BackboneKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     orientations: OrientationsOption
+    scales: ScalesOption
 
 
 class PrevalenceKeywords(TypedDict, total=False):

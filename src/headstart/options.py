@@ -18,9 +18,9 @@ FeaturesOption = Literal["auto", "last", "multilevel", "flatten"]
 HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
 DeviceOption = Literal["auto", "cpu", "cuda"]
 PrecisionOption = Literal["auto", "bf16", "float32"]
-
 AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
+ScalesOption = Literal["one", "two"]
 RecipeOption = Literal["headstart", "tutorial"]
 SplitOption = Literal["auto", "all", "train", "val", "test"]
 TaskOption = Literal["auto", "single", "multi"]
@@ -28,8 +28,7 @@ UncertainOption = Literal["unknown", "present", "absent"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
 
-# The number of different views, if it is limited.
-_DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}
+_DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}  # Views, where their number is limited.
 _AUTO_MINUTES = 10.0  # The time limit of --tune auto without --minutes.
 
 LenientPath = Annotated[Path, Field(strict=False)]
@@ -213,8 +212,7 @@ class TuneOptions(DeterministicOptions):
         "EfficientNet-Lite and many images).",
     )
     augment: AugmentOption = Field(
-        "flip",
-        description="Augmentation of training images; dihedral adds rotations by 90 degrees.",
+        "flip", description="Augmentation of training images; dihedral adds 90-degree rotations."
     )
     views: int = Field(
         4,
@@ -318,9 +316,8 @@ class BackboneOptions(Options):
 
     panel = Panel.BACKBONE
 
-    # The default installs with the package and is fast.
     backbone: str = Field(
-        "efficientnet-lite0",
+        "efficientnet-lite0",  # Installs with the package and is fast.
         description="Pretrained network, or auto to choose among --backbones by your images.",
     )
     weights: str = Field(
@@ -331,6 +328,10 @@ class BackboneOptions(Options):
         "one",
         description="Average features over 2 (mirror) or 8 (dihedral) orientations of each image. "
         "Takes 2 or 8 times as long.",
+    )
+    scales: ScalesOption = Field(
+        "one",
+        description="Also read each image at about 3/4 of its size (two). Takes 1.5 times as long.",
     )
 
 

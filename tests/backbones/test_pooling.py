@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from timm.models.swin_transformer import SwinTransformer
+from torch.nn.functional import interpolate
 
 from headstart.backbones.backbone import Backbone, load_backbone
+from headstart.backbones.layout import FeatureLayout
 from headstart.backbones.pooling import StagePooling
 from headstart.data.orientations import orient
 from headstart.data.preprocessing import Preprocess
@@ -140,3 +142,63 @@ def test_unknown_orientations_are_refused():
     """The error names the valid orientations."""
     with pytest.raises(OptionError, match="one, mirror or dihedral"):
         load_backbone(TINY, weights="random", orientations="six")
+
+
+@torch.inference_mode()
+def test_the_blocks_of_a_smaller_scale_come_last():
+    """With two scales, the features are those of the image, then those of the reduced image."""
+    one = load_backbone(TINY, weights="random", image_size=64)
+    pooling = StagePooling(load_backbone(TINY, weights="random", image_size=64, scales="two"))
+    images, layout, single = noise(64, count=2), pooling.layout(), StagePooling(one).layout()
+    assert layout.blocks == single.blocks + tuple((f"small.{name}", w) for name, w in single.blocks)
+    features = pooling.eval()(images)
+    large, small = features.split(single.width, dim=1)
+    torch.testing.assert_close(large, StagePooling(one).eval()(images))
+    reduced = interpolate(
+        images.permute(0, 3, 1, 2).float(), (32, 32), mode="bilinear", antialias=True
+    )
+    shape = (1, 3, 1, 1)
+    mean, std = (
+        torch.tensor(getattr(one.preprocess, name)).view(shape) for name in ("mean", "std")
+    )
+    expected = one((reduced / 255 - mean) / std)
+    torch.testing.assert_close(small[:, : one.width], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_columns_of_two_scales():
+    """The kinds of features are nested: each begins with the one before."""
+    layout = FeatureLayout((("output", 4), ("stage1.mean", 2), ("small.output", 4)))
+    assert layout.kinds == ("last", "multilevel", "scales")
+    assert [layout.columns(kind).stop for kind in layout.kinds] == [4, 6, 10]
+
+
+def test_a_flattened_map_has_one_scale():
+    """The positions of two maps cannot stand side by side."""
+    backbone = load_backbone(TINY, weights="random", image_size=64, scales="two")
+    with pytest.raises(OptionError) as caught:
+        StagePooling(backbone, reads="map")
+    assert str(caught.value) == "Features 'flatten' have one scale. Omit scales 'two'."
+
+
+def test_unknown_scales_are_refused():
+    """The error names the valid scales."""
+    with pytest.raises(OptionError) as caught:
+        load_backbone(TINY, weights="random", scales="three")
+    assert str(caught.value) == "scales must be one or two. Got 'three'."
+
+
+def test_two_scales_need_room():
+    """Three quarters of a small image are too few pixels."""
+    with pytest.raises(BackboneError) as caught:
+        load_backbone(TINY, weights="random", image_size=63, scales="two")
+    assert str(caught.value) == "scales 'two' needs images of at least 64 pixels. Got 63."
+
+
+def test_a_network_of_one_size_has_one_scale():
+    """A vision transformer that was built for one size does not run at three quarters of it."""
+    with pytest.raises(BackboneError) as caught:
+        load_backbone("test_vit3", weights="random", scales="two")
+    assert str(caught.value) == (
+        "With scales 'two' and images of 160 pixels, the network also runs at 96 pixels, which "
+        "'test_vit3' does not accept. Use scales 'one' or another size."
+    )

@@ -37,8 +37,8 @@ def make(tmp_path_factory):
     """Return a function that creates a classifier on a tiny network, with a shared cache."""
     cache = tmp_path_factory.mktemp("cache")
 
-    def make(head=None, *, name=TINY, classes=("blue", "red"), **options):
-        backbone = load_backbone(name, weights="random")
+    def make(head=None, *, name=TINY, classes=("blue", "red"), scales="one", **options):
+        backbone = load_backbone(name, weights="random", scales=scales)
         options = {"precision": "float32", "cache": cache} | options
         return Classifier(backbone, head, classes=classes, **options)
 
@@ -85,6 +85,27 @@ def test_a_loaded_model_predicts_the_same(make, photos, tmp_path, head):
     )
     image = picture(5)
     assert again.predict(image) == model.predict(image)
+
+
+def test_two_scales_are_candidates_and_saved(make, photos, tmp_path):
+    """Heads on both scales join the average; the bundle keeps the second scale."""
+    model = make(scales="two").fit(photos.train)
+    assert {row.features for row in model.candidates} == {"last", "multilevel", "scales"}
+    model.save(tmp_path / "model")
+    again = hs.load(tmp_path / "model", cache=tmp_path / "elsewhere")
+    assert again.extractor.preprocess.small_size == 96
+    np.testing.assert_array_equal(
+        again.probabilities_of(photos.test), model.probabilities_of(photos.test)
+    )
+
+
+def test_features_of_one_scale_do_not_need_two(make, photos):
+    """Features that would leave the second scale unused are an error."""
+    with pytest.raises(OptionError) as caught:
+        make(features="last", scales="two").fit(photos.train)
+    assert str(caught.value) == (
+        "Features 'last' have one scale. Omit scales 'two', or the features."
+    )
 
 
 def test_a_loaded_model_can_be_saved_again(fitted, tmp_path):

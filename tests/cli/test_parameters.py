@@ -62,7 +62,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
             *("--labels", "--label-separator", "--uncertain"),
         ],
         "Backbone": [
-            *("--backbone", "--weights", "--orientations"),
+            *("--backbone", "--weights", "--orientations", "--scales"),
             *("--image-size", "--backbones", "--sample", "--budget-ms"),
         ],
         "Features and head": ["--head", "--features", "--balanced"],

@@ -76,6 +76,20 @@ ORIENTED = "with --orientations, because fine-tuning uses those orientations. Re
             ),
         ),
         (
+            {"scales": "two", "features": "last"},
+            (
+                "--scales two has no effect with --features, because those have one scale. Remove "
+                "one of the two."
+            ),
+        ),
+        (
+            {"scales": "two", "tune": "stages:1"},
+            (
+                "Fine-tuning trains at one scale, so it cannot start from scales 'two'. Use scales "
+                "'one', or do not fine-tune."
+            ),
+        ),
+        (
             {"recipe": "tutorial", "head": "linear"},
             (
                 "The tutorial's recipe has a head of its own. Got head linear. "

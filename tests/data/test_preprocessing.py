@@ -66,6 +66,13 @@ def test_grey_becomes_three_equal_channels(resize: str) -> None:
     assert np.array_equal(preprocess.pixels(grey), preprocess.pixels(grey.convert("RGB")))
 
 
+@pytest.mark.parametrize(("size", "small"), [(64, 32), (224, 160), (300, 224), (384, 288)])
+def test_the_smaller_scale_is_about_three_quarters(size: int, small: int) -> None:
+    """It is a multiple of 32; with one scale, there is none."""
+    assert Preprocess(size, scales="two").small_size == small
+    assert Preprocess(size).small_size is None
+
+
 def test_shrinking_is_antialiased() -> None:
     """A fine checkerboard becomes grey, not a pattern."""
     board = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)

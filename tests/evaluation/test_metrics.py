@@ -115,6 +115,7 @@ def test_the_headline_is_json():
         "accuracy",
         "accuracy_ci95",
         "auroc",
+        "auroc_ci95",
         "ece",
         "images",
         "log_loss",

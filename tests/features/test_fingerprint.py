@@ -29,6 +29,7 @@ PIXELS = {
     "mean": (0.5, 0.5, 0.5),
     "std": (0.5, 0.5, 0.5),
     "orientations": "mirror",
+    "scales": "two",
     "contract": PixelContract(version=CONTRACT_VERSION + 1),
 }
 
@@ -50,6 +51,11 @@ def test_the_background_changes_the_key():
     """Transparent pixels look different on another background."""
     black = replace(FIRST.preprocess, contract=PixelContract(background="black"))
     assert replace(FIRST, preprocess=black).key != FIRST.key
+
+
+def test_a_single_scale_adds_nothing_to_the_key():
+    """Features that were stored before there were scales are still found."""
+    assert "scales" not in FIRST.to_dict()["preprocess"]
 
 
 def test_keys_from_before_there_were_contracts_are_valid():

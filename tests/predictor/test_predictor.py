@@ -49,8 +49,8 @@ def make(photos, tmp_path_factory):
     """Return a function that fits a model on a tiny network."""
     cache = tmp_path_factory.mktemp("cache")
 
-    def make(head, **options):
-        backbone = hs.load_backbone("test_resnet", weights="random")
+    def make(head, scales="one", **options):
+        backbone = hs.load_backbone("test_resnet", weights="random", scales=scales)
         options = {"precision": "float32", "cache": cache} | options
         model = hs.Classifier(backbone, head, classes=photos.classes, **options)
         return model.fit(photos.train).predictor
@@ -92,7 +92,7 @@ def stacked(make):
 
 
 @pytest.mark.parametrize("stored_as", ["float32", "float16"])
-@pytest.mark.parametrize("name", [*HEADS, "blend", "stack", "flatten"])
+@pytest.mark.parametrize("name", [*HEADS, "blend", "stack", "flatten", "scales"])
 def test_the_module_gives_the_probabilities_of_the_predictor(make, name, stored_as):
     """Pixels in, calibrated probabilities out, within 1e-5 in float32, for every kind of head."""
     if name == "blend":
@@ -101,6 +101,8 @@ def test_the_module_gives_the_probabilities_of_the_predictor(make, name, stored_
         model = stacked(make)
     elif name == "flatten":
         model = make(hs.MLPHead(hidden=8, epochs=5), features="flatten")
+    elif name == "scales":
+        model = make(hs.AutoHead(), scales="two")
     else:
         model = make(HEADS[name])
     model = replace(model, stored_as=stored_as)

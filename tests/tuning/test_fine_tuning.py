@@ -13,6 +13,11 @@ from headstart.tuning.held_out import learning_set
 from headstart.tuning.verdict import Verdict
 from tests.tuning.conftest import QUICK, changed, fitted, state
 
+TWO_SCALES = (
+    "Fine-tuning trains at one scale, so it cannot start from scales 'two'. Use scales 'one', or "
+    "do not fine-tune."
+)
+
 
 def test_only_the_part_named_changes(model, data):
     """The last stage and the head are trained; everything below is bit-identical."""
@@ -110,6 +115,17 @@ def test_invalid_arguments_are_errors(model, data, wrong, text):
     """Nothing is trained."""
     with pytest.raises(OptionError, match=text):
         model.fine_tune(data.train, **QUICK, **wrong)
+
+
+def test_two_scales_cannot_be_tuned(data, root):
+    """Training has one scale, which the error says before anything is trained."""
+    backbone = hs.load_backbone("test_resnet", weights="random", image_size=64, scales="two")
+    model = hs.Classifier(
+        backbone, "nearest", classes=data.classes, precision="float32", cache=root / "cache"
+    ).fit(data.train)
+    with pytest.raises(OptionError) as caught:
+        model.fine_tune(data.train, **QUICK)
+    assert str(caught.value) == TWO_SCALES
 
 
 def test_a_tuned_model_can_be_saved_and_loaded(model, data, root, tmp_path):

@@ -34,8 +34,8 @@ from headstart.backbones.parts import (
 from headstart.backbones.weights import State, digest, load_weights
 from headstart.data.contract import Background
 from headstart.data.preprocessing import Preprocess
-from headstart.errors import OptionError, WeightsError
-from headstart.options import OrientationsOption
+from headstart.errors import BackboneError, OptionError, WeightsError
+from headstart.options import OrientationsOption, ScalesOption
 
 
 class Backbone(nn.Module):
@@ -195,6 +195,7 @@ def load_backbone(
     image_size: int | None = None,
     channels: int = 3,
     orientations: OrientationsOption = "one",
+    scales: ScalesOption = "one",
     seed: int = 0,
 ) -> Backbone:
     """Load a pretrained network without its classifier, frozen.
@@ -208,6 +209,7 @@ def load_backbone(
             does it: its weights are summed for 1 channel and repeated for more.
         orientations: Orientations of a photo over which features are averaged: "one", "mirror" (2)
             or "dihedral" (8, for photos without an upright side).
+        scales: "two" also computes features at about 3/4 of the size.
         seed: Seed of random weights.
 
     Raises:
@@ -223,15 +225,19 @@ def load_backbone(
         raise OptionError(f"image_size must be an integer of at least 16. Got {image_size!r}.")
     if orientations not in get_args(OrientationsOption):
         raise OptionError(f"orientations must be one, mirror or dihedral. Got {orientations!r}.")
+    if scales not in get_args(ScalesOption):
+        raise OptionError(f"scales must be one or two. Got {scales!r}.")
     size = image_size or _catalogue_size(name)
     network = build_network(architecture, size, channels, seed=seed)
     state = load_weights(architecture, weights, network)
     if state is not None:
         state = _adapt(state, network, channels)
         _load_state(network, state, name, weights, optional=classifier_prefixes(network))
-    preprocess = replace(_preprocess(network, size, channels), orientations=orientations)
+    preprocess = replace(
+        _preprocess(network, size, channels), orientations=orientations, scales=scales
+    )
     drop_classifier(network)
-    check_image_size(network, architecture, preprocess.size, channels)
+    _check_sizes(network, architecture, preprocess)
     return Backbone(
         network, name, architecture, preprocess, weights, size_is_open=image_size is None
     ).freeze()
@@ -263,9 +269,8 @@ def with_image_size(backbone: Backbone, image_size: int) -> Backbone:
     Raises:
         BackboneError: The architecture does not accept the image size.
     """
-    channels = len(backbone.preprocess.mean)
-    check_image_size(backbone.network, backbone.architecture, image_size, channels)
     preprocess = replace(backbone.preprocess, size=image_size)
+    _check_sizes(backbone.network, backbone.architecture, preprocess)
     return Backbone(
         backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
     ).freeze()
@@ -291,6 +296,27 @@ def with_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
     return Backbone(
         network, backbone.name, backbone.architecture, backbone.preprocess, backbone.origin
     ).freeze()
+
+
+def _check_sizes(network: nn.Module, architecture: str, preprocess: Preprocess) -> None:
+    """Check that the network accepts the image size, at both scales if there are two.
+
+    Raises:
+        BackboneError: It does not.
+    """
+    size, small, channels = preprocess.size, preprocess.small_size, len(preprocess.mean)
+    check_image_size(network, architecture, size, channels)
+    if small is None:
+        return
+    if size < 64:
+        raise BackboneError(f"scales 'two' needs images of at least 64 pixels. Got {size}.")
+    try:
+        check_image_size(network, architecture, small, channels)
+    except BackboneError:
+        raise BackboneError(
+            f"With scales 'two' and images of {size} pixels, the network also runs at {small} "
+            f"pixels, which '{architecture}' does not accept. Use scales 'one' or another size."
+        ) from None
 
 
 def _catalogue_size(name: str) -> int | None:

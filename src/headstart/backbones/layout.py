@@ -8,6 +8,9 @@ import numpy as np
 from headstart.arrays import Floats
 from headstart.errors import OptionError
 
+SMALL = "small."
+"""The beginning of the names of the smaller scale's blocks."""
+
 Reads = Literal["stages", "last", "map"]
 
 
@@ -18,6 +21,7 @@ class FeatureLayout:
     Attributes:
         blocks: Name and width of each block of columns, in order. The first is "output", the pooled
             output of the last layer; the others are "stage2.mean", "stage2.max", "stage2.std" and
+            so on. With two scales, the same blocks of the smaller image follow, "small.output" and
             so on. With "map" features there is a single block, "map".
     """
 
@@ -31,7 +35,10 @@ class FeatureLayout:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The features that `columns` knows."""
-        return ("flatten",) if self.blocks[0][0] == "map" else ("last", "multilevel")
+        if self.blocks[0][0] == "map":
+            return ("flatten",)
+        scales = any(map(_is_small, self.blocks))
+        return ("last", "multilevel", "scales") if scales else ("last", "multilevel")
 
     def weights(self) -> Floats:
         """Return the weight of each column, shape (width,).
@@ -46,11 +53,23 @@ class FeatureLayout:
         )
 
     def columns(self, features: str) -> slice:
-        """Return the columns of "last" or "multilevel" features, or of "flatten" features of a map.
+        """Return the columns of "last", "multilevel" or "flatten" features, or of both scales.
+
+        Each kind begins with the columns of the kinds before it.
 
         Raises:
             OptionError: There are no such features.
         """
         if features not in self.kinds:
             raise OptionError(f"features must be {' or '.join(self.kinds)}. Got '{features}'.")
-        return slice(0, self.blocks[0][1] if features == "last" else self.width)
+        if features == "last":
+            return slice(0, self.blocks[0][1])
+        blocks = self.blocks if features == "scales" else self._large_blocks()
+        return slice(0, sum(width for _, width in blocks))
+
+    def _large_blocks(self) -> list[tuple[str, int]]:
+        return [block for block in self.blocks if not _is_small(block)]
+
+
+def _is_small(block: tuple[str, int]) -> bool:
+    return block[0].startswith(SMALL)

@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.building import as_timm
-from headstart.backbones.layout import FeatureLayout, Reads
+from headstart.backbones.layout import SMALL, FeatureLayout, Reads
 from headstart.data.orientations import all_orientations, average_orientations
 from headstart.errors import BackboneError, OptionError
 from headstart.options import OrientationsOption
@@ -25,6 +26,9 @@ class StagePooling(nn.Module):
     maximum and the standard deviation keep details that the mean would average out, such as one
     small crack.
 
+    With two scales, each image is also reduced to `Preprocess.small_size` within the network, which
+    runs on both; the features of the smaller image come last.
+
     Args:
         backbone: The network.
         reads: "stages" for all stages, "last" for the pooled output alone, or "map" for the last
@@ -34,11 +38,12 @@ class StagePooling(nn.Module):
 
     Raises:
         BackboneError: The stages do not return maps, or the number of channels is not 1 or 3.
-        OptionError: A flattened map cannot be averaged over orientations.
+        OptionError: A flattened map cannot be averaged over orientations or have two scales.
     """
 
     mean: Tensor
     scale: Tensor
+    reduction: Tensor | None
 
     def __init__(
         self,
@@ -57,6 +62,8 @@ class StagePooling(nn.Module):
                 "Features 'flatten' keep every position of the map, so they cannot be averaged "
                 f"over orientations '{self._orientations}'. Omit one of the two."
             )
+        if reads == "map" and preprocess.scales != "one":
+            raise OptionError("Features 'flatten' have one scale. Omit scales 'two'.")
         self._grey = len(preprocess.mean) == 1
         if len(preprocess.mean) not in (1, 3):
             raise BackboneError(
@@ -72,7 +79,9 @@ class StagePooling(nn.Module):
         )
         self.register_buffer("mean", mean)
         self.register_buffer("scale", 1 / std)
-        self.size = preprocess.size
+        self.size, small = preprocess.size, preprocess.small_size
+        reduction = None if small is None else _reduction(self.size, small).to(device)
+        self.register_buffer("reduction", reduction)
         self._last_statistics = self._new_in_last(backbone) if reads == "stages" else ()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -94,7 +103,16 @@ class StagePooling(nn.Module):
         return torch.zeros(shape, dtype=torch.uint8, device=self.mean.device)
 
     def _blocks(self, images: Tensor) -> list[tuple[str, Tensor]]:
-        output, last, stages = self._maps(images)
+        """Return the blocks of all stages, then those of the smaller scale."""
+        pixels = self._pixels(images)
+        blocks = self._blocks_at_one_scale(pixels)
+        if self.reduction is None:
+            return blocks
+        small = self._blocks_at_one_scale(self.reduction @ pixels @ self.reduction.T)
+        return blocks + [(SMALL + name, block) for name, block in small]
+
+    def _blocks_at_one_scale(self, pixels: Tensor) -> list[tuple[str, Tensor]]:
+        output, last, stages = self._maps(pixels)
         if self._reads == "map":
             return [("map", last.flatten(1))]
         blocks = [("output", output)]
@@ -105,11 +123,13 @@ class StagePooling(nn.Module):
         blocks += [(f"last.{kind}", _pooled(last, kind)) for kind in self._last_statistics]
         return blocks
 
-    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return the pooled output, the last map and the map of every stage."""
+    def _pixels(self, images: Tensor) -> Tensor:
+        """Return pixels with channels first, 0 to 255, float32."""
         pixels = images.permute(0, 3, 1, 2).float()
-        if self._grey:
-            pixels = pixels.mean(dim=1, keepdim=True)
+        return pixels.mean(dim=1, keepdim=True) if self._grey else pixels
+
+    def _maps(self, pixels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the pooled output, the last map and the map of every stage."""
         pixels = (pixels - self.mean) * self.scale
         last, stages = as_timm(self.network).forward_intermediates(pixels)
         if not isinstance(last, (list, tuple)):
@@ -130,7 +150,7 @@ class StagePooling(nn.Module):
         """
         blank = self.blank()
         ramp = torch.linspace(0, 255, blank.numel(), device=blank.device).view(blank.shape)
-        output, last, stages = self._maps(ramp)
+        output, last, stages = self._maps(self._pixels(ramp))
         if not all(isinstance(stage, Tensor) for stage in (last, *stages)):
             raise _unsupported(backbone, "its stages do not return one map each")
         if last.ndim != 4 or last.shape == stages[-1].shape:
@@ -138,6 +158,15 @@ class StagePooling(nn.Module):
         mean = last.flatten(2).mean(dim=2)
         same = output.shape == mean.shape and torch.allclose(output, mean, atol=1e-5)
         return _STATISTICS[1:] if same else _STATISTICS
+
+
+def _reduction(size: int, small: int) -> Tensor:
+    """Return the matrix that reduces a side from `size` to `small` pixels, antialiased.
+
+    Matrix products are the same in all engines and exports.
+    """
+    sides = torch.eye(size).view(1, 1, size, size)
+    return interpolate(sides, (small, size), mode="bilinear", antialias=True)[0, 0]
 
 
 def _unsupported(backbone: Backbone, reason: str) -> BackboneError:

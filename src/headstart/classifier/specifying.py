@@ -61,8 +61,16 @@ class HeadSettings:
         )
 
     def choice(self, layout: FeatureLayout, classes: int, task: Task) -> HeadChoice:
-        """Return the choice of heads for the features and classes of a classifier."""
-        kinds = ("last", "multilevel") if self.features == "auto" else (self.features,)
+        """Return the choice of heads for the features and classes of a classifier.
+
+        Raises:
+            OptionError: There are two scales, of which the features use only one.
+        """
+        if "scales" in layout.kinds and self.features != "auto":
+            raise OptionError(
+                f"Features '{self.features}' have one scale. Omit scales 'two', or the features."
+            )
+        kinds = layout.kinds if self.features == "auto" else (self.features,)
         return HeadChoice(
             *(self.head, kinds, layout, classes, task),
             balanced=self.balanced,

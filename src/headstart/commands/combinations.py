@@ -63,6 +63,11 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
         "with --backbone auto. Specify weights per backbone: --backbones NAME=WEIGHTS,…",
     ),
     Rule(
+        ("scales",),
+        lambda options: options.scales != "one" and options.features != "auto",
+        "with --features, because those have one scale. Remove one of the two.",
+    ),
+    Rule(
         ("balanced",),
         lambda options: options.head == "nearest",
         "with --head nearest, which averages each class separately. Remove it.",

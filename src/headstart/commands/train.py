@@ -19,6 +19,7 @@ from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
+from headstart.commands.extraction import extract_features
 from headstart.commands.recording import Measured, record_of, series_of
 from headstart.data.images import Images, ImageSet
 from headstart.data.paths import data_name
@@ -38,6 +39,7 @@ from headstart.runs.unfinished import Request
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.events.listeners import check_listeners
+from headstart.tuning.fine_tuning import check_scales
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
@@ -155,8 +157,8 @@ def _train(
         model = _new_classifier(backbone.freeze(), images, options)
         model.choose_image_size(images.train)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
-    with clock.step("extract"), watcher.stage("Extracting features") as progress:
-        model.features_of(images.all, progress=progress, warn=watcher.warn)
+    with clock.step("extract"):
+        extract_features(model, images, watcher)
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
         features, stored_as = model.features_of(images.train, warn=watcher.warn)
@@ -223,6 +225,8 @@ def _check_combinations(options: TrainOptions) -> None:
     reject_ineffective_options(options, RUN)
     reject_ineffective_options(options, TRAINING)
     check_listeners(options.listeners)
+    if options.tune != "none":
+        check_scales(options.scales)
     _check_deterministic(options)
     choose_device(options.device)
     if options.backbone == "auto":
@@ -263,6 +267,7 @@ def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
         weights=weights,
         image_size=options.image_size,
         orientations=options.orientations,
+        scales=options.scales,
         seed=options.seed,
     )
     if options.recipe == "tutorial":

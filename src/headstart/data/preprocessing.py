@@ -10,7 +10,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from headstart.arrays import Pixels
 from headstart.data.contract import CURRENT, FIRST, PixelContract
-from headstart.options import OrientationsOption
+from headstart.options import OrientationsOption, ScalesOption
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -38,6 +38,7 @@ class Preprocess:
         mean: Subtracted from each channel (red, green, blue) after scaling to 0..1.
         std: Divides each channel after that.
         orientations: The rotations and reflections over which features are averaged.
+        scales: "two" if the network also reads the image at `small_size`.
         contract: How the pixels of a file become the image that is resized.
     """
 
@@ -48,12 +49,21 @@ class Preprocess:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     orientations: OrientationsOption = "one"
+    scales: ScalesOption = "one"
     contract: PixelContract = CURRENT
 
     @property
     def min_side(self) -> int:
         """Pixels that the shorter side of a photo needs before it is resized."""
         return self.size if self.resize == "squash" else round(self.size / self.crop)
+
+    @property
+    def small_size(self) -> int | None:
+        """Side of the input at the second scale: about 3/4, a multiple of 32; None with one scale.
+
+        The deepest maps of most networks have one position for 32 pixels.
+        """
+        return self.size * 3 // 4 // 32 * 32 if self.scales == "two" else None
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Resize and crop.

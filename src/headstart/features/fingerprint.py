@@ -31,12 +31,14 @@ class Fingerprint:
     def to_dict(self) -> dict[str, object]:
         """Convert to plain JSON values.
 
-        The version of the pixel contract is called "decoder", and white is left out, so that keys
-        from before there were contracts remain valid.
+        The version of the pixel contract is called "decoder", and white and a single scale are
+        left out, so that keys from before there were contracts or scales remain valid.
         """
         preprocess = self.preprocess.to_dict()
         contract = self.preprocess.contract
         del preprocess["contract"]
+        if self.preprocess.scales == "one":
+            del preprocess["scales"]
         if contract.background != CURRENT.background:
             preprocess["background"] = contract.background
         return asdict(self) | {

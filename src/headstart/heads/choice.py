@@ -44,7 +44,7 @@ class HeadChoice:
 
     Attributes:
         head: The unfitted head.
-        kinds: Features that it may use: "last", "multilevel", or "flatten".
+        kinds: Features that it may use: "last", "multilevel", "scales" or "flatten".
         layout: The meaning of each column of the features.
         classes: Number of classes.
         task: The kind of label.

@@ -77,7 +77,7 @@ class Predictor:
         task: The task.
         classes: Class names, in the order of the probabilities.
         extractor: The frozen backbone with its engine and feature store.
-        features: The features that the head reads: "last", "multilevel" or "flatten".
+        features: The features that the head reads: "last", "multilevel", "scales" or "flatten".
         stored_as: The precision that features are rounded to before the head reads them.
         head: The fitted head.
         temperature: The divisor of scores that calibrates probabilities.

@@ -82,7 +82,7 @@ class Candidate:
     """A head that was compared on held-out images.
 
     Attributes:
-        features: "last", "multilevel" or "flatten".
+        features: "last", "multilevel", "scales" or "flatten".
         head: The kind of the head.
         accuracy: The share of images of the held-out folds classified correctly.
         accuracy_ci95: Wilson interval.

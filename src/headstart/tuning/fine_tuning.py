@@ -19,7 +19,7 @@ from headstart.answers import Thresholds
 from headstart.arrays import Temperature
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
-from headstart.options import PART
+from headstart.options import PART, ScalesOption
 from headstart.record import StepTiming, Tuning
 from headstart.tuning.boundary.store import OutOfTime
 from headstart.tuning.candidates import BLEND
@@ -90,6 +90,19 @@ def check_choices(part: str, keep: str) -> None:
         )
 
 
+def check_scales(scales: ScalesOption) -> None:
+    """Check that features have one scale, as training has.
+
+    Raises:
+        OptionError: They have two.
+    """
+    if scales != "one":
+        raise OptionError(
+            f"Fine-tuning trains at one scale, so it cannot start from scales '{scales}'. "
+            "Use scales 'one', or do not fine-tune."
+        )
+
+
 def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
     """Fine-tune a part of the backbone; the job's own backbone does not change.
 
@@ -104,11 +117,12 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
         reached, or there are too few images.
 
     Raises:
-        OptionError: There is no such part.
+        OptionError: There is no such part, or features have two scales.
         TuningError: Only trainings with other options can be resumed, or the same training is
             already running.
     """
     _check_folder(job)
+    check_scales(job.extractor.preprocess.scales)
     check_listeners(job.options.listeners)
     extractor, options = job.extractor, _training_identity(job, part, keep)
     with (

@@ -19,6 +19,7 @@ OPTIONS = {
     "features": "flatten",
     "head": "auto",
     "orientations": "one",
+    "scales": "one",
     "tune": "layers:10",
     "epochs": 5,
     "learning_rate": 1e-4,
