@@ -45,6 +45,7 @@ class Summary:
         columns: Column names of the table by class; those that end in ">" are right-aligned.
         rows: The rows of that table; with many classes, only the weakest classes.
         note: What was not measured, in sentences; "" if everything was.
+        operating: The predictions at the operating point, a sentence for each label.
     """
 
     headline: str
@@ -54,6 +55,7 @@ class Summary:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    operating: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

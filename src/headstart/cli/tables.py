@@ -275,6 +275,8 @@ def _show_summary(console: Console, summary: Summary) -> None:
     if summary.note:
         _print_line(console, summary.note)
     print_table(console, summary.columns, [_row(*row) for row in summary.rows])
+    for sentence in summary.operating:
+        _print_line(console, sentence)
 
 
 def _show_rejections(console: Console, rejected: Sequence[Rejection]) -> None:

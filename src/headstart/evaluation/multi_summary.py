@@ -18,6 +18,9 @@ from headstart.task import Summary
 MAX_LABELS = 12
 """With more labels, the table has only those with the lowest AUROC."""
 
+DEFAULT_PURPOSE = "f1"
+"""What the thresholds of labels are chosen for unless the user says so."""
+
 _NOT_DEFINED = "\u2013"
 
 
@@ -43,7 +46,19 @@ def summarise(evaluation: MultiEvaluation, split: str, trained_on: Sequence[int]
         columns=_columns(counted=bool(trained_on)),
         rows=_rows(evaluation.per_class, trained_on),
         note=" ".join(filter(None, (_not_measured(evaluation), _grouped(evaluation)))),
+        operating=_operating(evaluation),
     )
+
+
+def _operating(evaluation: MultiEvaluation) -> tuple[str, ...]:
+    """Return a sentence for each label, unless the table by label says it all."""
+    chosen = [
+        result
+        for result in evaluation.operating
+        if result.purpose != DEFAULT_PURPOSE or result.prevalence is not None
+    ]
+    more = [f"… and {len(chosen) - MAX_LABELS} more labels"] if len(chosen) > MAX_LABELS else []
+    return (*map(str, chosen[:MAX_LABELS]), *more)
 
 
 def _count(evaluation: MultiEvaluation) -> str:

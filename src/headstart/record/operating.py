@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from headstart.record.estimates import MetricValue
+from headstart.record.estimates import Interval, MetricValue
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,41 @@ class OperatingResult:
             values |= self.ppv_at_prevalence.to_json("ppv_at_prevalence")
             values |= self.npv_at_prevalence.to_json("npv_at_prevalence")
         return values
+
+    def __str__(self) -> str:
+        """Describe the operating point in a sentence, with 95% intervals in brackets."""
+        shares = [
+            ("sensitivity", self.sensitivity),
+            ("specificity", self.specificity),
+            ("PPV", self.ppv),
+            ("NPV", self.npv),
+        ]
+        ratios = [("likelihood ratios", self.positive_ratio), ("and", self.negative_ratio)]
+        parts = [f"{name} {_percent(metric)}" for name, metric in shares]
+        parts.append(" ".join(f"{name} {_ratio(metric)}" for name, metric in ratios))
+        if self.ppv_at_prevalence and self.npv_at_prevalence and self.prevalence is not None:
+            parts.append(
+                f"at a prevalence of {self.prevalence:.2%}, PPV {_percent(self.ppv_at_prevalence)} "
+                f"and NPV {_percent(self.npv_at_prevalence)}"
+            )
+        shortfall = f" {self.shortfall}" if self.shortfall else ""
+        return (
+            f"'{self.name}' at {self.purpose} (probability of at least {self.threshold:.3f}): "
+            f"{', '.join(parts)}.{shortfall}"
+        )
+
+
+def _percent(metric: MetricValue) -> str:
+    if metric.value is None:
+        return "not defined"
+    return f"{metric.value:.1%}{_bounds(metric.ci95, '.1%')}"
+
+
+def _ratio(metric: MetricValue) -> str:
+    if metric.value is None:
+        return "not defined"
+    return f"{metric.value:.2f}{_bounds(metric.ci95, '.2f')}"
+
+
+def _bounds(interval: Interval | None, form: str) -> str:
+    return f" ({interval[0]:{form}} to {interval[1]:{form}})" if interval else ""

@@ -28,7 +28,13 @@ from headstart.arrays import (
 )
 from headstart.data.paths import list_names
 from headstart.errors import OptionError
-from headstart.record import ClassResult, Evaluation, OperatingResult, SingleEvaluation
+from headstart.record import (
+    ClassResult,
+    Evaluation,
+    Interval,
+    OperatingResult,
+    SingleEvaluation,
+)
 from headstart.task import Activation, ReportPart, Summary
 
 if TYPE_CHECKING:
@@ -258,13 +264,15 @@ class Single:
         return Summary(
             headline=f"{evaluation.accuracy:.1%} correct",
             context=f" on {images}, 95% interval {low:.1%} to {high:.1%}",
-            figures=f"AUROC {auroc} · macro-F1 {evaluation.macro_f1:.3f} · calibration error "
-            f"{evaluation.ece:.3f} · majority baseline {evaluation.majority:.1%}",
+            figures=f"AUROC {auroc}{_bounds(evaluation.auroc_ci95)} · "
+            f"macro-F1 {evaluation.macro_f1:.3f} · calibration error {evaluation.ece:.3f} · "
+            f"majority baseline {evaluation.majority:.1%}",
             sentence=f"Accuracy on {evaluation.images} {_described(split)}images: "
             f"{evaluation.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}).",
             columns=_columns(split, counted=bool(trained_on)),
             rows=_class_rows(evaluation.per_class, trained_on),
             note=_not_measured(evaluation),
+            operating=tuple(map(str, evaluation.operating)),
         )
 
     def report_part(self, evaluation: Evaluation, trained_on: Sequence[int] = ()) -> ReportPart:
@@ -319,6 +327,10 @@ def _operating(
 def _numbers(groups: Sequence[str]) -> Rows | None:
     """Return the number of each image's group; None if images are independent."""
     return np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
+
+
+def _bounds(interval: Interval | None) -> str:
+    return f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
 
 
 def _described(split: str) -> str:
