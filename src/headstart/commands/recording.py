@@ -177,7 +177,8 @@ def _disagreements(
         val = chosen.val
         found = find_disagreement(folds, "val", val.accuracy, val.images, kept=kept)
         yield from [found] if found else []
-    if isinstance(measured.test, SingleEvaluation) and not (model.tuning and model.tuning.kept):
-        test = measured.test
+    test, tuned = measured.test, model.tuning and model.tuning.kept
+    # Folds measure the most probable class, which an operating point does not always predict.
+    if isinstance(test, SingleEvaluation) and not (tuned or model.predictor.thresholds):
         found = find_disagreement(folds, "test", test.accuracy, test.images, kept=kept)
         yield from [found] if found else []
