@@ -44,10 +44,12 @@ def test_groups_of_one_image_are_independent_images():
 def test_perfect_rates_and_areas_of_groups():
     """They have the interval of as many independent images as there are groups."""
     perfect = Rate(EVERYTHING, EVERYTHING)
-    assert measure(perfect, GROUPS).ci95 == wilson(20, 20)
-    assert measure(Rate(~EVERYTHING, GROUPS < 7), GROUPS).ci95 == wilson(0, 7)
+    assert measure(perfect, GROUPS) == Measurement(1.0, wilson(20, 20), "Wilson, groups")
+    never = measure(Rate(~EVERYTHING, GROUPS < 7), GROUPS)
+    assert (never.value, never.ci95, never.method) == (0.0, wilson(0, 7), "Wilson, groups")
     area = measure(AreaUnderRoc(GROUPS.astype(float), GROUPS >= 15), GROUPS)
     assert (area.value, area.ci95) == (1.0, perfect_interval(1.0, 5, 15))
+    assert area.method == "Newcombe, groups"
 
 
 def test_a_constant_metric_of_groups_has_no_interval():

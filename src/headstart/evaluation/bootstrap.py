@@ -14,8 +14,8 @@ from headstart.record import Interval
 
 RESAMPLES = 2000
 
-# The largest number of weights at a time, so that memory stays within about 100 MB.
-_BLOCK = 2**21
+# The number of weights at a time: about a megabyte stays in the processor's cache.
+_BLOCK = 2**17
 # More units are left out of the jackknife in blocks: the acceleration needs no more precision.
 _JACKKNIFED = 1000
 # Quantiles further out than this cannot be read from 2,000 resamples.

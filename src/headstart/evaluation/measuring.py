@@ -12,8 +12,10 @@ from headstart.evaluation.intervals import wilson
 from headstart.evaluation.weighted_metrics import AreaUnderRoc, Metric, Rate, measure_once
 from headstart.record import Interval
 
-Method = Literal["Wilson", "DeLong", "bootstrap", "cluster bootstrap"]
-"""How an interval was computed."""
+Method = Literal[
+    "Wilson", "DeLong", "bootstrap", "cluster bootstrap", "Wilson, groups", "Newcombe, groups"
+]
+"""How an interval was computed. The last two count groups in place of images."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +65,22 @@ def measure(
         return Measurement(area.value, area.ci95, "DeLong")
     method: Method = "bootstrap" if groups is None else "cluster bootstrap"
     found = bootstrap(metric, groups, resamples=resamples, seed=seed)
-    interval = found.ci95
-    if groups is not None and interval is None and found.value in (0, 1):
-        interval = _extreme(metric, found.value, groups)
-    return Measurement(found.value, interval, method, found.undefined)
+    if groups is not None and found.ci95 is None and found.value in (0, 1):
+        return _measure_extreme(metric, found.value, groups, found.undefined)
+    return Measurement(found.value, found.ci95, method, found.undefined)
 
 
-def _extreme(metric: Metric, value: float, groups: Rows) -> Interval | None:
-    """Return the interval of a rate or an AUROC that is 0 or 1, from the number of groups."""
+def _measure_extreme(metric: Metric, value: float, groups: Rows, undefined: int) -> Measurement:
+    """Return a metric that is 0 or 1 in all resamples."""
     if isinstance(metric, Rate):
         count = _count(groups, metric.among)
-        return wilson(count if value else 0, count)
+        interval = wilson(count if value else 0, count)
+        return Measurement(value, interval, "Wilson, groups", undefined)
     if isinstance(metric, AreaUnderRoc):
         positives, negatives = _count(groups, metric.positive), _count(groups, ~metric.positive)
-        return perfect_interval(value, positives, negatives)
-    return None
+        interval = perfect_interval(value, positives, negatives)
+        return Measurement(value, interval, "Newcombe, groups", undefined)
+    return Measurement(value, None, "cluster bootstrap", undefined)
 
 
 def _count(groups: Rows, images: Flags) -> int:

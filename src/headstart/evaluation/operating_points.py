@@ -1,4 +1,14 @@
-"""Operating points: what a threshold is chosen for, and the threshold that held-out images give."""
+"""Operating points: what a threshold is chosen for, and the threshold that held-out images give.
+
+Sensitivity is reached by the highest threshold that has it on the held-out images and whose
+expected sensitivity on new images is as high. Of m positive images, a share of k / (m + 1) of new
+ones is above the k-th most probable one on average, not k / m; ranks in between are interpolated.
+Specificity is the same for negative images.
+
+PPV, cost and F1 depend on the few images near the threshold, and their best threshold is rarely the
+best for new images. They are computed from the probabilities, which are first calibrated on the
+same images. See docs/decisions/intervals.md for how both do on new images.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,17 +125,10 @@ def choose_threshold(
 ) -> ChosenThreshold:
     """Choose the threshold for an operating point on held-out images.
 
-    Sensitivity: the highest threshold that reaches it on these images, and whose expected
-    sensitivity on new images is as high. Of m positive images, the k-th most probable one is
-    exceeded by a share of k / (m + 1) of new positive images on average, not k / m; ranks in
-    between are interpolated (Hyndman and Fan, 1996, type 6). Specificity: the same for negative
-    images.
-
-    PPV, cost and F1 depend on few images near the threshold, so that the best threshold of these
-    images is not the best for new ones. They are computed from the probabilities instead, after
-    calibrating them on the same images (Platt, 1999): the lowest threshold above which the mean
-    probability is at least the PPV; false positive cost / sum of costs (Elkan, 2001); the highest
-    expected F1 (Lipton, Elkan and Naryanaswamy, 2014).
+    Sensitivity and specificity follow the ranks of images (Hyndman and Fan, 1996, type 6). The
+    others follow probabilities that are calibrated on these images (Platt, 1999): the lowest
+    threshold above which the mean probability is at least the PPV; the lowest expected cost (Elkan,
+    2001); the highest expected F1 (Lipton, Elkan and Naryanaswamy, 2014).
 
     Args:
         point: What the threshold is for.
@@ -136,11 +139,7 @@ def choose_threshold(
     Raises:
         DataError: No image is positive, or all are.
     """
-    if positive.all() or not positive.any():
-        raise DataError(
-            f"The threshold for {point} needs held-out images with and without the label. "
-            f"{'All' if positive.any() else 'None'} of {len(positive):,} images have it."
-        )
+    _require_both(point, positive)
     match point:
         case AtLeast("sensitivity"):
             return _at_least(point, probabilities[positive], "positive")
@@ -157,6 +156,14 @@ def choose_threshold(
             return ChosenThreshold(point, inverse(share))
         case HighestF1():
             return ChosenThreshold(point, _highest_f1(probabilities, positive))
+
+
+def _require_both(point: OperatingPoint, positive: Flags) -> None:
+    if positive.all() or not positive.any():
+        raise DataError(
+            f"The threshold for {point} needs held-out images with and without the label. "
+            f"{'All' if positive.any() else 'None'} of {len(positive):,} images have it."
+        )
 
 
 def _parse_rate(text: str, value: str) -> float:
