@@ -199,7 +199,7 @@ def test_intervals_say_how_they_were_computed() -> None:
     """With groups, it is the cluster bootstrap, and the groups are counted."""
     assert "Intervals are DeLong\u2019s for the AUROC of a label" in page().text
     grouped = page(replace(EVALUATION, groups=3)).text
-    assert "All intervals are those of the cluster bootstrap (2,000 resamples)" in grouped
+    assert "Intervals are those of the cluster bootstrap (2,000 resamples)" in grouped
     assert "Measured on 5 unseen test images in 3 groups." in grouped
 
 

@@ -33,7 +33,7 @@ def evaluate_labels(
 
     Unknown values are left out of all metrics. Without groups, intervals are Wilson's for rates and
     F1, DeLong's for the AUROC of a label, and those of the bootstrap for all others. With groups,
-    all of them are those of the cluster bootstrap.
+    they are those of the cluster bootstrap; see `measure`.
 
     Args:
         probabilities: Calibrated probability of each label, shape (images, classes).

@@ -10,8 +10,10 @@ from pydantic import JsonValue
 from headstart.notebook import html_table
 from headstart.record.estimates import Interval
 
-IntervalMethod = Literal["Wilson", "DeLong", "bootstrap", "cluster bootstrap"]
-"""How an interval was computed. With the cluster bootstrap, images of a group are dependent."""
+IntervalMethod = Literal[
+    "Wilson", "DeLong", "bootstrap", "cluster bootstrap", "Wilson, groups", "Newcombe, groups"
+]
+"""How an interval was computed. With the last three, images of a group are not independent."""
 
 CurvePoint = tuple[float, float]
 """A point of a curve: x and y, each 0 to 1."""
