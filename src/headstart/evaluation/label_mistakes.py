@@ -45,13 +45,17 @@ def worst_label_mistakes(
     return [
         Mistake(
             row,
-            "present" if present[row, column] else "absent",
-            "present" if predicted[row, column] else "absent",
-            float(-confidence_),
+            _answer(present[row, column]),
+            _answer(predicted[row, column]),
+            float(confidence[row, column]),
             about=classes[column],
         )
-        for _, confidence_, row, column in sorted(found)[:limit]
+        for _, _, row, column in sorted(found)[:limit]
     ]
+
+
+def _answer(present: bool) -> str:
+    return "present" if present else "absent"
 
 
 def _most_confident(confidence: Numbers, wrong: Flags, limit: int) -> Rows:

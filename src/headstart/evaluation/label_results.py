@@ -32,16 +32,19 @@ class Sample:
     """What intervals need to know about images.
 
     Attributes:
+        images: The number of images.
         groups: The number of each image's group, shape (images,); None if images are independent.
         resamples: The number of bootstrap resamples.
     """
 
+    images: int
     groups: Rows | None
     resamples: int
 
     def take(self, rows: Rows) -> Sample:
         """Return the same for some of the images."""
-        return Sample(None if self.groups is None else self.groups[rows], self.resamples)
+        groups = None if self.groups is None else self.groups[rows]
+        return Sample(len(rows), groups, self.resamples)
 
     def measure(self, metric: Metric) -> MetricValue:
         """Measure a metric of these images, with its interval."""

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, label_ranking_loss, log_los
 from headstart.arrays import Flags, Numbers, Probabilities, Targets
 from headstart.evaluation.bootstrap import RESAMPLES, number_groups
 from headstart.evaluation.label_results import UNDEFINED, Label, Sample, measure_label
+from headstart.evaluation.macro_auroc import measure_macro_auroc
 from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.weighted_metrics import Metric, Rate, Ratio
 from headstart.record import LabelResult, Means, MetricValue, MultiEvaluation
@@ -32,8 +33,8 @@ def evaluate_labels(
     """Evaluate predicted probabilities, for several labels per image.
 
     Unknown values are left out of all metrics. Without groups, intervals are Wilson's for rates and
-    F1, DeLong's for the AUROC of a label, and those of the bootstrap for all others. With groups,
-    all of them are those of the cluster bootstrap.
+    F1, DeLong's for the AUROC of a label and the macro AUROC, and those of the bootstrap for all
+    others. With groups, they are those of the cluster bootstrap; see `measure`.
 
     Args:
         probabilities: Calibrated probability of each label, shape (images, classes).
@@ -43,30 +44,32 @@ def evaluate_labels(
         thresholds: For each label, the smallest probability with which it is predicted.
         groups: The group of each image, if images of a group are not independent.
     """
-    images = len(targets)
-    numbers, count = number_groups(np.array(groups) if len(groups) else None, images)
-    resamples = int(np.clip(_MAX_WORK // targets.size, _FEWEST, RESAMPLES))
-    sample = Sample(None if count == images else numbers, resamples)
+    sample, count = _sample(targets, groups)
     labels = [
         _label(name, threshold, probability, target, sample)
         for name, threshold, probability, target in zip(
             classes, thresholds, probabilities.T, targets.T, strict=True
         )
     ]
-    results = tuple(map(measure_label, labels))
-    every = _Every(labels, results, sample, images)
     pairs = _Pairs(probabilities, targets, probabilities >= np.array(thresholds))
+    return _assembled(labels, tuple(map(measure_label, labels)), pairs, sample, count)
+
+
+def _assembled(
+    labels: Sequence[Label],
+    results: tuple[LabelResult, ...],
+    pairs: _Pairs,
+    sample: Sample,
+    groups: int | None,
+) -> MultiEvaluation:
     measured = [result for result in results if not result.unmeasured]
+    every = _Every([label for label in labels if label.is_measurable], measured, sample)
     return MultiEvaluation(
-        images=images,
+        images=len(pairs.targets),
         per_class=results,
-        auroc=every.means(Label.auroc, lambda result: result.auroc, pairs.auroc()),
-        average_precision=every.means(
-            Label.average_precision,
-            lambda result: result.average_precision,
-            pairs.average_precision(),
-        ),
-        f1=every.means(Label.f1, lambda result: result.f1, sample.measure(pairs.f1())),
+        auroc=every.auroc(pairs.auroc()),
+        average_precision=every.average_precision(pairs.average_precision()),
+        f1=every.f1(sample.measure(pairs.f1())),
         subset_accuracy=sample.measure(pairs.subset_accuracy()),
         ranking_loss=pairs.ranking_loss(),
         ece=_mean(result.ece for result in measured),
@@ -74,9 +77,19 @@ def evaluate_labels(
         cooccurrence=_cooccurrence(pairs.present),
         predicted_cooccurrence=_cooccurrence(pairs.predicted & pairs.known),
         prevalence=_mean(result.prevalence.value for result in measured),
-        resamples=resamples,
-        groups=None if count == images else count,
+        resamples=sample.resamples,
+        groups=groups,
     )
+
+
+def _sample(targets: Targets, groups: Sequence[str]) -> tuple[Sample, int | None]:
+    """Return how intervals are computed, and the number of groups; None if each is one image."""
+    images = len(targets)
+    resamples = int(np.clip(_MAX_WORK // targets.size, _FEWEST, RESAMPLES))
+    numbers, count = number_groups(np.array(groups) if len(groups) else None, images)
+    if count == images:
+        return Sample(images, None, resamples), None
+    return Sample(images, numbers, resamples), count
 
 
 def _label(
@@ -88,33 +101,46 @@ def _label(
 
 @dataclass(frozen=True, eq=False)
 class _Every:
-    """All labels with their results, for means over those that are measured."""
+    """The labels that are measured, with their results, for means over them."""
 
     labels: Sequence[Label]
     results: Sequence[LabelResult]
     sample: Sample
-    images: int
 
-    def means(
-        self,
-        metric: Callable[[Label], Metric],
-        value: Callable[[LabelResult], MetricValue],
-        micro: MetricValue,
+    def auroc(self, micro: MetricValue) -> Means:
+        """Return the means of the AUROC; DeLong's method needs independent images."""
+
+        def macro() -> MetricValue:
+            if self.sample.groups is None:
+                return measure_macro_auroc(self.labels, self.sample.images)
+            return self._mean_of(Label.auroc)
+
+        return self._means([result.auroc for result in self.results], macro, micro)
+
+    def average_precision(self, micro: MetricValue) -> Means:
+        """Return the means of the average precision."""
+        values = [result.average_precision for result in self.results]
+        return self._means(values, lambda: self._mean_of(Label.average_precision), micro)
+
+    def f1(self, micro: MetricValue) -> Means:
+        """Return the means of F1."""
+        values = [result.f1 for result in self.results]
+        return self._means(values, lambda: self._mean_of(Label.f1), micro)
+
+    def _means(
+        self, metrics: Sequence[MetricValue], macro: Callable[[], MetricValue], micro: MetricValue
     ) -> Means:
-        measured = [
-            (label, value(result))
-            for label, result in zip(self.labels, self.results, strict=True)
-            if label.is_measurable
-        ]
-        if not measured:
+        values = [metric.value for metric in metrics if metric.value is not None]
+        if not values:
             return Means(UNDEFINED, micro, UNDEFINED)
-        values = [each.value for _, each in measured if each.value is not None]
-        weights = [int(label.positive.sum()) for label, _ in measured]
+        weights = [result.positives for result in self.results]
         weighted = MetricValue(float(np.average(values, weights=weights)))
-        if len(measured) == 1:
-            return Means(measured[0][1], micro, weighted)
-        metrics = [(metric(label), label.rows) for label, _ in measured]
-        return Means(self.sample.measure(MacroMean.of(metrics, self.images)), micro, weighted)
+        return Means(metrics[0] if len(metrics) == 1 else macro(), micro, weighted)
+
+    def _mean_of(self, metric: Callable[[Label], Metric]) -> MetricValue:
+        """Return the macro mean of a metric, with the interval of the bootstrap."""
+        metrics = [(metric(label), label.rows) for label in self.labels]
+        return self.sample.measure(MacroMean.of(metrics, self.sample.images))
 
 
 @dataclass(frozen=True, eq=False)
