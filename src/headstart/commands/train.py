@@ -128,7 +128,7 @@ def run_training(
         data_name(data),
         overwrite=options.overwrite,
         resume=request if options.resume else None,
-        warn=watcher.warn,
+        note=watcher.note,
     ) as run:
         return _train(data, run, request, options, watcher, clock)
 
@@ -177,7 +177,8 @@ def _train(
         validation, val_probabilities = _evaluate(model.predictor, images.val)
         # Only here, once, after all choices have been made.
         test, test_probabilities = _evaluate(model.predictor, images.test)
-    seconds = {"tune": 0.0} | clock.total()
+    seconds = clock.total()
+    seconds.setdefault("tune", 0.0)
     measured = Measured(test, validation, series, recommendation, seconds)
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
@@ -301,7 +302,7 @@ def _fine_tune(
     watcher: Watcher,
     clock: Clock,
 ) -> None:
-    """Fine-tune on the training part, and warn if the result was not kept."""
+    """Fine-tune on the training part, and say if the result was not kept."""
     with clock.step("tune"), watcher.stage("Fine-tuning") as advance:
         progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
         report = model.tune(
@@ -313,14 +314,15 @@ def _fine_tune(
             checkpoints=checkpoints,
             resume=options.resume,
             progress=progress,
-            warn=watcher.warn,
+            watcher=watcher,
         )
     if report is None:  # The reason has been said.
         return
     if report.stopped:
         watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
     if not report.kept:
-        watcher.warn(f"{_why_not(report)}, so the backbone stays frozen.")
+        say = watcher.note if report.why_not else watcher.warn
+        say(f"{_why_not(report)}, so the backbone stays frozen.")
 
 
 def _why_not(report: Tuning) -> str:
