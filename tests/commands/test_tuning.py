@@ -173,6 +173,22 @@ def test_a_training_is_resumed_in_its_own_folder(
         hs.train(photos, resume=True, **options | {"out": whole.run})
 
 
+def test_a_run_elsewhere_is_found_without_naming_it(
+    make_folder: Any, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with --out is resumed where it is; the list of unfinished runs is then removed."""
+    monkeypatch.chdir(tmp_path)
+    photos, options = make_folder(count=20), options | {"tune": "stages:1"}
+    cut = hs.train(photos, watcher=InterruptingWatcher(), **options | {"out": "models/mine"})
+    (listed,) = options["cache"].glob("tuning/*/runs.json")
+    assert json.loads(listed.read_text()) == [str(tmp_path / "models/mine")]
+    watcher = RecordingWatcher()
+    whole = hs.train(photos, resume=True, watcher=watcher, **options | {"out": None})
+    assert whole.run == cut.run == Path("models/mine") and not whole.interrupted
+    assert "Resuming in models/mine at round 1, step 2" in watcher.notes
+    assert not Path("runs").exists() and not listed.exists()
+
+
 def test_an_unfinished_run_is_resumed_or_kept(make_folder: Any, options: dict[str, Any]) -> None:
     """With --out, other options and a new start are errors that say what to do."""
     photos, options = make_folder(count=20), options | {"tune": "stages:1"}

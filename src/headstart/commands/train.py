@@ -1,6 +1,5 @@
 """Train: the six steps of transfer learning, from a folder of images to a measured model."""
 
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from html import escape
@@ -34,7 +33,7 @@ from headstart.runs.folders import reserved_folder
 from headstart.runs.marking import marked_unfinished
 from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
-from headstart.runs.unfinished import Request
+from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.events.listeners import check_listeners
@@ -168,7 +167,7 @@ def _train(
         watcher.warn(series.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     if options.tune != "none":
-        checkpoints = _checkpoint_folder(data, images, options)
+        checkpoints = request.checkpoints(images.name)
         with marked_unfinished(run, request, checkpoints):
             _fine_tune(model, images, checkpoints, run, options, watcher, clock)
     unfinished = None if is_finished(model.checkpoints) else request
@@ -188,6 +187,7 @@ def _train(
     with clock.step("write"), watcher.stage("Writing the report"):
         _write(run, model.predictor, images, reported, record, events, unfinished)
         delete_finished(model.checkpoints)
+        list_unfinished(request.checkpoints(images.name))
     _note_tuning_data(options, watcher)
     summary = _summary(model.predictor.task, record)
     return TrainResult(run, model, record, summary, seconds | clock.total())
@@ -285,12 +285,6 @@ def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -
         cache=options.cache,
         deterministic=options.deterministic,
     )
-
-
-def _checkpoint_folder(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
-    """Return the folder for the checkpoints of fine-tunings on this data."""
-    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-    return cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
 
 
 def _fine_tune(
