@@ -127,6 +127,9 @@ def test_a_notebook_shows_the_results_by_class() -> None:
     assert "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>images</th>" in table
     assert "<td>red</td><td>66.7%</td><td>100.0%</td><td>0.800</td><td>2</td>" in table
     assert "<td>&lt;i&gt;</td><td>\u2013</td><td>\u2013</td><td>\u2013</td><td>0</td>" in table
+    counted = unstyled(EVALUATION.to_html((1200, 30)))
+    assert "<th>images</th><th>trained on</th>" in counted
+    assert "<td>0.800</td><td>2</td><td>1,200</td></tr>" in counted
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,14 @@ def test_cached_weights_load_offline(hub, network, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert has_weights_of(load_backbone(TINY), network)
     assert len(hub.requests) == requests
-    with pytest.raises(WeightsError) as caught:
-        load_backbone("test_resnet")
-    assert "pass --weights PATH/model.safetensors" in str(caught.value)
+    for ask in (load_backbone, lambda name: check_reachable(name, "imagenet")):
+        with pytest.raises(WeightsError) as caught:
+            ask("test_resnet")
+        assert str(caught.value).startswith(
+            "Cannot download 'model.safetensors' of 'timm/test_resnet.r160_in1k' from the hub: "
+            "the offline mode is on (HF_HUB_OFFLINE). Without network access, download it "
+            "elsewhere and pass --weights PATH/model.safetensors"
+        )
 
 
 def test_a_broken_download_is_resumed(hub):

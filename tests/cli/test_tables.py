@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,19 @@ from rich.console import Console
 
 from headstart.answers import Prediction
 from headstart.backbones.catalogue import CATALOGUE
-from headstart.cli.tables import megabytes, show_backbones, show_predictions, show_tuning
+from headstart.cli.tables import (
+    megabytes,
+    show_backbones,
+    show_candidates,
+    show_predictions,
+    show_tuning,
+)
 from headstart.commands.backbones import ListedBackbone
 from headstart.commands.predict import FailedPrediction
-from headstart.record import Tuning
+from headstart.record import Candidate, Estimate, Tuning
 from tests.cli.conftest import Completed
 from tests.conftest import picture
+from tests.report.test_page import metrics, record
 
 MARKUP = "[red]x[/]"
 SHARES = np.array([0.75, 0.25])
@@ -172,6 +180,23 @@ def test_restrictive_licences_are_marked(licence: str, cell: str) -> None:
 def test_megabytes() -> None:
     """Sizes are in megabytes, with one decimal."""
     assert megabytes(1_234_567_890) == "1,234.6 MB"
+
+
+@pytest.mark.parametrize("val", [None, Estimate(0.6, (0.43, 0.75), 1.234, 100)])
+def test_the_candidates_of_a_tuned_model_fit_80_columns(val: Estimate | None) -> None:
+    """No name is shortened, and only the row of the chosen candidate is marked."""
+    chosen, other = (
+        Candidate("multilevel", head, 0.75, (0.6, 0.86), 0.527, head == "stack", 1000, val, 0.37)
+        for head in ("stack", "kernel")
+    )
+    out = io.StringIO()
+    tuned = replace(record(metrics()), choice=(chosen, other), tuned="stages:1")
+    show_candidates(Console(file=out, width=80, force_terminal=True, color_system=None), tuned)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    rows = [line for line in lines if line.startswith(" multilevel ")]
+    assert len(rows) == 2 and all(len(row) <= 80 for row in rows)
+    assert re.fullmatch(r" multilevel +stack .* ← chosen", rows[0])
+    assert re.fullmatch(r" multilevel +kernel .* (37%|1\.234)", rows[1])
 
 
 @pytest.mark.parametrize(("kept", "word"), [(True, "Kept"), (False, "Not kept")])

@@ -60,7 +60,7 @@ def test_auto_is_the_test_part(trained: TrainResult) -> None:
     result = hs.evaluate(trained.run, trained.run.parent / "photos")
     assert (result.split, result.evaluation.images) == ("test", 12)
     assert repr(result) == f"EvaluateResult({result.evaluation!r}, split='test')"
-    assert result._repr_html_() == result.evaluation._repr_html_()
+    assert result._repr_html_() == result.evaluation.to_html(result.record.trained_on)
 
 
 def test_auto_is_everything_without_a_test_part(trained: TrainResult) -> None:
@@ -153,7 +153,7 @@ def test_without_data_another_part_can_be_evaluated(trained: TrainResult) -> Non
     )
     assert watcher.warnings == list(result.record.warnings)
     assert result.record.warnings == (
-        "24 of these 24 images were used for training, so the results are optimistic.",
+        "All of these 24 images were used for training, so the results are optimistic.",
     )
 
 
@@ -325,5 +325,5 @@ def test_evaluating_on_training_images_warns(trained: TrainResult) -> None:
     cache = trained.run.parent / "cache"
     hs.evaluate(trained.run, photos, cache=cache, watcher=watcher)
     assert watcher.warnings == [
-        "24 of these 24 images were used for training, so the results are optimistic."
+        "All of these 24 images were used for training, so the results are optimistic."
     ]

@@ -108,9 +108,9 @@ def test_evaluate_says_what_the_validation_part_was_used_for(
     """The warning counts the images of that part among those evaluated."""
     watcher, root = RecordingWatcher(), validated.run.parent
     hs.evaluate(validated.run, root / "photos", split=split, cache=root / "c", watcher=watcher)
-    count = 8 if split == "val" else 32
+    share = "All of these 8" if split == "val" else "8 of these 32"
     assert watcher.warnings[-1] == (
-        f"8 of these {count} images are in the validation part of the training, which {USED}."
+        f"{share} images are in the validation part of the training, which {USED}."
     )
 
 
@@ -145,7 +145,7 @@ def test_a_part_that_was_only_measured(misled: tuple[TrainResult, RecordingWatch
     hs.evaluate(result.run, root / "photos", split="val", cache=root / "c", watcher=watcher)
     (warning,) = watcher.warnings
     assert warning == (
-        "8 of these 8 images are in the validation part of the training, which was not used to "
+        "All of these 8 images are in the validation part of the training, which was not used to "
         "choose or calibrate the model."
     )
 

@@ -42,28 +42,29 @@ def test_a_run_records_its_fine_tuning(
     assert "Did fine-tuning help?" in (result.run / "report.html").read_text()
 
 
-def test_a_tuned_model_that_is_not_kept_warns(
+def test_a_tuned_model_that_is_not_kept_is_named(
     make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The frozen model is used, and the warning has the results of both models."""
+    """The frozen model is used, and a note has the results of both models."""
     monkeypatch.setattr("headstart.tuning.verdict.beats", lambda new, old: False)
     watcher = RecordingWatcher()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=watcher, **options)
     assert result.record.tuned is None
-    (warning,) = [text for text in watcher.warnings if "the backbone stays frozen" in text]
-    assert "held-out images; the frozen backbone" in warning and "standard errors" in warning
+    (note,) = [text for text in watcher.notes if "the backbone stays frozen" in text]
+    assert "held-out images; the frozen backbone" in note and "standard errors" in note
+    assert not any("the backbone stays frozen" in text for text in watcher.warnings)
     assert result.record.tuning.why_not
 
 
 def test_auto_plans_by_the_minutes(make_folder: Any, options: dict[str, Any]) -> None:
-    """With enough time a part is fine-tuned, otherwise none; a warning has the durations."""
+    """With enough time a part is fine-tuned, as noted with the times; else a warning says why."""
     watcher = RecordingWatcher()
     folder = make_folder(count=20)
     result = hs.train(folder, tune="auto", minutes=5.0, watcher=watcher, **options)
     assert result.record.tuning.part.startswith("stages:")
-    assert any(
-        "Estimated minutes of fine-tuning: stages:1" in warning for warning in watcher.warnings
-    )
+    about = ("Estimated minutes of fine-tuning: stages:1", "The boundary store takes ")
+    assert all(any(text.startswith(start) for text in watcher.notes) for start in about)
+    assert not any(text.startswith(about) for text in watcher.warnings)
     options |= {"out": options["out"].with_name("other")}
     result = hs.train(folder, tune="auto", minutes=1e-6, watcher=watcher, **options)
     assert result.record.tuning is None
@@ -165,11 +166,27 @@ def test_a_training_is_resumed_in_its_own_folder(
     whole = hs.train(photos, resume=True, watcher=watcher, **options | {"minutes": 5.0})
     assert not whole.interrupted and whole.run == cut.run
     assert "Resuming in runs/photos-2 at round 1, step 2" in watcher.notes
-    assert not any("so this run goes to" in text for text in watcher.warnings)
+    assert not any("so this run goes to" in text for text in watcher.notes)
     assert hs.Record.read(whole.run).tuning.stopped is None
     assert Request.read(whole.run) is None
     with pytest.raises(OutputError, match="already exists and has nothing to resume"):
         hs.train(photos, resume=True, **options | {"out": whole.run})
+
+
+def test_a_run_elsewhere_is_found_without_naming_it(
+    make_folder: Any, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with --out is resumed where it is; the list of unfinished runs is then removed."""
+    monkeypatch.chdir(tmp_path)
+    photos, options = make_folder(count=20), options | {"tune": "stages:1"}
+    cut = hs.train(photos, watcher=InterruptingWatcher(), **options | {"out": "models/mine"})
+    (listed,) = options["cache"].glob("tuning/*/runs.json")
+    assert json.loads(listed.read_text()) == [str(tmp_path / "models/mine")]
+    watcher = RecordingWatcher()
+    whole = hs.train(photos, resume=True, watcher=watcher, **options | {"out": None})
+    assert whole.run == cut.run == Path("models/mine") and not whole.interrupted
+    assert "Resuming in models/mine at round 1, step 2" in watcher.notes
+    assert not Path("runs").exists() and not listed.exists()
 
 
 def test_an_unfinished_run_is_resumed_or_kept(make_folder: Any, options: dict[str, Any]) -> None:

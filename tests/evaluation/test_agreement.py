@@ -21,9 +21,17 @@ def test_a_difference_beyond_its_interval_is_reported():
         "Cross-validation on the training part estimates an accuracy of 99.0%, but it is 80.0% on "
         "the validation part: a difference of 19.0 points (95% interval 14.0 to 25.1). Do not rely "
         "on the folds. The training part may contain series (near copies of one subject, bursts, "
-        "photos of one shelf), which folds tear apart; if so, keep each series together with "
-        "--group. Or the two parts contain different kinds of images."
+        "photos of one shelf), which the folds tear apart; if so, keep each series together with "
+        "--group. Otherwise, the two parts contain different kinds of images."
     )
+
+
+@pytest.mark.parametrize("correct", [990, 500])
+def test_folds_that_did_not_decide_are_not_warned_of(correct):
+    """If the validation part chose the model, this is said instead of "do not rely on"."""
+    found = find_disagreement(folds(correct), "val", 0.8, 200, kept="copies", val_decided=True)
+    assert "chosen on the validation part, so the folds did not affect it. The " in found.message
+    assert "Do not rely" not in found.message
 
 
 @pytest.mark.parametrize("measured", [0.76, 0.84])

@@ -7,7 +7,7 @@ from headstart.evaluation.comparison import measure_held_out
 from headstart.options import TuneOptions
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.verdict import Verdict
-from headstart.watching import StageProgress, no_progress
+from headstart.watching import SilentWatcher, StageProgress, no_progress
 from tests.conftest import TASK
 from tests.tuning.conftest import QUICK
 
@@ -85,7 +85,15 @@ def test_the_steps_of_fine_tuning_are_named(model, data, monkeypatch, rounds, mi
     names = []
     progress = StageProgress(no_progress, names.append, names.append)
     options = TuneOptions(**QUICK | {"epochs": 1, "minutes": minutes})
-    model.tune(data.train, options, val=None, part="stages:1", keep="always", progress=progress)
+    model.tune(
+        data.train,
+        options,
+        val=None,
+        part="stages:1",
+        keep="always",
+        progress=progress,
+        watcher=SilentWatcher(),
+    )
     assert names[:4] == [
         "preparing",
         "storing the output of the frozen layers",

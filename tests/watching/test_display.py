@@ -34,6 +34,15 @@ def test_a_stage_is_one_line_when_it_is_done() -> None:
     assert re.fullmatch(pattern, out.getvalue()[before:])
 
 
+def test_a_rate_below_one_is_not_shown() -> None:
+    """A single image after a start of seconds has no rate, neither in the line nor in the bar."""
+    stage = display._Stage("Predicting", Console(file=io.StringIO()))
+    stage._begin -= 2.5
+    stage.advance(1, 1)
+    assert re.fullmatch(r"✓ Predicting +\d\.\d s  1 image", stage.summary().plain)
+    assert (display._rate(0.4), display._rate(1234.4)) == ("", "1,234/s")
+
+
 def test_the_first_stage_of_a_log_is_named_at_once() -> None:
     """Something is printed before the first stage has done anything."""
     shown, out = make_display()

@@ -53,9 +53,9 @@ def _is_cached(name: str, file: str) -> bool:
 
 
 def _problem() -> str:
-    """Return why the hub cannot be reached, as a sentence; "" if it can or is not to be."""
+    """Return why nothing can be downloaded from the hub, as a sentence; "" if it can be."""
     if constants.HF_HUB_OFFLINE:
-        return ""
+        return "the offline mode is on (HF_HUB_OFFLINE)."
     problems = [f"it did not answer within {ANSWER_WITHIN:.0f} seconds"]
 
     def ask() -> None:

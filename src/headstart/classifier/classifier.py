@@ -42,7 +42,7 @@ from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_t
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.tutorial import with_recipe
-from headstart.watching import Progress, ProgressOption, Warn, warn_in_python, watcher_for
+from headstart.watching import Progress, ProgressOption, Warn, Watcher, watcher_for
 
 
 class Classifier:
@@ -263,7 +263,7 @@ class Classifier:
                 checkpoints=checkpoints,
                 resume=resume,
                 progress=advance,
-                warn=watcher.warn,
+                watcher=watcher,
             )
 
     def tune(
@@ -277,17 +277,17 @@ class Classifier:
         checkpoints: Path | None = None,
         resume: bool = False,
         progress: Progress | None = None,
-        warn: Warn | None = None,
+        watcher: Watcher,
     ) -> Tuning | None:
         """Do `fine_tune` with resolved options."""
         check_classes(train, self.classes)
         check_choices(part, keep)
         options.check_deterministic(part)
-        model, warn = self.predictor, warn or warn_in_python
+        model = self.predictor
         hold_out = options.recipe != "tutorial"
         images = learning_set(train, val, hold_out=hold_out, seed=self._settings.seed)
-        _warn_of_absent_classes(val, warn)
-        features, stored_as = self.extractor.of_files(images.files, warn=warn)
+        _warn_of_absent_classes(val, watcher.warn)
+        features, stored_as = self.extractor.of_files(images.files, warn=watcher.warn)
         job = Job(
             self.extractor.with_backbone(copy.deepcopy(self.backbone)),
             self._head_choice(train.task),
@@ -298,7 +298,8 @@ class Classifier:
             folder=checkpoints,
             resume=resume,
             progress=progress,
-            warn=warn,
+            warn=watcher.warn,
+            note=watcher.note,
         )
         outcome = fine_tune(job, part, keep=keep)
         self.tuning = outcome.record if outcome else None

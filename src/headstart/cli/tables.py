@@ -42,7 +42,7 @@ def show_training(console: Console, result: TrainResult) -> None:
     if record.recommendation:
         _show_trials(console, record.recommendation)
     if len(record.choice) > 1 or any(candidate.val for candidate in record.choice):
-        _show_candidates(console, record)
+        show_candidates(console, record)
     if record.tuning and record.tuned:
         show_tuning(console, record.tuning)
     _show_rejections(console, record.rejected)
@@ -230,7 +230,7 @@ def show_tuning(console: Console, tuning: Tuning) -> None:
     )
 
 
-def _show_candidates(console: Console, record: Record) -> None:
+def show_candidates(console: Console, record: Record) -> None:
     """Show each candidate's estimates on the folds and, if there is one, on the validation part."""
     val = record.choice[0].val
     if val is None:
@@ -243,19 +243,18 @@ def _show_candidates(console: Console, record: Record) -> None:
             f"{val.images:,} validation images. Chosen: {record.why_chosen or 'by the options'}.",
         )
         columns = ["folds>", "folds 95%>", "folds log loss>", "val>", "val 95%>", "val log loss>"]
-    mark = "← chosen, then tuned" if record.tuned else "← chosen"
     averaged = any(candidate.share is not None for candidate in record.choice)
     columns += ["share>"] if averaged else []
-    rows = [_candidate_row(candidate, mark, averaged=averaged) for candidate in record.choice]
-    optional = ("folds 95%>", "val 95%>")
+    rows = [_candidate_row(candidate, averaged=averaged) for candidate in record.choice]
+    optional = ("folds 95%>", "val 95%>", "share>") if val else ()
     print_table(console, ("features", "head", *columns, ""), rows, optional=optional)
 
 
-def _candidate_row(candidate: Candidate, mark: str, *, averaged: bool) -> Row:
+def _candidate_row(candidate: Candidate, *, averaged: bool) -> Row:
     cells = [candidate.features, candidate.head, *_estimate_cells(candidate)]
     cells += _estimate_cells(candidate.val) if candidate.val else []
     cells += [_share(candidate.share)] if averaged else []
-    cells += [mark] if candidate.chosen else [""]
+    cells += ["← chosen" if candidate.chosen else ""]
     return _row(*cells, style="bold" if candidate.chosen else "dim")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from headstart.arrays import Probabilities
 from headstart.commands.combinations import EVALUATION, OWN_DATA, reject_ineffective_options
 from headstart.commands.parts import Part, part_of_data, part_of_run
 from headstart.data.images import ImageSet
@@ -43,7 +44,7 @@ class EvaluateResult:
 
     def _repr_html_(self) -> str:
         """Return the results by class, for notebooks."""
-        return self.evaluation._repr_html_()
+        return self.evaluation.to_html(self.record.trained_on)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -84,13 +85,13 @@ def run_evaluation(
     else:
         part = part_of_data(Path(model), predictor, data, options, watcher)
     with watcher.stage("Extracting features") as progress:
-        evaluation = predictor.evaluate(
+        evaluation, probabilities = predictor.measure(
             part.images, prevalence=options.prevalence, progress=progress, warn=watcher.warn
         )
     record = _record(str(model), predictor, part, evaluation)
     if options.out:
         with watcher.stage("Writing the report"):
-            _write(options.out, predictor, part.images, record)
+            _write(options.out, predictor, part.images, probabilities, record)
     summary = predictor.task.summarise(evaluation, record.kind, record.trained_on)
     return EvaluateResult(record, summary, options.out)
 
@@ -113,10 +114,15 @@ def _record(
     )
 
 
-def _write(out: Path, model: Predictor, images: ImageSet, record: EvaluationRecord) -> None:
+def _write(
+    out: Path,
+    model: Predictor,
+    images: ImageSet,
+    probabilities: Probabilities,
+    record: EvaluationRecord,
+) -> None:
     """Write the report, the figures and the predictions, with the worst mistakes."""
     shown = replace(images, classes=model.classes)
-    probabilities = model.probabilities_of(shown)
     # Only a report needs these, which import much that training needs.
     from headstart.report.thumbnails import with_thumbnails
     from headstart.runs.run import write_evaluation

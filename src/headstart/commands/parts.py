@@ -104,14 +104,20 @@ def part_of_run(model: Path, predictor: Predictor, split: SplitOption, watcher: 
 def _used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:
     """Yield what the training used some of the images for."""
     evaluated = set(images.sha256s)
-    of_these = f"of these {len(images):,} images"
     if seen := images_of_part(run, "train") & evaluated:
-        yield (f"{len(seen):,} {of_these} were used for training, so the results are optimistic.")
+        yield f"{_share(seen, images)} were used for training, so the results are optimistic."
     if record and (seen := images_of_part(run, "val") & evaluated):
         yield (
-            f"{len(seen):,} {of_these} are in the validation part of the training, which "
+            f"{_share(seen, images)} are in the validation part of the training, which "
             f"{describe_use(record.val_used_for)}."
         )
+
+
+def _share(seen: set[str], images: ImageSet) -> str:
+    """Return "All of these 20 images", or "3 of these 20 images"."""
+    count = sum(sha256 in seen for sha256 in images.sha256s)
+    number = "All" if count == len(images) else f"{count:,}"
+    return f"{number} of these {len(images):,} images"
 
 
 def _incomplete(run: Path, name: str, images: Images, chosen: ImageSet) -> Iterator[str]:

@@ -69,7 +69,7 @@ def run_recommendation(
     reject_ineffective_options(options, RUN)
     candidates = candidates_of(options.backbones)
     name = f"{data_name(data)}-backbones"
-    with reserved_folder(options.out, name, overwrite=options.overwrite, warn=watcher.warn) as run:
+    with reserved_folder(options.out, name, overwrite=options.overwrite, note=watcher.note) as run:
         images = open_data(data, options, watcher)
         recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -172,13 +173,14 @@ def _disagreements(
     if not choice:
         return
     chosen = choice[0]
+    compare = partial(find_disagreement, kept=kept, val_decided=model.chosen_on == "val")
     folds = Estimate(chosen.accuracy, chosen.accuracy_ci95, chosen.log_loss, chosen.images)
     if chosen.val:
         val = chosen.val
-        found = find_disagreement(folds, "val", val.accuracy, val.images, kept=kept)
+        found = compare(folds, "val", val.accuracy, val.images)
         yield from [found] if found else []
     test, tuned = measured.test, model.tuning and model.tuning.kept
     # Folds measure the most probable class, which an operating point does not always predict.
     if isinstance(test, SingleEvaluation) and not (tuned or model.predictor.thresholds):
-        found = find_disagreement(folds, "test", test.accuracy, test.images, kept=kept)
+        found = compare(folds, "test", test.accuracy, test.images)
         yield from [found] if found else []

@@ -1,6 +1,5 @@
 """Train: the six steps of transfer learning, from a folder of images to a measured model."""
 
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from html import escape
@@ -35,7 +34,7 @@ from headstart.runs.folders import reserved_folder
 from headstart.runs.marking import marked_unfinished
 from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
-from headstart.runs.unfinished import Request
+from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.events.listeners import check_listeners
@@ -130,7 +129,7 @@ def run_training(
         data_name(data),
         overwrite=options.overwrite,
         resume=request if options.resume else None,
-        warn=watcher.warn,
+        note=watcher.note,
     ) as run:
         return _train(data, run, request, options, watcher, clock)
 
@@ -171,7 +170,7 @@ def _train(
         watcher.warn(series.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     if options.tune != "none":
-        checkpoints = _checkpoint_folder(data, images, options)
+        checkpoints = request.checkpoints(images.name)
         with marked_unfinished(run, request, checkpoints):
             _fine_tune(model, images, checkpoints, run, options, watcher, clock)
     unfinished = None if is_finished(model.checkpoints) else request
@@ -180,7 +179,8 @@ def _train(
         validation, val_probabilities = _evaluate(model.predictor, images.val, options.prevalence)
         # Only here, once, after all choices have been made.
         test, test_probabilities = _evaluate(model.predictor, images.test, options.prevalence)
-    seconds = {"tune": 0.0} | clock.total()
+    seconds = clock.total()
+    seconds.setdefault("tune", 0.0)
     measured = Measured(test, validation, series, recommendation, seconds)
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
@@ -190,6 +190,7 @@ def _train(
     with clock.step("write"), watcher.stage("Writing the report"):
         _write(run, model.predictor, images, reported, record, events, unfinished)
         delete_finished(model.checkpoints)
+        list_unfinished(request.checkpoints(images.name))
     _note_tuning_data(options, watcher)
     summary = _summary(model.predictor.task, record)
     return TrainResult(run, model, record, summary, seconds | clock.total())
@@ -293,12 +294,6 @@ def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -
     )
 
 
-def _checkpoint_folder(data: str | os.PathLike[str], images: Images, options: TrainOptions) -> Path:
-    """Return the folder for the checkpoints of fine-tunings on this data."""
-    source = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-    return cache_folder(options.cache) / "tuning" / f"{images.name}-{source}"
-
-
 def _fine_tune(
     model: Classifier,
     images: Images,
@@ -308,7 +303,7 @@ def _fine_tune(
     watcher: Watcher,
     clock: Clock,
 ) -> None:
-    """Fine-tune on the training part, and warn if the result was not kept."""
+    """Fine-tune on the training part, and say if the result was not kept."""
     with clock.step("tune"), watcher.stage("Fine-tuning") as advance:
         progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
         report = model.tune(
@@ -320,14 +315,15 @@ def _fine_tune(
             checkpoints=checkpoints,
             resume=options.resume,
             progress=progress,
-            warn=watcher.warn,
+            watcher=watcher,
         )
     if report is None:  # The reason has been said.
         return
     if report.stopped:
         watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
     if not report.kept:
-        watcher.warn(f"{_why_not(report)}, so the backbone stays frozen.")
+        say = watcher.note if report.why_not else watcher.warn
+        say(f"{_why_not(report)}, so the backbone stays frozen.")
 
 
 def _why_not(report: Tuning) -> str:

@@ -13,6 +13,8 @@ Near duplicates are always kept together.
 
 _PARTS = {"val": "validation", "test": "test"}
 _DIFFERENT = "the two parts contain different kinds of images"
+_DISTRUST = "Do not rely on the folds."
+_UNUSED = "The model was chosen on the validation part, so the folds did not affect it."
 
 
 def find_disagreement(
@@ -22,6 +24,7 @@ def find_disagreement(
     images: int,
     *,
     kept: KeptTogether,
+    val_decided: bool = False,
 ) -> Disagreement | None:
     """Compare the accuracy on folds with that on a part that was not trained on.
 
@@ -31,6 +34,7 @@ def find_disagreement(
         accuracy: The accuracy on it.
         images: The number of its images.
         kept: What the folds kept together.
+        val_decided: Whether the model was chosen on the validation part instead of the folds.
 
     Returns:
         The disagreement if the 95% interval of the difference does not contain 0, whichever is
@@ -39,18 +43,19 @@ def find_disagreement(
     low, high = difference(folds.accuracy, folds.images, accuracy, images)
     if low <= 0 <= high:
         return None
+    advice = _UNUSED if val_decided else _DISTRUST
     points = abs(folds.accuracy - accuracy) * 100
     bounds = sorted((abs(low) * 100, abs(high) * 100))
     message = (
         f"Cross-validation on the training part estimates an accuracy of {folds.accuracy:.1%}, "
         f"but it is {accuracy:.1%} on the {_PARTS[part]} part: a difference of {points:.1f} points "
         f"(95% interval {bounds[0]:.1f} to {bounds[1]:.1f}). "
-        f"{_explain(low > 0, part, kept)}"
+        f"{_explain(low > 0, part, kept, advice)}"
     )
     return Disagreement(part, folds.accuracy, accuracy, (low, high), message)
 
 
-def _explain(too_high: bool, part: str, kept: KeptTogether) -> str:
+def _explain(too_high: bool, part: str, kept: KeptTogether, advice: str) -> str:
     """Return the likely reasons, and what to do."""
     name = _PARTS[part]
     if not too_high and kept == "series":
@@ -60,14 +65,14 @@ def _explain(too_high: bool, part: str, kept: KeptTogether) -> str:
             f"or {_DIFFERENT}."
         )
     if not too_high:
-        return f"Do not rely on the folds. The {name} part may be easier, or {_DIFFERENT}."
+        return f"{advice} The {name} part may be easier, or {_DIFFERENT}."
     if kept != "copies":
         return (
-            f"Do not rely on the folds. The {kept} may be too small to separate images that belong "
+            f"{advice} The {kept} may be too small to separate images that belong "
             f"together, or {_DIFFERENT}."
         )
     return (
-        "Do not rely on the folds. The training part may contain series (near copies of one "
-        "subject, bursts, photos of one shelf), which folds tear apart; if so, keep each series "
-        f"together with --group. Or {_DIFFERENT}."
+        f"{advice} The training part may contain series (near copies of one subject, bursts, "
+        "photos of one shelf), which the folds tear apart; if so, keep each series together with "
+        f"--group. Otherwise, {_DIFFERENT}."
     )

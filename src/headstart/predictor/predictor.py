@@ -202,19 +202,33 @@ class Predictor:
         Raises:
             DataError: There are no images, or the model does not have the class of some of them.
         """
+        watcher = watcher_for(progress, warn)
+        with watcher.stage("Evaluating") as advance:
+            return self.measure(
+                images, prevalence=prevalence, progress=advance, warn=watcher.warn
+            )[0]
+
+    def measure(
+        self,
+        images: ImageSet,
+        *,
+        prevalence: float | None = None,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> tuple[Evaluation, Probabilities]:
+        """Return what `evaluate` does, and the probabilities that it is computed from."""
         if not len(images):
             raise DataError("There are no images to evaluate on.")
         _check_known(images, self.classes)
-        watcher = watcher_for(progress, warn)
-        with watcher.stage("Evaluating") as advance:
-            probabilities = self.probabilities_of(images, progress=advance, warn=watcher.warn)
+        probabilities = self.probabilities_of(images, progress=progress, warn=warn)
         labels = replace(images, classes=self.classes).labels
-        return self.task.evaluate(
+        evaluation = self.task.evaluate(
             *(probabilities, labels, self.classes),
             thresholds=self.thresholds,
             groups=images.given_groups,
             prevalence=prevalence,
         )
+        return evaluation, probabilities
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.

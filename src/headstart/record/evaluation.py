@@ -1,6 +1,6 @@
 """The evaluation of a model: its metrics on labelled images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Annotated, Literal
@@ -118,8 +118,20 @@ class SingleEvaluation:
 
     def _repr_html_(self) -> str:
         """Return the results by class, for notebooks."""
-        columns = ("class", "precision>", "recall>", "F1>", "images>")
-        return html_table(repr(self), columns, map(_cells, self.per_class))
+        return self.to_html()
+
+    def to_html(self, trained_on: Sequence[int] = ()) -> str:
+        """Return the results by class as an HTML table.
+
+        Args:
+            trained_on: The number of training images of each class, or nothing if unknown.
+        """
+        columns = ["class", "precision>", "recall>", "F1>", "images>"]
+        rows: Iterable[tuple[str, ...]] = map(_cells, self.per_class)
+        if trained_on:
+            columns.append("trained on>")
+            rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
+        return html_table(repr(self), columns, rows)
 
     @property
     def verdict(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from headstart.errors import OptionError, OutputError
 from headstart.record import FILE
 from headstart.runs.unfinished import Request, find_unfinished
-from headstart.watching import Warn, no_warning
+from headstart.watching import Note, no_note
 
 REPORT = "report.html"
 """The name of the report in the folder of a run or an evaluation."""
@@ -141,7 +141,7 @@ def reserved_folder(
     *,
     overwrite: bool,
     resume: Request | None = None,
-    warn: Warn = no_warning,
+    note: Note = no_note,
 ) -> Iterator[Path]:
     """Yield the folder of a run, and remove it afterwards if it is still empty.
 
@@ -150,7 +150,7 @@ def reserved_folder(
     run = choose_folder(out, name, overwrite=overwrite, resume=resume)
     usual = run.with_name(_stem(name))
     if out is None and run != usual and not Request.read(run):
-        warn(f"'{usual}' exists and is kept, so this run goes to '{run}'.")
+        note(f"'{usual}' exists and is kept, so this run goes to '{run}'.")
     try:
         yield run
     finally:

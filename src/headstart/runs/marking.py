@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headstart.errors import OutputError, RunInterrupted
 from headstart.files import remove
-from headstart.runs.unfinished import UNFINISHED, Request
+from headstart.runs.unfinished import UNFINISHED, Request, list_unfinished
 from headstart.tuning.trainings import saved_since
 
 
@@ -32,6 +32,7 @@ def marked_unfinished(run: Path, request: Request, checkpoints: Path) -> Iterato
         request.write(run)
     except OSError as error:
         raise OutputError(f"Output '{run}' cannot be written: {error.strerror}.") from None
+    list_unfinished(checkpoints, run)
     try:
         yield
     except BaseException as error:
@@ -39,6 +40,7 @@ def marked_unfinished(run: Path, request: Request, checkpoints: Path) -> Iterato
             remove(run / UNFINISHED)
             with suppress(OSError):
                 run.rmdir()  # Fails unless the folder is empty.
+            list_unfinished(checkpoints)
         elif isinstance(error, KeyboardInterrupt):
             raise RunInterrupted(run) from None
         raise

@@ -1,11 +1,14 @@
 """Runs that are not finished: a file in the folder says what was asked for.
 
-Checkpoints are in the cache. The file is how a resumed training finds the folder of its run.
+Checkpoints are in the cache. The file is how a resumed training finds the folder of its run; a list
+beside the checkpoints has the runs of this data, wherever they are.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -13,11 +16,16 @@ from typing import Self
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headstart.data.paths import data_path
-from headstart.files import write_json
-from headstart.options import TrainOptions
+from headstart.files import remove, write_json
+from headstart.options import TrainOptions, cache_folder
 
 UNFINISHED = "unfinished.json"
 """The name of that file."""
+
+TUNING = "tuning"
+"""The folder of the cache that has the checkpoints of all data."""
+
+_PLACES, _DIGITS = "runs.json", 8
 
 # Options that may differ when a training is resumed.
 _FREE = ("out", "overwrite", "resume", "minutes", "log", "store_gb")
@@ -50,6 +58,16 @@ class Request:
         except (OSError, ValidationError):
             return None
 
+    def checkpoints(self, name: str) -> Path:
+        """Return the folder for the checkpoints of trainings on this data.
+
+        Args:
+            name: A short name of the data; "*" for a pattern that matches any.
+        """
+        cache = self.options.get("cache")
+        folder = cache_folder(cache if isinstance(cache, str) else None) / TUNING
+        return folder / f"{name}-{hashlib.sha256(self.data.encode()).hexdigest()[:_DIGITS]}"
+
     def write(self, folder: Path) -> None:
         """Write the request into a folder.
 
@@ -69,7 +87,42 @@ class Request:
 
 
 def find_unfinished(request: Request, parent: Path) -> Path | None:
-    """Return the folder of the latest unfinished run of a request; None if there is none."""
-    marks = sorted(parent.glob(f"*/{UNFINISHED}"), key=lambda path: path.stat().st_mtime)
-    same = [path.parent for path in marks if Request.read(path.parent) == request]
-    return same[-1] if same else None
+    """Return the folder of the latest unfinished run of a request; None if there is none.
+
+    Args:
+        request: What is to be resumed.
+        parent: The usual folder of runs; others are listed beside the checkpoints.
+    """
+    lists = request.checkpoints("*")
+    listed = [place for path in lists.parent.glob(lists.name) for place in _listed(path)]
+    known = {place.resolve(): place for place in map(_from_here, listed)}
+    known |= {path.parent.resolve(): path.parent for path in parent.glob(f"*/{UNFINISHED}")}
+    same = [place for place in known.values() if Request.read(place) == request]
+    return max(same, key=lambda place: (place / UNFINISHED).stat().st_mtime, default=None)
+
+
+def list_unfinished(checkpoints: Path, *runs: Path) -> None:
+    """Add runs to the list beside the checkpoints, and remove those that are finished."""
+    places = {*_listed(checkpoints), *(run.resolve() for run in runs)}
+    unfinished = sorted(str(place) for place in places if Request.read(place))
+    with suppress(OSError):  # Without it, only --resume without --out fails to find the run.
+        if unfinished:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            write_json(checkpoints / _PLACES, unfinished)
+        else:
+            remove(checkpoints / _PLACES)
+
+
+def _listed(checkpoints: Path) -> list[Path]:
+    """Return the folders in the list; it is empty if it is missing or damaged."""
+    try:
+        content = (checkpoints / _PLACES).read_bytes()
+        return TypeAdapter(list[Path]).validate_json(content)
+    except (OSError, ValidationError):
+        return []
+
+
+def _from_here(place: Path) -> Path:
+    """Return a path relative to the current folder if it is below that."""
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place

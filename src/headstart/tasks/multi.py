@@ -268,19 +268,11 @@ class Multi:
         limit: int,
         thresholds: Thresholds | None = None,
     ) -> list[Mistake]:
-        """Return the labels that were most wrongly found or missed."""
-        limits = np.array(_limits(thresholds, len(classes)))
-        found = probabilities >= limits
-        wrong = (found != (targets == 1)) & (targets != UNKNOWN)
-        doubt = np.where(targets == 1, probabilities, 1 - probabilities)
-        rows, columns = np.nonzero(wrong)
-        order = np.argsort(doubt[rows, columns], kind="stable")[:limit]
-        return [
-            _mistake(
-                int(row), classes[column], float(probabilities[row, column]), found[row, column]
-            )
-            for row, column in zip(rows[order], columns[order], strict=True)
-        ]
+        """See `worst_label_mistakes`."""
+        from headstart.evaluation.label_mistakes import worst_label_mistakes
+
+        limits = _limits(thresholds, len(classes))
+        return worst_label_mistakes(probabilities, targets, classes, limits, limit=limit)
 
     def describe(self, classes: Sequence[str]) -> str:
         """See `Task.describe`."""
@@ -339,9 +331,3 @@ def _limits(thresholds: Thresholds | None, classes: int) -> tuple[float, ...]:
 def _joined(flags: Flags, classes: Sequence[str]) -> list[str]:
     """Return the names of the labels that are set in each row."""
     return ["|".join(classes[int(number)] for number in np.flatnonzero(row)) for row in flags]
-
-
-def _mistake(row: int, label: str, probability: float, found: bool) -> Mistake:
-    """Return a label that was found by mistake, or missed."""
-    truth, predicted = (f"no {label}", label) if found else (label, f"no {label}")
-    return Mistake(row, truth, predicted, probability if found else 1 - probability)

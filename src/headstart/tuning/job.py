@@ -12,7 +12,7 @@ from headstart.heads.fitted import FittedHead
 from headstart.heads.specs import AutoHead
 from headstart.options import TuneOptions
 from headstart.tuning.held_out import LearningSet
-from headstart.watching import Progress, Warn, no_warning
+from headstart.watching import Note, Progress, Warn, no_note, no_warning
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Job:
         folder: Folder for the state of trainings, or None; during a training, its own folder.
         resume: Whether to resume a training in that folder.
         warn: Called with warnings for the user.
+        note: Called with information for the user, such as estimates.
         progress: Called with the numbers of images done and of all images.
         begin: Start of the job, by `time.perf_counter`.
     """
@@ -50,6 +51,7 @@ class Job:
     folder: Path | None = None
     resume: bool = False
     warn: Warn = no_warning
+    note: Note = no_note
     progress: Progress | None = None
     begin: float = field(default_factory=time.perf_counter)
 

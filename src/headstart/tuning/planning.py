@@ -53,7 +53,8 @@ def plan_for(job: Job, backbone: Unfrozen) -> Session | None:
     paces = measure_paces(
         parts, time_part, fill_seconds, work=works[-1], epochs=epochs, time_left=time_left
     )
-    return deepest_part(paces, works, deadline - time.perf_counter(), epochs, job.warn)
+    time_left = deadline - time.perf_counter()
+    return deepest_part(paces, works, time_left, epochs, warn=job.warn, note=job.note)
 
 
 def _parts(job: Job, backbone: Unfrozen) -> Iterator[Part]:

@@ -86,6 +86,7 @@ def open_workbench(job: Job, part: str, session: Session | None, backbone: Unfro
         reads=reads,
         store_gb=job.options.store_gb,
         warn=job.warn,
+        note=job.note,
         progress=job.progress,
         deadline=job.deadline,
     )

@@ -13,7 +13,10 @@ Progress = Callable[[int, int], None]
 """Called with the number of images (or steps) that are done, and the total."""
 
 Warn = Callable[[str], None]
-"""Called with one sentence for the user."""
+"""Called with one sentence for the user, about something that may be wrong."""
+
+Note = Callable[[str], None]
+"""Called with one sentence for the user: nothing is wrong."""
 
 
 ProgressOption = Progress | bool | None
@@ -154,4 +157,8 @@ def no_step(name: str) -> None:
 
 
 def no_warning(text: str) -> None:
+    """Do nothing."""
+
+
+def no_note(text: str) -> None:
     """Do nothing."""

@@ -28,6 +28,8 @@ from headstart.watching import StageProgress, Warn
 TICK = 0.25
 # In plain text, a stage prints a line after this many seconds without one.
 MAX_SILENCE = 3.5
+# Images per second below which the rate is not shown: it is that of starting, not of images.
+_MIN_RATE = 1.0
 
 
 class Display:
@@ -149,10 +151,14 @@ class _Stage:
     def summary(self) -> Text:
         """Return a line about the finished stage."""
         seconds = time.perf_counter() - self._begin
-        plural = "s" if self._count > 1 else ""
-        rate = f"  {self._count:,} image{plural}, {self._count / seconds:,.0f}/s"
-        figures = f"{seconds:6.1f} s{rate if self._count else ''}"
+        figures = f"{seconds:6.1f} s{self._processed(seconds) if self._count else ''}"
         return Text.assemble(("✓ ", "green"), f"{self.name:<22}", (figures, "dim"))
+
+    def _processed(self, seconds: float) -> str:
+        """Return the number of images and, if it says something, how many per second."""
+        rate = _rate(self._count / seconds)
+        plural = "s" if self._count > 1 else ""
+        return f"  {self._count:,} image{plural}" + (rate and f", {rate}")
 
 
 class _Count(ProgressColumn):
@@ -169,7 +175,7 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the rate, once it is known."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+        return Text(_rate(speed or 0.0), style="progress.data.speed")
 
 
 class _Elapsed(ProgressColumn):
@@ -178,6 +184,10 @@ class _Elapsed(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return whole seconds."""
         return Text(f"{task.elapsed or 0:,.0f} s", style="progress.elapsed")
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:,.0f}/s" if speed >= _MIN_RATE else ""
 
 
 def _count(task: Task) -> str:

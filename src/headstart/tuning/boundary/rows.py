@@ -21,7 +21,7 @@ from headstart.tuning.boundary.cutting import Halves, cut
 from headstart.tuning.boundary.store import ViewStore, free_bytes
 from headstart.tuning.boundary.views import ViewPlan
 from headstart.tuning.pacing.timing import Setting, to_device
-from headstart.watching import Progress, Warn
+from headstart.watching import Note, Progress, Warn
 
 _SPARE_DISK = 0.9
 _READ_AT_A_TIME = 64
@@ -138,6 +138,7 @@ def open_boundary(
     reads: Reads,
     store_gb: float,
     warn: Warn,
+    note: Note,
     progress: Progress | None = None,
     deadline: float | None = None,
 ) -> Boundary:
@@ -149,7 +150,8 @@ def open_boundary(
         part: "all", "stages:N" or "layers:N".
         reads: The features that the head needs.
         store_gb: Maximum size of the boundary store in GB.
-        warn: Called with the size of the store, or the reason why there is none.
+        warn: Called with the reason why there is no store.
+        note: Called with the size of the store.
         progress: Called as the store fills.
         deadline: Time limit, by `time.perf_counter`.
 
@@ -163,7 +165,7 @@ def open_boundary(
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
     engine = _engine_below(extractor, halves, f"{key}-below-{after}")
-    if store := _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn):
+    if store := _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn, note):
         try:
             store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
             return Boundary(halves.above, StoredRows(store), store.bytes)
@@ -191,6 +193,7 @@ def _store(
     key: str,
     store_gb: float,
     warn: Warn,
+    note: Note,
 ) -> ViewStore | None:
     """Open the boundary store if it fits, and report its size."""
     folder = extractor.cache / "boundary"
@@ -205,7 +208,7 @@ def _store(
             "used, so training reads the images in each epoch, which is slower."
         )
         return None
-    warn(
+    note(
         f"The boundary store takes {needed / 1e6:,.0f} MB: {len(plan.files):,} images, each in "
         f"{plan.views} view{'s' if plan.views > 1 else ''}."
     )

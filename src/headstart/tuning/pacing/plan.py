@@ -9,7 +9,7 @@ from torch import nn
 
 from headstart.tuning.pacing.session import Session
 from headstart.tuning.pacing.timing import Setting
-from headstart.watching import Warn
+from headstart.watching import Note, Warn
 
 # The rest is for fitting heads and checkpoints. If the machine is busy, the deadline applies.
 _USABLE = 0.9
@@ -112,9 +112,15 @@ def measure_paces(
 
 
 def deepest_part(
-    paces: Sequence[Pace], works: Sequence[Workload], seconds: float, epochs: int, warn: Warn
+    paces: Sequence[Pace],
+    works: Sequence[Workload],
+    seconds: float,
+    epochs: int,
+    *,
+    warn: Warn,
+    note: Note,
 ) -> Session | None:
-    """Return the deepest part that fits into the time, and its epochs; report the time of each.
+    """Return the deepest part that fits into the time, and its epochs.
 
     If not even the last stage fits, it is trained for fewer epochs. Without time for three epochs,
     nothing is trained.
@@ -125,7 +131,8 @@ def deepest_part(
             time is used, or else the last.
         seconds: The time left.
         epochs: Number of epochs in each round.
-        warn: Called with the minutes that each part would take.
+        warn: Called if there is too little time.
+        note: Called with the minutes that each part would take.
     """
     usable = _USABLE * seconds
     plans = [
@@ -134,7 +141,7 @@ def deepest_part(
     ]
     work, fitting = next((plan for plan in plans if plan[1]), plans[-1])
     listed = ", ".join(f"{pace.part} {pace.total_seconds(work, epochs) / 60:.1f}" for pace in paces)
-    warn(f"Estimated minutes of fine-tuning: {listed}.")
+    note(f"Estimated minutes of fine-tuning: {listed}.")
     if fitting:
         return Session(fitting[-1].part, epochs, fitting[-1].setting)
     last = paces[0]
