@@ -119,7 +119,7 @@ def print_few_positives(simulations: int) -> None:
 
 def print_other_metrics(simulations: int) -> None:
     """Print the coverage of other metrics, by the methods that are used for them."""
-    print("\n**Other metrics, half of the patients positive, an AUROC of 0.9**\n")
+    print("\n**Other metrics, half of the patients positive on average, AUROC 0.9**\n")
     metrics: dict[str, Callable[[Images], Metric]] = {
         "accuracy": lambda images: Rate(
             (images[0] >= THRESHOLD) == images[1], np.ones(len(images[0]), np.bool_)
@@ -213,7 +213,7 @@ def grouped(draw: np.random.Generator, patients: int, area: float, label: str) -
     groups = np.repeat(np.arange(patients), PER_PATIENT)
     positive = draw.random(len(groups)) < 0.5
     if label == "patient":
-        positive = np.repeat(np.arange(patients) < patients // 2, PER_PATIENT)
+        positive = np.repeat(draw.random(patients) < 0.5, PER_PATIENT)
     common = np.repeat(draw.normal(size=patients), PER_PATIENT)
     own = draw.normal(size=len(groups))
     scores = sqrt(CORRELATION) * common + sqrt(1 - CORRELATION) * own
@@ -229,11 +229,16 @@ def simulate(
     """Return the share of intervals that contain the truth and their mean width, per method."""
     results = np.zeros((simulations, len(methods), 2))
     for seed in range(simulations):
-        images = make(np.random.default_rng(seed))
+        images = make(_source(seed))
         for number, method in enumerate(methods):
             low, high = method(images, seed)
             results[seed, number] = low <= truth <= high, high - low
     return [(float(covered), float(width)) for covered, width in results.mean(axis=0)]
+
+
+def _source(seed: int) -> np.random.Generator:
+    """Return a source of images, which must not be that of the resamples of the same seed."""
+    return np.random.default_rng((1, seed))
 
 
 def area_of(images: Images) -> Metric:
@@ -353,7 +358,7 @@ def _reached(predicted: Flags, positive: Flags, what: str) -> float:
 
 def flag(seed: int, inside: float, outside: float, with_groups: bool, worse: float) -> bool:
     """Return whether a slice has an AUROC that differs."""
-    draw, repeat = np.random.default_rng(seed), PER_PATIENT if with_groups else 1
+    draw, repeat = _source(seed), PER_PATIENT if with_groups else 1
     count = 400 // repeat
     sliced = draw.random(count) < 0.3
     positive = np.repeat(draw.random(count) < np.where(sliced, inside, outside), repeat)
