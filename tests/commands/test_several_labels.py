@@ -82,7 +82,8 @@ def test_predictions_are_written_with_all_labels(trained: TrainResult, tmp_path:
     """The table has the labels, and the probability of each."""
     folder = trained.run.parent / "photos"
     found = hs.predict(trained.run, folder, out=tmp_path / "p.csv", progress=False)
-    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    with (tmp_path / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
     assert len(rows) == 60
     assert rows[0]["labels"] == "|".join(label for label, _ in found[0].labels)
     assert float(rows[0]["p_has_red"]) == pytest.approx(found[0].probabilities[2])

@@ -138,8 +138,8 @@ def test_mistakes_are_labels_that_were_found_or_missed() -> None:
     probabilities = np.array([[0.9, 0.99, 0.1], [0.8, 0.6, 0.05], [0.1, 0.2, 0.3]])
     mistakes = TASK.worst_mistakes(probabilities, TARGETS, CLASSES, limit=5)
     assert mistakes == [
-        Mistake(1, "nodule", "no nodule", pytest.approx(0.95)),
-        Mistake(1, "no edema", "edema", pytest.approx(0.8)),
+        Mistake(1, "present", "absent", pytest.approx(0.95), about="nodule"),
+        Mistake(1, "absent", "present", pytest.approx(0.8), about="edema"),
     ]
     assert len(TASK.worst_mistakes(probabilities, TARGETS, CLASSES, limit=1)) == 1
 

@@ -204,9 +204,9 @@ class Predictor:
         """
         watcher = watcher_for(progress, warn)
         with watcher.stage("Evaluating") as advance:
-            return self.measure(
-                images, prevalence=prevalence, progress=advance, warn=watcher.warn
-            )[0]
+            return self.measure(images, prevalence=prevalence, progress=advance, warn=watcher.warn)[
+                0
+            ]
 
     def measure(
         self,

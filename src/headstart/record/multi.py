@@ -1,6 +1,6 @@
 """The evaluation of a model for several labels per image: its metrics on labelled images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
@@ -181,8 +181,20 @@ class MultiEvaluation:
 
     def _repr_html_(self) -> str:
         """Return the results by label, for notebooks."""
-        columns = ("label", "AUROC>", "average precision>", "recall>", "precision>", "images>")
-        return html_table(repr(self), columns, map(_cells, self.per_class))
+        return self.to_html()
+
+    def to_html(self, trained_on: Sequence[int] = ()) -> str:
+        """Return the results by label as an HTML table.
+
+        Args:
+            trained_on: The number of training images with each label, or nothing if unknown.
+        """
+        columns = ["label", "AUROC>", "average precision>", "recall>", "precision>", "images>"]
+        rows: Iterable[tuple[str, ...]] = map(_cells, self.per_class)
+        if trained_on:
+            columns.append("trained on>")
+            rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
+        return html_table(repr(self), columns, rows)
 
     @property
     def verdict(self) -> str:
