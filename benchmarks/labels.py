@@ -1,6 +1,6 @@
 """Several labels per image: what a model reaches, and what fitting it costs.
 
-python -m benchmarks.labels solar [SEEDS]         three labels of solar cells; also with a fifth unknown
+python -m benchmarks.labels solar [SEEDS]         solar cells, three labels; a fifth unknown, too
 python -m benchmarks.labels collages [SEEDS]      2 x 2 collages of clothes, ten labels, against
                                                   scikit-learn's LogisticRegressionCV
 python -m benchmarks.labels time                  5,000 images, 14 labels, a third unknown
