@@ -106,17 +106,7 @@ def collages(seeds: Sequence[int]) -> None:
     print("| --- | --- | --- | --- | --- |")
     rows = []
     for seed in seeds:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            data = hs.open_images(write_collages(folder / "collages", seed=seed))
-            model = hs.Classifier(_backbone(), classes=data.classes, cache=folder / "cache")
-            model.choose_image_size(data.train)
-            features, _ = model.features_of(data.train)
-            tested, _ = model.features_of(data.test)
-            row = (
-                *_measure(lambda: _default(model, data, features, tested), data),
-                *_measure(lambda: _scikit(data, features, tested), data),
-            )
+        row = _compare(seed)
         rows.append(row)
         print(f"| {seed} | {row[0]:.4f} | {row[1]:.1f} | {row[2]:.4f} | {row[3]:.1f} |", flush=True)
     table = np.array(rows)
@@ -126,6 +116,21 @@ def collages(seeds: Sequence[int]) -> None:
         f"\ndifference of macro average precision {gain.mean():+.4f} ± {error:.4f}; "
         f"time {table[:, 1].sum() / table[:, 3].sum():.2f} of scikit-learn's"
     )
+
+
+def _compare(seed: int) -> tuple[float, float, float, float]:
+    """Return macro average precision and seconds, of the default head and of scikit-learn's."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = hs.open_images(write_collages(folder / "collages", seed=seed))
+        model = hs.Classifier(_backbone(), classes=data.classes, cache=folder / "cache")
+        model.choose_image_size(data.train)
+        features, _ = model.features_of(data.train)
+        tested, _ = model.features_of(data.test)
+        return (
+            *_measure(lambda: _default(model, data, features, tested), data),
+            *_measure(lambda: _scikit(data, features, tested), data),
+        )
 
 
 def _measure(fit: Callable[[], Features], data: Images) -> tuple[float, float]:

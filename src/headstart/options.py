@@ -305,9 +305,8 @@ class HeadOptions(Options):
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
     operating_point: str | None = Field(
         None,
-        description="What the thresholds of labels are chosen for on held-out images: "
-        "sensitivity=0.95, specificity=0.9, ppv=0.8, cost=fn:10,fp:1 or f1 (default with several "
-        "labels per image).",
+        description="What thresholds are chosen for: sensitivity=0.95, specificity=0.9, ppv=0.8, "
+        "cost=fn:10,fp:1 or f1 (default with several labels).",
     )
 
 
@@ -344,8 +343,8 @@ class PrevalenceOptions(Options):
         None,
         gt=0,
         lt=1,
-        description="Share of images with the label where the model is used, such as 0.02: "
-        "predictive values at the operating point are given for it too.",
+        description="Share of images with the label where the model is used, such as 0.02, for "
+        "its predictive values.",
     )
 
 

@@ -64,6 +64,7 @@ def test_train_json_has_the_documented_keys(
     assert set(printed["test"]) == {
         *("images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
         *("log_loss", "majority", "classes_without_images", "per_class"),
+        *("auroc_ci95", "groups", "operating_point"),
     }
     assert printed["test"]["majority"] == pytest.approx(4 / 6)
     per_class = printed["test"]["per_class"]
@@ -102,7 +103,10 @@ def test_train_shows_the_evaluation(
     assert re.fullmatch(r"Done in \d+\.\d s: ([a-z]+ \d+\.\d(, |$))+", seconds)
     assert lines == [
         "100.0% correct on 6 test images, 95% interval 61.0% to 100.0%",
-        ("AUROC 1.000 · macro-F1 1.000 · calibration error 0.0xx · majority baseline 66.7%"),
+        (
+            "AUROC 1.000 (0.472 to 1.000) · macro-F1 1.000 · calibration error 0.0xx · "
+            "majority baseline 66.7%"
+        ),
         "class   precision   recall      F1   test images   trained on",
         "blue       100.0%   100.0%   1.000             4            8",
         "red        100.0%   100.0%   1.000             2           10",
@@ -294,6 +298,7 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     assert set(printed) == {
         *("data", "split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
         *("log_loss", "majority", "classes_without_images", "per_class"),
+        *("auroc_ci95", "groups", "operating_point"),
         *("out", "model", "confusion", "rejected", "warnings", "recorded", "headstart", "created"),
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
