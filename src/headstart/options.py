@@ -119,7 +119,10 @@ class ClearOptions(CacheOptions):
 
     panel = Panel.OUTPUT
 
-    tuning: bool = Field(False, description="Delete only what fine-tunings have left.")
+    tuning: bool = Field(
+        False,
+        description="Delete only what fine-tunings have left, also those that can be resumed.",
+    )
 
 
 class OpenOptions(CacheOptions):
@@ -165,7 +168,7 @@ class RunOptions(Options):
     panel = Panel.OUTPUT
 
     out: LenientPath | None = Field(
-        None, description="Folder for the run (default: runs/NAME-OF-THE-DATA)."
+        None, description="Folder to write (default: a new one in runs, named after the data)."
     )
     overwrite: bool = Field(False, description="Replace an earlier run in --out.")
 
