@@ -61,7 +61,10 @@ class ClearOptions(CacheOptions):
 
     panel = Panel.OUTPUT
 
-    tuning: bool = Field(False, description="Delete only what fine-tunings have left.")
+    tuning: bool = Field(
+        False,
+        description="Delete only what fine-tunings have left, also those that can be resumed.",
+    )
 
 
 class SplitShareOptions(Options):
@@ -136,7 +139,7 @@ class RunOptions(Options):
     panel = Panel.OUTPUT
 
     out: LenientPath | None = Field(
-        None, description="Folder for the run (default: runs/NAME-OF-THE-DATA)."
+        None, description="Folder to write (default: a new one in runs, named after the data)."
     )
     overwrite: bool = Field(False, description="Replace an earlier run in --out.")
 
@@ -299,8 +302,8 @@ class HeadOptions(Options):
     )
     features: FeaturesOption = Field(
         "auto",
-        description="Read the last layer or all stages (multilevel); auto fits heads on both by "
-        "cross-validation. flatten reads the last layer unpooled.",
+        description="Read the last layer, all stages (multilevel), or either by "
+        "cross-validation (auto); flatten: the last layer unpooled.",
     )
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
     operating_point: str | None = Field(

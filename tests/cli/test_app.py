@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -373,7 +375,7 @@ def test_evaluate_without_data_names_missing_files(
     """If the data has moved, the error says what to do, and that works."""
     (tmp_path / "photos").rename(tmp_path / "moved")
     done = headstart("evaluate", run)
-    assert done.code == 1 and "of 6 images, 6 are missing" in done.err
+    assert done.code == 1 and "of its 6 images, all are missing (" in done.err
     advice = f"headstart evaluate {run} DATA --split test"
     assert done.err.splitlines()[-1].endswith(advice)
     lines = stripped(headstart(*advice.replace("DATA", str(tmp_path / "moved")).split()[1:]).out)
@@ -588,6 +590,8 @@ def test_the_version_is_shown(headstart: Cli) -> None:
     """`--version` prints the installed version."""
     done = headstart("--version")
     assert (done.code, done.out) == (0, f"headstart {version('headstart')}\n")
+    command = [sys.executable, "-m", "headstart", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == done.out
 
 
 def test_the_log_of_a_training(

@@ -1,6 +1,8 @@
 """Invalid input: one line on stderr, status 1, nothing on stdout, no traceback."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,23 @@ def error_line(done: Completed) -> str:
 def test_missing_data(train: Cli) -> None:
     """The message names data that does not exist."""
     assert error_line(train("nowhere")) == "Error: Data 'nowhere' does not exist."
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("train", "nowhere"), ("recommend", "nowhere"), ("train", ".", "--epochs", "3")],
+)
+def test_what_is_plainly_wrong_is_said_at_once(arguments: tuple[str, ...]) -> None:
+    """No library is loaded before, which takes seconds."""
+    code = (
+        "import sys, headstart.cli as cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    assert done.stderr.startswith("Error: ") and len(done.stderr.splitlines()) == 1
 
 
 def test_empty_folder(train: Cli, tmp_path: Path) -> None:

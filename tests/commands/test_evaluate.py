@@ -193,7 +193,7 @@ def test_missing_and_changed_files_are_named(run_copy: Path) -> None:
     with pytest.raises(DataError) as error:
         hs.evaluate(run_copy)
     assert str(error.value) == (
-        f"The test part of '{run_copy}' is not as it was in the training: of 12 images, "
+        f"The test part of '{run_copy}' is not as it was in the training: of its 12 images, "
         f"1 is missing ('{photos}/test/red/000.png') and 1 has changed "
         f"('{photos}/test/red/001.png'). "
         "Restore the files, or run this in the folder where the run was trained, or pass the "

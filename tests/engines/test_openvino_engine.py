@@ -1,5 +1,8 @@
 """The OpenVINO engine agrees with PyTorch, and caches the converted network on disk."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -160,3 +163,28 @@ def test_torch_engine_returns_the_network_s_output():
         expected = network(torch.from_numpy(images)).numpy()
     found = results(engine, [images[:3], images[3:]])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_ctrl_c_after_several_engines(tmp_path):
+    """The signal is handled, however engines were created and dropped: it once was a crash."""
+    network = pooling()
+    openvino(tmp_path, network=network)
+    code = f"""
+import signal
+from pathlib import Path
+from headstart.engines.openvino_engine import OpenVinoEngine
+
+def engine():
+    cache = Path({str(tmp_path)!r})
+    return OpenVinoEngine(None, size={SIZE}, precision="float32", cache=cache, key="net")
+
+first, second = engine(), engine()
+del first
+del second
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

@@ -135,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @with_options(TrainOptions)
 def demo(json_: Json = False, *, options: TrainOptions) -> None:
     """Train on 2,624 photos of solar cells, as an example."""
+    _reject_at_once(None, options)
     watcher = _display()
     with watcher.loading():
         from headstart.commands.demo import run_demo
@@ -148,6 +149,7 @@ def demo(json_: Json = False, *, options: TrainOptions) -> None:
 @with_options(TrainOptions)
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     """Train a model on labelled images and evaluate it."""
+    _reject_at_once(data, options)
     watcher = _display()
     with watcher.loading():
         from headstart.commands.train import run_training
@@ -224,6 +226,7 @@ def evaluate(
 @with_options(RecommendOptions)
 def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> None:
     """Compare backbones on your images and recommend one."""
+    _reject_at_once(data, options)
     watcher = _display()
     with watcher.loading():
         from headstart.cli.tables import show_recommendation
@@ -243,7 +246,9 @@ def backbones(
     text: Annotated[
         str,
         typer.Argument(
-            show_default=False, help="List only backbones whose name or family contains this text."
+            metavar="TEXT",
+            show_default=False,
+            help="List only backbones whose name or family contains this text.",
         ),
     ] = "",
     json_: Json = False,
@@ -293,6 +298,18 @@ def cache_clear_command(json_: Json = False, *, options: ClearOptions) -> None:
         print_json({"folder": str(folder), "freed_bytes": freed})
     else:
         _stdout().print(f"Freed {megabytes(freed)} in {folder}", highlight=False)
+
+
+def _reject_at_once(data: Path | None, options: TrainOptions | RecommendOptions) -> None:
+    """Reject what can be found wrong before libraries are loaded, which takes seconds."""
+    from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
+    from headstart.data.paths import existing_path
+
+    reject_ineffective_options(options, RUN)
+    if isinstance(options, TrainOptions):
+        reject_ineffective_options(options, TRAINING)
+    if data is not None:
+        existing_path(data)
 
 
 def _print_training(result: "TrainResult", json_: bool) -> None:

@@ -89,7 +89,7 @@ def part_of_run(model: Path, predictor: Predictor, split: SplitOption, watcher: 
     if changes:
         raise DataError(
             f"The {described} of '{model}' is not as it was in the training: of "
-            f"{len(chosen):,} images, {changes}. Restore the files, or run this in the folder "
+            f"its {len(chosen):,} images, {changes}. Restore the files, or run this in the folder "
             "where the run was trained, or pass the data where it is now: "
             f"headstart evaluate {model} DATA --split {name}"
         )

@@ -107,6 +107,22 @@ def data_path(data: str | os.PathLike[str]) -> Path:
     return Path(data).expanduser()
 
 
+def existing_path(data: str | os.PathLike[str]) -> Path:
+    """Return the path of data that exists.
+
+    Raises:
+        DataError: It does not exist, cannot be opened, or is not a path.
+    """
+    path = data_path(data)
+    try:
+        found = path.exists()
+    except OSError as error:
+        raise DataError(f"Data '{data}' cannot be opened: {error.strerror}.") from None
+    if not found:
+        raise DataError(f"Data '{printable(str(data))}' does not exist.")
+    return path
+
+
 def data_name(data: str | os.PathLike[str]) -> str:
     """Return a short name for data: a folder's own, or a file's without its suffixes.
 

@@ -19,7 +19,7 @@ from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
 from headstart.data.manifest import Entry
-from headstart.data.paths import data_path, list_names, printable
+from headstart.data.paths import existing_path, list_names, printable
 from headstart.errors import DataError, OptionError
 
 
@@ -142,13 +142,7 @@ def _without_lone_train_part(source: Source) -> Source:
 
 
 def _existing(data: str | os.PathLike[str]) -> Path:
-    path = data_path(data)
-    try:
-        found = path.exists()
-    except OSError as error:
-        raise DataError(f"Data '{data}' cannot be opened: {error.strerror}.") from None
-    if not found:
-        raise DataError(f"Data '{printable(str(data))}' does not exist.")
+    path = existing_path(data)
     if name_problem(str(path.resolve())):
         raise DataError(
             f"The path of data '{printable(str(path.resolve()))}' is not valid UTF-8. "

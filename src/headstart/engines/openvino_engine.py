@@ -14,6 +14,7 @@ import numpy as np
 from headstart.arrays import Features, Pixels
 from headstart.engines.quiet_openvino import ov
 from headstart.engines.rounding import round_kernels
+from headstart.engines.signal_stack import kept_signal_stack
 from headstart.files import atomic_create, file_sha256, remove
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ _Running = deque[tuple[ov.InferRequest, Pixels]]
 
 def cpu_has_bf16() -> bool:
     """Return whether this processor supports bf16 (AVX512-BF16 or AMX)."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with kept_signal_stack():
+        return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def cpu_info() -> dict[str, str]:
     """Return the versions of OpenVINO and the processor, on which a network's speed depends."""
-    processor = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    with kept_signal_stack():
+        processor = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
     return {"openvino": ov.get_version(), "processor": processor.strip()}
 
 
@@ -67,7 +70,6 @@ class OpenVinoEngine:
         key: str,
     ) -> None:
         self.precision = precision
-        core = ov.Core()
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -76,7 +78,8 @@ class OpenVinoEngine:
         model, self._source = _converted(network, size, cache / key)
         if precision == "bf16":
             round_kernels(model)
-        self.compiled = core.compile_model(model, "CPU", settings)
+        with kept_signal_stack():
+            self.compiled = ov.Core().compile_model(model, "CPU", settings)
         self._streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:

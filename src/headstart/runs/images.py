@@ -58,6 +58,8 @@ def find_changes(images: ImageSet, progress: Progress) -> str:
         if digest != sha256:
             (changed if digest else missing).append(path)
         progress(number, len(images))
+    if len(missing) == len(images):
+        return f"all are missing ({list_names(missing, 3)})"
     counts = (
         _counted(missing, "is", "are", "missing"),
         _counted(changed, "has", "have", "changed"),
