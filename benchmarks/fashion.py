@@ -22,15 +22,24 @@ def write_fashion(folder: Path, *, train: int = 5000, test: int = 5000) -> Path:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])
         for split, prefix, count in (("train", "train", train), ("test", "t10k", test)):
-            images = _read(f"{prefix}-images-idx3-ubyte.gz", 16)[: count * 784]
-            labels = _read(f"{prefix}-labels-idx1-ubyte.gz", 8)[:count]
+            images, labels = read_fashion(prefix)
             for number, (pixels, label) in enumerate(
-                zip(images.reshape(-1, 28, 28), labels, strict=True)
+                zip(images[:count], labels[:count], strict=True)
             ):
                 path = folder / f"{split}-{number:05d}.png"
                 Image.fromarray(pixels).save(path)
                 writer.writerow([path.name, CLASSES[label], split])
     return table
+
+
+def read_fashion(
+    prefix: str,
+) -> tuple[
+    np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], np.ndarray[tuple[int], np.dtype[np.uint8]]
+]:
+    """Return the images of a part, "train" or "t10k", (images, 28, 28), and their class numbers."""
+    images = _read(f"{prefix}-images-idx3-ubyte.gz", 16)
+    return images.reshape(-1, 28, 28), _read(f"{prefix}-labels-idx1-ubyte.gz", 8)
 
 
 def _read(name: str, header: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
