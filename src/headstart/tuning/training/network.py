@@ -40,7 +40,11 @@ class HeadedNetwork(nn.Module):
         return scores
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Return everything that training changes: parameters and buffers of trainable modules."""
+        """Return everything that training changes: parameters and buffers of trainable modules.
+
+        Buffers that are not saved with a network, such as Swin's table of positions, are constants.
+        """
+        saved = self.state_dict().keys()
         state: dict[str, Tensor] = {
             name: parameter
             for name, parameter in self.named_parameters()
@@ -48,8 +52,8 @@ class HeadedNetwork(nn.Module):
         }
         for name, module in self.above.named_modules(prefix="above"):
             if any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
-                for inner, value in module.named_buffers(recurse=False):
-                    state[f"{name}.{inner}"] = value
+                buffers = module.named_buffers(prefix=name, recurse=False)
+                state |= {buffer: value for buffer, value in buffers if buffer in saved}
         return state
 
     def copy_trained_state(self) -> dict[str, Tensor]:
