@@ -61,10 +61,7 @@ class ClearOptions(CacheOptions):
 
     panel = Panel.OUTPUT
 
-    tuning: bool = Field(
-        False,
-        description="Delete only what fine-tunings have left, also those that can be resumed.",
-    )
+    tuning: bool = Field(False, description="Delete only fine-tuning data, checkpoints included.")
 
 
 class SplitShareOptions(Options):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from headstart.backbones import catalogue, weights
 from headstart.backbones.backbone import load_backbone
-from headstart.backbones.weights import load_weights
+from headstart.backbones.weights import check_reachable, load_weights
 from headstart.errors import WeightsError
 
 TINY = "test_efficientnet"
@@ -253,8 +253,9 @@ def test_without_network_access_hub_weights_are_an_error(given, name):
 
 def test_an_invalid_hub_id(tmp_path):
     """An invalid id is a weights error too."""
-    with pytest.raises(WeightsError, match="'a b//c' from the hub"):
-        load_backbone(TINY, weights="hf-hub:a b//c")
+    for ask in (check_reachable, lambda name, weights: load_backbone(name, weights=weights)):
+        with pytest.raises(WeightsError, match="'a b//c' from the hub: Repo id must"):
+            ask(TINY, "hf-hub:a b//c")
 
 
 def test_a_file_of_the_hub_is_loaded(monkeypatch, tmp_path):
@@ -267,6 +268,7 @@ def test_a_file_of_the_hub_is_loaded(monkeypatch, tmp_path):
         requests.append(arguments)
         return str(file)
 
+    monkeypatch.setattr("headstart.backbones.hub.try_to_load_from_cache", lambda *_: str(file))
     monkeypatch.setattr("headstart.backbones.hub.hf_hub_download", download)
     backbone = load_backbone(TINY, weights="hf-hub:someone/tiny")
     assert requests == [("someone/tiny", "model.safetensors")]

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from headstart.errors import WeightsError
 
@@ -42,14 +43,17 @@ def check_reachable(name: str, file: str) -> None:
     """Check that a file is in the cache or that the hub can be reached.
 
     Raises:
-        WeightsError: Neither is the case.
+        WeightsError: Neither is the case, or the name is not valid.
     """
     if not _is_cached(name, file) and (problem := _problem()):
         raise _failed(name, file, problem)
 
 
 def _is_cached(name: str, file: str) -> bool:
-    return isinstance(try_to_load_from_cache(name, file), str)
+    try:
+        return isinstance(try_to_load_from_cache(name, file), str)
+    except HFValidationError as error:
+        raise _failed(name, file, str(error)) from None
 
 
 def _problem() -> str:
