@@ -134,10 +134,17 @@ class PrevalenceKeywords(TypedDict, total=False):
     prevalence: float | None
 
 
+class SliceKeywords(TypedDict, total=False):
+    """See `SliceOptions`."""
+
+    slices: str | None
+
+
 class TrainKeywords(
     RunKeywords,
     TuneKeywords,
     PartKeywords,
+    SliceKeywords,
     PrevalenceKeywords,
     HeadKeywords,
     TryKeywords,
@@ -162,7 +169,12 @@ class SplitKeywords(TypedDict, total=False):
 
 
 class EvaluateKeywords(
-    PrevalenceKeywords, SplitKeywords, LabelKeywords, ComputeKeywords, total=False
+    SliceKeywords,
+    PrevalenceKeywords,
+    SplitKeywords,
+    LabelKeywords,
+    ComputeKeywords,
+    total=False,
 ):
     """See `EvaluateOptions`."""
 

@@ -11,6 +11,10 @@ from platformdirs import user_cache_path
 from pydantic import Field
 
 from headstart.errors import OptionError
+from headstart.measuring_options import PrevalenceOptions as PrevalenceOptions
+from headstart.measuring_options import SliceOptions as SliceOptions
+from headstart.measuring_options import SplitOption as SplitOption
+from headstart.measuring_options import SplitOptions as SplitOptions
 from headstart.strict import Options as Options
 from headstart.strict import Panel as Panel
 
@@ -22,7 +26,6 @@ AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
 ScalesOption = Literal["one", "two"]
 RecipeOption = Literal["headstart", "tutorial"]
-SplitOption = Literal["auto", "all", "train", "val", "test"]
 TaskOption = Literal["auto", "single", "multi"]
 UncertainOption = Literal["unknown", "present", "absent"]
 
@@ -305,9 +308,8 @@ class HeadOptions(Options):
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
     operating_point: str | None = Field(
         None,
-        description="What the thresholds of labels are chosen for on held-out images: "
-        "sensitivity=0.95, specificity=0.9, ppv=0.8, cost=fn:10,fp:1 or f1 (default with several "
-        "labels per image).",
+        description="What thresholds are chosen for: sensitivity=0.95, specificity=0.9, ppv=0.8, "
+        "cost=fn:10,fp:1 or f1 (default with several labels per image).",
     )
 
 
@@ -335,25 +337,12 @@ class BackboneOptions(Options):
     )
 
 
-class PrevalenceOptions(Options):
-    """Where a model is used."""
-
-    panel = Panel.DATA
-
-    prevalence: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Share of images with the label where the model is used, such as 0.02: "
-        "predictive values at the operating point are given for it too.",
-    )
-
-
 # A panel shows the fields of the last base first.
 class TrainOptions(
     RunOptions,
     TuneOptions,
     PartOptions,
+    SliceOptions,
     PrevalenceOptions,
     HeadOptions,
     TryOptions,
@@ -374,18 +363,7 @@ class PredictOptions(ComputeOptions):
     overwrite: bool = Field(False, description="Replace an existing file in --out.")
 
 
-class SplitOptions(Options):
-    """Which images a model is evaluated on."""
-
-    panel = Panel.DATA
-
-    split: SplitOption = Field(
-        "auto",
-        description="Images to evaluate on; auto is the test part, or all of DATA without one.",
-    )
-
-
-class EvaluateOptions(PrevalenceOptions, SplitOptions, LabelOptions, ComputeOptions):
+class EvaluateOptions(SliceOptions, PrevalenceOptions, SplitOptions, LabelOptions, ComputeOptions):
     """Options of `evaluate`."""
 
     panel = Panel.OUTPUT

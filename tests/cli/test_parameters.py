@@ -59,13 +59,13 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         "Arguments": [],
         "Data": [
             *("--test", "--group", "--seed", "--task"),
-            *("--labels", "--label-separator", "--uncertain"),
+            *("--labels", "--label-separator", "--uncertain", "--prevalence", "--slices"),
         ],
         "Backbone": [
             *("--backbone", "--weights", "--orientations", "--scales"),
             *("--image-size", "--backbones", "--sample", "--budget-ms"),
         ],
-        "Features and head": ["--head", "--features", "--balanced"],
+        "Features and head": ["--head", "--features", "--balanced", "--operating-point"],
         "Fine-tuning": [
             *("--tune", "--resume", "--minutes", "--epochs", "--learning-rate", "--augment"),
             *("--views", "--batch-size", "--mixup", "--store-gb", "--recipe", "--log"),

@@ -144,7 +144,7 @@ def _train(
     clock: Clock,
 ) -> TrainResult:
     with clock.step("scan"):
-        images = open_data(data, options, watcher)
+        images = open_data(data, options, watcher, slices=options.slices)
     images.task.check_operating_point(options.operating_point, images.classes)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
@@ -185,6 +185,8 @@ def _train(
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
         watcher.warn(disagreement.message)
+    for warning in record.reported.slice_warnings if record.reported else ():
+        watcher.warn(warning)
     events = events_below(model.checkpoints) if model.checkpoints else ""
     reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     with clock.step("write"), watcher.stage("Writing the report"):
@@ -354,6 +356,7 @@ def _evaluate(
         thresholds=model.thresholds,
         groups=part.given_groups,
         prevalence=prevalence,
+        slices=part.slices,
     )
     return evaluation, probabilities
 

@@ -51,6 +51,7 @@ class Columns:
             that each flag stands for, by the column's name. Empty without a split.
         group: The images that must stay together; None if there is no such column.
         unused: All others.
+        slices: By what results are sliced.
     """
 
     image: str
@@ -59,12 +60,13 @@ class Columns:
     split: Mapping[str, str | None]
     group: str | None
     unused: tuple[str, ...]
+    slices: tuple[str, ...] = ()
 
     @property
     def used(self) -> list[str]:
         """The names of the columns to read."""
         names = [self.image, *self.labels, *self.split, *([self.group] if self.group else [])]
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*names, *self.slices]))
 
     @property
     def is_plural(self) -> bool:
@@ -93,6 +95,7 @@ def choose_columns(
     group: str | None = None,
     labelling: Labelling | None = None,
     known: Collection[str] = (),
+    slices: Sequence[str] = (),
     values: Callable[[str], Sequence[str]],
 ) -> Columns:
     """Choose the columns of a table by their names, in any case and with their usual synonyms.
@@ -103,12 +106,13 @@ def choose_columns(
         group: The column that the user named.
         labelling: What the user says about the labels.
         known: The classes of a trained model, which may be columns with one label each.
+        slices: The columns by which the user slices results.
         values: Returns the different values of a column, or nothing if there are many.
 
     Raises:
         DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
             be used as one.
-        OptionError: `group` or a column of the labels is not a column.
+        OptionError: `group`, a slice or a column of the labels is not a column.
     """
     labelling = labelling or Labelling()
     repeated = sorted({name for name in names if name and names.count(name) > 1})
@@ -123,10 +127,15 @@ def choose_columns(
             f"--labels names '{image}', which is the column of the images of '{path}'."
         )
     split = _split_columns(path, [name for name in names if name not in (image, *labels)], values)
-    grouping = _group_column(path, names) if group is None else _named(path, names, group)
-    used = {image, *labels, grouping, *split, ""}
+    grouping = _group_column(path, names) if group is None else _named(path, names, group, "group")
+    sliced = tuple(dict.fromkeys(_named(path, names, name, "slices") for name in slices))
+    if image in sliced:
+        raise OptionError(
+            f"--slices names '{image}', which is the column of the images of '{path}'."
+        )
+    used = {image, *labels, grouping, *split, *sliced, ""}
     unused = tuple(name for name in names if name not in used)
-    return Columns(image, labels, bool(named), split, grouping, unused)
+    return Columns(image, labels, bool(named), split, grouping, unused, sliced)
 
 
 def _columns_of_labels(
@@ -155,14 +164,16 @@ def _find(names: Iterable[str], known: Sequence[str]) -> str | None:
     return min(found, key=lambda name: known.index(_key(name)), default=None)
 
 
-def _named(path: Path, names: Sequence[str], group: str) -> str:
-    """Return the column that the user named; its case does not matter."""
-    if group in names:
-        return group
-    alike = [name for name in names if name.lower() == group.lower()]
+def _named(path: Path, names: Sequence[str], wanted: str, option: str) -> str:
+    """Return the column that the user named in an option; its case does not matter."""
+    if wanted in names:
+        return wanted
+    alike = [name for name in names if name.lower() == wanted.lower()]
     if len(alike) == 1:
         return alike[0]
-    raise OptionError(f"--group '{group}' is not a column of '{path}'. It has: {', '.join(names)}.")
+    raise OptionError(
+        f"--{option} '{wanted}' is not a column of '{path}'. It has: {', '.join(names)}."
+    )
 
 
 def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:

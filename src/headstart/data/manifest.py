@@ -22,6 +22,7 @@ SCHEMA = pa.schema(
         "repaired": pa.string(),  # what was repaired in the file; null if nothing was
         "blank_on": pa.string(),  # backgrounds on which it is one colour; null if it is opaque
         "rejected": pa.string(),  # the reason; null if the image is used
+        "slices": pa.string(),  # see slicing.write_slices; null if nothing is sliced
     }
 )
 
@@ -37,6 +38,8 @@ class Entry:
         split: "train", "val" or "test", if the source has a split.
         group: The user's own group, if any.
         rejected: Why the row itself is invalid, if it is.
+        slices: Its values in the columns by which results are sliced, as `slicing.write_slices`
+            writes them.
     """
 
     image: str
@@ -45,6 +48,7 @@ class Entry:
     split: str | None = None
     group: str | None = None
     rejected: str | None = None
+    slices: str | None = None
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,7 @@ class Predictor:
             thresholds=self.thresholds,
             groups=images.given_groups,
             prevalence=prevalence,
+            slices=images.slices,
         )
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:

@@ -37,6 +37,7 @@ from headstart.record.run import (
     Record,
     recommendation_json,
 )
+from headstart.record.slices import SliceResult, SliceResults, metric_title
 from headstart.record.values import (
     BackboneTrial,
     Candidate,
@@ -83,6 +84,8 @@ __all__ = [
     "ReliabilityBin",
     "Series",
     "SingleEvaluation",
+    "SliceResult",
+    "SliceResults",
     "Source",
     "StepTiming",
     "Tuning",
@@ -90,5 +93,6 @@ __all__ = [
     "describe_gain",
     "describe_metric",
     "describe_use",
+    "metric_title",
     "recommendation_json",
 ]
