@@ -140,10 +140,17 @@ class SliceKeywords(TypedDict, total=False):
     slices: str | None
 
 
+class LeakageKeywords(TypedDict, total=False):
+    """See `LeakageOptions`."""
+
+    leakage: bool
+
+
 class TrainKeywords(
     RunKeywords,
     TuneKeywords,
     PartKeywords,
+    LeakageKeywords,
     SliceKeywords,
     PrevalenceKeywords,
     HeadKeywords,

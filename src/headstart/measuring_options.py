@@ -35,6 +35,18 @@ class SliceOptions(Options):
     )
 
 
+class LeakageOptions(Options):
+    """Whether leakage between images that belong together is measured."""
+
+    panel = Panel.DATA
+
+    leakage: bool = Field(
+        False,
+        description="Cross-validate the frozen head with and without the groups, which are those "
+        "of --group or guessed, to measure what their leakage is worth.",
+    )
+
+
 class SplitOptions(Options):
     """Which images a model is evaluated on."""
 

@@ -11,6 +11,7 @@ from platformdirs import user_cache_path
 from pydantic import Field
 
 from headstart.errors import OptionError
+from headstart.measuring_options import LeakageOptions as LeakageOptions
 from headstart.measuring_options import PrevalenceOptions as PrevalenceOptions
 from headstart.measuring_options import SliceOptions as SliceOptions
 from headstart.measuring_options import SplitOption as SplitOption
@@ -342,6 +343,7 @@ class TrainOptions(
     RunOptions,
     TuneOptions,
     PartOptions,
+    LeakageOptions,
     SliceOptions,
     PrevalenceOptions,
     HeadOptions,

@@ -45,6 +45,7 @@ def test_entries_and_file_infos_are_joined() -> None:
             "blank_on": None,
             "rejected": None,
             "slices": None,
+            "guessed_group": None,
         }
     ]
 

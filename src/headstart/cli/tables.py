@@ -47,6 +47,8 @@ def show_training(console: Console, result: TrainResult) -> None:
     if record.tuning and record.tuned:
         show_tuning(console, record.tuning)
     _show_rejections(console, record.rejected)
+    if record.leakage:
+        _print_line(console, record.leakage.message)
     if result.summary:
         _show_summary(console, result.summary)
         show_slices(console, record.reported.slices if record.reported else None)

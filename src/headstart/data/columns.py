@@ -33,6 +33,13 @@ _FLAGS = {
 _FOLD = ("fold", "folds", "kfold", "cvfold", "foldid", "foldno", "cvsplit")
 _GROUP = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
 
+# The words of names of columns that may be groups.
+_SUBJECTS = (
+    *("patient", "subject", "person", "participant", "individual", "animal", "donor", "case"),
+    *("study", "lesion", "specimen", "slide", "session", "video", "sequence", "series", "burst"),
+)
+_IDENTIFIERS = ("id", "uid", "no", "nr", "num", "number", "code", "name", "key", "identifier")
+
 # What no pattern of --labels matches.
 _OTHERS = {*_IMAGE, *_LABEL, _LABELS, *_SPLIT, *_FLAGS, *_FOLD, *_GROUP}
 
@@ -52,6 +59,8 @@ class Columns:
         group: The images that must stay together; None if there is no such column.
         unused: All others.
         slices: By what results are sliced.
+        guessed_group: Without a column of the groups, an unused one that looks like it by its name;
+            None if there is none.
     """
 
     image: str
@@ -61,12 +70,14 @@ class Columns:
     group: str | None
     unused: tuple[str, ...]
     slices: tuple[str, ...] = ()
+    guessed_group: str | None = None
 
     @property
     def used(self) -> list[str]:
         """The names of the columns to read."""
-        names = [self.image, *self.labels, *self.split, *([self.group] if self.group else [])]
-        return list(dict.fromkeys([*names, *self.slices]))
+        groups = [name for name in (self.group, self.guessed_group) if name]
+        names = [self.image, *self.labels, *self.split, *groups, *self.slices]
+        return list(dict.fromkeys(names))
 
     @property
     def is_plural(self) -> bool:
@@ -135,7 +146,8 @@ def choose_columns(
         )
     used = {image, *labels, grouping, *split, *sliced, ""}
     unused = tuple(name for name in names if name not in used)
-    return Columns(image, labels, bool(named), split, grouping, unused, sliced)
+    guessed = None if grouping else next(filter(_may_be_groups, unused), None)
+    return Columns(image, labels, bool(named), split, grouping, unused, sliced, guessed)
 
 
 def _columns_of_labels(
@@ -211,6 +223,13 @@ def _label_column(path: Path, names: Sequence[str], task: TaskOption) -> str:
             "Rename the right one to 'label'."
         )
     return exact[0] if exact else found[0]
+
+
+def _may_be_groups(name: str) -> bool:
+    """Return whether a column names a subject of images, such as "patient_no" or "CaseID"."""
+    words = _words(name)
+    others = [word for word in words if word not in _SUBJECTS]
+    return len(others) < len(words) and all(word in _IDENTIFIERS for word in others)
 
 
 def _group_column(path: Path, names: Sequence[str]) -> str | None:

@@ -72,7 +72,11 @@ def read_exported(
     split = f"Split: the names of the Parquet files ({parts})."
     warnings = dict.fromkeys(text for source in sources.values() for text in source.warnings)
     several = _same_labels(data, sources)
-    return Source(data_name(data), entries, (split, *sentences), tuple(warnings), several)
+    guessed = next((one.guessed_group for one in sources.values() if one.guessed_group), None)
+    return Source(
+        *(data_name(data), entries, (split, *sentences), tuple(warnings), several),
+        guessed_group=guessed,
+    )
 
 
 def _same_labels(data: Path, sources: Mapping[Path, Source]) -> str | None:

@@ -73,6 +73,14 @@ class ImageSet:
         known = "slices" in self.table.column_names  # Runs of earlier versions do not have it.
         return read_slices(self.table["slices"].to_pylist() if known else ())
 
+    @property
+    def guessed_groups(self) -> tuple[str | None, ...]:
+        """The value of each image in an unused column that may be groups; empty without one."""
+        if "guessed_group" not in self.table.column_names:
+            return ()
+        values = tuple(self.table["guessed_group"].to_pylist())
+        return values if any(value is not None for value in values) else ()
+
     @cached_property
     def labels(self) -> Targets:
         """The labels as the task encodes them; class numbers if each image has one label."""

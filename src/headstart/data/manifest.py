@@ -23,6 +23,7 @@ SCHEMA = pa.schema(
         "blank_on": pa.string(),  # backgrounds on which it is one colour; null if it is opaque
         "rejected": pa.string(),  # the reason; null if the image is used
         "slices": pa.string(),  # see slicing.write_slices; null if nothing is sliced
+        "guessed_group": pa.string(),  # in a column that is not used but looks like groups
     }
 )
 
@@ -40,6 +41,8 @@ class Entry:
         rejected: Why the row itself is invalid, if it is.
         slices: Its values in the columns by which results are sliced, as `slicing.write_slices`
             writes them.
+        guessed_group: Its value in a column that is not used but looks like groups, if there is
+            one.
     """
 
     image: str
@@ -49,6 +52,7 @@ class Entry:
     group: str | None = None
     rejected: str | None = None
     slices: str | None = None
+    guessed_group: str | None = None
 
 
 @dataclass(frozen=True)

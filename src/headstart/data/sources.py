@@ -7,6 +7,7 @@ labels (`labelling`, `label_columns`, `label_cells`, `separators`, `merging`) an
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from headstart.data.manifest import Entry
 from headstart.data.paths import data_path, list_names, printable
 from headstart.data.slicing import check_slices
 from headstart.errors import DataError, OptionError
+
+_MIN_GROUPS = 2
 
 
 def open_source(
@@ -75,7 +78,23 @@ def open_source(
     check_slices(entry.slices for entry in source.entries if not entry.rejected)
     if source.several and known:
         source = _without_unknown_labels(source, known)
-    return _without_lone_train_part(source)
+    return _without_lone_train_part(source if known else _with_guess(source))
+
+
+def _with_guess(source: Source) -> Source:
+    """Warn of a column that may be groups; without repeated values, it is not one."""
+    values = [entry.guessed_group for entry in source.entries if not entry.rejected]
+    counts = Counter(value for value in values if value is not None)
+    if not source.guessed_group or len(counts) < _MIN_GROUPS or max(counts.values()) < _MIN_GROUPS:
+        entries = [replace(entry, guessed_group=None) for entry in source.entries]
+        return replace(source, entries=entries, guessed_group=None)
+    column = source.guessed_group
+    warning = (
+        f"The column '{column}' has {len(counts):,} different values for {counts.total():,} images;"
+        f" if images with the same value belong together, keep them on one side of the split with "
+        f"--group '{column}'."
+    )
+    return replace(source, warnings=(*source.warnings, warning))
 
 
 def _read_folder(

@@ -105,7 +105,10 @@ def read_table(
         raise DataError(f"Table '{path}' has no rows below the names of its columns.")
     has_split = any(entry.split for entry in entries)
     understood = _understood(columns, table.note, has_split=has_split)
-    source = Source(data_name(path), _relative_names(entries), understood)
+    source = Source(
+        *(data_name(path), _relative_names(entries), understood),
+        guessed_group=columns.guessed_group,
+    )
     if isinstance(labels, OneLabel):
         return _with_one_label(source, path, columns, labelling)
     return _with_several(source, columns, labels, labelling)
@@ -331,7 +334,11 @@ class _Reader:
             ) from None
         name, path, missing = self._image(number, row[self.columns.image])
         group = cell_text(row[self.columns.group]) if self.columns.group else None
-        return Entry(name, path, label, split, group, problem or missing, self._slices(row))
+        guess = self.columns.guessed_group
+        return Entry(
+            *(name, path, label, split, group, problem or missing, self._slices(row)),
+            guessed_group=cell_text(row[guess]) if guess else None,
+        )
 
     def _slices(self, row: Mapping[str, object]) -> str | None:
         if not self.columns.slices:
