@@ -118,3 +118,11 @@ def test_slices_of_several_labels(tmp_path: Path) -> None:
         ("A", 1.0),
     ]
     assert '<h2 id="slices">Slices</h2>' in (result.run / "report.html").read_text()
+
+
+def test_a_run_without_columns_says_so(trained: TrainResult) -> None:
+    """A run that was trained without slices keeps no column, and its data is a folder."""
+    with pytest.raises(OptionError, match=r"keeps\. It keeps none\. Pass the table: headstart "):
+        hs.evaluate(trained.run, slices="sex")
+    with pytest.raises(OptionError, match=r"^--slices 'sex' names columns of a table, and "):
+        hs.evaluate(trained.run, trained.run.parent / "photos", slices="sex")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.data.labelling import Labelling
 from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
 from headstart.data.slicing import (
@@ -57,6 +58,17 @@ def test_a_table_has_the_values_of_its_columns(table: Path, tmp_path: Path) -> N
     ]
     assert source.understood[0].endswith("slices from 'Sex', 'age'.")
     assert [entry.slices for entry in open_source(table, staging=tmp_path).entries] == [None] * 2
+
+
+def test_a_pattern_of_labels_leaves_out_slices(tmp_path: Path) -> None:
+    """A column that is sliced by is not a label, even if the pattern matches it."""
+    picture(0).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("path,x_a,x_site\na.png,1,north\n")
+    labelling = Labelling("auto", "x_*")
+    source = open_source(
+        tmp_path / "table.csv", staging=tmp_path, labelling=labelling, slices=("x_site",)
+    )
+    assert source.entries[0].label == '{"x_a":1}'
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def choose_columns(
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
-    named = _columns_of_labels(path, names, group, labelling, known)
+    named = _columns_of_labels(path, names, (group, *slices), labelling, known)
     labels = named or (_label_column(path, names, labelling.task),)
     if (image := _find(names, _IMAGE)) is None:
         raise _missing(path, names, "path", "image")
@@ -153,13 +153,13 @@ def choose_columns(
 def _columns_of_labels(
     path: Path,
     names: Sequence[str],
-    group: str | None,
+    others: Collection[str | None],
     labelling: Labelling,
     known: Collection[str],
 ) -> tuple[str, ...]:
     """Return the columns with one label each: those that the user names, or a model's labels."""
     if labelling.labels is not None:
-        reserved = {name for name in names if _key(name) in _OTHERS or name == group}
+        reserved = {name for name in names if _key(name) in _OTHERS or name in others}
         return named_label_columns(path, names, labelling.labels, reserved)
     if labelling.task != "multi" or any(_key(name) in (*_LABEL, _LABELS) for name in names):
         return ()

@@ -83,9 +83,11 @@ def open_source(
 
 def _with_guess(source: Source) -> Source:
     """Warn of a column that may be groups; without repeated values, it is not one."""
+    if source.guessed_group is None:
+        return source
     values = [entry.guessed_group for entry in source.entries if not entry.rejected]
     counts = Counter(value for value in values if value is not None)
-    if not source.guessed_group or len(counts) < _MIN_GROUPS or max(counts.values()) < _MIN_GROUPS:
+    if len(counts) < _MIN_GROUPS or max(counts.values()) < _MIN_GROUPS:
         entries = [replace(entry, guessed_group=None) for entry in source.entries]
         return replace(source, entries=entries, guessed_group=None)
     column = source.guessed_group

@@ -8,7 +8,7 @@ from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
 from headstart.evaluation.bootstrap import RESAMPLES
 from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.measuring import Measurement
-from headstart.evaluation.slices import Slice, measure_slices
+from headstart.evaluation.slices import PERMUTATIONS, Slice, measure_slices
 from headstart.evaluation.weighted_metrics import (
     AreaUnderRoc,
     AveragePrecision,
@@ -21,8 +21,10 @@ from headstart.evaluation.weighted_metrics import (
 from headstart.record import MetricValue, SliceResult, SliceResults
 
 _TWO = 2
-_MAX_WORK = 10**8
-_FEWEST = 500
+# With more pairs of an image and a class, times columns, fewer resamples and permutations are
+# drawn, so that slices take seconds and not minutes.
+_MAX_RESAMPLED, _MAX_PERMUTED = 10**8, 2 * 10**7
+_FEWEST = 499
 
 
 def slice_classes(
@@ -55,11 +57,7 @@ def slice_classes(
     metrics["log_loss"] = mean_of_values(losses)
     if positive is not None:
         metrics |= _at_threshold(predicted == positive, targets == positive)
-    resamples = _resamples(probabilities.size * len(slices))
-    found = measure_slices(
-        *(metrics, slices, targets, groups), tested="accuracy", resamples=resamples
-    )
-    return _recorded("accuracy", found)
+    return _measured("accuracy", metrics, slices, targets, groups, probabilities.size)
 
 
 def slice_labels(
@@ -94,14 +92,26 @@ def slice_labels(
     metrics = _of_labels(probabilities, targets, predicted)
     metrics["log_loss"] = Ratio(losses, (targets >= 0).sum(axis=1).astype(np.float64))
     tested = "macro_auroc" if "macro_auroc" in metrics else "subset_accuracy"
-    resamples = _resamples(probabilities.size * len(slices))
-    found = measure_slices(*(metrics, slices, strata, groups), tested=tested, resamples=resamples)
-    return _recorded(tested, found)
+    return _measured(tested, metrics, slices, strata, groups, probabilities.size)
 
 
-def _resamples(work: int) -> int:
-    """Return fewer resamples for many images and classes, so that intervals take seconds."""
-    return int(np.clip(_MAX_WORK // work, _FEWEST, RESAMPLES))
+def _measured(
+    tested: str,
+    metrics: Mapping[str, Metric],
+    slices: Mapping[str, Sequence[str]],
+    strata: Rows,
+    groups: Rows | None,
+    pairs: int,
+) -> SliceResults:
+    """Measure slices; `pairs` is the number of pairs of an image and a class."""
+    work = pairs * len(slices)
+    found = measure_slices(
+        *(metrics, slices, strata, groups),
+        tested=tested,
+        resamples=int(np.clip(_MAX_RESAMPLED // work, _FEWEST, RESAMPLES)),
+        permutations=int(np.clip(_MAX_PERMUTED // work, _FEWEST, PERMUTATIONS)),
+    )
+    return SliceResults(tested, tuple(map(_result, found)))
 
 
 def _of_classes(
@@ -151,10 +161,6 @@ def _of_labels(
     correct = ((predicted == (targets == 1)) | ~known).all(axis=1)
     metrics["subset_accuracy"] = Rate(np.asarray(correct), np.asarray(known.any(axis=1)))
     return metrics
-
-
-def _recorded(tested: str, slices: Sequence[Slice]) -> SliceResults:
-    return SliceResults(tested, tuple(map(_result, slices)))
 
 
 def _result(one: Slice) -> SliceResult:

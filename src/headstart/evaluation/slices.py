@@ -24,7 +24,9 @@ from headstart.evaluation.weighted_metrics import Metric
 LEVEL = 0.05
 """The probability of flagging any slice although none differs."""
 
-_PERMUTATIONS = 1999
+PERMUTATIONS = 1999
+"""The number of permutations of a column."""
+
 # The smallest p-value must stay below the level after correction, with some room.
 _PERMUTATIONS_PER_TEST = 40
 
@@ -80,6 +82,7 @@ def measure_slices(
     tested: str,
     higher_is_better: bool = True,
     resamples: int = RESAMPLES,
+    permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> tuple[Slice, ...]:
     """Measure each slice, and test by permutation whether it differs from all other images.
@@ -95,6 +98,8 @@ def measure_slices(
         tested: The name of the metric to test and to sort by.
         higher_is_better: Whether a higher value of the tested metric is better.
         resamples: The number of resamples of bootstrap intervals.
+        permutations: The number of permutations; more where there are so many slices that their
+            p-values could not be below the level after correction.
         seed: The seed of intervals and permutations.
 
     Returns:
@@ -104,7 +109,7 @@ def measure_slices(
         DataError: A column has more than 50 values.
     """
     numbered = [_number(name, values) for name, values in columns.items()]
-    p_values = _p_values(metrics[tested], numbered, targets, groups, seed)
+    p_values = _p_values(metrics[tested], numbered, targets, groups, permutations, seed)
     adjusted = _holm(p_values)
     slices = []
     for column in numbered:
@@ -138,15 +143,16 @@ def _p_values(
     columns: Sequence[_Column],
     targets: Targets,
     groups: Rows | None,
+    permutations: int,
     seed: int,
 ) -> dict[bytes, float]:
     """Return the p-value of each test, by partition; undefined ones are left out."""
     tests = {_partition(member) for column in columns for member in column.members()}
-    count = max(_PERMUTATIONS, _PERMUTATIONS_PER_TEST * len(tests))
+    count = max(permutations, _PERMUTATIONS_PER_TEST * len(tests))
     p_values: dict[bytes, float] = {}
     for column in columns:
-        permutations = _permutations(column.codes, targets, groups, count, seed)
-        for key, p in _test(metric, column, permutations):
+        permuted = _permutations(column.codes, targets, groups, count, seed)
+        for key, p in _test(metric, column, permuted):
             p_values.setdefault(key, p)
     return p_values
 
