@@ -134,10 +134,24 @@ class PrevalenceKeywords(TypedDict, total=False):
     prevalence: float | None
 
 
+class SliceKeywords(TypedDict, total=False):
+    """See `SliceOptions`."""
+
+    slices: str | None
+
+
+class LeakageKeywords(TypedDict, total=False):
+    """See `LeakageOptions`."""
+
+    leakage: bool
+
+
 class TrainKeywords(
     RunKeywords,
     TuneKeywords,
     PartKeywords,
+    LeakageKeywords,
+    SliceKeywords,
     PrevalenceKeywords,
     HeadKeywords,
     TryKeywords,
@@ -162,7 +176,12 @@ class SplitKeywords(TypedDict, total=False):
 
 
 class EvaluateKeywords(
-    PrevalenceKeywords, SplitKeywords, LabelKeywords, ComputeKeywords, total=False
+    SliceKeywords,
+    PrevalenceKeywords,
+    SplitKeywords,
+    LabelKeywords,
+    ComputeKeywords,
+    total=False,
 ):
     """See `EvaluateOptions`."""
 

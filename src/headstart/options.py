@@ -11,6 +11,11 @@ from platformdirs import user_cache_path
 from pydantic import Field
 
 from headstart.errors import OptionError
+from headstart.measuring_options import LeakageOptions as LeakageOptions
+from headstart.measuring_options import PrevalenceOptions as PrevalenceOptions
+from headstart.measuring_options import SliceOptions as SliceOptions
+from headstart.measuring_options import SplitOption as SplitOption
+from headstart.measuring_options import SplitOptions as SplitOptions
 from headstart.strict import Options as Options
 from headstart.strict import Panel as Panel
 
@@ -22,7 +27,6 @@ AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
 ScalesOption = Literal["one", "two"]
 RecipeOption = Literal["headstart", "tutorial"]
-SplitOption = Literal["auto", "all", "train", "val", "test"]
 TaskOption = Literal["auto", "single", "multi"]
 UncertainOption = Literal["unknown", "present", "absent"]
 
@@ -334,25 +338,13 @@ class BackboneOptions(Options):
     )
 
 
-class PrevalenceOptions(Options):
-    """Where a model is used."""
-
-    panel = Panel.DATA
-
-    prevalence: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Share of images with the label where the model is used, such as 0.02, for "
-        "its predictive values.",
-    )
-
-
 # A panel shows the fields of the last base first.
 class TrainOptions(
     RunOptions,
     TuneOptions,
     PartOptions,
+    LeakageOptions,
+    SliceOptions,
     PrevalenceOptions,
     HeadOptions,
     TryOptions,
@@ -373,18 +365,7 @@ class PredictOptions(ComputeOptions):
     overwrite: bool = Field(False, description="Replace an existing file in --out.")
 
 
-class SplitOptions(Options):
-    """Which images a model is evaluated on."""
-
-    panel = Panel.DATA
-
-    split: SplitOption = Field(
-        "auto",
-        description="Images to evaluate on; auto is the test part, or all of DATA without one.",
-    )
-
-
-class EvaluateOptions(PrevalenceOptions, SplitOptions, LabelOptions, ComputeOptions):
+class EvaluateOptions(SliceOptions, PrevalenceOptions, SplitOptions, LabelOptions, ComputeOptions):
     """Options of `evaluate`."""
 
     panel = Panel.OUTPUT

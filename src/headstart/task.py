@@ -252,6 +252,7 @@ class Task(Protocol):
         thresholds: Thresholds | None = None,
         groups: Sequence[str] = (),
         prevalence: float | None = None,
+        slices: Mapping[str, Sequence[str]] | None = None,
     ) -> Evaluation:
         """Evaluate the predictions for labelled images.
 
@@ -263,6 +264,7 @@ class Task(Protocol):
             groups: The group of each image, if images of a group are not independent.
             prevalence: The share of images with a label where the model is used, above 0 and
                 below 1, for predictive values at the operating point.
+            slices: The value of each image, by the name of a column, by which results are sliced.
 
         Raises:
             OptionError: The prevalence is out of range, or there is no operating point for it.

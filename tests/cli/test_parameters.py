@@ -59,7 +59,14 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         "Arguments": [],
         "Data": [
             *("--test", "--group", "--seed", "--task"),
-            *("--labels", "--label-separator", "--uncertain", "--prevalence"),
+            *(
+                "--labels",
+                "--label-separator",
+                "--uncertain",
+                "--prevalence",
+                "--slices",
+                "--leakage",
+            ),
         ],
         "Backbone": [
             *("--backbone", "--weights", "--orientations", "--scales"),

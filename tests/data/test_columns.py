@@ -206,3 +206,20 @@ def test_an_unknown_group_is_an_error() -> None:
     """The message lists the columns."""
     with pytest.raises(OptionError, match="It has: path, label"):
         choose(["path", "label"], group="patient")
+
+
+@pytest.mark.parametrize(
+    ("name", "guessed"),
+    [
+        ("patient_no", True),
+        ("CaseID", True),
+        ("Study UID", True),
+        ("patient_age", False),
+        ("number", False),
+        ("notes", False),
+    ],
+)
+def test_a_column_that_may_be_groups(name: str, guessed: bool) -> None:
+    """An unused column that identifies a subject may be groups, unless there are groups."""
+    assert choose(["path", "label", name]).guessed_group == (name if guessed else None)
+    assert choose(["path", "label", "group", name]).guessed_group is None

@@ -44,6 +44,8 @@ def test_entries_and_file_infos_are_joined() -> None:
             "repaired": None,
             "blank_on": None,
             "rejected": None,
+            "slices": None,
+            "guessed_group": None,
         }
     ]
 

@@ -507,3 +507,15 @@ def test_a_table_with_only_training_images_has_no_split(
     source = open_data(data / "t.csv")
     assert [entry.split for entry in source.entries] == [None, None]
     assert source.understood[-1] == "The given split has only training images, so it is not used."
+
+
+def test_a_column_without_repeated_values_is_not_guessed(tmp_path: Path) -> None:
+    """A case for each image is not a group, and neither is a single one for all of them."""
+    for number in range(3):
+        picture(number).save(tmp_path / f"{number}.png")
+    for cases in (("1", "2", "3"), ("1", "1", "1")):
+        rows = [f"{number}.png,cat,{case}" for number, case in enumerate(cases)]
+        (tmp_path / "table.csv").write_text("\n".join(["path,label,case_no", *rows]))
+        source = open_source(tmp_path / "table.csv", staging=tmp_path)
+        assert (source.guessed_group, source.warnings) == (None, ())
+        assert {entry.guessed_group for entry in source.entries} == {None}

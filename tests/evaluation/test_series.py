@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from headstart.evaluation.series import find_series
+from headstart.evaluation.series import find_series, guess_by_names
 
 
 def subjects(count=30, frames=8, width=16, spread=0.1, seed=0):
@@ -133,3 +133,23 @@ def test_ten_thousand_images_take_under_a_second_and_are_not_copied(kind):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * features.size  # A float32 copy takes twice as much.
+
+
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        (["p1_1.png", "p1_2.png"], True),
+        (["scan12-left-3.jpg", "scan12-left-4.jpg"], True),
+        (["2/p1 1.jp2", "3/p1 2.jp2"], True),
+        (["001.jp2", "002.jp2"], False),
+        (["img_1.png", "img_2.png"], False),
+        (["p1/1.png", "p1/2.png"], False),
+    ],
+)
+def test_stems_are_guessed_by_names(names: list[str], groups: bool) -> None:
+    """A stem has a number of its own, before the last one of the file's name."""
+    several = [name.replace("1", "1" * count, 1) for count in range(1, 6) for name in names]
+    found = guess_by_names(several)
+    assert (found is not None) == groups
+    if found:
+        assert len(set(found.groups.tolist())) == 5

@@ -24,7 +24,7 @@ from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice, ValidationPart
-from headstart.heads.problem import Candidate, Decider
+from headstart.heads.problem import Candidate, Decider, HeldOutEstimate
 from headstart.heads.specs import Head
 from headstart.keywords import TuneKeywords, with_keywords
 from headstart.options import (
@@ -385,6 +385,12 @@ class Classifier:
         self.candidates = fit.candidates
         self.chosen_on, self.why_chosen = fit.chosen_on, fit.why
         return self
+
+    def cross_validate(
+        self, train: ImageSet, features: Features, groups: Sequence[str]
+    ) -> HeldOutEstimate | None:
+        """Measure the head on folds that keep groups whole; see `HeadChoice.cross_validate`."""
+        return self._head_choice(train.task).cross_validate(features, train.labels, groups)
 
     def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
         """Switch to a tuned model; the caller's backbone does not change."""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from headstart.answers import AnyTaskPrediction, MultiPrediction, Prediction
 from headstart.cli.columns import Row, print_table
+from headstart.cli.slices import show_slices
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.record import (
     Candidate,
@@ -46,8 +47,11 @@ def show_training(console: Console, result: TrainResult) -> None:
     if record.tuning and record.tuned:
         show_tuning(console, record.tuning)
     _show_rejections(console, record.rejected)
+    if record.leakage:
+        _print_line(console, record.leakage.message)
     if result.summary:
         _show_summary(console, result.summary)
+        show_slices(console, record.reported.slices if record.reported else None)
     else:
         _print_line(console, "No images were held out for testing, so the model was not evaluated.")
     _print_line(console, _time_spent(result.seconds))
@@ -59,6 +63,7 @@ def show_evaluation(console: Console, result: EvaluateResult) -> None:
     """Show an evaluation and the images that were not used."""
     _show_rejections(console, result.record.rejected)
     _show_summary(console, result.summary)
+    show_slices(console, result.evaluation.slices)
     if result.record.comparison:
         _print_line(console, result.record.comparison)
     if result.out:

@@ -81,13 +81,15 @@ def run_evaluation(
     predictor = load_predictor(model, options)
     if data is None:
         reject_ineffective_options(options, OWN_DATA)
-        part = part_of_run(Path(model), predictor, options.split, watcher)
+        part = part_of_run(Path(model), predictor, options, watcher)
     else:
         part = part_of_data(Path(model), predictor, data, options, watcher)
     with watcher.stage("Extracting features") as progress:
         evaluation, probabilities = predictor.measure(
             part.images, prevalence=options.prevalence, progress=progress, warn=watcher.warn
         )
+    for warning in evaluation.slice_warnings:
+        watcher.warn(warning)
     record = _record(str(model), predictor, part, evaluation)
     if options.out:
         with watcher.stage("Writing the report"):

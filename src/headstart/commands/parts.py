@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from headstart.data.images import Images, ImageSet
+from headstart.data.manifest import with_column
+from headstart.data.slicing import select_slices, sliced_columns
 from headstart.errors import DataError, OptionError
 from headstart.options import EvaluateOptions, SplitOption
 from headstart.predictor.predictor import Predictor
@@ -69,11 +71,14 @@ def part_of_data(
     return Part(name, chosen, images.name, False, rejected, (*images.warnings, *warnings))
 
 
-def part_of_run(model: Path, predictor: Predictor, split: SplitOption, watcher: Watcher) -> Part:
+def part_of_run(
+    model: Path, predictor: Predictor, options: EvaluateOptions, watcher: Watcher
+) -> Part:
     """Choose a part of a run's own data; "auto" is the test part or, without one, the val part.
 
     Raises:
-        OptionError: The model is a bundle, which does not list its images.
+        OptionError: The model is a bundle, which does not list its images, or the run does not
+            keep a column of `slices`.
         DataError: The run has no such part, or its files are missing or have changed.
     """
     if not is_run(model):
@@ -81,8 +86,8 @@ def part_of_run(model: Path, predictor: Predictor, split: SplitOption, watcher: 
             f"'{model}' is a bundle without its run, so its test images are not known. "
             f"Pass labelled images: headstart evaluate {model} DATA"
         )
-    images = images_of_run(model, predictor.task)
-    name, chosen = _select_own(images, split, model)
+    images = _sliced(model, images_of_run(model, predictor.task), options.slices)
+    name, chosen = _select_own(images, options.split, model)
     with watcher.stage("Checking images") as progress:
         changes = find_changes(chosen, progress)
     described = f"{_PARTS[name]} part" if name in _PARTS else "data"
@@ -99,6 +104,21 @@ def part_of_run(model: Path, predictor: Predictor, split: SplitOption, watcher: 
         watcher.warn(warning)
     source = predictor.record.data.name if predictor.record else images.name
     return Part(name, chosen, source, True, (), warnings)
+
+
+def _sliced(run: Path, images: Images, slices: str | None) -> Images:
+    """Return the images of a run with the requested columns; by default, those of the training."""
+    kept, wanted = images.all.slices, sliced_columns(slices)
+    if missing := [name for name in wanted if name not in kept]:
+        columns = f"It keeps: {', '.join(kept)}." if kept else "It keeps none."
+        raise OptionError(
+            f"--slices '{missing[0]}' is not a column that the run '{run}' keeps. {columns} Pass "
+            f"the table: headstart evaluate {run} DATA --split test"
+        )
+    if not wanted:
+        return images
+    texts = [select_slices(text, wanted) for text in images.manifest["slices"].to_pylist()]
+    return replace(images, manifest=with_column(images.manifest, "slices", texts))
 
 
 def _used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:

@@ -26,6 +26,7 @@ from headstart.record import (
     Estimate,
     Evaluation,
     Leak,
+    Leakage,
     Recommendation,
     Record,
     Rejection,
@@ -43,6 +44,7 @@ class Measured:
         test: On the test part; None without one.
         validation: On the validation part; None without one.
         series: Series among the training images; None if there are none.
+        leakage: What folds say with and without groups; None if it was not measured.
         recommendation: How the backbone was chosen; None if the user chose it.
         seconds: Duration of each step.
     """
@@ -50,6 +52,7 @@ class Measured:
     test: Evaluation | None
     validation: Evaluation | None
     series: Series | None
+    leakage: Leakage | None
     recommendation: Recommendation | None
     seconds: dict[str, float]
 
@@ -106,6 +109,7 @@ def record_of(
         val_used_for=tuple(_uses(model, images, measured.recommendation)),
         disagreements=tuple(_disagreements(choice, model, measured, _kept(images, measured))),
         series=measured.series,
+        leakage=measured.leakage,
     )
 
 
@@ -135,7 +139,7 @@ def _kept(images: Images, measured: Measured) -> KeptTogether:
 
 
 def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
-    folds = _estimate(candidate)
+    folds = estimate_of(candidate)
     return Candidate(
         candidate.features,
         candidate.head,
@@ -144,12 +148,13 @@ def _candidate(candidate: problem.Candidate, *, chosen: bool) -> Candidate:
         folds.log_loss,
         chosen,
         folds.images,
-        _estimate(candidate.val) if candidate.val else None,
+        estimate_of(candidate.val) if candidate.val else None,
         candidate.share,
     )
 
 
-def _estimate(measured: problem.Candidate | problem.HeldOutEstimate) -> Estimate:
+def estimate_of(measured: problem.Candidate | problem.HeldOutEstimate) -> Estimate:
+    """Return an estimate with the interval of its accuracy."""
     interval = wilson(round(measured.accuracy * measured.images), measured.images)
     return Estimate(measured.accuracy, interval, measured.log_loss, measured.images)
 

@@ -10,20 +10,17 @@ from pydantic import JsonValue
 
 from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_warning
-from headstart.backbones.weights import check_reachable
 from headstart.choosing.candidates import candidates_of
 from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
+from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
-from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
 from headstart.commands.extraction import extract_features
+from headstart.commands.leakage import groups_of, measure_leakage
 from headstart.commands.recording import Measured, record_of, series_of
 from headstart.data.images import Images, ImageSet
 from headstart.data.paths import data_name
-from headstart.engines.devices import choose_device
-from headstart.errors import OptionError
 from headstart.files import size_of
 from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
@@ -37,8 +34,6 @@ from headstart.runs.run import events_below, write_run
 from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
-from headstart.tuning.events.listeners import check_listeners
-from headstart.tuning.fine_tuning import check_scales
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
@@ -47,7 +42,15 @@ from headstart.watching import Watcher, with_place
 _MAX_MISTAKES = 24
 # Bytes of data that fine-tuning leaves in the cache without a word.
 MUCH_SPACE = 100_000_000
-_SELECTION = ("chosen_on", "why_chosen", "choice", "val_used_for", "disagreements", "series")
+_SELECTION = (
+    "chosen_on",
+    "why_chosen",
+    "choice",
+    "val_used_for",
+    "disagreements",
+    "series",
+    "leakage",
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def run_training(
         begin: Start of the measured time, by `time.perf_counter`. Default: now.
     """
     clock = Clock.since(begin)
-    _check_combinations(options)
+    check_training(options)
     options = _resolved(options)
     request = Request.of(data, options)
     with reserved_folder(
@@ -143,7 +146,7 @@ def _train(
     clock: Clock,
 ) -> TrainResult:
     with clock.step("scan"):
-        images = open_data(data, options, watcher)
+        images = open_data(data, options, watcher, slices=options.slices)
     images.task.check_operating_point(options.operating_point, images.classes)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
@@ -162,12 +165,18 @@ def _train(
     with clock.step("head"), watcher.stage("Training the head"):
         features, stored_as = model.features_of(images.train, warn=watcher.warn)
         found = series_of(data, images, features, model.extractor.layout)
+        groups = groups_of(data, images.train, found)
+        leakage = (
+            measure_leakage(model, images.train, features, groups) if options.leakage else None
+        )
         if found:
             images = images.with_training_groups(found.groups)
         model.fit_features(images.train, features, stored_as, val=images.val)
     series = found.series if found else None
     if series:
         watcher.warn(series.message)
+    if groups and groups.message:
+        watcher.warn(groups.message)
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
@@ -181,10 +190,12 @@ def _train(
         test, test_probabilities = _evaluate(model.predictor, images.test, options.prevalence)
     seconds = clock.total()
     seconds.setdefault("tune", 0.0)
-    measured = Measured(test, validation, series, recommendation, seconds)
+    measured = Measured(test, validation, series, leakage, recommendation, seconds)
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
         watcher.warn(disagreement.message)
+    for warning in record.reported.slice_warnings if record.reported else ():
+        watcher.warn(warning)
     events = events_below(model.checkpoints) if model.checkpoints else ""
     reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     with clock.step("write"), watcher.stage("Writing the report"):
@@ -219,34 +230,6 @@ def _resolved(options: TrainOptions) -> TrainOptions:
     """Return the options with the values that the recipe and `--tune auto` imply."""
     options = with_recipe(options)
     return options.with_minutes(options.tune)
-
-
-def _check_combinations(options: TrainOptions) -> None:
-    """Reject options without an effect and unknown names, before any work is done."""
-    reject_ineffective_options(options, RUN)
-    reject_ineffective_options(options, TRAINING)
-    check_listeners(options.listeners)
-    if options.tune != "none":
-        check_scales(options.scales)
-    _check_deterministic(options)
-    choose_device(options.device)
-    if options.backbone == "auto":
-        candidates_of(options.backbones)
-    else:
-        check_reachable(architecture_of(options.backbone), options.weights)
-
-
-def _check_deterministic(options: TrainOptions) -> None:
-    """Reject options that depend on timing if the result must be deterministic."""
-    options.check_deterministic(options.tune)
-    if options.deterministic and options.device == "cuda":
-        raise OptionError(
-            "--deterministic works on the CPU only. Remove --device, or use --device cpu."
-        )
-    if options.deterministic and options.backbone == "auto":
-        raise OptionError(
-            "--backbone auto times backbones, which is not deterministic. Name a backbone."
-        )
 
 
 def _choose_backbone(
@@ -350,6 +333,7 @@ def _evaluate(
         thresholds=model.thresholds,
         groups=part.given_groups,
         prevalence=prevalence,
+        slices=part.slices,
     )
     return evaluation, probabilities
 

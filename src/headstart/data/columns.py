@@ -33,6 +33,13 @@ _FLAGS = {
 _FOLD = ("fold", "folds", "kfold", "cvfold", "foldid", "foldno", "cvsplit")
 _GROUP = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
 
+# The words of names of columns that may be groups.
+_SUBJECTS = (
+    *("patient", "subject", "person", "participant", "individual", "animal", "donor", "case"),
+    *("study", "lesion", "specimen", "slide", "session", "video", "sequence", "series", "burst"),
+)
+_IDENTIFIERS = ("id", "uid", "no", "nr", "num", "number", "code", "name", "key", "identifier")
+
 # What no pattern of --labels matches.
 _OTHERS = {*_IMAGE, *_LABEL, _LABELS, *_SPLIT, *_FLAGS, *_FOLD, *_GROUP}
 
@@ -51,6 +58,9 @@ class Columns:
             that each flag stands for, by the column's name. Empty without a split.
         group: The images that must stay together; None if there is no such column.
         unused: All others.
+        slices: By what results are sliced.
+        guessed_group: Without a column of the groups, an unused one that looks like it by its name;
+            None if there is none.
     """
 
     image: str
@@ -59,11 +69,14 @@ class Columns:
     split: Mapping[str, str | None]
     group: str | None
     unused: tuple[str, ...]
+    slices: tuple[str, ...] = ()
+    guessed_group: str | None = None
 
     @property
     def used(self) -> list[str]:
         """The names of the columns to read."""
-        names = [self.image, *self.labels, *self.split, *([self.group] if self.group else [])]
+        groups = [name for name in (self.group, self.guessed_group) if name]
+        names = [self.image, *self.labels, *self.split, *groups, *self.slices]
         return list(dict.fromkeys(names))
 
     @property
@@ -93,6 +106,7 @@ def choose_columns(
     group: str | None = None,
     labelling: Labelling | None = None,
     known: Collection[str] = (),
+    slices: Sequence[str] = (),
     values: Callable[[str], Sequence[str]],
 ) -> Columns:
     """Choose the columns of a table by their names, in any case and with their usual synonyms.
@@ -103,18 +117,19 @@ def choose_columns(
         group: The column that the user named.
         labelling: What the user says about the labels.
         known: The classes of a trained model, which may be columns with one label each.
+        slices: The columns by which the user slices results.
         values: Returns the different values of a column, or nothing if there are many.
 
     Raises:
         DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
             be used as one.
-        OptionError: `group` or a column of the labels is not a column.
+        OptionError: `group`, a slice or a column of the labels is not a column.
     """
     labelling = labelling or Labelling()
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
-    named = _columns_of_labels(path, names, group, labelling, known)
+    named = _columns_of_labels(path, names, (group, *slices), labelling, known)
     labels = named or (_label_column(path, names, labelling.task),)
     if (image := _find(names, _IMAGE)) is None:
         raise _missing(path, names, "path", "image")
@@ -123,22 +138,28 @@ def choose_columns(
             f"--labels names '{image}', which is the column of the images of '{path}'."
         )
     split = _split_columns(path, [name for name in names if name not in (image, *labels)], values)
-    grouping = _group_column(path, names) if group is None else _named(path, names, group)
-    used = {image, *labels, grouping, *split, ""}
+    grouping = _group_column(path, names) if group is None else _named(path, names, group, "group")
+    sliced = tuple(dict.fromkeys(_named(path, names, name, "slices") for name in slices))
+    if image in sliced:
+        raise OptionError(
+            f"--slices names '{image}', which is the column of the images of '{path}'."
+        )
+    used = {image, *labels, grouping, *split, *sliced, ""}
     unused = tuple(name for name in names if name not in used)
-    return Columns(image, labels, bool(named), split, grouping, unused)
+    guessed = None if grouping else next(filter(_may_be_groups, unused), None)
+    return Columns(image, labels, bool(named), split, grouping, unused, sliced, guessed)
 
 
 def _columns_of_labels(
     path: Path,
     names: Sequence[str],
-    group: str | None,
+    others: Collection[str | None],
     labelling: Labelling,
     known: Collection[str],
 ) -> tuple[str, ...]:
     """Return the columns with one label each: those that the user names, or a model's labels."""
     if labelling.labels is not None:
-        reserved = {name for name in names if _key(name) in _OTHERS or name == group}
+        reserved = {name for name in names if _key(name) in _OTHERS or name in others}
         return named_label_columns(path, names, labelling.labels, reserved)
     if labelling.task != "multi" or any(_key(name) in (*_LABEL, _LABELS) for name in names):
         return ()
@@ -155,14 +176,16 @@ def _find(names: Iterable[str], known: Sequence[str]) -> str | None:
     return min(found, key=lambda name: known.index(_key(name)), default=None)
 
 
-def _named(path: Path, names: Sequence[str], group: str) -> str:
-    """Return the column that the user named; its case does not matter."""
-    if group in names:
-        return group
-    alike = [name for name in names if name.lower() == group.lower()]
+def _named(path: Path, names: Sequence[str], wanted: str, option: str) -> str:
+    """Return the column that the user named in an option; its case does not matter."""
+    if wanted in names:
+        return wanted
+    alike = [name for name in names if name.lower() == wanted.lower()]
     if len(alike) == 1:
         return alike[0]
-    raise OptionError(f"--group '{group}' is not a column of '{path}'. It has: {', '.join(names)}.")
+    raise OptionError(
+        f"--{option} '{wanted}' is not a column of '{path}'. It has: {', '.join(names)}."
+    )
 
 
 def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:
@@ -200,6 +223,13 @@ def _label_column(path: Path, names: Sequence[str], task: TaskOption) -> str:
             "Rename the right one to 'label'."
         )
     return exact[0] if exact else found[0]
+
+
+def _may_be_groups(name: str) -> bool:
+    """Return whether a column names a subject of images, such as "patient_no" or "CaseID"."""
+    words = _words(name)
+    others = [word for word in words if word not in _SUBJECTS]
+    return len(others) < len(words) and all(word in _IDENTIFIERS for word in others)
 
 
 def _group_column(path: Path, names: Sequence[str]) -> str | None:

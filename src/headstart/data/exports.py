@@ -39,6 +39,7 @@ def read_exported(
     group: str | None = None,
     labelling: Labelling | None = None,
     known: Collection[str] = (),
+    slices: Sequence[str] = (),
 ) -> Source:
     """Read the Parquet files of a data set, each as the part of the split that it is named after.
 
@@ -50,15 +51,18 @@ def read_exported(
         group: A column of the tables.
         labelling: What the user says about the labels.
         known: The classes of a trained model, if there is one.
+        slices: The columns by which results are sliced.
 
     Raises:
         DataError: They belong to several data sets, one has a split of its own, or see
             `tables.read_table`.
-        OptionError: `group` is not a column.
+        OptionError: `group` or a slice is not a column.
     """
     _check_one_data_set(data, folder, files)
     sources = {
-        file: read_table(file, staging=staging, group=group, labelling=labelling, known=known)
+        file: read_table(
+            file, staging=staging, group=group, labelling=labelling, known=known, slices=slices
+        )
         for file in files
     }
     entries = [entry for file, source in sources.items() for entry in _entries(file, source)]
@@ -68,7 +72,11 @@ def read_exported(
     split = f"Split: the names of the Parquet files ({parts})."
     warnings = dict.fromkeys(text for source in sources.values() for text in source.warnings)
     several = _same_labels(data, sources)
-    return Source(data_name(data), entries, (split, *sentences), tuple(warnings), several)
+    guessed = next((one.guessed_group for one in sources.values() if one.guessed_group), None)
+    return Source(
+        *(data_name(data), entries, (split, *sentences), tuple(warnings), several),
+        guessed_group=guessed,
+    )
 
 
 def _same_labels(data: Path, sources: Mapping[Path, Source]) -> str | None:

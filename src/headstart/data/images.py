@@ -13,6 +13,7 @@ from headstart.data.backgrounds import best_background
 from headstart.data.contract import Background
 from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.paths import list_names
+from headstart.data.slicing import read_slices
 from headstart.notebook import html_table
 from headstart.task import Task
 
@@ -65,6 +66,20 @@ class ImageSet:
     def groups(self) -> list[str]:
         """The group of each image."""
         return list(self.table["group"].to_pylist())
+
+    @property
+    def slices(self) -> dict[str, list[str]]:
+        """The values of each image by which results are sliced, by the name of the column."""
+        known = "slices" in self.table.column_names  # Runs of earlier versions do not have it.
+        return read_slices(self.table["slices"].to_pylist() if known else ())
+
+    @property
+    def guessed_groups(self) -> tuple[str | None, ...]:
+        """The value of each image in an unused column that may be groups; empty without one."""
+        if "guessed_group" not in self.table.column_names:
+            return ()
+        values = tuple(self.table["guessed_group"].to_pylist())
+        return values if any(value is not None for value in values) else ()
 
     @cached_property
     def labels(self) -> Targets:

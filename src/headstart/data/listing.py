@@ -18,6 +18,7 @@ class Source:
         several: Where the labels were taken from if each image may have several, which its entry
             has as `labels.write_labels` writes them; None if each image has one label.
         copies_are_one: Whether copies of an image are one image that has the labels of all.
+        guessed_group: The column of `Entry.guessed_group`; None without one.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Source:
     warnings: tuple[str, ...] = ()
     several: str | None = None
     copies_are_one: bool = False
+    guessed_group: str | None = None
 
     @property
     def task(self) -> Literal["single", "multi"]:

@@ -22,6 +22,8 @@ SCHEMA = pa.schema(
         "repaired": pa.string(),  # what was repaired in the file; null if nothing was
         "blank_on": pa.string(),  # backgrounds on which it is one colour; null if it is opaque
         "rejected": pa.string(),  # the reason; null if the image is used
+        "slices": pa.string(),  # see slicing.write_slices; null if nothing is sliced
+        "guessed_group": pa.string(),  # in a column that is not used but looks like groups
     }
 )
 
@@ -37,6 +39,10 @@ class Entry:
         split: "train", "val" or "test", if the source has a split.
         group: The user's own group, if any.
         rejected: Why the row itself is invalid, if it is.
+        slices: Its values in the columns by which results are sliced, as `slicing.write_slices`
+            writes them.
+        guessed_group: Its value in a column that is not used but looks like groups, if there is
+            one.
     """
 
     image: str
@@ -45,6 +51,8 @@ class Entry:
     split: str | None = None
     group: str | None = None
     rejected: str | None = None
+    slices: str | None = None
+    guessed_group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def merge_rows(entries: Sequence[Entry]) -> list[Entry]:
     """Merge the rows of each image of a long table, which has a row for each label.
 
     Rows that are rejected stay as they are. If the rows of an image disagree about its part of the
-    split or its group, the image is rejected.
+    split, its group or its slices, the image is rejected.
     """
     rows: dict[str, list[Entry]] = defaultdict(list)
     for number, entry in enumerate(entries):
@@ -27,9 +27,12 @@ def _merged(rows: Sequence[Entry]) -> Entry:
     first = rows[0]
     if len(rows) == 1:
         return first
-    splits, groups = {row.split for row in rows}, {row.group for row in rows}
-    if len(splits) > 1 or len(groups) > 1:
-        what = "parts of the split" if len(splits) > 1 else "groups"
+    values = {
+        "parts of the split": {row.split for row in rows},
+        "groups": {row.group for row in rows},
+        "slices": {row.slices for row in rows},
+    }
+    if what := next((what for what, found in values.items() if len(found) > 1), None):
         return replace(first, rejected=f"its rows are in different {what}")
     return replace(first, label=_union(row.label or "{}" for row in rows))
 

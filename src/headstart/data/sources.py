@@ -7,7 +7,8 @@ labels (`labelling`, `label_columns`, `label_cells`, `separators`, `merging`) an
 
 import os
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,10 @@ from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
 from headstart.data.manifest import Entry
 from headstart.data.paths import existing_path, list_names, printable
+from headstart.data.slicing import check_slices
 from headstart.errors import DataError, OptionError
+
+_MIN_GROUPS = 2
 
 
 def open_source(
@@ -30,6 +34,7 @@ def open_source(
     group: str | None = None,
     known: Collection[str] = (),
     labelling: Labelling | None = None,
+    slices: Sequence[str] = (),
 ) -> Source:
     """List the images of a folder, a table or an archive.
 
@@ -43,25 +48,26 @@ def open_source(
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
         labelling: What the user says about the labels.
+        slices: The columns of the table by which results are sliced.
 
     Raises:
         DataError: It does not exist, is of an unknown kind, has no images, or cannot be
-            understood with certainty.
+            understood with certainty. A column of `slices` has more than 50 values.
         OptionError: `group` is neither a column nor a regular expression with a group, or an option
-            for the labels has no effect.
+            for the labels has no effect. The data has no such column of `slices`.
     """
     path, labelling = _existing(data), labelling or Labelling()
     if path.is_file() and tables.is_table(path):
         source = tables.read_table(
-            path, staging=staging, group=group, labelling=labelling, known=known
+            path, staging=staging, group=group, labelling=labelling, known=known, slices=slices
         )
         check_some_exist(path, source.entries)
     elif path.is_file() and archives.is_archive(path):
         source = _read_folder(
-            archives.unpack(path, staging), path, staging, group, known, labelling
+            archives.unpack(path, staging), path, staging, group, known, labelling, slices
         )
     elif path.is_dir():
-        source = _read_folder(path, path, staging, group, known, labelling)
+        source = _read_folder(path, path, staging, group, known, labelling, slices)
     else:
         raise _unknown_kind(path)
     if not source.entries:
@@ -69,9 +75,28 @@ def open_source(
             f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
+    check_slices(entry.slices for entry in source.entries if not entry.rejected)
     if source.several and known:
         source = _without_unknown_labels(source, known)
-    return _without_lone_train_part(source)
+    return _without_lone_train_part(source if known else _with_guess(source))
+
+
+def _with_guess(source: Source) -> Source:
+    """Warn of a column that may be groups; without repeated values, it is not one."""
+    if source.guessed_group is None:
+        return source
+    values = [entry.guessed_group for entry in source.entries if not entry.rejected]
+    counts = Counter(value for value in values if value is not None)
+    if len(counts) < _MIN_GROUPS or max(counts.values()) < _MIN_GROUPS:
+        entries = [replace(entry, guessed_group=None) for entry in source.entries]
+        return replace(source, entries=entries, guessed_group=None)
+    column = source.guessed_group
+    warning = (
+        f"The column '{column}' has {len(counts):,} different values for {counts.total():,} images;"
+        f" if images with the same value belong together, keep them on one side of the split with "
+        f"--group '{column}'."
+    )
+    return replace(source, warnings=(*source.warnings, warning))
 
 
 def _read_folder(
@@ -81,11 +106,22 @@ def _read_folder(
     group: str | None,
     known: Collection[str],
     labelling: Labelling,
+    slices: Sequence[str],
 ) -> Source:
     """List the images of a folder, or of the Parquet files in it."""
     if files := find_exported(folder):
         return read_exported(
-            data, folder, files, staging=staging, group=group, labelling=labelling, known=known
+            *(data, folder, files),
+            staging=staging,
+            group=group,
+            labelling=labelling,
+            known=known,
+            slices=slices,
+        )
+    if slices:
+        raise OptionError(
+            f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "
+            "Pass a table with these columns, such as a CSV file."
         )
     labelling.check("for a folder, whose folders are the labels")
     source = _grouped(list_folder(folder, data, known), group)

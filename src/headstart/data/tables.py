@@ -30,6 +30,7 @@ from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
 from headstart.data.paths import data_name, list_names
 from headstart.data.separators import separator_warnings
+from headstart.data.slicing import write_slices
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.files import atomic_create, file_sha256
@@ -57,6 +58,7 @@ def read_table(
     group: str | None = None,
     labelling: Labelling | None = None,
     known: Collection[str] = (),
+    slices: Sequence[str] = (),
 ) -> Source:
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
@@ -70,10 +72,12 @@ def read_table(
         group: The column of the groups.
         labelling: What the user says about the labels.
         known: The classes of a trained model, if there is one.
+        slices: The columns by which results are sliced.
 
     Raises:
         DataError: The file cannot be parsed, or a column is missing or cannot be understood.
-        OptionError: `group` or a column of the labels is not a column, or an option has no effect.
+        OptionError: `group`, a slice or a column of the labels is not a column, or an option has no
+            effect.
     """
     labelling = labelling or Labelling()
     table = _open(path)
@@ -83,6 +87,7 @@ def read_table(
         group=group,
         labelling=labelling,
         known=known,
+        slices=slices,
         values=cache(table.values),
     )
     labels = _label_cells(path, table.schema, columns, labelling, known)
@@ -100,7 +105,10 @@ def read_table(
         raise DataError(f"Table '{path}' has no rows below the names of its columns.")
     has_split = any(entry.split for entry in entries)
     understood = _understood(columns, table.note, has_split=has_split)
-    source = Source(data_name(path), _relative_names(entries), understood)
+    source = Source(
+        *(data_name(path), _relative_names(entries), understood),
+        guessed_group=columns.guessed_group,
+    )
     if isinstance(labels, OneLabel):
         return _with_one_label(source, path, columns, labelling)
     return _with_several(source, columns, labels, labelling)
@@ -215,6 +223,8 @@ def _understood(columns: Columns, note: str, *, has_split: bool) -> tuple[str, .
         taken.append(f"split from {list_names(list(columns.split))}")
     if columns.group:
         taken.append(f"groups from '{columns.group}'")
+    if columns.slices:
+        taken.append(f"slices from {list_names(columns.slices)}")
     sentences = [f"Columns: {', '.join(taken)}."]
     if columns.split and not has_split:
         sentences.append(f"Empty columns: {', '.join(columns.split)}.")
@@ -324,7 +334,16 @@ class _Reader:
             ) from None
         name, path, missing = self._image(number, row[self.columns.image])
         group = cell_text(row[self.columns.group]) if self.columns.group else None
-        return Entry(name, path, label, split, group, problem or missing)
+        guess = self.columns.guessed_group
+        return Entry(
+            *(name, path, label, split, group, problem or missing, self._slices(row)),
+            guessed_group=cell_text(row[guess]) if guess else None,
+        )
+
+    def _slices(self, row: Mapping[str, object]) -> str | None:
+        if not self.columns.slices:
+            return None
+        return write_slices({name: cell_text(row[name]) or "" for name in self.columns.slices})
 
     def _image(self, number: int, cell: object) -> tuple[str, str, str | None]:
         """Return an image's name, its path, and the problem with the cell if there is one."""

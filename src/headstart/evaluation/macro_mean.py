@@ -40,7 +40,7 @@ class MacroMean:
     reason than that labels differ; without the resample, a few rare labels would leave none.
 
     Attributes:
-        labels: At least one.
+        labels: Those for which the metric is defined.
         images: The number of images in the set.
     """
 
@@ -65,7 +65,9 @@ class MacroMean:
         return cls(labels, images)
 
     def __call__(self, weights: Numbers) -> Numbers:
-        """Return the mean for each set of weights, (sets,)."""
+        """Return the mean for each set of weights, (sets,); NaN without any label."""
+        if not self.labels:
+            return np.full(len(weights), np.nan)
         total = np.zeros(len(weights))
         for label in self.labels:
             total += label(weights)

@@ -20,6 +20,8 @@ from headstart.record import Series
 # What images of a series have in common: the name before the last number, the folder, or the name
 # before the first separator.
 _PATTERNS = (r"^(.*?)\d+\D*$", r"^(.*)/[^/]*$", r"^(.*/[^/_-]+|[^/_-]+)[_-][^/]*$")
+# The file's name before its last number, if it has a number itself, such as "p012" of "p012_3.png".
+_STEM = r"([^/]*\d)[^/\d.]+\d+[^/\d.]*(?:\.[^/.]*)?$"
 _MIN_SERIES = 5
 _SAMPLE = 400
 # See docs/decisions/validation.md.
@@ -38,6 +40,19 @@ class FoundSeries:
 
     series: Series
     groups: Rows
+
+
+@dataclass(frozen=True)
+class NamedGroups:
+    """Groups that the names of the files suggest.
+
+    Attributes:
+        groups: The number of each image's group.
+        message: What was found and what to do, in a sentence for the user.
+    """
+
+    groups: Rows
+    message: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,35 @@ def find_series(
         series, numbers = max(named, key=lambda pair: pair[0].share)
         return FoundSeries(series, _joined(known, numbers))
     return _find_by_features(features, targets, known, neighbours, table)
+
+
+def guess_by_names(names: Sequence[str], *, table: bool = False) -> NamedGroups | None:
+    """Guess which images belong together by common stems of names, such as "p012_3.png".
+
+    Args:
+        names: The path of each image within the data.
+        table: Whether the data is a table, in which groups are a column.
+
+    Returns:
+        The groups; None if fewer than five stems have several images.
+    """
+    grouping = _group(_STEM, names)
+    if grouping is None:
+        return None
+    images, stems = _sizes(grouping.groups) > 1, set(grouping.groups.tolist())
+    example = re.search(_STEM, names[int(np.flatnonzero(images)[0])])
+    stem = example.group(1) if example else ""
+    message = (
+        f"The names of the training images have {len(stems):,} common stems, such as '{stem}'; if "
+        "images with the same stem belong together, keep them on one side of the split: "
+        f"{_advice(_STEM, table)}."
+    )
+    return NamedGroups(grouping.groups, message)
+
+
+def join_groups(known: Sequence[str], groups: Rows) -> Rows:
+    """Return groups that keep both known groups, such as copies, and other groups whole."""
+    return _joined(np.unique(known, return_inverse=True)[1].astype(np.int64), groups)
 
 
 def _joined(known: Rows, series: Rows) -> Rows:
@@ -155,18 +199,19 @@ def _sizes(groups: Rows) -> Rows:
 def _message(
     pattern: str, count: int, images: int, share: float, chance: float, table: bool
 ) -> str:
-    advice = (
-        f"add a column 'group' to the table, with what '{pattern}' matches in the path"
-        if table
-        else f"train with --group '{pattern}'"
-    )
     return (
         f"The training images look like series: {images:,} images have names that form {count:,} "
         f"groups, and the most similar image of the same class is in the same group for "
         f"{share:.0%} of them (by chance, {chance:.0%}). The folds keep each series together. A "
         "random test part does not, which makes its results too high. To keep series together "
-        f"there too, {advice}."
+        f"there too, {_advice(pattern, table)}."
     )
+
+
+def _advice(pattern: str, table: bool) -> str:
+    if table:
+        return f"add a column 'group' to the table, with what '{pattern}' matches in the path"
+    return f"train with --group '{pattern}'"
 
 
 def _message_of_clusters(

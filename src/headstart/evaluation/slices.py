@@ -16,18 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.arrays import Flags, Numbers, Rows, Targets
-from headstart.errors import DataError
-from headstart.evaluation.bootstrap import blocks, number_groups
+from headstart.data.slicing import check_number_of_values
+from headstart.evaluation.bootstrap import RESAMPLES, blocks, number_groups
 from headstart.evaluation.measuring import Measurement, measure
 from headstart.evaluation.weighted_metrics import Metric
-
-MAX_VALUES = 50
-"""The largest number of different values of a column: more are not slices but names."""
 
 LEVEL = 0.05
 """The probability of flagging any slice although none differs."""
 
-_PERMUTATIONS = 1999
+PERMUTATIONS = 1999
+"""The number of permutations of a column."""
+
 # The smallest p-value must stay below the level after correction, with some room.
 _PERMUTATIONS_PER_TEST = 40
 
@@ -82,6 +81,8 @@ def measure_slices(
     *,
     tested: str,
     higher_is_better: bool = True,
+    resamples: int = RESAMPLES,
+    permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> tuple[Slice, ...]:
     """Measure each slice, and test by permutation whether it differs from all other images.
@@ -96,6 +97,9 @@ def measure_slices(
         groups: The number of each image's group, shape (images,); None if images are independent.
         tested: The name of the metric to test and to sort by.
         higher_is_better: Whether a higher value of the tested metric is better.
+        resamples: The number of resamples of bootstrap intervals.
+        permutations: The number of permutations; more where there are so many slices that their
+            p-values could not be below the level after correction.
         seed: The seed of intervals and permutations.
 
     Returns:
@@ -105,13 +109,13 @@ def measure_slices(
         DataError: A column has more than 50 values.
     """
     numbered = [_number(name, values) for name, values in columns.items()]
-    p_values = _p_values(metrics[tested], numbered, targets, groups, seed)
+    p_values = _p_values(metrics[tested], numbered, targets, groups, permutations, seed)
     adjusted = _holm(p_values)
     slices = []
     for column in numbered:
         for value, member in zip(column.values, column.members(), strict=True):
             rows, test = np.flatnonzero(member), _partition(member)
-            measured = _measure(metrics, rows, groups, seed)
+            measured = _measure(metrics, rows, groups, resamples, seed)
             gap = _difference(metrics[tested], member)
             p, adjusted_p = p_values.get(test), adjusted.get(test)
             slices.append(Slice(column.name, value, len(rows), measured, gap, p, adjusted_p))
@@ -120,19 +124,18 @@ def measure_slices(
 
 def _number(name: str, values: Sequence[str]) -> _Column:
     known, codes = np.unique(np.asarray(values, dtype=np.str_), return_inverse=True)
-    if len(known) > MAX_VALUES:
-        raise DataError(
-            f"Column '{name}' has {len(known):,} different values, too many for slices. Use a "
-            f"column with at most {MAX_VALUES} values, such as ranges of '{name}'."
-        )
+    check_number_of_values(name, len(known))
     return _Column(name, tuple(str(value) for value in known), codes.astype(np.int64))
 
 
 def _measure(
-    metrics: Mapping[str, Metric], rows: Rows, groups: Rows | None, seed: int
+    metrics: Mapping[str, Metric], rows: Rows, groups: Rows | None, resamples: int, seed: int
 ) -> dict[str, Measurement]:
     own = None if groups is None else groups[rows]
-    return {name: measure(metric.take(rows), own, seed=seed) for name, metric in metrics.items()}
+    return {
+        name: measure(metric.take(rows), own, resamples=resamples, seed=seed)
+        for name, metric in metrics.items()
+    }
 
 
 def _p_values(
@@ -140,15 +143,16 @@ def _p_values(
     columns: Sequence[_Column],
     targets: Targets,
     groups: Rows | None,
+    permutations: int,
     seed: int,
 ) -> dict[bytes, float]:
     """Return the p-value of each test, by partition; undefined ones are left out."""
     tests = {_partition(member) for column in columns for member in column.members()}
-    count = max(_PERMUTATIONS, _PERMUTATIONS_PER_TEST * len(tests))
+    count = max(permutations, _PERMUTATIONS_PER_TEST * len(tests))
     p_values: dict[bytes, float] = {}
     for column in columns:
-        permutations = _permutations(column.codes, targets, groups, count, seed)
-        for key, p in _test(metric, column, permutations):
+        permuted = _permutations(column.codes, targets, groups, count, seed)
+        for key, p in _test(metric, column, permuted):
             p_values.setdefault(key, p)
     return p_values
 

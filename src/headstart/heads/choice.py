@@ -97,6 +97,18 @@ class HeadChoice:
         chosen = _decide(on_folds, on_val, self._objection(targets, val.targets))
         return self._calibrated(chosen, joined.targets)
 
+    def cross_validate(
+        self, features: Features, targets: Targets, groups: Sequence[str]
+    ) -> HeldOutEstimate | None:
+        """Measure the head on held-out folds; see `fit`. None if it holds no images out."""
+        fit = self.fit(features, targets, groups)
+        if fit.held_out is None:
+            return None
+        scores, truth = fit.held_out.logits, targets[fit.held_out.rows]
+        losses = self.task.losses(self.task.probabilities(scores, fit.temperature), truth)
+        correct = self.task.correct(scores, truth)
+        return HeldOutEstimate(float(losses.mean()), float(correct.mean()), len(truth))
+
     def _calibrated(self, fit: HeadFit, targets: Targets) -> HeadFit:
         """Calibrate on the held-out images that decided: the validation part or the folds."""
         if fit.held_out is None:

@@ -227,6 +227,7 @@ class Predictor:
             thresholds=self.thresholds,
             groups=images.given_groups,
             prevalence=prevalence,
+            slices=images.slices,
         )
         return evaluation, probabilities
 

@@ -6,8 +6,10 @@ Terminal tables, the report and the model card read these classes, never the fil
 from headstart.record.estimates import (
     Disagreement,
     Estimate,
+    GroupSource,
     Interval,
     IntervalMethod,
+    Leakage,
     MetricValue,
     Series,
     Use,
@@ -37,6 +39,7 @@ from headstart.record.run import (
     Record,
     recommendation_json,
 )
+from headstart.record.slices import SliceResult, SliceResults, metric_title
 from headstart.record.values import (
     BackboneTrial,
     Candidate,
@@ -66,11 +69,13 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "EvaluationRecord",
+    "GroupSource",
     "Interval",
     "IntervalMethod",
     "LabelBin",
     "LabelResult",
     "Leak",
+    "Leakage",
     "Means",
     "MetricValue",
     "MultiEvaluation",
@@ -83,6 +88,8 @@ __all__ = [
     "ReliabilityBin",
     "Series",
     "SingleEvaluation",
+    "SliceResult",
+    "SliceResults",
     "Source",
     "StepTiming",
     "Tuning",
@@ -90,5 +97,6 @@ __all__ = [
     "describe_gain",
     "describe_metric",
     "describe_use",
+    "metric_title",
     "recommendation_json",
 ]

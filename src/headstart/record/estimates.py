@@ -14,6 +14,16 @@ Use = Literal["backbone", "choice", "calibration", "tuning"]
 fine-tune."""
 
 
+GroupSource = Literal["given", "column", "series", "names"]
+"""Where groups of images are from; see `Leakage`."""
+
+_SOURCES: dict[GroupSource, str] = {
+    "given": "as given",
+    "column": "guessed by a column of the table",
+    "series": "guessed by similar images",
+    "names": "guessed by the names of the files",
+}
+
 _USES: dict[Use, str] = {
     "backbone": "chose the backbone",
     "choice": "chose the model",
@@ -89,6 +99,34 @@ class Series:
     share: float
     chance: float | None
     message: str
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What folds say of the frozen head with and without groups of images that belong together.
+
+    Attributes:
+        groups: The number of groups.
+        source: Where they are from: "given" by the user, or guessed by a "column" of the table, by
+            "series" of similar images or by "names" of files.
+        ungrouped: The estimate on folds that keep only copies of an image together.
+        grouped: The estimate on folds that keep the groups whole.
+    """
+
+    groups: int
+    source: GroupSource
+    ungrouped: Estimate
+    grouped: Estimate
+
+    @property
+    def message(self) -> str:
+        """Both estimates, in a sentence."""
+        before, after = self.ungrouped, self.grouped
+        return (
+            f"Accuracy on folds: ungrouped {before.accuracy:.2f}, grouped {after.accuracy:.2f} "
+            f"(log loss {before.log_loss:.3f} and {after.log_loss:.3f}; {self.groups:,} groups, "
+            f"{_SOURCES[self.source]})."
+        )
 
 
 IntervalMethod = Literal[

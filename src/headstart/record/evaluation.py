@@ -12,6 +12,7 @@ from headstart.notebook import html_table
 from headstart.record.estimates import Interval
 from headstart.record.multi import MultiEvaluation
 from headstart.record.operating import OperatingResult
+from headstart.record.slices import SliceResults
 from headstart.record.values import Rejection
 
 
@@ -90,6 +91,7 @@ class SingleEvaluation:
             cluster bootstrap; else None.
         groups: The number of groups of dependent images, for which intervals are those of the
             cluster bootstrap; None if images are independent.
+        slices: The metrics of the values of columns; None if nothing was sliced.
         task: The name of the task.
     """
 
@@ -107,6 +109,7 @@ class SingleEvaluation:
     operating: tuple[OperatingResult, ...] = ()
     auroc_ci95: Interval | None = None
     groups: int | None = None
+    slices: SliceResults | None = None
     task: Literal["single"] = "single"
 
     def __repr__(self) -> str:
@@ -132,6 +135,11 @@ class SingleEvaluation:
             columns.append("trained on>")
             rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
         return html_table(repr(self), columns, rows)
+
+    @property
+    def slice_warnings(self) -> tuple[str, ...]:
+        """What differs between slices by more than chance, in sentences."""
+        return self.slices.warnings if self.slices else ()
 
     @property
     def verdict(self) -> str:
@@ -171,6 +179,7 @@ class SingleEvaluation:
             "classes_without_images": list(self.absent),
             "groups": self.groups,
             "operating_point": [result.to_json() for result in self.operating],
+            "slices": self.slices.to_json() if self.slices else None,
             "per_class": per_class,
         }
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from headstart.notebook import html_table
 from headstart.record.estimates import MetricValue, describe_metric
 from headstart.record.operating import OperatingResult
+from headstart.record.slices import SliceResults
 
 CurvePoint = tuple[float, float]
 """A point of a curve: x and y, each 0 to 1."""
@@ -151,6 +152,7 @@ class MultiEvaluation:
         groups: The number of groups of dependent images, which are resampled as a whole; None if
             images are independent.
         operating: The predictions of each measured label at its threshold.
+        slices: The metrics of the values of columns; None if nothing was sliced.
         task: The name of the task.
     """
 
@@ -169,6 +171,7 @@ class MultiEvaluation:
     resamples: int
     groups: int | None = None
     operating: tuple[OperatingResult, ...] = ()
+    slices: SliceResults | None = None
     task: Literal["multi"] = "multi"
 
     def __repr__(self) -> str:
@@ -195,6 +198,11 @@ class MultiEvaluation:
             columns.append("trained on>")
             rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
         return html_table(repr(self), columns, rows)
+
+    @property
+    def slice_warnings(self) -> tuple[str, ...]:
+        """What differs between slices by more than chance, in sentences."""
+        return self.slices.warnings if self.slices else ()
 
     @property
     def verdict(self) -> str:
@@ -239,6 +247,7 @@ class MultiEvaluation:
             "not_measured": {result.name: result.unmeasured for result in self.unmeasured},
             "groups": self.groups,
             "operating_point": [result.to_json() for result in self.operating],
+            "slices": self.slices.to_json() if self.slices else None,
             "per_class": per_class,
         }
 

@@ -11,7 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from headstart.arrays import Temperature
 from headstart.errors import RecordError
 from headstart.files import write_atomically
-from headstart.record.estimates import Disagreement, Series, Use
+from headstart.record.estimates import Disagreement, Leakage, Series, Use
 from headstart.record.evaluation import Evaluation
 from headstart.record.values import (
     Candidate,
@@ -66,6 +66,7 @@ class Record:
         val_used_for: What the validation part was used for.
         disagreements: The parts on which the folds' estimate was not confirmed.
         series: Series among the training images, if any were found and no groups were given.
+        leakage: What folds say with and without groups; None if it was not measured.
         schema: The version of this layout.
     """
 
@@ -99,6 +100,7 @@ class Record:
     val_used_for: tuple[Use, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
     series: Series | None = None
+    leakage: Leakage | None = None
     schema: int = SCHEMA
 
     @property

@@ -27,6 +27,7 @@ from headstart.record import (
     SingleEvaluation,
     describe_gain,
     describe_use,
+    metric_title,
 )
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
@@ -178,6 +179,7 @@ def _template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(formatting, name) for name in _FILTERS}
+    environment.filters["metric"] = metric_title
     environment.globals |= {"large": LARGE, "max_classes_with_shares": MAX_CLASSES_WITH_SHARES}
     return environment.get_template(name)
 

@@ -6,7 +6,7 @@ Imports that only training, evaluation or reports need are local, so that predic
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -233,12 +233,20 @@ class Multi:
         thresholds: Thresholds | None = None,
         groups: Sequence[str] = (),
         prevalence: float | None = None,
+        slices: Mapping[str, Sequence[str]] | None = None,
     ) -> MultiEvaluation:
-        """See `evaluate_labels`, and `operating_result` for each label at its threshold."""
+        """See `evaluate_labels`, `slice_labels`, and `operating_result` for each label."""
         from headstart.evaluation.multi_metrics import evaluate_labels
+        from headstart.evaluation.slice_results import slice_labels
 
         limits = _limits(thresholds, len(classes))
         measured = evaluate_labels(probabilities, targets, classes, limits, groups=groups)
+        sliced = slice_labels(
+            *(probabilities, targets, probabilities >= np.array(limits)),
+            *(self.losses(probabilities, targets), self.strata(targets), slices or {}),
+            groups=_numbers(groups),
+        )
+        measured = replace(measured, slices=sliced)
         if thresholds is None:
             return measured
         operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
@@ -306,7 +314,7 @@ def _operating(
     """Measure each label at its threshold, on the images in which it is known."""
     from headstart.evaluation.operating_results import operating_result
 
-    numbers = np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
+    numbers = _numbers(groups)
     results = []
     for number, name in enumerate(classes):
         known = targets[:, number] != UNKNOWN
@@ -322,6 +330,11 @@ def _operating(
         )
         results.append(result)
     return tuple(results)
+
+
+def _numbers(groups: Sequence[str]) -> Rows | None:
+    """Return the number of each image's group; None if images are independent."""
+    return np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
 
 
 def _limits(thresholds: Thresholds | None, classes: int) -> tuple[float, ...]:

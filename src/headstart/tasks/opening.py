@@ -7,6 +7,7 @@ from headstart.data.images import Images
 from headstart.data.labelling import Labelling
 from headstart.data.opening import images_of
 from headstart.data.paths import list_names
+from headstart.data.slicing import sliced_columns
 from headstart.data.sources import open_source
 from headstart.errors import DataError
 from headstart.options import (
@@ -21,8 +22,20 @@ from headstart.tasks.loading import TASKS
 from headstart.watching import Watcher
 
 
-def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watcher) -> Images:
+def open_data(
+    data: str | os.PathLike[str],
+    options: OpenOptions,
+    watcher: Watcher,
+    *,
+    slices: str | None = None,
+) -> Images:
     """Open labelled images, check every file, split them, and report how they were understood.
+
+    Args:
+        data: What the user passed.
+        options: How it is opened.
+        watcher: Follows the stages.
+        slices: The columns by which results are sliced, separated by commas.
 
     Raises:
         DataError: No usable images are left, or there are fewer than two classes.
@@ -35,6 +48,7 @@ def open_data(data: str | os.PathLike[str], options: OpenOptions, watcher: Watch
             staging=cache_folder(options.cache) / "images",
             group=options.group,
             labelling=labelling,
+            slices=sliced_columns(slices),
         )
         opened = images_of(
             source,
@@ -81,6 +95,7 @@ def open_for_model(
             staging=cache_folder(options.cache) / "images",
             labelling=_labelling(options, task),
             known=model.classes,
+            slices=sliced_columns(options.slices),
         )
         opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)
     return _reported(opened, watcher)

@@ -7,7 +7,7 @@ For the same reason the softmax is written in NumPy: importing SciPy's takes a s
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap, zip_longest
 from typing import TYPE_CHECKING, ClassVar
@@ -200,16 +200,23 @@ class Single:
         thresholds: Thresholds | None = None,
         groups: Sequence[str] = (),
         prevalence: float | None = None,
+        slices: Mapping[str, Sequence[str]] | None = None,
     ) -> SingleEvaluation:
-        """See `evaluate_probabilities`, and `operating_result` for two classes with a threshold."""
+        """See `evaluate_probabilities`, `slice_classes`, and `operating_result` for two classes."""
         from headstart.evaluation.metrics import evaluate_probabilities
+        from headstart.evaluation.slice_results import slice_classes
 
         predicted = _predicted(probabilities, thresholds)
         measured = evaluate_probabilities(
             *(probabilities, targets, classes), predicted=predicted, groups=_numbers(groups)
         )
         operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
-        return replace(measured, operating=operating)
+        sliced = slice_classes(
+            *(probabilities, targets, predicted, self.losses(probabilities, targets), slices or {}),
+            positive=thresholds.positive if thresholds else None,
+            groups=_numbers(groups),
+        )
+        return replace(measured, operating=operating, slices=sliced)
 
     def answers(
         self,

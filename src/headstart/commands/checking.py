@@ -1,0 +1,43 @@
+"""Check the options of a training before any work is done."""
+
+from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.weights import check_reachable
+from headstart.choosing.candidates import candidates_of
+from headstart.commands.combinations import RUN, TRAINING, reject_ineffective_options
+from headstart.engines.devices import choose_device
+from headstart.errors import OptionError
+from headstart.options import TrainOptions
+from headstart.tuning.events.listeners import check_listeners
+from headstart.tuning.fine_tuning import check_scales
+
+
+def check_training(options: TrainOptions) -> None:
+    """Reject options without an effect and unknown names.
+
+    Raises:
+        OptionError: An option has no effect, is unknown, or cannot be combined with another one.
+    """
+    reject_ineffective_options(options, RUN)
+    reject_ineffective_options(options, TRAINING)
+    check_listeners(options.listeners)
+    if options.tune != "none":
+        check_scales(options.scales)
+    _check_deterministic(options)
+    choose_device(options.device)
+    if options.backbone == "auto":
+        candidates_of(options.backbones)
+    else:
+        check_reachable(architecture_of(options.backbone), options.weights)
+
+
+def _check_deterministic(options: TrainOptions) -> None:
+    """Reject options that depend on timing if the result must be deterministic."""
+    options.check_deterministic(options.tune)
+    if options.deterministic and options.device == "cuda":
+        raise OptionError(
+            "--deterministic works on the CPU only. Remove --device, or use --device cpu."
+        )
+    if options.deterministic and options.backbone == "auto":
+        raise OptionError(
+            "--backbone auto times backbones, which is not deterministic. Name a backbone."
+        )
