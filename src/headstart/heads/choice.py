@@ -14,7 +14,14 @@ import numpy as np
 from headstart.arrays import Features, Folds, Targets
 from headstart.backbones.layout import FeatureLayout
 from headstart.data.splits import stratified_folds
-from headstart.heads.problem import Candidate, HeadFit, HeldOutEstimate, Problem, effort_for
+from headstart.heads.problem import (
+    Candidate,
+    HeadFit,
+    HeldOutEstimate,
+    Problem,
+    effort_for,
+    few_images,
+)
 from headstart.heads.specs import FixedHead, Head, LinearHead
 from headstart.task import Task
 
@@ -97,11 +104,16 @@ class HeadChoice:
         return self._calibrated(chosen, joined.targets)
 
     def _calibrated(self, fit: HeadFit, targets: Targets) -> HeadFit:
-        """Calibrate on the held-out images that decided: the validation part or the folds."""
+        """Calibrate on the held-out images that decided: the validation part or the folds.
+
+        A few images do not make an average of calibrated heads more certain.
+        """
         if fit.held_out is None:
             return fit
         held_out = fit.held_out
         temperature = self.task.temperature(held_out.logits, targets[held_out.rows])
+        if len(fit.members) > 1 and few_images(len(held_out.rows), self.classes):
+            temperature = max(1.0, temperature)
         return replace(fit, temperature=temperature)
 
     def _problem(self, features: Features, targets: Targets, folds: Folds) -> Problem:
