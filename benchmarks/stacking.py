@@ -2,7 +2,6 @@
 
 python -m benchmarks.stacking samples [DRAWS]      samples of 100 to 2,000 images
 python -m benchmarks.stacking splits [SEEDS]       fixed splits of the solar cells: 0-4, 10-14
-python -m benchmarks.stacking few [DRAWS]          5 to 50 images per class, all heads
 
 Every line compares the two on the same images: differences are those of the average from the best
 head, accuracy and AUROC in points, time as a ratio; the error is the standard error of the mean
@@ -29,10 +28,10 @@ from headstart.data.splits import stratified_sample
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import HeadFit, Problem
 from headstart.heads.selection import select_head
-from headstart.heads.specs import AutoHead, Head, KernelHead, LinearHead, NearestHead
+from headstart.heads.specs import AutoHead, Head
 from headstart.tasks.single import Single
 
-SIZES, PER_CLASS = (100, 200, 500, 2000), (5, 10, 25, 50)
+SIZES = (100, 200, 500, 2000)
 FASHION_TRAIN = 12_000
 TASK = Single()
 KINDS = ("last", "multilevel")
@@ -103,11 +102,11 @@ def main() -> None:
         else:
             draws = int(rest[0]) if rest else 20
             for name in ("solar", "fashion"):
-                (_print_samples if mode == "samples" else _print_few)(name, root, draws)
+                _print_samples(name, root, draws)
 
 
 def _print_samples(name: str, root: Path, draws: int) -> None:
-    material = _prepare(name, root)
+    material = prepare(name, root)
     print(f"{name}, {draws} draws\n\n| images {_HEADER}", flush=True)
     for size in SIZES:
         results = []
@@ -124,33 +123,12 @@ def _print_splits(root: Path, seeds: Sequence[int]) -> None:
     print(f"solar cells, fixed splits {seeds[0]} to {seeds[-1]}\n\n| split {_HEADER}", flush=True)
     results = []
     for seed in seeds:
-        material = _prepare("solar", root, seed=seed)
+        material = prepare("solar", root, seed=seed)
         rows, test = np.arange(material.train), np.arange(material.train, len(material.targets))
         results.append([material.measure(head, rows, test) for head in _turns(seed)])
         results[-1] = results[-1][:: 1 if seed % 2 == 0 else -1]
         _print_row(str(seed), np.array(results[-1:]))
     _print_row("mean", np.array(results))
-
-
-def _print_few(name: str, root: Path, draws: int) -> None:
-    material = _prepare(name, root)
-    heads = (NearestHead(), LinearHead(), KernelHead(), BestHead(), AutoHead())
-    print(f"{name}, {draws} draws: accuracy in percent, and its difference from nearest mean\n")
-    print(f"| per class | {' | '.join(head.kind for head in heads)} |", flush=True)
-    print("| --- " * (len(heads) + 1) + "|")
-    for count in PER_CLASS:
-        accuracy = []
-        for seed in range(draws):
-            rows, test = material.draw(lambda targets, count=count: _first(targets, count), seed)
-            accuracy.append([material.measure(head, rows, test)[0] for head in heads])
-        values = np.array(accuracy)
-        gains = values - values[:, :1]
-        cells = [
-            f"{values[:, number].mean():.1f} ({_with_error(gains[:, number], '.1f')})"
-            for number in range(len(heads))
-        ]
-        print(f"| {count} | {' | '.join(cells)} |", flush=True)
-    print()
 
 
 _HEADER = """| best: accuracy, log loss | average: accuracy | AUROC | log loss | ECE | time |
@@ -161,13 +139,14 @@ def _print_row(name: str, results: np.ndarray[tuple[int, int, int], np.dtype[np.
     best, average = results[:, 0], results[:, 1]
     gains = average - best
     formats = (".2f", ".2f", ".4f", ".4f")
-    cells = [_with_error(gains[:, column], form) for column, form in enumerate(formats)]
+    cells = [with_error(gains[:, column], form) for column, form in enumerate(formats)]
     ratio = average[:, 4].sum() / best[:, 4].sum()
     base = f"{best[:, 0].mean():.2f}, {best[:, 2].mean():.4f}"
     print(f"| {name} | {base} | {' | '.join(cells)} | {ratio:.2f} |", flush=True)
 
 
-def _with_error(values: np.ndarray[tuple[int], np.dtype[np.float64]], form: str) -> str:
+def with_error(values: np.ndarray[tuple[int], np.dtype[np.float64]], form: str) -> str:
+    """Return the mean with its standard error."""
     if len(values) == 1:
         return f"{values[0]:+{form}}"
     return f"{values.mean():+{form}} ± {values.std(ddof=1) / np.sqrt(len(values)):{form}}"
@@ -183,12 +162,7 @@ def _sample(targets: Targets, size: int, seed: int) -> Rows:
     return np.arange(len(targets)) if sample is None else sample
 
 
-def _first(targets: Targets, count: int) -> Rows:
-    """Return the first images of each class."""
-    return np.concatenate([np.flatnonzero(targets == each)[:count] for each in np.unique(targets)])
-
-
-def _prepare(name: str, root: Path, *, seed: int | None = None) -> Material:
+def prepare(name: str, root: Path, *, seed: int | None = None) -> Material:
     """Compute the features of all images as `train` does with its defaults."""
     table = (
         write_solar_cells(root / "solar", seed=seed or 0)

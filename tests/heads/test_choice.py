@@ -140,3 +140,18 @@ def test_a_sample_keeps_the_validation_part():
     sample = half.sample(100, seed=0)
     assert (len(sample), (sample < 50).sum()) == (100, 50)
     assert select_head(half, exact=80).candidates[0].images == 40
+
+
+@pytest.mark.parametrize(("count", "sharper"), [(28, False), (120, True)])
+def test_few_images_do_not_sharpen_an_average(count, sharper):
+    """Below 15 images per class, the final temperature of an average is at least 1."""
+    rng = np.random.default_rng(0)
+    features, labels = blobs(count, width=12, classes=2, seed=4, spread=0.6)
+    layout = FeatureLayout((("output", 6), ("stage1.mean", 6)))
+    choice = HeadChoice(AutoHead(), ("last", "multilevel"), layout, 2, TASK)
+    names = [str(number) for number in rng.permutation(count)]
+    chosen = choice.fit(*as_features((features, labels)), names)
+    assert len(chosen.members) > 1
+    fitted = TASK.temperature(chosen.held_out.logits, labels[chosen.held_out.rows])
+    assert fitted < 1
+    assert chosen.temperature == (fitted if sharper else 1)

@@ -14,19 +14,55 @@ def rows(count, width, seed=0):
     return torch.from_numpy(mixed.astype(np.float32))
 
 
+def variances(features, weights=None):
+    """Return the variance of each standardised column."""
+    return standardise(features, weights).rows.var(dim=0, correction=0)
+
+
 def test_standardising_gives_mean_0_and_a_total_variance_of_1():
-    """Each column has mean 0 and variance 1 / width."""
-    standard = standardise(rows(50, 8))
-    torch.testing.assert_close(standard.rows.mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
-    variance = standard.rows.var(dim=0, correction=0)
-    torch.testing.assert_close(variance, torch.full((8,), 1 / 8), atol=1e-5, rtol=0)
+    """Of few images as of many."""
+    for count in (2, 50, 10_000):
+        standard = standardise(rows(count, 8))
+        torch.testing.assert_close(standard.rows.mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
+        assert float(variances(rows(count, 8)).sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_many_images_give_columns_equal_variances():
+    """Their deviations are known."""
+    torch.testing.assert_close(
+        variances(rows(100_000, 8)), torch.full((8,), 1 / 8), atol=2e-3, rtol=0
+    )
+
+
+def test_few_images_draw_deviations_to_that_of_a_typical_column():
+    """The median deviation counts as much as that of 100 images."""
+    features = rows(50, 7)
+    deviation = features.std(dim=0, correction=0)
+    expected = (deviation / (deviation + 100 / 50 * deviation.median())).square()
+    torch.testing.assert_close(variances(features), expected / expected.sum(), atol=1e-5, rtol=0)
+
+
+def test_two_images_keep_the_lengths_of_columns():
+    """Nothing is known about their deviations, so they are hardly more than centred."""
+    features = torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 4.0]])
+    torch.testing.assert_close(
+        standardise(features).rows[1], torch.tensor([0.22, 0.44, 0.87]), atol=0.02, rtol=0
+    )
 
 
 def test_column_weights_distribute_the_variance():
     """A column of twice the weight has four times the variance; the total stays 1."""
     weights = torch.tensor([2.0, 1.0, 1.0, 1.0])
-    variance = standardise(rows(50, 4), weights).rows.var(dim=0, correction=0)
-    torch.testing.assert_close(variance, weights**2 / 7, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        variances(rows(100_000, 4), weights), weights**2 / 7, atol=2e-3, rtol=0
+    )
+
+
+def test_constant_columns_do_not_count_as_typical():
+    """A column is scaled as without them, even if most are constant."""
+    features = rows(20, 3)
+    padded = torch.cat([features, torch.ones(20, 9)], dim=1)
+    torch.testing.assert_close(standardise(padded).rows[:, :3], standardise(features).rows)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -123.456, 65504.0, 1e-20])

@@ -112,6 +112,29 @@ def test_a_refit_keeps_members_and_shares():
     np.testing.assert_allclose(again.head.logits(features), fit.head.logits(features), atol=1e-3)
 
 
+@pytest.mark.parametrize(("count", "kinds"), [(44, 3), (45, 2)])
+def test_few_images_add_nearest_means(count, kinds):
+    """Below 15 images per class, nearest means are candidates, measured calibrated."""
+    features, labels = blobs(count, width=20, seed=3)
+    fit = select_head(problem(features, labels, last=6), average=True)
+    rows = fit.candidates[1:]
+    assert len(rows) == 2 * kinds == len({(row.features, row.head) for row in rows})
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert all(row.log_loss < 0.6 for row in rows if row.head == "nearest")
+    members = {(member.features, member.kind): member.share for member in fit.members}
+    assert members == {(row.features, row.head): row.share for row in rows if row.share}
+
+
+def test_a_refit_keeps_nearest_means():
+    """For tuned features: class means are learnt from all images."""
+    features, labels = blobs(30, width=20, seed=3)
+    task = problem(features, labels)
+    fit = select_head(task, average=True)
+    assert "nearest" in {member.kind for member in fit.members}
+    again = refit_heads(task, fit.members)
+    np.testing.assert_allclose(again.head.logits(features), fit.head.logits(features), atol=1e-3)
+
+
 @pytest.mark.parametrize("exact", [2048, 100])
 def test_many_images_are_averaged_too(exact):
     """Above the limit, candidates are compared on a sample and learn from all images."""

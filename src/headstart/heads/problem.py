@@ -23,6 +23,10 @@ _OTHER_WIDTHS = (0.5, 2.0)
 # and its eigendecomposition 0.3 s.
 EXACT_IMAGES = 2048
 
+# Below this number of images per class, held-out images say little about heads and calibration.
+# See docs/decisions/few-images.md.
+_FEW_PER_CLASS = 15
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -48,6 +52,11 @@ def effort_for(images: int, classes: int) -> Effort:
     if work <= 50_000:
         return Effort(folds=3, steps=20, widths=_OTHER_WIDTHS)
     return Effort(folds=3, steps=10, widths=())
+
+
+def few_images(images: int, classes: int) -> bool:
+    """Return whether there are too few images to do without nearest means in an average."""
+    return images < _FEW_PER_CLASS * classes
 
 
 @dataclass(frozen=True)
@@ -104,21 +113,21 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Member:
-    """A linear or kernel head with everything that model selection has chosen.
+    """A linear, kernel or nearest-mean head with everything that model selection has chosen.
 
     Attributes:
         features: The features that it uses: "last", "multilevel" or "flatten".
-        kind: "linear" or "kernel".
-        strength: Regularisation strength for a fit on all images.
+        kind: "linear", "kernel" or "nearest".
+        strength: Regularisation strength for a fit on all images; 0 for a nearest-mean head.
         width: Kernel width, as a multiple of the median squared distance.
         share: Its weight in the average of heads, 0 to 1; 1 if it is the only one.
         temperature: Divisor of its scores that calibrates them, before the average.
     """
 
     features: str
-    kind: Kind
-    strength: float
-    width: float
+    kind: Kind | Literal["nearest"]
+    strength: float = 0.0
+    width: float = 1.0
     share: float = 1.0
     temperature: Temperature = 1.0
 
@@ -133,7 +142,7 @@ class HeadFit:
         features: The features that it uses: "last", "multilevel" or "flatten"; of several heads,
             the widest.
         candidates: The heads that were compared, best first, after their average if there is one.
-        members: The chosen linear and kernel heads; empty for a head of another kind.
+        members: The heads that `select_head` has chosen; empty for a head of another kind.
         chosen_on: What decided between the candidates: "folds" or "val", the validation part.
         why: The reason for the choice, as a clause; "" if nothing was compared.
         temperature: Divisor of the head's scores that calibrates them on the held-out images.

@@ -15,6 +15,7 @@ from headstart.arrays import Rows, Scores
 from headstart.heads.bases import Basis
 from headstart.heads.fitted import StackModel, width_of
 from headstart.heads.logistic import LogisticModels, fit_logistic
+from headstart.heads.nearest import fit_nearest, nearest_model
 from headstart.heads.problem import (
     EXACT_IMAGES,
     Candidate,
@@ -24,6 +25,7 @@ from headstart.heads.problem import (
     Member,
     Problem,
     effort_for,
+    few_images,
 )
 from headstart.heads.spaces import Space
 from headstart.heads.stacking import MIN_SHARE, Average
@@ -78,15 +80,20 @@ def select_head(
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
     trials = compare_heads(small, kinds)
-    kept = _worth_keeping(small, trials) if average else trials[:1]
+    exclusive = problem.task.activation == "softmax"  # Nearest means are of one class each.
+    few = average and exclusive and sample is None
+    few = few and few_images(len(problem.targets), problem.classes)
+    nearest = _nearest_means(problem) if few else []
+    kept, extra = _worth_keeping(small, trials, nearest) if average else (trials[:1], [])
     if sample is not None:
         share = len(small.fitted_rows) / len(problem.fitted_rows)
         kept = [_rescale_strength(trial, problem, share=share) for trial in kept]
     everything = len(problem.fitted_rows) == len(problem.targets)
     training = None if everything else problem.take(problem.fitted_rows)
-    fits = [_final_fit(problem, training, trial, sample, seed, exact) for trial in kept]
+    fits = [_final_fit(problem, training, trial, sample, seed, exact) for trial in kept] + extra
     fit = _averaged(problem, fits) if len(fits) > 1 else fits[0]
-    return replace(fit, candidates=_table(problem, trials, fit, average=average))
+    rows = [trial.row() for trial in trials] + [_nearest_row(problem, each) for each in nearest]
+    return replace(fit, candidates=_table(problem, rows, fit) if average else tuple(rows))
 
 
 def compare_heads(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
@@ -99,27 +106,51 @@ def compare_heads(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
     return sorted((_best_trial(trials, *name) for name in sorted(names)), key=_log_loss)
 
 
-def _worth_keeping(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
+def _nearest_means(problem: Problem) -> list[HeadFit]:
+    """Fit nearest-mean heads, which have nothing to choose and so err less with few images."""
+    fits = [fit_nearest(problem, features) for features in problem.columns]
+    return [replace(fit, members=(Member(fit.features, "nearest"),)) for fit in fits]
+
+
+def _nearest_row(problem: Problem, fit: HeadFit) -> Candidate:
+    """Return a nearest-mean head as a row of the table; its log loss is that of the calibrated."""
+    held_out = _scores(fit)
+    temperature = problem.task.temperature(held_out.logits, problem.targets[held_out.rows])
+    calibrated = HeldOut(held_out.rows, held_out.logits / np.float32(temperature))
+    return _candidate(problem, replace(fit, held_out=calibrated))
+
+
+def _worth_keeping(
+    problem: Problem, trials: Sequence[Trial], nearest: Sequence[HeadFit]
+) -> tuple[list[Trial], list[HeadFit]]:
     """Return the candidates with a share that is worth the time to fit them, largest first."""
-    shares = _average(problem, [trial.held_out for trial in trials]).shares
-    order = np.argsort(-shares, kind="stable")
-    return [trials[number] for number in order if shares[number] >= MIN_SHARE]
+    held_out = [trial.held_out for trial in trials] + [_scores(fit) for fit in nearest]
+    shares = _average(problem, held_out).shares
+    order = [number for number in np.argsort(-shares, kind="stable") if shares[number] >= MIN_SHARE]
+    first = len(trials)
+    return (
+        [trials[number] for number in order if number < first],
+        [nearest[number - first] for number in order if number >= first],
+    )
 
 
-def _table(
-    problem: Problem, trials: Sequence[Trial], fit: HeadFit, *, average: bool
-) -> tuple[Candidate, ...]:
-    """Return the table of candidates, what was fitted first; of an average, with the shares."""
-    if not average:
-        return tuple(trial.row() for trial in trials)
-    shares = {(member.features, member.kind): member.share for member in fit.members}
+def _table(problem: Problem, rows: Sequence[Candidate], fit: HeadFit) -> tuple[Candidate, ...]:
+    """Return the table of candidates with their shares, what was fitted first."""
+    shares: dict[tuple[str, str], float] = {
+        (member.features, member.kind): member.share for member in fit.members
+    }
     rows = [
-        replace(trial.row(), share=shares.get((trial.basis.features, trial.basis.kind), 0.0))
-        for trial in trials
+        replace(row, share=shares.get((row.features, row.head), 0.0))
+        for row in sorted(rows, key=lambda row: row.log_loss)
     ]
     if len(fit.members) > 1:
         return (_candidate(problem, fit), *rows)
     return tuple(sorted(rows, key=lambda row: -(row.share or 0)))
+
+
+def _scores(fit: HeadFit) -> HeldOut:
+    assert fit.held_out is not None
+    return fit.held_out
 
 
 def _average(problem: Problem, held_out: Sequence[HeldOut]) -> Average:
@@ -129,7 +160,7 @@ def _average(problem: Problem, held_out: Sequence[HeldOut]) -> Average:
 
 def _averaged(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
     """Average candidates that are fitted and have scores of the same held-out images."""
-    held_out = [fit.held_out for fit in fits if fit.held_out is not None]
+    held_out = [_scores(fit) for fit in fits]
     average = _average(problem, held_out)
     members = tuple(
         replace(fit.members[0], share=float(share), temperature=temperature)
@@ -203,6 +234,10 @@ def refit_heads(
 
 
 def _refit(problem: Problem, member: Member, *, seed: int, exact: int) -> HeadFit:
+    if member.kind == "nearest":
+        rows = np.arange(len(problem.targets))
+        model = nearest_model(problem, member.features, rows)
+        return HeadFit(model, None, member.features, members=(member,))
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
     standardised = small.standardised(small.columns[member.features])
@@ -226,8 +261,8 @@ def best_fit(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
 
 
 def _candidate(problem: Problem, fit: HeadFit) -> Candidate:
-    assert fit.held_out is not None
-    logits, rows = fit.held_out.logits, fit.held_out.rows
+    held_out = _scores(fit)
+    logits, rows = held_out.logits, held_out.rows
     loss = float(_losses(problem, torch.from_numpy(logits).unsqueeze(0), rows)[0])
     accuracy = _accuracy(problem, logits, rows)
     return Candidate(fit.features, fit.head.kind, loss, accuracy, len(rows))

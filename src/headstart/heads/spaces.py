@@ -14,6 +14,9 @@ from torch import Tensor
 # Directions with less than this share of the largest variance are rounding noise in float32.
 _NOISE = 1e-6
 
+# The typical deviation counts as much as a column's own deviation in this number of images.
+_TYPICAL_IMAGES = 100
+
 
 @dataclass(frozen=True)
 class Standardised:
@@ -55,6 +58,11 @@ class Space:
 def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised:
     """Centre and scale each column; a constant column becomes 0.
 
+    With few images, the deviations of single columns are mostly chance. They are drawn to the
+    deviation of a typical column, so that ten images are hardly more than centred; see
+    docs/decisions/few-images.md. The idea is that of Tusher et al., "Significance analysis of
+    microarrays" (2001).
+
     Args:
         features: Shape (images, width).
         weights: Weight of each column, shape (width,); equal by default.
@@ -62,8 +70,11 @@ def standardise(features: Tensor, weights: Tensor | None = None) -> Standardised
     weights = torch.ones(features.shape[1]) if weights is None else weights
     mean = features.mean(dim=0)
     deviation = features.std(dim=0, correction=0)
-    scale = torch.where(deviation > 1e-7 * mean.abs() + 1e-12, deviation, torch.inf)
-    scale = scale / (weights / weights.norm())
+    varies = deviation > 1e-7 * mean.abs() + 1e-12
+    scale = torch.where(varies, deviation, torch.inf) / (weights / weights.norm())
+    if varies.any():
+        scale = scale + _TYPICAL_IMAGES / len(features) * scale[varies].median()
+        scale = scale * (deviation / scale).norm()
     return Standardised(mean, scale, (features - mean) / scale)
 
 

@@ -131,6 +131,10 @@ class NearestHead:
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
+        if problem.task.activation != "softmax":
+            raise OptionError(
+                "The head 'nearest' needs one label per image. Use auto, linear, kernel or mlp."
+            )
         return best_fit(problem, [fit_nearest(problem, features) for features in problem.columns])
 
 
