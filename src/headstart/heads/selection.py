@@ -116,7 +116,8 @@ def _nearest_row(problem: Problem, fit: HeadFit) -> Candidate:
     """Return a nearest-mean head as a row of the table; its log loss is that of the calibrated."""
     held_out = _scores(fit)
     temperature = problem.task.temperature(held_out.logits, problem.targets[held_out.rows])
-    calibrated = HeldOut(held_out.rows, held_out.logits / np.asarray(temperature, dtype=np.float32))
+    scores = np.asarray(held_out.logits / np.asarray(temperature), dtype=np.float32)
+    calibrated = HeldOut(held_out.rows, scores)
     return _candidate(problem, replace(fit, held_out=calibrated))
 
 
