@@ -54,6 +54,7 @@ def test_train_json_has_the_documented_keys(
             "test",
             "seconds",
             "validation",
+            "leakage",
         ),
         *("choice", "chosen_on", "why_chosen", "val_used_for", "disagreements", "series"),
     }
@@ -66,7 +67,7 @@ def test_train_json_has_the_documented_keys(
     assert set(printed["test"]) == {
         *("images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
         *("log_loss", "majority", "classes_without_images", "per_class"),
-        *("auroc_ci95", "groups", "operating_point"),
+        *("auroc_ci95", "groups", "operating_point", "slices"),
     }
     assert printed["test"]["majority"] == pytest.approx(4 / 6)
     per_class = printed["test"]["per_class"]
@@ -300,7 +301,7 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
     assert set(printed) == {
         *("data", "split", "images", "accuracy", "accuracy_ci95", "macro_f1", "auroc", "ece"),
         *("log_loss", "majority", "classes_without_images", "per_class"),
-        *("auroc_ci95", "groups", "operating_point"),
+        *("auroc_ci95", "groups", "operating_point", "slices"),
         *("out", "model", "confusion", "rejected", "warnings", "recorded", "headstart", "created"),
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)

@@ -53,6 +53,9 @@ def test_lower_layers_have_a_lower_learning_rate_at_every_step():
         ("tf_efficientnet_lite0.in1k", 2000, 1e-3),
         ("tf_efficientnet_lite0", 50_000, 2e-3),
         ("vit_base_patch16_224.augreg_in21k_ft_in1k", 50_000, 2e-4),
+        ("resnet50.tv_in1k", 50_000, 2e-4),
+        ("convnext_tiny.fb_in22k_ft_in1k", 50_000, 2e-4),
+        ("swin_tiny_patch4_window7_224.ms_in1k", 50_000, 2e-4),
     ],
 )
 def test_the_default_learning_rate_depends_on_network_and_images(architecture, images, rate):

@@ -13,7 +13,8 @@ from headstart.tuning.training.network import HeadedNetwork
 # Adam's first steps are as long as its learning rate, whatever the gradient, which would spoil a
 # fitted head. A share of the steps alone would leave a training of five steps without warm-up.
 _MIN_WARM_UP = 10
-# Low enough for few images, and usual for transformers.
+# Low enough for few images, and usual for transformers. On small networks of other families, no
+# higher rate was reliably better: docs/decisions/learning-rates.md.
 _DEFAULT_RATE = 2e-4
 # Measured for EfficientNet-Lite: the rate per image, and its maximum.
 _LITE, _RATE_OF_AN_IMAGE, _HIGHEST_RATE = "tf_efficientnet_lite", 5e-7, 2e-3
