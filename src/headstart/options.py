@@ -303,8 +303,8 @@ class HeadOptions(Options):
     )
     features: FeaturesOption = Field(
         "auto",
-        description="Read the last layer, all stages (multilevel), or either by "
-        "cross-validation (auto); flatten: the last layer unpooled.",
+        description="The last layer, all stages (multilevel), by folds (auto), or the last layer "
+        "unpooled.",
     )
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
     operating_point: str | None = Field(
