@@ -120,10 +120,10 @@ def test_train_shows_the_candidates(
     done = headstart("train", make_folder(), *options, "--out", tmp_path / "run")
     assert "Compared on held-out folds of the training images:" in done.out
     rows = [line.split() for line in stripped(done.out) if line.startswith("last ")]
-    assert sorted(row[1] for row in rows) == ["kernel", "linear", "stack"]
+    assert sorted(row[1] for row in rows) == ["kernel", "linear", "nearest", "stack"]
     assert [(row[1], row[-2:]) for row in rows if "chosen" in row] == [("stack", ["←", "chosen"])]
     shares = [int(row[-1].removesuffix("%")) for row in rows if row[1] != "stack"]
-    assert len(shares) == 2 and sum(shares) in (99, 100, 101)
+    assert len(shares) == 3 and sum(shares) in (99, 100, 101)
 
 
 def test_train_without_a_test_part_says_so(
