@@ -30,7 +30,10 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class AutoHead:
-    """The average of linear and kernel heads, with weights by log loss on held-out images."""
+    """The average of linear and kernel heads, with weights by log loss on held-out images.
+
+    With few images, nearest means are averaged with them, see `selection`.
+    """
 
     kind: ClassVar[str] = "auto"
 
@@ -125,7 +128,7 @@ class MLPHead:
 
 @dataclass(frozen=True)
 class NearestHead:
-    """Nearest class mean, for very few images and for adding classes later."""
+    """Nearest class mean, to which classes can be added later."""
 
     kind: ClassVar[str] = "nearest"
 
