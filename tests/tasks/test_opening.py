@@ -39,3 +39,11 @@ def test_without_a_label_that_can_be_trained_there_is_an_error(tmp_path: Path) -
     """The message says how many images are needed."""
     with pytest.raises(DataError, match="fewer than two training images"):
         open_data(write(tmp_path, "a", "b", "", "a"), OpenOptions(cache=tmp_path), SilentWatcher())
+
+
+def test_a_label_that_is_always_present_is_named_once(tmp_path: Path) -> None:
+    """It is left out, and the warning about it is not repeated in other words."""
+    table = write(tmp_path, "a|b", "a|b", "a", "a", "a")
+    images = open_data(table, OpenOptions(cache=tmp_path), SilentWatcher())
+    assert images.classes == ("b",)
+    assert len([text for text in images.warnings if "'a'" in text]) == 1

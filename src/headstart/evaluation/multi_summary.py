@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import starmap, zip_longest
 
 from headstart.data.paths import list_names
+from headstart.evaluation.operating_points import DEFAULT_PURPOSE
 from headstart.record import (
     Interval,
     LabelResult,
@@ -17,9 +18,6 @@ from headstart.task import Summary
 
 MAX_LABELS = 12
 """With more labels, the table has only those with the lowest AUROC."""
-
-DEFAULT_PURPOSE = "f1"
-"""What the thresholds of labels are chosen for unless the user says so."""
 
 _NOT_DEFINED = "\u2013"
 

@@ -22,6 +22,9 @@ from scipy.special import expit, logit
 from headstart.arrays import Flags, Numbers
 from headstart.errors import DataError, OptionError, suggestion
 
+DEFAULT_PURPOSE = "f1"
+"""What the thresholds of labels are chosen for unless the user says so."""
+
 RateName = Literal["sensitivity", "specificity", "ppv"]
 """A rate that can be required."""
 

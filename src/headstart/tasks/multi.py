@@ -28,6 +28,7 @@ from headstart.data.labels import read_labels
 from headstart.errors import OptionError
 from headstart.record import Evaluation, MultiEvaluation, OperatingResult
 from headstart.task import Activation, ReportPart, Summary
+from headstart.tasks.grouping import group_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 UNKNOWN = -1
 """The target of a label that nobody has looked for."""
 
-_DEFAULT_PURPOSE = "f1"
 _UNCHOSEN = 0.5
 _MIN_GROUPS = 2
 
@@ -192,9 +192,13 @@ class Multi:
         self, probabilities: Probabilities, targets: Targets, purpose: str | None
     ) -> Thresholds:
         """Return the threshold of each label, by default for the highest F1."""
-        from headstart.evaluation.operating_points import choose_threshold, parse_operating_point
+        from headstart.evaluation.operating_points import (
+            DEFAULT_PURPOSE,
+            choose_threshold,
+            parse_operating_point,
+        )
 
-        point = parse_operating_point(purpose or _DEFAULT_PURPOSE)
+        point = parse_operating_point(purpose or DEFAULT_PURPOSE)
         values, notes = [], []
         for scores, truth in zip(probabilities.T, targets.T, strict=True):
             known = truth != UNKNOWN
@@ -210,9 +214,9 @@ class Multi:
 
     def check_operating_point(self, purpose: str | None, classes: Sequence[str]) -> None:
         """See `Task.check_operating_point`."""
-        from headstart.evaluation.operating_points import parse_operating_point
+        from headstart.evaluation.operating_points import DEFAULT_PURPOSE, parse_operating_point
 
-        parse_operating_point(purpose or _DEFAULT_PURPOSE)
+        parse_operating_point(purpose or DEFAULT_PURPOSE)
 
     def losses(self, probabilities: Probabilities, targets: Targets) -> Numbers:
         """Return the sum over the known labels of -log(probability of the truth)."""
@@ -244,7 +248,7 @@ class Multi:
         sliced = slice_labels(
             *(probabilities, targets, probabilities >= np.array(limits)),
             *(self.losses(probabilities, targets), self.strata(targets), slices or {}),
-            groups=_numbers(groups),
+            groups=group_numbers(groups),
         )
         measured = replace(measured, slices=sliced)
         if thresholds is None:
@@ -314,7 +318,7 @@ def _operating(
     """Measure each label at its threshold, on the images in which it is known."""
     from headstart.evaluation.operating_results import operating_result
 
-    numbers = _numbers(groups)
+    numbers = group_numbers(groups)
     results = []
     for number, name in enumerate(classes):
         known = targets[:, number] != UNKNOWN
@@ -330,11 +334,6 @@ def _operating(
         )
         results.append(result)
     return tuple(results)
-
-
-def _numbers(groups: Sequence[str]) -> Rows | None:
-    """Return the number of each image's group; None if images are independent."""
-    return np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
 
 
 def _limits(thresholds: Thresholds | None, classes: int) -> tuple[float, ...]:

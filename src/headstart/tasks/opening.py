@@ -62,18 +62,24 @@ def open_data(
 
 
 def _learnable(data: str | os.PathLike[str], images: Images) -> Images:
-    """Leave out the labels that cannot be trained, with a warning that names them."""
+    """Leave out the labels that cannot be trained, with a warning unless there is one already.
+
+    Labels that are always present, absent or unknown have been named by `label_warnings`.
+    """
     train = images.train
     left_out = images.task.unlearnable(train.labels, train.groups)
     if not left_out:
         return images
     kept = [name for number, name in enumerate(images.classes) if number not in left_out]
-    names = list_names([images.classes[number] for number in sorted(left_out)])
+    varying = [number for number in sorted(left_out) if {0, 1} <= set(train.labels[:, number])]
     if not kept:
         raise DataError(
             f"No label of '{data}' can be trained: each is present, or absent, in fewer than two "
             "training images (duplicates count once)."
         )
+    if not varying:
+        return replace(images, classes=tuple(kept))
+    names = list_names([images.classes[number] for number in varying])
     warning = (
         f"Labels that are not trained, because fewer than two training images have them, or lack "
         f"them: {names}."

@@ -36,6 +36,7 @@ from headstart.record import (
     SingleEvaluation,
 )
 from headstart.task import Activation, ReportPart, Summary
+from headstart.tasks.grouping import group_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -208,13 +209,13 @@ class Single:
 
         predicted = _predicted(probabilities, thresholds)
         measured = evaluate_probabilities(
-            *(probabilities, targets, classes), predicted=predicted, groups=_numbers(groups)
+            *(probabilities, targets, classes), predicted=predicted, groups=group_numbers(groups)
         )
         operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
         sliced = slice_classes(
             *(probabilities, targets, predicted, self.losses(probabilities, targets), slices or {}),
             positive=thresholds.positive if thresholds else None,
-            groups=_numbers(groups),
+            groups=group_numbers(groups),
         )
         return replace(measured, operating=operating, slices=sliced)
 
@@ -325,15 +326,10 @@ def _operating(
         purpose=thresholds.purpose,
         threshold=thresholds.values[positive],
         shortfall=thresholds.notes[positive],
-        groups=_numbers(groups),
+        groups=group_numbers(groups),
         prevalence=prevalence,
     )
     return (result,)
-
-
-def _numbers(groups: Sequence[str]) -> Rows | None:
-    """Return the number of each image's group; None if images are independent."""
-    return np.unique(np.array(groups), return_inverse=True)[1] if len(groups) else None
 
 
 def _bounds(interval: Interval | None) -> str:
