@@ -16,7 +16,7 @@ def solve(inputs, labels, sample_weights, strengths, classes, steps=300):
         inputs,
         TASK.encode(labels, classes),
         sample_weights,
-        torch.tensor(strengths),
+        torch.tensor(strengths).unsqueeze(1),
         task=TASK,
         spectrum=inputs.square().mean(dim=0),
         steps=steps,

@@ -8,9 +8,11 @@ import torch
 
 from headstart.backbones.layout import FeatureLayout
 from headstart.heads.choice import HeadChoice
-from headstart.heads.problem import effort_for
+from headstart.heads.problem import Problem, effort_for
 from headstart.heads.selection import refit_heads, select_head
 from headstart.heads.specs import AutoHead, NearestHead
+from headstart.heads.trials import compare_heads
+from headstart.tasks.multi import Multi
 from tests.conftest import TASK
 from tests.heads.problems import blobs, halves, problem, rings
 
@@ -131,7 +133,7 @@ def test_a_class_of_one_image():
         features=features.astype(np.float32),
         targets=labels,
         classes=3,
-        folds=[(kept[kept % 3 != fold], kept[kept % 3 == fold]) for fold in range(3)],
+        folds=[(kept[kept % 4 != fold], kept[kept % 4 == fold]) for fold in range(4)],
     )
     fit = select_head(task)
     assert fit.head.logits(task.features).argmax(axis=1)[60] == 2
@@ -220,3 +222,19 @@ def test_a_fixed_choice_is_not_changed_by_other_features():
     nearest = HeadChoice(NearestHead(), ("last",), layout, 2, TASK)
     fit = nearest.fit(rows, labels, groups)
     assert nearest.with_fixed_choice(fit).fit(known, labels, groups).head.kind == "nearest"
+
+
+def test_each_label_keeps_its_own_strength():
+    """A label that follows the features needs less regularisation than one of pure noise."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 30)).astype(np.float32)
+    clear = features[:, :10].sum(axis=1) > 0
+    targets = np.stack([clear, rng.random(200) < 0.5], axis=1).astype(np.int64)
+    rows = np.arange(200)
+    folds = [(rows[rows % 4 != fold], rows[rows % 4 == fold]) for fold in range(4)]
+    task = Problem(features, {"last": slice(0, 30)}, targets, 2, folds, Multi())
+    fit = select_head(task, ["linear"])
+    follows, noise = fit.members[0].strength
+    assert follows < noise / 10
+    together = compare_heads(replace(task, targets=targets[:, [0, 0]]), ["linear"])[0]
+    assert together.strength[0] == together.strength[1] == pytest.approx(follows)

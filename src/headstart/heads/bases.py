@@ -10,7 +10,7 @@ from torch import Tensor
 from headstart.arrays import Rows
 from headstart.heads.fitted import FittedHead, KernelModel, LinearModel
 from headstart.heads.logistic import fit_logistic
-from headstart.heads.problem import Kind, Problem
+from headstart.heads.problem import Kind, Problem, Strength
 from headstart.heads.spaces import (
     Space,
     Standardised,
@@ -78,12 +78,12 @@ class Basis:
         space = Space(inputs, spectrum, projection, self.space.bandwidth)
         return replace(self, standardised=standardised, space=space)
 
-    def fit(self, problem: Problem, strength: float, landmarks: Rows | None) -> FittedHead:
+    def fit(self, problem: Problem, strength: Strength, landmarks: Rows | None) -> FittedHead:
         """Fit logistic regression on all images of a problem.
 
         Args:
             problem: The images that the basis covers.
-            strength: Regularisation strength.
+            strength: Regularisation strength, one for all classes or one per label.
             landmarks: Indices of a kernel's landmark images; None for all images.
         """
         models = fit_logistic(

@@ -18,6 +18,9 @@ from headstart.task import Task
 Kind = Literal["linear", "kernel"]
 Decider = Literal["folds", "val"]
 
+Strength = tuple[float, ...]
+"""Regularisation strength: one value for all classes or, where labels are independent, one each."""
+
 _OTHER_WIDTHS = (0.5, 2.0)
 # Up to this many images, nothing is approximated. The matrix of their inner products takes 16 MB
 # and its eigendecomposition 0.3 s.
@@ -34,8 +37,7 @@ class Effort:
 
     Attributes:
         folds: Number of folds; a higher number helps only with few images.
-        steps: Number of L-BFGS steps in a trial. After 20 steps the order of candidates no longer
-            changed, after 10 it rarely did.
+        steps: Number of L-BFGS steps at each regularisation strength.
         widths: Other kernel widths to try.
     """
 
@@ -48,10 +50,10 @@ def effort_for(images: int, classes: int) -> Effort:
     """Return the effort for a problem of a given size."""
     work = min(images, EXACT_IMAGES) * classes
     if work <= 10_000:
-        return Effort(folds=5, steps=20, widths=_OTHER_WIDTHS)
+        return Effort(folds=5, steps=12, widths=_OTHER_WIDTHS)
     if work <= 50_000:
-        return Effort(folds=3, steps=20, widths=_OTHER_WIDTHS)
-    return Effort(folds=3, steps=10, widths=())
+        return Effort(folds=3, steps=12, widths=_OTHER_WIDTHS)
+    return Effort(folds=3, steps=6, widths=())
 
 
 def few_images(images: int, classes: int) -> bool:
@@ -118,7 +120,7 @@ class Member:
     Attributes:
         features: The features that it uses: "last", "multilevel" or "flatten".
         kind: "linear", "kernel" or "nearest".
-        strength: Regularisation strength for a fit on all images; 0 for a nearest-mean head.
+        strength: Regularisation strength for a fit on all images; empty for a nearest-mean head.
         width: Kernel width, as a multiple of the median squared distance.
         share: Its weight in the average of heads, 0 to 1; 1 if it is the only one.
         temperature: Divisor of its scores that calibrates them, before the average.
@@ -126,7 +128,7 @@ class Member:
 
     features: str
     kind: Kind | Literal["nearest"]
-    strength: float = 0.0
+    strength: Strength = ()
     width: float = 1.0
     share: float = 1.0
     temperature: Temperature = 1.0

@@ -5,16 +5,14 @@ cross-validation, or a validation part. Test images are never used.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from headstart.arrays import Rows, Scores
+from headstart.arrays import Rows
 from headstart.heads.bases import Basis
 from headstart.heads.fitted import StackModel, width_of
-from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.nearest import fit_nearest, nearest_model
 from headstart.heads.problem import (
     EXACT_IMAGES,
@@ -24,39 +22,16 @@ from headstart.heads.problem import (
     Kind,
     Member,
     Problem,
-    effort_for,
     few_images,
 )
-from headstart.heads.spaces import Space
 from headstart.heads.stacking import MIN_SHARE, Average
-
-# Powers of ten first, then half steps around the best.
-_STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-_NEARBY = (10**0.5, 1.0, 10**-0.5)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A candidate, measured on held-out images.
-
-    Attributes:
-        basis: The basis of the logistic regression.
-        strength: The best regularisation strength.
-        log_loss: Log loss on held-out images at that strength.
-        accuracy: Accuracy on held-out images at that strength.
-        held_out: Out-of-fold scores.
-    """
-
-    basis: Basis
-    strength: float
-    log_loss: float
-    accuracy: float
-    held_out: HeldOut
-
-    def row(self) -> Candidate:
-        """Return the trial as a row of the table."""
-        features, kind = self.basis.features, self.basis.kind
-        return Candidate(features, kind, self.log_loss, self.accuracy, len(self.held_out.rows))
+from headstart.heads.trials import (
+    Trial,
+    accuracy_of,
+    compare_heads,
+    mean_losses,
+    rescale_strength,
+)
 
 
 def select_head(
@@ -87,23 +62,13 @@ def select_head(
     kept, extra = _worth_keeping(small, trials, nearest) if average else (trials[:1], [])
     if sample is not None:
         share = len(small.fitted_rows) / len(problem.fitted_rows)
-        kept = [_rescale_strength(trial, problem, share=share) for trial in kept]
+        kept = [rescale_strength(trial, problem, share=share) for trial in kept]
     everything = len(problem.fitted_rows) == len(problem.targets)
     training = None if everything else problem.take(problem.fitted_rows)
     fits = [_final_fit(problem, training, trial, sample, seed, exact) for trial in kept] + extra
     fit = _averaged(problem, fits) if len(fits) > 1 else fits[0]
     rows = [trial.row() for trial in trials] + [_nearest_row(problem, each) for each in nearest]
     return replace(fit, candidates=_table(problem, rows, fit) if average else tuple(rows))
-
-
-def compare_heads(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
-    """Return the best trial of every combination of columns and kinds, best first."""
-    trials = _first_trials(problem, kinds)
-    best_features = min(trials, key=_log_loss).basis.features
-    for kind in kinds:
-        trials += _refine(problem, _best_trial(trials, best_features, kind))
-    names = {(trial.basis.features, trial.basis.kind) for trial in trials}
-    return sorted((_best_trial(trials, *name) for name in sorted(names)), key=_log_loss)
 
 
 def _nearest_means(problem: Problem) -> list[HeadFit]:
@@ -264,96 +229,6 @@ def best_fit(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
 def _candidate(problem: Problem, fit: HeadFit) -> Candidate:
     held_out = _scores(fit)
     logits, rows = held_out.logits, held_out.rows
-    loss = float(_losses(problem, torch.from_numpy(logits).unsqueeze(0), rows)[0])
-    accuracy = _accuracy(problem, logits, rows)
+    loss = float(mean_losses(problem, torch.from_numpy(logits), rows).sum())
+    accuracy = accuracy_of(problem, logits, rows)
     return Candidate(fit.features, fit.head.kind, loss, accuracy, len(rows))
-
-
-def _first_trials(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
-    trials = []
-    for name, part in problem.columns.items():
-        standardised = problem.standardised(part)
-        products = standardised.inner_products()
-        for kind in kinds:
-            basis = Basis.of(name, kind, standardised, products)
-            trials.append(_cross_validate(problem, basis, _STRENGTHS))
-    return trials
-
-
-def _refine(problem: Problem, best: Trial) -> list[Trial]:
-    """Try strengths between the powers of ten and, for a kernel, other widths."""
-    strengths = [best.strength * factor for factor in _NEARBY]
-    basis, bases = best.basis, [best.basis]
-    if basis.kind == "kernel":
-        widths = effort_for(len(problem.targets), problem.classes).widths
-        bases += [
-            Basis.of(basis.features, basis.kind, basis.standardised, basis.products, width)
-            for width in widths
-        ]
-    return [_cross_validate(problem, basis, strengths) for basis in bases]
-
-
-def _rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
-    """Extend the best trial from a sample to all images.
-
-    More images need less regularisation. The strength is chosen on one fold; `share` is the share
-    of the training images that is in the sample.
-    """
-    strengths = [best.strength * share**power for power in (0.0, 0.5, 1.0)]
-    fold = replace(problem, folds=problem.folds[:1])
-    return _cross_validate(fold, best.basis.extended(problem), strengths)
-
-
-def _cross_validate(problem: Problem, basis: Basis, strengths: Sequence[float]) -> Trial:
-    """Measure one basis at several strengths on held-out rows and keep the best strength."""
-    held_out = problem.held_out_rows()
-    models = fit_logistic(
-        basis.space.inputs,
-        problem.truth(),
-        problem.fold_sample_weights().repeat(1, len(strengths)),
-        torch.tensor(strengths).repeat_interleave(len(problem.folds)),
-        task=problem.task,
-        spectrum=basis.space.spectrum,
-        steps=effort_for(len(problem.targets), problem.classes).steps,
-    )
-    logits = _held_out_logits(problem, basis.space, models, len(strengths))
-    losses = _losses(problem, logits, held_out)
-    best = int(losses.argmin())
-    scores = HeldOut(held_out, logits[best].numpy())
-    accuracy = _accuracy(problem, scores.logits, held_out)
-    return Trial(basis, strengths[best], float(losses[best]), accuracy, scores)
-
-
-def _held_out_logits(
-    problem: Problem, space: Space, models: LogisticModels, strengths: int
-) -> Tensor:
-    """Return the out-of-fold scores at each strength, (strengths, images, classes)."""
-    folds = len(problem.folds)
-    weight = models.weight.view(strengths, folds, *models.weight.shape[1:])
-    bias = models.bias.view(strengths, folds, *models.bias.shape[1:])
-    parts = [
-        space.inputs[held_out] @ weight[:, number] + bias[:, number]
-        for number, (_, held_out) in enumerate(problem.folds)
-    ]
-    return torch.cat(parts, dim=1)
-
-
-def _losses(problem: Problem, logits: Tensor, rows: Rows) -> Tensor:
-    """Return the mean log loss of the given rows at each strength."""
-    losses, _ = problem.task.loss_and_gradient(logits, problem.truth()[rows])
-    return losses.sum(dim=2).mean(dim=1)
-
-
-def _accuracy(problem: Problem, logits: Scores, rows: Rows) -> float:
-    return float(problem.task.correct(logits, problem.targets[rows]).mean())
-
-
-def _best_trial(trials: Sequence[Trial], features: str, kind: Kind) -> Trial:
-    matching = [
-        trial for trial in trials if (trial.basis.features, trial.basis.kind) == (features, kind)
-    ]
-    return min(matching, key=_log_loss)
-
-
-def _log_loss(trial: Trial) -> float:
-    return trial.log_loss

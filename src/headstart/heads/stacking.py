@@ -23,7 +23,7 @@ MIN_SHARE = 0.05
 _PRIOR = 1.0
 """The prior counts as much as this number of images that each head alone explains."""
 
-_MAX_STEPS, _TOLERANCE = 1000, 1e-6
+_MAX_STEPS, _TOLERANCE = 100, 1e-6
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,11 @@ class Average:
 
 
 def _mixture_weights(losses: Numbers) -> Numbers:
-    """Return the weights of a mixture with the highest posterior density, by the EM algorithm.
+    """Return the weights of a mixture with the highest posterior density, by Newton's method.
+
+    The steps are damped, which makes them converge from any start (Boyd and Vandenberghe, "Convex
+    optimization", 2004, section 9.6). That the weights sum to 1 follows from the last term of the
+    gradient.
 
     Args:
         losses: Log loss of each head for each observation, (heads, observations). Observations
@@ -78,10 +82,12 @@ def _mixture_weights(losses: Numbers) -> Numbers:
     heads, observations = losses.shape
     weights = np.full(heads, 1 / heads)
     for _ in range(_MAX_STEPS):
-        joint = weights[:, np.newaxis] * likelihoods
-        responsible = (joint / joint.sum(axis=0)).sum(axis=1)
-        updated: Numbers = (responsible + _PRIOR) / (observations + heads * _PRIOR)
-        if np.abs(updated - weights).max() < _TOLERANCE:
-            return updated
-        weights = updated
+        shares = likelihoods / (weights @ likelihoods)
+        gradient = shares.sum(axis=1) + _PRIOR / weights - (observations + heads * _PRIOR)
+        curvature = shares @ shares.T + np.diag(_PRIOR / weights**2)
+        step = np.linalg.solve(curvature, gradient)
+        decrement = np.sqrt(gradient @ step)
+        weights = weights + step / (1 + decrement)
+        if decrement < _TOLERANCE:
+            break
     return weights
