@@ -384,7 +384,7 @@ def test_a_model_with_an_added_class_is_evaluated_on_its_own_test_part(make, pho
 def test_classes_without_images_do_not_change_the_order(make, photos):
     """A model whose classes are in another order is evaluated by name."""
     model = make(LinearHead(), classes=("blue", "red")).fit(photos.train).predictor
-    head = replace(model.head, weight=model.head.weight[::-1], bias=model.head.bias[::-1])
+    head = replace(model.head, weight=model.head.weight[:, ::-1], bias=model.head.bias[::-1])
     turned = replace(model, classes=("red", "blue"), head=head)
     assert turned.evaluate(photos.test).accuracy == model.evaluate(photos.test).accuracy > 0.5
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import headstart as hs
+from headstart.cli.tables import show_candidates
 from headstart.commands.train import TrainResult
 from headstart.errors import OptionError
 from tests.commands.conftest import QUICK
@@ -62,6 +64,16 @@ def test_training_finds_each_label(trained: TrainResult) -> None:
     assert [one["class"] for one in values["operating_point"]] == list(record.data.classes)
     report = (trained.run / "report.html").read_text()
     assert "macro AUROC" in report and "Operating point: f1" in report
+    assert "All labels right</th>" in report and ">Accuracy</th>" not in report
+
+
+def test_words_are_those_of_labels(trained: TrainResult) -> None:
+    """Images have labels, not classes; candidates are right if they have all of them right."""
+    data = hs.open_images(trained.run.parent / "photos" / "table.csv", labels="has_*")
+    assert data.summary.startswith("60 images with 3 labels (40 training, 20 test). The labels are")
+    with (console := Console(width=100)).capture() as capture:
+        show_candidates(console, trained.record)
+    assert "all labels right" in capture.get()
 
 
 def test_a_loaded_model_predicts_the_same_labels(trained: TrainResult) -> None:

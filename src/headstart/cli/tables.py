@@ -240,7 +240,8 @@ def show_candidates(console: Console, record: Record) -> None:
     val = record.choice[0].val
     if val is None:
         _print_line(console, "Compared on held-out folds of the training images:")
-        columns = ["accuracy>", "95% interval>", "log loss>"]
+        accuracy = "accuracy>" if record.task == "single" else "all labels right>"
+        columns = [accuracy, "95% interval>", "log loss>"]
     else:
         _print_line(
             console,

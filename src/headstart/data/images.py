@@ -208,9 +208,12 @@ class Images:
         counts = [f"{len(part):,} {name}" for part, name in parts if len(part)]
         split = f" ({', '.join(counts)})" if len(counts) > 1 else ""
         rejected = f", {len(self.rejected):,} rejected" if self.rejected else ""
+        exclusive = self.all.task.activation == "softmax"
+        count = f"{len(self.classes):,} {'classes' if exclusive else 'labels'}"
         return (
-            f"{len(self.all):,} images of {len(self.classes):,} classes{split}{rejected}. "
-            f"Classes: {list_names(self.classes)}. {' '.join(self.understood)}"
+            f"{len(self.all):,} images {'of' if exclusive else 'with'} {count}{split}{rejected}. "
+            f"{'Classes: ' if exclusive else 'The labels are '}{list_names(self.classes)}. "
+            f"{' '.join(self.understood)}"
         )
 
     def with_training_groups(self, members: Rows) -> "Images":
