@@ -1,5 +1,7 @@
 """A validation part chooses the head if it is large enough, and heads learn from training only."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -155,3 +157,15 @@ def test_few_images_do_not_sharpen_an_average(count, sharper):
     fitted = TASK.temperature(chosen.held_out.logits, labels[chosen.held_out.rows])
     assert fitted < 1
     assert chosen.temperature == (fitted if sharper else 1)
+
+
+def test_scores_of_a_fold_are_those_of_its_images():
+    """In the order of the rows that are asked for; other rows are not those of a fold."""
+    fitted = fit(LinearHead(), clouds())
+    assert len(fitted.folds) == 5
+    for _, fold in fitted.folds:
+        rows = fold[::-1]
+        places = [int(np.flatnonzero(fitted.held_out.rows == row)[0]) for row in rows]
+        np.testing.assert_array_equal(fitted.held_out_scores(rows), fitted.held_out.logits[places])
+    assert fitted.held_out_scores(fitted.folds[0][1][:-1]) is None
+    assert replace(fitted, held_out=None).held_out_scores(fitted.folds[0][1]) is None

@@ -1,9 +1,12 @@
 """Held-out images, rounds, and when an additional round is trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from headstart.evaluation.comparison import measure_held_out
+from headstart.heads.problem import HeldOut
 from headstart.options import TuneOptions
 from headstart.tuning.held_out import learning_set
 from headstart.tuning.verdict import Verdict
@@ -18,7 +21,19 @@ def test_small_data_is_cross_validated(model, data, monkeypatch):
     record = model.fine_tune(data.train, keep="always", **QUICK)
     assert record.rounds == 5
     assert record.images == len(data.train)
+    assert record.probe_accuracy == model.candidates[0].accuracy
     assert record.final
+
+
+def test_the_frozen_model_has_one_estimate(model, data):
+    """It is that of its choice on the same folds; for other images, it is measured anew."""
+    images, fit = model._choice
+    wrong = HeldOut(fit.held_out.rows, -fit.held_out.logits)
+    model._choice = images, replace(fit, held_out=wrong)
+    assert model.fine_tune(data.train, **QUICK).probe_accuracy < 0.5
+    half = data.train.take(np.arange(0, len(data.train), 2))
+    model._choice = images, replace(fit, held_out=wrong)
+    assert model.fine_tune(half, **QUICK).probe_accuracy > 0.5
 
 
 @pytest.mark.parametrize(

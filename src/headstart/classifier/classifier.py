@@ -24,7 +24,7 @@ from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice, ValidationPart
-from headstart.heads.problem import Candidate, Decider, HeldOutEstimate
+from headstart.heads.problem import Candidate, Decider, HeadFit, HeldOutEstimate
 from headstart.heads.specs import Head
 from headstart.keywords import TuneKeywords, with_keywords
 from headstart.options import (
@@ -39,7 +39,7 @@ from headstart.predictor.predictor import AnyPrediction, Predictor, check_classe
 from headstart.record import Evaluation, Record, Tuning
 from headstart.task import Task
 from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_tune
-from headstart.tuning.held_out import learning_set
+from headstart.tuning.held_out import LearningSet, learning_set
 from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.tutorial import with_recipe
 from headstart.watching import Progress, ProgressOption, Warn, Watcher, watcher_for
@@ -85,6 +85,7 @@ class Classifier:
     tuning: Tuning | None = None
     checkpoints: Path | None = None
     _predictor: Predictor | None = None
+    _choice: tuple[tuple[str, ...], HeadFit] | None = None
 
     def __init__(
         self,
@@ -292,6 +293,7 @@ class Classifier:
             self.extractor.with_backbone(copy.deepcopy(self.backbone)),
             self._head_choice(train.task),
             ClassifierHead(model.head, model.features),
+            self._choice_on(images),
             features,
             images,
             options,
@@ -382,6 +384,8 @@ class Classifier:
             fit.thresholds,
             self._settings.specification(),
         )
+        known = train.joined(val) if fit.chosen_on == "val" and val is not None else train
+        self._choice = (tuple(known.sha256s), fit)
         self.candidates = fit.candidates
         self.chosen_on, self.why_chosen = fit.chosen_on, fit.why
         return self
@@ -395,6 +399,7 @@ class Classifier:
     def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
         """Switch to a tuned model; the caller's backbone does not change."""
         self.extractor = self.extractor.with_backbone(with_weights(self.backbone, tuned.weights))
+        self._choice = None
         self._predictor = replace(
             self.predictor,
             extractor=self.extractor,
@@ -404,6 +409,12 @@ class Classifier:
             temperature=tuned.temperature,
             thresholds=tuned.thresholds,
         )
+
+    def _choice_on(self, images: LearningSet) -> HeadFit | None:
+        """Return how the head was chosen, if that was on the same images with this backbone."""
+        if self._choice is None or self._choice[0] != tuple(sha256 for _, sha256 in images.files):
+            return None
+        return self._choice[1]
 
     def _head_choice(self, task: Task) -> HeadChoice:
         return self._settings.choice(self.extractor.layout, len(self.classes), task)

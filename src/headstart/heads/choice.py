@@ -92,7 +92,7 @@ class HeadChoice:
         folds = self.task.folds(targets, groups, folds=count, seed=self.seed)
         on_folds = self.head.fit(self._problem(features, targets, folds), seed=self.seed)
         if val is None or not len(val.targets) or on_folds.held_out is None:
-            chosen = replace(on_folds, why=_reason(on_folds, "on held-out folds"))
+            chosen = replace(on_folds, why=_reason(on_folds, "on held-out folds"), folds=folds)
             return self._calibrated(chosen, targets)
         rows = np.arange(len(targets) + len(val.targets))
         joined = self._problem(
@@ -101,7 +101,11 @@ class HeadChoice:
             [(rows[: len(targets)], rows[len(targets) :])],
         )
         on_val = self.head.fit(joined, seed=self.seed)
-        chosen = _decide(on_folds, on_val, self._objection(targets, val.targets))
+        chosen = _decide(
+            replace(on_folds, folds=folds),
+            replace(on_val, folds=joined.folds),
+            self._objection(targets, val.targets),
+        )
         return self._calibrated(chosen, joined.targets)
 
     def cross_validate(

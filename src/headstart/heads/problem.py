@@ -150,6 +150,7 @@ class HeadFit:
         temperature: Divisor of the head's scores that calibrates them on the held-out images.
         thresholds: The operating point, chosen on the same images; None if the most probable class
             is predicted.
+        folds: Pairs of rows (train, held out): the folds, or the training and the validation part.
     """
 
     head: FittedHead
@@ -161,6 +162,23 @@ class HeadFit:
     why: str = ""
     temperature: Temperature = 1.0
     thresholds: Thresholds | None = None
+    folds: Folds = ()
+
+    def held_out_scores(self, rows: Rows) -> Scores | None:
+        """Return the held-out scores of one fold, (rows, classes).
+
+        Args:
+            rows: The fold's held-out rows, in any order.
+
+        Returns:
+            The scores in that order; None if the rows are not those of a fold, or were not scored.
+        """
+        known = self.held_out
+        is_fold = any(np.array_equal(np.sort(fold), np.sort(rows)) for _, fold in self.folds)
+        if known is None or not is_fold or not np.isin(rows, known.rows).all():
+            return None
+        order = np.argsort(known.rows)
+        return known.logits[order[np.searchsorted(known.rows, rows, sorter=order)]]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from headstart.data.orientations import orientation_count
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice
 from headstart.heads.fitted import FittedHead
+from headstart.heads.problem import HeadFit
 from headstart.heads.specs import AutoHead
 from headstart.options import TuneOptions
 from headstart.tuning.held_out import LearningSet
@@ -31,6 +32,8 @@ class Job:
         extractor: Extractor with the frozen backbone.
         heads: The choice of heads of the frozen model.
         fitted: The frozen model's head, fitted on all images.
+        choice: How the frozen model's head was chosen on these images; None if it was chosen on
+            others.
         features: Features of all images by the frozen backbone, shape (images, width).
         images: Training and held-out images.
         options: The user's options.
@@ -45,6 +48,7 @@ class Job:
     extractor: FeatureExtractor
     heads: HeadChoice
     fitted: ClassifierHead
+    choice: HeadFit | None
     features: Features
     images: LearningSet
     options: TuneOptions

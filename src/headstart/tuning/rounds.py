@@ -123,8 +123,19 @@ def _train(
         heads = round_heads.fit()
         scores = round_heads.scores(heads)
     weights, seconds = bench.backbone.weights(), time.perf_counter() - begin
-    scores[PROBE] = scores_of(bench, probe.head, job.features[held_out])
+    scores[PROBE] = _frozen_scores(bench, probe.head, held_out)
     return Round(held_out, result, seconds, heads, scores, weights)
+
+
+def _frozen_scores(bench: Workbench, probe: ClassifierHead, held_out: Rows) -> Scores:
+    """Return the frozen model's scores of the held-out images.
+
+    Where the head was chosen on the same folds, they are those of its choice, so that there is one
+    estimate of the frozen model, not two.
+    """
+    job = bench.job
+    known = job.choice.held_out_scores(held_out) if job.choice else None
+    return scores_of(bench, probe, job.features[held_out]) if known is None else known
 
 
 def _loop(
