@@ -51,7 +51,7 @@ def read_delimited(path: Path) -> Delimited:
     except csv.Error as error:
         raise pa.ArrowInvalid(str(error)) from None
     table = pa.csv.read_csv(
-        pa.BufferReader(text.encode()),
+        pa.BufferReader(_in_arrow(text)),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types={name: pa.string() for name in header}, strings_can_be_null=False
@@ -61,6 +61,16 @@ def read_delimited(path: Path) -> Delimited:
     unusual = [f"separated by {_DELIMITERS[delimiter]}"] if delimiter != "," else []
     unusual += [f"encoded as {encoding}"] if encoding != "UTF-8" else []
     return Delimited(table.rename_columns(names), " and ".join(unusual))
+
+
+def _in_arrow(text: str) -> pa.Buffer:
+    """Copy text to memory that Arrow owns.
+
+    A thread of Arrow that releases Python's memory while Python exits aborts the process.
+    """
+    stream = pa.BufferOutputStream()
+    stream.write(text.encode())
+    return stream.getvalue()
 
 
 def _decode(data: bytes) -> tuple[str, str]:
