@@ -89,7 +89,7 @@ def test_leakage_without_groups_is_an_error(tmp_path: Path) -> None:
     """The message says what is missing."""
     table = write_patients(tmp_path / "photos", "path,label,notes")
     images = hs.open_images(table)
-    groups = groups_of(table, images.train, None)
+    groups = groups_of(images.train, None)
     assert groups is None
     message = r"^--leakage needs groups of images that belong together, and there are none: "
     with pytest.raises(OptionError, match=message):
@@ -99,10 +99,10 @@ def test_leakage_without_groups_is_an_error(tmp_path: Path) -> None:
 def test_where_groups_are_from(patients: Path) -> None:
     """Given groups come before guessed ones; without groups, only copies are kept together."""
     given = hs.open_images(patients, group="patient_no", test=0).train
-    found = groups_of(patients, given, None)
+    found = groups_of(given, None)
     hashes = sorted(given.sha256s)
     assert (found.source, found.count, sorted(found.ungrouped)) == ("given", 12, hashes)
-    guessed = groups_of(patients, hs.open_images(patients, test=0).train, None)
+    guessed = groups_of(hs.open_images(patients, test=0).train, None)
     assert (guessed.source, guessed.count, sorted(guessed.ungrouped)) == ("column", 12, hashes)
     assert len(set(zip(guessed.grouped, found.grouped, strict=True))) == 12
 
@@ -114,7 +114,7 @@ def test_stems_of_file_names_are_guessed(tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         picture(number).save(folder / f"p{number // 2:03d}_{number}.png")
     train = hs.open_images(tmp_path / "photos", test=0).train
-    found = groups_of(tmp_path / "photos", train, None)
+    found = groups_of(train, None)
     assert isinstance(found, TrainingGroups)
     assert (found.source, found.count) == ("names", 5)
     assert "such as 'p000'; if images with the same stem belong together" in found.message

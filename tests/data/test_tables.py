@@ -163,6 +163,17 @@ def test_the_group_option_names_a_column(tmp_path: Path) -> None:
     assert [entry.group for entry in read_csv(tmp_path, text, group="patient")] == ["7", "8"]
 
 
+def test_the_group_option_may_be_a_pattern_of_the_path(tmp_path: Path) -> None:
+    """It replaces columns that would be the groups; a column of that name comes first."""
+    text = "path,label,patient\np7_1,a,x\np7_2,a,x\np8_1,a,x\n"
+    source = read_csv(tmp_path, text, group="(p[0-9])_")
+    assert [entry.group for entry in source] == ["p7", "p7", "p8"]
+    named = read_csv(tmp_path, "path,label,(p)\np1,a,x\n", group="(p)")
+    assert [entry.group for entry in named] == ["x"]
+    with pytest.raises(OptionError, match="matches no image's path"):
+        read_csv(tmp_path, text, group="(q[0-9])")
+
+
 def test_an_unknown_group_column_is_an_error(tmp_path: Path) -> None:
     """The message lists the available columns."""
     with pytest.raises(OptionError) as caught:

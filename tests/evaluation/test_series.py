@@ -109,16 +109,6 @@ def test_copies_that_folds_keep_together_are_not_series():
     assert find_series(names, features, targets, [str(n // 8) for n in range(240)]) is None
 
 
-def test_a_table_is_advised_to_have_a_column():
-    """Tables have no --group pattern, so a column is suggested."""
-    names = [NAMES["number"].format(subject=n // 8, frame=n % 8) for n in range(240)]
-    found = find(names, *subjects(), table=True).series
-    assert "--group" not in found.message
-    assert (
-        f"add a column 'group' to the table, with what '{found.pattern}' matches" in found.message
-    )
-
-
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
 def test_ten_thousand_images_take_under_a_second_and_are_not_copied(kind):
     """The search compares a sample with a block of images at a time, whose copies are small."""

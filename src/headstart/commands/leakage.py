@@ -1,9 +1,7 @@
 """Groups of images that may belong together, and what their leakage between folds is worth."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +9,6 @@ from headstart.arrays import Features, Rows
 from headstart.classifier import Classifier
 from headstart.commands.recording import estimate_of
 from headstart.data.images import ImageSet
-from headstart.data.tables import is_table
 from headstart.errors import OptionError
 from headstart.evaluation.series import FoundSeries, guess_by_names, join_groups
 from headstart.record import GroupSource, Leakage
@@ -36,13 +33,10 @@ class TrainingGroups:
     message: str = ""
 
 
-def groups_of(
-    data: str | os.PathLike[str], train: ImageSet, found: FoundSeries | None
-) -> TrainingGroups | None:
+def groups_of(train: ImageSet, found: FoundSeries | None) -> TrainingGroups | None:
     """Return the given groups of the training images or, without any, those that can be guessed.
 
     Args:
-        data: The data as the user named it.
         train: The training images, with the groups that were given.
         found: Series among them.
     """
@@ -53,7 +47,7 @@ def groups_of(
         return _guessed("column", train, _numbered(train.guessed_groups))
     if found and found.series.images:
         return _guessed("series", train, found.groups)
-    if named := guess_by_names(train.names, table=is_table(Path(data))):
+    if named := guess_by_names(train.names):
         # Series, which were found by names or features, have said what to do.
         return _guessed("names", train, named.groups, "" if found else named.message)
     return None

@@ -12,7 +12,6 @@ from headstart.arrays import Features
 from headstart.backbones.layout import FeatureLayout
 from headstart.classifier import Classifier
 from headstart.data.images import Images
-from headstart.data.tables import is_table
 from headstart.evaluation.agreement import KeptTogether, find_disagreement
 from headstart.evaluation.intervals import wilson
 from headstart.evaluation.series import FoundSeries, find_series
@@ -113,13 +112,10 @@ def record_of(
     )
 
 
-def series_of(
-    data: str | os.PathLike[str], images: Images, features: Features, layout: FeatureLayout
-) -> FoundSeries | None:
+def series_of(images: Images, features: Features, layout: FeatureLayout) -> FoundSeries | None:
     """Look for series among the training images, unless the data has groups.
 
     Args:
-        data: The data as the user named it.
         images: The data.
         features: Features of the training images, shape (images, width).
         layout: The meaning of their columns.
@@ -128,7 +124,7 @@ def series_of(
     if images.all.given_groups or not len(train) or "last" not in layout.kinds:
         return None
     last = features[:, layout.columns("last")]
-    return find_series(train.names, last, train.strata, train.groups, table=is_table(Path(data)))
+    return find_series(train.names, last, train.strata, train.groups)
 
 
 def _kept(images: Images, measured: Measured) -> KeptTogether:

@@ -164,8 +164,8 @@ def _train(
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
         features, stored_as = model.features_of(images.train, warn=watcher.warn)
-        found = series_of(data, images, features, model.extractor.layout)
-        groups = groups_of(data, images.train, found)
+        found = series_of(images, features, model.extractor.layout)
+        groups = groups_of(images.train, found)
         leakage = (
             measure_leakage(model, images.train, features, groups) if options.leakage else None
         )

@@ -10,6 +10,7 @@ from headstart.data.label_cells import FALSE, TRUE
 from headstart.data.label_columns import named_label_columns
 from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text, normalised
+from headstart.data.path_groups import is_path_pattern
 from headstart.data.split_names import split_of
 from headstart.errors import DataError, OptionError, suggestion
 from headstart.options import TaskOption
@@ -114,7 +115,7 @@ def choose_columns(
     Args:
         path: The table, for error messages.
         names: All columns.
-        group: The column that the user named.
+        group: The column that the user named, or a regular expression on the path.
         labelling: What the user says about the labels.
         known: The classes of a trained model, which may be columns with one label each.
         slices: The columns by which the user slices results.
@@ -138,7 +139,7 @@ def choose_columns(
             f"--labels names '{image}', which is the column of the images of '{path}'."
         )
     split = _split_columns(path, [name for name in names if name not in (image, *labels)], values)
-    grouping = _group_column(path, names) if group is None else _named(path, names, group, "group")
+    grouping = _grouping(path, names, group)
     sliced = tuple(dict.fromkeys(_named(path, names, name, "slices") for name in slices))
     if image in sliced:
         raise OptionError(
@@ -146,7 +147,7 @@ def choose_columns(
         )
     used = {image, *labels, grouping, *split, *sliced, ""}
     unused = tuple(name for name in names if name not in used)
-    guessed = None if grouping else next(filter(_may_be_groups, unused), None)
+    guessed = None if grouping or group else next(filter(_may_be_groups, unused), None)
     return Columns(image, labels, bool(named), split, grouping, unused, sliced, guessed)
 
 
@@ -230,6 +231,15 @@ def _may_be_groups(name: str) -> bool:
     words = _words(name)
     others = [word for word in words if word not in _SUBJECTS]
     return len(others) < len(words) and all(word in _IDENTIFIERS for word in others)
+
+
+def _grouping(path: Path, names: Sequence[str], group: str | None) -> str | None:
+    """Return the column of the groups; None without one, or if the user groups by the path."""
+    if group is None:
+        return _group_column(path, names)
+    if group not in names and is_path_pattern(group):
+        return None
+    return _named(path, names, group, "group")
 
 
 def _group_column(path: Path, names: Sequence[str]) -> str | None:

@@ -2,11 +2,11 @@
 
 Everything that decides how data is understood is here and in the modules that this one calls:
 folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`, `exports`),
-labels (`labelling`, `label_columns`, `label_cells`, `separators`, `merging`) and archives.
+labels (`labelling`, `label_columns`, `label_cells`, `separators`, `merging`), groups
+(`path_groups`) and archives.
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from headstart.data.labelling import Labelling
 from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
-from headstart.data.manifest import Entry
+from headstart.data.path_groups import grouped_by_path
 from headstart.data.paths import existing_path, list_names, printable
 from headstart.data.slicing import check_slices
 from headstart.errors import DataError, OptionError
@@ -124,7 +124,7 @@ def _read_folder(
             "Pass a table with these columns, such as a CSV file."
         )
     labelling.check("for a folder, whose folders are the labels")
-    source = _grouped(list_folder(folder, data, known), group)
+    source = grouped_by_path(list_folder(folder, data, known), group)
     return _with_several(source) if labelling.task == "multi" else source
 
 
@@ -185,37 +185,3 @@ def _existing(data: str | os.PathLike[str]) -> Path:
             "Rename its folders."
         )
     return path
-
-
-def _grouped(source: Source, group: str | None) -> Source:
-    if group is None:
-        return source
-    entries, pattern = source.entries, _group_pattern(group)
-    grouped = [replace(entry, group=_match(pattern, entry)) for entry in entries]
-    if entries and all(entry.group is None for entry in grouped):
-        raise OptionError(
-            f"--group '{group}' matches no image's path. The first path is '{entries[0].image}'."
-        )
-    found = len({entry.group for entry in grouped if entry.group is not None})
-    sentence = f"Groups: {found:,} different matches of '{group}' in the paths."
-    return replace(source, entries=grouped, understood=(*source.understood, sentence))
-
-
-def _group_pattern(group: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise OptionError(
-            f"--group '{group}' is not a valid regular expression: {error}."
-        ) from None
-    if pattern.groups != 1:
-        raise OptionError(
-            f"--group '{group}' must have exactly one (group) to match in the path, "
-            "such as '(patient[0-9]+)'. Column names are only for tables."
-        )
-    return pattern
-
-
-def _match(pattern: re.Pattern[str], entry: Entry) -> str | None:
-    match = pattern.search(entry.image)
-    return match.group(1) if match else None

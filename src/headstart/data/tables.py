@@ -28,6 +28,7 @@ from headstart.data.listing import Source
 from headstart.data.locating import Locator
 from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
+from headstart.data.path_groups import grouped_by_path
 from headstart.data.paths import data_name, list_names
 from headstart.data.separators import separator_warnings
 from headstart.data.slicing import write_slices
@@ -69,7 +70,7 @@ def read_table(
     Args:
         path: The table.
         staging: Folder for embedded images.
-        group: The column of the groups.
+        group: The column of the groups, or a regular expression on the path.
         labelling: What the user says about the labels.
         known: The classes of a trained model, if there is one.
         slices: The columns by which results are sliced.
@@ -109,6 +110,8 @@ def read_table(
         *(data_name(path), _relative_names(entries), understood),
         guessed_group=columns.guessed_group,
     )
+    if group and columns.group is None:
+        source = grouped_by_path(source, group)
     if isinstance(labels, OneLabel):
         return _with_one_label(source, path, columns, labelling)
     return _with_several(source, columns, labels, labelling)

@@ -69,7 +69,6 @@ def find_series(
     targets: Targets,
     groups: Sequence[str],
     *,
-    table: bool = False,
     seed: int = 0,
 ) -> FoundSeries | None:
     """Look for series by names and features, and by features only where names do not tell.
@@ -85,7 +84,6 @@ def find_series(
         features: The last layer's features, shape (images, width).
         targets: The class number of each image, shape (images,).
         groups: Group of each image, such as copies, which folds keep together anyway.
-        table: Whether the data is a table, in which groups are a column.
         seed: Seed of the sample.
 
     Returns:
@@ -96,20 +94,19 @@ def find_series(
     known = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     neighbours = find_neighbours(features, targets, known, rows)
     groupings = [grouping for pattern in _PATTERNS if (grouping := _group(pattern, names))]
-    measured = ((_measure(one, neighbours, targets, table), one.groups) for one in groupings)
+    measured = ((_measure(one, neighbours, targets), one.groups) for one in groupings)
     named = [(series, numbers) for series, numbers in measured if series]
     if named:
         series, numbers = max(named, key=lambda pair: pair[0].share)
         return FoundSeries(series, _joined(known, numbers))
-    return _find_by_features(features, targets, known, neighbours, table)
+    return _find_by_features(features, targets, known, neighbours)
 
 
-def guess_by_names(names: Sequence[str], *, table: bool = False) -> NamedGroups | None:
+def guess_by_names(names: Sequence[str]) -> NamedGroups | None:
     """Guess which images belong together by common stems of names, such as "p012_3.png".
 
     Args:
         names: The path of each image within the data.
-        table: Whether the data is a table, in which groups are a column.
 
     Returns:
         The groups; None if fewer than five stems have several images.
@@ -123,7 +120,7 @@ def guess_by_names(names: Sequence[str], *, table: bool = False) -> NamedGroups 
     message = (
         f"The names of the training images have {len(stems):,} common stems, such as '{stem}'; if "
         "images with the same stem belong together, keep them on one side of the split: "
-        f"{_advice(_STEM, table)}."
+        f"train with --group '{_STEM}'."
     )
     return NamedGroups(grouping.groups, message)
 
@@ -143,7 +140,7 @@ def _joined(known: Rows, series: Rows) -> Rows:
 
 
 def _find_by_features(
-    features: Features, targets: Targets, known: Rows, neighbours: Neighbours, table: bool
+    features: Features, targets: Targets, known: Rows, neighbours: Neighbours
 ) -> FoundSeries | None:
     limit = _MAX_DISTANCE * np.minimum(neighbours.typical, neighbours.other)
     share = float((neighbours.near < limit).mean())
@@ -156,7 +153,7 @@ def _find_by_features(
     if clusters is not None and count < _MIN_SERIES:
         return None
     images = int(together.sum())
-    message = _message_of_clusters(share, count, images, clusters is not None, table)
+    message = _message_of_clusters(share, count, images, clusters is not None)
     return FoundSeries(Series(None, count, images, share, None, message), groups)
 
 
@@ -170,9 +167,7 @@ def _group(pattern: str, names: Sequence[str]) -> _Grouping | None:
     return _Grouping(pattern, np.unique(keys, return_inverse=True)[1].astype(np.int64))
 
 
-def _measure(
-    grouping: _Grouping, neighbours: Neighbours, targets: Targets, table: bool
-) -> Series | None:
+def _measure(grouping: _Grouping, neighbours: Neighbours, targets: Targets) -> Series | None:
     """Return the series of a grouping if nearest images are unusually often in the same group."""
     groups, rows, nearest = grouping.groups, neighbours.rows, neighbours.nearest
     mates = _sizes(groups) - 1
@@ -186,7 +181,7 @@ def _measure(
     if share < max(_MIN_SHARE, _MIN_RATIO * chance):
         return None
     count, images = len(set(groups[mates > 0].tolist())), int((mates > 0).sum())
-    message = _message(grouping.pattern, count, images, share, chance, table)
+    message = _message(grouping.pattern, count, images, share, chance)
     return Series(grouping.pattern, count, images, share, chance, message)
 
 
@@ -196,27 +191,17 @@ def _sizes(groups: Rows) -> Rows:
     return np.bincount(flat)[flat]
 
 
-def _message(
-    pattern: str, count: int, images: int, share: float, chance: float, table: bool
-) -> str:
+def _message(pattern: str, count: int, images: int, share: float, chance: float) -> str:
     return (
         f"The training images look like series: {images:,} images have names that form {count:,} "
         f"groups, and the most similar image of the same class is in the same group for "
         f"{share:.0%} of them (by chance, {chance:.0%}). The folds keep each series together. A "
         "random test part does not, which makes its results too high. To keep series together "
-        f"there too, {_advice(pattern, table)}."
+        f"there too, train with --group '{pattern}'."
     )
 
 
-def _advice(pattern: str, table: bool) -> str:
-    if table:
-        return f"add a column 'group' to the table, with what '{pattern}' matches in the path"
-    return f"train with --group '{pattern}'"
-
-
-def _message_of_clusters(
-    share: float, count: int, images: int, clustered: bool, table: bool
-) -> str:
+def _message_of_clusters(share: float, count: int, images: int, clustered: bool) -> str:
     folds = (
         f"The folds keep clusters of similar images together ({images:,} images in {count:,} "
         "clusters). A random test part does not, which makes its results too high."
@@ -225,9 +210,8 @@ def _message_of_clusters(
         "clusters. Folds and a random test part tear series apart, which makes their results too "
         "high."
     )
-    group = "a column 'group'" if table else "--group"
     return (
         f"The training images look like series of near copies: for {share:.0%} of them, the most "
         "similar image of the same class is less than half as far as any image of another class. "
-        f"{folds} If you know which images belong together, say so with {group}."
+        f"{folds} If you know which images belong together, say so with --group."
     )
