@@ -19,6 +19,7 @@ from headstart.backbones.backbone import load_backbone
 from headstart.backbones.layout import FeatureLayout
 from headstart.commands.demo import write_solar_cells
 from headstart.features.extractor import FeatureExtractor
+from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import HeadFit, Problem
 from headstart.heads.specs import AutoHead
 from headstart.tasks.single import Single
@@ -53,6 +54,11 @@ class Material:
             features, columns, targets, len(self.classes), folds, TASK, False, weights
         )
         return AutoHead().fit(problem)
+
+    def choice(self) -> HeadChoice:
+        """Return the default head, with its own choice of folds and validation part."""
+        kinds = ("last", "multilevel")
+        return HeadChoice(AutoHead(), kinds, self.layout, len(self.classes), TASK)
 
 
 def prepare(name: str, folder: Path) -> Material:

@@ -23,6 +23,7 @@ from headstart.arrays import Rows, Targets
 from headstart.data.splits import stratified_folds
 from headstart.evaluation.agreement import find_disagreement
 from headstart.evaluation.intervals import wilson
+from headstart.heads.choice import ValidationPart
 from headstart.heads.problem import HeadFit
 from headstart.record import Estimate
 
@@ -36,7 +37,8 @@ class Result:
 
     Attributes:
         way: "folds": chosen and calibrated on folds; "before": chosen on folds, calibrated on the
-            validation part; "val": chosen and calibrated on the validation part.
+            validation part; "val": chosen and calibrated on the validation part; "default": on the
+            one that decides.
         size: Number of validation images.
         log_loss: Mean log loss on the test part.
         folds: The chosen candidate's accuracy on folds.
@@ -91,7 +93,9 @@ def _measure(material: Material, kind: str, seed: int) -> list[Result]:
             np.concatenate([targets, part[1]]),
             [(rows[: len(targets)], rows[len(targets) :])],
         )
-        for way, fit in (("folds", on_folds), ("before", on_folds), ("val", on_val)):
+        default = material.choice().fit(features, targets, groups, ValidationPart(*part))
+        fits = {"folds": on_folds, "before": on_folds, "val": on_val, "default": default}
+        for way, fit in fits.items():
             results.append(_result(material, way, fit, on_folds, pool[:size], test, targets))
     return results
 
@@ -118,7 +122,7 @@ def _result(
     assert on_folds.held_out is not None
     temperature = (
         TASK.temperature(on_folds.held_out.logits, trained[on_folds.held_out.rows])
-        if way == "folds"
+        if way == "folds" or (way == "default" and fit.chosen_on == "folds")
         else TASK.temperature(scores["val"], truth[val])
     )
     losses = TASK.losses(TASK.probabilities(scores["test"], temperature), truth[test])
@@ -145,17 +149,18 @@ def _print_kind(kind: str, results: Sequence[Result]) -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for size in VAL_SIZES[kind]:
-        for way in ("folds", "before", "val"):
+        for way in ("folds", "before", "val", "default"):
             _print_row([one for one in results if (one.size, one.way) == (size, way)])
-    print("\n| val | minus | log loss | accuracy |\n| --- | --- | --- | --- |")
+    print("\n| val | way | minus | log loss | accuracy |\n| --- | --- | --- | --- | --- |")
     for size in VAL_SIZES[kind]:
-        new = [one for one in results if (one.size, one.way) == (size, "val")]
-        for way in ("before", "folds"):
-            old = [one for one in results if (one.size, one.way) == (size, way)]
-            pairs = list(zip(new, old, strict=True))
+        for new, old in (("val", "before"), ("val", "folds"), ("default", "folds")):
+            first, second = (
+                [one for one in results if (one.size, one.way) == (size, way)] for way in (new, old)
+            )
+            pairs = list(zip(first, second, strict=True))
             loss = _mean_and_error([a.log_loss - b.log_loss for a, b in pairs])
             gain = _mean_and_error([a.test - b.test for a, b in pairs])
-            print(f"| {size} | {way} | {loss} | {gain} |")
+            print(f"| {size} | {new} | {old} | {loss} | {gain} |")
     print(flush=True)
 
 

@@ -336,6 +336,7 @@ def test_all_images_in_one_group_work_or_are_an_error(make, photos):
 def test_a_validation_part_chooses_and_calibrates(make, photos, monkeypatch):
     """If it is large enough, it decides, and the temperature suits the model's scores of it."""
     monkeypatch.setattr("headstart.heads.choice.MIN_VAL_IMAGES", 4)
+    monkeypatch.setattr("headstart.heads.choice._CONTRADICTION", -1.0)  # Always.
     model = make(LinearHead()).fit(photos.train, val=photos.test)
     scores = model.predictor.scores(model.features_of(photos.test)[0])
     expected = TASK.temperature(scores, photos.test.labels)

@@ -43,6 +43,7 @@ def validated(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
         add_part(root / "photos", part, count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("headstart.heads.choice.MIN_VAL_IMAGES", 8)
+        patch.setattr("headstart.heads.choice._CONTRADICTION", -1.0)  # Always.
         options = QUICK | {"head": "auto"}
         return hs.train(
             root / "photos",

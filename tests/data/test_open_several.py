@@ -219,4 +219,17 @@ def test_images_for_a_model(open_table: Callable[..., Images]) -> None:
     assert images.classes == ("a", "b", "c")
     assert images.all.counts() == (2, 1, 0)
     assert (images.rejected, len(images.test)) == ([], 0)
-    assert images.warnings == ("Labels that the model does not have, not used: 'x'.",)
+    assert images.warnings == (
+        "Labels that the model does not have, not used: 'x'.",
+        "Labels of the model that no image has, taken as absent: 'c'.",
+    )
+
+
+def test_images_with_none_of_the_labels_of_a_model(open_table: Callable[..., Images]) -> None:
+    """They cannot be measured, and the message has both kinds of labels."""
+    with pytest.raises(DataError) as caught:
+        open_table(table("x", "y", ""), classes=("a", "b"))
+    assert str(caught.value) == (
+        "The model has none of the labels of these images: 'x', 'y'. Its labels are 'a', 'b'. "
+        "Rename them, or name the columns of the labels with --labels."
+    )

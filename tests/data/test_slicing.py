@@ -76,6 +76,7 @@ def test_a_pattern_of_labels_leaves_out_slices(tmp_path: Path) -> None:
     [
         ("site", "--slices 'site' is not a column of '{}'. It has: path, label, Sex, age."),
         ("path", "--slices names 'path', which is the column of the images of '{}'."),
+        ("label", "--slices names 'label', which is a column of the labels of '{}'."),
     ],
 )
 def test_a_column_that_cannot_be_used(table: Path, column: str, message: str) -> None:

@@ -218,8 +218,31 @@ def test_a_ppv_that_no_threshold_reaches():
     assert chosen.threshold == 0.2
     assert chosen.shortfall == (
         "No threshold reaches ppv=0.9: the most probable held-out images are positive with a "
-        "probability of 0.20. The threshold is theirs."
+        "probability of 0.2006. The threshold is the lowest with hardly less, 0.2006."
     )
+
+
+def test_the_nearest_ppv_is_not_that_of_a_single_image():
+    """The lowest threshold with hardly less than the highest PPV keeps most positive images."""
+    scores = np.concatenate([np.linspace(-6, -5, 500), np.linspace(5, 6, 500)])
+    positive = (scores > 0) ^ (np.arange(1000) % 50 == 0)
+    chosen = choose_threshold(AtLeast("ppv", 0.9999), expit(scores), positive)
+    assert "No threshold reaches" in chosen.shortfall
+    assert (expit(scores) >= chosen.threshold).sum() >= 250
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("Recall=0.9", "sensitivity=0.9"),
+        ("precision=0.8", "ppv=0.8"),
+        ("F1", "f1"),
+        ("COST=FN:10,FP:1", "cost=fn:10,fp:1"),
+    ],
+)
+def test_synonyms_and_capitals(text, point):
+    """The names of the table that `train` prints are understood, in any case."""
+    assert str(parse_operating_point(text)) == point
 
 
 @pytest.mark.parametrize("text", ["ppv=0.9", "cost=fn:10,fp:1", "f1"])

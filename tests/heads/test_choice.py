@@ -49,7 +49,7 @@ def test_the_final_head_learns_from_the_training_part_only(head):
 def test_class_means_are_those_of_the_training_part():
     """The validation part does not change a nearest-mean head, which has nothing to choose."""
     alone = fit(NearestHead(), clouds())
-    chosen = fit(NearestHead(), clouds(), clouds(100, seed=1))
+    chosen = fit(NearestHead(), clouds(), clouds(120, seed=1))
     np.testing.assert_array_equal(chosen.head.centres, alone.head.centres)
     np.testing.assert_array_equal(chosen.head.mean, alone.head.mean)
     assert (chosen.chosen_on, chosen.why) == ("val", "")
@@ -70,16 +70,16 @@ def test_a_multilayer_perceptron_stops_by_the_validation_part():
 
 def test_held_out_scores_are_those_of_the_final_head():
     """The scores that calibrate are those of the validation part, which follows the training."""
-    val = as_features(clouds(100, seed=1))
+    val = as_features(clouds(120, seed=1))
     chosen = fit(AutoHead(), clouds(), val)
-    np.testing.assert_array_equal(chosen.held_out.rows, np.arange(120, 220))
+    np.testing.assert_array_equal(chosen.held_out.rows, np.arange(120, 240))
     np.testing.assert_array_equal(chosen.held_out.logits, chosen.head.logits(val[0]))
 
 
 def test_the_validation_part_decides_against_the_folds():
-    """If labels of the validation part are random, the strongest regularisation is chosen."""
-    train = rings()
-    on_folds, on_val = fit(AutoHead(), train), fit(AutoHead(), train, shuffled(rings(seed=1)))
+    """If its labels are random, the strongest regularisation is chosen, with fewer images too."""
+    train, val = rings(), shuffled(rings(MIN_VAL_IMAGES, seed=1))
+    on_folds, on_val = fit(AutoHead(), train), fit(AutoHead(), train, val)
     assert on_folds.members[0].kind == "kernel"
     assert on_val.members[0].strength > on_folds.members[0].strength
     assert (on_folds.chosen_on, on_folds.why) == ("folds", "lowest log loss on held-out folds")
@@ -118,8 +118,15 @@ def test_both_estimates_are_shown():
                 "1 of 2 classes"
             ),
         ),
+        (
+            clouds(MIN_VAL_IMAGES, seed=1),
+            (
+                "the average, weighted by log loss on held-out folds; the validation part agrees "
+                "with them, and has fewer images"
+            ),
+        ),
     ],
-    ids=["few images", "missing class"],
+    ids=["few images", "missing class", "agreement"],
 )
 def test_a_validation_part_that_is_too_small_is_only_measured(val, why):
     """The folds decide and calibrate as without it, and its estimate is shown."""

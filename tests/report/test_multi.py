@@ -169,7 +169,10 @@ def test_mistakes_are_in_the_order_of_labels() -> None:
         about("a", "absent", "present", 0.9),
     )
     assert re.findall(r">(\w-0\.\d+)\.png<", shown.html) == ["a-0.9", "a-0.8", "b-0.97"]
-    assert "b True absent Predicted present Confidence 97.0% b-0.97.png" in spaced(shown.html)
+    assert (
+        "b True absent Predicted present Probability that it is present 97.0% b-0.97.png"
+        in spaced(shown.html)
+    )
     assert shown.all("img")[2]["alt"] == "Test image b-0.97.png: b is absent, predicted present"
 
 

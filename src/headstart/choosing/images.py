@@ -36,7 +36,7 @@ class TrialImages:
 
 
 def trial_images(train: ImageSet, val: ImageSet, options: TryOptions) -> TrialImages:
-    """Sample the images; the validation part decides where it would also choose the head.
+    """Sample the images; the validation part decides if it is large enough.
 
     Args:
         train: The training part.
@@ -57,7 +57,7 @@ def trial_images(train: ImageSet, val: ImageSet, options: TryOptions) -> TrialIm
         sample.joined(deciding),
         [(rows[: len(sample)], rows[len(sample) :])],
         "val",
-        "Backbones are compared on the validation part, as train chooses the head on it.",
+        "Backbones are compared on the validation part.",
     )
 
 

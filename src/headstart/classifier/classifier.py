@@ -176,9 +176,9 @@ class Classifier:
 
         Args:
             train: Training images, which the head learns from.
-            val: Validation part, for model selection and calibration. With fewer than 100 images,
-                or without one of the classes, it is only measured, and cross-validation on
-                `train` decides and calibrates, as it does without a validation part.
+            val: Validation part. It decides and calibrates if it has at least 100 images and all
+                classes, and is as large as `train` or contradicts its folds. Otherwise it is only
+                measured, and cross-validation on `train` decides and calibrates.
             progress: By default, a bar in a terminal or a notebook, and lines on stderr elsewhere;
                 False shows nothing. A function is called with the number of images that are done,
                 and the total.

@@ -145,6 +145,10 @@ def choose_columns(
         raise OptionError(
             f"--slices names '{image}', which is the column of the images of '{path}'."
         )
+    if both := [name for name in sliced if name in labels]:
+        raise OptionError(
+            f"--slices names '{both[0]}', which is a column of the labels of '{path}'."
+        )
     used = {image, *labels, grouping, *split, *sliced, ""}
     unused = tuple(name for name in names if name not in used)
     guessed = None if grouping or group else next(filter(_may_be_groups, unused), None)

@@ -209,7 +209,8 @@ class Images:
         split = f" ({', '.join(counts)})" if len(counts) > 1 else ""
         rejected = f", {len(self.rejected):,} rejected" if self.rejected else ""
         exclusive = self.all.task.activation == "softmax"
-        count = f"{len(self.classes):,} {'classes' if exclusive else 'labels'}"
+        noun = "classes" if exclusive else "label" if len(self.classes) == 1 else "labels"
+        count = f"{len(self.classes):,} {noun}"
         return (
             f"{len(self.all):,} images {'of' if exclusive else 'with'} {count}{split}{rejected}. "
             f"{'Classes: ' if exclusive else 'The labels are '}{list_names(self.classes)}. "

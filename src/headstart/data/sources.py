@@ -147,10 +147,25 @@ def _without_unknown_labels(source: Source, known: Collection[str]) -> Source:
         unknown |= dict.fromkeys(name for name in labels if name not in written)
         kept = {written[name]: value for name, value in labels.items() if name in written}
         entries.append(replace(entry, label=write_labels(kept) if entry.label else None))
-    if not unknown:
-        return replace(source, entries=entries)
-    sentence = f"Labels that the model does not have, not used: {list_names(sorted(unknown))}."
-    return replace(source, entries=entries, warnings=(*source.warnings, sentence))
+    found = [read_labels(entry.label) for entry in entries if entry.label]
+    if unknown and not any(found):
+        raise DataError(
+            f"The model has none of the labels of these images: {list_names(sorted(unknown))}. Its "
+            f"labels are {list_names(sorted(known))}. Rename them, or name the columns of the "
+            "labels with --labels."
+        )
+    sentences = []
+    if unknown:
+        sentences.append(
+            f"Labels that the model does not have, not used: {list_names(sorted(unknown))}."
+        )
+    present = {name for labels in found for name in labels}
+    listed = all(value for labels in found for value in labels.values())  # Others are absent.
+    if listed and (missing := sorted(set(known) - present)):
+        sentences.append(
+            f"Labels of the model that no image has, taken as absent: {list_names(missing)}."
+        )
+    return replace(source, entries=entries, warnings=(*source.warnings, *sentences))
 
 
 def _unknown_kind(path: Path) -> DataError:

@@ -12,7 +12,7 @@ same images. See docs/decisions/intervals.md for how both do on new images.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, inf, isfinite
+from math import ceil, floor, inf, isfinite
 from typing import Literal, get_args
 
 import numpy as np
@@ -77,6 +77,11 @@ class HighestF1:
         return "f1"
 
 
+_SYNONYMS = {"recall": "sensitivity", "precision": "ppv"}
+
+# The lowest threshold whose PPV is within this of the highest is as good.
+_NEARLY = 0.005
+
 OperatingPoint = AtLeast | LeastCost | HighestF1
 """What a threshold is chosen for. Its text is parsed by `parse_operating_point`."""
 
@@ -109,7 +114,8 @@ def parse_operating_point(text: str) -> OperatingPoint:
     Raises:
         OptionError: An unknown name, or a value that is missing, not a number or out of range.
     """
-    name, separator, value = (part.strip() for part in text.strip().partition("="))
+    name, separator, value = (part.strip() for part in text.strip().lower().partition("="))
+    name = _SYNONYMS.get(name, name)
     if name == "f1" and not separator:
         return HighestF1()
     if name == "cost":
@@ -222,11 +228,13 @@ def _ppv(point: AtLeast, probabilities: Numbers, positive: Flags) -> ChosenThres
     enough = np.flatnonzero(mean >= point.rate)
     if len(enough):
         return ChosenThreshold(point, float(cuts[enough[-1]]))
+    nearly = np.flatnonzero(mean >= mean[0] - _NEARLY)[-1]
     shortfall = (
         f"No threshold reaches {point}: the most probable held-out images are positive with a "
-        f"probability of {mean[0]:.2f}. The threshold is theirs."
+        f"probability of {floor(mean[0] * 1e4) / 1e4:.4f}. The threshold is the lowest with hardly "
+        f"less, {floor(mean[nearly] * 1e4) / 1e4:.4f}."
     )
-    return ChosenThreshold(point, float(cuts[0]), shortfall)
+    return ChosenThreshold(point, float(cuts[nearly]), shortfall)
 
 
 def _highest_f1(probabilities: Numbers, positive: Flags) -> float:

@@ -1,8 +1,8 @@
 """The choice of heads: which kind may be fitted, on which features, and on which images to decide.
 
-Candidates are compared by cross-validation on the training part. A given validation part that is
-large enough decides instead, because it is usually more like future images than the training part;
-both estimates are kept.
+Candidates are compared by cross-validation on the training part. A given validation part decides
+instead if it is as large, or if it is large enough to show that the folds mislead: it is usually
+more like future images than the training part. Both estimates are kept.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from headstart.heads.specs import FixedHead, Head, LinearHead
 from headstart.task import Task
 
 MIN_VAL_IMAGES = 100
-"""The smallest validation part that decides.
+"""The smallest validation part that decides. See docs/decisions/validation.md."""
 
-Where folds do not mislead, models chosen on 50 images were 0.6 points less accurate than models
-chosen on folds; with 100 images, no difference was certain. See docs/decisions/validation.md.
-"""
+# Difference between the losses on folds and on the validation part, in standard errors, that is not
+# chance.
+_CONTRADICTION = 2.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class HeadChoice:
             targets: The label of each image, as the task encodes it.
             groups: Group of each image; folds keep groups whole.
             val: The validation part. It decides if it has at least `MIN_VAL_IMAGES` images and
-                all classes of the training part; else, the folds do.
+                all classes of the training part, and either is as large as that or contradicts the
+                folds; else, the folds do.
 
         Raises:
             DataError: No class has two images of different groups.
@@ -104,7 +105,7 @@ class HeadChoice:
         chosen = _decide(
             replace(on_folds, folds=folds),
             replace(on_val, folds=joined.folds),
-            self._objection(targets, val.targets),
+            self._objection(on_folds, targets, val),
         )
         return self._calibrated(chosen, joined.targets)
 
@@ -147,16 +148,33 @@ class HeadChoice:
             self.layout.weights(),
         )
 
-    def _objection(self, train: Targets, val: Targets) -> str:
-        """Return why a validation part cannot decide, as a clause; "" if it can."""
-        trained = self.task.present(train)
-        if missing := len(trained - self.task.present(val)):
+    def _objection(self, on_folds: HeadFit, train: Targets, val: ValidationPart) -> str:
+        """Return why a validation part should not decide, as a clause; "" if it should."""
+        trained, images = self.task.present(train), len(val.targets)
+        if missing := len(trained - self.task.present(val.targets)):
             return f"the validation part lacks {missing} of {len(trained)} classes"
-        if len(val) < MIN_VAL_IMAGES:
-            return (
-                f"the validation part has only {len(val)} images, and {MIN_VAL_IMAGES} are needed"
-            )
+        if images < MIN_VAL_IMAGES:
+            return f"the validation part has only {images} images, and {MIN_VAL_IMAGES} are needed"
+        if images < len(train) and not self._contradicts(on_folds, train, val):
+            return "the validation part agrees with them, and has fewer images"
         return ""
+
+    def _contradicts(self, on_folds: HeadFit, train: Targets, val: ValidationPart) -> bool:
+        """Return whether the loss on the validation part differs from that on folds, not by chance.
+
+        It does if the folds tear series apart, or if the parts contain different kinds of images.
+        """
+        known = on_folds.held_out
+        assert known is not None
+        columns = self.layout.columns(on_folds.features)
+        scores = on_folds.head.logits(val.features[:, columns])
+        temperature = self.task.temperature(known.logits, train[known.rows])
+        first, second = (
+            self.task.losses(self.task.probabilities(logits, temperature), truth)
+            for logits, truth in ((known.logits, train[known.rows]), (scores, val.targets))
+        )
+        error = np.sqrt(first.var() / len(first) + second.var() / len(second))
+        return bool(abs(second.mean() - first.mean()) > _CONTRADICTION * error)
 
     def with_linear_head(self) -> Self:
         """Return the same choice for a linear head."""
