@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from rich.console import Console
 
 import headstart as hs
 from headstart.cli.tables import show_candidates
+from headstart.commands.evaluate import prevalence_of
 from headstart.commands.train import TrainResult
 from headstart.errors import OptionError
+from headstart.options import EvaluateOptions
 from tests.commands.conftest import QUICK
 from tests.conftest import COLOURS, picture
 
@@ -110,6 +113,16 @@ def test_the_test_part_is_evaluated_again(trained: TrainResult, tmp_path: Path) 
     (first, *_) = result.evaluation.operating
     assert first.prevalence == 0.05
     assert "at a prevalence of 5.00%" in result.summary.operating[0]
+
+
+def test_the_own_test_part_has_the_prevalence_of_the_training(trained: TrainResult) -> None:
+    """It is in the record of the run, unless another one is given; other data has its own."""
+    model = hs.load(trained.run)
+    record = replace(model.record, options={**model.record.options, "prevalence": 0.02})
+    model = replace(model, record=record)
+    assert prevalence_of(model, None, EvaluateOptions()) == 0.02
+    assert prevalence_of(model, None, EvaluateOptions(prevalence=0.1)) == 0.1
+    assert prevalence_of(model, "other.csv", EvaluateOptions()) is None
 
 
 def test_the_module_gives_the_same_probabilities(trained: TrainResult) -> None:

@@ -180,3 +180,19 @@ def test_images_without_a_part_are_named(tmp_path: Path, open_data: Callable[...
     images = open_data(tmp_path / "t.csv")
     assert len(images.train) == 4
     assert images.warnings == ("Images without a part in the given split, used for training: 2.",)
+
+
+def test_copies_in_several_folders_may_be_several_labels(
+    tmp_path: Path, open_data: Callable[..., Images]
+) -> None:
+    """They are rejected with one label per image, and the warning says how to use them."""
+    for number, folders in enumerate((("cat", "dog"), ("cat", "dog"), ("cat",), ("dog",))):
+        for name in folders:
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            picture(number).save(tmp_path / "photos" / name / f"{number}.png")
+    images = open_data(tmp_path / "photos")
+    assert len(images.rejected) == 4
+    assert (
+        "Images that are in the folders of several classes: 4. If an image may have several "
+        "labels, pass --task multi."
+    ) in images.warnings

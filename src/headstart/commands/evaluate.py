@@ -86,7 +86,10 @@ def run_evaluation(
         part = part_of_data(Path(model), predictor, data, options, watcher)
     with watcher.stage("Extracting features") as progress:
         evaluation, probabilities = predictor.measure(
-            part.images, prevalence=options.prevalence, progress=progress, warn=watcher.warn
+            part.images,
+            prevalence=prevalence_of(predictor, data, options),
+            progress=progress,
+            warn=watcher.warn,
         )
     for warning in evaluation.slice_warnings:
         watcher.warn(warning)
@@ -96,6 +99,16 @@ def run_evaluation(
             _write(options.out, predictor, part.images, probabilities, record)
     summary = predictor.task.summarise(evaluation, record.kind, record.trained_on)
     return EvaluateResult(record, summary, options.out)
+
+
+def prevalence_of(
+    predictor: Predictor, data: object | None, options: EvaluateOptions
+) -> float | None:
+    """Return the prevalence that was given or, for the run's own data, that of its training."""
+    if options.prevalence is not None or data is not None or predictor.record is None:
+        return options.prevalence
+    recorded = predictor.record.options.get("prevalence")
+    return recorded if isinstance(recorded, float) else None
 
 
 def _record(

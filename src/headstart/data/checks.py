@@ -35,11 +35,13 @@ class Scan:
         manifest: See `manifest.SCHEMA`; `group` names the images that must stay together.
         duplicates: Number of images that are exact or near duplicates of another image.
         merged: Number of copies of which their labels are merged into those of another one.
+        conflicts: Number of images rejected because their copies have other labels.
     """
 
     manifest: pa.Table
     duplicates: int
     merged: int = 0
+    conflicts: int = 0
 
 
 def scan(
@@ -70,12 +72,14 @@ def scan(
             if progress:
                 progress(len(infos), len(entries))
     manifest = build_manifest(entries, infos)
+    usable = manifest["rejected"].null_count
     manifest = share_labels(manifest) if copies_are_one else _reject_conflicts(manifest, task)
+    conflicts = usable - manifest["rejected"].null_count
     groups, duplicates = _assign_groups(manifest, thumbnails)
     manifest = with_column(manifest, "group", groups)
     kept = drop_copies(manifest) if copies_are_one else manifest
     merged = manifest.num_rows - kept.num_rows
-    return Scan(kept, duplicates - merged, merged)
+    return Scan(kept, duplicates - merged, merged, conflicts)
 
 
 def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail | None]:

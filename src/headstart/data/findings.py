@@ -32,6 +32,11 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
     yield from unusable_classes(images.manifest, images.task)
     if (unused := rejected(images.manifest)).num_rows:
         yield f"Images not used: {unused.num_rows:,}. {describe_rejections(unused)}"
+    if checked.conflicts and source.in_folders and not source.several:
+        yield (
+            f"Images that are in the folders of several classes: {checked.conflicts:,}. If an "
+            "image may have several labels, pass --task multi."
+        )
     present = len(images.classes) - len(images.all.absent())
     if present > max(_MANY, len(images.all) / 2):
         yield (

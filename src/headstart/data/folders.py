@@ -52,6 +52,7 @@ def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source
         entries,
         tuple(_understood(layout, found, used)),
         tuple(_warnings(layout, found, missing)),
+        in_folders=True,
     )
 
 

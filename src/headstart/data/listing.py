@@ -19,6 +19,7 @@ class Source:
             has as `labels.write_labels` writes them; None if each image has one label.
         copies_are_one: Whether copies of an image are one image that has the labels of all.
         guessed_group: The column of `Entry.guessed_group`; None without one.
+        in_folders: Whether the labels are folders.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Source:
     several: str | None = None
     copies_are_one: bool = False
     guessed_group: str | None = None
+    in_folders: bool = False
 
     @property
     def task(self) -> Literal["single", "multi"]:
