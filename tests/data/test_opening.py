@@ -168,7 +168,11 @@ def test_conflicts_are_rejected_with_a_warning(
     images = open_data(folder)
     reason = "copies of the image have different labels: blue and red"
     assert images.rejected == [("blue/copy.png", reason), ("red/000.png", reason)]
-    assert images.warnings == (f"Images not used: 2. 'blue/copy.png' and 1 more: {reason}.",)
+    assert images.warnings == (
+        f"Images not used: 2. 'blue/copy.png' and 1 more: {reason}.",
+        "Images that are in the folders of several classes: 2. If an image may have several "
+        "labels, pass --task multi.",
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
