@@ -6,8 +6,15 @@ import pytest
 from headstart.evaluation.bootstrap import bootstrap
 from headstart.evaluation.delong import measure_auroc, perfect_interval
 from headstart.evaluation.intervals import wilson
+from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.measuring import Measurement, measure
-from headstart.evaluation.weighted_metrics import AreaUnderRoc, Rate, f1, mean_of_values
+from headstart.evaluation.weighted_metrics import (
+    AreaUnderRoc,
+    AveragePrecision,
+    Rate,
+    f1,
+    mean_of_values,
+)
 
 GROUPS = np.repeat(np.arange(20), 3)
 POSITIVE = np.arange(60) % 2 == 0
@@ -65,3 +72,34 @@ def test_undefined_metrics_have_neither_value_nor_interval():
     assert measure(AreaUnderRoc(SCORES, EVERYTHING)) == Measurement(None, None, "DeLong")
     found = measure(nothing, GROUPS, resamples=50)
     assert found == Measurement(None, None, "cluster bootstrap", 50)
+
+
+def test_a_mean_of_average_precisions_is_inside_its_interval():
+    """Drawing images twice moves resamples up, so that their quantiles miss the value."""
+    draw = np.random.default_rng(0)
+    positive = draw.random((93, 100)) < 0.06
+    labels = [(AveragePrecision(draw.random(93), one), np.arange(93)) for one in positive.T]
+    mean = MacroMean.of(labels, 93)
+    biased = bootstrap(mean, resamples=500)
+    low, high = biased.ci95
+    assert not low <= biased.value <= high
+    found = measure(mean, resamples=500)
+    assert (found.value, found.method) == (biased.value, "bootstrap")
+    # The labels were drawn independently: their spread is the error of the mean. For probabilities
+    # that say nothing, the jackknife is cautious.
+    half = 1.96 * np.std([label.value for label in mean.labels], ddof=1) / 10
+    assert 1 < np.ptp(found.ci95) / (2 * half) < 1.7
+    assert found.ci95[0] < found.value < found.ci95[1]
+
+
+@pytest.mark.parametrize(("images", "labels", "share"), [(200, 14, 0.05), (200, 1, 0.2)])
+def test_average_precisions_are_covered(images, labels, share):
+    """Of 100 intervals, 88 to 100% contain the mean of the average precision of 1,400 labels."""
+    draw, found, rows = np.random.default_rng(0), [], np.arange(images)
+    for seed in range(100):
+        positive = draw.random((labels, images)) < share
+        scores = draw.normal(size=positive.shape) + 1.2 * positive
+        metrics = [(AveragePrecision(*one), rows) for one in zip(scores, positive, strict=True)]
+        found.append(measure(MacroMean.of(metrics, images), resamples=200, seed=seed))
+    true = np.mean([one.value for one in found])
+    assert 88 <= sum(one.ci95[0] <= true <= one.ci95[1] for one in found) <= 100

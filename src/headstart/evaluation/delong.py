@@ -5,11 +5,10 @@ from math import hypot, sqrt
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
 from headstart.arrays import Flags, Numbers
-from headstart.evaluation.intervals import Z95
+from headstart.evaluation.intervals import Z95, logit_interval
 from headstart.record import Interval
 
 # With fewer images of a class that are expected to be ranked wrongly, DeLong's variance is too
@@ -162,9 +161,7 @@ def _measure(placements: _Placements) -> Auroc:
     if value in (0, 1):
         return Auroc(value, 0.0, perfect_interval(value, *sizes))
     error = sqrt(_variance(placements))
-    half = Z95 * error / (value * (1 - value))
-    interval = expit(logit(value) - half), expit(logit(value) + half)
-    return Auroc(value, error, (float(interval[0]), float(interval[1])))
+    return Auroc(value, error, logit_interval(value, error))
 
 
 def _variance(placements: _Placements) -> float:

@@ -6,10 +6,17 @@ from typing import Literal
 import numpy as np
 
 from headstart.arrays import Flags, Rows
-from headstart.evaluation.bootstrap import RESAMPLES, bootstrap
+from headstart.evaluation.bootstrap import RESAMPLES, Bootstrap, bootstrap
 from headstart.evaluation.delong import measure_auroc, perfect_interval
-from headstart.evaluation.intervals import wilson
-from headstart.evaluation.weighted_metrics import AreaUnderRoc, Metric, Rate, measure_once
+from headstart.evaluation.intervals import logit_interval, wilson
+from headstart.evaluation.macro_mean import MacroMean
+from headstart.evaluation.weighted_metrics import (
+    AreaUnderRoc,
+    AveragePrecision,
+    Metric,
+    Rate,
+    measure_once,
+)
 from headstart.record import Interval
 
 Method = Literal[
@@ -42,8 +49,10 @@ def measure(
     """Measure a metric with its 95% interval.
 
     With groups, the interval is that of the cluster bootstrap. Without groups, it is Wilson's for
-    a rate, DeLong's for an AUROC, and that of the bootstrap for any other metric. Where all
-    resamples agree because a rate or an AUROC is 0 or 1, the interval is that of as many
+    a rate, DeLong's for an AUROC, and that of the bootstrap for any other metric. For the average
+    precision and means over labels, it is computed from the standard error of the bootstrap or the
+    jackknife, whichever is larger, and symmetric on the logit scale, as resamples are biased. Where
+    all resamples agree because a rate or an AUROC is 0 or 1, the interval is that of as many
     independent images as there are groups. Groups of one image each are independent images.
 
     Args:
@@ -67,7 +76,20 @@ def measure(
     found = bootstrap(metric, groups, resamples=resamples, seed=seed)
     if groups is not None and found.ci95 is None and found.value in (0, 1):
         return _measure_extreme(metric, found.value, groups, found.undefined)
-    return Measurement(found.value, found.ci95, method, found.undefined)
+    interval = _interval(metric, found)
+    return Measurement(found.value, interval, method, found.undefined)
+
+
+def _interval(metric: Metric, found: Bootstrap) -> Interval | None:
+    """Return the interval of the bootstrap; from its standard error, where resamples are biased.
+
+    Images that are drawn twice increase the average precision. In a mean over labels, of which
+    each is a little biased, the bias exceeds the spread, and no quantile of resamples is right.
+    """
+    if found.value is None or not isinstance(metric, AveragePrecision | MacroMean):
+        return found.ci95
+    error = found.standard_error
+    return logit_interval(found.value, error) if error else None
 
 
 def _measure_extreme(metric: Metric, value: float, groups: Rows, undefined: int) -> Measurement:
