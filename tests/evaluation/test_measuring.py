@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from headstart.evaluation.bootstrap import bootstrap
-from headstart.evaluation.delong import measure_auroc, perfect_interval
-from headstart.evaluation.intervals import wilson
+from headstart.evaluation.delong import hanley_mcneil, measure_auroc, perfect_interval
+from headstart.evaluation.intervals import logit_interval, wilson
 from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.measuring import Measurement, measure
 from headstart.evaluation.weighted_metrics import (
@@ -36,8 +36,9 @@ def test_independent_images_have_closed_forms():
 
 @pytest.mark.parametrize("metric", [Rate(SCORES > 0, POSITIVE), AreaUnderRoc(SCORES, POSITIVE)])
 def test_groups_are_resampled_as_a_whole(metric):
-    """With groups, every metric has the interval of the cluster bootstrap."""
-    expected = bootstrap(metric, GROUPS, resamples=500, seed=3)
+    """With groups, every metric has the interval of the cluster bootstrap of images that count."""
+    rows = np.flatnonzero(metric.among) if isinstance(metric, Rate) else np.arange(60)
+    expected = bootstrap(metric.take(rows), GROUPS[rows], resamples=500, seed=3)
     found = measure(metric, GROUPS, resamples=500, seed=3)
     assert found == Measurement(expected.value, expected.ci95, "cluster bootstrap", 0)
 
@@ -103,3 +104,27 @@ def test_average_precisions_are_covered(images, labels, share):
         found.append(measure(MacroMean.of(metrics, images), resamples=200, seed=seed))
     true = np.mean([one.value for one in found])
     assert 88 <= sum(one.ci95[0] <= true <= one.ci95[1] for one in found) <= 100
+
+
+def test_an_area_of_few_positive_groups_is_uncertain():
+    """One positive patient of four images: the interval is that of one image, or wider."""
+    groups = np.repeat(np.arange(30), 4)
+    scores = np.random.default_rng(0).normal(size=120) + 2.0 * (groups == 0)
+    area = AreaUnderRoc(scores, groups == 0)
+    found, resampled = measure(area, groups), bootstrap(area, groups)
+    low, high = logit_interval(found.value, np.sqrt(hanley_mcneil(found.value, 1, 29)))
+    assert found.method == "Hanley-McNeil, groups"
+    assert found.ci95 == (min(low, resampled.ci95[0]), max(high, resampled.ci95[1]))
+    assert found.ci95[0] < 0.5 < resampled.ci95[0]
+    mean = measure(MacroMean.of([(area, np.arange(120))] * 2, 120), groups)
+    alone = measure(MacroMean.of([(area, np.arange(120))], 120), groups)
+    assert mean.ci95[0] < resampled.ci95[0] - 0.1
+    assert alone.ci95[0] < mean.ci95[0]
+
+
+def test_groups_without_images_that_count_add_no_certainty():
+    """A sensitivity in 4 of 20 groups has the interval of these groups alone."""
+    among = GROUPS < 4
+    rate = Rate(SCORES > 0.5, among)
+    alone = measure(Rate(rate.hits[among], among[among]), GROUPS[among])
+    assert measure(rate, GROUPS) == alone

@@ -127,6 +127,11 @@ def _leave_out(metric: Metric, numbers: Rows, count: int) -> Numbers:
     return found[~np.isnan(found)]
 
 
+def jackknife_error(metric: Metric, groups: Rows | None = None) -> float:
+    """Return the standard error of a metric by the jackknife, over images or groups."""
+    return _jackknife_error(_leave_out(metric, *number_groups(groups, metric.images)))
+
+
 def _jackknife_error(left_out: Numbers) -> float:
     """Return the standard error of a metric from its values without each group."""
     folds = len(left_out)
