@@ -122,6 +122,16 @@ def test_an_area_of_few_positive_groups_is_uncertain():
     assert alone.ci95[0] < mean.ci95[0]
 
 
+def test_a_perfect_mean_area_has_an_interval():
+    """Two labels that are ranked perfectly, each below 1 by as much as the interval of one."""
+    area = AreaUnderRoc(GROUPS.astype(float), GROUPS >= 15)
+    mean = MacroMean.of([(area, np.arange(60))] * 2, 60)
+    low, _ = perfect_interval(1.0, 5, 15)
+    found = measure(mean, GROUPS)
+    assert found.ci95 == pytest.approx((1 - (1 - low) / np.sqrt(2), 1.0))
+    assert found.method == "Newcombe, groups"
+
+
 def test_groups_without_images_that_count_add_no_certainty():
     """A sensitivity in 4 of 20 groups has the interval of these groups alone."""
     among = GROUPS < 4

@@ -93,11 +93,14 @@ def measure(
         metric, groups = metric.take(np.flatnonzero(metric.among)), groups[metric.among]
     method: Method = "bootstrap" if groups is None else "cluster bootstrap"
     found = bootstrap(metric, groups, resamples=resamples, seed=seed)
-    if groups is not None and found.ci95 is None and found.value in (0, 1):
+    single = not isinstance(metric, MacroMean)
+    if groups is not None and single and found.ci95 is None and found.value in (0, 1):
         return _measure_extreme(metric, found.value, groups, found.undefined)
     if groups is not None and isinstance(metric, AreaUnderRoc) and found.value is not None:
         return _measure_area(metric, found.value, found, groups)
     interval = _interval(metric, found, groups)
+    if interval and found.ci95 is None:  # A perfect mean AUROC.
+        method = "DeLong" if groups is None else "Newcombe, groups"
     return Measurement(found.value, interval, method, found.undefined)
 
 
