@@ -39,7 +39,9 @@ def test_the_interval_does_not_depend_on_how_much_is_computed_at_a_time(monkeypa
     whole = bootstrap(metric)
     monkeypatch.setattr("headstart.evaluation.bootstrap._BLOCK", 350)
     assert list(blocks(16, 50)) == [7, 7, 2]
-    assert bootstrap(metric) == whole
+    found = bootstrap(metric)
+    assert found.ci95 == whole.ci95
+    assert found.standard_error == pytest.approx(whole.standard_error)
 
 
 def test_more_images_than_are_left_out_singly(monkeypatch):
@@ -48,6 +50,14 @@ def test_more_images_than_are_left_out_singly(monkeypatch):
     single = bootstrap(metric).ci95
     monkeypatch.setattr("headstart.evaluation.bootstrap._JACKKNIFED", 100)
     assert bootstrap(metric).ci95 == pytest.approx(single, abs=0.003)
+
+
+def test_the_standard_error_of_a_mean():
+    """It is that of the textbook, larger as Student's t is for 5 numbers."""
+    values = np.array([1.0, 2.0, 4.0, 5.0, 9.0])
+    found = bootstrap(mean_of_values(values)).standard_error
+    wider = np.sqrt(5 / 4) * stats.t.ppf(0.975, 4) / stats.norm.ppf(0.975)
+    assert found == pytest.approx(stats.sem(values) * wider)
 
 
 def test_copies_of_an_image_add_no_certainty():

@@ -127,13 +127,15 @@ def test_groups_widen_every_interval():
     alone = measure_at_threshold(probabilities, positive, 0.5)
     found = measure_at_threshold(np.repeat(probabilities, 4), np.repeat(positive, 4), 0.5, groups)
     assert found.sensitivity.method == "cluster bootstrap"
-    hits = np.repeat(positive & (probabilities >= 0.5), 4)
-    expected = bootstrap(Rate(hits, np.repeat(positive, 4)), groups).ci95
+    hits = np.repeat(probabilities[positive] >= 0.5, 4)
+    expected = bootstrap(Rate(hits, np.ones(200, bool)), np.repeat(np.arange(50), 4)).ci95
     assert found.sensitivity.ci95 == expected
     for ratio in ("positive_likelihood_ratio", "negative_likelihood_ratio"):
         one, other = getattr(alone, ratio), getattr(found, ratio)
         assert other.value == pytest.approx(one.value)
-        assert np.log(other.ci95) == pytest.approx(np.log(one.ci95), abs=0.02)
+        # Student's t for the 50 groups that are positive: 2.0096.
+        wider = 2.0096 / 1.96 * sqrt(50 / 49)
+        assert np.ptp(np.log(other.ci95)) == pytest.approx(wider * np.ptp(np.log(one.ci95)), 1e-4)
 
 
 def test_a_single_group_has_no_interval():
@@ -145,6 +147,13 @@ def test_a_single_group_has_no_interval():
     values = at_prevalence(found, 0.1)
     assert values.ppv == pytest.approx(0.08 / (0.08 + 0.09))
     assert (values.ppv_ci95, values.npv_ci95) == (None, None)
+
+
+def test_one_positive_group_gives_no_likelihood_ratio_an_interval():
+    """Many healthy patients do not make up for a single ill one."""
+    probabilities, positive = table(4, 1, 9, 1)
+    groups = np.where(positive, 0, np.arange(15))
+    assert likelihood_ratio(probabilities >= 0.5, positive, groups).ci95 is None
 
 
 @pytest.mark.parametrize("grouped", [False, True])

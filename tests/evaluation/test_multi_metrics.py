@@ -124,8 +124,9 @@ def test_micro_f1_counts_all_pairs_of_an_image_and_a_label() -> None:
 
 def test_unknown_labels_are_in_no_pair_of_the_ranking_loss() -> None:
     """The fourth image has one present and one absent label in the right order: no loss."""
-    # Wrong pairs per image: 0 of 2, 0 of 1 (a and b are present), no label, 0 of 1, 0 of 2, no
-    # label. Moving the probability of the unknown label to the top changes nothing.
+    # Wrong pairs per image: 0 of 2, 0 of 1 (a and b are present), no label, 0 of 1, 0 of 2. The
+    # last has no known label that is present, and one unknown: it does not count. Moving the
+    # probability of the unknown label to the top changes nothing.
     above = PROBABILITIES.copy()
     above[3, 2] = 1.0
     targets = TARGETS.copy()
@@ -133,7 +134,19 @@ def test_unknown_labels_are_in_no_pair_of_the_ranking_loss() -> None:
     targets[4, 0] = 1  # Wrong against b, right against the label that is never present: 1 of 2.
     for probabilities in (PROBABILITIES, above):
         loss = evaluate_labels(probabilities, targets, NAMES, (0.5,) * 3).ranking_loss
-        assert loss == pytest.approx(1 / 2 / 6)
+        assert loss == pytest.approx(1 / 2 / 5)
+
+
+def test_images_without_a_known_pair_are_not_ranked_perfectly() -> None:
+    """Unknown images, and partly known ones without a pair, do not dilute one wrong of one."""
+    probabilities = np.tile([0.2, 0.8], (4, 1))
+    targets = np.array([[1, 0], [-1, -1], [1, -1], [-1, 0]])
+    assert evaluate_labels(probabilities, targets, ("a", "b"), (0.5,) * 2).ranking_loss == 1
+    # As in scikit-learn, a fully known image without any label counts as 0.
+    targets[1] = 0
+    assert evaluate_labels(probabilities, targets, ("a", "b"), (0.5,) * 2).ranking_loss == 0.5
+    unknown = evaluate_labels(probabilities[2:], targets[2:], ("a", "b"), (0.5,) * 2)
+    assert unknown.ranking_loss is None
 
 
 def test_means_agree_with_scikit_learn(random) -> None:

@@ -72,6 +72,19 @@ def test_several_labels_by_slice() -> None:
     assert [best.metrics[name].value for name in ("macro_auroc", "macro_ap")] == [1.0, 1.0]
 
 
+def test_slices_are_compared_over_labels_of_both_sides() -> None:
+    """All images at "B" have y, and none has x: it has no mean and is not tested."""
+    probabilities = np.array([[0.9, 0.2], [0.2, 0.8], [0.6, 0.3], [0.7, 0.2]])
+    targets = np.array([[1, 0], [0, 1], [0, 1], [0, 1]])
+    slices = {"site": ["A", "A", "B", "B"]}
+    found = Multi().evaluate(probabilities, targets, ("x", "y"), slices=slices).slices
+    assert [one.value for one in found.slices] == ["A", "B"]
+    for one in found.slices:
+        assert (one.difference, one.p, one.adjusted_p) == (None, None, None)
+    metrics = found.slices[1].metrics
+    assert [metrics[f"macro_{name}"].value for name in ("auroc", "ap", "f1")] == [None] * 3
+
+
 def test_labels_that_cannot_be_ranked_anywhere() -> None:
     """If every image has every label, the subset accuracy is compared."""
     probabilities, targets = np.array([[0.9], [0.2], [0.8]]), np.ones((3, 1), np.int64)

@@ -9,6 +9,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import t as student
 
 from headstart.arrays import Numbers, Rows
+from headstart.evaluation.intervals import Z95
 from headstart.evaluation.weighted_metrics import Metric, measure_once
 from headstart.record import Interval
 
@@ -29,6 +30,9 @@ class Bootstrap:
     Attributes:
         value: The metric of all images; None if it is undefined.
         ci95: Its 95% interval; None if the metric is undefined, or equal in all resamples.
+        standard_error: Its standard error, by the bootstrap or the jackknife, whichever is larger;
+            0 without an interval. It is larger for few images or groups, so that 1.96 of it are
+            half the width of an interval by Student's t distribution.
         resamples: The number of resamples that were drawn.
         undefined: The number of resamples in which the metric is undefined. The interval leaves
             them out.
@@ -36,6 +40,7 @@ class Bootstrap:
 
     value: float | None
     ci95: Interval | None
+    standard_error: float
     resamples: int
     undefined: int
 
@@ -58,16 +63,18 @@ def bootstrap(
     """
     value = measure_once(metric)
     if value is None:
-        return Bootstrap(None, None, resamples, resamples)
+        return Bootstrap(None, None, 0.0, resamples, resamples)
     numbers, count = number_groups(groups, metric.images)
     drawn = _resample(metric, numbers, count, resamples, seed)
     defined = drawn[~np.isnan(drawn)]
     undefined = resamples - len(defined)
     if not len(defined) or np.allclose(defined, defined[0], rtol=1e-12, atol=1e-15):
-        return Bootstrap(value, None, resamples, undefined)
-    acceleration = _acceleration(metric, numbers, count)
-    interval = _accelerated(defined, value, acceleration, count)
-    return Bootstrap(value, interval, resamples, undefined)
+        return Bootstrap(value, None, 0.0, resamples, undefined)
+    left_out = _leave_out(metric, numbers, count)
+    wide = sqrt(count / (count - 1)) * float(student.ppf(0.975, count - 1))
+    interval = _accelerated(defined, value, _acceleration(left_out), min(wide, _FURTHEST))
+    error = max(float(defined.std()), _jackknife_error(left_out)) * wide / Z95
+    return Bootstrap(value, interval, error, resamples, undefined)
 
 
 def number_groups(groups: Rows | None, images: int) -> tuple[Rows, int]:
@@ -107,8 +114,8 @@ def _draw_counts(draw: np.random.Generator, count: int, sets: int) -> Rows:
     return np.bincount(drawn.ravel(), minlength=sets * count).reshape(sets, count)
 
 
-def _acceleration(metric: Metric, numbers: Rows, count: int) -> float:
-    """Return the acceleration of the interval, by the jackknife, -1/6 to 1/6."""
+def _leave_out(metric: Metric, numbers: Rows, count: int) -> Numbers:
+    """Return the metric without each group or block of groups, where it is defined."""
     folds = min(count, _JACKKNIFED)
     left_out = numbers % folds
     start, values = 0, []
@@ -116,18 +123,32 @@ def _acceleration(metric: Metric, numbers: Rows, count: int) -> float:
         fold = np.arange(start, start + size)[:, np.newaxis]
         values.append(metric((left_out != fold).astype(np.float64)))
         start += size
-    influence = np.concatenate(values)
-    influence = influence[~np.isnan(influence)]
-    deviation = influence.mean() - influence if len(influence) else influence
+    found = np.concatenate(values)
+    return found[~np.isnan(found)]
+
+
+def jackknife_error(metric: Metric, groups: Rows | None = None) -> float:
+    """Return the standard error of a metric by the jackknife, over images or groups."""
+    return _jackknife_error(_leave_out(metric, *number_groups(groups, metric.images)))
+
+
+def _jackknife_error(left_out: Numbers) -> float:
+    """Return the standard error of a metric from its values without each group."""
+    folds = len(left_out)
+    return sqrt(folds - 1) * float(left_out.std()) if folds else 0.0
+
+
+def _acceleration(left_out: Numbers) -> float:
+    """Return the acceleration of the interval, -1/6 to 1/6."""
+    deviation = left_out.mean() - left_out if len(left_out) else left_out
     spread = float((deviation**2).sum())
     return float((deviation**3).sum()) / (6 * spread * sqrt(spread)) if spread > 0 else 0.0
 
 
-def _accelerated(drawn: Numbers, value: float, acceleration: float, count: int) -> Interval:
-    """Return the interval of a metric from its values in the resamples."""
+def _accelerated(drawn: Numbers, value: float, acceleration: float, wide: float) -> Interval:
+    """Return the interval of a metric from its values in the resamples; `wide` is 1.96 or more."""
     below = ((drawn < value).mean() + (drawn <= value).mean()) / 2
     bias = float(np.clip(ndtri(below), -_FURTHEST, _FURTHEST))
-    wide = min(sqrt(count / (count - 1)) * float(student.ppf(0.975, count - 1)), _FURTHEST)
     low, high = (
         ndtr(bias + shifted / max(1 - acceleration * shifted, 1e-9))
         for shifted in (bias - wide, bias + wide)

@@ -5,11 +5,10 @@ from math import hypot, sqrt
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
 from headstart.arrays import Flags, Numbers
-from headstart.evaluation.intervals import Z95
+from headstart.evaluation.intervals import Z95, logit_interval
 from headstart.record import Interval
 
 # With fewer images of a class that are expected to be ranked wrongly, DeLong's variance is too
@@ -138,7 +137,7 @@ def perfect_interval(value: float, positives: int, negatives: int) -> Interval:
     """
 
     def excess(area: float) -> float:
-        return (1 - area) ** 2 - Z95**2 * _hanley_mcneil(area, positives, negatives)
+        return (1 - area) ** 2 - Z95**2 * hanley_mcneil(area, positives, negatives)
 
     # Just below 1 the excess is negative, as the variance is linear in the distance to 1.
     low = brentq(excess, 0.0, 1 - 1e-12)
@@ -162,22 +161,24 @@ def _measure(placements: _Placements) -> Auroc:
     if value in (0, 1):
         return Auroc(value, 0.0, perfect_interval(value, *sizes))
     error = sqrt(_variance(placements))
-    half = Z95 * error / (value * (1 - value))
-    interval = expit(logit(value) - half), expit(logit(value) + half)
-    return Auroc(value, error, (float(interval[0]), float(interval[1])))
+    return Auroc(value, error, logit_interval(value, error))
 
 
 def _variance(placements: _Placements) -> float:
     """Return the variance of an AUROC between 0 and 1."""
-    value, smaller = placements.value, placements.smaller
-    if smaller * min(value, 1 - value) >= _MIN_EXPECTED:
-        return placements.variance()
     sizes = len(placements.of_positives), len(placements.of_negatives)
-    approximate = _hanley_mcneil(value, *sizes)
-    return approximate if smaller < 2 else max(approximate, placements.variance())
+    if not is_sparse(placements.value, *sizes):
+        return placements.variance()
+    approximate = hanley_mcneil(placements.value, *sizes)
+    return approximate if placements.smaller < 2 else max(approximate, placements.variance())
 
 
-def _hanley_mcneil(area: float, positives: int, negatives: int) -> float:
+def is_sparse(area: float, positives: int, negatives: int) -> bool:
+    """Return whether so few images, or groups, are ranked wrongly that a variance is too small."""
+    return min(positives, negatives) * min(area, 1 - area) < _MIN_EXPECTED
+
+
+def hanley_mcneil(area: float, positives: int, negatives: int) -> float:
     """Return the variance of an AUROC, with both classes of the same weight (Newcombe, 2006)."""
     others = (positives + negatives) / 2 - 1
     pairs = 1 + others * ((1 - area) / (2 - area) + area / (1 + area))

@@ -21,7 +21,8 @@ class LikelihoodRatio:
 
     Attributes:
         value: The factor, above 0.
-        ci95: Its 95% interval; None if all images are of one group.
+        ci95: Its 95% interval; None if the positive or the negative images are of one
+            group.
         corrected: Whether half an image was added to each cell of the confusion matrix, because
             a cell is empty.
     """
@@ -152,22 +153,29 @@ def likelihood_ratio(
     sign = np.array([1, -1])
     changes = np.array([sign * (1 / counts - 1 / images), -sign / images])
     of_images = changes[np.where(predicted, 0, 1), np.where(positive, 0, 1)]
-    half = _half_width(of_images, added * float((changes**2).sum()), groups)
+    half = _half_width(of_images, added * float((changes**2).sum()), positive, groups)
     interval = None if half is None else (value * exp(-half), value * exp(half))
     return LikelihoodRatio(value, interval, added > 0)
 
 
-def _half_width(changes: Numbers, added: float, groups: Rows | None) -> float | None:
-    """Return half the width of the interval of a sum of changes; None with a single group.
+def _half_width(
+    changes: Numbers, added: float, positive: Flags, groups: Rows | None
+) -> float | None:
+    """Return half the width of the interval of a sum of changes.
+
+    The degrees of freedom are those of the class with fewer groups, as it dominates the variance.
+    None if that is a single group.
 
     Args:
         changes: The change by each image, shape (images,), with a mean of 0.
         added: The variance of what was added to the images.
+        positive: Which images are positive, shape (images,).
         groups: The number of each image's group; None if images are independent.
     """
     if groups is None:
         return Z95 * sqrt(float((changes**2).sum()) + added)
-    numbers, count = number_groups(groups, len(changes))
+    numbers, _ = number_groups(groups, len(changes))
+    count = min(len(np.unique(groups[positive])), len(np.unique(groups[~positive])))
     if count < 2:
         return None
     variance = float((np.bincount(numbers, changes) ** 2).sum()) + added

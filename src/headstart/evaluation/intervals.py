@@ -2,6 +2,8 @@
 
 from math import hypot, sqrt
 
+from scipy.special import expit, logit
+
 from headstart.arrays import Flags
 from headstart.record import Interval
 
@@ -22,6 +24,20 @@ def wilson(correct: int, images: int) -> Interval:
     half = Z95 * sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
     low = 0.0 if correct == 0 else centre - half
     return low, 1.0 if correct == images else centre + half
+
+
+def logit_interval(value: float, error: float) -> Interval:
+    """Return an interval that is symmetric on the logit scale, so that it stays within 0 and 1.
+
+    Args:
+        value: A metric, 0 to 1. At 0 and 1 there is no logit: the interval is then symmetric on
+            the scale of the metric, and cut off at 0 and 1.
+        error: Its standard error.
+    """
+    if value in (0, 1):
+        return max(value - Z95 * error, 0.0), min(value + Z95 * error, 1.0)
+    half = Z95 * error / (value * (1 - value))
+    return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
 def difference(first: float, first_images: int, second: float, second_images: int) -> Interval:

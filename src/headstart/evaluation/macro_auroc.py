@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from headstart.arrays import Numbers
 from headstart.evaluation.delong import Auroc, measure_auroc
-from headstart.evaluation.intervals import Z95
+from headstart.evaluation.intervals import Z95, logit_interval
 from headstart.evaluation.label_results import Label
-from headstart.record import Interval, MetricValue
+from headstart.record import MetricValue
 
 
 def measure_macro_auroc(labels: Sequence[Label], images: int) -> MetricValue:
@@ -40,7 +39,7 @@ def measure_macro_auroc(labels: Sequence[Label], images: int) -> MetricValue:
         values.append(area.value)
     error = sqrt(float((contributions**2).sum()) + more) / len(labels)
     value = float(np.mean(values))
-    return MetricValue(value, _interval(value, error), "DeLong")
+    return MetricValue(value, logit_interval(value, error), "DeLong")
 
 
 def _contributions(label: Label) -> Numbers:
@@ -60,11 +59,3 @@ def _standard_error(area: Auroc) -> float:
     """Return the standard error; for a perfect ranking, the one that its interval implies."""
     low, high = area.ci95
     return area.standard_error or (high - low) / Z95
-
-
-def _interval(value: float, error: float) -> Interval:
-    if value in (0, 1):
-        return max(value - Z95 * error, 0.0), min(value + Z95 * error, 1.0)
-    half = Z95 * error / (value * (1 - value))
-    low, high = expit(logit(value) - half), expit(logit(value) + half)
-    return float(low), float(high)

@@ -188,9 +188,20 @@ class _Pairs:
         return float(log_loss(truth, np.clip(probability, 1e-12, 1 - 1e-12), labels=[0, 1]))
 
     def ranking_loss(self) -> float | None:
-        """Return the label ranking loss; None with fewer than two labels."""
-        if self.targets.shape[1] < 2:
+        """Return the label ranking loss; None with fewer than two labels, or no image that counts.
+
+        Images count if they have a known present and a known absent label. Fully known images with
+        no such pair count as 0, as in scikit-learn.
+        """
+        mixed = self.present.any(axis=1) & (self.known & ~self.present).any(axis=1)
+        counted = mixed | self.known.all(axis=1)
+        if self.targets.shape[1] < 2 or not counted.any():
             return None
+        return _Pairs(
+            self.probabilities[counted], self.targets[counted], self.predicted[counted]
+        )._mean_ranking_loss()
+
+    def _mean_ranking_loss(self) -> float:
         # Below all known labels, an unknown one is in no wrong pair of scikit-learn's absent and
         # present labels. It is in pairs that are counted, which the weight of the image undoes.
         scores = np.where(self.known, self.probabilities, -1.0)

@@ -144,6 +144,7 @@ def _of_labels(
     areas: list[tuple[Metric, Rows]] = []
     precisions: list[tuple[Metric, Rows]] = []
     scores: list[tuple[Metric, Rows]] = []
+    positives: list[Flags | None] = []
     for probability, target, found in zip(probabilities.T, targets.T, predicted.T, strict=True):
         rows = np.flatnonzero(target >= 0)
         positive = target[rows] == 1
@@ -152,11 +153,12 @@ def _of_labels(
         areas.append((AreaUnderRoc(probability[rows], positive), rows))
         precisions.append((AveragePrecision(probability[rows], positive), rows))
         scores.append((f1(found[rows], positive), rows))
+        positives.append(positive)
     metrics: dict[str, Metric] = {}
     if areas:
-        metrics["macro_auroc"] = MacroMean.of(areas, images)
-        metrics["macro_ap"] = MacroMean.of(precisions, images)
-        metrics["macro_f1"] = MacroMean.of(scores, images)
+        metrics["macro_auroc"] = MacroMean.of(areas, images, positives)
+        metrics["macro_ap"] = MacroMean.of(precisions, images, positives)
+        metrics["macro_f1"] = MacroMean.of(scores, images, positives)
     known = targets >= 0
     correct = ((predicted == (targets == 1)) | ~known).all(axis=1)
     metrics["subset_accuracy"] = Rate(np.asarray(correct), np.asarray(known.any(axis=1)))

@@ -18,6 +18,7 @@ import numpy as np
 from headstart.arrays import Flags, Numbers, Rows, Targets
 from headstart.data.slicing import check_number_of_values
 from headstart.evaluation.bootstrap import RESAMPLES, blocks, number_groups
+from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.measuring import Measurement, measure
 from headstart.evaluation.weighted_metrics import Metric
 
@@ -103,7 +104,8 @@ def measure_slices(
         seed: The seed of intervals and permutations.
 
     Returns:
-        The slices of all columns, worst first, undefined ones last.
+        The slices of all columns, worst first, undefined ones last. Means over labels are sorted by
+        the difference, as those of slices may be over different labels.
 
     Raises:
         DataError: A column has more than 50 values.
@@ -119,7 +121,14 @@ def measure_slices(
             gap = _difference(metrics[tested], member)
             p, adjusted_p = p_values.get(test), adjusted.get(test)
             slices.append(Slice(column.name, value, len(rows), measured, gap, p, adjusted_p))
-    return tuple(sorted(slices, key=lambda one: _badness(one.metrics[tested], higher_is_better)))
+    # Means of slices are over different labels, but both sides of a difference over the same.
+    by_difference = isinstance(metrics[tested], MacroMean)
+
+    def badness(one: Slice) -> float:
+        value = one.difference if by_difference else one.metrics[tested].value
+        return _badness(value, higher_is_better)
+
+    return tuple(sorted(slices, key=badness))
 
 
 def _number(name: str, values: Sequence[str]) -> _Column:
@@ -162,14 +171,16 @@ def _partition(member: Flags) -> bytes:
     return bytes(np.packbits(member ^ member[0]))
 
 
-def _badness(measured: Measurement, higher_is_better: bool) -> float:
-    if measured.value is None:
+def _badness(value: float | None, higher_is_better: bool) -> float:
+    if value is None:
         return np.inf
-    return measured.value if higher_is_better else -measured.value
+    return value if higher_is_better else -value
 
 
 def _differences(metric: Metric, members: Numbers) -> Numbers:
     """Return the metric of slices, shape (slices, images), minus that of all other images."""
+    if isinstance(metric, MacroMean):
+        return metric.difference(members)
     return metric(members) - metric(1 - members)
 
 

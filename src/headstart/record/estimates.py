@@ -130,9 +130,15 @@ class Leakage:
 
 
 IntervalMethod = Literal[
-    "Wilson", "DeLong", "bootstrap", "cluster bootstrap", "Wilson, groups", "Newcombe, groups"
+    "Wilson",
+    "DeLong",
+    "bootstrap",
+    "cluster bootstrap",
+    "Wilson, groups",
+    "Newcombe, groups",
+    "Hanley-McNeil, groups",
 ]
-"""How an interval was computed. With the last three, images of a group are dependent."""
+"""How an interval was computed. With the last four, images of a group are dependent."""
 
 
 @dataclass(frozen=True)

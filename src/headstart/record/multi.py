@@ -138,8 +138,8 @@ class MultiEvaluation:
         f1: Means of F1 at the thresholds.
         subset_accuracy: The share of images for which all known labels are predicted correctly.
         ranking_loss: The share of pairs of a present and an absent label of an image in which the
-            absent label does not have the lower probability, mean over images; None with fewer
-            than two labels.
+            absent label does not have the lower probability, mean over images that have a pair
+            or are fully known; None with fewer than two labels, or without such images.
         ece: Mean expected calibration error of the labels that are measured; None without any.
         log_loss: Mean of -log(probability of the true value) over all known values; None without
             any.
