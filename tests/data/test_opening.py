@@ -170,8 +170,10 @@ def test_conflicts_are_rejected_with_a_warning(
     assert images.rejected == [("blue/copy.png", reason), ("red/000.png", reason)]
     assert images.warnings == (
         f"Images not used: 2. 'blue/copy.png' and 1 more: {reason}.",
-        "Images that are in the folders of several classes: 2. If an image may have several "
-        "labels, pass --task multi.",
+        (
+            "Images that are in the folders of several classes: 2. If an image may have several "
+            "labels, pass --task multi."
+        ),
     )
 
 

@@ -79,15 +79,8 @@ def measure(
     """
     if groups is not None and len(np.unique(groups)) == metric.images:
         groups = None
-    if groups is None and isinstance(metric, Rate):
-        value = measure_once(metric)
-        hits, among = int((metric.hits & metric.among).sum()), int(metric.among.sum())
-        return Measurement(value, None if value is None else wilson(hits, among), "Wilson")
-    if groups is None and isinstance(metric, AreaUnderRoc):
-        area = measure_auroc(metric.scores, metric.positive)
-        if area is None:
-            return Measurement(None, None, "DeLong")
-        return Measurement(area.value, area.ci95, "DeLong")
+    if groups is None and isinstance(metric, Rate | AreaUnderRoc):
+        return _measure_independent(metric)
     if groups is not None and isinstance(metric, Rate):
         # Groups without images that count add no certainty.
         metric, groups = metric.take(np.flatnonzero(metric.among)), groups[metric.among]
@@ -102,6 +95,15 @@ def measure(
     if interval and found.ci95 is None:  # A perfect mean AUROC.
         method = "DeLong" if groups is None else "Newcombe, groups"
     return Measurement(found.value, interval, method, found.undefined)
+
+
+def _measure_independent(metric: Rate | AreaUnderRoc) -> Measurement:
+    if isinstance(metric, AreaUnderRoc):
+        area = measure_auroc(metric.scores, metric.positive)
+        return Measurement(area.value if area else None, area.ci95 if area else None, "DeLong")
+    value = measure_once(metric)
+    hits, among = int((metric.hits & metric.among).sum()), int(metric.among.sum())
+    return Measurement(value, None if value is None else wilson(hits, among), "Wilson")
 
 
 def _measure_area(
