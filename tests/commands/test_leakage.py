@@ -68,6 +68,8 @@ def test_leakage_is_measured(patients: Path, tmp_path: Path, group: str | None) 
     assert found.ungrouped.images == found.grouped.images == result.record.data.images.train
     assert found.ungrouped.accuracy > found.grouped.accuracy + 0.05
     assert found.ungrouped.log_loss < found.grouped.log_loss
+    low, high = found.difference_ci95
+    assert low < found.ungrouped.accuracy - found.grouped.accuracy < high
     assert Record.read(result.run).leakage == found
     assert result.to_json()["leakage"]["grouped"]["accuracy"] == found.grouped.accuracy
     assert found.message in (result.run / "report.html").read_text()
@@ -132,3 +134,11 @@ def test_the_sentence() -> None:
         "Accuracy on folds: ungrouped 0.96, grouped 0.71 (log loss 0.120 and 0.850; 12 groups, "
         "guessed by a column of the table)."
     )
+
+
+@pytest.mark.parametrize(("low", "chance"), [(-0.02, True), (0.02, False)])
+def test_a_difference_that_may_be_chance(low: float, chance: bool) -> None:
+    """It is said if the interval of the difference contains 0."""
+    before, after = (Estimate(x, (0, 1), y, 48) for x, y in ((0.83, 0.4), (0.78, 0.5)))
+    message = Leakage(12, "given", before, after, (low, 0.12)).message
+    assert message.endswith(" The difference may be due to chance.") == chance

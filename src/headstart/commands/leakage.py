@@ -10,6 +10,7 @@ from headstart.classifier import Classifier
 from headstart.commands.recording import estimate_of
 from headstart.data.images import ImageSet
 from headstart.errors import OptionError
+from headstart.evaluation.intervals import difference
 from headstart.evaluation.series import FoundSeries, guess_by_names, join_groups
 from headstart.record import GroupSource, Leakage
 
@@ -76,7 +77,12 @@ def measure_leakage(
     grouped = model.cross_validate(train, features, groups.grouped)
     if ungrouped is None or grouped is None:
         raise OptionError("--leakage needs a head that is cross-validated. Remove one of the two.")
-    return Leakage(groups.count, groups.source, estimate_of(ungrouped), estimate_of(grouped))
+    interval = difference(
+        *(ungrouped.accuracy, ungrouped.images), *(grouped.accuracy, grouped.images)
+    )
+    return Leakage(
+        groups.count, groups.source, estimate_of(ungrouped), estimate_of(grouped), interval
+    )
 
 
 def _guessed(

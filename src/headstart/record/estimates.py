@@ -111,21 +111,26 @@ class Leakage:
             "series" of similar images or by "names" of files.
         ungrouped: The estimate on folds that keep only copies of an image together.
         grouped: The estimate on folds that keep the groups whole.
+        difference_ci95: 95% interval of the difference in accuracy, ungrouped minus grouped; None
+            in records of earlier versions.
     """
 
     groups: int
     source: GroupSource
     ungrouped: Estimate
     grouped: Estimate
+    difference_ci95: Interval | None = None
 
     @property
     def message(self) -> str:
-        """Both estimates, in a sentence."""
+        """Both estimates, in a sentence, and whether their difference may be due to chance."""
         before, after = self.ungrouped, self.grouped
+        low, high = self.difference_ci95 or (0.0, 0.0)
+        chance = " The difference may be due to chance." if low < 0 < high else ""
         return (
             f"Accuracy on folds: ungrouped {before.accuracy:.2f}, grouped {after.accuracy:.2f} "
             f"(log loss {before.log_loss:.3f} and {after.log_loss:.3f}; {self.groups:,} groups, "
-            f"{_SOURCES[self.source]})."
+            f"{_SOURCES[self.source]}).{chance}"
         )
 
 
