@@ -233,3 +233,5 @@ def test_images_with_none_of_the_labels_of_a_model(open_table: Callable[..., Ima
         "The model has none of the labels of these images: 'x', 'y'. Its labels are 'a', 'b'. "
         "Rename them, or name the columns of the labels with --labels."
     )
+    with pytest.raises(DataError, match="none of the labels of these images: 'x', 'y'"):
+        open_table(table("1,0", "0,1", first="path,x,y"), labels="*", classes=("a", "b"))

@@ -288,7 +288,7 @@ def test_a_group_without_exactly_one_group_is_an_error(
         open_data(touch(data, "a/1.png", "b/2.png"), group=group)
     assert str(caught.value) == (
         f"--group '{group}' must have exactly one (group) to match in the path, "
-        "such as '(patient[0-9]+)'. Column names are only for tables."
+        "such as '(patient[0-9]+)'. Only a table has columns to name instead."
     )
 
 

@@ -27,12 +27,12 @@ def test_small_data_is_cross_validated(model, data, monkeypatch):
 
 def test_the_frozen_model_has_one_estimate(model, data):
     """It is that of its choice on the same folds; for other images, it is measured anew."""
-    images, fit = model._choice
+    images, fit = model._chosen
     wrong = HeldOut(fit.held_out.rows, -fit.held_out.logits)
-    model._choice = images, replace(fit, held_out=wrong)
+    model._chosen = images, replace(fit, held_out=wrong)
     assert model.fine_tune(data.train, **QUICK).probe_accuracy < 0.5
     half = data.train.take(np.arange(0, len(data.train), 2))
-    model._choice = images, replace(fit, held_out=wrong)
+    model._chosen = images, replace(fit, held_out=wrong)
     assert model.fine_tune(half, **QUICK).probe_accuracy > 0.5
 
 

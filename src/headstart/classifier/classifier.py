@@ -85,7 +85,8 @@ class Classifier:
     tuning: Tuning | None = None
     checkpoints: Path | None = None
     _predictor: Predictor | None = None
-    _choice: tuple[tuple[str, ...], HeadFit] | None = None
+    # The content of the images on which the head was chosen, and the result.
+    _chosen: tuple[tuple[str, ...], HeadFit] | None = None
 
     def __init__(
         self,
@@ -293,7 +294,7 @@ class Classifier:
             self.extractor.with_backbone(copy.deepcopy(self.backbone)),
             self._head_choice(train.task),
             ClassifierHead(model.head, model.features),
-            self._choice_on(images),
+            self._chosen_on(images),
             features,
             images,
             options,
@@ -385,7 +386,7 @@ class Classifier:
             self._settings.specification(),
         )
         known = train.joined(val) if fit.chosen_on == "val" and val is not None else train
-        self._choice = (tuple(known.sha256s), fit)
+        self._chosen = (tuple(known.sha256s), fit)
         self.candidates = fit.candidates
         self.chosen_on, self.why_chosen = fit.chosen_on, fit.why
         return self
@@ -399,7 +400,7 @@ class Classifier:
     def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
         """Switch to a tuned model; the caller's backbone does not change."""
         self.extractor = self.extractor.with_backbone(with_weights(self.backbone, tuned.weights))
-        self._choice = None
+        self._chosen = None
         self._predictor = replace(
             self.predictor,
             extractor=self.extractor,
@@ -410,11 +411,11 @@ class Classifier:
             thresholds=tuned.thresholds,
         )
 
-    def _choice_on(self, images: LearningSet) -> HeadFit | None:
+    def _chosen_on(self, images: LearningSet) -> HeadFit | None:
         """Return how the head was chosen, if that was on the same images with this backbone."""
-        if self._choice is None or self._choice[0] != tuple(sha256 for _, sha256 in images.files):
+        if self._chosen is None or self._chosen[0] != tuple(sha256 for _, sha256 in images.files):
             return None
-        return self._choice[1]
+        return self._chosen[1]
 
     def _head_choice(self, task: Task) -> HeadChoice:
         return self._settings.choice(self.extractor.layout, len(self.classes), task)

@@ -46,7 +46,7 @@ def _group_pattern(group: str) -> re.Pattern[str]:
     if pattern.groups != 1:
         raise OptionError(
             f"--group '{group}' must have exactly one (group) to match in the path, "
-            "such as '(patient[0-9]+)'. Column names are only for tables."
+            "such as '(patient[0-9]+)'. Only a table has columns to name instead."
         )
     return pattern
 

@@ -148,7 +148,8 @@ def _without_unknown_labels(source: Source, known: Collection[str]) -> Source:
         kept = {written[name]: value for name, value in labels.items() if name in written}
         entries.append(replace(entry, label=write_labels(kept) if entry.label else None))
     found = [read_labels(entry.label) for entry in entries if entry.label]
-    if unknown and not any(found):
+    values = [value for labels in found for value in labels.values()]
+    if unknown and all(value is None for value in values):
         raise DataError(
             f"The model has none of the labels of these images: {list_names(sorted(unknown))}. Its "
             f"labels are {list_names(sorted(known))}. Rename them, or name the columns of the "
@@ -160,7 +161,7 @@ def _without_unknown_labels(source: Source, known: Collection[str]) -> Source:
             f"Labels that the model does not have, not used: {list_names(sorted(unknown))}."
         )
     present = {name for labels in found for name in labels}
-    listed = all(value for labels in found for value in labels.values())  # Others are absent.
+    listed = all(values)  # Labels that are not listed are absent.
     if listed and (missing := sorted(set(known) - present)):
         sentences.append(
             f"Labels of the model that no image has, taken as absent: {list_names(missing)}."

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
 
 import numpy as np
 
@@ -23,18 +22,7 @@ from headstart.evaluation.weighted_metrics import (
     Rate,
     measure_once,
 )
-from headstart.record import Interval
-
-Method = Literal[
-    "Wilson",
-    "DeLong",
-    "bootstrap",
-    "cluster bootstrap",
-    "Wilson, groups",
-    "Newcombe, groups",
-    "Hanley-McNeil, groups",
-]
-"""How an interval was computed. The last three count groups in place of images."""
+from headstart.record.estimates import Interval, IntervalMethod
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,7 @@ class Measurement:
 
     value: float | None
     ci95: Interval | None
-    method: Method
+    method: IntervalMethod
     undefined: int = 0
 
 
@@ -84,7 +72,7 @@ def measure(
     if groups is not None and isinstance(metric, Rate):
         # Groups without images that count add no certainty.
         metric, groups = metric.take(np.flatnonzero(metric.among)), groups[metric.among]
-    method: Method = "bootstrap" if groups is None else "cluster bootstrap"
+    method: IntervalMethod = "bootstrap" if groups is None else "cluster bootstrap"
     found = bootstrap(metric, groups, resamples=resamples, seed=seed)
     single = not isinstance(metric, MacroMean)
     if groups is not None and single and found.ci95 is None and found.value in (0, 1):

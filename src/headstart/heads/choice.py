@@ -92,8 +92,9 @@ class HeadChoice:
         count = effort_for(len(targets), self.classes).folds
         folds = self.task.folds(targets, groups, folds=count, seed=self.seed)
         on_folds = self.head.fit(self._problem(features, targets, folds), seed=self.seed)
+        on_folds = replace(on_folds, folds=folds)
         if val is None or not len(val.targets) or on_folds.held_out is None:
-            chosen = replace(on_folds, why=_reason(on_folds, "on held-out folds"), folds=folds)
+            chosen = replace(on_folds, why=_reason(on_folds, "on held-out folds"))
             return self._calibrated(chosen, targets)
         rows = np.arange(len(targets) + len(val.targets))
         joined = self._problem(
@@ -101,12 +102,8 @@ class HeadChoice:
             np.concatenate([targets, val.targets]),
             [(rows[: len(targets)], rows[len(targets) :])],
         )
-        on_val = self.head.fit(joined, seed=self.seed)
-        chosen = _decide(
-            replace(on_folds, folds=folds),
-            replace(on_val, folds=joined.folds),
-            self._objection(on_folds, targets, val),
-        )
+        on_val = replace(self.head.fit(joined, seed=self.seed), folds=joined.folds)
+        chosen = _decide(on_folds, on_val, self._objection(on_folds, targets, val))
         return self._calibrated(chosen, joined.targets)
 
     def cross_validate(

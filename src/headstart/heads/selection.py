@@ -229,6 +229,6 @@ def best_fit(problem: Problem, fits: Sequence[HeadFit]) -> HeadFit:
 def _candidate(problem: Problem, fit: HeadFit) -> Candidate:
     held_out = _scores(fit)
     logits, rows = held_out.logits, held_out.rows
-    loss = float(mean_losses(problem, torch.from_numpy(logits), rows).sum())
+    loss = float(mean_losses(problem.task, torch.from_numpy(logits), problem.truth()[rows]).sum())
     accuracy = accuracy_of(problem, logits, rows)
     return Candidate(fit.features, fit.head.kind, loss, accuracy, len(rows))

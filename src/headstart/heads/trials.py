@@ -11,6 +11,7 @@ from headstart.arrays import Rows, Scores
 from headstart.heads.bases import Basis
 from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.problem import Candidate, HeldOut, Kind, Problem, Strength, effort_for
+from headstart.task import Task
 
 # From strong to weak regularisation, in half powers of ten.
 _STRENGTHS = tuple((10**-power,) for power in np.arange(1, 6.5, 0.5).tolist())
@@ -113,7 +114,8 @@ def _path(problem: Problem, basis: Basis, strengths: Sequence[Strength]) -> tupl
         Scores, (strengths, images, classes), and mean losses, (strengths, 1) or, of independent
         labels, (strengths, classes).
     """
-    truth, weights, rows = problem.truth(), problem.fold_sample_weights(), problem.held_out_rows()
+    truth, weights = problem.truth(), problem.fold_sample_weights()
+    held_out = truth[problem.held_out_rows()]
     steps = effort_for(len(problem.targets), problem.classes).steps
     models, scores, losses = None, [], []
     for strength in strengths:
@@ -128,7 +130,7 @@ def _path(problem: Problem, basis: Basis, strengths: Sequence[Strength]) -> tupl
             start=models,
         )
         scores.append(_held_out_scores(problem, basis.space.inputs, models))
-        losses.append(mean_losses(problem, scores[-1], rows))
+        losses.append(mean_losses(problem.task, scores[-1], held_out))
         if len(losses) > 1 and (losses[-1] > losses[-2]).all():
             break
     return torch.stack(scores), torch.stack(losses)
@@ -143,10 +145,10 @@ def _held_out_scores(problem: Problem, inputs: Tensor, models: LogisticModels) -
     return torch.cat(parts)
 
 
-def mean_losses(problem: Problem, scores: Tensor, rows: Rows) -> Tensor:
-    """Return the mean log loss of the given rows, (1,), or that of each independent label."""
-    losses, _ = problem.task.loss_and_gradient(scores, problem.truth()[rows])
-    if problem.task.activation == "softmax":
+def mean_losses(task: Task, scores: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean log loss of images, (1,), or that of each independent label, (classes,)."""
+    losses, _ = task.loss_and_gradient(scores, truth)
+    if task.activation == "softmax":
         losses = losses.sum(dim=1, keepdim=True)
     return losses.mean(dim=0)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNKNOWN = -1
-"""The target of a label that nobody has looked for."""
+"""The target of a label of which it is unknown whether it is present."""
 
 _UNCHOSEN = 0.5
 _MIN_GROUPS = 2

@@ -32,7 +32,7 @@ class Job:
         extractor: Extractor with the frozen backbone.
         heads: The choice of heads of the frozen model.
         fitted: The frozen model's head, fitted on all images.
-        choice: How the frozen model's head was chosen on these images; None if it was chosen on
+        chosen: How the frozen model's head was chosen on these images; None if it was chosen on
             others.
         features: Features of all images by the frozen backbone, shape (images, width).
         images: Training and held-out images.
@@ -48,7 +48,7 @@ class Job:
     extractor: FeatureExtractor
     heads: HeadChoice
     fitted: ClassifierHead
-    choice: HeadFit | None
+    chosen: HeadFit | None
     features: Features
     images: LearningSet
     options: TuneOptions

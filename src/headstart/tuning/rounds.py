@@ -134,7 +134,7 @@ def _frozen_scores(bench: Workbench, probe: ClassifierHead, held_out: Rows) -> S
     estimate of the frozen model, not two.
     """
     job = bench.job
-    known = job.choice.held_out_scores(held_out) if job.choice else None
+    known = job.chosen.held_out_scores(held_out) if job.chosen else None
     return scores_of(bench, probe, job.features[held_out]) if known is None else known
 
 
