@@ -124,7 +124,7 @@ def _compare(seed: int) -> tuple[float, float, float, float]:
         folder = Path(name)
         data = hs.open_images(write_collages(folder / "collages", seed=seed))
         model = hs.Classifier(_backbone(), classes=data.classes, cache=folder / "cache")
-        model.choose_image_size(data.train)
+        model.choose_preprocessing(data.train)
         features, _ = model.features_of(data.train)
         tested, _ = model.features_of(data.test)
         return (

@@ -22,7 +22,8 @@ from tests.data.mutations import SAMPLES, mutate
 
 from benchmarks.machine import describe
 from headstart.data.checks import check_image
-from headstart.data.decoding import decode, quiet_pillow
+from headstart.data.decoding import decode
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -70,7 +71,7 @@ def run(name: str, count: int) -> Outcome:
     for sample in samples:
         check_and_decode(sample)
     before = peak()
-    with quiet_pillow():
+    with quiet_libraries():
         for _ in range(count):
             data = mutate(source.choice(samples), source)
             try:

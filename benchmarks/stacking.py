@@ -171,7 +171,7 @@ def prepare(name: str, root: Path, *, seed: int | None = None) -> Material:
     )
     data = hs.open_images(table, progress=False)
     model = hs.Classifier(hs.load_backbone(), classes=data.classes, cache=root / "cache")
-    model.choose_image_size(data.train)
+    model.choose_preprocessing(data.train)
     parts = [data.train, data.test]
     features = np.concatenate([model.features_of(part)[0] for part in parts]).astype(np.float32)
     targets = np.concatenate([part.labels for part in parts])

@@ -29,8 +29,10 @@ TASK = Single()
 
 @pytest.fixture(autouse=True)
 def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the user's cache and the hub out of every test."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    """Keep the user's cache and configuration, and the hub, out of every test."""
+    for name in ("cache", "config"):
+        folder = tmp_path_factory.getbasetemp() / name
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(folder))
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The array types and the meaning of their axes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,9 @@ SixteenBit = NDArray[np.uint16]
 
 Landmarks = NDArray[np.float16] | NDArray[np.float32]
 """Features of training images as they are stored, (landmarks, width)."""
+
+Stored = NDArray[Any]
+"""Values of a medical image as its file stores them: integers or floats, of any shape."""
 
 Anything = NDArray[np.generic]
 """An array of any type and shape."""

@@ -15,6 +15,8 @@ from headstart.options import (
     AugmentOption,
     DeviceOption,
     FeaturesOption,
+    FitOption,
+    FramesOption,
     HeadOption,
     Options,
     OrientationsOption,
@@ -47,7 +49,20 @@ class LabelKeywords(TypedDict, total=False):
     uncertain: UncertainOption
 
 
-class OpenKeywords(LabelKeywords, CacheKeywords, total=False):
+class MedicalKeywords(TypedDict, total=False):
+    """See `MedicalOptions`."""
+
+    window: str
+    frames: FramesOption
+
+
+class PatientKeywords(TypedDict, total=False):
+    """See `PatientOptions`."""
+
+    patient_key: str | Path | None
+
+
+class OpenKeywords(MedicalKeywords, LabelKeywords, CacheKeywords, total=False):
     """See `OpenOptions`."""
 
     task: TaskOption
@@ -126,6 +141,7 @@ class BackboneKeywords(TypedDict, total=False):
     weights: str
     orientations: OrientationsOption
     scales: ScalesOption
+    fit: FitOption
 
 
 class PrevalenceKeywords(TypedDict, total=False):
@@ -151,6 +167,7 @@ class TrainKeywords(
     TuneKeywords,
     PartKeywords,
     LeakageKeywords,
+    PatientKeywords,
     SliceKeywords,
     PrevalenceKeywords,
     HeadKeywords,

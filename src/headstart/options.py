@@ -26,8 +26,10 @@ PrecisionOption = Literal["auto", "bf16", "float32"]
 AugmentOption = Literal["none", "flip", "standard", "dihedral", "strong"]
 OrientationsOption = Literal["one", "mirror", "dihedral"]
 ScalesOption = Literal["one", "two"]
+FitOption = Literal["auto", "squash", "pad", "crop"]
 RecipeOption = Literal["headstart", "tutorial"]
 TaskOption = Literal["auto", "single", "multi"]
+FramesOption = Literal["each", "middle"]
 UncertainOption = Literal["unknown", "present", "absent"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
@@ -109,7 +111,37 @@ class LabelOptions(Options):
     )
 
 
-class OpenOptions(LabelOptions, SplitShareOptions, CacheOptions):
+class MedicalOptions(Options):
+    """How medical images are read."""
+
+    panel = Panel.DATA
+
+    window: str = Field(
+        "first",
+        pattern=r"^(first|percentile|-?\d+(\.\d+)?,\d+(\.\d+)?)$",
+        description="Grey values that are shown of DICOM and NIfTI files: CENTER,WIDTH, the "
+        "percentile range of each, or the first window of the file.",
+    )
+    frames: FramesOption = Field(
+        "each",
+        description="Each frame of a DICOM file and slice of a NIfTI volume is an image, or only "
+        "the middle one.",
+    )
+
+
+class PatientOptions(Options):
+    """How patients are named in what is written."""
+
+    panel = Panel.DATA
+
+    patient_key: LenientPath | None = Field(
+        None,
+        description="File with the secret key that replaces patient IDs by hashes (default: one "
+        "in the user's configuration folder).",
+    )
+
+
+class OpenOptions(MedicalOptions, LabelOptions, SplitShareOptions, CacheOptions):
     """How images are opened and split."""
 
     panel = Panel.DATA
@@ -336,6 +368,11 @@ class BackboneOptions(Options):
         "one",
         description="Also read each image at about 3/4 of its size (two). Takes 1.5 times as long.",
     )
+    fit: FitOption = Field(
+        "squash",
+        description="How images that are not square become square: stretched, padded, or cropped "
+        "to the centre; auto compares them on folds, which takes longer.",
+    )
 
 
 # A panel shows the fields of the last base first.
@@ -344,6 +381,7 @@ class TrainOptions(
     TuneOptions,
     PartOptions,
     LeakageOptions,
+    PatientOptions,
     SliceOptions,
     PrevalenceOptions,
     HeadOptions,

@@ -8,8 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headstart.errors import OptionError, suggestion
 
-# Shown in place of a regular expression.
-_PATTERNS = {"tune": "It must be none, auto, all, stages:N or layers:N, N from 1"}
+# Shown in place of regular expressions.
+_PATTERNS = {
+    "tune": "It must be none, auto, all, stages:N or layers:N, N from 1",
+    "window": "It must be first, percentile or CENTER,WIDTH, such as 40,400",
+}
 
 
 class Panel(StrEnum):

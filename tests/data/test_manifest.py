@@ -46,6 +46,8 @@ def test_entries_and_file_infos_are_joined() -> None:
             "rejected": None,
             "slices": None,
             "guessed_group": None,
+            "window": None,
+            "frames": None,
         }
     ]
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from headstart.data.decoding import decode, load_image, quiet_pillow, read_header
+from headstart.data.decoding import decode, load_image, read_header
 from headstart.data.inputs import as_image
 from headstart.data.metadata import without_metadata
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from tests.conftest import picture
 from tests.data.files import encoded, png_chunk, png_file
@@ -25,7 +26,7 @@ XMP = b"<x:xmpmeta>" + b"a" * 300 + b"</x:xmpmeta>"
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     """Suppress Pillow's warnings, as every caller of `decode` does."""
-    with quiet_pillow():
+    with quiet_libraries():
         yield
 
 

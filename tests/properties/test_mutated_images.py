@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from headstart.data.checks import check_image
-from headstart.data.decoding import decode, quiet_pillow
+from headstart.data.decoding import decode
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from tests.data.mutations import SAMPLES, mutate
@@ -43,7 +44,7 @@ def test_changed_files_are_read_or_refused(kind: str, capfd: pytest.CaptureFixtu
         pytest.importorskip("pillow_heif")
     source, samples = random.Random(kind), SAMPLES[kind]()
     before, read = memory(), 0
-    with quiet_pillow():
+    with quiet_libraries():
         for _ in range(COUNT):
             data = mutate(source.choice(samples), source)
             begin = time.process_time()

@@ -32,10 +32,10 @@ from headstart.backbones.parts import (
     trace_parts,
 )
 from headstart.backbones.weights import State, digest, load_weights
-from headstart.data.contract import Background
-from headstart.data.preprocessing import Preprocess
+from headstart.data.contract import PixelContract
+from headstart.data.preprocessing import RESIZE, Preprocess
 from headstart.errors import BackboneError, OptionError, WeightsError
-from headstart.options import OrientationsOption, ScalesOption
+from headstart.options import FitOption, OrientationsOption, ScalesOption
 
 
 class Backbone(nn.Module):
@@ -52,6 +52,7 @@ class Backbone(nn.Module):
         origin: The source of the weights, as the user passed it.
         size_is_open: Whether no image size was requested, so that `Classifier.fit` may choose one
             that suits the images.
+        fit_is_open: Whether `Classifier.fit` chooses how images become square.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Backbone(nn.Module):
         origin: str,
         *,
         size_is_open: bool = False,
+        fit_is_open: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -71,6 +73,7 @@ class Backbone(nn.Module):
         self.preprocess = preprocess
         self.origin = origin
         self.size_is_open = size_is_open
+        self.fit_is_open = fit_is_open
         self._parts: Parts | None = None
         keep_frozen_in_eval_mode(network)
 
@@ -196,6 +199,7 @@ def load_backbone(
     channels: int = 3,
     orientations: OrientationsOption = "one",
     scales: ScalesOption = "one",
+    fit: FitOption = "squash",
     seed: int = 0,
 ) -> Backbone:
     """Load a pretrained network without its classifier, frozen.
@@ -210,6 +214,8 @@ def load_backbone(
         orientations: Orientations of a photo over which features are averaged: "one", "mirror" (2)
             or "dihedral" (8, for photos without an upright side).
         scales: "two" also computes features at about 3/4 of the size.
+        fit: How an image becomes a square: "squash" stretches it, "pad" fills it up with the mean
+            colour, "crop" takes its centre; with "auto", `Classifier.fit` chooses by folds.
         seed: Seed of random weights.
 
     Raises:
@@ -227,6 +233,8 @@ def load_backbone(
         raise OptionError(f"orientations must be one, mirror or dihedral. Got {orientations!r}.")
     if scales not in get_args(ScalesOption):
         raise OptionError(f"scales must be one or two. Got {scales!r}.")
+    if fit not in get_args(FitOption):
+        raise OptionError(f"fit must be auto, squash, pad or crop. Got {fit!r}.")
     size = image_size or _catalogue_size(name)
     network = build_network(architecture, size, channels, seed=seed)
     state = load_weights(architecture, weights, network)
@@ -234,12 +242,17 @@ def load_backbone(
         state = _adapt(state, network, channels)
         _load_state(network, state, name, weights, optional=classifier_prefixes(network))
     preprocess = replace(
-        _preprocess(network, size, channels), orientations=orientations, scales=scales
+        _preprocess(network, size, channels),
+        orientations=orientations,
+        scales=scales,
+        resize=RESIZE[fit],
     )
     drop_classifier(network)
     _check_sizes(network, architecture, preprocess)
     return Backbone(
-        network, name, architecture, preprocess, weights, size_is_open=image_size is None
+        *(network, name, architecture, preprocess, weights),
+        size_is_open=image_size is None,
+        fit_is_open=fit == "auto",
     ).freeze()
 
 
@@ -271,21 +284,34 @@ def with_image_size(backbone: Backbone, image_size: int) -> Backbone:
     """
     preprocess = replace(backbone.preprocess, size=image_size)
     _check_sizes(backbone.network, backbone.architecture, preprocess)
-    return Backbone(
-        backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin
-    ).freeze()
+    return _with_preprocess(backbone, preprocess, size_is_open=False)
 
 
-def with_background(backbone: Backbone, background: Background) -> Backbone:
-    """Return the same backbone for images that are composited on another background."""
-    contract = replace(backbone.preprocess.contract, background=background)
+def with_fit(backbone: Backbone, fit: FitOption) -> Backbone:
+    """Return the same backbone for images that become square in another way."""
+    preprocess = replace(backbone.preprocess, resize=RESIZE[fit])
+    return _with_preprocess(backbone, preprocess, fit_is_open=False)
+
+
+def with_contract(backbone: Backbone, contract: PixelContract) -> Backbone:
+    """Return the same backbone for images that are read by another pixel contract."""
+    if contract == backbone.preprocess.contract:
+        return backbone
+    return _with_preprocess(backbone, replace(backbone.preprocess, contract=contract))
+
+
+def _with_preprocess(
+    backbone: Backbone,
+    preprocess: Preprocess,
+    *,
+    size_is_open: bool | None = None,
+    fit_is_open: bool | None = None,
+) -> Backbone:
+    """Return the same backbone with other preprocessing; what is None stays as it is."""
     return Backbone(
-        backbone.network,
-        backbone.name,
-        backbone.architecture,
-        replace(backbone.preprocess, contract=contract),
-        backbone.origin,
-        size_is_open=backbone.size_is_open,
+        *(backbone.network, backbone.name, backbone.architecture, preprocess, backbone.origin),
+        size_is_open=backbone.size_is_open if size_is_open is None else size_is_open,
+        fit_is_open=backbone.fit_is_open if fit_is_open is None else fit_is_open,
     ).freeze()
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.choosing.background import on_background_of
 from headstart.choosing.candidates import note_candidates, warn_of_random_weights
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.images import TrialImages, trial_images
+from headstart.choosing.reading import reading_as
 from headstart.choosing.transferability import knn_accuracy, log_me
 from headstart.data.images import ImageSet
 from headstart.engines.engine import Engine
@@ -83,7 +83,7 @@ def _load_each(
                 raise
             watcher.warn(f"Skipping '{name}'. {error}")
             continue
-        yield sized_for(on_background_of(backbone, train), train)
+        yield sized_for(reading_as(backbone, train), train)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from typing import Literal, Self, Unpack, get_args, overload
 from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, with_weights
-from headstart.choosing.background import on_background_of
+from headstart.choosing.fit import fitted_for
 from headstart.choosing.image_size import sized_for
+from headstart.choosing.reading import reading_as
 from headstart.classifier.specifying import HeadSettings, as_head
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
@@ -42,7 +43,16 @@ from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_t
 from headstart.tuning.held_out import LearningSet, learning_set
 from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.tutorial import with_recipe
-from headstart.watching import Progress, ProgressOption, Warn, Watcher, watcher_for
+from headstart.watching import (
+    Note,
+    Progress,
+    ProgressOption,
+    Warn,
+    Watcher,
+    no_note,
+    no_warning,
+    watcher_for,
+)
 
 
 class Classifier:
@@ -190,19 +200,25 @@ class Classifier:
         """
         watcher = watcher_for(progress, warn)
         with watcher.stage("Extracting features") as advance:
-            self.choose_image_size(train)
+            self.choose_preprocessing(train, warn=watcher.warn, note=watcher.note)
             features, stored_as = self.features_of(train, progress=advance, warn=watcher.warn)
         with watcher.stage("Training the head"):
             return self.fit_features(train, features, stored_as, val=val)
 
-    def choose_image_size(self, train: ImageSet) -> None:
-        """Choose the background for transparent pixels, and the image size unless the user did.
+    def choose_preprocessing(
+        self, train: ImageSet, *, warn: Warn = no_warning, note: Note = no_note
+    ) -> None:
+        """Choose how images are read: background, windows, and size and fit if they are open.
 
         The first `fit` calls this; call it yourself before using `features_of` directly.
         """
-        sized = sized_for(on_background_of(self.backbone, train), train)
+        sized = sized_for(reading_as(self.backbone, train), train)
         if sized is not self.backbone:
             self.extractor = self.extractor.with_backbone(sized)
+        if sized.fit_is_open:
+            seed = self._settings.seed
+            fitted = fitted_for(self.extractor, train, seed=seed, warn=warn, note=note)
+            self.extractor = self.extractor.with_backbone(fitted)
         self.backbone.size_is_open = False
 
     def features_of(

@@ -1,16 +1,17 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Iterator, Sequence, Sized
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from headstart.commands.combinations import PREDICTION, reject_ineffective_options
 from headstart.data.formats import is_image_file
 from headstart.data.inputs import ImageLike, ImagesLike, each_image, is_image
+from headstart.data.medical.volumes import Reading, is_volume, reading_of, unpack_volume
 from headstart.data.paths import printable, walk_files
-from headstart.errors import DataError
-from headstart.options import PredictOptions
+from headstart.errors import DataError, UnreadableImage
+from headstart.options import PredictOptions, cache_folder
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.runs.predictions import check_output, write_predictions
 from headstart.tasks.loading import load_predictor
@@ -27,14 +28,59 @@ def run_prediction(
     # The images of a generator may not fit into memory together.
     found = list(files) if is_image(images) or isinstance(images, Sized) else None
     predictor = load_predictor(model, options)
+    reading = reading_of(predictor.extractor.preprocess.contract)
+    volumes = _Volumes(cache_folder(options.cache) / "images", reading)
     results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
-        for result in predictor.predict_each(found or files, top=options.top):
-            results.append(replace(result, image=printable(result.image)))
-            progress(len(results), len(results) if found is None else len(found))
+        each = volumes.unpacked(found or files)
+        for result in predictor.predict_each(each, top=options.top):
+            results.append(volumes.named(result))
+            progress(len(results), max(len(results), len(found or ())))
     if options.out:
         write_predictions(options.out, results, predictor.classes)
     return results
+
+
+@dataclass
+class _Volumes:
+    """Files with several images, which are predicted one by one.
+
+    Attributes:
+        staging: Folder for their images.
+        reading: How they are read.
+        names: The name of each image by its path, such as "scan.nii.gz#12".
+        problems: Why a file cannot be read, by its path.
+    """
+
+    staging: Path
+    reading: Reading
+    names: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def unpacked(self, images: Iterable[ImageLike]) -> Iterator[ImageLike]:
+        """Yield the images of each such file in its place, and others as they are.
+
+        A file that cannot be read stays, so that there is a result for it.
+        """
+        for image in images:
+            if not isinstance(image, (str, os.PathLike)) or not is_volume(Path(image)):
+                yield image
+                continue
+            try:
+                volume = unpack_volume(Path(image), self.staging, self.reading)
+            except UnreadableImage as error:
+                self.problems[os.fspath(image)] = error.reason
+                yield image
+                continue
+            for number, path in volume.images:
+                self.names[str(path)] = f"{os.fspath(image)}#{number}"
+                yield str(path)
+
+    def named(self, result: AnyPrediction) -> AnyPrediction:
+        """Return a result with the name of its image, or with the reason why it cannot be read."""
+        if isinstance(result, FailedPrediction) and result.image in self.problems:
+            result = replace(result, error=self.problems[result.image])
+        return replace(result, image=printable(self.names.get(result.image, result.image)))
 
 
 def was_read(predictions: Sequence[AnyPrediction], images: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow as pa
 from pydantic import JsonValue
 
 from headstart.arrays import Probabilities
@@ -20,6 +21,7 @@ from headstart.commands.extraction import extract_features
 from headstart.commands.leakage import groups_of, measure_leakage
 from headstart.commands.recording import Measured, record_of, series_of
 from headstart.data.images import Images, ImageSet
+from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
 from headstart.data.paths import data_name
 from headstart.files import size_of
 from headstart.heads.specs import head_named
@@ -147,6 +149,7 @@ def _train(
 ) -> TrainResult:
     with clock.step("scan"):
         images = open_data(data, options, watcher, slices=options.slices)
+        key = patient_key(images.manifest, options.patient_key)
     images.task.check_operating_point(options.operating_point, images.classes)
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
@@ -157,7 +160,7 @@ def _train(
     # 4: add a new classifier.
     with clock.step("prepare"), watcher.stage("Preparing the network"):
         model = _new_classifier(backbone.freeze(), images, options)
-        model.choose_image_size(images.train)
+        model.choose_preprocessing(images.train, warn=watcher.warn, note=watcher.note)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"):
         extract_features(model, images, watcher)
@@ -199,7 +202,8 @@ def _train(
     events = events_below(model.checkpoints) if model.checkpoints else ""
     reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     with clock.step("write"), watcher.stage("Writing the report"):
-        _write(run, model.predictor, images, reported, record, events, unfinished)
+        manifest = with_pseudonyms(images.manifest, key) if key else images.manifest
+        _write(run, model.predictor, images, manifest, reported, record, events, unfinished)
         delete_finished(model.checkpoints)
         list_unfinished(request.checkpoints(images.name))
     _note_tuning_data(options, watcher)
@@ -252,10 +256,11 @@ def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
         image_size=options.image_size,
         orientations=options.orientations,
         scales=options.scales,
+        fit=options.fit,
         seed=options.seed,
     )
     if options.recipe == "tutorial":
-        backbone.size_is_open = False
+        backbone.size_is_open = backbone.fit_is_open = False
     if options.tune not in ("none", "auto", "all"):
         backbone.parts().first_trainable(options.tune)  # Raises if it does not exist.
     return backbone
@@ -353,6 +358,7 @@ def _write(
     run: Path,
     model: Predictor,
     images: Images,
+    manifest: pa.Table,
     reported: tuple[ImageSet, Probabilities | None],
     record: Record,
     events: str,
@@ -375,7 +381,7 @@ def _write(
     write_run(
         run,
         replace(model, record=record).to_bundle(),
-        images.manifest,
+        manifest,
         record,
         part,
         with_thumbnails(mistakes, shown, model.extractor.preprocess.contract),

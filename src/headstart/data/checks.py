@@ -13,11 +13,12 @@ import pyarrow as pa
 from headstart.arrays import Pairs, Thumbnail
 from headstart.data.colour import blank_on
 from headstart.data.contract import LEVELS, PixelContract
-from headstart.data.decoding import convert, load_image, quiet_pillow, read_header, read_image
+from headstart.data.decoding import convert, load_image, read_header, read_image
 from headstart.data.duplicates import component_labels, near_duplicates
 from headstart.data.hashing import make_thumbnail, perceptual_hash
 from headstart.data.manifest import Entry, FileInfo, build_manifest, with_column
 from headstart.data.merging import drop_copies, share_labels
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from headstart.task import Task
@@ -64,7 +65,7 @@ def scan(
     limits = limits or DecodeLimits()
     infos: list[FileInfo] = []
     thumbnails: list[Thumbnail | None] = []
-    with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet_libraries(), ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
         for info, thumbnail in results:
             infos.append(info)

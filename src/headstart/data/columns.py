@@ -19,6 +19,7 @@ from headstart.options import TaskOption
 _IMAGE = (
     *("path", "image", "filepath", "imagepath", "imgpath", "filename", "imagename", "imgname"),
     *("file", "imagefile", "img", "imageid", "imgid", "photo", "picture", "files", "images"),
+    *("sopinstanceuid", "sopuid", "imageuid", "dicomid", "dicom", "studyinstanceuid", "studyuid"),
 )
 _LABEL = (
     *("label", "class", "target", "category", "classname", "labelname", "classlabel"),

@@ -1,10 +1,13 @@
 """The pixel contract: how the pixels of a file become what a network sees."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+from pydantic import JsonValue
+
 Background = Literal["white", "black", "grey"]
+Frames = Literal["each", "middle"]
 
 LEVELS: Mapping[Background, int] = {"white": 255, "black": 0, "grey": 128}
 """The value of red, green and blue of each background, in the order in which they are tried."""
@@ -26,10 +29,24 @@ class PixelContract:
     Attributes:
         version: See `CONTRACT_VERSION`.
         background: What transparent pixels are composited on.
+        window: The range of grey values of a DICOM or NIfTI file that is shown: "first" for the
+            first that the file gives, "percentile" for that of its own values, or "CENTER,WIDTH".
+        frames: Whether each frame of a DICOM file and each slice of a volume is an image, or only
+            the middle one.
     """
 
     version: int = CONTRACT_VERSION
     background: Background = "white"
+    window: str = "first"
+    frames: Frames = "each"
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Convert to plain JSON values, without those of medical images if they are the default."""
+        values = asdict(self)
+        for name in ("window", "frames"):
+            if values[name] == getattr(CURRENT, name):
+                del values[name]
+        return values
 
 
 CURRENT = PixelContract()

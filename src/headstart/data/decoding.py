@@ -1,8 +1,6 @@
 """Decode image files to pixels, in the same way for training, prediction, export and the server."""
 
 import io
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ from headstart.data.completeness import check_header, check_rows
 from headstart.data.contract import CURRENT, FIRST, PixelContract
 from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
+from headstart.data.medical.dicom import INSTALL, MedicalMissing, decode_dicom, dicom_header
+from headstart.data.medical.files import is_dicom
 from headstart.data.metadata import upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
@@ -138,6 +138,8 @@ def translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
     except HeifMissing:
         how = "to read it, run pip install 'headstart[heif]'"
         raise UnreadableImage(path, f"it is a HEIC image; {how}") from None
+    except MedicalMissing:
+        raise UnreadableImage(path, f"it is a DICOM file; to read it, {INSTALL}") from None
     except UnidentifiedImageError:
         raise UnreadableImage(path, "it is not an image of a known format") from None
     except Image.DecompressionBombError:
@@ -149,7 +151,13 @@ def translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
 
 
 # Errors that no repair of the file avoids.
-_FINAL = (UnreadableImage, HeifMissing, Image.DecompressionBombError, MemoryError)
+_FINAL = (
+    UnreadableImage,
+    HeifMissing,
+    MedicalMissing,
+    Image.DecompressionBombError,
+    MemoryError,
+)
 
 
 def _load_or_repair(data: bytes, load: Callable[[bytes], Image.Image]) -> LoadedImage:
@@ -192,6 +200,8 @@ class Header(NamedTuple):
 
 def read_header(data: bytes) -> Header:
     """Read the header of an image file."""
+    if is_dicom(data):
+        return Header(*dicom_header(data), has_more=False)
     try:
         image = _open(data)
     except Exception:  # As in `load_image`, which read it without its metadata.
@@ -217,50 +227,6 @@ def same_as_first(data: bytes, contract: PixelContract) -> bool:
         return False
     on_white = contract.background == FIRST.background
     return not has_sixteen_bits(image) and (on_white or not has_alpha(image))
-
-
-class _WarningFilters:
-    """Filters that silence Pillow while at least one thread needs them.
-
-    Python's warning filters belong to the whole process, so the threads are counted.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._added: list[tuple[object, ...]] = []
-
-    def enter(self) -> None:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                before = list(warnings.filters)
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-                self._added = [added for added in warnings.filters if added not in before]
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                kept = [kept for kept in warnings.filters if kept not in self._added]
-                warnings.filters[:] = kept  # type: ignore[index]
-
-
-_FILTERS = _WarningFilters()
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Suppress Pillow's warnings: our own limits and errors cover them and name the file.
-
-    Several threads may enter it at the same time.
-    """
-    _FILTERS.enter()
-    try:
-        yield
-    finally:
-        _FILTERS.leave()
 
 
 @cache
@@ -296,6 +262,8 @@ def read_image(path: str) -> bytes:
 def _load(
     data: bytes, path: str, min_side: int | None, contract: PixelContract, limits: DecodeLimits
 ) -> Image.Image:
+    if is_dicom(data):
+        return decode_dicom(data, window=contract.window, limits=limits)
     image = _open(data)
     width, height = image.size
     if width * height > limits.max_pixels:

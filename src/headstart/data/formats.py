@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from headstart.data.heif import is_heif
+from headstart.data.medical.files import DICOM_HEAD, is_dicom, is_nifti
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
 """Pillow's names of the formats that are decoded."""
@@ -12,7 +13,7 @@ SUFFIXES = frozenset(
     for name in (
         *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif", "bmp", "dib"),
         *("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "avif", "heic", "heif", "hif"),
-        *("jp2", "j2k", "j2c", "jpc", "jpf", "jpx"),
+        *("jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "dcm", "dicom", "dic", "nii"),
     )
 )
 """The suffixes of files that are taken for images of these formats."""
@@ -24,7 +25,7 @@ UNSUPPORTED = frozenset(
         *("rwl", "pef", "srw", "raw", "3fr", "fff", "iiq", "mos", "erf", "kdc", "dcr", "mrw"),
         *("x3f", "gpr", "psb", "qoi", "xbm", "xpm", "sgi", "pfm", "mng", "heics"),
         *("svg", "svgz", "eps", "ai", "psd", "xcf", "ico", "icns", "tga", "pcx", "emf", "wmf"),
-        *("jxl", "jxr", "wdp", "exr", "hdr", "dds", "fits", "dcm", "dicom", "nii", "mha", "nrrd"),
+        *("jxl", "jxr", "wdp", "exr", "hdr", "dds", "fits", "mha", "mhd", "nrrd"),
     )
 )
 """The suffixes of image files that are not read, although Pillow might read a preview in them."""
@@ -41,7 +42,7 @@ OTHERS = frozenset(
 """The suffixes of files beside the images of a data set, which are not opened."""
 
 # The longest of the patterns below, with what stands before it.
-_HEAD = 32
+_HEAD = DICOM_HEAD
 _STARTS = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n\x1a\n",
@@ -61,7 +62,7 @@ def is_image_file(file: Path) -> bool:
     Images of formats that are not read count as images, so that they are named.
     """
     suffix = file.suffix.lower()
-    if suffix in SUFFIXES or suffix in UNSUPPORTED:
+    if suffix in SUFFIXES or suffix in UNSUPPORTED or is_nifti(file):
         return True
     return suffix not in OTHERS and _starts_like_image(file)
 
@@ -86,5 +87,6 @@ def _starts_like_image(file: Path) -> bool:
         head.startswith(_STARTS)
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
         or is_heif(head)
+        or is_dicom(head)
         or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
     )

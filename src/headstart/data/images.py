@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from headstart.arrays import Folds, Rows, Targets
 from headstart.data.backgrounds import best_background
-from headstart.data.contract import Background
+from headstart.data.contract import CURRENT, Background, Frames
 from headstart.data.manifest import rejected, usable, with_column
 from headstart.data.paths import list_names
 from headstart.data.slicing import read_slices
@@ -99,6 +99,21 @@ class ImageSet:
     def background(self) -> Background:
         """What transparent pixels are best composited on."""
         return best_background(self.table["blank_on"].to_pylist())
+
+    @property
+    def window(self) -> str:
+        """The range of grey values that is shown of medical images, see `PixelContract`."""
+        return self._first_of("window") or CURRENT.window
+
+    @property
+    def frames(self) -> Frames:
+        """Which frames of medical images are used, see `PixelContract`."""
+        return "middle" if self._first_of("frames") == "middle" else "each"
+
+    def _first_of(self, column: str) -> str | None:
+        if column not in self.table.column_names:  # As in runs of earlier versions.
+            return None
+        return next(filter(None, self.table[column].to_pylist()), None)
 
     def joined(self, other: "ImageSet") -> "ImageSet":
         """Return these images followed by those of another set."""

@@ -16,9 +16,10 @@ from typing_extensions import TypeIs
 from headstart.arrays import Anything
 from headstart.data.colour import to_rgb_or_grey
 from headstart.data.contract import CURRENT, PixelContract
-from headstart.data.decoding import decode_image, quiet_pillow, read_image, translate_errors
+from headstart.data.decoding import decode_image, read_image, translate_errors
 from headstart.data.metadata import upright
 from headstart.data.paths import is_url
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import NotAnImage, UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -88,7 +89,7 @@ class ImageInput:
         if isinstance(self.source, Image.Image):
             return _from_pil(self.source, self.name, contract)
         data = read_path(self.source) if isinstance(self.source, str) else self.source
-        with quiet_pillow():
+        with quiet_libraries():
             return decode_image(data, path=self.name, min_side=min_side, contract=contract)
 
 

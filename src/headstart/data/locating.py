@@ -3,18 +3,21 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
+from headstart.data.medical.files import is_nifti
+from headstart.data.medical.headers import DicomIndex
 from headstart.data.paths import is_url, walk_files
 from headstart.errors import DataError
 
 # Files that are looked at to find where the images of a table are.
 _SEARCHED = 100_000
+_SHOWN = 3
 
 
 class Locator:
@@ -27,6 +30,30 @@ class Locator:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._by_stem = cache(_files_by_stem)
+
+    def find_all(self, text: str) -> list[tuple[str, str, str | None]]:
+        """Return the images that a cell means: their names, paths, and problems.
+
+        Besides paths, these are DICOM files below the folder by their SOPInstanceUID or their name,
+        and all of a StudyInstanceUID.
+        """
+        path, problem = self.find(text)
+        if problem is None or not problem.endswith("does not exist"):
+            return [(text, path, problem)]
+        study, files = self._by_dicom_name.find(Path(_slashed(text)).name)
+        if not files:
+            return [(text, path, problem)]
+        if len(files) > 1 and not study:
+            names = " and ".join(self._relative(file) for file in files[:_SHOWN])
+            return [(text, path, f"{len(files)} files have this name or UID: {names}")]
+        return [(self._relative(file), str(file), None) for file in files]
+
+    @cached_property
+    def _by_dicom_name(self) -> DicomIndex:
+        return DicomIndex.of(self._folder)
+
+    def _relative(self, file: Path) -> str:
+        return file.relative_to(self._folder).as_posix()
 
     def find(self, text: str) -> tuple[str, str | None]:
         """Return the path of the file that a cell means, and the problem if there is no such file.
@@ -90,6 +117,8 @@ def _files_by_stem(folder: Path) -> dict[str, list[Path]]:
         for file in sorted(folder.iterdir()):
             if file.suffix.lower() in SUFFIXES:
                 found[file.stem].append(file)
+            elif is_nifti(file):
+                found[file.name[: -len(".nii.gz")]].append(file)
     except OSError:
         return {}
     return found

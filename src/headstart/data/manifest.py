@@ -24,6 +24,8 @@ SCHEMA = pa.schema(
         "rejected": pa.string(),  # the reason; null if the image is used
         "slices": pa.string(),  # see slicing.write_slices; null if nothing is sliced
         "guessed_group": pa.string(),  # in a column that is not used but looks like groups
+        "window": pa.string(),  # of a medical image, see contract.PixelContract; else null
+        "frames": pa.string(),  # of a medical image, see contract.PixelContract; else null
     }
 )
 
@@ -43,6 +45,8 @@ class Entry:
             writes them.
         guessed_group: Its value in a column that is not used but looks like groups, if there is
             one.
+        window: How a medical image is read, see `contract.PixelContract`; None for others.
+        frames: How a medical image is read, see `contract.PixelContract`; None for others.
     """
 
     image: str
@@ -53,6 +57,8 @@ class Entry:
     rejected: str | None = None
     slices: str | None = None
     guessed_group: str | None = None
+    window: str | None = None
+    frames: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,18 @@ from pydantic import JsonValue, TypeAdapter
 
 from headstart.arrays import Pixels
 from headstart.data.contract import CURRENT, FIRST, PixelContract
-from headstart.options import OrientationsOption, ScalesOption
+from headstart.options import FitOption, OrientationsOption, ScalesOption
 
+Resize = Literal["squash", "shorter", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+RESIZE: Mapping[FitOption, Resize] = {
+    "auto": "squash",
+    "squash": "squash",
+    "pad": "pad",
+    "crop": "shorter",
+}
+"""How images are resized for each value of `--fit`; "auto" begins with the first."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -31,8 +40,9 @@ class Preprocess:
 
     Attributes:
         size: Side of the square input of the backbone, in pixels.
-        resize: "squash" resizes the whole image to the square; "shorter" keeps the aspect ratio,
-            resizes the shorter side to size / crop and crops the centre.
+        resize: "squash" resizes the whole image to the square. "shorter" and "pad" keep the aspect
+            ratio: "shorter" resizes the shorter side to size / crop and crops the centre, "pad"
+            resizes the longer side to size and fills the rest with the mean colour.
         crop: Fraction of the shorter side that "shorter" keeps, 0 to 1.
         interpolation: The filter, always antialiased.
         mean: Subtracted from each channel (red, green, blue) after scaling to 0..1.
@@ -43,7 +53,7 @@ class Preprocess:
     """
 
     size: int
-    resize: Literal["squash", "shorter"] = "squash"
+    resize: Resize = "squash"
     crop: float = 1.0
     interpolation: Interpolation = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -55,7 +65,7 @@ class Preprocess:
     @property
     def min_side(self) -> int:
         """Pixels that the shorter side of a photo needs before it is resized."""
-        return self.size if self.resize == "squash" else round(self.size / self.crop)
+        return round(self.size / self.crop) if self.resize == "shorter" else self.size
 
     @property
     def small_size(self) -> int | None:
@@ -76,13 +86,16 @@ class Preprocess:
         Returns:
             Array of shape (size, size, 3), values 0 to 255.
         """
-        square = self._squash(image) if self.resize == "squash" else self._crop(image)
+        square = {"squash": self._squash, "shorter": self._crop, "pad": self._pad}[self.resize](
+            image
+        )
         pixels = np.asarray(square)
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Convert to plain JSON values."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        lists = {"mean": list(self.mean), "std": list(self.std)}
+        return asdict(self) | lists | {"contract": self.contract.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, JsonValue]) -> Self:
@@ -99,6 +112,16 @@ class Preprocess:
 
     def _squash(self, image: Image.Image) -> Image.Image:
         return image.resize((self.size, self.size), _FILTERS[self.interpolation])
+
+    def _pad(self, image: Image.Image) -> Image.Image:
+        mean = [round(255 * value) for value in self.mean]
+        colour = tuple(mean) if image.mode == "RGB" else round(sum(mean) / len(mean))
+        square = Image.new(image.mode, (self.size, self.size), colour)
+        scale = self.size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        resized = image.resize((width, height), _FILTERS[self.interpolation])
+        square.paste(resized, ((self.size - width) // 2, (self.size - height) // 2))
+        return square
 
     def _crop(self, image: Image.Image) -> Image.Image:
         width, height = image.size

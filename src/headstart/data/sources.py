@@ -19,8 +19,10 @@ from headstart.data.labelling import Labelling
 from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
+from headstart.data.medical.listing import table_of_medical_images, with_medical_images
+from headstart.data.medical.volumes import Reading
 from headstart.data.path_groups import grouped_by_path
-from headstart.data.paths import existing_path, list_names, printable
+from headstart.data.paths import data_name, existing_path, list_names, printable
 from headstart.data.slicing import check_slices
 from headstart.errors import DataError, OptionError
 
@@ -35,6 +37,7 @@ def open_source(
     known: Collection[str] = (),
     labelling: Labelling | None = None,
     slices: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Source:
     """List the images of a folder, a table or an archive.
 
@@ -49,6 +52,7 @@ def open_source(
         known: The classes of a trained model, if there is one.
         labelling: What the user says about the labels.
         slices: The columns of the table by which results are sliced.
+        reading: How medical images are read, if the user or a trained model says so.
 
     Raises:
         DataError: It does not exist, is of an unknown kind, has no images, or cannot be
@@ -75,6 +79,7 @@ def open_source(
             f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
+    source = with_medical_images(source, staging, reading, required=not known)
     check_slices(entry.slices for entry in source.entries if not entry.rejected)
     if source.several and known:
         source = _without_unknown_labels(source, known)
@@ -118,6 +123,13 @@ def _read_folder(
             known=known,
             slices=slices,
         )
+    if table := table_of_medical_images(folder):
+        read = tables.read_table(
+            table, staging=staging, group=group, labelling=labelling, known=known, slices=slices
+        )
+        check_some_exist(table, read.entries)
+        sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
+        return replace(read, name=data_name(data), understood=(sentence, *read.understood))
     if slices:
         raise OptionError(
             f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "

@@ -96,10 +96,12 @@ def read_table(
     folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
     reader = _Reader(path, columns, folder, labels, Locator(path.parent))
     entries: list[Entry] = []
+    number = 0
     try:
         for batch in table.batches(columns.used):
             for row in batch.to_pylist():
-                entries.append(reader.entry(len(entries), row))
+                entries.extend(reader.entries(number, row))
+                number += 1
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from None
     if not entries:
@@ -325,8 +327,8 @@ class _Reader:
     labels: LabelCells
     locator: Locator
 
-    def entry(self, number: int, row: Mapping[str, object]) -> Entry:
-        """Return the entry of a row."""
+    def entries(self, number: int, row: Mapping[str, object]) -> Iterator[Entry]:
+        """Yield the entry of a row; one for each image if it names a study with several."""
         label, problem = self.labels.read(number, row)
         try:
             split = self.columns.split_of(row)
@@ -335,33 +337,32 @@ class _Reader:
                 f"The split of row {number + 1} of '{self.table}' is not understood: {error}. "
                 f"Correct it, or remove the column."
             ) from None
-        name, path, missing = self._image(number, row[self.columns.image])
         group = cell_text(row[self.columns.group]) if self.columns.group else None
         guess = self.columns.guessed_group
-        return Entry(
-            *(name, path, label, split, group, problem or missing, self._slices(row)),
-            guessed_group=cell_text(row[guess]) if guess else None,
-        )
+        for name, path, missing in self._images(number, row[self.columns.image]):
+            yield Entry(
+                *(name, path, label, split, group, problem or missing, self._slices(row)),
+                guessed_group=cell_text(row[guess]) if guess else None,
+            )
 
     def _slices(self, row: Mapping[str, object]) -> str | None:
         if not self.columns.slices:
             return None
         return write_slices({name: cell_text(row[name]) or "" for name in self.columns.slices})
 
-    def _image(self, number: int, cell: object) -> tuple[str, str, str | None]:
-        """Return an image's name, its path, and the problem with the cell if there is one."""
+    def _images(self, number: int, cell: object) -> list[tuple[str, str, str | None]]:
+        """Return images' names, paths, and the problem with the cell if there is one."""
         row = f"row {number + 1}"
         if isinstance(cell, dict):
             name, data = str(cell.get("path") or row), cell.get("bytes")
             if data is None and cell.get("path"):
-                return name, *self.locator.find(name)
-            return _stage(number, name, data, self.folder)
+                return self.locator.find_all(name)
+            return [_stage(number, name, data, self.folder)]
         if isinstance(cell, bytes):
-            return _stage(number, row, cell, self.folder)
+            return [_stage(number, row, cell, self.folder)]
         if cell_text(cell) is None:
-            return row, "", "its path is missing"
-        text = str(cell).strip()
-        return text, *self.locator.find(text)
+            return [(row, "", "its path is missing")]
+        return self.locator.find_all(str(cell).strip())
 
 
 def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[str, str, str | None]:

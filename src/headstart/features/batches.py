@@ -11,8 +11,9 @@ from typing import TypeVar
 import numpy as np
 
 from headstart.arrays import Pixels
-from headstart.data.decoding import decode_image, quiet_pillow, read_image
+from headstart.data.decoding import decode_image, read_image
 from headstart.data.preprocessing import Preprocess
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import DataError
 from headstart.options import DecodeLimits
 
@@ -52,7 +53,7 @@ def pixel_batches(
         return preprocess.pixels(image)
 
     workers = os.cpu_count() or 1
-    with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
+    with quiet_libraries(), ThreadPoolExecutor(workers) as pool:
         try:
             loaded = map_in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)
             yield stack_batches(loaded, batch_size)

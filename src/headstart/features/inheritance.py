@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from headstart.data.contract import FIRST
-from headstart.data.decoding import quiet_pillow, read_image, same_as_first
+from headstart.data.decoding import read_image, same_as_first
+from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import DamagedTable, FeatureStore, FeatureTable
@@ -28,7 +29,7 @@ def copy_valid_features(
     if preprocess.contract == FIRST:
         return
     earlier = store.table(replace(fingerprint, preprocess=replace(preprocess, contract=FIRST)))
-    with suppress(DamagedTable), quiet_pillow():
+    with suppress(DamagedTable), quiet_libraries():
         known = earlier.known() & missing.keys()
         valid = [sha256 for sha256 in sorted(known) if _is_valid(missing[sha256], fingerprint)]
         for start in range(0, len(valid), _BATCH):

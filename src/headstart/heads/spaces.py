@@ -131,6 +131,10 @@ def _median_positive(distances: Tensor) -> float:
 
 
 def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    values, vectors = torch.linalg.eigh(matrix)
+    """Return the eigenvalues of a symmetric matrix that are not noise, and their vectors."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except RuntimeError:  # Very rarely, LAPACK does not converge in single precision.
+        values, vectors = (part.float() for part in torch.linalg.eigh(matrix.double()))
     kept = values > _NOISE * values[-1]
     return values[kept], vectors[:, kept]

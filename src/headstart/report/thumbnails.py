@@ -7,8 +7,9 @@ from PIL import Image
 
 from headstart.answers import Mistake
 from headstart.data.contract import PixelContract
-from headstart.data.decoding import decode_image, quiet_pillow, read_image
+from headstart.data.decoding import decode_image, read_image
 from headstart.data.images import ImageSet
+from headstart.data.quiet import quiet_libraries
 from headstart.report.page import PicturedMistake
 
 _SIDE = 224
@@ -32,7 +33,7 @@ def with_thumbnails(
 
 
 def _thumbnail(path: str, contract: PixelContract) -> bytes:
-    with quiet_pillow():
+    with quiet_libraries():
         image = decode_image(read_image(path), path=path, min_side=_SIDE, contract=contract)
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)

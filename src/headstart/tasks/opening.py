@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from headstart.data.images import Images
 from headstart.data.labelling import Labelling
+from headstart.data.medical.volumes import Reading, reading_of
 from headstart.data.opening import images_of
 from headstart.data.paths import list_names
 from headstart.data.slicing import sliced_columns
@@ -13,6 +14,7 @@ from headstart.errors import DataError
 from headstart.options import (
     EvaluateOptions,
     LabelOptions,
+    MedicalOptions,
     OpenOptions,
     TaskOption,
     cache_folder,
@@ -49,6 +51,7 @@ def open_data(
             group=options.group,
             labelling=labelling,
             slices=sliced_columns(slices),
+            reading=_reading(options),
         )
         opened = images_of(
             source,
@@ -102,9 +105,18 @@ def open_for_model(
             labelling=_labelling(options, task),
             known=model.classes,
             slices=sliced_columns(options.slices),
+            reading=reading_of(model.extractor.preprocess.contract),
         )
         opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)
     return _reported(opened, watcher)
+
+
+def _reading(options: MedicalOptions) -> Reading | None:
+    """Return how the user wants medical images to be read; None if they did not say."""
+    given = options.given()
+    if not {"window", "frames"} & set(given):
+        return None
+    return Reading(options.window, options.frames)
 
 
 def _labelling(options: LabelOptions, task: TaskOption) -> Labelling:

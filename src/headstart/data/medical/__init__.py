@@ -1,0 +1,1 @@
+"""Medical images: DICOM files, NIfTI volumes, and the privacy of patients."""
