@@ -1,6 +1,6 @@
 """What becomes of image files with random changes: 10,000 of each format, checked and decoded.
 
-python -m benchmarks.mutations [COUNT]
+python -m benchmarks.mutations [COUNT] [FORMAT,...]
 
 Each format runs in a process of its own, so that a crash or a hang is seen and its memory is known.
 Peak MB is what the process needed beyond what it had before the first file. A file is checked as
@@ -14,19 +14,24 @@ import os
 import random
 import resource
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.data.mutations import SAMPLES, mutate
 
 from benchmarks.machine import describe
 from headstart.data.checks import check_image
 from headstart.data.decoding import decode
+from headstart.data.medical.nifti import read_nifti
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
+GZIP = b"\x1f\x8b"
 LONGEST = 3600
 """Seconds after which a format counts as hanging."""
 
@@ -42,13 +47,29 @@ class Outcome:
     peak: float
 
 
-def check_and_decode(data: bytes) -> tuple[bool, float]:
-    """Check an image and decode it; return whether it is read, and the seconds of the slower."""
-    slowest = 0.0
-    for step in (
+def steps_of(name: str, data: bytes, folder: Path) -> list[Callable[[], object]]:
+    """Return what is done with a file: two steps for an image, one for a volume."""
+    if name == "NIfTI":
+        file = folder / ("x.nii.gz" if data[:2] == GZIP else "x.nii")
+        file.write_bytes(data)
+        return [lambda: slices_of(file)]
+    return [
         lambda: check_image(data, path="x", limits=DecodeLimits()),
         lambda: decode(data, min_side=224),
-    ):
+    ]
+
+
+def slices_of(file: Path) -> None:
+    """Read all slices of a volume."""
+    slices = read_nifti(file)
+    for number in range(len(slices)):
+        slices.levels(number)
+
+
+def check_and_decode(name: str, data: bytes, folder: Path) -> tuple[bool, float]:
+    """Check an image and decode it; return whether it is read, and the seconds of the slower."""
+    slowest = 0.0
+    for step in steps_of(name, data, folder):
         begin = time.process_time()
         try:
             step()
@@ -68,14 +89,15 @@ def run(name: str, count: int) -> Outcome:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes a line for each error.
     source, samples = random.Random(0), SAMPLES[name]()
     counts, other, slowest = Counter[bool](), Counter[str](), 0.0
+    folder = Path(tempfile.mkdtemp())
     for sample in samples:
-        check_and_decode(sample)
+        check_and_decode(name, sample, folder)
     before = peak()
     with quiet_libraries():
         for _ in range(count):
             data = mutate(source.choice(samples), source)
             try:
-                read, seconds = check_and_decode(data)
+                read, seconds = check_and_decode(name, data, folder)
             except Exception as error:
                 other[repr(error)[:80]] += 1
                 continue
@@ -90,7 +112,8 @@ def main() -> None:
     print(f"machine: {describe()}\n")
     print("| format | images | decoded | refused | other errors | slowest CPU s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name in SAMPLES:
+    names = sys.argv[2].split(",") if len(sys.argv) > 2 else list(SAMPLES)
+    for name in names:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             waiting = pool.apply_async(run, (name, count))
             try:

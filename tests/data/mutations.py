@@ -1,5 +1,6 @@
 """Small image files of each format, and random changes to their bytes."""
 
+import gzip
 import io
 import random
 import struct
@@ -11,6 +12,7 @@ from PIL import Image
 
 from tests.conftest import picture
 from tests.data.files import encoded, png_of, tiff_of
+from tests.data.medical.files import WHEEL
 
 PICTURE = picture(1).crop((0, 0, 48, 32))
 _DEEP = (np.asarray(PICTURE).astype(np.uint16) * 16)[:, :, [0, 1, 2]]
@@ -25,6 +27,22 @@ def _heif() -> bytes:
     from_pillow(PICTURE).save(buffer, quality=80)
     return buffer.getvalue()
 
+
+def _nifti() -> bytes:
+    import nibabel
+
+    values = np.asarray(PICTURE).astype(np.int16)
+    return bytes(nibabel.Nifti1Image(values, np.eye(4)).to_bytes())
+
+
+# Small files of each transfer syntax, with palettes, planes, frames and transforms.
+_DICOM_FILES = (
+    *("CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "MR_small_RLE.dcm"),
+    *("MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_rle_16bit.dcm"),
+    *("SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_small_odd_jpeg.dcm"),
+    *("SC_ybr_full_422_uncompressed.dcm", "SC_rgb_gdcm_KY.dcm", "image_dfl.dcm"),
+    *("examples_palette.dcm", "JPEGLSNearLossless_16.dcm", "rtdose_1frame.dcm"),
+)
 
 SAMPLES: dict[str, Callable[[], list[bytes]]] = {
     "JPEG": lambda: [
@@ -75,6 +93,8 @@ SAMPLES: dict[str, Callable[[], list[bytes]]] = {
         encoded(PICTURE.convert("L"), "JPEG2000", irreversible=True),
     ],
     "HEIF": lambda: [_heif()],
+    "DICOM": lambda: [(WHEEL / name).read_bytes() for name in _DICOM_FILES],
+    "NIfTI": lambda: [_nifti(), gzip.compress(_nifti())],
 }
 """Files of each format, made when needed."""
 
@@ -101,6 +121,8 @@ def _with_checksums(data: bytearray) -> bytes:
 def _place(data: bytearray, random: random.Random) -> int:
     """Return a place, most often in the first bytes, where headers are."""
     end = max(len(data), 1)
+    if data[128:132] == b"DICM" and random.random() < 0.5:
+        return min(end - 1, random.randrange(132, 1500))
     return random.randrange(min(end, 100)) if random.random() < 0.5 else random.randrange(end)
 
 

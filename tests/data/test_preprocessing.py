@@ -37,6 +37,17 @@ def test_shorter_crops_the_centre() -> None:
     assert pixels[15, 2:28].tolist() == [[0, 255, 0]] * 26
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_pad_keeps_the_whole_image_and_its_aspect_ratio(mode: str) -> None:
+    """The rest of the square has the mean colour, which is about zero for the network."""
+    pixels = Preprocess(30, resize="pad").pixels(bands().convert(mode))
+    assert pixels.shape == (30, 30, 3)
+    inside = np.asarray(bands().convert(mode).convert("RGB"))[50, [20, 150, 280]]
+    assert np.array_equal(pixels[15, [2, 15, 27]], inside)
+    filled = np.abs(np.concatenate([pixels[:10], pixels[20:]]).astype(int) - [124, 116, 104])
+    assert filled.max() <= (0 if mode == "RGB" else 11)
+
+
 def test_crop_removes_the_border() -> None:
     """With a crop of 0.5, only the middle half of each side is kept."""
     image = Image.new("RGB", (100, 100), "red")

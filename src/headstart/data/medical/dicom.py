@@ -15,6 +15,7 @@ from PIL import Image
 
 from headstart.arrays import Stored
 from headstart.data.medical.windows import FIRST, grey_levels
+from headstart.data.medical.workers import WORKERS
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
@@ -185,7 +186,7 @@ def errors_without_values() -> Iterator[None]:
             raise
         except RecursionError:
             raise UnreadableImage("image", "its elements are nested too deeply") from None
-        except Exception as error:  # pydicom and its decoders raise nearly anything.
+        except Exception as error:  # pydicom raises nearly anything.
             kind = type(error).__name__
             raise UnreadableImage("image", f"it is a damaged DICOM file ({kind})") from None
 
@@ -278,34 +279,32 @@ def _stored(dataset: "Dataset", frame: int, count: int) -> Stored:
     if not decoder.is_available:
         raise UnreadableImage("image", f"it is compressed as {syntax.name}; to read it, {INSTALL}")
     if syntax.is_encapsulated:
-        _check_coded_size(dataset, frame, count)
+        return _decompressed(dataset, frame, count)
     try:
         stored: Stored = pixel_array(dataset, index=frame)
         return stored
-    except RuntimeError:  # What all decoders raise together.
-        reason = f"its pixels, compressed as {syntax.name}, cannot be decoded"
     except ValueError:
         reason = "its pixels are incomplete, or not as its elements describe them"
     raise UnreadableImage("image", reason)
 
 
-def _check_coded_size(dataset: "Dataset", frame: int, count: int) -> None:
-    """Check that compressed pixels are as large as the elements say, before memory is allocated."""
-    from pydicom.encaps import get_frame
+def _decompressed(dataset: "Dataset", frame: int, count: int) -> Stored:
+    """Decode compressed pixels; their size is checked before memory is allocated for them."""
+    from pydicom.encaps import encapsulate, get_frame
+    from pydicom.pixels.utils import as_pixel_options
 
-    coded = get_frame(
-        dataset.PixelData,
-        frame,
-        number_of_frames=count,
-        extended_offsets=None,
-    )
-    size = _coded_size(coded)
-    expected = int(dataset.Columns), int(dataset.Rows)
-    if size not in (None, expected):
+    syntax = dataset.file_meta.TransferSyntaxUID
+    coded = get_frame(dataset.PixelData, frame, number_of_frames=count)
+    if _coded_size(coded) not in (None, (int(dataset.Columns), int(dataset.Rows))):
+        raise UnreadableImage("image", "its pixels are of another size than its elements say")
+    options = as_pixel_options(dataset) | {"number_of_frames": 1}
+    stored = WORKERS.decode(str(syntax), options, encapsulate([coded]))
+    if stored is None:
         raise UnreadableImage(
             "image",
-            "its pixels are of another size than its elements say",
+            f"its pixels, compressed as {syntax.name}, cannot be decoded; are they damaged?",
         )
+    return stored
 
 
 def _coded_size(data: bytes) -> tuple[int, int] | None:

@@ -1,0 +1,120 @@
+"""Decode compressed pixels in processes of their own.
+
+The decoders of JPEG, JPEG-LS and JPEG 2000 are native code that aborts or takes minutes on some
+damaged files. A process that ends is replaced, and its image refused.
+"""
+
+import io
+import os
+import pickle
+import queue
+import subprocess
+import sys
+from threading import Timer
+from typing import IO
+
+import numpy as np
+
+from headstart.arrays import Stored
+
+_SECONDS = 60.0
+_LENGTH = 8
+
+
+class DecoderWorkers:
+    """A process for each processor, started when they are needed.
+
+    Args:
+        seconds: Time limit for an image.
+    """
+
+    def __init__(self, seconds: float = _SECONDS) -> None:
+        self._seconds = seconds
+        self._free: queue.LifoQueue[subprocess.Popen[bytes] | None] = queue.LifoQueue()
+        for _ in range(os.cpu_count() or 1):
+            self._free.put(None)
+
+    def decode(self, syntax: str, options: dict[str, object], pixels: bytes) -> Stored | None:
+        """Decode the pixels of one frame; return None if they cannot be decoded.
+
+        Args:
+            syntax: The UID of the transfer syntax.
+            options: What pydicom's decoders need to know about the image.
+            pixels: The encapsulated frame.
+        """
+        worker = self._free.get()
+        try:
+            if worker is None or worker.poll() is not None:
+                worker = _start()
+            answer = self._ask(worker, pickle.dumps((syntax, options, pixels)))
+            if answer is None:
+                worker.kill()
+        finally:
+            self._free.put(worker)
+        return np.load(io.BytesIO(answer), allow_pickle=False) if answer else None
+
+    def _ask(self, worker: subprocess.Popen[bytes], request: bytes) -> bytes | None:
+        """Return the answer of a worker, which is empty if it failed; None if it ended."""
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        timer = Timer(self._seconds, worker.kill)
+        timer.start()
+        try:
+            _send(worker.stdin, request)
+            return _receive(worker.stdout)
+        except OSError:  # It has ended.
+            return None
+        finally:
+            timer.cancel()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """Start a worker, which ends when its input is closed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "headstart.data.medical.workers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _send(stream: IO[bytes], content: bytes) -> None:
+    stream.write(len(content).to_bytes(_LENGTH, "big") + content)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> bytes | None:
+    """Return the next content; None at the end of the stream."""
+    length = stream.read(_LENGTH)
+    if len(length) < _LENGTH:
+        return None
+    size = int.from_bytes(length, "big")
+    content = stream.read(size)
+    return content if len(content) == size else None
+
+
+def _work() -> None:
+    """Answer requests until the input is closed."""
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGLSTransferSyntaxes
+
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # Decoders may print.
+    while (request := _receive(sys.stdin.buffer)) is not None:
+        syntax, options, pixels = pickle.loads(request)
+        buffer = io.BytesIO()
+        try:
+            decoder = get_decoder(syntax)
+            # On damaged files, the other decoder of JPEG-LS takes seconds.
+            prefers_gdcm = syntax in JPEGLSTransferSyntaxes and "gdcm" in decoder.available_plugins
+            plugin = "gdcm" if prefers_gdcm else ""
+            stored, _ = decoder.as_array(pixels, index=0, decoding_plugin=plugin, **options)
+            np.save(buffer, stored, allow_pickle=False)
+        except BaseException:  # Decoders raise anything; the image is refused.
+            buffer = io.BytesIO()
+        _send(answers, buffer.getvalue())
+
+
+WORKERS = DecoderWorkers()
+
+if __name__ == "__main__":
+    _work()
