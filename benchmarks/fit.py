@@ -44,9 +44,8 @@ def main() -> None:
     """Train on each split with each fit."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     print(f"machine: {describe()}\n")
-    print(
-        "| seed | fit | accuracy | log loss | AUROC | total s |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| seed | fit | accuracy | log loss | AUROC | total s |")
+    print("| --- " * 6 + "|")
     found: dict[str, list[tuple[float, float]]] = {fit: [] for fit in FITS}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

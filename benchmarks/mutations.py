@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.data.mutations import SAMPLES, mutate
+from tests.data.mutations import SAMPLES, VOLUMES, mutate
 
 from benchmarks.machine import describe
 from headstart.data.checks import check_image
@@ -31,6 +31,7 @@ from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
+FORMATS = SAMPLES | VOLUMES
 GZIP = b"\x1f\x8b"
 LONGEST = 3600
 """Seconds after which a format counts as hanging."""
@@ -87,7 +88,7 @@ def peak() -> float:
 def run(name: str, count: int) -> Outcome:
     """Change files of a format, and count what becomes of them."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes a line for each error.
-    source, samples = random.Random(0), SAMPLES[name]()
+    source, samples = random.Random(0), FORMATS[name]()
     counts, other, slowest = Counter[bool](), Counter[str](), 0.0
     folder = Path(tempfile.mkdtemp())
     for sample in samples:
@@ -112,7 +113,7 @@ def main() -> None:
     print(f"machine: {describe()}\n")
     print("| format | images | decoded | refused | other errors | slowest CPU s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    names = sys.argv[2].split(",") if len(sys.argv) > 2 else list(SAMPLES)
+    names = sys.argv[2].split(",") if len(sys.argv) > 2 else list(FORMATS)
     for name in names:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             waiting = pool.apply_async(run, (name, count))

@@ -123,6 +123,7 @@ class PartKeywords(TypedDict, total=False):
 
     tune: str
     resume: bool
+    no_hint: bool
 
 
 class HeadKeywords(TypedDict, total=False):

@@ -323,6 +323,9 @@ class PartOptions(Options):
         "as --minutes allows). Kept only if it helps on held-out images.",
     )
     resume: bool = Field(False, description="Resume an interrupted fine-tuning of the same data.")
+    no_hint: bool = Field(
+        False, description="Do not say at the end whether fine-tuning would probably help."
+    )
 
 
 class HeadOptions(Options):

@@ -94,9 +94,13 @@ SAMPLES: dict[str, Callable[[], list[bytes]]] = {
     ],
     "HEIF": lambda: [_heif()],
     "DICOM": lambda: [(WHEEL / name).read_bytes() for name in _DICOM_FILES],
-    "NIfTI": lambda: [_nifti(), gzip.compress(_nifti())],
 }
 """Files of each format, made when needed."""
+
+VOLUMES: dict[str, Callable[[], list[bytes]]] = {
+    "NIfTI": lambda: [_nifti(), gzip.compress(_nifti())],
+}
+"""Files that hold several images."""
 
 
 def mutate(data: bytes, random: random.Random) -> bytes:

@@ -3,16 +3,18 @@
 import random
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from headstart.data.checks import check_image
 from headstart.data.decoding import decode
+from headstart.data.medical.nifti import read_nifti
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
-from tests.data.mutations import SAMPLES, mutate
+from tests.data.mutations import SAMPLES, VOLUMES, mutate
 
 COUNT, MOST_SECONDS, MOST_MB = 250, 2.0, 1500
 LIMITS = DecodeLimits()
@@ -55,6 +57,27 @@ def test_changed_files_are_read_or_refused(kind: str, capfd: pytest.CaptureFixtu
     assert memory() - before < MOST_MB
     assert 0 < read < COUNT
     capfd.readouterr()  # libtiff writes a line for each error.
+
+
+def test_changed_volumes_are_read_or_refused(tmp_path: Path) -> None:
+    """Each is read slice by slice, or refused."""
+    source, samples = random.Random(0), VOLUMES["NIfTI"]()
+    before, read = memory(), 0
+    for number in range(COUNT):
+        data = mutate(source.choice(samples), source)
+        file = tmp_path / ("x.nii.gz" if data[:2] == b"\x1f\x8b" else "x.nii")
+        file.write_bytes(data)
+        begin = time.process_time()
+        try:
+            slices = read_nifti(file)
+            levels = [slices.levels(number) for number in range(len(slices))]
+        except UnreadableImage as error:
+            assert error.reason
+            continue
+        read += len(levels) > 0
+        assert time.process_time() - begin < MOST_SECONDS
+    assert memory() - before < MOST_MB
+    assert 0 < read < COUNT
 
 
 @pytest.mark.parametrize("kind", SAMPLES)

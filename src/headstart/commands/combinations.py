@@ -58,6 +58,11 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
         "unless backbones are compared. Add --backbone auto.",
     ),
     Rule(
+        ("no_hint",),
+        lambda options: options.tune != "none",
+        "with --tune, which finds out. Remove it.",
+    ),
+    Rule(
         ("weights",),
         lambda options: options.backbone == "auto",
         "with --backbone auto. Specify weights per backbone: --backbones NAME=WEIGHTS,…",

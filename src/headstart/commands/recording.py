@@ -33,6 +33,8 @@ from headstart.record import (
     SingleEvaluation,
     Use,
 )
+from headstart.task import Task
+from headstart.tuning.hint import fine_tuning_hint
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,16 @@ def record_of(
         disagreements=tuple(_disagreements(choice, model, measured, _kept(images, measured))),
         series=measured.series,
         leakage=measured.leakage,
+        hint=_hint(options, images, choice, model.predictor.task),
     )
+
+
+def _hint(options: TrainOptions, images: Images, choice: tuple[Candidate, ...], task: Task) -> str:
+    """Return whether fine-tuning would probably help; "" if it was done or nothing is known."""
+    known = choice and options.tune == "none" and task.name == "single"
+    if not known or options.no_hint or options.recipe == "tutorial":
+        return ""
+    return fine_tuning_hint(len(images.train), choice[0].accuracy)
 
 
 def series_of(images: Images, features: Features, layout: FeatureLayout) -> FoundSeries | None:

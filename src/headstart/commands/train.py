@@ -206,6 +206,8 @@ def _train(
         _write(run, model.predictor, images, manifest, reported, record, events, unfinished)
         delete_finished(model.checkpoints)
         list_unfinished(request.checkpoints(images.name))
+    if record.hint:
+        watcher.note(record.hint)
     _note_tuning_data(options, watcher)
     summary = _summary(model.predictor.task, record)
     return TrainResult(run, model, record, summary, seconds | clock.total())

@@ -67,6 +67,7 @@ class Record:
         disagreements: The parts on which the folds' estimate was not confirmed.
         series: Series among the training images, if any were found and no groups were given.
         leakage: What folds say with and without groups; None if it was not measured.
+        hint: Whether fine-tuning would probably help; "" if that is not known.
         schema: The version of this layout.
     """
 
@@ -101,6 +102,7 @@ class Record:
     disagreements: tuple[Disagreement, ...] = ()
     series: Series | None = None
     leakage: Leakage | None = None
+    hint: str = ""
     schema: int = SCHEMA
 
     @property

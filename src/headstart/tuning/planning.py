@@ -23,21 +23,19 @@ from headstart.watching import name_step
 
 # The final model is trained up to the best epoch of the rounds, which is usually about halfway.
 _FINAL_SHARE = 0.5
-# Preferred number of rounds, if there is time for them with the last stage: one fifth of a few
-# thousand images cannot distinguish a gain of a point from noise, and depth gained no more than a
-# good learning rate.
-_ROUNDS = 3
+# A third stage gained nothing over two on the sets measured: docs/decisions/depth.md.
+_MAX_STAGES = 3
 
 
 def plan_for(job: Job, backbone: Unfrozen) -> Session | None:
     """Choose the deepest part that fits into the time limit, and its epochs; None if none fits.
 
-    The plan has three rounds if there is time for them with any part, or else two, or one.
+    It has the minimum number of rounds, and three stages at most. Time that is left is used for
+    more rounds, see `rounds.train_rounds`.
     """
     images, deadline = job.images, job.deadline
     assert deadline is not None  # `TuneOptions.with_minutes` sets a limit for "auto".
-    max_rounds = max(images.min_rounds, min(_ROUNDS, len(images.rounds)))
-    works = [_workload(job, rounds) for rounds in range(max_rounds, images.min_rounds - 1, -1)]
+    work = _workload(job)
     extractor, epochs = job.extractor, job.options.epochs
     batch = min(job.options.batch_size, len(images))
 
@@ -51,10 +49,10 @@ def plan_for(job: Job, backbone: Unfrozen) -> Session | None:
     parts = _parts(job, backbone)
     fill_seconds = _views(job) / rate
     paces = measure_paces(
-        parts, time_part, fill_seconds, work=works[-1], epochs=epochs, time_left=time_left
+        parts, time_part, fill_seconds, work=work, epochs=epochs, time_left=time_left
     )
     time_left = deadline - time.perf_counter()
-    return deepest_part(paces, works, time_left, epochs, warn=job.warn, note=job.note)
+    return deepest_part(paces, work, time_left, epochs, warn=job.warn, note=job.note)
 
 
 def _parts(job: Job, backbone: Unfrozen) -> Iterator[Part]:
@@ -62,7 +60,7 @@ def _parts(job: Job, backbone: Unfrozen) -> Iterator[Part]:
     columns = job.heads.layout.columns(job.heads.kinds[-1])
     head = zero_head(job.head_width, job.heads.classes)
     stages = len(stage_names(backbone.network))
-    for count in range(1, stages):
+    for count in range(1, min(stages, _MAX_STAGES + 1)):
         backbone.unfreeze(f"stages:{count}")
         pooling = StagePooling(
             backbone.backbone, reads=job.extractor.reads, orientations="one"
@@ -72,10 +70,10 @@ def _parts(job: Job, backbone: Unfrozen) -> Iterator[Part]:
         yield Part(f"stages:{count}", network, halves.row_width)
 
 
-def _workload(job: Job, rounds: int) -> Workload:
+def _workload(job: Job) -> Workload:
     """Count the images that pass through the network in the rounds and the final training."""
     images = job.images
-    sides = images.rounds[:rounds]
+    sides = images.rounds[: images.min_rounds]
     trained = sum(len(train) for train, _ in sides)
     trained += round(_FINAL_SHARE * len(images)) if images.final else 0
     held_out = sum(len(rows) for _, rows in sides) * job.orientations

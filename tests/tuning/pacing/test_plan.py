@@ -13,7 +13,6 @@ PACES = [
     for number, (way, rate) in enumerate(zip(WAYS, RATES, strict=True), 1)
 ]
 ONE_ROUND = Workload(trained=600, held_out=0, once=0)
-THREE_ROUNDS = Workload(trained=1800, held_out=0, once=0)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def test_the_plan_fits_into_the_time(minutes, planned):
     """
     warnings, notes = [], []
     session = deepest_part(
-        PACES, [ONE_ROUND], 60 * minutes, 10, warn=warnings.append, note=notes.append
+        PACES, ONE_ROUND, 60 * minutes, 10, warn=warnings.append, note=notes.append
     )
     assert (session and (session.part, session.epochs)) == planned
     assert session is None or session.setting == PACES[int(session.part[-1]) - 1].setting
@@ -47,30 +46,8 @@ def test_without_a_plan_the_missing_minutes_are_named():
     """Three epochs of the last stage take 730 seconds, of which nine tenths must be enough."""
     warnings = []
     work = Workload(trained=24_000, held_out=0, once=0)  # 240 seconds per epoch.
-    assert deepest_part(PACES, [work], 600, 10, warn=warnings.append, note=no_note) is None
+    assert deepest_part(PACES, work, 600, 10, warn=warnings.append, note=no_note) is None
     assert warnings[0] == (
         "There is no time for 3 epochs of stages:1, so the backbone stays frozen. This would take "
         "about 4 more minutes: pass --minutes (minutes=) with a higher limit."
     )
-
-
-@pytest.mark.parametrize(
-    ("minutes", "planned", "listed"),
-    [
-        (10.0, "stages:2", "stages:1 3.2, stages:2 6.2, stages:3 30.2"),
-        (4.0, "stages:1", "stages:1 3.2, stages:2 6.2, stages:3 30.2"),
-        (3.0, "stages:2", "stages:1 1.2, stages:2 2.2, stages:3 10.2"),
-        (2.0, "stages:1", "stages:1 1.2, stages:2 2.2, stages:3 10.2"),
-    ],
-)
-def test_more_rounds_come_before_depth(minutes, planned, listed):
-    """If three rounds of the last stage fit, no deeper part with fewer rounds is chosen.
-
-    If they do not fit, one round has to be enough.
-    """
-    notes = []
-    session = deepest_part(
-        PACES, [THREE_ROUNDS, ONE_ROUND], 60 * minutes, 10, warn=pytest.fail, note=notes.append
-    )
-    assert (session.part, session.epochs) == (planned, 10)
-    assert notes == [f"Estimated minutes of fine-tuning: {listed}."]

@@ -113,7 +113,7 @@ def measure_paces(
 
 def deepest_part(
     paces: Sequence[Pace],
-    works: Sequence[Workload],
+    work: Workload,
     seconds: float,
     epochs: int,
     *,
@@ -127,19 +127,14 @@ def deepest_part(
 
     Args:
         paces: Speeds of the parts, starting with the last stage.
-        works: Workloads from preferred to minimal. The first for which some part fits into the
-            time is used, or else the last.
+        work: The workload of the rounds and the final training.
         seconds: The time left.
         epochs: Number of epochs in each round.
         warn: Called if there is too little time.
         note: Called with the minutes that each part would take.
     """
     usable = _USABLE * seconds
-    plans = [
-        (work, [pace for pace in paces if pace.total_seconds(work, epochs) <= usable])
-        for work in works
-    ]
-    work, fitting = next((plan for plan in plans if plan[1]), plans[-1])
+    fitting = [pace for pace in paces if pace.total_seconds(work, epochs) <= usable]
     listed = ", ".join(f"{pace.part} {pace.total_seconds(work, epochs) / 60:.1f}" for pace in paces)
     note(f"Estimated minutes of fine-tuning: {listed}.")
     if fitting:
