@@ -1,10 +1,13 @@
 """What predictions at an operating point are worth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from headstart.record.estimates import Interval, MetricValue
+
+_LARGE = 1000
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,20 @@ class OperatingResult:
 def _percent(metric: MetricValue) -> str:
     if metric.value is None:
         return "not defined"
-    return f"{metric.value:.1%}{_bounds(metric.ci95, '.1%')}"
+    return _with_bounds(metric.value, metric.ci95, "{:.1%}".format)
 
 
 def _ratio(metric: MetricValue) -> str:
     if metric.value is None:
         return "not defined"
-    return f"{metric.value:.2f}{_bounds(metric.ci95, '.2f')}"
+    return _with_bounds(metric.value, metric.ci95, times)
 
 
-def _bounds(interval: Interval | None, form: str) -> str:
-    return f" ({interval[0]:{form}} to {interval[1]:{form}})" if interval else ""
+def times(ratio: float) -> str:
+    """Return a ratio as text; with few images, the upper end of an interval is astronomical."""
+    return f"{ratio:.2f}" if ratio <= _LARGE else f"over {_LARGE:,}"
+
+
+def _with_bounds(value: float, interval: Interval | None, text: Callable[[float], str]) -> str:
+    bounds = f" ({text(interval[0])} to {text(interval[1])})" if interval else ""
+    return text(value) + bounds

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from headstart.record.operating import times as times
+
 NOT_MEASURED = "\u2013"
 
 

@@ -42,7 +42,10 @@ MAX_CLASSES_WITH_SHARES = 8
 
 MAX_REASONS = 8
 
-_FILTERS = ("count", "decimal", "interval", "part", "percent", "position", "signed", "size")
+_FILTERS = (
+    *("count", "decimal", "interval", "part", "percent", "position", "signed", "size"),
+    "times",
+)
 
 
 @dataclass(frozen=True)

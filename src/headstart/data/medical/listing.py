@@ -81,7 +81,7 @@ class _Listing:
         staging: Folder for the images of files that hold several.
         reading: How they are read.
         headers: The headers of DICOM files, by path.
-        volumes: The number of files that hold several images, and of these images.
+        volumes: The number of images of each file that holds several.
         renamed: The number of files whose names would identify a patient.
         with_text: Names of files that say that text is burned into their pixels.
         unoriented: Names of volumes that do not say how the patient lies.
@@ -117,17 +117,14 @@ class _Listing:
     def _unpacked(self, entry: Entry, identifies: bool) -> list[Entry]:
         """Return the images of a file, each written to a file of its own."""
         file = Path(entry.path)
+        self.renamed += identifies
+        if identifies:
+            entry = replace(entry, image=f"renamed file {self.renamed}", path="")
         try:
             volume = unpack_volume(file, self.staging, self.reading)
         except UnreadableImage as error:
-            name = f"file {len(self.headers)}" if identifies else entry.image
-            return [
-                replace(
-                    entry, image=name, path="" if identifies else entry.path, rejected=error.reason
-                )
-            ]
+            return [replace(entry, rejected=error.reason)]
         if identifies:
-            self.renamed += 1
             entry = replace(entry, image=f"{volume.key[:_DIGITS]}.dcm")
         if not volume.oriented:
             self.unoriented.append(entry.image)
