@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import JPEG2000Lossless
 
 from headstart.data.checks import check_image
@@ -17,6 +18,7 @@ from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode
 from headstart.data.medical.dicom import DicomImages
 from headstart.data.medical.files import is_dicom_file
+from headstart.data.medical.workers import DecoderWorkers
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from tests.data.medical.files import WHEEL, dataset_of, dicom_of, noise, written
@@ -160,3 +162,43 @@ def test_a_deflated_bomb_is_refused() -> None:
     assert decode(data).shape == (512, 512, 3)
     with pytest.raises(UnreadableImage, match="inflates to more than the limit"):
         decode(data, limits=DecodeLimits(max_bytes=10_000, max_pixels=10_000))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_palette_is_read_in_the_order_of_its_file(order: str) -> None:
+    """Its 16-bit entries are those that were written."""
+    stored = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    dataset = dataset_of(stored, bits=8, PhotometricInterpretation="PALETTE COLOR")
+    entries = {"Red": np.arange(256) * 257, "Green": np.zeros(256), "Blue": np.arange(256)[::-1]}
+    for colour, values in entries.items():
+        setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        name = f"{colour}PaletteColorLookupTableData"
+        setattr(dataset, name, values.astype(f"{order}u2").tobytes())
+    if order == ">":
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    pixels = decode(written(dataset))
+    assert np.array_equal(pixels[:, :, 0], stored)
+    assert not pixels[:, :, 1].any()
+    assert pixels[:, :, 2].max() <= 1
+
+
+def test_a_worker_that_ends_is_replaced() -> None:
+    """Its image is refused, and the next one decoded."""
+    workers = DecoderWorkers(seconds=5)
+    assert workers.decode("1.2.840.10008.1.2.4.90", {"rows": 1, "columns": 1}, b"") is None
+    jpeg = pydicom.dcmread(WHEEL / "SC_rgb_jpeg_dcmtk.dcm")
+    options = as_pixel_options(jpeg)
+    syntax = str(jpeg.file_meta.TransferSyntaxUID)
+    for ended in (False, True):
+        if ended:
+            worker = workers._free.get()
+            assert worker is not None
+            worker.kill()
+            workers._free.put(worker)
+        stored = workers.decode(syntax, options, jpeg.PixelData)
+        assert stored is not None
+        assert stored.shape == (100, 100, 3)
+    workers.close()
+    hanging = DecoderWorkers(seconds=0.0)
+    assert hanging.decode(syntax, options, jpeg.PixelData) is None
+    hanging.close()

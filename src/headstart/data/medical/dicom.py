@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_LENGTH_AT, _META_AT = 140, 144
 # The first bytes of a file, in which its transfer syntax is.
 _HEAD = 2**12
+# A palette of 8 bits has no more bytes.
+_ENTRIES_OF_8_BITS = 256
+
 # A deflated file may become this many times larger, but no larger than an image may be.
 _BYTES_OF_PIXEL = 8
 
@@ -124,7 +128,7 @@ class DicomImages:
         stored = _stored(dataset, frame, self.count)
         colours = dataset.PhotometricInterpretation
         if stored.ndim == 2 and colours == "PALETTE COLOR":
-            return _colour(apply_color_lut(stored, dataset), 8)
+            return _colour(apply_color_lut(stored, _with_little_endian_palette(dataset)), 8)
         if stored.ndim == 2:
             return Image.fromarray(grey_levels(stored, _of_frame(dataset, frame), window))
         return _colour(stored, int(dataset.BitsStored))
@@ -301,8 +305,7 @@ def _decompressed(dataset: "Dataset", frame: int, count: int) -> Stored:
     stored = WORKERS.decode(str(syntax), options, encapsulate([coded]))
     if stored is None:
         raise UnreadableImage(
-            "image",
-            f"its pixels, compressed as {syntax.name}, cannot be decoded; are they damaged?",
+            "image", f"its pixels ({syntax.name}) cannot be decoded; they may be damaged"
         )
     return stored
 
@@ -344,6 +347,19 @@ def _of_frame(dataset: "Dataset", frame: int) -> "Dataset":
     for source in (dataset.group_dataset(_PIXEL_GROUP), *found):
         merged.update(source)
     return merged
+
+
+def _with_little_endian_palette(dataset: "Dataset") -> "Dataset":
+    """Return the elements with palettes of 16 bits in the order that pydicom takes for granted."""
+    if dataset.original_encoding[1] is not False:
+        return dataset
+    swapped = copy(dataset)
+    for colour in ("Red", "Green", "Blue"):
+        element = dataset.get_item(f"{colour}PaletteColorLookupTableData")
+        if element is not None and len(element.value) > _ENTRIES_OF_8_BITS:
+            values = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
+            setattr(swapped, f"{colour}PaletteColorLookupTableData", values)
+    return swapped
 
 
 def _colour(values: Stored, bits: int) -> Image.Image:
