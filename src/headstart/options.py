@@ -319,8 +319,8 @@ class PartOptions(Options):
     tune: str = Field(
         "none",
         pattern=f"^(none|{PART})$",
-        description="What to fine-tune: stages:N or layers:N (the last N), all, or auto (as much "
-        "as --minutes allows). Kept only if it helps on held-out images.",
+        description="What to fine-tune: stages:N or layers:N (the last N), all, or auto (two "
+        "stages, or what --minutes allows). Kept only if it helps on held-out images.",
     )
     resume: bool = Field(False, description="Resume an interrupted fine-tuning of the same data.")
     no_hint: bool = Field(

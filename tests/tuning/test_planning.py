@@ -8,7 +8,7 @@ from tests.tuning.conftest import QUICK, changed, state
 
 
 def test_auto_chooses_what_fits(make, data):
-    """With enough time this is the deepest of three parts; without, nothing."""
+    """With enough time this is two stages; without, nothing."""
     record = make().fine_tune(
         data.train,
         val=data.test,
@@ -16,7 +16,7 @@ def test_auto_chooses_what_fits(make, data):
         minutes=30.0,
         **QUICK | {"epochs": 1},
     )
-    assert record.part == "stages:3"
+    assert record.part == "stages:2"
     model, before = make(), state(make())
     assert model.fine_tune(data.train, unfreeze="auto", minutes=1e-6, **QUICK) is None
     assert not changed(before, state(model))

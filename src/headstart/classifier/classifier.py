@@ -248,8 +248,8 @@ class Classifier:
             val: Images for the decision. Default: a fifth of `train` is held out. Up to 800
                 images, all five folds are held out in turn; with more images and `minutes`,
                 further folds while results are inconclusive and there is time.
-            unfreeze: "all", the last "stages:N" or "layers:N", or "auto": as many stages as can
-                be trained and evaluated in the given minutes, 10 by default.
+            unfreeze: "all", the last "stages:N" or "layers:N", or "auto": two stages, or one,
+                if they can be trained and evaluated in the given minutes, 10 by default.
             keep: "better" rolls back to the frozen backbone unless the tuned one has a lower log
                 loss and at least the same accuracy on held-out images; "always" keeps the tuned
                 one.

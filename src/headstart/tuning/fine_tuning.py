@@ -108,7 +108,7 @@ def fine_tune(job: Job, part: str, *, keep: Keep = "better") -> Outcome | None:
 
     Args:
         job: The frozen model, the images and the options.
-        part: "all", "stages:N", "layers:N", or "auto" for what fits into the time limit.
+        part: "all", "stages:N", "layers:N", or "auto" for two stages, or what fits into the time.
         keep: "better" keeps the tuned model only if it beats the frozen one; "always" always
             keeps it.
 

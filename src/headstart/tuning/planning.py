@@ -23,14 +23,14 @@ from headstart.watching import name_step
 
 # The final model is trained up to the best epoch of the rounds, which is usually about halfway.
 _FINAL_SHARE = 0.5
-# A third stage gained nothing over two on the sets measured: docs/decisions/depth.md.
-_MAX_STAGES = 3
+# A third stage gained nothing more on the sets measured: docs/decisions/depth.md.
+_MAX_STAGES = 2
 
 
 def plan_for(job: Job, backbone: Unfrozen) -> Session | None:
     """Choose the deepest part that fits into the time limit, and its epochs; None if none fits.
 
-    It has the minimum number of rounds, and three stages at most. Time that is left is used for
+    It has the minimum number of rounds, and two stages at most. Time that is left is used for
     more rounds, see `rounds.train_rounds`.
     """
     images, deadline = job.images, job.deadline
