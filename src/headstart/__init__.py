@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from headstart.errors import HeadstartError, HeadstartWarning, UnreadableImage
     from headstart.features.featurizer import Featurizer
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
-    from headstart.library import evaluate, load, open_images, predict, recommend, train
+    from headstart.library import compare, evaluate, load, open_images, predict, recommend, train
     from headstart.predictor.predictor import Predictor
     from headstart.record import Record
 
@@ -32,6 +32,7 @@ __all__ = [
     "Predictor",
     "Record",
     "UnreadableImage",
+    "compare",
     "evaluate",
     "load",
     "load_backbone",
@@ -59,6 +60,7 @@ _MODULES = {
     "Predictor": "predictor.predictor",
     "Record": "record",
     "UnreadableImage": "errors",
+    "compare": "library",
     "evaluate": "library",
     "load": "library",
     "load_backbone": "backbones.backbone",

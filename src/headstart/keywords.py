@@ -193,6 +193,10 @@ class SplitKeywords(TypedDict, total=False):
     split: SplitOption
 
 
+class CompareKeywords(SplitKeywords, LabelKeywords, ComputeKeywords, total=False):
+    """See `CompareOptions`."""
+
+
 class EvaluateKeywords(
     SliceKeywords,
     PrevalenceKeywords,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Unpack
 
 from headstart.errors import OptionError
 from headstart.keywords import (
+    CompareKeywords,
     ComputeKeywords,
     EvaluateKeywords,
     OpenKeywords,
@@ -21,6 +23,7 @@ from headstart.keywords import (
     with_keywords,
 )
 from headstart.options import (
+    CompareOptions,
     ComputeOptions,
     EvaluateOptions,
     OpenOptions,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from headstart.data.images import Images
     from headstart.data.inputs import ImagesLike
     from headstart.predictor.predictor import AnyPrediction, Predictor
+    from headstart.record.comparison import ComparisonRecord
 
 
 @with_keywords(TrainOptions, TrainKeywords)
@@ -93,6 +97,36 @@ def evaluate(
     with _loading("headstart.commands.evaluate", watcher):
         from headstart.commands.evaluate import run_evaluation
     return run_evaluation(model, data, values, watcher)
+
+
+@with_keywords(CompareOptions, CompareKeywords)
+def compare(
+    models: Sequence[str | os.PathLike[str]],
+    data: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[CompareKeywords],
+) -> ComparisonRecord:
+    """Compare trained models on the same labelled images, and test their differences.
+
+    Args:
+        models: Run folders or bundles, at least two. Each is compared with those before it.
+        data: See `train`. Only images of classes that all models know are used.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        The differences of all metrics with intervals and p-values.
+
+    Raises:
+        HeadstartError: A model, the data or an option cannot be used.
+    """
+    values, watcher = CompareOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.compare", watcher):
+        from headstart.commands.compare import run_comparison
+    return run_comparison(models, data, values, watcher)
 
 
 @with_keywords(PredictOptions, PredictKeywords)

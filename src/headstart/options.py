@@ -417,6 +417,10 @@ class EvaluateOptions(SliceOptions, PrevalenceOptions, SplitOptions, LabelOption
     overwrite: bool = Field(False, description="Replace an earlier evaluation in --out.")
 
 
+class CompareOptions(SplitOptions, LabelOptions, ComputeOptions):
+    """Options of `compare`."""
+
+
 def cache_folder(cache: str | PathLike[str] | None) -> Path:
     """Return the folder that keeps features, converted networks and unpacked archives."""
     return Path(cache).expanduser() if cache else user_cache_path("headstart")

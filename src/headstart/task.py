@@ -23,6 +23,7 @@ from headstart.arrays import (
     Temperature,
 )
 from headstart.record import Evaluation
+from headstart.record.comparison import MetricDifference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -268,6 +269,30 @@ class Task(Protocol):
 
         Raises:
             OptionError: The prevalence is out of range, or there is no operating point for it.
+        """
+        ...
+
+    def hits(
+        self, probabilities: Probabilities, targets: Targets, thresholds: Thresholds | None = None
+    ) -> Flags:
+        """Return which images are predicted correctly at the operating point, (images,)."""
+        ...
+
+    def compare(
+        self,
+        first: tuple[Probabilities, Thresholds | None],
+        second: tuple[Probabilities, Thresholds | None],
+        targets: Targets,
+        *,
+        groups: Sequence[str] = (),
+    ) -> tuple[MetricDifference, ...]:
+        """Compare two models on the same images; the first metric is the one to test.
+
+        Args:
+            first: Probabilities, (images, classes), and operating point of the first model.
+            second: The same of the second model.
+            targets: The encoded labels.
+            groups: The group of each image, if images of a group are not independent.
         """
         ...
 

@@ -116,9 +116,9 @@ def test_two_values_are_one_test():
 
 def test_holm_by_hand():
     """0.01, 0.02 and 0.04 become 0.03, 0.04 and 0.04."""
-    from headstart.evaluation.slices import _holm
+    from headstart.evaluation.slices import holm
 
-    adjusted = _holm({b"a": 0.04, b"b": 0.01, b"c": 0.02, b"d": 0.9})
+    adjusted = holm({b"a": 0.04, b"b": 0.01, b"c": 0.02, b"d": 0.9})
     assert adjusted == pytest.approx({b"b": 0.04, b"c": 0.06, b"a": 0.08, b"d": 0.9})
 
 

@@ -21,6 +21,7 @@ from headstart.options import (
     BackbonesOptions,
     CacheOptions,
     ClearOptions,
+    CompareOptions,
     EvaluateOptions,
     Panel,
     PredictOptions,
@@ -220,6 +221,35 @@ def evaluate(
         print_json(result.to_json())
     else:
         show_evaluation(_stdout(), result)
+
+
+@app.command(cls=Command)
+@with_options(CompareOptions)
+def compare(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL MODEL... DATA",
+            show_default=False,
+            help="Two or more runs or bundles, and labelled images as for train.",
+        ),
+    ],
+    json_: Json = False,
+    *,
+    options: CompareOptions,
+) -> None:
+    """Compare trained models on the same labelled images: are the differences more than chance?"""
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.comparison import show_comparison
+        from headstart.commands.compare import run_comparison
+
+    *compared, data = models
+    record = run_comparison(compared, data, options, watcher)
+    if json_:
+        print_json(record.to_json())
+    else:
+        show_comparison(_stdout(), record)
 
 
 @app.command(cls=Command)

@@ -46,28 +46,28 @@ def show_training(console: Console, result: TrainResult) -> None:
         show_candidates(console, record)
     if record.tuning and record.tuned:
         show_tuning(console, record.tuning)
-    _show_rejections(console, record.rejected)
+    show_rejections(console, record.rejected)
     if record.leakage:
-        _print_line(console, record.leakage.message)
+        print_line(console, record.leakage.message)
     if result.summary:
         _show_summary(console, result.summary)
         show_slices(console, record.reported.slices if record.reported else None)
     else:
-        _print_line(console, "No images were held out for testing, so the model was not evaluated.")
-    _print_line(console, _time_spent(result.seconds))
-    _print_line(console, f"  report   {result.run}/report.html")
-    _print_line(console, f"  predict  headstart predict {result.run} IMAGE")
+        print_line(console, "No images were held out for testing, so the model was not evaluated.")
+    print_line(console, _time_spent(result.seconds))
+    print_line(console, f"  report   {result.run}/report.html")
+    print_line(console, f"  predict  headstart predict {result.run} IMAGE")
 
 
 def show_evaluation(console: Console, result: EvaluateResult) -> None:
     """Show an evaluation and the images that were not used."""
-    _show_rejections(console, result.record.rejected)
+    show_rejections(console, result.record.rejected)
     _show_summary(console, result.summary)
     show_slices(console, result.evaluation.slices)
     if result.record.comparison:
-        _print_line(console, result.record.comparison)
+        print_line(console, result.record.comparison)
     if result.out:
-        _print_line(console, f"  report  {result.out}/report.html")
+        print_line(console, f"  report  {result.out}/report.html")
 
 
 def show_predictions(
@@ -83,14 +83,14 @@ def show_predictions(
     read = [result for result in predictions if not isinstance(result, FailedPrediction)]
     failed = [result for result in predictions if isinstance(result, FailedPrediction)]
     if written:
-        _print_line(console, f"Predictions of {len(read):,} of {len(predictions):,} images")
-        _print_line(console, f"  written  {written}")
+        print_line(console, f"Predictions of {len(read):,} of {len(predictions):,} images")
+        print_line(console, f"  written  {written}")
     elif read:
         one = isinstance(read[0], Prediction)
         columns = ("label", "probability>", "other classes") if one else ("labels", "others")
         print_table(console, ("image", *columns), map(_prediction_row, read))
     if failed:
-        _print_line(console, f"Images that cannot be read: {len(failed):,}")
+        print_line(console, f"Images that cannot be read: {len(failed):,}")
         rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
         print_table(console, ("image", "reason"), rows)
 
@@ -112,25 +112,25 @@ def _shares(labels: Sequence[tuple[str, float]]) -> str:
 def show_recommendation(console: Console, result: RecommendResult, data: Path) -> None:
     """Show all trials, most accurate first, the recommended backbone and how to train on it."""
     _show_trials(console, result.recommendation)
-    _print_line(console, f"  report   {result.run}/report.html")
+    print_line(console, f"  report   {result.run}/report.html")
     source = result.recommendation.weights
     weights = [] if source == "imagenet" else ["--weights", source]
     command = ["headstart", "train", str(data), "--backbone", result.recommended, *weights]
-    _print_line(console, f"  train    {shlex.join(command)}")
+    print_line(console, f"  train    {shlex.join(command)}")
 
 
 def show_backbones(console: Console, listed: Sequence[ListedBackbone], *, measured: bool) -> None:
     """Show the backbones of the catalogue."""
     if not listed:
-        _print_line(console, "No backbone in the catalogue matches that text.")
+        print_line(console, "No backbone in the catalogue matches that text.")
         return
     columns = ["name", "family", "parameters>", "MACs>", "image>", "width>", "licence", "local"]
     columns += ["images/s>", "cosine>"] if measured else []
     optional = ("family", "width>", "MACs>")
     print_table(console, columns, map(_backbone_row, listed), optional=optional)
-    _print_line(console, "Other weights are downloaded from the hub when first used.")
+    print_line(console, "Other weights are downloaded from the hub when first used.")
     if measured:
-        _print_line(console, "Backbones without local weights were measured with random weights.")
+        print_line(console, "Backbones without local weights were measured with random weights.")
 
 
 def _backbone_row(row: ListedBackbone) -> Row:
@@ -163,7 +163,7 @@ def _licence(row: ListedBackbone) -> Text:
 
 def show_cache(console: Console, info: CacheInfo) -> None:
     """Show the contents of the cache."""
-    _print_line(console, f"Cache folder: {info.folder}")
+    print_line(console, f"Cache folder: {info.folder}")
     rows = [
         _row(
             *(table.architecture, table.image_size, table.precision),
@@ -175,7 +175,7 @@ def show_cache(console: Console, info: CacheInfo) -> None:
         columns = ("backbone", "image size>", "precision", "images>", "size>")
         print_table(console, columns, rows)
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in info.bytes.items())
-    _print_line(console, f"Disk space: {parts}")
+    print_line(console, f"Disk space: {parts}")
 
 
 def megabytes(size: int) -> str:
@@ -196,7 +196,7 @@ def _time_spent(seconds: Mapping[str, float]) -> str:
 
 def _show_trials(console: Console, recommendation: Recommendation) -> None:
     part = "validation" if recommendation.compared_on == "val" else "training"
-    _print_line(console, f"Compared on {recommendation.images:,} {part} images:")
+    print_line(console, f"Compared on {recommendation.images:,} {part} images:")
     rows = [
         _row(
             trial.name + ("" if trial.weights == "imagenet" else f" ({trial.weights})"),
@@ -212,21 +212,21 @@ def _show_trials(console: Console, recommendation: Recommendation) -> None:
     ]
     columns = ("backbone", "accuracy>", "95% interval>", "k-NN>", "LogME>", "images/s>", "")
     print_table(console, columns, rows, optional=("LogME>", "k-NN>"))
-    _print_line(console, f"{recommendation.recommended}: {recommendation.why}.")
+    print_line(console, f"{recommendation.recommended}: {recommendation.why}.")
 
 
 def show_tuning(console: Console, tuning: Tuning) -> None:
     """Show what fine-tuning gained, and whether the result was kept."""
     if tuning.tuned_accuracy is None and not tuning.kept:
         minutes = f"{tuning.seconds / 60:.1f} minutes"
-        _print_line(console, f"Fine-tuning {tuning.part} did not finish an epoch in {minutes}.")
+        print_line(console, f"Fine-tuning {tuning.part} did not finish an epoch in {minutes}.")
         return
     if tuning.gain_ci95 is None:
-        _print_line(console, f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes.")
+        print_line(console, f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes.")
         return
     low, high = tuning.gain_ci95
     kept = "Kept" if tuning.kept else "Not kept"
-    _print_line(
+    print_line(
         console,
         f"Fine-tuned {tuning.part} in {tuning.seconds / 60:.1f} minutes: "
         f"{tuning.tuned_accuracy:.1%} correct on {tuning.images:,} held-out images, against "
@@ -239,11 +239,11 @@ def show_candidates(console: Console, record: Record) -> None:
     """Show each candidate's estimates on the folds and, if there is one, on the validation part."""
     val = record.choice[0].val
     if val is None:
-        _print_line(console, "Compared on held-out folds of the training images:")
+        print_line(console, "Compared on held-out folds of the training images:")
         accuracy = "accuracy>" if record.task == "single" else "all labels right>"
         columns = [accuracy, "95% interval>", "log loss>"]
     else:
-        _print_line(
+        print_line(
             console,
             f"Compared on held-out folds of {record.choice[0].images:,} training images and on "
             f"{val.images:,} validation images. Chosen: {record.why_chosen or 'by the options'}.",
@@ -276,18 +276,19 @@ def _estimate_cells(estimate: Candidate | Estimate) -> list[str]:
 def _show_summary(console: Console, summary: Summary) -> None:
     headline = Text(summary.headline, style="bold green")
     console.print(headline.append(summary.context, style="default"), soft_wrap=True)
-    _print_line(console, summary.figures)
+    print_line(console, summary.figures)
     if summary.note:
-        _print_line(console, summary.note)
+        print_line(console, summary.note)
     print_table(console, summary.columns, [_row(*row) for row in summary.rows])
     for sentence in summary.operating:
-        _print_line(console, sentence)
+        print_line(console, sentence)
 
 
-def _show_rejections(console: Console, rejected: Sequence[Rejection]) -> None:
+def show_rejections(console: Console, rejected: Sequence[Rejection]) -> None:
+    """Show the images that were not used, with the reasons."""
     if not rejected:
         return
-    _print_line(console, f"Images not used: {len(rejected):,}")
+    print_line(console, f"Images not used: {len(rejected):,}")
     rows = [_row(rejection.image, rejection.reason) for rejection in rejected[:_MAX_REJECTIONS]]
     if len(rejected) > _MAX_REJECTIONS:
         rows.append(_row(f"… and {len(rejected) - _MAX_REJECTIONS:,} more"))
@@ -303,6 +304,6 @@ def _interval(interval: Sequence[float]) -> str:
     return f"{low:.1%} to {high:.1%}"
 
 
-def _print_line(console: Console, text: str) -> None:
+def print_line(console: Console, text: str) -> None:
     """Print a line literally: without markup, highlighting or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

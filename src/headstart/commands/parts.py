@@ -12,7 +12,7 @@ from headstart.data.images import Images, ImageSet
 from headstart.data.manifest import with_column
 from headstart.data.slicing import select_slices, sliced_columns
 from headstart.errors import DataError, OptionError
-from headstart.options import EvaluateOptions, SplitOption
+from headstart.options import CompareOptions, EvaluateOptions, SplitOption
 from headstart.predictor.predictor import Predictor
 from headstart.record import Record, Rejection, describe_use
 from headstart.runs.images import find_changes, images_of_part, images_of_run, is_run
@@ -49,7 +49,7 @@ def part_of_data(
     model: Path,
     predictor: Predictor,
     data: str | os.PathLike[str],
-    options: EvaluateOptions,
+    options: EvaluateOptions | CompareOptions,
     watcher: Watcher,
 ) -> Part:
     """Open data and choose the part; "auto" is the test part, or all images if there is none.
@@ -61,7 +61,7 @@ def part_of_data(
     """
     images = open_for_model(predictor, data, options, watcher)
     name, chosen = _select(images, options.split, model)
-    warnings = list(_used_before(model, predictor.record, chosen))
+    warnings = list(used_before(model, predictor.record, chosen))
     if name in ("val", "test") and not _has_split(images):
         watcher.note(f"'{images.name}' has no split, so that of '{model}' is used.")
         warnings += _incomplete(model, name, images, chosen)
@@ -99,7 +99,7 @@ def part_of_run(
             f"headstart evaluate {model} DATA --split {name}"
         )
     watcher.note(f"The {described} of '{model}': {len(chosen):,} images, unchanged.")
-    warnings = tuple(_used_before(model, predictor.record, chosen))
+    warnings = tuple(used_before(model, predictor.record, chosen))
     for warning in warnings:
         watcher.warn(warning)
     source = predictor.record.data.name if predictor.record else images.name
@@ -121,7 +121,7 @@ def _sliced(run: Path, images: Images, slices: str | None) -> Images:
     return replace(images, manifest=with_column(images.manifest, "slices", texts))
 
 
-def _used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:
+def used_before(run: Path, record: Record | None, images: ImageSet) -> Iterator[str]:
     """Yield what the training used some of the images for."""
     evaluated = set(images.sha256s)
     if seen := images_of_part(run, "train") & evaluated:

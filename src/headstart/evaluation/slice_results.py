@@ -6,21 +6,12 @@ import numpy as np
 
 from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
 from headstart.evaluation.bootstrap import RESAMPLES
-from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.measuring import Measurement
+from headstart.evaluation.named_metrics import class_metrics, label_metrics
 from headstart.evaluation.slices import PERMUTATIONS, Slice, measure_slices
-from headstart.evaluation.weighted_metrics import (
-    AreaUnderRoc,
-    AveragePrecision,
-    Metric,
-    Rate,
-    Ratio,
-    f1,
-    mean_of_values,
-)
+from headstart.evaluation.weighted_metrics import Metric, Rate
 from headstart.record import MetricValue, SliceResult, SliceResults
 
-_TWO = 2
 # With more pairs of an image and a class, times columns, fewer resamples and permutations are
 # drawn, so that slices take seconds and not minutes.
 _MAX_RESAMPLED, _MAX_PERMUTED = 10**8, 2 * 10**7
@@ -53,8 +44,7 @@ def slice_classes(
     """
     if not slices:
         return None
-    metrics = _of_classes(probabilities, targets, predicted)
-    metrics["log_loss"] = mean_of_values(losses)
+    metrics = class_metrics(probabilities, targets, predicted, losses)
     if positive is not None:
         metrics |= _at_threshold(predicted == positive, targets == positive)
     return _measured("accuracy", metrics, slices, targets, groups, probabilities.size)
@@ -89,8 +79,7 @@ def slice_labels(
     """
     if not slices:
         return None
-    metrics = _of_labels(probabilities, targets, predicted)
-    metrics["log_loss"] = Ratio(losses, (targets >= 0).sum(axis=1).astype(np.float64))
+    metrics = label_metrics(probabilities, targets, predicted, losses)
     tested = "macro_auroc" if "macro_auroc" in metrics else "subset_accuracy"
     return _measured(tested, metrics, slices, strata, groups, probabilities.size)
 
@@ -114,20 +103,6 @@ def _measured(
     return SliceResults(tested, tuple(map(_result, found)))
 
 
-def _of_classes(
-    probabilities: Probabilities, targets: Targets, predicted: Targets
-) -> dict[str, Metric]:
-    rows, classes = np.arange(len(targets)), range(probabilities.shape[1])
-    areas = [(AreaUnderRoc(probabilities[:, one], targets == one), rows) for one in classes]
-    scores = [(f1(predicted == one, targets == one), rows) for one in np.unique(targets)]
-    metrics: dict[str, Metric] = {
-        "accuracy": Rate(predicted == targets, np.ones(len(targets), np.bool_)),
-        "macro_f1": MacroMean.of(scores, len(rows)),
-        "auroc": areas[1][0] if len(areas) == _TWO else MacroMean.of(areas, len(rows)),
-    }
-    return metrics
-
-
 def _at_threshold(predicted: Flags, positive: Flags) -> dict[str, Metric]:
     return {
         "sensitivity": Rate(predicted, positive),
@@ -135,34 +110,6 @@ def _at_threshold(predicted: Flags, positive: Flags) -> dict[str, Metric]:
         "ppv": Rate(positive, predicted),
         "npv": Rate(~positive, ~predicted),
     }
-
-
-def _of_labels(
-    probabilities: Probabilities, targets: Targets, predicted: Flags
-) -> dict[str, Metric]:
-    images = len(targets)
-    areas: list[tuple[Metric, Rows]] = []
-    precisions: list[tuple[Metric, Rows]] = []
-    scores: list[tuple[Metric, Rows]] = []
-    positives: list[Flags | None] = []
-    for probability, target, found in zip(probabilities.T, targets.T, predicted.T, strict=True):
-        rows = np.flatnonzero(target >= 0)
-        positive = target[rows] == 1
-        if positive.all() or not positive.any():
-            continue
-        areas.append((AreaUnderRoc(probability[rows], positive), rows))
-        precisions.append((AveragePrecision(probability[rows], positive), rows))
-        scores.append((f1(found[rows], positive), rows))
-        positives.append(positive)
-    metrics: dict[str, Metric] = {}
-    if areas:
-        metrics["macro_auroc"] = MacroMean.of(areas, images, positives)
-        metrics["macro_ap"] = MacroMean.of(precisions, images, positives)
-        metrics["macro_f1"] = MacroMean.of(scores, images, positives)
-    known = targets >= 0
-    correct = ((predicted == (targets == 1)) | ~known).all(axis=1)
-    metrics["subset_accuracy"] = Rate(np.asarray(correct), np.asarray(known.any(axis=1)))
-    return metrics
 
 
 def _result(one: Slice) -> SliceResult:

@@ -10,8 +10,9 @@ images alike, such as the two values of a column, are one test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from headstart.evaluation.bootstrap import RESAMPLES, blocks, number_groups
 from headstart.evaluation.macro_mean import MacroMean
 from headstart.evaluation.measuring import Measurement, measure
 from headstart.evaluation.weighted_metrics import Metric
+
+Key = TypeVar("Key", bound=Hashable)
+"""What a p-value belongs to."""
 
 LEVEL = 0.05
 """The probability of flagging any slice although none differs."""
@@ -112,7 +116,7 @@ def measure_slices(
     """
     numbered = [_number(name, values) for name, values in columns.items()]
     p_values = _p_values(metrics[tested], numbered, targets, groups, permutations, seed)
-    adjusted = _holm(p_values)
+    adjusted = holm(p_values)
     slices = []
     for column in numbered:
         for value, member in zip(column.values, column.members(), strict=True):
@@ -257,9 +261,9 @@ def _rarest(targets: Targets, numbers: Rows, count: int) -> Rows:
     return rarest
 
 
-def _holm(p_values: Mapping[bytes, float]) -> dict[bytes, float]:
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """Return p-values corrected for their number, by Holm's step-down method."""
-    adjusted, highest = {}, 0.0
+    adjusted, highest = dict[Key, float](), 0.0
     for rank, (key, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p))
         adjusted[key] = highest

@@ -27,6 +27,7 @@ from headstart.arrays import (
 from headstart.data.labels import read_labels
 from headstart.errors import OptionError
 from headstart.record import Evaluation, MultiEvaluation, OperatingResult
+from headstart.record.comparison import MetricDifference
 from headstart.task import Activation, ReportPart, Summary
 from headstart.tasks.grouping import group_numbers
 
@@ -255,6 +256,34 @@ class Multi:
             return measured
         operating = _operating(probabilities, targets, classes, thresholds, groups, prevalence)
         return replace(measured, operating=operating)
+
+    def hits(
+        self, probabilities: Probabilities, targets: Targets, thresholds: Thresholds | None = None
+    ) -> Flags:
+        """Return whether all known labels are predicted correctly."""
+        found = probabilities >= np.array(_limits(thresholds, targets.shape[1]))
+        return np.asarray(((found == (targets == 1)) | (targets == UNKNOWN)).all(axis=1))
+
+    def compare(
+        self,
+        first: tuple[Probabilities, Thresholds | None],
+        second: tuple[Probabilities, Thresholds | None],
+        targets: Targets,
+        *,
+        groups: Sequence[str] = (),
+    ) -> tuple[MetricDifference, ...]:
+        """Compare macro means of AUROC, average precision and F1, subset accuracy and log loss."""
+        from headstart.evaluation.named_metrics import label_metrics
+        from headstart.evaluation.paired import compare_metrics
+
+        one, other = (
+            label_metrics(
+                *(found, targets, found >= np.array(_limits(limits, targets.shape[1]))),
+                self.losses(found, targets),
+            )
+            for found, limits in (first, second)
+        )
+        return compare_metrics(one, other, group_numbers(groups))
 
     def answers(
         self,

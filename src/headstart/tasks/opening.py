@@ -12,6 +12,7 @@ from headstart.data.slicing import sliced_columns
 from headstart.data.sources import open_source
 from headstart.errors import DataError
 from headstart.options import (
+    CompareOptions,
     EvaluateOptions,
     LabelOptions,
     MedicalOptions,
@@ -93,7 +94,7 @@ def _learnable(data: str | os.PathLike[str], images: Images) -> Images:
 def open_for_model(
     model: Predictor,
     data: str | os.PathLike[str],
-    options: EvaluateOptions,
+    options: EvaluateOptions | CompareOptions,
     watcher: Watcher,
 ) -> Images:
     """Open labelled images for a model; images of classes it does not know are rejected."""
@@ -104,7 +105,7 @@ def open_for_model(
             staging=cache_folder(options.cache) / "images",
             labelling=_labelling(options, task),
             known=model.classes,
-            slices=sliced_columns(options.slices),
+            slices=sliced_columns(options.slices) if isinstance(options, EvaluateOptions) else (),
             reading=reading_of(model.extractor.preprocess.contract),
         )
         opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)

@@ -35,6 +35,7 @@ from headstart.record import (
     OperatingResult,
     SingleEvaluation,
 )
+from headstart.record.comparison import MetricDifference
 from headstart.task import Activation, ReportPart, Summary
 from headstart.tasks.grouping import group_numbers
 
@@ -218,6 +219,30 @@ class Single:
             groups=group_numbers(groups),
         )
         return replace(measured, operating=operating, slices=sliced)
+
+    def hits(
+        self, probabilities: Probabilities, targets: Targets, thresholds: Thresholds | None = None
+    ) -> Flags:
+        """Return whether the predicted class is the true one."""
+        return np.asarray(_predicted(probabilities, thresholds) == targets)
+
+    def compare(
+        self,
+        first: tuple[Probabilities, Thresholds | None],
+        second: tuple[Probabilities, Thresholds | None],
+        targets: Targets,
+        *,
+        groups: Sequence[str] = (),
+    ) -> tuple[MetricDifference, ...]:
+        """Compare accuracy, macro-F1, AUROC and log loss."""
+        from headstart.evaluation.named_metrics import class_metrics
+        from headstart.evaluation.paired import compare_metrics
+
+        one, other = (
+            class_metrics(*(found, targets, _predicted(found, limits), self.losses(found, targets)))
+            for found, limits in (first, second)
+        )
+        return compare_metrics(one, other, group_numbers(groups))
 
     def answers(
         self,
