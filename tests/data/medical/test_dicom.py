@@ -202,3 +202,21 @@ def test_a_worker_that_ends_is_replaced() -> None:
     hanging = DecoderWorkers(seconds=0.0)
     assert hanging.decode(syntax, options, jpeg.PixelData) is None
     hanging.close()
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_frames_are_found_by_their_offsets(extended: bool) -> None:
+    """Each compressed frame is decoded by itself, also where an extended table has its place."""
+    from pydicom.encaps import encapsulate_extended
+
+    dataset = pydicom.dcmread(WHEEL / "SC_rgb_rle_2frame.dcm")
+    frames = list(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=2))
+    expected = [pixel_array(dataset, index=number) for number in range(2)]
+    if extended:
+        data, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = (
+            encapsulate_extended(frames)
+        )
+        dataset.PixelData = data
+    images = DicomImages.open(written(dataset))
+    for number, pixels in enumerate(expected):
+        assert np.array_equal(np.asarray(images.decode(number)), pixels)

@@ -298,10 +298,11 @@ def _decompressed(dataset: "Dataset", frame: int, count: int) -> Stored:
     from pydicom.pixels.utils import as_pixel_options
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    coded = get_frame(dataset.PixelData, frame, number_of_frames=count)
+    options = as_pixel_options(dataset) | {"number_of_frames": 1}
+    offsets = options.pop("extended_offsets", None)
+    coded = get_frame(dataset.PixelData, frame, number_of_frames=count, extended_offsets=offsets)
     if _coded_size(coded) not in (None, (int(dataset.Columns), int(dataset.Rows))):
         raise UnreadableImage("image", "its pixels are of another size than its elements say")
-    options = as_pixel_options(dataset) | {"number_of_frames": 1}
     stored = WORKERS.decode(str(syntax), options, encapsulate([coded]))
     if stored is None:
         raise UnreadableImage(
