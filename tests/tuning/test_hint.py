@@ -9,8 +9,8 @@ from headstart.tuning.hint import fine_tuning_hint
     ("images", "accuracy", "beginning"),
     [
         (1499, 0.5, "Fine-tuning would probably not help"),
-        (1500, 0.876, "Fine-tuning would probably gain less than two points"),
-        (1500, 0.874, "Fine-tuning would probably gain two points of accuracy or more"),
+        (1500, 0.881, "Fine-tuning would probably gain less than two points"),
+        (1500, 0.879, "Fine-tuning would probably gain two points of accuracy or more"),
     ],
 )
 def test_both_must_be_large_enough(images: int, accuracy: float, beginning: str) -> None:
