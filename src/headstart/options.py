@@ -118,7 +118,7 @@ class MedicalOptions(Options):
 
     window: str = Field(
         "first",
-        pattern=r"^(first|percentile|-?\d+(\.\d+)?,\d+(\.\d+)?)$",
+        pattern=r"^(first|percentile|-?\d+(\.\d+)?,(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*))$",
         description="Grey values that are shown of DICOM and NIfTI files: CENTER,WIDTH, the "
         "percentile range of each, or the first window of the file.",
     )

@@ -11,7 +11,7 @@ from headstart.errors import OptionError, suggestion
 # Shown in place of regular expressions.
 _PATTERNS = {
     "tune": "It must be none, auto, all, stages:N or layers:N, N from 1",
-    "window": "It must be first, percentile or CENTER,WIDTH, such as 40,400",
+    "window": "It must be first, percentile or CENTER,WIDTH with a positive width, such as 40,400",
 }
 
 

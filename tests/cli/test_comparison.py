@@ -1,6 +1,7 @@
 """A comparison of models in the terminal."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -34,13 +35,15 @@ def test_metrics_differences_and_a_sentence() -> None:
     assert "+0.200   +0.010 to +0.390   < 0.001   McNemar" in text
     assert "AUROC" in text
     assert (
-        "'runs/b' is better than 'runs/a' (p < 0.001): 3 images only 'runs/b' predicts correctly, "
-        "1 only 'runs/a'." in text
+        "The accuracy of 'runs/b' is higher than that of 'runs/a' (p < 0.001): 3 images only "
+        "'runs/b' predicts correctly, 1 only 'runs/a'." in text
     )
 
 
 def test_what_may_be_chance_is_not_called_better() -> None:
     """The corrected p-value decides."""
-    assert "differ by no more than chance may explain (p = 0.08)" in shown(pair(0.04, 0.2, 0.08))
-    assert "is worse than 'runs/a' (p = 0.010)" in shown(pair(0.01, -0.2, 0.01))
+    chance = replace(pair(0.04, 0.2, 0.0804), compared=3)
+    expected = "no more than chance may explain (p = 0.080, corrected for 3 pairs)"
+    assert expected in shown(chance)
+    assert "is lower than that of 'runs/a' (p = 0.010)" in shown(pair(0.01, -0.2, 0.01))
     assert "cannot be compared" in shown(pair(None, None, None))

@@ -89,6 +89,8 @@ def test_models_that_cannot_be_compared(
     """The message says why."""
     with pytest.raises(OptionError, match="at least two models"):
         hs.compare([trained.run], photos)
+    with pytest.raises(OptionError, match="DATA is missing"):
+        hs.compare([trained.run, others["noise"]], others["colours"])
     with pytest.raises(OptionError, match="is passed twice"):
         hs.compare([trained.run, trained.run], photos)
     data = tmp_path / "several"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import headstart as hs
-from headstart.errors import OptionError
+from headstart.errors import DataError, OptionError
 from headstart.predictor.predictor import FailedPrediction
 from tests.conftest import TINY
 from tests.data.medical.files import dataset_of, dicom_of, noise, written
@@ -104,3 +104,26 @@ def test_a_patient_key_without_patients_is_an_error(tmp_path: Path, scans: Path)
         hs.open_images(scans, window="wide", progress=False)
     with pytest.raises(OptionError, match="cannot be read"):
         hs.train(scans, patient_key=tmp_path / "none", out=tmp_path / "run", **OPTIONS)
+
+
+def test_models_that_read_differently_are_not_compared(tmp_path: Path, scans: Path) -> None:
+    """Neither would see the images that it was trained on."""
+    runs = [
+        hs.train(
+            scans, out=tmp_path / window, window=window, cache=tmp_path / "cache", **OPTIONS
+        ).run
+        for window in ("first", "percentile")
+    ]
+    with pytest.raises(DataError, match="read medical images differently"):
+        hs.compare(runs, scans, cache=tmp_path / "cache", progress=False)
+
+
+def test_copies_of_a_volume_keep_their_names(tmp_path: Path, scans: Path) -> None:
+    """Each prediction is named after the file that was passed."""
+    run = hs.train(scans, out=tmp_path / "run", cache=tmp_path / "cache", **OPTIONS).run
+    values = np.random.default_rng(0).normal(2000, 500, (8, 8, 2)).astype(np.float32)
+    for name in ("x.nii", "y.nii"):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / name)
+    files = [tmp_path / "x.nii", tmp_path / "y.nii"]
+    results = hs.predict(run, files, cache=tmp_path / "cache", progress=False)
+    assert [Path(one.image).name for one in results] == ["x.nii#1", "x.nii#2", "y.nii#1", "y.nii#2"]

@@ -13,12 +13,14 @@ import numpy as np
 from headstart.answers import Thresholds
 from headstart.arrays import Probabilities
 from headstart.commands.parts import Part, part_of_data, used_before
+from headstart.data.medical.volumes import reading_of
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.evaluation.slices import holm
 from headstart.options import CompareOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record.comparison import ComparisonRecord, Pair
+from headstart.runs.images import is_run
 from headstart.task import Task
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
@@ -39,7 +41,7 @@ def run_comparison(
         watcher: Follows the stages.
     """
     names = [os.fspath(model) for model in models]
-    _check_models(names)
+    _check_models(names, os.fspath(data))
     predictors = {name: load_predictor(name, options) for name in names}
     task, classes = _common(predictors)
     left_out = sorted({label for one in predictors.values() for label in one.classes} - {*classes})
@@ -49,6 +51,7 @@ def run_comparison(
         )
     first = replace(predictors[names[0]], classes=classes)
     part = part_of_data(Path(names[0]), first, data, options, watcher)
+    _check_readings(predictors, part)
     warnings = list(part.warnings)
     for name in names[1:]:
         for warning in used_before(Path(name), predictors[name].record, part.images):
@@ -59,7 +62,7 @@ def run_comparison(
         with watcher.stage(f"Predicting with {name}") as progress:
             found = predictor.probabilities_of(part.images, progress=progress, warn=watcher.warn)
         answers[name] = _restricted(task, predictor, found, classes)
-    groups = part.images.given_groups
+    groups = _groups(part)
     return ComparisonRecord(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -70,7 +73,7 @@ def run_comparison(
         groups=len(set(groups)) if groups else None,
         classes=classes,
         left_out=tuple(left_out),
-        pairs=_pairs(task, answers, part),
+        pairs=_pairs(task, answers, part, groups),
         rejected=part.rejected,
         warnings=tuple(warnings),
     )
@@ -79,7 +82,28 @@ def run_comparison(
 _Answers = tuple[Probabilities, Thresholds | None]
 
 
-def _check_models(names: Sequence[str]) -> None:
+def _check_readings(predictors: dict[str, Predictor], part: Part) -> None:
+    """Check that all models read medical images alike: each has its window and frames."""
+    readings = {
+        name: reading_of(one.extractor.preprocess.contract) for name, one in predictors.items()
+    }
+    if len(set(readings.values())) > 1 and part.images.is_medical:
+        listed = ", ".join(
+            f"'{name}' --window {one.window} --frames {one.frames}"
+            for name, one in readings.items()
+        )
+        raise DataError(
+            f"The models read medical images differently, so they cannot be compared on these: "
+            f"{listed}."
+        )
+
+
+def _check_models(names: Sequence[str], data: str) -> None:
+    if names and is_run(Path(data)):
+        raise OptionError(
+            f"DATA is missing: '{data}' is a run. Pass labelled images last: headstart compare "
+            "MODEL MODEL… DATA"
+        )
     if len(names) < 2:
         raise OptionError("Pass at least two models: headstart compare MODEL MODEL… DATA")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -122,9 +146,17 @@ def _restricted(
     return kept, limits and replace(limits, values=tuple(limits.values[one] for one in columns))
 
 
-def _pairs(task: Task, answers: dict[str, _Answers], part: Part) -> tuple[Pair, ...]:
+def _groups(part: Part) -> Sequence[str]:
+    """Return the group of each image; nothing if each is a group of its own."""
+    groups = part.images.given_groups
+    return groups if len(set(groups)) < len(part.images) else ()
+
+
+def _pairs(
+    task: Task, answers: dict[str, _Answers], part: Part, groups: Sequence[str]
+) -> tuple[Pair, ...]:
     """Compare all pairs; p-values are corrected for their number."""
-    targets, groups = part.images.labels, part.images.given_groups
+    targets = part.images.labels
     hits = {name: task.hits(found, targets, limits) for name, (found, limits) in answers.items()}
     pairs = []
     for first, second in combinations(answers, 2):
@@ -144,5 +176,6 @@ def _pairs(task: Task, answers: dict[str, _Answers], part: Part) -> tuple[Pair, 
     p_values = {number: pair.differences[0].p for number, pair in enumerate(pairs)}
     adjusted = holm({number: p for number, p in p_values.items() if p is not None})
     return tuple(
-        replace(pair, adjusted_p=adjusted.get(number)) for number, pair in enumerate(pairs)
+        replace(pair, adjusted_p=adjusted.get(number), compared=len(pairs))
+        for number, pair in enumerate(pairs)
     )

@@ -1,6 +1,7 @@
 """Predict: classify images with a trained model."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,14 +49,12 @@ class _Volumes:
     Attributes:
         staging: Folder for their images.
         reading: How they are read.
-        names: The name of each image by its path, such as "scan.nii.gz#12".
-        problems: Why a file cannot be read, by its path.
     """
 
     staging: Path
     reading: Reading
-    names: dict[str, str] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
+    # For each image in turn its name, if that is not its path, and why it cannot be read.
+    _notes: deque[tuple[str | None, str | None]] = field(default_factory=deque)
 
     def unpacked(self, images: Iterable[ImageLike]) -> Iterator[ImageLike]:
         """Yield the images of each such file in its place, and others as they are.
@@ -64,23 +63,25 @@ class _Volumes:
         """
         for image in images:
             if not isinstance(image, (str, os.PathLike)) or not is_volume(Path(image)):
+                self._notes.append((None, None))
                 yield image
                 continue
             try:
                 volume = unpack_volume(Path(image), self.staging, self.reading)
             except UnreadableImage as error:
-                self.problems[os.fspath(image)] = error.reason
+                self._notes.append((None, error.reason))
                 yield image
                 continue
             for number, path in volume.images:
-                self.names[str(path)] = f"{os.fspath(image)}#{number}"
+                self._notes.append((f"{os.fspath(image)}#{number}", None))
                 yield str(path)
 
     def named(self, result: AnyPrediction) -> AnyPrediction:
-        """Return a result with the name of its image, or with the reason why it cannot be read."""
-        if isinstance(result, FailedPrediction) and result.image in self.problems:
-            result = replace(result, error=self.problems[result.image])
-        return replace(result, image=printable(self.names.get(result.image, result.image)))
+        """Return the next result with the name of its image, or why that cannot be read."""
+        name, problem = self._notes.popleft()
+        if problem and isinstance(result, FailedPrediction):
+            result = replace(result, error=problem)
+        return replace(result, image=printable(name or result.image))
 
 
 def was_read(predictions: Sequence[AnyPrediction], images: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from headstart.arrays import Pairs, Thumbnail
 from headstart.data.colour import blank_on
-from headstart.data.contract import LEVELS, PixelContract
+from headstart.data.contract import CURRENT, LEVELS, PixelContract
 from headstart.data.decoding import convert, load_image, read_header, read_image
 from headstart.data.duplicates import component_labels, near_duplicates
 from headstart.data.hashing import make_thumbnail, perceptual_hash
@@ -87,18 +87,28 @@ def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail
     if entry.rejected:
         return FileInfo(), None
     try:
-        return check_image(read_image(entry.path), path=entry.path, limits=limits)
+        window = entry.window or CURRENT.window
+        return check_image(read_image(entry.path), path=entry.path, limits=limits, window=window)
     except UnreadableImage as error:
         return FileInfo(rejected=error.reason), None
 
 
-def check_image(data: bytes, *, path: str, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail]:
+def check_image(
+    data: bytes, *, path: str, limits: DecodeLimits, window: str = CURRENT.window
+) -> tuple[FileInfo, Thumbnail]:
     """Return the properties of an image file, and its thumbnail.
+
+    Args:
+        data: The content of the file.
+        path: Its name in error messages.
+        limits: Maximum bytes and pixels.
+        window: The grey values that are shown of a medical image.
 
     Raises:
         UnreadableImage: It cannot be decoded.
     """
-    loaded = load_image(data, path=path, min_side=_SCAN_SIDE, limits=limits)
+    contract = PixelContract(window=window)
+    loaded = load_image(data, path=path, min_side=_SCAN_SIDE, contract=contract, limits=limits)
     blank = blank_on(loaded.image)
     visible = next(background for background in LEVELS if background not in blank)
     image = convert(loaded.image, path=path, contract=PixelContract(background=visible))

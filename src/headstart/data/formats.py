@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from headstart.data.heif import is_heif
-from headstart.data.medical.files import DICOM_HEAD, is_dicom, is_nifti
+from headstart.data.medical.files import DICOM_HEAD, DICOM_SUFFIXES, is_dicom, is_nifti
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
 """Pillow's names of the formats that are decoded."""
@@ -67,6 +67,16 @@ def is_image_file(file: Path) -> bool:
     return suffix not in OTHERS and _starts_like_image(file)
 
 
+def is_dicom_file(file: Path) -> bool:
+    """Return whether a file is DICOM, by its suffix, or by its first bytes if that says nothing."""
+    suffix = file.suffix.lower()
+    if suffix in DICOM_SUFFIXES:
+        return True
+    if suffix in SUFFIXES or suffix in UNSUPPORTED or suffix in OTHERS:
+        return False
+    return is_dicom(_head(file))
+
+
 def format_problem(file: Path) -> str | None:
     """Return why the format of an image file is not read; None if it is."""
     suffix = file.suffix.lower()
@@ -75,14 +85,19 @@ def format_problem(file: Path) -> str | None:
     return f"{suffix} files are not supported; convert it to .png or .jpg"
 
 
-def _starts_like_image(file: Path) -> bool:
+def _head(file: Path) -> bytes:
+    """Return the first bytes of a file; none if it cannot be read."""
     try:
         if not file.is_file():  # Opening a pipe would wait for ever.
-            return False
+            return b""
         with file.open("rb") as opened:
-            head = opened.read(_HEAD)
+            return opened.read(_HEAD)
     except OSError:
-        return False
+        return b""
+
+
+def _starts_like_image(file: Path) -> bool:
+    head = _head(file)
     return (
         head.startswith(_STARTS)
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")

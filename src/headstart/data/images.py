@@ -101,6 +101,11 @@ class ImageSet:
         return best_background(self.table["blank_on"].to_pylist())
 
     @property
+    def is_medical(self) -> bool:
+        """Whether some of the images are DICOM files or slices of volumes."""
+        return self._first_of("window") is not None
+
+    @property
     def window(self) -> str:
         """The range of grey values that is shown of medical images, see `PixelContract`."""
         return self._first_of("window") or CURRENT.window

@@ -10,14 +10,14 @@ from urllib.request import url2pathname
 
 from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
+from headstart.data.medical.dicom import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_nifti
-from headstart.data.medical.headers import DicomIndex
+from headstart.data.medical.headers import DicomIndex, dicom_files
 from headstart.data.paths import is_url, walk_files
 from headstart.errors import DataError
 
 # Files that are looked at to find where the images of a table are.
 _SEARCHED = 100_000
-_SHOWN = 3
 
 
 class Locator:
@@ -38,22 +38,25 @@ class Locator:
         and all of a StudyInstanceUID.
         """
         path, problem = self.find(text)
-        if problem is None or not problem.endswith("does not exist"):
+        is_path = "/" in _slashed(text)
+        if problem is None or is_path or not problem.endswith("does not exist"):
             return [(text, path, problem)]
-        study, files = self._by_dicom_name.find(Path(_slashed(text)).name)
+        study, files = self._dicom.find(text)
         if not files:
             return [(text, path, problem)]
         if len(files) > 1 and not study:
-            names = " and ".join(self._relative(file) for file in files[:_SHOWN])
-            return [(text, path, f"{len(files)} files have this name or UID: {names}")]
-        return [(self._relative(file), str(file), None) for file in files]
+            return [(text, path, f"{len(files)} files have this name or UID")]
+        return [(file.relative_to(self._folder).as_posix(), str(file), None) for file in files]
 
     @cached_property
-    def _by_dicom_name(self) -> DicomIndex:
-        return DicomIndex.of(self._folder)
-
-    def _relative(self, file: Path) -> str:
-        return file.relative_to(self._folder).as_posix()
+    def _dicom(self) -> DicomIndex:
+        files = list(dicom_files(self._folder))
+        try:
+            return DicomIndex.of(files)
+        except MedicalMissing:
+            raise DataError(
+                f"'{self._folder}' has {len(files):,} DICOM files. To read them, {INSTALL}"
+            ) from None
 
     def find(self, text: str) -> tuple[str, str | None]:
         """Return the path of the file that a cell means, and the problem if there is no such file.

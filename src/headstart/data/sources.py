@@ -124,12 +124,17 @@ def _read_folder(
             slices=slices,
         )
     if table := table_of_medical_images(folder):
-        read = tables.read_table(
-            table, staging=staging, group=group, labelling=labelling, known=known, slices=slices
-        )
-        check_some_exist(table, read.entries)
-        sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
-        return replace(read, name=data_name(data), understood=(sentence, *read.understood))
+        try:
+            read = tables.read_table(
+                table, staging=staging, group=group, labelling=labelling, known=known, slices=slices
+            )
+            check_some_exist(table, read.entries)
+        except DataError:
+            if not _has_folders(folder):  # Otherwise, they are the labels.
+                raise
+        else:
+            sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
+            return replace(read, name=data_name(data), understood=(sentence, *read.understood))
     if slices:
         raise OptionError(
             f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "
@@ -138,6 +143,10 @@ def _read_folder(
     labelling.check("for a folder, whose folders are the labels")
     source = grouped_by_path(list_folder(folder, data, known), group)
     return _with_several(source) if labelling.task == "multi" else source
+
+
+def _has_folders(folder: Path) -> bool:
+    return sum(inside.is_dir() for inside in folder.iterdir()) > 1
 
 
 def _with_several(source: Source) -> Source:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from headstart.record.estimates import Interval
+from headstart.record.slices import metric_title
 from headstart.record.values import Rejection
 
 _LEVEL = 0.05
@@ -49,6 +50,7 @@ class Pair:
         differences: The metrics; the first one is tested.
         adjusted_p: The p-value of that metric, corrected for the number of pairs (Holm, 1979);
             None if it cannot be estimated.
+        compared: The number of pairs.
     """
 
     first: str
@@ -59,24 +61,30 @@ class Pair:
     neither: int
     differences: tuple[MetricDifference, ...]
     adjusted_p: float | None = None
+    compared: int = 1
 
     @property
     def sentence(self) -> str:
         """The result in a sentence."""
         tested = self.differences[0]
+        title = metric_title(tested.metric)
         counts = (
             f"{self.only_second:,} images only '{self.second}' predicts correctly, "
             f"{self.only_first:,} only '{self.first}'"
         )
         if tested.difference is None or self.adjusted_p is None:
-            return f"'{self.second}' and '{self.first}' cannot be compared: {counts}."
+            return (
+                f"The {title} of '{self.second}' and '{self.first}' cannot be compared: {counts}."
+            )
+        corrected = f", corrected for {self.compared} pairs" if self.compared > 1 else ""
+        p = f"{_p(self.adjusted_p)}{corrected}"
         if self.adjusted_p >= _LEVEL:
             return (
-                f"'{self.second}' and '{self.first}' differ by no more than chance may explain "
-                f"(p = {self.adjusted_p:.2f}): {counts}."
+                f"The {title} of '{self.second}' and '{self.first}' differs by no more than chance "
+                f"may explain ({p}): {counts}."
             )
-        verdict = f"{'better' if tested.difference > 0 else 'worse'} than '{self.first}'"
-        return f"'{self.second}' is {verdict} ({_p(self.adjusted_p)}): {counts}."
+        verdict = f"{'higher' if tested.difference > 0 else 'lower'} than that of '{self.first}'"
+        return f"The {title} of '{self.second}' is {verdict} ({p}): {counts}."
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pydicom.uid import JPEG2000Lossless
 from headstart.data.checks import check_image
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode
+from headstart.data.formats import is_dicom_file
 from headstart.data.medical.dicom import DicomImages
-from headstart.data.medical.files import is_dicom_file
 from headstart.data.medical.workers import DecoderWorkers
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
@@ -154,12 +154,15 @@ def test_errors_do_not_quote_elements(caplog: pytest.LogCaptureFixture) -> None:
     assert "Zebra" not in str(error.value) + caplog.text + "".join(str(w.message) for w in caught)
 
 
-def test_a_deflated_bomb_is_refused() -> None:
-    """It is inflated piece by piece, up to the limit."""
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_deflated_bomb_is_refused(honest: bool) -> None:
+    """It is inflated piece by piece, up to the limit, whatever length it says its header has."""
     dataset = dataset_of(np.zeros((512, 512), np.uint16))
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
     data = written(dataset)
     assert decode(data).shape == (512, 512, 3)
+    if not honest:
+        data = data[:140] + (2**31 - 1).to_bytes(4, "little") + data[144:]
     with pytest.raises(UnreadableImage, match="inflates to more than the limit"):
         decode(data, limits=DecodeLimits(max_bytes=10_000, max_pixels=10_000))
 
@@ -220,3 +223,21 @@ def test_frames_are_found_by_their_offsets(extended: bool) -> None:
     images = DicomImages.open(written(dataset))
     for number, pixels in enumerate(expected):
         assert np.array_equal(np.asarray(images.decode(number)), pixels)
+
+
+def test_a_file_without_a_preamble_is_recognised(tmp_path: Path) -> None:
+    """It begins with any of the first elements of group 8, and its suffix may be unusual."""
+    dataset = dataset_of(noise(0), WindowCenter=2048, WindowWidth=4096)
+    expected = decode(written(dataset))
+    del dataset.file_meta
+    file = tmp_path / "scan.IMA"
+    dataset.save_as(file, implicit_vr=True, little_endian=True)
+    assert is_dicom_file(file)
+    assert np.array_equal(decode(file.read_bytes()), expected)
+
+
+def test_without_pydicom_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not a damaged file."""
+    monkeypatch.setattr("headstart.data.medical.dicom.find_spec", lambda name: None)
+    with pytest.raises(UnreadableImage, match=r"pip install 'headstart\[medical\]'"):
+        decode(dicom_of(noise(0)))

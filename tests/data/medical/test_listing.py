@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from headstart.data.images import Images
 from headstart.data.medical.volumes import Reading
 from headstart.data.opening import images_of
 from headstart.data.sources import open_source
-from headstart.errors import OptionError
+from headstart.errors import DataError, OptionError
 from headstart.tasks.single import Single
 from tests.conftest import picture
 from tests.data.medical.files import dataset_of, dicom_of, noise, written
@@ -60,12 +61,14 @@ def test_patients_are_groups_that_do_not_depend_on_names(opened: Callable[..., I
     """Images of a patient are one group; the same ID from another issuer is another patient."""
     files = xrays()
     files["a/again.dcm"] = dicom_of(noise(90), PatientID="ID0 ")
-    files["b/other.dcm"] = dicom_of(noise(91), PatientID="id0", IssuerOfPatientID="North")
+    for site in ("North", "South"):
+        name = f"b/{site}.dcm"
+        files[name] = dicom_of(noise(len(files)), PatientID="id90", IssuerOfPatientID=site)
     images = opened(files)
     assert group_of(images, "a/again.dcm") == group_of(images, "a/0.dcm")
-    assert group_of(images, "b/other.dcm") != group_of(images, "a/0.dcm")
+    assert group_of(images, "b/North.dcm") != group_of(images, "b/South.dcm")
     assert "id0" not in " ".join(group or "" for group in images.manifest["group"].to_pylist())
-    assert "Patients: 7, each kept on one side of the split." in images.understood
+    assert "Patients: 8, each kept on one side of the split." in images.understood
 
 
 def test_without_different_patients_studies_are_groups(opened: Callable[..., Images]) -> None:
@@ -150,12 +153,14 @@ def test_a_table_names_images_by_uids_and_names(opened: Callable[..., Images]) -
         ["1.2.3", "b"],
         ["same", "a"],
         ["9.9", "a"],
+        ["elsewhere/i1", "a"],
     ]
     images = opened({name: written(dataset) for name, dataset in datasets.items()}, None, table)
     assert images.all.names == ["p0/i0", "p1/i1", "p2/i2", "p4/i4", "p5/i5"]
     reasons = dict(images.rejected)
-    assert reasons["same"] == "2 files have this name or UID: p0/same.dcm and p1/same.dcm"
+    assert reasons["same"] == "2 files have this name or UID"
     assert "does not exist" in reasons["9.9"]
+    assert "does not exist" in reasons["elsewhere/i1"]  # Not the other file of this name.
     assert "The table is 'labels.csv'." in images.understood
 
 
@@ -168,3 +173,78 @@ def test_options_for_medical_images_need_some(tmp_path: Path) -> None:
         open_source(tmp_path / "data", staging=tmp_path, reading=Reading("percentile"))
     images = open_source(tmp_path / "data", staging=tmp_path).entries
     assert {image.window for image in images} == {None}
+
+
+def test_an_id_without_issuer_is_that_of_any(opened: Callable[..., Images]) -> None:
+    """Some files of a patient may lack the issuer."""
+    files = xrays()
+    for number, issuer in enumerate((None, "North")):
+        elements = {"IssuerOfPatientID": issuer} if issuer else {}
+        files[f"a/x{number}.dcm"] = dicom_of(noise(60 + number), PatientID="id60", **elements)
+    images = opened(files)
+    assert group_of(images, "a/x0.dcm") == group_of(images, "a/x1.dcm")
+
+
+def test_the_users_groups_and_patients_are_merged(opened: Callable[..., Images]) -> None:
+    """A patient with two groups is one group, also with other files of these groups."""
+    names = [f"x{number}.dcm" for number in range(6)]
+    files = {
+        name: dicom_of(noise(number), PatientID=f"id{number // 2}")
+        for number, name in enumerate(names)
+    }
+    png = io.BytesIO()
+    picture(5).save(png, "PNG")
+    groups = ["g0", "g1", "g2", "g3", "g4", "g5"]
+    rows = zip(names, "aabbab", groups, ["Okapi One"] * 6, strict=True)
+    table = [
+        ["image", "label", "group", "patient_name"],
+        *map(list, rows),
+        ["y.png", "a", "g1", ""],
+    ]
+    images = opened(files | {"y.png": png.getvalue()}, None, table)
+    assert group_of(images, "x0.dcm") == group_of(images, "x1.dcm") == group_of(images, "y.png")
+    assert group_of(images, "x2.dcm") != group_of(images, "x0.dcm")
+    assert "Okapi" not in str(images.manifest.to_pylist())
+
+
+def test_names_in_rejected_rows_identify_nobody(opened: Callable[..., Images]) -> None:
+    """Neither the row nor the reason keeps them."""
+    files = {
+        f"p{number}/{name}.dcm": dicom_of(
+            noise(10 * number + place), PatientID=f"id{number}", PatientName="Okapi^Jean"
+        )
+        for number in range(4)
+        for place, name in enumerate(("okapi", f"n{number}"))
+    }
+    table = [["image", "label"], *([f"n{number}", "ab"[number % 2]] for number in range(4))]
+    images = opened(files, None, [*table, ["okapi", "a"], ["jeanokapi_9", "b"]])
+    assert len(images.all) == 4
+    assert len(images.rejected) == 2
+    assert "okapi" not in str(images.rejected).lower()
+
+
+def test_the_users_window_replaces_an_invalid_one(opened: Callable[..., Images]) -> None:
+    """The error advises it."""
+    files = xrays(WindowCenter=40, WindowWidth=0)
+    with pytest.raises(DataError, match="--window percentile"):
+        opened(files)
+    assert len(opened(files, Reading("percentile")).all) == 6
+
+
+def test_folders_are_the_labels_if_the_table_has_none(opened: Callable[..., Images]) -> None:
+    """A table of acquisitions may lie beside the folders."""
+    images = opened(xrays(), None, [["series", "kvp"], ["1", "120"]])
+    assert images.classes == ("a", "b")
+
+
+def test_a_study_is_found_before_the_stem_of_a_name(opened: Callable[..., Images]) -> None:
+    """Names of files without suffix are often UIDs, of which the last part is no suffix."""
+    files = {
+        f"1.2.3.{number}": written(
+            dataset_of(noise(number), PatientID=f"id{number}", StudyInstanceUID=f"1.2.{number % 2}")
+        )
+        for number in range(6)
+    }
+    images = opened(files, None, [["study_instance_uid", "label"], ["1.2.0", "a"], ["1.2.1", "b"]])
+    assert len(images.all) == 6
+    assert images.all.counts() == (3, 3)

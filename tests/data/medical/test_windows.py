@@ -113,11 +113,13 @@ def test_padding_is_black_and_does_not_count() -> None:
 
 
 def test_the_users_window_replaces_that_of_the_file() -> None:
-    """CENTER,WIDTH is linear; the percentiles leave out one value in a hundred."""
+    """CENTER,WIDTH is exact; the percentiles leave out one value in a hundred."""
     stored = np.arange(10_000, dtype=np.uint16).reshape(100, 100)
     header = dataset_of(stored, bits=14, WindowCenter=5, WindowWidth=10)
-    window = grey_levels(stored, header, "5000,2001")
-    assert np.abs(window - defined("LINEAR", stored, 5000, 2001)).max() <= 0.5
+    window = grey_levels(stored, header, "5000,2000")
+    assert np.abs(window - defined("LINEAR_EXACT", stored.astype(float), 5000, 2000)).max() <= 0.5
+    small = grey_levels(stored / 10_000, header, "0.5,1")
+    assert np.abs(small - stored / 10_000 * 255).max() <= 0.5
     levels = grey_levels(stored, header, "percentile")
     assert ((levels == 0).mean(), (levels == 255).mean()) == pytest.approx((0.005, 0.005), abs=5e-3)
 

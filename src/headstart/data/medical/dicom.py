@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.arrays import Stored
+from headstart.data.medical.files import DICOM_HEAD
 from headstart.data.medical.windows import FIRST, grey_levels
 from headstart.data.medical.workers import WORKERS
 from headstart.data.quiet import quiet_libraries
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_META_LENGTH_AT, _META_AT = 140, 144
-# The first bytes of a file, in which its transfer syntax is.
-_HEAD = 2**12
+# The group of the transfer syntax, and the types whose elements have a length of four bytes.
+_META_GROUP = b"\x02\x00"
+_LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
+# As much of a file is read to find its transfer syntax.
+_HEAD = 2**16
 # A palette of 8 bits has no more bytes.
 _ENTRIES_OF_8_BITS = 256
 
@@ -48,6 +52,16 @@ INSTALL = "run pip install 'headstart[medical]'"
 
 class MedicalMissing(Exception):
     """The packages that read medical images are not installed."""
+
+
+def require_pydicom() -> None:
+    """Check that pydicom is installed.
+
+    Raises:
+        MedicalMissing: It is not.
+    """
+    if find_spec("pydicom") is None:
+        raise MedicalMissing
 
 
 def decode_dicom(
@@ -80,6 +94,7 @@ def decode_dicom(
 
 def dicom_header(data: bytes) -> tuple[int, int, str]:
     """Return width, height and Pillow's mode of the image in a DICOM file."""
+    require_pydicom()
     with errors_without_values():
         dataset = read_elements(data, _tags(), DecodeLimits())
         grey = int(dataset.get("SamplesPerPixel") or 1) == 1
@@ -106,6 +121,7 @@ class DicomImages:
             UnreadableImage: It is damaged or has no pixels.
             MedicalMissing: pydicom is not installed.
         """
+        require_pydicom()
         limits = limits or DecodeLimits()
         with errors_without_values():
             dataset = read_elements(data, _tags(), limits)
@@ -139,12 +155,9 @@ def read_elements(data: bytes, tags: list[int], limits: DecodeLimits) -> "Datase
 
     Raises:
         UnreadableImage: It is not a DICOM file, or is larger than an image may be when inflated.
-        MedicalMissing: pydicom is not installed.
     """
-    try:
-        import pydicom
-    except ImportError:
-        raise MedicalMissing from None
+    import pydicom
+
     _check_inflated_size(data, limits)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=tags)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -163,14 +176,12 @@ def read_elements_of(file: Path, tags: list[int]) -> "Dataset":
 
     Raises:
         UnreadableImage: See `read_elements`.
-        MedicalMissing: pydicom is not installed.
     """
-    try:
-        import pydicom
-    except ImportError:
-        raise MedicalMissing from None
+    import pydicom
+
     with file.open("rb") as opened:
-        if _DEFLATED in opened.read(_HEAD):  # The whole file has to be inflated.
+        head = opened.read(_HEAD)
+        if _DEFLATED in head[: _end_of_meta(head)]:  # The whole file has to be inflated.
             opened.seek(0)
             return read_elements(opened.read(), tags, DecodeLimits())
         opened.seek(0)
@@ -227,18 +238,28 @@ def _tags() -> list[int]:
 
 def _check_inflated_size(data: bytes, limits: DecodeLimits) -> None:
     """Check that a deflated file is not a bomb."""
-    if _DEFLATED not in data[:_HEAD]:
+    start = _end_of_meta(data)
+    if _DEFLATED not in data[:start]:
         return
-    start = _META_AT + int.from_bytes(data[_META_LENGTH_AT:_META_AT], "little")
     most = max(limits.max_bytes, _BYTES_OF_PIXEL * limits.max_pixels)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    size = 0
-    rest = data[start:]
+    size, rest = 0, data[start:]
     while rest and size <= most:
         size += len(inflater.decompress(rest, 2**20))
         rest = inflater.unconsumed_tail
     if size > most:
         raise UnreadableImage("image", f"it inflates to more than the limit of {most:,} bytes")
+
+
+def _end_of_meta(data: bytes) -> int:
+    """Return the end of the elements of group 2, which are never deflated."""
+    place = DICOM_HEAD
+    while data[place : place + 2] == _META_GROUP:
+        if data[place + 4 : place + 6] in _LONG_LENGTHS:
+            place += 12 + int.from_bytes(data[place + 8 : place + 12], "little")
+        else:
+            place += 8 + int.from_bytes(data[place + 6 : place + 8], "little")
+    return min(place, len(data))
 
 
 def _frames(dataset: "Dataset") -> int:
@@ -304,6 +325,8 @@ def _decompressed(dataset: "Dataset", frame: int, count: int) -> Stored:
     if _coded_size(coded) not in (None, (int(dataset.Columns), int(dataset.Rows))):
         raise UnreadableImage("image", "its pixels are of another size than its elements say")
     stored = WORKERS.decode(str(syntax), options, encapsulate([coded]))
+    if stored is None and int(dataset.BitsStored) > 8 and "Process 2 and 4" in syntax.name:
+        raise UnreadableImage("image", "it is a JPEG of 12 bits, which no decoder here reads")
     if stored is None:
         raise UnreadableImage(
             "image", f"its pixels ({syntax.name}) cannot be decoded; they may be damaged"

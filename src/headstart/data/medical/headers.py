@@ -1,16 +1,15 @@
 """What the header of a DICOM file says about its patient, its study and its frames."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from headstart.data.medical.dicom import MedicalMissing, errors_without_values, read_elements_of
-from headstart.data.medical.files import is_dicom_file
-from headstart.data.medical.patients import patient_group
+from headstart.data.formats import is_dicom_file
+from headstart.data.medical.dicom import errors_without_values, read_elements_of, require_pydicom
+from headstart.data.medical.identity import Identity
 from headstart.data.paths import walk_files
 from headstart.errors import UnreadableImage
 
@@ -18,42 +17,36 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
-_NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate")
+_NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber")
 _OTHERS = (
     *("SOPInstanceUID", "StudyInstanceUID", "IssuerOfPatientID", "InstitutionName"),
-    *("NumberOfFrames", "BurnedInAnnotation", "SpecificCharacterSet"),
+    *("NumberOfFrames", "BurnedInAnnotation", "PatientBirthDate", "SpecificCharacterSet"),
 )
-# Shorter parts of names and numbers occur in other names of files by chance.
-_SHORTEST_NAME, _SHORTEST_NUMBER = 3, 4
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says.
+    """What a header says, none of which may be written except the number of frames.
 
     Attributes:
-        patient: The group of the patient's images; None without an ID. Not to be written.
-        site: The institution; "" if the file does not say. Not to be written.
+        patient: The patient ID; "" without one.
+        issuer: Who issued it; "" if the file does not say.
+        site: The institution; "" if the file does not say.
         study: StudyInstanceUID; "" without one.
         image: SOPInstanceUID; "" without one.
         frames: The number of frames.
         has_text: Whether it says that text is burned into its pixels.
-        identifying: Words that would identify the patient, in lower case. Not to be written.
+        identity: What would identify the patient in the name of a file.
     """
 
-    patient: str | None
+    patient: str
+    issuer: str
     site: str
     study: str
     image: str
     frames: int
     has_text: bool
-    identifying: frozenset[str]
-
-    def identifies(self, name: str) -> bool:
-        """Return whether the name of a file has one of the identifying words."""
-        return not self.identifying.isdisjoint(_words(name)) or any(
-            word in name.casefold() for word in self.identifying if len(word) > _SHORTEST_NUMBER
-        )
+    identity: Identity
 
 
 def read_header(file: Path) -> Header | None:
@@ -62,6 +55,7 @@ def read_header(file: Path) -> Header | None:
     Raises:
         MedicalMissing: pydicom is not installed.
     """
+    require_pydicom()
     try:
         with errors_without_values():
             return _header(read_elements_of(file, _tags()))
@@ -74,74 +68,63 @@ class DicomIndex:
     """The DICOM files of a folder, by what a table may call them.
 
     Attributes:
-        by_name: Files by SOPInstanceUID, by name, and by name without suffix.
+        by_image: Files by SOPInstanceUID.
         by_study: Files by StudyInstanceUID.
+        by_name: Files by name, and by name without suffix.
     """
 
-    by_name: Mapping[str, list[Path]]
+    by_image: Mapping[str, list[Path]]
     by_study: Mapping[str, list[Path]]
+    by_name: Mapping[str, list[Path]]
 
     @classmethod
-    def of(cls, folder: Path) -> Self:
-        """Read the headers of all DICOM files below a folder.
+    def of(cls, files: Iterable[Path]) -> Self:
+        """Read the headers of files.
 
-        Without pydicom, files are known by their names only.
+        Raises:
+            MedicalMissing: pydicom is not installed.
         """
-        by_name, by_study = defaultdict[str, list[Path]](list), defaultdict[str, list[Path]](list)
-        for file in walk_files(folder, on_unreadable=lambda _: None):
-            if not is_dicom_file(file):
-                continue
-            header = header_or_none(file)
-            names = {file.name, file.stem, header.image if header else ""} - {""}
-            for name in names:
-                by_name[name].append(file)
+        by_image, by_study, by_name = (defaultdict[str, list[Path]](list) for _ in range(3))
+        for file in files:
+            header = read_header(file)
+            if header and header.image:
+                by_image[header.image].append(file)
             if header and header.study:
                 by_study[header.study].append(file)
-        return cls(by_name, by_study)
+            by_name[file.name].append(file)
+            if file.suffix and not file.suffix[1:].isdigit():  # Not the last part of a UID.
+                by_name[file.stem].append(file)
+        return cls(by_image, by_study, by_name)
 
     def find(self, name: str) -> tuple[bool, list[Path]]:
         """Return whether a name is that of a study, and the files that it means."""
-        if files := self.by_name.get(name):
-            return False, files
-        return True, self.by_study.get(name, [])
+        if name in self.by_image:
+            return False, self.by_image[name]
+        if name in self.by_study:
+            return True, self.by_study[name]
+        return False, self.by_name.get(name, [])
 
 
-def header_or_none(file: Path) -> Header | None:
-    """Do as `read_header`, but return None if pydicom is not installed, too."""
-    try:
-        return read_header(file)
-    except MedicalMissing:
-        return None
+def dicom_files(folder: Path) -> Iterator[Path]:
+    """Yield all DICOM files below a folder."""
+    for file in walk_files(folder, on_unreadable=lambda _: None):
+        if is_dicom_file(file):
+            yield file
 
 
 def _header(dataset: "Dataset") -> Header:
-    number = _text(dataset, "PatientID")
-    issuer = _text(dataset, "IssuerOfPatientID")
     frames = _text(dataset, "NumberOfFrames")
+    names, numbers = ([_text(dataset, one) for one in group] for group in (_NAMES, _NUMBERS))
     return Header(
-        patient=patient_group(issuer, number) if number else None,
+        patient=_text(dataset, "PatientID").casefold(),
+        issuer=_text(dataset, "IssuerOfPatientID").casefold(),
         site=_text(dataset, "InstitutionName").casefold(),
         study=_text(dataset, "StudyInstanceUID"),
         image=_text(dataset, "SOPInstanceUID"),
         frames=int(frames) if frames.isdecimal() else 1,
         has_text=_text(dataset, "BurnedInAnnotation").upper() == "YES",
-        identifying=frozenset(_identifying(dataset)),
+        identity=Identity.of(names, numbers, _text(dataset, "PatientBirthDate")),
     )
-
-
-def _identifying(dataset: "Dataset") -> Iterator[str]:
-    for name in _NAMES:
-        for word in _words(_text(dataset, name)):
-            if len(word) >= _SHORTEST_NAME:
-                yield word
-    for name in _NUMBERS:
-        for value in (_text(dataset, name), *_words(_text(dataset, name))):
-            if len(value) >= _SHORTEST_NUMBER:
-                yield value.casefold()
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold())
 
 
 def _text(dataset: "Dataset", keyword: str) -> str:

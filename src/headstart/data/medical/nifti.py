@@ -16,6 +16,8 @@ from headstart.data.medical.windows import FIRST, PERCENTILE, PERCENTILES, Windo
 from headstart.errors import UnreadableImage
 
 _MAX_VOXELS = 2**29
+# Percentiles are of about as many voxels, evenly spread.
+_SAMPLED = 2**22
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,13 @@ def _read(nibabel: ModuleType, file: Path, window: str) -> Slices:
     shape = tuple(int(size) for size in image.shape)
     if len(shape) > 3 and set(shape[3:]) == {1}:
         image, shape = image.slicer[(..., *(0 for _ in shape[3:]))], shape[:3]
+    if len(shape) == 2:
+        image, shape = (
+            nibabel.Nifti1Image(
+                np.asanyarray(image.dataobj)[:, :, np.newaxis], image.affine, image.header
+            ),
+            (*shape, 1),
+        )
     if len(shape) != 3:
         reason = f"it has {len(shape)} dimensions ({' x '.join(map(str, shape))})"
         raise UnreadableImage(str(file), f"{reason}; save each volume as a file of its own")
@@ -90,8 +99,8 @@ def _read(nibabel: ModuleType, file: Path, window: str) -> Slices:
         raise UnreadableImage(str(file), "its voxels are colours or complex numbers")
     oriented = bool(image.header["qform_code"] or image.header["sform_code"])
     canonical = nibabel.as_closest_canonical(image) if oriented else image
-    values = np.asanyarray(canonical.dataobj)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    values = np.asarray(canonical.dataobj, dtype=np.float32)
+    if not np.isfinite(values).all():
         raise UnreadableImage(str(file), "it has values that are not finite")
     # From right, front and top as the axes of the volume to rows and columns of slices.
     slices = values[::-1, ::-1, :].transpose(2, 1, 0)
@@ -104,7 +113,8 @@ def _window(header: Mapping[str, SupportsFloat], values: Stored, name: str) -> W
     low, high = float(header["cal_min"]), float(header["cal_max"])
     if name == FIRST and np.isfinite([low, high]).all() and low < high:
         return Window.between(low, high)
-    return Window.between(*np.percentile(values, PERCENTILES))
+    step = max(1, values.size // _SAMPLED)
+    return Window.between(*np.percentile(values.ravel()[::step], PERCENTILES))
 
 
 def _drop(record: logging.LogRecord) -> bool:

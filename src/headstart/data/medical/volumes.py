@@ -11,12 +11,13 @@ from PIL import Image
 
 from headstart.data.contract import Frames, PixelContract
 from headstart.data.decoding import read_image
+from headstart.data.formats import is_dicom_file
 from headstart.data.medical.dicom import INSTALL, DicomImages, MedicalMissing
-from headstart.data.medical.files import is_dicom_file, is_nifti
-from headstart.data.medical.headers import header_or_none
+from headstart.data.medical.files import is_nifti
+from headstart.data.medical.headers import read_header
 from headstart.data.medical.nifti import read_nifti
 from headstart.data.staging import make_staging
-from headstart.errors import UnreadableImage
+from headstart.errors import StoreError, UnreadableImage
 from headstart.files import atomic_create, file_sha256
 
 # Increase it whenever an image may be written with other pixels.
@@ -49,11 +50,13 @@ class Volume:
     Attributes:
         key: Hash of the file's content.
         images: Number of each image within the file, from 1, and the path of its file.
+        sliced: Whether they are slices of a NIfTI volume.
         oriented: See `nifti.Slices`.
     """
 
     key: str
     images: tuple[tuple[int, Path], ...]
+    sliced: bool
     oriented: bool = True
 
 
@@ -63,7 +66,10 @@ def is_volume(file: Path) -> bool:
         return True
     if not is_dicom_file(file):
         return False
-    header = header_or_none(file)
+    try:
+        header = read_header(file)
+    except MedicalMissing:
+        return False  # Decoding it will say so.
     return header is not None and header.frames > 1
 
 
@@ -72,6 +78,7 @@ def unpack_volume(file: Path, staging: Path, reading: Reading) -> Volume:
 
     Raises:
         UnreadableImage: The file cannot be read, or none of its images has any contrast.
+        StoreError: The images cannot be written.
     """
     try:
         key = file_sha256(file)
@@ -88,9 +95,12 @@ def unpack_volume(file: Path, staging: Path, reading: Reading) -> Volume:
             raise UnreadableImage(
                 str(file), f"it is a medical image; to read it, {INSTALL}"
             ) from None
-        except OSError as error:
-            raise UnreadableImage(
-                str(file), f"its images cannot be written to the cache ({error.strerror})"
+        except MemoryError:
+            raise UnreadableImage(str(file), "there is not enough memory to decode it") from None
+        except OSError as error:  # Of writing; those of reading are `UnreadableImage`.
+            raise StoreError(
+                f"Images cannot be written to '{folder}': {error.strerror}. Make room, or choose "
+                "another cache folder with --cache."
             ) from None
     paths = sorted(folder.glob("*.png"))
     if not paths:
@@ -98,6 +108,7 @@ def unpack_volume(file: Path, staging: Path, reading: Reading) -> Volume:
     return Volume(
         key,
         tuple((int(path.stem), path) for path in paths),
+        is_nifti(file),
         oriented=not (folder / _UNORIENTED).exists(),
     )
 

@@ -47,7 +47,7 @@ class Window:
     def parse(cls, text: str) -> Self:
         """Return the window that is written as "CENTER,WIDTH"."""
         center, width = text.split(",")
-        return cls(float(center), float(width))
+        return cls(float(center), float(width), "LINEAR_EXACT")
 
     def apply(self, values: Numbers) -> Numbers:
         """Return brightness, from 0 for black to 1 for white.

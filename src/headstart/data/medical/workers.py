@@ -4,6 +4,7 @@ The decoders of JPEG, JPEG-LS and JPEG 2000 are native code that aborts or takes
 damaged files. A process that ends is replaced, and its image refused.
 """
 
+import atexit
 import io
 import os
 import pickle
@@ -92,7 +93,7 @@ class DecoderWorkers:
 def _start() -> subprocess.Popen[bytes]:
     """Start a worker, which ends when its input is closed."""
     return subprocess.Popen(
-        [sys.executable, "-m", "headstart.data.medical.workers"],
+        [sys.executable, "-P", "-m", "headstart.data.medical.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -153,6 +154,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 WORKERS = DecoderWorkers()
+atexit.register(WORKERS.close)
 
 if __name__ == "__main__":
     _work()
