@@ -373,8 +373,8 @@ class BackboneOptions(Options):
     )
     fit: FitOption = Field(
         "squash",
-        description="How images that are not square become square: stretched, padded, or cropped "
-        "to the centre; auto compares them on folds, which takes longer.",
+        description="How images become square: stretched, padded or cropped; auto compares these "
+        "on folds.",
     )
 
 

@@ -610,4 +610,5 @@ def test_the_log_of_a_training(
         "✓ Training the head",
         "✓ Evaluating",
         "✓ Writing the report",
+        "· Fine-tuning would ",
     ]

@@ -59,23 +59,18 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         "Arguments": [],
         "Data": [
             *("--test", "--group", "--seed", "--task"),
-            *(
-                "--labels",
-                "--label-separator",
-                "--uncertain",
-                "--prevalence",
-                "--slices",
-                "--leakage",
-            ),
+            *("--labels", "--label-separator", "--uncertain", "--window", "--frames"),
+            *("--prevalence", "--slices", "--patient-key", "--leakage"),
         ],
         "Backbone": [
-            *("--backbone", "--weights", "--orientations", "--scales"),
+            *("--backbone", "--weights", "--orientations", "--scales", "--fit"),
             *("--image-size", "--backbones", "--sample", "--budget-ms"),
         ],
         "Features and head": ["--head", "--features", "--balanced", "--operating-point"],
         "Fine-tuning": [
-            *("--tune", "--resume", "--minutes", "--epochs", "--learning-rate", "--augment"),
-            *("--views", "--batch-size", "--mixup", "--store-gb", "--recipe", "--log"),
+            *("--tune", "--resume", "--no-hint", "--minutes", "--epochs", "--learning-rate"),
+            *("--augment", "--views", "--batch-size", "--mixup", "--store-gb", "--recipe"),
+            "--log",
         ],
         "Output": ["--out", "--overwrite", "--json", "--help"],
         "Machine": ["--device", "--precision", "--cache", "--deterministic"],
@@ -89,6 +84,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         ("recommend", ["Arguments", "Data", "Backbone", "Output", "Machine"]),
         ("predict", ["Arguments", "Output", "Machine"]),
         ("evaluate", ["Arguments", "Data", "Output", "Machine"]),
+        ("compare", ["Arguments", "Data", "Output", "Machine"]),
         ("backbones", ["Arguments", "Backbone", "Output", "Machine"]),
     ],
 )

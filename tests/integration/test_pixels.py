@@ -84,7 +84,12 @@ def test_the_contract_is_in_the_bundle(trained: TrainResult) -> None:
     """It is stored with the preprocessing."""
     config = json.loads((trained.run / "bundle" / "config.json").read_text())
     assert config["schema"] == 3
-    assert config["preprocess"]["contract"] == {"version": 2, "background": "black"}
+    assert config["preprocess"]["contract"] == {
+        "version": 2,
+        "background": "black",
+        "window": "first",
+        "frames": "each",
+    }
 
 
 def test_repaired_images_are_used_and_named(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """The pixel contract: how the pixels of a file become what a network sees."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
-
-from pydantic import JsonValue
 
 Background = Literal["white", "black", "grey"]
 Frames = Literal["each", "middle"]
@@ -39,14 +37,6 @@ class PixelContract:
     background: Background = "white"
     window: str = "first"
     frames: Frames = "each"
-
-    def to_dict(self) -> dict[str, JsonValue]:
-        """Convert to plain JSON values, without those of medical images if they are the default."""
-        values = asdict(self)
-        for name in ("window", "frames"):
-            if values[name] == getattr(CURRENT, name):
-                del values[name]
-        return values
 
 
 CURRENT = PixelContract()

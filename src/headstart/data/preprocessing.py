@@ -94,8 +94,7 @@ class Preprocess:
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Convert to plain JSON values."""
-        lists = {"mean": list(self.mean), "std": list(self.std)}
-        return asdict(self) | lists | {"contract": self.contract.to_dict()}
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, JsonValue]) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -194,7 +194,7 @@ def _upgrade_version_2(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValu
     preprocess = values.get("preprocess")
     if not isinstance(preprocess, dict):
         return values
-    return {**values, "preprocess": {**preprocess, "contract": FIRST.to_dict()}}
+    return {**values, "preprocess": {**preprocess, "contract": asdict(FIRST)}}
 
 
 def _read_record(values: JsonValue, name: str) -> Record | None:
