@@ -18,7 +18,8 @@ from headstart.data.completeness import check_header, check_rows
 from headstart.data.contract import CURRENT, FIRST, PixelContract
 from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
-from headstart.data.medical.dicom import INSTALL, MedicalMissing, decode_dicom, dicom_header
+from headstart.data.medical.dicom import decode_dicom, dicom_header
+from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_dicom
 from headstart.data.metadata import upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg

@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
-from headstart.data.medical.dicom import INSTALL, MedicalMissing
+from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_nifti
 from headstart.data.medical.headers import DicomIndex, dicom_files
 from headstart.data.paths import is_url, walk_files

@@ -238,6 +238,6 @@ def test_a_file_without_a_preamble_is_recognised(tmp_path: Path) -> None:
 
 def test_without_pydicom_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not a damaged file."""
-    monkeypatch.setattr("headstart.data.medical.dicom.find_spec", lambda name: None)
+    monkeypatch.setattr("headstart.data.medical.elements.find_spec", lambda name: None)
     with pytest.raises(UnreadableImage, match=r"pip install 'headstart\[medical\]'"):
         decode(dicom_of(noise(0)))

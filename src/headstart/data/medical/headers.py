@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from headstart.data.formats import is_dicom_file
-from headstart.data.medical.dicom import errors_without_values, read_elements_of, require_pydicom
+from headstart.data.medical.elements import errors_without_values, read_elements_of, require_pydicom
 from headstart.data.medical.identity import Identity
 from headstart.data.paths import walk_files
 from headstart.errors import UnreadableImage

@@ -8,7 +8,7 @@ from pathlib import Path
 from headstart.data.formats import is_dicom_file, is_image_file
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
-from headstart.data.medical.dicom import INSTALL, MedicalMissing
+from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_nifti
 from headstart.data.medical.groups import MedicalGroups
 from headstart.data.medical.headers import Header, read_header

@@ -11,7 +11,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from headstart.arrays import Pixels, Stored
-from headstart.data.medical.dicom import MedicalMissing
+from headstart.data.medical.elements import MedicalMissing
 from headstart.data.medical.windows import FIRST, PERCENTILE, PERCENTILES, Window
 from headstart.errors import UnreadableImage
 

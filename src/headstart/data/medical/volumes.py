@@ -12,7 +12,8 @@ from PIL import Image
 from headstart.data.contract import Frames, PixelContract
 from headstart.data.decoding import read_image
 from headstart.data.formats import is_dicom_file
-from headstart.data.medical.dicom import INSTALL, DicomImages, MedicalMissing
+from headstart.data.medical.dicom import DicomImages
+from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_nifti
 from headstart.data.medical.headers import read_header
 from headstart.data.medical.nifti import read_nifti
