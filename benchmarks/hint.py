@@ -29,7 +29,7 @@ from headstart.commands.demo import write_solar_cells
 from headstart.tuning.hint import fine_tuning_hint
 
 TOPS, SHOES = (0, 2, 3, 4, 6), (5, 7, 9)
-TEST, TEST_PAIRS, ALL = 2500, 60, 3000
+TEST, TEST_PAIRS, ALL, TEN = 2500, 60, 3000, 10
 Pictures = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -89,11 +89,11 @@ def sets(root: Path) -> dict[str, Callable[[], Path]]:
     train, test = read_fashion("train"), read_fashion("t10k")
     names = [f"{CLASSES[a]} and {CLASSES[b]}" for a in range(10) for b in range(a + 1, 10)]
 
-    def clothes(name: str, classes: Sequence[int], count: int) -> Path:
+    def clothes(name: str, classes: Sequence[int], count: int, draw: int = 0) -> Path:
         all_ten = len(classes) == len(CLASSES)
         tested = (test[0][:ALL], test[1][:ALL]) if all_ten else sample(test, classes, TEST, 0)
-        parts = {"train": sample(train, classes, count, count), "test": tested}
-        return write(root / f"{name}-{count}", parts, CLASSES)
+        parts = {"train": sample(train, classes, count, count + draw), "test": tested}
+        return write(root / (f"{name}-{count}" + f"-{draw}" * bool(draw)), parts, CLASSES)
 
     def two(each: int) -> Path:
         parts = {"train": pairs(train, each, each), "test": pairs(test, TEST_PAIRS, 1)}
@@ -110,13 +110,17 @@ def sets(root: Path) -> dict[str, Callable[[], Path]]:
         "tops-2000": lambda: clothes("tops", TOPS, 2000),
         "clothes-3000": lambda: clothes("clothes", range(10), 3000),
         "pairs-3150": lambda: two(70),
+        # Not among the ten: draws of the sample that other benchmarks tune.
+        "clothes-5000-1": lambda: clothes("clothes", range(10), 5000, 1),
+        "clothes-5000-2": lambda: clothes("clothes", range(10), 5000, 2),
+        "clothes-5000-3": lambda: clothes("clothes", range(10), 5000, 3),
     }
 
 
 def opened(root: Path, names: Sequence[str]) -> Iterator[tuple[str, hs.Images]]:
     """Yield each set with its images."""
     every = sets(root)
-    for name in names or every:
+    for name in names or list(every)[:TEN]:
         yield name, hs.open_images(every[name](), progress=False)
 
 
