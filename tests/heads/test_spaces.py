@@ -142,3 +142,23 @@ def test_identical_images_have_a_kernel():
     space = kernel_space(torch.zeros(5, 5), 1.0)
     assert space.inputs.shape == (5, 1)
     assert torch.isfinite(space.inputs).all()
+
+
+def test_a_matrix_that_does_not_converge_is_solved_in_double_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """LAPACK's solver fails on few matrices, and only in single precision."""
+    rows = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    standardised = standardise(rows)
+    expected = linear_space(standardised, standardised.inner_products())
+    solve = torch.linalg.eigh
+
+    def fail(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if matrix.dtype == torch.float32:
+            raise RuntimeError("linalg.eigh: The algorithm failed to converge")
+        return solve(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", fail)
+    space = linear_space(standardised, standardised.inner_products())
+    assert torch.allclose(space.spectrum, expected.spectrum, atol=1e-5)
+    assert torch.allclose(space.inputs.abs(), expected.inputs.abs(), atol=1e-3)
