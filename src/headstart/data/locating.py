@@ -10,9 +10,8 @@ from urllib.request import url2pathname
 
 from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
-from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_nifti
-from headstart.data.medical.headers import DicomIndex, dicom_files
+from headstart.data.medical.headers import DicomIndex
 from headstart.data.paths import is_url, walk_files
 from headstart.errors import DataError
 
@@ -50,13 +49,7 @@ class Locator:
 
     @cached_property
     def _dicom(self) -> DicomIndex:
-        files = list(dicom_files(self._folder))
-        try:
-            return DicomIndex.of(files)
-        except MedicalMissing:
-            raise DataError(
-                f"'{self._folder}' has {len(files):,} DICOM files. To read them, {INSTALL}"
-            ) from None
+        return DicomIndex.of(self._folder)
 
     def find(self, text: str) -> tuple[str, str | None]:
         """Return the path of the file that a cell means, and the problem if there is no such file.

@@ -88,7 +88,7 @@ def errors_without_values() -> Iterator[None]:
 
     Neither is shown, as they may quote elements that identify a patient.
     """
-    with _SILENCE, quiet_libraries():
+    with silenced():
         try:
             yield
         except (UnreadableImage, MedicalMissing, MemoryError):
@@ -100,13 +100,21 @@ def errors_without_values() -> Iterator[None]:
             raise UnreadableImage("image", f"it is a damaged DICOM file ({kind})") from None
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Drop what pydicom and nibabel log in this thread, and their warnings."""
+    with _SILENCE, quiet_libraries():
+        yield
+
+
 class _Silence(logging.Filter):
-    """Drops what pydicom logs in threads that are reading files."""
+    """Drops what is logged in threads that are reading files."""
 
     def __init__(self) -> None:
         super().__init__()
         self._depth = threading.local()
-        logging.getLogger("pydicom").addFilter(self)
+        for name in ("pydicom", "nibabel"):
+            logging.getLogger(name).addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not getattr(self._depth, "value", 0)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headstart.data.manifest import Entry
 from headstart.data.medical.headers import Header
@@ -44,7 +44,7 @@ class MedicalGroups:
             for other in others:
                 self._parents[self._root(other)] = self._root(first)
         return [
-            Entry(**vars(entry) | {"group": patient_group(self._root(own[0]))}) if own else entry
+            replace(entry, group=patient_group(self._root(own[0]))) if own else entry
             for entry, own in zip(entries, keys, strict=True)
         ]
 

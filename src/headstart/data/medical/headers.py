@@ -1,21 +1,29 @@
 """What the header of a DICOM file says about its patient, its study and its frames."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from headstart.data.formats import is_dicom_file
-from headstart.data.medical.elements import errors_without_values, read_elements_of, require_pydicom
+from headstart.data.medical.elements import (
+    INSTALL,
+    MedicalMissing,
+    errors_without_values,
+    read_elements_of,
+    require_pydicom,
+)
 from headstart.data.medical.identity import Identity
 from headstart.data.paths import walk_files
-from headstart.errors import UnreadableImage
+from headstart.errors import DataError, UnreadableImage
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_THREADS = 4
 _NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber")
 _OTHERS = (
@@ -63,6 +71,21 @@ def read_header(file: Path) -> Header | None:
         return None  # Decoding it will say why.
 
 
+def read_headers(data: str, files: Sequence[Path]) -> list[Header | None]:
+    """Read the headers of files on several threads; None for those that are damaged.
+
+    Raises:
+        DataError: pydicom is not installed.
+    """
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(read_header, files))
+    except MedicalMissing:
+        raise DataError(
+            f"'{data}' has {len(files):,} DICOM files. To read them, {INSTALL}"
+        ) from None
+
+
 @dataclass(frozen=True)
 class DicomIndex:
     """The DICOM files of a folder, by what a table may call them.
@@ -78,15 +101,16 @@ class DicomIndex:
     by_name: Mapping[str, list[Path]]
 
     @classmethod
-    def of(cls, files: Iterable[Path]) -> Self:
-        """Read the headers of files.
+    def of(cls, folder: Path) -> Self:
+        """Read the headers of all DICOM files below a folder.
 
         Raises:
-            MedicalMissing: pydicom is not installed.
+            DataError: pydicom is not installed.
         """
+        found = walk_files(folder, on_unreadable=lambda _: None)
+        files = [file for file in found if is_dicom_file(file)]
         by_image, by_study, by_name = (defaultdict[str, list[Path]](list) for _ in range(3))
-        for file in files:
-            header = read_header(file)
+        for file, header in zip(files, read_headers(str(folder), files), strict=True):
             if header and header.image:
                 by_image[header.image].append(file)
             if header and header.study:
@@ -103,13 +127,6 @@ class DicomIndex:
         if name in self.by_study:
             return True, self.by_study[name]
         return False, self.by_name.get(name, [])
-
-
-def dicom_files(folder: Path) -> Iterator[Path]:
-    """Yield all DICOM files below a folder."""
-    for file in walk_files(folder, on_unreadable=lambda _: None):
-        if is_dicom_file(file):
-            yield file
 
 
 def _header(dataset: "Dataset") -> Header:

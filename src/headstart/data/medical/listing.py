@@ -8,15 +8,14 @@ from pathlib import Path
 from headstart.data.formats import is_dicom_file, is_image_file
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
-from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_nifti
 from headstart.data.medical.groups import MedicalGroups
-from headstart.data.medical.headers import Header, read_header
+from headstart.data.medical.headers import Header, read_headers
 from headstart.data.medical.identity import Identity
 from headstart.data.medical.volumes import Reading, Volume, unpack_volume
 from headstart.data.paths import list_names, walk_files
 from headstart.data.tables import is_table
-from headstart.errors import DataError, OptionError, UnreadableImage
+from headstart.errors import OptionError, UnreadableImage
 
 _THREADS = 4
 _DIGITS = 16
@@ -49,7 +48,8 @@ def with_medical_images(
                 "or NIfTI files. Leave them out."
             )
         return source
-    headers = _headers(source.name, dicom)
+    found = zip(dicom, read_headers(source.name, list(map(Path, dicom))), strict=True)
+    headers = {path: header for path, header in found if header is not None}
     damaged = frozenset(dicom) - frozenset(headers)
     listing = _Listing(staging, reading or Reading(), headers, damaged)
     entries = listing.unpacked(listing.groups.assign(source.entries))
@@ -74,18 +74,6 @@ def table_of_medical_images(folder: Path) -> Path | None:
 
 def _ignore(_: OSError) -> None:
     """Ignore a folder that cannot be read; reading the source will say so."""
-
-
-def _headers(name: str, paths: Sequence[str]) -> dict[str, Header]:
-    """Read the headers of DICOM files, by path, without those that are damaged."""
-    try:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            found = list(pool.map(read_header, map(Path, paths)))
-    except MedicalMissing:
-        raise DataError(
-            f"'{name}' has {len(paths):,} DICOM files. To read them, {INSTALL}"
-        ) from None
-    return {path: one for path, one in zip(paths, found, strict=True) if one is not None}
 
 
 @dataclass

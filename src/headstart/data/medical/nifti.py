@@ -1,6 +1,5 @@
 """Read the axial slices of NIfTI volumes with nibabel."""
 
-import logging
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from headstart.arrays import Pixels, Stored
-from headstart.data.medical.elements import MedicalMissing
+from headstart.data.medical.elements import MedicalMissing, silenced
 from headstart.data.medical.windows import FIRST, PERCENTILE, PERCENTILES, Window
 from headstart.errors import UnreadableImage
 
@@ -62,9 +61,9 @@ def read_nifti(file: Path, window: str = FIRST) -> Slices:
         import nibabel
     except ImportError:
         raise MedicalMissing from None
-    logging.getLogger("nibabel").addFilter(_drop)
     try:
-        return _read(nibabel, file, window)
+        with silenced():
+            return _read(nibabel, file, window)
     except (UnreadableImage, MemoryError):
         raise
     except (zlib.error, EOFError):
@@ -115,8 +114,3 @@ def _window(header: Mapping[str, SupportsFloat], values: Stored, name: str) -> W
         return Window.between(low, high)
     step = max(1, values.size // _SAMPLED)
     return Window.between(*np.percentile(values.ravel()[::step], PERCENTILES))
-
-
-def _drop(record: logging.LogRecord) -> bool:
-    """Drop what nibabel logs, which may quote the header."""
-    return False

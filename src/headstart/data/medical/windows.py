@@ -57,9 +57,10 @@ class Window:
         """
         center, width = self.center, self.width
         if self.function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-            raise _unreadable("its window has an unknown function")
+            raise _unreadable(f"its window has an unknown function; {_ADVICE}")
         if not (np.isfinite(center) and width >= (1 if self.function == "LINEAR" else 0)):
-            raise _unreadable(f"its window has the center {center:g} and the width {width:g}")
+            found = f"its window has the center {center:g} and the width {width:g}"
+            raise _unreadable(f"{found}; {_ADVICE}")
         if self.function == "LINEAR":
             center, width = center - 0.5, width - 1
         if width == 0:
@@ -232,4 +233,4 @@ def _number(header: "Dataset", keyword: str) -> float | None:
 
 
 def _unreadable(reason: str) -> UnreadableImage:
-    return UnreadableImage("image", f"{reason}; {_ADVICE}" if "window" in reason else reason)
+    return UnreadableImage("image", reason)
