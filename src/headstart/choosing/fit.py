@@ -3,12 +3,12 @@
 import numpy as np
 
 from headstart.backbones.backbone import Backbone, with_fit
+from headstart.choosing.probing import fit_probe
 from headstart.data.images import ImageSet
 from headstart.data.splits import stratified_sample
 from headstart.evaluation.comparison import measure_held_out
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.problem import Problem, effort_for
-from headstart.heads.specs import LinearHead
+from headstart.heads.problem import effort_for
 from headstart.options import FitOption
 from headstart.watching import Note, Warn
 
@@ -59,17 +59,6 @@ def _aspect(images: ImageSet) -> float:
 
 def _log_loss(extractor: FeatureExtractor, images: ImageSet, seed: int, warn: Warn) -> float:
     features, _ = extractor.of_files(images.files, warn=warn)
-    layout, classes = extractor.layout, len(images.classes)
-    folds = images.folds(effort_for(len(images), classes).folds, seed=seed)
-    problem = Problem(
-        features,
-        {name: layout.columns(name) for name in ("last", "multilevel")},
-        images.labels,
-        classes,
-        folds,
-        images.task,
-        column_weights=layout.weights(),
-    )
-    held_out = LinearHead().fit(problem).held_out
-    assert held_out is not None
+    folds = images.folds(effort_for(len(images), len(images.classes)).folds, seed=seed)
+    _, held_out = fit_probe(extractor, features, images, folds)
     return measure_held_out(held_out.logits, images.labels[held_out.rows], images.task).log_loss

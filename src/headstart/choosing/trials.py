@@ -13,6 +13,7 @@ from headstart.choosing.candidates import note_candidates, warn_of_random_weight
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.images import TrialImages, trial_images
+from headstart.choosing.probing import fit_probe
 from headstart.choosing.reading import reading_as
 from headstart.choosing.transferability import knn_accuracy, log_me
 from headstart.data.images import ImageSet
@@ -21,8 +22,6 @@ from headstart.engines.timing import interleaved_rates
 from headstart.errors import BackboneError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.problem import Problem
-from headstart.heads.specs import LinearHead
 from headstart.options import TryOptions, cache_folder
 from headstart.record import BackboneTrial, Recommendation
 from headstart.watching import Watcher
@@ -117,7 +116,7 @@ def _measure_accuracy(
     )
     with watcher.stage(f"Trying {backbone.name}") as progress:
         features, _ = extractor.of_files(sample.files, progress=progress, warn=watcher.warn)
-        correct, columns = _fit_probe(extractor, features, sample, folds)
+        correct, columns = _measure_probe(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]
         knn, evidence = knn_accuracy(last, sample.labels, folds), log_me(last, sample.labels)
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
@@ -162,25 +161,11 @@ def _time(
     ]
 
 
-def _fit_probe(
+def _measure_probe(
     extractor: FeatureExtractor, features: Features, sample: ImageSet, folds: Folds
 ) -> tuple[Flags, str]:
     """Return which held-out images a probe predicts correctly, and the features it uses."""
-    layout = extractor.layout
-    columns = {name: layout.columns(name) for name in ("last", "multilevel")}
-    classes = len(sample.classes)
-    problem = Problem(
-        features,
-        columns,
-        sample.labels,
-        classes,
-        folds,
-        sample.task,
-        column_weights=layout.weights(),
-    )
-    fit = LinearHead().fit(problem)
-    held_out = fit.held_out
-    assert held_out is not None
+    fit, held_out = fit_probe(extractor, features, sample, folds)
     correct = np.zeros(len(sample), dtype=np.bool_)
     correct[held_out.rows] = sample.task.correct(held_out.logits, sample.labels[held_out.rows])
-    return correct[np.sort(problem.held_out_rows())], fit.features
+    return correct[np.sort(held_out.rows)], fit.features
