@@ -83,7 +83,7 @@ def run_evaluation(
         reject_ineffective_options(options, OWN_DATA)
         part = part_of_run(Path(model), predictor, options, watcher)
     else:
-        part = part_of_data(Path(model), predictor, data, options, watcher)
+        part = part_of_data(Path(model), predictor, data, options, watcher, slices=options.slices)
     with watcher.stage("Extracting features") as progress:
         evaluation, probabilities = predictor.measure(
             part.images,

@@ -51,6 +51,8 @@ def part_of_data(
     data: str | os.PathLike[str],
     options: EvaluateOptions | CompareOptions,
     watcher: Watcher,
+    *,
+    slices: str | None = None,
 ) -> Part:
     """Open data and choose the part; "auto" is the test part, or all images if there is none.
 
@@ -59,7 +61,7 @@ def part_of_data(
     Raises:
         DataError: The data cannot be used, or it has no such part.
     """
-    images = open_for_model(predictor, data, options, watcher)
+    images = open_for_model(predictor, data, options, watcher, slices=slices)
     name, chosen = _select(images, options.split, model)
     warnings = list(used_before(model, predictor.record, chosen))
     if name in ("val", "test") and not _has_split(images):

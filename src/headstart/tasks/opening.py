@@ -96,8 +96,13 @@ def open_for_model(
     data: str | os.PathLike[str],
     options: EvaluateOptions | CompareOptions,
     watcher: Watcher,
+    *,
+    slices: str | None = None,
 ) -> Images:
-    """Open labelled images for a model; images of classes it does not know are rejected."""
+    """Open labelled images for a model; images of classes it does not know are rejected.
+
+    See `open_data` for the arguments.
+    """
     task: TaskOption = "multi" if model.task.name == "multi" else "single"
     with watcher.stage("Checking images") as progress:
         source = open_source(
@@ -105,7 +110,7 @@ def open_for_model(
             staging=cache_folder(options.cache) / "images",
             labelling=_labelling(options, task),
             known=model.classes,
-            slices=sliced_columns(options.slices) if isinstance(options, EvaluateOptions) else (),
+            slices=sliced_columns(slices),
             reading=reading_of(model.extractor.preprocess.contract),
         )
         opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)
