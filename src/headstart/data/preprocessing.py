@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import JsonValue, TypeAdapter
 
 from headstart.arrays import Pixels
@@ -115,12 +115,8 @@ class Preprocess:
     def _pad(self, image: Image.Image) -> Image.Image:
         mean = [round(255 * value) for value in self.mean]
         colour = tuple(mean) if image.mode == "RGB" else round(sum(mean) / len(mean))
-        square = Image.new(image.mode, (self.size, self.size), colour)
-        scale = self.size / max(image.size)
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        resized = image.resize((width, height), _FILTERS[self.interpolation])
-        square.paste(resized, ((self.size - width) // 2, (self.size - height) // 2))
-        return square
+        filter_ = _FILTERS[self.interpolation]
+        return ImageOps.pad(image, (self.size, self.size), filter_, colour)
 
     def _crop(self, image: Image.Image) -> Image.Image:
         width, height = image.size
