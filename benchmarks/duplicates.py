@@ -22,6 +22,7 @@ from headstart.data.duplicates import component_labels, near_duplicates
 from headstart.data.hashing import make_thumbnail
 
 BITS, LEVELS, BRIGHTNESS, ROWS = 24, 0.6, 8.0, 4096
+FEW_BITS, MORE_LEVELS = 6, 1.0
 
 
 def cells() -> list[Image.Image]:
@@ -81,7 +82,9 @@ def all_pairs(images: Thumbnail) -> Pairs:
             some = found[at : at + ROWS]
             gap = images[some[:, 0]].astype(np.float32) - images[some[:, 1]]
             brightness = gap.mean(axis=(1, 2), keepdims=True)
-            close = np.abs(gap - brightness).mean(axis=(1, 2)) <= LEVELS
+            different = (signs[some[:, 0]] != signs[some[:, 1]]).sum(axis=1)
+            limits = np.where(different <= FEW_BITS, MORE_LEVELS, LEVELS)
+            close = np.abs(gap - brightness).mean(axis=(1, 2)) <= limits
             pairs.append(some[close & (np.abs(brightness[:, 0, 0]) <= BRIGHTNESS)])
     return np.concatenate(pairs)
 

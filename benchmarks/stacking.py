@@ -2,6 +2,7 @@
 
 python -m benchmarks.stacking samples [DRAWS]      samples of 100 to 2,000 images
 python -m benchmarks.stacking splits [SEEDS]       fixed splits of the solar cells: 0-4, 10-14
+python -m benchmarks.stacking photos FOLDER [SIZE] samples (or 80 %) of a folder of your own
 
 Every line compares the two on the same images: differences are those of the average from the best
 head, accuracy and AUROC in points, time as a ratio; the error is the standard error of the mean
@@ -32,6 +33,7 @@ from headstart.heads.specs import AutoHead, Head
 from headstart.tasks.single import Single
 
 SIZES = (100, 200, 500, 2000)
+DRAWS = 20
 FASHION_TRAIN = 12_000
 TASK = Single()
 KINDS = ("last", "multilevel")
@@ -99,8 +101,10 @@ def main() -> None:
         if mode == "splits":
             first, last = (rest[0] if rest else "0-4").split("-")
             _print_splits(root, range(int(first), int(last) + 1))
+        elif mode == "photos":
+            _print_photos(Path(rest[0]), root, int(rest[1]) if rest[1:] else None)
         else:
-            draws = int(rest[0]) if rest else 20
+            draws = int(rest[0]) if rest else DRAWS
             for name in ("solar", "fashion"):
                 _print_samples(name, root, draws)
 
@@ -109,14 +113,23 @@ def _print_samples(name: str, root: Path, draws: int) -> None:
     material = prepare(name, root)
     print(f"{name}, {draws} draws\n\n| images {_HEADER}", flush=True)
     for size in SIZES:
-        results = []
-        for seed in range(draws):
-            rows, test = material.draw(
-                lambda targets, size=size, seed=seed: _sample(targets, size, seed), seed
-            )
-            results.append([material.measure(head, rows, test) for head in _turns(seed)])
-            results[-1] = results[-1][:: 1 if seed % 2 == 0 else -1]
-        _print_row(str(size), np.array(results))
+        _print_draws(material, size, draws)
+
+
+def _print_draws(material: Material, size: int, draws: int) -> None:
+    results = []
+    for seed in range(draws):
+        rows, test = material.draw(lambda targets, seed=seed: _sample(targets, size, seed), seed)
+        results.append([material.measure(head, rows, test) for head in _turns(seed)])
+        results[-1] = results[-1][:: 1 if seed % 2 == 0 else -1]
+    _print_row(str(size), np.array(results))
+
+
+def _print_photos(folder: Path, root: Path, size: int | None) -> None:
+    material = _extract(folder, root, drawn=True)
+    size = size or round(0.8 * material.train)
+    print(f"{folder.name}, {len(material.classes)} classes, {DRAWS} draws\n\n| images {_HEADER}")
+    _print_draws(material, size, DRAWS)
 
 
 def _print_splits(root: Path, seeds: Sequence[int]) -> None:
@@ -169,6 +182,10 @@ def prepare(name: str, root: Path, *, seed: int | None = None) -> Material:
         if name == "solar"
         else write_fashion(root / "fashion", train=FASHION_TRAIN, test=5000)
     )
+    return _extract(table, root, drawn=seed is None and name == "solar")
+
+
+def _extract(table: Path, root: Path, *, drawn: bool) -> Material:
     data = hs.open_images(table, progress=False)
     model = hs.Classifier(hs.load_backbone(), classes=data.classes, cache=root / "cache")
     model.choose_preprocessing(data.train)
@@ -176,7 +193,6 @@ def prepare(name: str, root: Path, *, seed: int | None = None) -> Material:
     features = np.concatenate([model.features_of(part)[0] for part in parts]).astype(np.float32)
     targets = np.concatenate([part.labels for part in parts])
     groups = tuple(group for part in parts for group in part.groups)
-    drawn = seed is None and name == "solar"
     train = len(targets) if drawn else len(data.train)
     return Material(model.extractor.layout, data.classes, features, targets, groups, train)
 

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from headstart.errors import HeadstartError, HeadstartWarning, UnreadableImage
     from headstart.features.featurizer import Featurizer
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
-    from headstart.library import compare, evaluate, load, open_images, predict, recommend, train
+    from headstart.library import (
+        check,
+        compare,
+        evaluate,
+        load,
+        open_images,
+        predict,
+        recommend,
+        train,
+    )
     from headstart.predictor.predictor import Predictor
     from headstart.record import Record
 
@@ -32,6 +41,7 @@ __all__ = [
     "Predictor",
     "Record",
     "UnreadableImage",
+    "check",
     "compare",
     "evaluate",
     "load",
@@ -60,6 +70,7 @@ _MODULES = {
     "Predictor": "predictor.predictor",
     "Record": "record",
     "UnreadableImage": "errors",
+    "check": "library",
     "compare": "library",
     "evaluate": "library",
     "load": "library",

@@ -97,6 +97,25 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class Suspect:
+    """A label that is probably wrong.
+
+    Attributes:
+        row: The position of the image in the set.
+        label: The label that it has; with several labels per image, such as "edema present".
+        suggested: The label that it probably should have.
+        score: The probability of the suggested label minus that of the given one, 0 to 1.
+        about: With several labels per image, the name of the label; "" otherwise.
+    """
+
+    row: int
+    label: str
+    suggested: str
+    score: float
+    about: str = ""
+
+
+@dataclass(frozen=True)
 class Mistake:
     """A wrong prediction.
 

@@ -193,6 +193,28 @@ class SplitKeywords(TypedDict, total=False):
     split: SplitOption
 
 
+class PlanKeywords(TypedDict, total=False):
+    """See `PlanOptions`."""
+
+    report: str | Path | None
+    plan: str | Path | None
+    apply: str | Path | None
+    out: str | Path | None
+    overwrite: bool
+
+
+class LabelErrorKeywords(TypedDict, total=False):
+    """See `LabelErrorOptions`."""
+
+    no_label_errors: bool
+    backbone: str
+    weights: str
+
+
+class CheckKeywords(PlanKeywords, LabelErrorKeywords, OpenKeywords, ComputeKeywords, total=False):
+    """See `CheckOptions`."""
+
+
 class CompareKeywords(SplitKeywords, LabelKeywords, ComputeKeywords, total=False):
     """See `CompareOptions`."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from headstart.errors import OptionError
 from headstart.keywords import (
+    CheckKeywords,
     CompareKeywords,
     ComputeKeywords,
     EvaluateKeywords,
@@ -23,6 +24,7 @@ from headstart.keywords import (
     with_keywords,
 )
 from headstart.options import (
+    CheckOptions,
     CompareOptions,
     ComputeOptions,
     EvaluateOptions,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from headstart.data.inputs import ImagesLike
     from headstart.predictor.predictor import AnyPrediction, Predictor
     from headstart.record.comparison import ComparisonRecord
+    from headstart.record.data_check import DataCheck
 
 
 @with_keywords(TrainOptions, TrainKeywords)
@@ -97,6 +100,34 @@ def evaluate(
     with _loading("headstart.commands.evaluate", watcher):
         from headstart.commands.evaluate import run_evaluation
     return run_evaluation(model, data, values, watcher)
+
+
+@with_keywords(CheckOptions, CheckKeywords)
+def check(
+    data: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[CheckKeywords],
+) -> DataCheck:
+    """Look at labelled images before training: copies, leaks, shortcuts, label errors.
+
+    Args:
+        data: See `train`.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        What was found; with `apply`, only what opening the data finds.
+
+    Raises:
+        HeadstartError: The data, an option or a plan cannot be used.
+    """
+    values, watcher = CheckOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.check", watcher):
+        from headstart.commands.check import run_check
+    return run_check(data, values, watcher).record
 
 
 @with_keywords(CompareOptions, CompareKeywords)

@@ -421,6 +421,43 @@ class CompareOptions(SplitOptions, LabelOptions, ComputeOptions):
     """Options of `compare`."""
 
 
+class PlanOptions(Options):
+    """What is written with the findings of a check, and a plan that is carried out."""
+
+    panel = Panel.OUTPUT
+
+    report: LenientPath | None = Field(
+        None, description="Write a page with pictures of what was found, such as check.html."
+    )
+    plan: LenientPath | None = Field(
+        None, description="Write a plan of changes as CSV (drop, move, relabel), to be edited."
+    )
+    apply: LenientPath | None = Field(
+        None, description="Carry out an edited plan on a copy of the data in --out."
+    )
+    out: LenientPath | None = Field(None, description="New folder for the copy of --apply.")
+    overwrite: bool = Field(False, description="Replace an existing --report or --plan.")
+
+
+class LabelErrorOptions(Options):
+    """How label errors are looked for."""
+
+    panel = Panel.BACKBONE
+
+    no_label_errors: bool = Field(
+        False, description="Do not look for label errors, which needs features of all images."
+    )
+    backbone: str = Field("efficientnet-lite0", description="Pretrained network of these features.")
+    weights: str = Field(
+        "imagenet",
+        description="imagenet, random, a safetensors file or its folder, or hf-hub:OWNER/NAME.",
+    )
+
+
+class CheckOptions(PlanOptions, LabelErrorOptions, OpenOptions, ComputeOptions):
+    """Options of `check`."""
+
+
 def cache_folder(cache: str | PathLike[str] | None) -> Path:
     """Return the folder that keeps features, converted networks and unpacked archives."""
     return Path(cache).expanduser() if cache else user_cache_path("headstart")

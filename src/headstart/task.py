@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from headstart.answers import AnyTaskPrediction, Mistake, Thresholds
+from headstart.answers import AnyTaskPrediction, Mistake, Suspect, Thresholds
 from headstart.arrays import (
     Flags,
     Floats,
@@ -316,6 +316,18 @@ class Task(Protocol):
         thresholds: Thresholds | None = None,
     ) -> list[Mistake]:
         """Return at most `limit` wrong predictions, most confident first."""
+        ...
+
+    def suspects(
+        self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
+    ) -> list[Suspect]:
+        """Return the labels that are probably wrong, the most suspect first.
+
+        Args:
+            probabilities: Of each image, by a model that was not fitted on it, (images, classes).
+            targets: The encoded labels.
+            classes: The names of the classes.
+        """
         ...
 
     # Presentation ---------------------------------------------------------------------------

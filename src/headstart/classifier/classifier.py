@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Self, Unpack, get_args, overload
 
 from headstart.answers import AnyTaskPrediction
-from headstart.arrays import Features, Probabilities
+from headstart.arrays import Features, Probabilities, Rows
 from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.fit import fitted_for
 from headstart.choosing.image_size import sized_for
@@ -412,6 +412,19 @@ class Classifier:
     ) -> HeldOutEstimate | None:
         """Measure the head on folds that keep groups whole; see `HeadChoice.cross_validate`."""
         return self._head_choice(train.task).cross_validate(features, train.labels, groups)
+
+    def held_out_probabilities(self) -> tuple[Rows, Probabilities] | None:
+        """Return probabilities of training images by heads that were not fitted on them.
+
+        Returns:
+            The rows of the images in the last call of `fit`, and their calibrated probabilities,
+            (rows, classes); None if no folds were held out, or a validation part decided.
+        """
+        fit = self._chosen[1] if self._chosen else None
+        if fit is None or fit.held_out is None or fit.chosen_on == "val":
+            return None
+        task = self.predictor.task
+        return fit.held_out.rows, task.probabilities(fit.held_out.logits, fit.temperature)
 
     def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
         """Switch to a tuned model; the caller's backbone does not change."""

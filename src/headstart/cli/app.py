@@ -20,6 +20,7 @@ from headstart.errors import HeadstartError, RunInterrupted
 from headstart.options import (
     BackbonesOptions,
     CacheOptions,
+    CheckOptions,
     ClearOptions,
     CompareOptions,
     EvaluateOptions,
@@ -250,6 +251,25 @@ def compare(
         print_json(record.to_json())
     else:
         show_comparison(_stdout(), record)
+
+
+@app.command(cls=Command)
+@with_options(CheckOptions)
+def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
+    """Look at labelled images before training: copies, leaks, shortcuts, label errors.
+
+    With --plan and --apply, faults are corrected on a copy.
+    """
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.checking import show_check
+        from headstart.commands.check import run_check
+
+    result = run_check(data, options, watcher)
+    if json_:
+        print_json(result.to_json())
+    else:
+        show_check(_stdout(), result, options)
 
 
 @app.command(cls=Command)

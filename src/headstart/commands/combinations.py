@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from headstart.errors import OptionError
 from headstart.options import (
     BackbonesOptions,
+    CheckOptions,
     EvaluateOptions,
     Options,
     PredictOptions,
@@ -125,6 +126,40 @@ BACKBONES: tuple[Rule[BackbonesOptions], ...] = (
         ("device", "precision", "cache"),
         lambda options: not options.measure,
         "unless backbones are run. Add --measure.",
+    ),
+)
+
+
+CHECK: tuple[Rule[CheckOptions], ...] = (
+    Rule(
+        ("out",),
+        lambda options: options.apply is None,
+        "without --apply. For a page with pictures, pass --report; for a plan, --plan.",
+    ),
+    Rule(
+        ("apply",),
+        lambda options: options.out is None,
+        "without --out. Add --out with a new folder for the copy.",
+    ),
+    Rule(
+        ("report", "plan", "overwrite", "no_label_errors", "backbone", "weights"),
+        lambda options: options.apply is not None,
+        "with --apply, which only copies. Remove one of the two.",
+    ),
+    Rule(
+        ("overwrite",),
+        lambda options: options.report is None and options.plan is None,
+        "without --report or --plan.",
+    ),
+    Rule(
+        ("backbone", "weights", "device", "precision"),
+        lambda options: options.no_label_errors,
+        "with --no-label-errors. Remove one of the two.",
+    ),
+    Rule(
+        ("test",),
+        lambda options: True,
+        "here, because all images are checked. Remove it.",
     ),
 )
 

@@ -34,15 +34,20 @@ class Scan:
 
     Attributes:
         manifest: See `manifest.SCHEMA`; `group` names the images that must stay together.
-        duplicates: Number of images that are exact or near duplicates of another image.
+        copies: Names of the images of each picture that has exact or near duplicates.
         merged: Number of copies of which their labels are merged into those of another one.
         conflicts: Number of images rejected because their copies have other labels.
     """
 
     manifest: pa.Table
-    duplicates: int
+    copies: tuple[tuple[str, ...], ...]
     merged: int = 0
     conflicts: int = 0
+
+    @property
+    def duplicates(self) -> int:
+        """Number of images that are exact or near duplicates of another image."""
+        return sum(len(names) - 1 for names in self.copies) - self.merged
 
 
 def scan(
@@ -76,11 +81,11 @@ def scan(
     usable = manifest["rejected"].null_count
     manifest = share_labels(manifest) if copies_are_one else _reject_conflicts(manifest, task)
     conflicts = usable - manifest["rejected"].null_count
-    groups, duplicates = _assign_groups(manifest, thumbnails)
+    groups, copies = _assign_groups(manifest, thumbnails)
     manifest = with_column(manifest, "group", groups)
     kept = drop_copies(manifest) if copies_are_one else manifest
     merged = manifest.num_rows - kept.num_rows
-    return Scan(kept, duplicates - merged, merged, conflicts)
+    return Scan(kept, copies, merged, conflicts)
 
 
 def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail | None]:
@@ -141,23 +146,26 @@ def _reject_conflicts(manifest: pa.Table, task: Task) -> pa.Table:
 
 def _assign_groups(
     manifest: pa.Table, thumbnails: Sequence[Thumbnail | None]
-) -> tuple[list[str | None], int]:
-    """Group the images that must stay together, and count the duplicates among them.
+) -> tuple[list[str | None], tuple[tuple[str, ...], ...]]:
+    """Group the images that must stay together, and list the duplicates among them.
 
     Exact copies, near duplicates and the user's own groups are merged. A group keeps the user's
     name, so that it can grow. Otherwise it is named by the smallest sha256 in it, so that the name
     depends only on the content.
     """
-    rows = manifest.select(["sha256", "group", "rejected"]).to_pylist()
+    rows = manifest.select(["image", "sha256", "group", "rejected"]).to_pylist()
     used = [number for number, row in enumerate(rows) if row["rejected"] is None]
     if not used:
-        return [None] * len(rows), 0
+        return [None] * len(rows), ()
     near = near_duplicates(np.stack([_required(thumbnails[number]) for number in used]))
     duplicate_pairs = [
         np.stack([np.arange(len(used)), near], axis=1),
         _pairs_of_equal([rows[number]["sha256"] for number in used]),
     ]
-    unique = np.unique(component_labels(len(used), np.concatenate(duplicate_pairs)))
+    copies: dict[int, list[str]] = defaultdict(list)
+    pictures = component_labels(len(used), np.concatenate(duplicate_pairs)).tolist()
+    for number, picture in zip(used, pictures, strict=True):
+        copies[picture].append(rows[number]["image"])
     group_pairs = [*duplicate_pairs, _pairs_of_equal([rows[number]["group"] for number in used])]
     names: list[str | None] = [None] * len(rows)
     members = defaultdict(list)
@@ -169,7 +177,7 @@ def _assign_groups(
         name = min(own) if own else min(rows[number]["sha256"] for number in numbers)
         for number in numbers:
             names[number] = name
-    return names, len(used) - len(unique)
+    return names, tuple(tuple(images) for images in copies.values() if len(images) > 1)
 
 
 def _pairs_of_equal(values: Sequence[str | None]) -> Pairs:

@@ -33,6 +33,10 @@ from headstart.options import DecodeLimits
 _DRAFT_MARGIN = 1.5
 
 
+# The Exif tags of a camera's maker and model.
+_CAMERA_TAGS = (0x010F, 0x0110)
+
+
 @dataclass(frozen=True)
 class LoadedImage:
     """An image whose pixels are decoded, but not yet converted to red, green and blue.
@@ -208,6 +212,35 @@ def read_header(data: bytes) -> Header:
     except Exception:  # As in `load_image`, which read it without its metadata.
         image = _open(without_metadata(data))
     return Header(image.width, image.height, image.mode, _has_more(image))
+
+
+class FileFormat(NamedTuple):
+    """How an image file was saved.
+
+    Attributes:
+        name: Pillow's name of the format, or "DICOM".
+        compression: The sum of the quantisation tables of a JPEG, which grows as quality falls;
+            0 for other formats.
+        camera: Maker and model of the camera in the metadata; "" if they are not known.
+    """
+
+    name: str
+    compression: int
+    camera: str
+
+
+def read_format(data: bytes) -> FileFormat:
+    """Read from the header of an image file how it was saved."""
+    if is_dicom(data):
+        return FileFormat("DICOM", 0, "")
+    try:
+        image = _open(data)
+        tags = image.getexif()
+        camera = " ".join(str(tags.get(tag, "")).strip("\0 ") for tag in _CAMERA_TAGS).strip()
+    except Exception:  # As in `load_image`, which read it without its metadata.
+        image, camera = _open(without_metadata(data)), ""
+    tables = getattr(image, "quantization", None) or {}
+    return FileFormat(image.format or "", sum(map(sum, tables.values())), camera)
 
 
 def _has_more(image: ImageFile.ImageFile) -> bool:

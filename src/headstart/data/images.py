@@ -163,6 +163,8 @@ class Images:
         understood: Sentences that say how the data was read: labels, split, groups.
         warnings: Sentences for the user.
         leaks: Groups that span the given split, as names of images.
+        copies: Exact or near duplicates: the names of the images of each picture that has some.
+        split_given: Whether the source has a split of its own.
     """
 
     name: str
@@ -172,6 +174,8 @@ class Images:
     understood: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     leaks: tuple[tuple[str, ...], ...] = ()
+    copies: tuple[tuple[str, ...], ...] = ()
+    split_given: bool = False
 
     def __repr__(self) -> str:
         counts = [f"{len(images):,} {name}" for name, images in self._parts]

@@ -111,7 +111,12 @@ def images_of(
     _check_not_empty(data, manifest)
     manifest, leaks = _split(manifest, task, share, seed)
     understood = _understood(source, checked, share)
-    images = Images(source.name, manifest, names, task, understood, leaks=leaks)
+    images = Images(
+        *(source.name, manifest, names, task, understood),
+        leaks=leaks,
+        copies=checked.copies,
+        split_given=bool(source.splits),
+    )
     if classes is None and not len(images.train):
         raise DataError(
             f"'{data}' has no usable training images: the given split assigns every usable image "

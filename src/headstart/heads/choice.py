@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from headstart.arrays import Features, Folds, Targets, Temperature
+from headstart.arrays import Features, Folds, Targets
 from headstart.backbones.layout import FeatureLayout
 from headstart.heads.problem import (
     Candidate,
@@ -19,7 +19,6 @@ from headstart.heads.problem import (
     HeldOutEstimate,
     Problem,
     effort_for,
-    few_images,
 )
 from headstart.heads.specs import FixedHead, Head, LinearHead
 from headstart.task import Task
@@ -113,22 +112,18 @@ class HeadChoice:
         fit = self.fit(features, targets, groups)
         if fit.held_out is None:
             return None
-        scores, truth = fit.held_out.logits, targets[fit.held_out.rows]
-        losses = self.task.losses(self.task.probabilities(scores, fit.temperature), truth)
-        correct = self.task.correct(scores, truth)
+        probabilities = self.task.probabilities(fit.held_out.logits, fit.temperature)
+        truth = targets[fit.held_out.rows]
+        losses = self.task.losses(probabilities, truth)
+        correct = self.task.correct(fit.held_out.logits, truth)
         return HeldOutEstimate(float(losses.mean()), float(correct.mean()), len(truth))
 
     def _calibrated(self, fit: HeadFit, targets: Targets) -> HeadFit:
-        """Calibrate on the held-out images that decided: the validation part or the folds.
-
-        A few images do not make an average of calibrated heads more certain.
-        """
+        """Calibrate on the held-out images that decided: the validation part or the folds."""
         if fit.held_out is None:
             return fit
         scores, truth = fit.held_out.logits, targets[fit.held_out.rows]
         temperature = self.task.temperature(scores, truth)
-        if len(fit.members) > 1 and few_images(len(truth), self.classes):
-            temperature = _not_below_one(temperature)
         probabilities = self.task.probabilities(scores, temperature)
         thresholds = self.task.thresholds(probabilities, truth, self.operating_point)
         return replace(fit, temperature=temperature, thresholds=thresholds)
@@ -185,12 +180,6 @@ class HeadChoice:
         head = FixedHead(fit.members) if fit.members else self.head
         kinds = tuple(dict.fromkeys(member.features for member in fit.members))
         return replace(self, head=head, kinds=kinds or (fit.features,))
-
-
-def _not_below_one(temperature: Temperature) -> Temperature:
-    if isinstance(temperature, tuple):
-        return tuple(max(1.0, each) for each in temperature)
-    return max(1.0, temperature)
 
 
 def _decide(on_folds: HeadFit, on_val: HeadFit, objection: str) -> HeadFit:

@@ -65,7 +65,12 @@ class PicturedMistake:
     @property
     def source(self) -> str:
         """The thumbnail as a `data:` URI."""
-        return "data:image/jpeg;base64," + b64encode(self.thumbnail).decode("ascii")
+        return data_uri(self.thumbnail)
+
+
+def data_uri(thumbnail: bytes) -> str:
+    """Return a JPEG as a `data:` URI."""
+    return "data:image/jpeg;base64," + b64encode(thumbnail).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -116,18 +121,18 @@ def render_report(
         title: The title, such as the name of the run. Default: the name of the data.
     """
     recommendation = record.recommendation
-    return _render(
+    return render_template(
         "report.html.jinja",
         title=title or record.data.name,
         record=record,
         part=part,
-        policy=_policy(part),
+        policy=page_policy(part),
         shown=_shown(record),
         use=describe_use(record.val_used_for),
         created_at=datetime.fromisoformat(record.created) if record.created else None,
         mistakes=_most_confident(mistakes),
         rejected=record.rejected,
-        reasons=_frequent_reasons(record.rejected),
+        reasons=frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
         described=describe_gain(record.tuning) if record.tuning else "",
         panels=tuning_panels(record.tuning),
@@ -139,11 +144,11 @@ def render_evaluation(
     record: EvaluationRecord, part: ReportPart, mistakes: Sequence[PicturedMistake]
 ) -> str:
     """Render the report of an evaluation, as one self-contained HTML page; see `render_report`."""
-    return _render(
+    return render_template(
         "evaluation.html.jinja",
         record=record,
         part=part,
-        policy=_policy(part),
+        policy=page_policy(part),
         shown=Shown(
             record.evaluation, record.kind, record.classes, record.temperature, unseen=False
         ),
@@ -151,7 +156,7 @@ def render_evaluation(
         created_at=datetime.fromisoformat(record.created),
         mistakes=_most_confident(mistakes),
         rejected=record.rejected,
-        reasons=_frequent_reasons(record.rejected),
+        reasons=frequent_reasons(record.rejected),
     )
 
 
@@ -164,10 +169,11 @@ def render_recommendation(record: RecommendationRecord, *, title: str = "") -> s
     """
     plot = plot_backbones(record.recommendation.backbones)
     title = title or record.data.name
-    return _render("recommendation.html.jinja", title=title, record=record, plot=plot)
+    return render_template("recommendation.html.jinja", title=title, record=record, plot=plot)
 
 
-def _render(template: str, **values: object) -> str:
+def render_template(template: str, **values: object) -> str:
+    """Render a template as a page in valid UTF-8: undecodable bytes of names are escaped."""
     page = _template(template).render(values)
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -187,7 +193,7 @@ def _template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def _policy(part: ReportPart | None) -> str:
+def page_policy(part: ReportPart | None) -> str:
     """Return what the page may load and run: nothing but its own styles and its part's script."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     if part is None or not part.script:
@@ -215,6 +221,7 @@ def _most_confident(mistakes: Sequence[PicturedMistake]) -> list[PicturedMistake
     return sorted(mistakes, key=lambda pictured: -pictured.mistake.probability)
 
 
-def _frequent_reasons(rejected: Sequence[Rejection]) -> list[tuple[str, int]]:
+def frequent_reasons(rejected: Sequence[Rejection]) -> list[tuple[str, int]]:
+    """Return the most frequent reasons for which images were not used, with their numbers."""
     reasons = Counter(rejection.reason.partition(":")[0] for rejection in rejected)
     return reasons.most_common(MAX_REASONS)

@@ -12,7 +12,8 @@ from headstart.data.images import ImageSet
 from headstart.data.quiet import quiet_libraries
 from headstart.report.page import PicturedMistake
 
-_SIDE = 224
+SIDE = 224
+"""The longer side of a thumbnail, in pixels."""
 
 
 def with_thumbnails(
@@ -27,16 +28,21 @@ def with_thumbnails(
     """
     names, paths = images.names, images.paths
     return [
-        PicturedMistake(mistake, names[mistake.row], _thumbnail(paths[mistake.row], contract))
+        PicturedMistake(mistake, names[mistake.row], thumbnail(paths[mistake.row], contract))
         for mistake in mistakes
     ]
 
 
-def _thumbnail(path: str, contract: PixelContract) -> bytes:
+def thumbnail(path: str, contract: PixelContract, side: int = SIDE) -> bytes:
+    """Return an image as a small JPEG.
+
+    Raises:
+        UnreadableImage: It cannot be decoded any more.
+    """
     with quiet_libraries():
-        image = decode_image(read_image(path), path=path, min_side=_SIDE, contract=contract)
+        image = decode_image(read_image(path), path=path, min_side=side, contract=contract)
     small = image.copy()
-    small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    small.thumbnail((side, side), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from headstart.answers import Mistake, MultiPrediction, Thresholds
+from headstart.answers import Mistake, MultiPrediction, Suspect, Thresholds
 from headstart.arrays import (
     Flags,
     Floats,
@@ -314,6 +314,24 @@ class Multi:
 
         limits = _limits(thresholds, len(classes))
         return worst_label_mistakes(probabilities, targets, classes, limits, limit=limit)
+
+    def suspects(
+        self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
+    ) -> list[Suspect]:
+        """See `Task.suspects`; each label is examined by itself."""
+        from headstart.evaluation.label_errors import confident_label_errors
+
+        found = []
+        for column, name in enumerate(classes):
+            known = np.flatnonzero(targets[:, column] != UNKNOWN)
+            present = np.asarray(targets[known, column] == 1)
+            for place, score in zip(
+                *confident_label_errors(probabilities[known, column], present), strict=True
+            ):
+                words = ("present", "absent") if present[place] else ("absent", "present")
+                label, suggested = (f"{name} {word}" for word in words)
+                found.append(Suspect(int(known[place]), label, suggested, float(score), name))
+        return sorted(found, key=lambda suspect: -suspect.score)
 
     def describe(self, classes: Sequence[str]) -> str:
         """See `Task.describe`."""

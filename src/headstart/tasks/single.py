@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from headstart.answers import Mistake, Prediction, Thresholds
+from headstart.answers import Mistake, Prediction, Suspect, Thresholds
 from headstart.arrays import (
     Flags,
     Floats,
@@ -280,6 +280,18 @@ class Single:
                 float(probabilities[row, predicted[row]]),
             )
             for row in worst
+        ]
+
+    def suspects(
+        self, probabilities: Probabilities, targets: Targets, classes: Sequence[str]
+    ) -> list[Suspect]:
+        """See `Task.suspects`."""
+        from headstart.evaluation.label_errors import confident_errors
+
+        found = confident_errors(probabilities, targets)
+        return [
+            Suspect(int(row), classes[targets[row]], classes[suggested], float(score))
+            for row, suggested, score in zip(*found, strict=True)
         ]
 
     def describe(self, classes: Sequence[str]) -> str:

@@ -1,0 +1,86 @@
+"""How a check of the data is shown in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from headstart.cli.columns import Row, print_table
+from headstart.cli.tables import print_line, show_rejections
+from headstart.record.data_check import Copies, DataCheck, LabelError
+
+if TYPE_CHECKING:
+    from headstart.commands.check import CheckResult
+    from headstart.options import CheckOptions
+
+_SHOWN = 10
+
+
+def show_check(console: Console, result: CheckResult, options: CheckOptions) -> None:
+    """Show what was found, or what a plan has changed."""
+    record = result.record
+    if result.applied is not None:
+        done = {action: count for action, count in result.applied.items() if count}
+        counts = ", ".join(f"{action} {count:,}" for action, count in done.items())
+        print_line(console, f"Copied to {result.out}: {counts}.")
+        labels = ",".join(one.name for one in record.classes)
+        extra = ["--labels", labels] if record.task == "multi" else []
+        command = ["headstart", "train", f"{result.out}/images.csv", *extra]
+        print_line(console, f"  train  {shlex.join(command)}")
+        return
+    show_rejections(console, record.rejected)
+    _show_copies(console, "One picture, several labels", record.conflicts)
+    _show_leaks(console, record.leaks)
+    _show_label_errors(console, record.label_errors)
+    _show_findings(console, record)
+    print_line(console, f"Done in {record.seconds:.1f} s")
+    if options.report:
+        print_line(console, f"  page  {options.report}")
+    if options.plan:
+        print_line(console, f"  plan  {options.plan}")
+        apply = ["headstart", "check", record.source, "--apply", str(options.plan), "--out", "COPY"]
+        print_line(console, f"        edit it, then: {shlex.join(apply)}")
+
+
+def _show_findings(console: Console, record: DataCheck) -> None:
+    sentences = list(record.findings)
+    print_line(console, f"{len(sentences):,} findings:" if sentences else "Nothing was found.")
+    for sentence in sentences:
+        print_line(console, f"  - {sentence}")
+
+
+def _show_copies(console: Console, title: str, groups: Sequence[Copies]) -> None:
+    if groups:
+        print_line(console, f"{title}: {len(groups):,}")
+        rows = [_row(" = ".join(one.images), ", ".join(one.labels)) for one in groups[:_SHOWN]]
+        print_table(console, ("images", "labels"), _with_rest(rows, len(groups)))
+
+
+def _show_leaks(console: Console, leaks: Sequence[tuple[str, ...]]) -> None:
+    if leaks:
+        print_line(console, f"Across the split: {len(leaks):,}")
+        rows = [_row(" = ".join(names)) for names in leaks[:_SHOWN]]
+        print_table(console, ("images",), _with_rest(rows, len(leaks)))
+
+
+def _show_label_errors(console: Console, errors: Sequence[LabelError]) -> None:
+    if errors:
+        print_line(console, f"Labels that may be wrong: {len(errors):,}")
+        rows = [
+            _row(one.image, one.label, one.suggested, f"{one.score:.2f}", one.split or "")
+            for one in errors[:_SHOWN]
+        ]
+        columns = ("image", "label", "suggested", "score>", "part")
+        print_table(console, columns, _with_rest(rows, len(errors)))
+
+
+def _with_rest(rows: list[Row], count: int) -> Iterable[Row]:
+    return [*rows, _row(f"… and {count - _SHOWN:,} more")] if count > _SHOWN else rows
+
+
+def _row(*cells: str) -> Row:
+    return [Text(cell) for cell in cells]

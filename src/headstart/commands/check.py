@@ -1,0 +1,146 @@
+"""Check: look at labelled images before training on them."""
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from headstart.backbones.backbone import load_backbone
+from headstart.classifier import Classifier
+from headstart.commands.combinations import CHECK, reject_ineffective_options
+from headstart.commands.describing import describe_data
+from headstart.commands.extraction import extract_features
+from headstart.commands.inspecting import inspect_images
+from headstart.commands.label_audit import doubtful_labels
+from headstart.commands.proposing import propose_steps
+from headstart.data.contract import PixelContract
+from headstart.data.images import Images
+from headstart.data.manifest import with_column
+from headstart.data.plan import Action, Step, apply_plan, read_plan, write_plan
+from headstart.errors import DataError, OutputError
+from headstart.heads.specs import LinearHead
+from headstart.options import CheckOptions
+from headstart.record.data_check import DataCheck, LabelError
+from headstart.report.data_check import write_check
+from headstart.tasks.opening import open_data
+from headstart.watching import Watcher
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of a check.
+
+    Attributes:
+        record: Everything that was found.
+        applied: The number of images by what was done with them, if a plan was carried out.
+        out: The copy that was written, if any.
+    """
+
+    record: DataCheck
+    applied: dict[Action, int] | None = None
+    out: Path | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return everything that was found or, with a plan, what was done."""
+        if self.applied is None:
+            return self.record.to_json()
+        applied: dict[str, JsonValue] = {**self.applied}
+        return {"out": str(self.out), "applied": applied}
+
+
+def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watcher) -> CheckResult:
+    """Run `check` with validated options.
+
+    Args:
+        data: See `train`.
+        options: What to do.
+        watcher: Follows the stages.
+    """
+    reject_ineffective_options(options, CHECK)
+    for path in (options.report, options.plan):
+        if path and path.exists() and not options.overwrite:
+            raise OutputError(f"Output '{path}' already exists. Pass --overwrite to replace it.")
+    steps = read_plan(options.apply) if options.apply else []
+    start = time.perf_counter()
+    images = open_data(data, options, watcher)
+    if options.apply and options.out:
+        return _applied(data, images, steps, options.apply, options.out)
+    contract = PixelContract(background=images.all.background, window=images.all.window)
+    with watcher.stage("Looking at the images") as progress:
+        inspection = inspect_images(images.all, contract, progress)
+    warnings = list(images.warnings)
+    errors: tuple[LabelError, ...] = ()
+    accuracy = None
+    if not options.no_label_errors:
+        try:
+            errors, accuracy = _label_errors(images, options, watcher)
+        except DataError as error:
+            warnings.append(f"Label errors were not looked for: {error}")
+            watcher.warn(warnings[-1])
+    record = replace(
+        describe_data(data, images),
+        oddities=inspection.oddities,
+        constant=inspection.constant,
+        shortcuts=inspection.shortcuts,
+        label_errors=errors,
+        accuracy=accuracy,
+        warnings=tuple(warnings),
+        seconds=time.perf_counter() - start,
+    )
+    if options.report:
+        with watcher.stage("Writing the page"):
+            write_check(options.report, record, images.all, contract)
+    if options.plan:
+        write_plan(options.plan, propose_steps(record, images))
+    return CheckResult(record)
+
+
+def _label_errors(
+    images: Images, options: CheckOptions, watcher: Watcher
+) -> tuple[tuple[LabelError, ...], float]:
+    """Return the suspects of all parts, and the accuracy of the models that found them.
+
+    The features are those of `train`, so that whichever command runs first computes them.
+    """
+    with watcher.stage("Loading the backbone"):
+        backbone = load_backbone(options.backbone, weights=options.weights, seed=options.seed)
+        model = Classifier(
+            backbone,
+            LinearHead(),
+            classes=images.classes,
+            seed=options.seed,
+            device=options.device,
+            precision=options.precision,
+            cache=options.cache,
+        )
+        model.choose_preprocessing(images.train, warn=watcher.warn, note=watcher.note)
+    extract_features(model, images, watcher)
+    with watcher.stage("Looking for label errors"):
+        features, stored_as = model.features_of(images.all, warn=watcher.warn)
+        model.fit_features(images.all, features, stored_as)
+        found = model.held_out_probabilities()
+        if found is None:
+            raise DataError("no images could be held out.")
+        rows, probabilities = found
+        held_out = images.all.take(rows)
+        split = None if images.split_given else ""
+        correct = images.task.hits(probabilities, held_out.labels)
+        return doubtful_labels(held_out, probabilities, split=split), float(correct.mean())
+
+
+def _applied(
+    data: str | os.PathLike[str],
+    images: Images,
+    steps: Iterable[Step],
+    plan: Path,
+    out: Path,
+) -> CheckResult:
+    several = images.task.activation == "sigmoid"
+    manifest = images.manifest
+    if not images.split_given:
+        manifest = with_column(manifest, "split", [None] * manifest.num_rows)
+    counts = apply_plan(manifest, list(steps), out, several=several, plan=plan)
+    return CheckResult(describe_data(data, images), counts, out)

@@ -1,0 +1,56 @@
+"""Find images whose label is probably wrong, from predictions of models that did not learn them.
+
+Confident learning (Northcutt et al., 2021): each class has a limit, the mean probability that its
+own images are given. An image is suspect if the probability of another class reaches the limit of
+that class, and is higher than that of its own label.
+"""
+
+import numpy as np
+
+from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
+
+
+def confident_errors(probabilities: Probabilities, targets: Targets) -> tuple[Rows, Rows, Numbers]:
+    """Find probable label errors among images of which each has one class.
+
+    Args:
+        probabilities: Of each image, by a model that was not fitted on it, (images, classes).
+        targets: The class number of each image, (images,).
+
+    Returns:
+        The rows of suspect images, the most suspect first; the class that each probably belongs to;
+        and the probability of that class minus that of the label, 0 to 1.
+    """
+    images, classes = probabilities.shape
+    own = probabilities[np.arange(images), targets]
+    counts = np.bincount(targets, minlength=classes)
+    limits = np.full(classes, np.inf)
+    np.divide(
+        np.bincount(targets, weights=own, minlength=classes), counts, out=limits, where=counts > 0
+    )
+    others = np.where(probabilities >= limits, probabilities, 0.0)
+    others[np.arange(images), targets] = 0.0
+    suggested = others.argmax(axis=1)
+    return _ranked(others.max(axis=1) - own, suggested)
+
+
+def confident_label_errors(probabilities: Numbers, present: Flags) -> tuple[Rows, Numbers]:
+    """Find probable errors of one label that each image has or does not have.
+
+    Args:
+        probabilities: Of the label, by models that were not fitted on the image, (images,).
+        present: Whether the image has the label, (images,).
+
+    Returns:
+        The rows of suspect images, the most suspect first; and how much more probable the contrary
+        is, 0 to 1.
+    """
+    both = np.stack([1 - probabilities, probabilities], axis=1)
+    rows, _, scores = confident_errors(both, present.astype(np.int64))
+    return rows, scores
+
+
+def _ranked(scores: Numbers, suggested: Rows) -> tuple[Rows, Rows, Numbers]:
+    rows = np.flatnonzero(scores > 0)
+    order = rows[np.argsort(-scores[rows], kind="stable")]
+    return order, suggested[order], scores[order]
