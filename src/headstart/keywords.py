@@ -163,10 +163,18 @@ class LeakageKeywords(TypedDict, total=False):
     leakage: bool
 
 
+class StudyKeywords(TypedDict, total=False):
+    """See `StudyOptions`."""
+
+    learning_curve: bool
+    compare: str | Path | None
+
+
 class TrainKeywords(
     RunKeywords,
     TuneKeywords,
     PartKeywords,
+    StudyKeywords,
     LeakageKeywords,
     PatientKeywords,
     SliceKeywords,

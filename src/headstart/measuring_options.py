@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from headstart.strict import Options, Panel
+from headstart.strict import LenientPath, Options, Panel
 
 SplitOption = Literal["auto", "all", "train", "val", "test"]
 
@@ -44,6 +44,22 @@ class LeakageOptions(Options):
         False,
         description="Cross-validate the frozen head with and without the groups, which are those "
         "of --group or guessed, to measure what their leakage is worth.",
+    )
+
+
+class StudyOptions(Options):
+    """What else is measured with a trained model."""
+
+    panel = Panel.DATA
+
+    learning_curve: bool = Field(
+        False,
+        description="Forecast how accuracy would grow with more images, by refits on fewer.",
+    )
+    compare: LenientPath | None = Field(
+        None,
+        description="Compare with the model of an earlier run on the same test images, with the "
+        "interval and the p-value of each difference.",
     )
 
 

@@ -5,7 +5,7 @@ The command line's help and Python's keywords both come from these classes.
 
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from platformdirs import user_cache_path
 from pydantic import Field
@@ -16,6 +16,8 @@ from headstart.measuring_options import PrevalenceOptions as PrevalenceOptions
 from headstart.measuring_options import SliceOptions as SliceOptions
 from headstart.measuring_options import SplitOption as SplitOption
 from headstart.measuring_options import SplitOptions as SplitOptions
+from headstart.measuring_options import StudyOptions as StudyOptions
+from headstart.strict import LenientPath as LenientPath
 from headstart.strict import Options as Options
 from headstart.strict import Panel as Panel
 
@@ -36,8 +38,6 @@ PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
 
 _DIFFERENT = {"none": 1, "flip": 2, "dihedral": 8}  # Views, where their number is limited.
 _AUTO_MINUTES = 10.0  # The time limit of --tune auto without --minutes.
-
-LenientPath = Annotated[Path, Field(strict=False)]
 
 
 class DecodeLimits(Options):
@@ -383,6 +383,7 @@ class TrainOptions(
     RunOptions,
     TuneOptions,
     PartOptions,
+    StudyOptions,
     LeakageOptions,
     PatientOptions,
     SliceOptions,

@@ -2,9 +2,10 @@
 
 import inspect
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headstart.errors import OptionError, suggestion
 
@@ -13,6 +14,10 @@ _PATTERNS = {
     "tune": "It must be none, auto, all, stages:N or layers:N, N from 1",
     "window": "It must be first, percentile or CENTER,WIDTH with a positive width, such as 40,400",
 }
+
+
+LenientPath = Annotated[Path, Field(strict=False)]
+"""A path that may be given as text."""
 
 
 class Panel(StrEnum):

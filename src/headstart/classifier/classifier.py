@@ -23,6 +23,7 @@ from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
+from headstart.evaluation.learning_curve import measure_learning_curve
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice, ValidationPart
 from headstart.heads.problem import Candidate, Decider, HeadFit, HeldOutEstimate
@@ -38,6 +39,7 @@ from headstart.options import (
 )
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
+from headstart.record.learning_curve import LearningCurve
 from headstart.task import Task
 from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_tune
 from headstart.tuning.held_out import LearningSet, learning_set
@@ -412,6 +414,21 @@ class Classifier:
     ) -> HeldOutEstimate | None:
         """Measure the head on folds that keep groups whole; see `HeadChoice.cross_validate`."""
         return self._head_choice(train.task).cross_validate(features, train.labels, groups)
+
+    def learning_curve(
+        self,
+        train: ImageSet,
+        features: Features,
+        groups: Sequence[str],
+        progress: Progress | None = None,
+    ) -> LearningCurve:
+        """Forecast how accuracy would grow with more images; see `measure_learning_curve`."""
+        choice = self._head_choice(train.task)
+        return measure_learning_curve(
+            *(choice, features, train.labels, groups, train.classes),
+            seed=choice.seed,
+            progress=progress,
+        )
 
     def held_out_probabilities(self) -> tuple[Rows, Probabilities] | None:
         """Return probabilities of training images by heads that were not fitted on them.

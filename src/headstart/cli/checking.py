@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from headstart.cli.columns import Row, print_table
-from headstart.cli.tables import print_line, show_rejections
+from headstart.cli.columns import Row, print_line, print_table
+from headstart.cli.rejections import show_rejections
 from headstart.record.data_check import Copies, DataCheck, LabelError
 
 if TYPE_CHECKING:

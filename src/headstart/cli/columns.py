@@ -61,6 +61,11 @@ def print_table(
     console.print(table)
 
 
+def print_line(console: Console, text: str) -> None:
+    """Print a line literally: without markup, highlighting or wrapping."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def shorten(text: str, width: int) -> str:
     """Shorten a text to a number of cells of the terminal, with an ellipsis in the middle."""
     if cell_len(text) <= width:

@@ -3,10 +3,10 @@
 from rich.console import Console
 from rich.text import Text
 
-from headstart.cli.columns import Row, print_table
-from headstart.cli.tables import print_line, show_rejections
+from headstart.cli.columns import Row, print_line, print_table
+from headstart.cli.rejections import show_rejections
 from headstart.record import metric_title
-from headstart.record.comparison import ComparisonRecord, MetricDifference
+from headstart.record.comparison import ComparisonRecord, MetricDifference, Pair
 
 _SMALL = 0.001
 
@@ -18,9 +18,14 @@ def show_comparison(console: Console, record: ComparisonRecord) -> None:
     part = f"{record.split} images" if record.split != "all" else "images"
     print_line(console, f"Compared on {record.images:,} {part}{groups} of '{record.data}'.")
     for pair in record.pairs:
-        columns = ("metric", f"{pair.first}>", f"{pair.second}>", "difference>", "95% interval")
-        print_table(console, (*columns, "p>", "test"), map(_difference_row, pair.differences))
-        print_line(console, pair.sentence)
+        show_pair(console, pair)
+
+
+def show_pair(console: Console, pair: Pair) -> None:
+    """Show the metrics of two models, their differences, and what these mean."""
+    columns = ("metric", f"{pair.first}>", f"{pair.second}>", "difference>", "95% interval")
+    print_table(console, (*columns, "p>", "test"), map(_difference_row, pair.differences))
+    print_line(console, pair.sentence)
 
 
 def _difference_row(one: MetricDifference) -> Row:

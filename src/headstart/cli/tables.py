@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from headstart.answers import AnyTaskPrediction, MultiPrediction, Prediction
-from headstart.cli.columns import Row, print_table
+from headstart.cli.columns import Row, print_line, print_table
+from headstart.cli.comparison import show_pair
+from headstart.cli.rejections import show_rejections
 from headstart.cli.slices import show_slices
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.record import (
@@ -19,7 +21,6 @@ from headstart.record import (
     Estimate,
     Recommendation,
     Record,
-    Rejection,
     Tuning,
     describe_gain,
 )
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from headstart.commands.recommend import RecommendResult
     from headstart.commands.train import TrainResult
 
-_MAX_REJECTIONS = 12
 _MIN_SHARE = 0.01
 _OTHERS = 2
 
@@ -54,6 +54,12 @@ def show_training(console: Console, result: TrainResult) -> None:
         show_slices(console, record.reported.slices if record.reported else None)
     else:
         print_line(console, "No images were held out for testing, so the model was not evaluated.")
+    if record.label_audit and record.label_audit.message:
+        print_line(console, record.label_audit.message)
+    if record.learning_curve:
+        print_line(console, record.learning_curve.sentence)
+    for pair in record.compared.pairs if record.compared else ():
+        show_pair(console, pair)
     print_line(console, _time_spent(result.seconds))
     print_line(console, f"  report   {result.run}/report.html")
     print_line(console, f"  predict  headstart predict {result.run} IMAGE")
@@ -284,17 +290,6 @@ def _show_summary(console: Console, summary: Summary) -> None:
         print_line(console, sentence)
 
 
-def show_rejections(console: Console, rejected: Sequence[Rejection]) -> None:
-    """Show the images that were not used, with the reasons."""
-    if not rejected:
-        return
-    print_line(console, f"Images not used: {len(rejected):,}")
-    rows = [_row(rejection.image, rejection.reason) for rejection in rejected[:_MAX_REJECTIONS]]
-    if len(rejected) > _MAX_REJECTIONS:
-        rows.append(_row(f"… and {len(rejected) - _MAX_REJECTIONS:,} more"))
-    print_table(console, ("image", "reason"), rows)
-
-
 def _row(*cells: object, style: str = "") -> Row:
     return [Text(str(cell), style) for cell in cells]
 
@@ -302,8 +297,3 @@ def _row(*cells: object, style: str = "") -> Row:
 def _interval(interval: Sequence[float]) -> str:
     low, high = interval
     return f"{low:.1%} to {high:.1%}"
-
-
-def print_line(console: Console, text: str) -> None:
-    """Print a line literally: without markup, highlighting or wrapping."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

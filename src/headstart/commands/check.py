@@ -21,7 +21,6 @@ from headstart.data.images import Images
 from headstart.data.manifest import with_column
 from headstart.data.plan import Action, Step, apply_plan, read_plan, write_plan
 from headstart.errors import DataError, OutputError
-from headstart.heads.specs import LinearHead
 from headstart.options import CheckOptions
 from headstart.record.data_check import DataCheck, LabelError
 from headstart.report.data_check import write_check
@@ -47,7 +46,7 @@ class CheckResult:
         """Return everything that was found or, with a plan, what was done."""
         if self.applied is None:
             return self.record.to_json()
-        applied: dict[str, JsonValue] = {**self.applied}
+        applied: dict[str, JsonValue] = {str(one): count for one, count in self.applied.items()}
         return {"out": str(self.out), "applied": applied}
 
 
@@ -109,7 +108,6 @@ def _label_errors(
         backbone = load_backbone(options.backbone, weights=options.weights, seed=options.seed)
         model = Classifier(
             backbone,
-            LinearHead(),
             classes=images.classes,
             seed=options.seed,
             device=options.device,

@@ -5,23 +5,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
-from headstart.answers import Thresholds
-from headstart.arrays import Probabilities
+from headstart.commands.pairing import (
+    common_classes,
+    compare_pairs,
+    dependent_groups,
+    restricted_to,
+)
 from headstart.commands.parts import Part, part_of_data, used_before
 from headstart.data.medical.volumes import reading_of
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
-from headstart.evaluation.slices import holm
 from headstart.options import CompareOptions
 from headstart.predictor.predictor import Predictor
-from headstart.record.comparison import ComparisonRecord, Pair
+from headstart.record.comparison import ComparisonRecord
 from headstart.runs.images import is_run
-from headstart.task import Task
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
 
@@ -43,7 +42,7 @@ def run_comparison(
     names = [os.fspath(model) for model in models]
     _check_models(names, os.fspath(data))
     predictors = {name: load_predictor(name, options) for name in names}
-    task, classes = _common(predictors)
+    task, classes = common_classes(predictors)
     left_out = sorted({label for one in predictors.values() for label in one.classes} - {*classes})
     if left_out:
         watcher.warn(
@@ -61,8 +60,8 @@ def run_comparison(
     for name, predictor in predictors.items():
         with watcher.stage(f"Predicting with {name}") as progress:
             found = predictor.probabilities_of(part.images, progress=progress, warn=watcher.warn)
-        answers[name] = _restricted(task, predictor, found, classes)
-    groups = _groups(part)
+        answers[name] = restricted_to(task, predictor, found, classes)
+    groups = dependent_groups(part.images)
     return ComparisonRecord(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,13 +72,10 @@ def run_comparison(
         groups=len(set(groups)) if groups else None,
         classes=classes,
         left_out=tuple(left_out),
-        pairs=_pairs(task, answers, part, groups),
+        pairs=compare_pairs(task, answers, part.images, groups),
         rejected=part.rejected,
         warnings=tuple(warnings),
     )
-
-
-_Answers = tuple[Probabilities, Thresholds | None]
 
 
 def _check_readings(predictors: dict[str, Predictor], part: Part) -> None:
@@ -108,74 +104,3 @@ def _check_models(names: Sequence[str], data: str) -> None:
         raise OptionError("Pass at least two models: headstart compare MODEL MODEL… DATA")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(f"'{repeated[0]}' is passed twice. Pass different models.")
-
-
-def _common(predictors: dict[str, Predictor]) -> tuple[Task, tuple[str, ...]]:
-    """Return the task and the classes that all models have, in the order of the first one.
-
-    Raises:
-        DataError: The models have different tasks, or too few classes in common.
-    """
-    (first, model), *others = predictors.items()
-    for name, other in others:
-        if other.task.name != model.task.name:
-            raise DataError(
-                f"'{first}' and '{name}' cannot be compared: one predicts one label per image, the "
-                "other several."
-            )
-    common = [label for label in model.classes if all(label in o.classes for _, o in others)]
-    if len(common) < model.task.least_classes:
-        raise DataError(
-            f"The models have {'no class' if not common else 'only one class'} in common, so they "
-            "cannot be compared."
-        )
-    return model.task, tuple(common)
-
-
-def _restricted(
-    task: Task, model: Predictor, probabilities: Probabilities, classes: Sequence[str]
-) -> _Answers:
-    """Return probabilities and operating point of a model as if it had only some classes."""
-    if tuple(model.classes) == tuple(classes):
-        return probabilities, model.thresholds
-    columns = [model.classes.index(name) for name in classes]
-    kept = probabilities[:, columns]
-    if task.activation == "softmax":
-        return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12), None
-    limits = model.thresholds
-    return kept, limits and replace(limits, values=tuple(limits.values[one] for one in columns))
-
-
-def _groups(part: Part) -> Sequence[str]:
-    """Return the group of each image; nothing if each is a group of its own."""
-    groups = part.images.given_groups
-    return groups if len(set(groups)) < len(part.images) else ()
-
-
-def _pairs(
-    task: Task, answers: dict[str, _Answers], part: Part, groups: Sequence[str]
-) -> tuple[Pair, ...]:
-    """Compare all pairs; p-values are corrected for their number."""
-    targets = part.images.labels
-    hits = {name: task.hits(found, targets, limits) for name, (found, limits) in answers.items()}
-    pairs = []
-    for first, second in combinations(answers, 2):
-        differences = task.compare(answers[first], answers[second], targets, groups=groups)
-        one, other = hits[first], hits[second]
-        pairs.append(
-            Pair(
-                first,
-                second,
-                both=int((one & other).sum()),
-                only_first=int((one & ~other).sum()),
-                only_second=int((~one & other).sum()),
-                neither=int((~one & ~other).sum()),
-                differences=differences,
-            )
-        )
-    p_values = {number: pair.differences[0].p for number, pair in enumerate(pairs)}
-    adjusted = holm({number: p for number, p in p_values.items() if p is not None})
-    return tuple(
-        replace(pair, adjusted_p=adjusted.get(number), compared=len(pairs))
-        for number, pair in enumerate(pairs)
-    )

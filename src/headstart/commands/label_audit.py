@@ -1,12 +1,10 @@
 """Labels that a model doubts, by predictions for images that it did not learn from."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from headstart.arrays import Probabilities
 from headstart.classifier import Classifier
-from headstart.data.images import Images, ImageSet
+from headstart.data.images import ImageSet
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation
 from headstart.record.data_check import LabelError
@@ -39,38 +37,35 @@ def doubtful_labels(
     )
 
 
+def doubtful_training_labels(model: Classifier, train: ImageSet) -> tuple[LabelError, ...]:
+    """Return the suspects among the training images, by the folds of the last fit."""
+    found = model.held_out_probabilities()
+    if found is None:
+        return ()
+    rows, probabilities = found
+    return doubtful_labels(train.take(rows), probabilities, split="train")
+
+
 def audit_labels(
-    model: Classifier,
-    images: Images,
+    model: Predictor,
     reported: tuple[ImageSet, Probabilities],
     evaluation: Evaluation,
+    part: str,
+    train: tuple[LabelError, ...],
 ) -> LabelAudit:
     """Return the labels that a trained model doubts, and its results with and without them.
 
     Args:
         model: The model.
-        images: The data that it was trained on.
         reported: The evaluated images and their probabilities, (images, classes).
         evaluation: The evaluation of these.
+        part: What they are: "test" or "validation".
+        train: The suspects among the training images.
     """
     shown, probabilities = reported
-    part = "test" if len(images.test) else "validation"
     suspects = doubtful_labels(shown, probabilities, split=part)
-    return LabelAudit(
-        part,
-        len(shown),
-        suspects,
-        evaluation.verdict,
-        _without(model.predictor, shown, probabilities, {one.image for one in suspects}),
-        tuple(_doubtful_training_labels(model, images.train)),
-    )
-
-
-def _doubtful_training_labels(model: Classifier, train: ImageSet) -> Iterator[LabelError]:
-    found = model.held_out_probabilities()
-    if found is not None:
-        rows, probabilities = found
-        yield from doubtful_labels(train.take(rows), probabilities, split="train")
+    without = _without(model, shown, probabilities, {one.image for one in suspects})
+    return LabelAudit(part, len(shown), suspects, evaluation.verdict, without, train)
 
 
 def _without(

@@ -33,6 +33,10 @@ from headstart.record import (
     SingleEvaluation,
     Use,
 )
+from headstart.record.comparison import ComparisonRecord
+from headstart.record.data_check import Shortcut
+from headstart.record.label_audit import LabelAudit
+from headstart.record.learning_curve import LearningCurve
 from headstart.task import Task
 from headstart.tuning.hint import fine_tuning_hint
 
@@ -48,6 +52,10 @@ class Measured:
         leakage: What folds say with and without groups; None if it was not measured.
         recommendation: How the backbone was chosen; None if the user chose it.
         seconds: Duration of each step.
+        shortcuts: Traits of files that distinguish classes.
+        label_audit: Labels that the model doubts; None if nothing was evaluated.
+        learning_curve: How accuracy would grow with more images; None if it was not measured.
+        compared: The comparison with an earlier run; None without one.
     """
 
     test: Evaluation | None
@@ -56,6 +64,10 @@ class Measured:
     leakage: Leakage | None
     recommendation: Recommendation | None
     seconds: dict[str, float]
+    shortcuts: tuple[Shortcut, ...] = ()
+    label_audit: LabelAudit | None = None
+    learning_curve: LearningCurve | None = None
+    compared: ComparisonRecord | None = None
 
 
 def record_of(
@@ -111,6 +123,10 @@ def record_of(
         disagreements=tuple(_disagreements(choice, model, measured, _kept(images, measured))),
         series=measured.series,
         leakage=measured.leakage,
+        shortcuts=measured.shortcuts,
+        label_audit=measured.label_audit,
+        learning_curve=measured.learning_curve,
+        compared=measured.compared,
         hint=_hint(options, images, choice, model.predictor.task),
     )
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from pydantic import JsonValue
 
-from headstart.arrays import Probabilities
+from headstart.arrays import Features, Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.licences import licence_warning
 from headstart.choosing.candidates import candidates_of
@@ -17,7 +17,10 @@ from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
+from headstart.commands.earlier import EarlierRun
 from headstart.commands.extraction import extract_features
+from headstart.commands.inspecting import find_file_shortcuts
+from headstart.commands.label_audit import audit_labels, doubtful_training_labels
 from headstart.commands.leakage import groups_of, measure_leakage
 from headstart.commands.recording import Measured, record_of, series_of
 from headstart.data.images import Images, ImageSet
@@ -28,6 +31,11 @@ from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
+from headstart.record.comparison import ComparisonRecord
+from headstart.record.data_check import LabelError
+from headstart.record.label_audit import LabelAudit
+from headstart.record.learning_curve import LearningCurve
+from headstart.report.pictures import Gallery, Pictures, label_gallery
 from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
 from headstart.runs.marking import marked_unfinished
@@ -52,6 +60,9 @@ _SELECTION = (
     "disagreements",
     "series",
     "leakage",
+    "shortcuts",
+    "label_audit",
+    "learning_curve",
 )
 
 
@@ -106,6 +117,7 @@ class TrainResult:
             "test": test.to_json(trained_on) if test else None,
             "validation": validation.to_json(trained_on) if validation else None,
             **{name: values[name] for name in _SELECTION},
+            "compared": self.record.compared.to_json() if self.record.compared else None,
             "seconds": dict(self.seconds),
         }
 
@@ -150,7 +162,11 @@ def _train(
     with clock.step("scan"):
         images = open_data(data, options, watcher, slices=options.slices)
         key = patient_key(images.manifest, options.patient_key)
+        shortcuts = find_file_shortcuts(images.all)
+    for shortcut in shortcuts:
+        watcher.warn(f"{shortcut.sentence} A model may learn that instead of what they show.")
     images.task.check_operating_point(options.operating_point, images.classes)
+    earlier = EarlierRun.load(options.compare, images, options) if options.compare else None
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
@@ -175,6 +191,8 @@ def _train(
         if found:
             images = images.with_training_groups(found.groups)
         model.fit_features(images.train, features, stored_as, val=images.val)
+        doubtful = doubtful_training_labels(model, images.train)
+    curve = _learning_curve(model, images, features, options, watcher, clock)
     series = found.series if found else None
     if series:
         watcher.warn(series.message)
@@ -193,14 +211,19 @@ def _train(
         test, test_probabilities = _evaluate(model.predictor, images.test, options.prevalence)
     seconds = clock.total()
     seconds.setdefault("tune", 0.0)
-    measured = Measured(test, validation, series, leakage, recommendation, seconds)
+    reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
+    measured = Measured(
+        *(test, validation, series, leakage, recommendation, seconds, shortcuts),
+        _audit(model.predictor, reported, test, validation, doubtful),
+        curve,
+        _compare(earlier, model.predictor, images, test_probabilities, watcher),
+    )
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
         watcher.warn(disagreement.message)
     for warning in record.reported.slice_warnings if record.reported else ():
         watcher.warn(warning)
     events = events_below(model.checkpoints) if model.checkpoints else ""
-    reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     with clock.step("write"), watcher.stage("Writing the report"):
         manifest = with_pseudonyms(images.manifest, key) if key else images.manifest
         _write(run, model.predictor, images, manifest, reported, record, events, unfinished)
@@ -345,6 +368,50 @@ def _evaluate(
     return evaluation, probabilities
 
 
+def _learning_curve(
+    model: Classifier,
+    images: Images,
+    features: Features,
+    options: TrainOptions,
+    watcher: Watcher,
+    clock: Clock,
+) -> LearningCurve | None:
+    """Measure the learning curve of the frozen model, if it was asked for."""
+    if not options.learning_curve:
+        return None
+    with clock.step("curve"), watcher.stage("Measuring the learning curve") as progress:
+        return model.learning_curve(images.train, features, images.train.groups, progress)
+
+
+def _audit(
+    model: Predictor,
+    reported: tuple[ImageSet, Probabilities | None],
+    test: Evaluation | None,
+    validation: Evaluation | None,
+    doubtful: tuple[LabelError, ...],
+) -> LabelAudit | None:
+    """Return the labels that the model doubts, on the part that is reported."""
+    shown, probabilities = reported
+    evaluation = test or validation
+    if evaluation is None or probabilities is None:
+        return None
+    part = "test" if test else "validation"
+    return audit_labels(model, (shown, probabilities), evaluation, part, doubtful)
+
+
+def _compare(
+    earlier: EarlierRun | None,
+    model: Predictor,
+    images: Images,
+    probabilities: Probabilities | None,
+    watcher: Watcher,
+) -> ComparisonRecord | None:
+    """Compare the model with an earlier run on the test part, if that was asked for."""
+    if earlier is None or probabilities is None:
+        return None
+    return earlier.compare(model, images.test, probabilities, images.name, watcher)
+
+
 def _summary(task: Task, record: Record) -> Summary | None:
     """Return the reported results as text; those of a validation part say what it was used for."""
     if record.test:
@@ -368,6 +435,7 @@ def _write(
 ) -> None:
     """Write the run, including the model and the worst mistakes on the reported part."""
     task, (shown, probabilities) = model.task, reported
+    contract = model.extractor.preprocess.contract
     reported_on = record.reported
     part = task.report_part(reported_on, record.data.trained_on) if reported_on else None
     mistakes, predictions = [], None
@@ -386,8 +454,16 @@ def _write(
         manifest,
         record,
         part,
-        with_thumbnails(mistakes, shown, model.extractor.preprocess.contract),
+        with_thumbnails(mistakes, shown, contract),
+        doubts=_doubts(record.label_audit, Pictures(shown, contract)),
         predictions=predictions,
         events=events,
         unfinished=unfinished,
     )
+
+
+def _doubts(audit: LabelAudit | None, pictures: Pictures) -> Gallery | None:
+    """Return the images of the reported part whose label may be wrong, for the report."""
+    if audit is None or not audit.suspects:
+        return None
+    return label_gallery(audit.suspects, pictures, audit.message)

@@ -38,8 +38,8 @@ class LabelAudit:
                 f"The labels of {train:,} training images may be wrong: headstart check lists them."
             )
         without = (
-            f"As labelled: {self.given}. Without them: {self.without}, which is too good to be "
-            "true, as the model itself chose what to set aside."
+            f"As labelled: {self.given}. Without them: {self.without}, which is optimistic, "
+            "because the model itself chose what to set aside."
             if self.without
             else f"As labelled: {self.given}."
         )

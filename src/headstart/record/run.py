@@ -11,8 +11,12 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from headstart.arrays import Temperature
 from headstart.errors import RecordError
 from headstart.files import write_atomically
+from headstart.record.comparison import ComparisonRecord
+from headstart.record.data_check import Shortcut
 from headstart.record.estimates import Disagreement, Leakage, Series, Use
 from headstart.record.evaluation import Evaluation
+from headstart.record.label_audit import LabelAudit
+from headstart.record.learning_curve import LearningCurve
 from headstart.record.values import (
     Candidate,
     Data,
@@ -68,6 +72,10 @@ class Record:
         series: Series among the training images, if any were found and no groups were given.
         leakage: What folds say with and without groups; None if it was not measured.
         hint: Whether fine-tuning would probably help; "" if that is not known.
+        shortcuts: Traits of files that distinguish classes.
+        label_audit: Labels that the model doubts; None without a test or validation part.
+        learning_curve: How accuracy would grow with more images; None if it was not measured.
+        compared: The comparison with an earlier run; None without one.
         schema: The version of this layout.
     """
 
@@ -103,6 +111,10 @@ class Record:
     series: Series | None = None
     leakage: Leakage | None = None
     hint: str = ""
+    shortcuts: tuple[Shortcut, ...] = ()
+    label_audit: LabelAudit | None = None
+    learning_curve: LearningCurve | None = None
+    compared: ComparisonRecord | None = None
     schema: int = SCHEMA
 
     @property

@@ -3,77 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from headstart.data.contract import PixelContract
 from headstart.data.images import ImageSet
-from headstart.errors import OutputError, UnreadableImage
+from headstart.errors import OutputError
 from headstart.files import write_atomically
-from headstart.record.data_check import Copies, DataCheck, LabelError
-from headstart.report.page import data_uri, frequent_reasons, page_policy, render_template
-from headstart.report.thumbnails import thumbnail
+from headstart.record.data_check import Copies, DataCheck
+from headstart.report.page import frequent_reasons, page_policy, render_template
+from headstart.report.pictures import MAX_PICTURES, Gallery, Picture, Pictures, label_gallery
 
-_SIDE = 160
-_MAX_PICTURES = 24
 _MAX_GROUPS = 12
 _MAX_IN_GROUP = 4
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image on the page.
-
-    Attributes:
-        image: Its name.
-        source: The image as a `data:` URI; "" if it cannot be read any more.
-        facts: What is said about it: terms with their values.
-    """
-
-    image: str
-    source: str
-    facts: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures of one finding.
-
-    Attributes:
-        title: The heading.
-        lead: What was found, and what to do about it.
-        pictures: The pictures.
-        more: The number of images that are not shown.
-    """
-
-    title: str
-    lead: str
-    pictures: tuple[Picture, ...]
-    more: int
-
-
-class Pictures:
-    """Makes thumbnails of images by name; each is decoded once."""
-
-    def __init__(self, images: ImageSet, contract: PixelContract) -> None:
-        self._paths = dict(zip(images.names, images.paths, strict=True))
-        self._contract = contract
-        self._sources: dict[str, str] = {}
-
-    def show(self, image: str, *facts: tuple[str, str]) -> Picture:
-        """Return an image for the page."""
-        if image not in self._sources:
-            self._sources[image] = self._source(image)
-        return Picture(image, self._sources[image], facts)
-
-    def _source(self, image: str) -> str:
-        if image not in self._paths:
-            return ""
-        try:
-            return data_uri(thumbnail(self._paths[image], self._contract, _SIDE))
-        except UnreadableImage:
-            return ""
 
 
 def write_check(path: Path, record: DataCheck, images: ImageSet, contract: PixelContract) -> None:
@@ -109,21 +51,6 @@ def render_check(record: DataCheck, pictures: Pictures) -> str:
     )
 
 
-def label_gallery(errors: Sequence[LabelError], pictures: Pictures, lead: str) -> Gallery:
-    """Return the images whose label is probably wrong."""
-    shown = tuple(
-        pictures.show(
-            one.image,
-            ("Label", one.label),
-            ("Suggested", one.suggested),
-            ("Score", f"{one.score:.2f}"),
-            *((("Part", one.split),) if one.split else ()),
-        )
-        for one in errors[:_MAX_PICTURES]
-    )
-    return Gallery("Labels that may be wrong", lead, shown, len(errors) - len(shown))
-
-
 def _galleries(record: DataCheck, pictures: Pictures) -> Iterator[Gallery]:
     if record.conflicts:
         yield _copies(
@@ -148,7 +75,7 @@ def _galleries(record: DataCheck, pictures: Pictures) -> Iterator[Gallery]:
             "They count once; train keeps them on the same side of its split.",
         )
     for oddity in record.oddities:
-        shown = tuple(pictures.show(name) for name in oddity.images[: _MAX_PICTURES // 2])
+        shown = tuple(pictures.show(name) for name in oddity.images[: MAX_PICTURES // 2])
         title = f"Images {oddity.described}"
         lead = (
             "So many that it is a property of the data."

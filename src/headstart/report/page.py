@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -31,8 +32,12 @@ from headstart.record import (
 )
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
+from headstart.report.learning_curve import plot_learning_curve
 from headstart.report.tuning import tuning_gain, tuning_panels
 from headstart.task import ReportPart
+
+if TYPE_CHECKING:
+    from headstart.report.pictures import Gallery
 
 LARGE = 15
 """A table with more classes or rows than this scrolls in its own container."""
@@ -107,6 +112,7 @@ def render_report(
     part: ReportPart | None,
     mistakes: Sequence[PicturedMistake],
     *,
+    doubts: Gallery | None = None,
     title: str = "",
 ) -> str:
     """Render the report of a training run, as one self-contained HTML page.
@@ -118,6 +124,7 @@ def render_report(
         record: The measurements.
         part: The task's part of the report; None without a test or validation part.
         mistakes: Wrong predictions on the reported part.
+        doubts: Images of it whose label may be wrong; None without any.
         title: The title, such as the name of the run. Default: the name of the data.
     """
     recommendation = record.recommendation
@@ -131,6 +138,8 @@ def render_report(
         use=describe_use(record.val_used_for),
         created_at=datetime.fromisoformat(record.created) if record.created else None,
         mistakes=_most_confident(mistakes),
+        doubts=doubts,
+        curve=plot_learning_curve(record.learning_curve),
         rejected=record.rejected,
         reasons=frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),

@@ -18,6 +18,7 @@ from headstart.report import (
     render_recommendation,
     render_report,
 )
+from headstart.report.pictures import Gallery
 from headstart.runs.folders import EVALUATION, PREDICTIONS, REPORT
 from headstart.runs.images import MANIFEST
 from headstart.runs.unfinished import Request
@@ -35,6 +36,7 @@ def write_run(
     part: ReportPart | None,
     mistakes: Sequence[PicturedMistake],
     *,
+    doubts: Gallery | None = None,
     predictions: pa.Table | None = None,
     events: str = "",
     unfinished: Request | None = None,
@@ -48,6 +50,7 @@ def write_run(
         record: The measurements.
         part: The part of the report that shows the evaluation; None without a test part.
         mistakes: Wrong predictions to show in the report.
+        doubts: Images whose label may be wrong; None without any.
         predictions: One row per test image; None without a test part.
         events: The events of fine-tuning, as lines of JSON.
         unfinished: The request of a training that can be resumed; None if it is finished.
@@ -61,7 +64,8 @@ def write_run(
         if predictions is not None:
             pq.write_table(predictions, partial / TEST_PREDICTIONS)
         record.write(partial / FILE)
-        write_atomically(partial / REPORT, render_report(record, part, mistakes, title=_title(run)))
+        page = render_report(record, part, mistakes, doubts=doubts, title=_title(run))
+        write_atomically(partial / REPORT, page)
         if events:
             write_atomically(partial / EVENTS, events)
         if unfinished:

@@ -1,0 +1,127 @@
+"""An earlier run, compared with a new model on the same test images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from headstart.arrays import Probabilities, Rows
+from headstart.commands.pairing import (
+    common_classes,
+    compare_pairs,
+    dependent_groups,
+    restricted_to,
+)
+from headstart.commands.parts import used_before
+from headstart.data.images import Images, ImageSet
+from headstart.data.paths import list_names
+from headstart.errors import DataError, OptionError
+from headstart.options import TrainOptions
+from headstart.predictor.predictor import Predictor
+from headstart.record.comparison import ComparisonRecord
+from headstart.tasks.loading import load_predictor
+from headstart.watching import Watcher
+
+NEW = "this model"
+"""How the new model is called in the comparison."""
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A trained model that new ones are compared with.
+
+    Attributes:
+        path: Its run or bundle, as the user passed it.
+        predictor: The model.
+    """
+
+    path: Path
+    predictor: Predictor
+
+    @classmethod
+    def load(cls, path: Path, images: Images, options: TrainOptions) -> Self:
+        """Load it, and check before any training that it can be compared.
+
+        Raises:
+            BundleError: It cannot be loaded.
+            DataError: It has another task, or hardly any class in common.
+            OptionError: There are no images to compare on.
+        """
+        predictor = load_predictor(path, options)
+        if not len(images.test):
+            raise OptionError(
+                f"--compare {path} has no effect without test images. Add --test 0.2, or remove it."
+            )
+        if predictor.task.name != images.task.name:
+            raise DataError(
+                f"The run '{path}' cannot be compared with this training: one predicts one label "
+                "per image, the other several."
+            )
+        common = [name for name in images.classes if name in predictor.classes]
+        if len(common) < images.task.least_classes:
+            raise DataError(
+                f"The run '{path}' has other classes ({list_names(predictor.classes)}) than "
+                f"'{images.name}', so it cannot be compared."
+            )
+        return cls(path, predictor)
+
+    def compare(
+        self,
+        model: Predictor,
+        test: ImageSet,
+        probabilities: Probabilities,
+        name: str,
+        watcher: Watcher,
+    ) -> ComparisonRecord:
+        """Compare a new model with it.
+
+        Args:
+            model: The new model.
+            test: The test images.
+            probabilities: What the new model says about them, (images, classes).
+            name: The name of the data.
+            watcher: Follows the stages.
+        """
+        models = {str(self.path): self.predictor, NEW: model}
+        task, classes = common_classes(models)
+        shown, rows = _of_classes(test, classes)
+        with watcher.stage(f"Predicting with {self.path}") as progress:
+            earlier = self.predictor.probabilities_of(shown, progress=progress, warn=watcher.warn)
+        answers = {
+            str(self.path): restricted_to(task, self.predictor, earlier, classes),
+            NEW: restricted_to(task, model, probabilities[rows], classes),
+        }
+        groups = dependent_groups(shown)
+        warnings = tuple(self._warnings(shown))
+        for warning in warnings:
+            watcher.warn(warning)
+        return ComparisonRecord(
+            headstart=version("headstart"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            models=tuple(models),
+            data=name,
+            split="test",
+            images=len(shown),
+            groups=len(set(groups)) if groups else None,
+            classes=classes,
+            left_out=tuple(sorted({*model.classes, *self.predictor.classes} - {*classes})),
+            pairs=compare_pairs(task, answers, shown, groups),
+            rejected=(),
+            warnings=warnings,
+        )
+
+    def _warnings(self, images: ImageSet) -> Iterator[str]:
+        for warning in used_before(self.path, self.predictor.record, images):
+            yield f"'{self.path}': {warning}"
+
+
+def _of_classes(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet, Rows]:
+    """Return the images that have no class but the given ones, and their rows."""
+    task, known = images.task, set(classes)
+    labels = images.table["label"].to_pylist()
+    rows = np.flatnonzero([known.issuperset(task.classes([label])) for label in labels])
+    return replace(images.take(rows), classes=classes), rows

@@ -1,0 +1,97 @@
+"""Models compared on the same images: their common classes, and each pair."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from headstart.answers import Thresholds
+from headstart.arrays import Probabilities
+from headstart.data.images import ImageSet
+from headstart.errors import DataError
+from headstart.evaluation.slices import holm
+from headstart.predictor.predictor import Predictor
+from headstart.record.comparison import Pair
+from headstart.task import Task
+
+Answers = tuple[Probabilities, Thresholds | None]
+"""Probabilities of a model, (images, classes), and its operating point."""
+
+
+def common_classes(predictors: Mapping[str, Predictor]) -> tuple[Task, tuple[str, ...]]:
+    """Return the task and the classes that all models have, in the order of the first one.
+
+    Raises:
+        DataError: The models have different tasks, or too few classes in common.
+    """
+    (first, model), *others = predictors.items()
+    for name, other in others:
+        if other.task.name != model.task.name:
+            raise DataError(
+                f"'{first}' and '{name}' cannot be compared: one predicts one label per image, the "
+                "other several."
+            )
+    common = [label for label in model.classes if all(label in o.classes for _, o in others)]
+    if len(common) < model.task.least_classes:
+        raise DataError(
+            f"The models have {'no class' if not common else 'only one class'} in common, so they "
+            "cannot be compared."
+        )
+    return model.task, tuple(common)
+
+
+def restricted_to(
+    task: Task, model: Predictor, probabilities: Probabilities, classes: Sequence[str]
+) -> Answers:
+    """Return probabilities and operating point of a model as if it had only some classes."""
+    if tuple(model.classes) == tuple(classes):
+        return probabilities, model.thresholds
+    columns = [model.classes.index(name) for name in classes]
+    kept = probabilities[:, columns]
+    if task.activation == "softmax":
+        return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12), None
+    limits = model.thresholds
+    return kept, limits and replace(limits, values=tuple(limits.values[one] for one in columns))
+
+
+def dependent_groups(images: ImageSet) -> Sequence[str]:
+    """Return the group of each image; nothing if each is a group of its own."""
+    groups = images.given_groups
+    return groups if len(set(groups)) < len(images) else ()
+
+
+def compare_pairs(
+    task: Task, answers: Mapping[str, Answers], images: ImageSet, groups: Sequence[str]
+) -> tuple[Pair, ...]:
+    """Compare all pairs of models; p-values are corrected for their number.
+
+    Args:
+        task: Their task.
+        answers: What each model says about the images, by its name.
+        images: The images.
+        groups: The group of each image; nothing if each is a group of its own.
+    """
+    targets = images.labels
+    hits = {name: task.hits(found, targets, limits) for name, (found, limits) in answers.items()}
+    pairs = []
+    for first, second in combinations(answers, 2):
+        differences = task.compare(answers[first], answers[second], targets, groups=groups)
+        one, other = hits[first], hits[second]
+        pairs.append(
+            Pair(
+                first,
+                second,
+                both=int((one & other).sum()),
+                only_first=int((one & ~other).sum()),
+                only_second=int((~one & other).sum()),
+                neither=int((~one & ~other).sum()),
+                differences=differences,
+            )
+        )
+    p_values = {number: pair.differences[0].p for number, pair in enumerate(pairs)}
+    adjusted = holm({number: p for number, p in p_values.items() if p is not None})
+    return tuple(
+        replace(pair, adjusted_p=adjusted.get(number), compared=len(pairs))
+        for number, pair in enumerate(pairs)
+    )
