@@ -4,7 +4,7 @@ python -m benchmarks.planted [DRAWS]
 
 Each draw takes 1,000 cells of probability 0 or 1, four fifths for training, and plants: 20 exact
 and 20 near copies across the split, 20 flipped labels, 10 corrupt files, 15 blurred pictures
-(standard deviation 4 pixels), and one class saved as JPEG, the other as PNG.
+(standard deviation 4 pixels), and one class saved as JPEG, the other as PNG; then all but the last.
 """
 
 import random
@@ -40,12 +40,14 @@ class Planted:
 def main() -> None:
     """Print what is found in each draw."""
     draws = int(sys.argv[1]) if sys.argv[1:] else 5
-    print(f"machine: {describe()}\n\n{_HEADER}", flush=True)
-    for draw in range(draws):
-        with tempfile.TemporaryDirectory() as folder:
-            planted = plant(Path(folder) / "cells", random.Random(draw))
-            record = hs.check(Path(folder) / "cells", cache=Path(folder) / "cache", progress=False)
-            _print_row(draw, planted, record)
+    print(f"machine: {describe()}", flush=True)
+    for suffixes in ((".png", ".jpg"), (".png", ".png")):
+        print(f"\nsaved as {' and '.join(suffixes)}\n\n{_HEADER}", flush=True)
+        for draw in range(draws):
+            with tempfile.TemporaryDirectory() as folder:
+                cells = Path(folder) / "cells"
+                planted = plant(cells, random.Random(draw), suffixes)
+                _print_row(draw, planted, hs.check(cells, cache=f"{folder}/cache", progress=False))
 
 
 _HEADER = """| draw | exact | near | other pairs | corrupt | blurred | others called blurred \
@@ -53,7 +55,7 @@ _HEADER = """| draw | exact | near | other pairs | corrupt | blurred | others ca
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
-def plant(root: Path, draw: random.Random) -> Planted:
+def plant(root: Path, draw: random.Random, suffixes: tuple[str, str]) -> Planted:
     """Write the data with its faults."""
     folder = Path(elpv_dataset.__file__).parent / "data"
     rows = [line.split() for line in (folder / "labels.csv").read_text().splitlines()]
@@ -68,7 +70,10 @@ def plant(root: Path, draw: random.Random) -> Planted:
         picture: Image.Image = Image.open(folder / name)
         if number in blurred:
             picture = picture.filter(ImageFilter.GaussianBlur(4))
-        names[number] = _save(root, picture, number, label)
+        part = "train" if number < TRAIN else "test"
+        names[number] = f"{part}/{CLASSES[label]}/cell{number:04}{suffixes[label]}"
+        (root / names[number]).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(root / names[number], quality=95)
         if number in corrupt:
             path = root / names[number]
             data = path.read_bytes()
@@ -89,15 +94,6 @@ def plant(root: Path, draw: random.Random) -> Planted:
         [names[one] for one in corrupt],
         [names[one] for one in blurred],
     )
-
-
-def _save(root: Path, picture: Image.Image, number: int, label: int) -> str:
-    suffix = (".png", ".jpg")[label]
-    part = "train" if number < TRAIN else "test"
-    name = f"{part}/{CLASSES[label]}/cell{number:04}{suffix}"
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    picture.save(root / name, quality=95)
-    return name
 
 
 def _save_near(root: Path, source: Path, draw: random.Random) -> None:

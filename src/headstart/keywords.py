@@ -223,8 +223,11 @@ class CheckKeywords(PlanKeywords, LabelErrorKeywords, OpenKeywords, ComputeKeywo
     """See `CheckOptions`."""
 
 
-class CompareKeywords(SplitKeywords, LabelKeywords, ComputeKeywords, total=False):
+class CompareKeywords(SliceKeywords, SplitKeywords, LabelKeywords, ComputeKeywords, total=False):
     """See `CompareOptions`."""
+
+    report: str | Path | None
+    overwrite: bool
 
 
 class EvaluateKeywords(

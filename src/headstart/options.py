@@ -418,8 +418,15 @@ class EvaluateOptions(SliceOptions, PrevalenceOptions, SplitOptions, LabelOption
     overwrite: bool = Field(False, description="Replace an earlier evaluation in --out.")
 
 
-class CompareOptions(SplitOptions, LabelOptions, ComputeOptions):
+class CompareOptions(SliceOptions, SplitOptions, LabelOptions, ComputeOptions):
     """Options of `compare`."""
+
+    panel = Panel.OUTPUT
+
+    report: LenientPath | None = Field(
+        None, description="Write a page with pictures of what only one model gets right."
+    )
+    overwrite: bool = Field(False, description="Replace an existing --report.")
 
 
 class PlanOptions(Options):

@@ -9,6 +9,7 @@ from headstart.record import metric_title
 from headstart.record.comparison import ComparisonRecord, MetricDifference, Pair
 
 _SMALL = 0.001
+_LEVEL = 0.05
 
 
 def show_comparison(console: Console, record: ComparisonRecord) -> None:
@@ -26,6 +27,13 @@ def show_pair(console: Console, pair: Pair) -> None:
     columns = ("metric", f"{pair.first}>", f"{pair.second}>", "difference>", "95% interval")
     print_table(console, (*columns, "p>", "test"), map(_difference_row, pair.differences))
     print_line(console, pair.sentence)
+    for one in pair.subsets:
+        if one.p is not None and one.p < _LEVEL:
+            print_line(
+                console,
+                f"  {one.column} '{one.value}': {one.second:.1%} of {one.images:,} images against "
+                f"{one.first:.1%} (p = {one.p:.3f}, corrected for {len(pair.subsets)} parts).",
+            )
 
 
 def _difference_row(one: MetricDifference) -> Row:

@@ -8,6 +8,7 @@ from headstart.errors import OptionError
 from headstart.options import (
     BackbonesOptions,
     CheckOptions,
+    CompareOptions,
     EvaluateOptions,
     Options,
     PredictOptions,
@@ -160,6 +161,15 @@ CHECK: tuple[Rule[CheckOptions], ...] = (
         ("test",),
         lambda options: True,
         "here, because all images are checked. Remove it.",
+    ),
+)
+
+
+COMPARISON: tuple[Rule[CompareOptions], ...] = (
+    Rule(
+        ("overwrite",),
+        lambda options: options.report is None,
+        "without --report. Add --report with the file to replace.",
     ),
 )
 

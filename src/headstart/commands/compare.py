@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from headstart.commands.combinations import COMPARISON, reject_ineffective_options
 from headstart.commands.pairing import (
     common_classes,
     compare_pairs,
@@ -20,6 +21,8 @@ from headstart.errors import DataError, OptionError
 from headstart.options import CompareOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record.comparison import ComparisonRecord
+from headstart.report.comparison import write_comparison
+from headstart.runs.folders import check_page
 from headstart.runs.images import is_run
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
@@ -40,7 +43,9 @@ def run_comparison(
         watcher: Follows the stages.
     """
     names = [os.fspath(model) for model in models]
+    reject_ineffective_options(options, COMPARISON)
     _check_models(names, os.fspath(data))
+    check_page(options.report, overwrite=options.overwrite)
     predictors = {name: load_predictor(name, options) for name in names}
     task, classes = common_classes(predictors)
     left_out = sorted({label for one in predictors.values() for label in one.classes} - {*classes})
@@ -49,7 +54,7 @@ def run_comparison(
             f"Only the classes that all models have are compared. Left out: {list_names(left_out)}."
         )
     first = replace(predictors[names[0]], classes=classes)
-    part = part_of_data(Path(names[0]), first, data, options, watcher)
+    part = part_of_data(Path(names[0]), first, data, options, watcher, slices=options.slices)
     _check_readings(predictors, part)
     warnings = list(part.warnings)
     for name in names[1:]:
@@ -62,7 +67,7 @@ def run_comparison(
             found = predictor.probabilities_of(part.images, progress=progress, warn=watcher.warn)
         answers[name] = restricted_to(task, predictor, found, classes)
     groups = dependent_groups(part.images)
-    return ComparisonRecord(
+    record = ComparisonRecord(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         models=tuple(names),
@@ -76,6 +81,11 @@ def run_comparison(
         rejected=part.rejected,
         warnings=tuple(warnings),
     )
+    if options.report:
+        with watcher.stage("Writing the page"):
+            contract = first.extractor.preprocess.contract
+            write_comparison(options.report, record, part.images, contract)
+    return record
 
 
 def _check_readings(predictors: dict[str, Predictor], part: Part) -> None:

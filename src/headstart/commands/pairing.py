@@ -7,13 +7,18 @@ from itertools import combinations
 import numpy as np
 
 from headstart.answers import Thresholds
-from headstart.arrays import Probabilities
+from headstart.arrays import Flags, Probabilities
 from headstart.data.images import ImageSet
 from headstart.errors import DataError
 from headstart.evaluation.slices import holm
+from headstart.evaluation.subsets import compare_subsets
 from headstart.predictor.predictor import Predictor
 from headstart.record.comparison import Pair
 from headstart.task import Task
+from headstart.tasks.grouping import group_numbers
+
+MAX_LISTED = 500
+"""At most so many images that only one model predicts correctly are named."""
 
 Answers = tuple[Probabilities, Thresholds | None]
 """Probabilities of a model, (images, classes), and its operating point."""
@@ -74,6 +79,7 @@ def compare_pairs(
     """
     targets = images.labels
     hits = {name: task.hits(found, targets, limits) for name, (found, limits) in answers.items()}
+    names, members = np.array(images.names, dtype=object), _members(images)
     pairs = []
     for first, second in combinations(answers, 2):
         differences = task.compare(answers[first], answers[second], targets, groups=groups)
@@ -87,6 +93,9 @@ def compare_pairs(
                 only_second=int((~one & other).sum()),
                 neither=int((~one & ~other).sum()),
                 differences=differences,
+                subsets=compare_subsets(one, other, members, group_numbers(groups)),
+                images_only_first=tuple(names[one & ~other][:MAX_LISTED].tolist()),
+                images_only_second=tuple(names[~one & other][:MAX_LISTED].tolist()),
             )
         )
     p_values = {number: pair.differences[0].p for number, pair in enumerate(pairs)}
@@ -95,3 +104,15 @@ def compare_pairs(
         replace(pair, adjusted_p=adjusted.get(number), compared=len(pairs))
         for number, pair in enumerate(pairs)
     )
+
+
+def _members(images: ImageSet) -> dict[tuple[str, str], Flags]:
+    """Return which images belong to each class, and to each value of a sliced column."""
+    exclusive = images.task.activation == "softmax"
+    present = images.task.encode(images.labels, len(images.classes)).numpy() == 1
+    kind = "class" if exclusive else "label"
+    members = {(kind, name): present[:, number] for number, name in enumerate(images.classes)}
+    for column, values in images.slices.items():
+        texts = np.array(values, dtype=object)
+        members |= {(column, value): texts == value for value in sorted(set(values))}
+    return members

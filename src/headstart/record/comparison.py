@@ -37,6 +37,30 @@ class MetricDifference:
 
 
 @dataclass(frozen=True)
+class SubsetDifference:
+    """The shares of images of a class or slice that two models predict correctly.
+
+    Attributes:
+        column: "class", "label" or the column of the slice.
+        value: The class, or the value in the column; "" if it is missing.
+        images: The number of images.
+        first: The share of the first model, 0 to 1.
+        second: The share of the second model, 0 to 1.
+        ci95: The 95% interval of the difference; None if it cannot be estimated.
+        p: The p-value of no difference, corrected for the number of subsets (Holm, 1979); None if
+            it cannot be estimated.
+    """
+
+    column: str
+    value: str
+    images: int
+    first: float
+    second: float
+    ci95: Interval | None
+    p: float | None
+
+
+@dataclass(frozen=True)
 class Pair:
     """A second model compared with a first one.
 
@@ -51,6 +75,10 @@ class Pair:
         adjusted_p: The p-value of that metric, corrected for the number of pairs (Holm, 1979);
             None if it cannot be estimated.
         compared: The number of pairs.
+        subsets: Each class and slice, the smallest p-value first.
+        images_only_first: Names of images that only the first model predicts correctly, at most
+            500.
+        images_only_second: The same for the second model.
     """
 
     first: str
@@ -62,6 +90,9 @@ class Pair:
     differences: tuple[MetricDifference, ...]
     adjusted_p: float | None = None
     compared: int = 1
+    subsets: tuple[SubsetDifference, ...] = ()
+    images_only_first: tuple[str, ...] = ()
+    images_only_second: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -69,8 +100,8 @@ class Pair:
         tested = self.differences[0]
         title = metric_title(tested.metric)
         counts = (
-            f"{self.only_second:,} images only '{self.second}' predicts correctly, "
-            f"{self.only_first:,} only '{self.first}'"
+            f"{self.only_second:,} image{'' if self.only_second == 1 else 's'} only "
+            f"'{self.second}' predicts correctly, {self.only_first:,} only '{self.first}'"
         )
         if tested.difference is None or self.adjusted_p is None:
             return (

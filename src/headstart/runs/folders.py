@@ -63,6 +63,23 @@ def check_evaluation_folder(out: Path, *, overwrite: bool) -> None:
         _check_replaceable(out, EVALUATION, "evaluation", overwrite=overwrite)
 
 
+def check_page(file: Path | None, *, overwrite: bool) -> None:
+    """Check a file to be written, before any work is done.
+
+    Raises:
+        OutputError: It exists and may not be replaced, or cannot be written.
+    """
+    if file is None:
+        return
+    if file.is_dir():
+        raise OutputError(f"Output '{file}' is a folder. Pass the name of a file.")
+    if file.exists() and not overwrite:
+        raise OutputError(
+            f"Output '{file}' already exists. Pass --overwrite (overwrite=True) to replace it."
+        )
+    check_writable(file)
+
+
 def _has_files(out: Path) -> bool:
     """Return whether a folder to be written exists and is not empty.
 

@@ -1,0 +1,67 @@
+"""The page of a comparison of models: differences, and pictures of what only one gets right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from headstart.data.contract import PixelContract
+from headstart.data.images import ImageSet
+from headstart.errors import OutputError
+from headstart.files import write_atomically
+from headstart.record.comparison import ComparisonRecord, Pair
+from headstart.report.page import frequent_reasons, page_policy, render_template
+from headstart.report.pictures import Gallery, Pictures
+
+_SHOWN = 12
+
+
+def write_comparison(
+    path: Path, record: ComparisonRecord, images: ImageSet, contract: PixelContract
+) -> None:
+    """Write the page, as one self-contained HTML file.
+
+    Args:
+        path: The file.
+        record: The comparison.
+        images: The images that the models were compared on.
+        contract: How they are decoded.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    page = render_comparison(record, Pictures(images, contract))
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise OutputError(f"Page '{path}' cannot be written: {error.strerror}.") from None
+
+
+def render_comparison(record: ComparisonRecord, pictures: Pictures) -> str:
+    """Render the page; see `page.render_report`."""
+    return render_template(
+        "comparing.html.jinja",
+        record=record,
+        policy=page_policy(None),
+        created_at=datetime.fromisoformat(record.created),
+        pairs=[(pair, tuple(pair_galleries(pair, pictures))) for pair in record.pairs],
+        rejected=record.rejected,
+        reasons=frequent_reasons(record.rejected),
+    )
+
+
+def pair_galleries(pair: Pair, pictures: Pictures) -> Iterator[Gallery]:
+    """Yield the images that only one of two models predicts correctly."""
+    for names, one, other in (
+        (pair.images_only_second, pair.second, pair.first),
+        (pair.images_only_first, pair.first, pair.second),
+    ):
+        if names:
+            yield _only(names, one, other, pictures)
+
+
+def _only(names: Sequence[str], one: str, other: str, pictures: Pictures) -> Gallery:
+    shown = tuple(pictures.show(name) for name in names[:_SHOWN])
+    title = f"Only {one} predicts correctly"
+    return Gallery(title, f"Images that {other} gets wrong.", shown, len(names) - len(shown))
