@@ -10,6 +10,9 @@ import numpy as np
 from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
 
 
+_ROUNDING = 1e-9
+
+
 def confident_errors(probabilities: Probabilities, targets: Targets) -> tuple[Rows, Rows, Numbers]:
     """Find probable label errors among images of which each has one class.
 
@@ -28,7 +31,7 @@ def confident_errors(probabilities: Probabilities, targets: Targets) -> tuple[Ro
     np.divide(
         np.bincount(targets, weights=own, minlength=classes), counts, out=limits, where=counts > 0
     )
-    others = np.where(probabilities >= limits, probabilities, 0.0)
+    others = np.where(probabilities >= limits - _ROUNDING, probabilities, 0.0)
     others[np.arange(images), targets] = 0.0
     suggested = others.argmax(axis=1)
     return _ranked(others.max(axis=1) - own, suggested)
