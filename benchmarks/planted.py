@@ -116,7 +116,7 @@ def _print_row(draw: int, planted: Planted, record: DataCheck) -> None:
     def spanning(names: list[str]) -> int:
         return sum(any(name in group and len(group) > 1 for group in leaks) for name in names)
 
-    pairs = {frozenset(one.images) for one in record.duplicates}
+    pairs = {frozenset(one.names) for one in record.duplicates}
     known = {*planted.exact, *planted.near}
     others = sum(not (known & group) for group in pairs)
     rejected = {one.image for one in record.rejected}

@@ -56,9 +56,9 @@ def test_each_fault_is_found(faulty: Path, cache: Path) -> None:
     train, test = f"train/{NAMES[0]}", f"test/{NAMES[0]}"
     assert record.leaks == ((f"{train}/00.png", f"{test}/copy.png"),)
     (copies,) = record.duplicates
-    assert (copies.exact, copies.splits) == (True, ("test", "train"))
+    assert [(one.split, one.exact) for one in copies.images] == [("test", False), ("train", True)]
     (conflict,) = record.conflicts
-    assert set(conflict.images) == {f"{train}/01.png", f"train/{NAMES[1]}/other.png"}
+    assert set(conflict.names) == {f"{train}/01.png", f"train/{NAMES[1]}/other.png"}
     assert conflict.labels == tuple(sorted(NAMES))
     assert f"train/{NAMES[1]}/broken.jpg" in {one.image for one in record.rejected}
     odd = {one.kind: one.images for one in record.oddities}
@@ -162,4 +162,4 @@ def test_several_labels_per_image(tmp_path: Path, cache: Path) -> None:
     lines = (tmp_path / "copy" / "images.csv").read_text().splitlines()
     assert lines[0] == "path,sea,sky"
     assert len(lines) == 40
-    assert "images/000003.png,,1" in lines
+    assert "images/3.png,,1" in lines

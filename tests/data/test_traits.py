@@ -35,7 +35,9 @@ def test_blur_grows_with_the_blur() -> None:
 @pytest.mark.parametrize(
     ("margins", "share"), [((0, 0, 0, 0), 0), ((20, 0, 0, 0), 0.1), ((20, 20, 50, 50), 0.6)]
 )
-def test_a_border_is_measured_on_all_sides(margins: tuple[int, int, int, int], share: float) -> None:
+def test_a_border_is_measured_on_all_sides(
+    margins: tuple[int, int, int, int], share: float
+) -> None:
     """As a share of the picture; the noise of compression does not end it."""
     top, bottom, left, right = margins
     values = grey(noise())

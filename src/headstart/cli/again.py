@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# The options of a check that are not repeated when its plan is carried out; the first ones have a
+# value.
+_OF_CHECK = ("--plan", "--report", "--backbone", "--weights")
+_FLAGS_OF_CHECK = ("--overwrite", "--no-label-errors", "--json")
+
 
 def command_again(arguments: Sequence[str], *, resumed: Path | None = None) -> str:
     """Return the command line that continues an interrupted command.
@@ -22,6 +27,22 @@ def command_again(arguments: Sequence[str], *, resumed: Path | None = None) -> s
             options += ["--out", str(resumed)]
         repeated = [*options, *(() if "--resume" in options else ("--resume",)), *rest]
     return shlex.join([_program(), *repeated])
+
+
+def command_with_plan(arguments: Sequence[str], plan: Path) -> str:
+    """Return the command line that carries out a plan on a copy of the data.
+
+    Args:
+        arguments: The arguments of the command that wrote the plan.
+        plan: The plan.
+    """
+    kept, skipped = [], False
+    for one in arguments:
+        name = one.partition("=")[0]
+        if not skipped and name not in (*_OF_CHECK, *_FLAGS_OF_CHECK):
+            kept.append(one)
+        skipped = name in _OF_CHECK and "=" not in one
+    return shlex.join([_program(), *kept, "--apply", str(plan), "--out", "COPY"])
 
 
 def _program() -> str:

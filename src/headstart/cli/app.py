@@ -269,7 +269,7 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
     if json_:
         print_json(result.to_json())
     else:
-        show_check(_stdout(), result, options)
+        show_check(_stdout(), result, options, _arguments.get())
 
 
 @app.command(cls=Command)

@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from headstart.backbones.backbone import load_backbone
+from headstart.backbones.catalogue import architecture_of
+from headstart.backbones.weights import check_reachable
 from headstart.classifier import Classifier
 from headstart.commands.combinations import CHECK, reject_ineffective_options
 from headstart.commands.describing import describe_data
@@ -19,18 +21,20 @@ from headstart.commands.proposing import propose_steps
 from headstart.data.contract import PixelContract
 from headstart.data.images import Images
 from headstart.data.manifest import with_column
+from headstart.data.paths import list_names
 from headstart.data.plan import Action, Step, apply_plan, read_plan, write_plan
-from headstart.errors import DataError
+from headstart.errors import DataError, OptionError, OutputError
 from headstart.heads.specs import AutoHead, LinearHead
 from headstart.options import CheckOptions
 from headstart.record.data_check import DataCheck, LabelError
 from headstart.report.data_check import write_check
+from headstart.report.pictures import Pictures
 from headstart.runs.folders import check_page
 from headstart.tasks.opening import open_data
 from headstart.watching import Watcher
 
 # The average of heads finds slightly more label errors; with more images it takes minutes.
-_MANY = 5000
+_MANY, _FEW_CLASSES = 5000, 10
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
         watcher: Follows the stages.
     """
     reject_ineffective_options(options, CHECK)
-    for path in (options.report, options.plan):
-        check_page(path, overwrite=options.overwrite)
+    _check_outputs(data, options)
+    check_reachable(architecture_of(options.backbone), options.weights)
     steps = read_plan(options.apply) if options.apply else []
     start = time.perf_counter()
     images = open_data(data, options, watcher)
     if options.apply and options.out:
-        return _applied(data, images, steps, options.apply, options.out)
+        return _apply(data, images, steps, options.apply, options.out, watcher)
     contract = PixelContract(background=images.all.background, window=images.all.window)
     with watcher.stage("Looking at the images") as progress:
         inspection = inspect_images(images.all, contract, progress)
@@ -95,10 +99,23 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     )
     if options.report:
         with watcher.stage("Writing the page"):
-            write_check(options.report, record, images.all, contract)
+            write_check(options.report, record, Pictures.of_manifest(images.manifest, contract))
     if options.plan:
         write_plan(options.plan, propose_steps(record, images))
     return CheckResult(record)
+
+
+def _check_outputs(data: str | os.PathLike[str], options: CheckOptions) -> None:
+    """Check before any work is done where results are written."""
+    for path in (options.report, options.plan):
+        check_page(path, overwrite=options.overwrite)
+    if options.report and options.plan and options.report.resolve() == options.plan.resolve():
+        raise OptionError("--report and --plan are the same file. Pass two names.")
+    if options.out and options.out.resolve().is_relative_to(Path(data).resolve()):
+        raise OutputError(
+            f"Output '{options.out}' is inside the data, which is never changed. Choose a folder "
+            "elsewhere."
+        )
 
 
 def _label_errors(
@@ -108,7 +125,7 @@ def _label_errors(
 
     The features are those of `train`, so that whichever command runs first computes them.
     """
-    many = len(images.all) > _MANY
+    many = len(images.all) * max(len(images.classes), _FEW_CLASSES) > _MANY * _FEW_CLASSES
     with watcher.stage("Loading the backbone"):
         backbone = load_backbone(options.backbone, weights=options.weights, seed=options.seed)
         model = Classifier(
@@ -136,16 +153,32 @@ def _label_errors(
         return doubtful_labels(held_out, probabilities, split=split), float(correct.mean())
 
 
-def _applied(
+def _apply(
     data: str | os.PathLike[str],
     images: Images,
     steps: Iterable[Step],
     plan: Path,
     out: Path,
+    watcher: Watcher,
 ) -> CheckResult:
     several = images.task.activation == "sigmoid"
     manifest = images.manifest
     if not images.split_given:
         manifest = with_column(manifest, "split", [None] * manifest.num_rows)
-    counts = apply_plan(manifest, list(steps), out, several=several, plan=plan)
+    steps = list(steps)
+    counts = apply_plan(manifest, steps, out, several=several, plan=plan)
+    if added := _new_classes(images, steps, several=several):
+        watcher.warn(
+            f"The plan introduces new classes: {list_names(added)}. If they are misspelt, correct "
+            "the plan and apply it again."
+        )
     return CheckResult(describe_data(data, images), counts, out)
+
+
+def _new_classes(images: Images, steps: Sequence[Step], *, several: bool) -> list[str]:
+    """Return the labels of a plan that the data does not have."""
+    labels = [step.new_label.strip() for step in steps if step.action == "relabel"]
+    names = {
+        name.strip() for label in labels for name in (label.split("|") if several else [label])
+    }
+    return sorted(names - {*images.classes, ""})

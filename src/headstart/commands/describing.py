@@ -9,9 +9,11 @@ from importlib.metadata import version
 from headstart.data.images import Images
 from headstart.data.plan import label_text
 from headstart.record import Rejection
-from headstart.record.data_check import CheckedClass, Copies, DataCheck
+from headstart.record.data_check import CheckedClass, Copies, Copy, DataCheck
 
 _FEW = 10
+_COLUMNS = ["image", "label", "split", "sha256"]
+_ORDER = {"test": 0, "val": 1, "train": 2}
 
 
 def describe_data(data: str | os.PathLike[str], images: Images) -> DataCheck:
@@ -40,16 +42,13 @@ def describe_data(data: str | os.PathLike[str], images: Images) -> DataCheck:
         rejected=tuple(Rejection(*rejection) for rejection in images.rejected),
         duplicates=copies,
         leaks=images.leaks,
-        conflicts=(
-            *_conflicting_files(images),
-            *(one for one in copies if len(one.labels) > 1 and _contradict(images, one)),
-        ),
+        conflicts=tuple(_conflicts(images, copies)),
         warnings=images.warnings,
     )
 
 
 def _copies(images: Images) -> Iterator[Copies]:
-    columns = images.all.table.select(["image", "label", "split", "sha256"]).to_pylist()
+    columns = images.all.table.select(_COLUMNS).to_pylist()
     rows = {row["image"]: row for row in columns}
     for names in images.copies:
         known = [rows[name] for name in names if name in rows]
@@ -57,35 +56,31 @@ def _copies(images: Images) -> Iterator[Copies]:
             yield _group(known, images)
 
 
-def _conflicting_files(images: Images) -> Iterator[Copies]:
-    """Yield files with the same content and different labels, which were rejected for that."""
+def _conflicts(images: Images, copies: Sequence[Copies]) -> Iterator[Copies]:
+    """Yield copies whose labels contradict each other; exact ones were rejected for that."""
     files = defaultdict(list)
-    columns = ["image", "label", "split", "sha256", "rejected"]
-    for row in images.manifest.select(columns).to_pylist():
-        if row["rejected"] is not None and row["sha256"] is not None:
+    for row in images.manifest.select([*_COLUMNS, "rejected"]).to_pylist():
+        if row["rejected"] is not None and row["sha256"] is not None and row["label"] is not None:
             files[row["sha256"]].append(row)
     for rows in files.values():
-        group = _group(rows, images)
-        if len(rows) > 1 and len(group.labels) > 1:
-            yield group
+        if images.task.conflict({row["label"] for row in rows}):
+            yield _group(rows, images)
+    names, labels = images.all.names, images.all.table["label"].to_pylist()
+    label_of = dict(zip(names, labels, strict=True))
+    for one in copies:
+        if images.task.conflict({label_of[name] for name in one.names}):
+            yield one
 
 
 def _group(rows: Sequence[dict[str, str]], images: Images) -> Copies:
-    labels = {_shown(images, row["label"]) for row in rows if row["label"] is not None}
-    splits = {row["split"] for row in rows if row["split"]} if images.split_given else set()
-    return Copies(
-        tuple(row["image"] for row in rows),
-        len({row["sha256"] for row in rows}) == 1,
-        tuple(sorted(labels)),
-        tuple(sorted(splits)),
-    )
-
-
-def _contradict(images: Images, copies: Copies) -> bool:
-    table = images.all.table
-    labels = dict(zip(table["image"].to_pylist(), table["label"].to_pylist(), strict=True))
-    return images.task.conflict({labels[name] for name in copies.images}) is not None
-
-
-def _shown(images: Images, label: str) -> str:
-    return label_text(label, several=images.task.activation == "sigmoid")
+    """Return copies, the one that should stay where it is first."""
+    several = images.task.activation == "sigmoid"
+    ordered = sorted(rows, key=lambda row: _ORDER.get(row["split"], len(_ORDER)))
+    seen: set[str] = set()
+    found = []
+    for row in ordered:
+        split = row["split"] if images.split_given else None
+        exact = row["sha256"] in seen
+        found.append(Copy(row["image"], label_text(row["label"], several=several), split, exact))
+        seen.add(row["sha256"])
+    return Copies(tuple(found))

@@ -10,9 +10,6 @@ from headstart.record import Evaluation
 from headstart.record.data_check import LabelError
 from headstart.record.label_audit import LabelAudit
 
-MAX_LISTED = 500
-"""At most so many suspects of a part are listed."""
-
 
 def doubtful_labels(
     images: ImageSet, probabilities: Probabilities, *, split: str | None
@@ -33,7 +30,7 @@ def doubtful_labels(
             split=parts[one.row] or None,
             about=one.about,
         )
-        for one in suspects[:MAX_LISTED]
+        for one in suspects
     )
 
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from headstart.data.images import Images
-from headstart.data.plan import Action, Step, label_text
-from headstart.record.data_check import Copies, DataCheck, LabelError
+from headstart.data.plan import NO_LABEL, Action, Step, label_text
+from headstart.record.data_check import DataCheck, LabelError
 
 
 def propose_steps(record: DataCheck, images: Images) -> Iterator[Step]:
@@ -18,31 +18,38 @@ def propose_steps(record: DataCheck, images: Images) -> Iterator[Step]:
     several = images.task.activation == "sigmoid"
     table = images.manifest.select(["image", "label", "split"]).to_pylist()
     rows = {row["image"]: row for row in table}
+    errors: dict[str, list[LabelError]] = defaultdict(list)
+    for error in record.label_errors:
+        errors[error.image].append(error)
     reasons: dict[str, list[str]] = defaultdict(list)
     actions: dict[str, tuple[Action, str]] = {}
-    suggested = {one.image: one for one in reversed(record.label_errors)}
     for rejection in record.rejected:
         reasons[rejection.image].append(rejection.reason)
         actions[rejection.image] = ("drop", "")
-    for copies in record.conflicts:
-        for name in copies.images:
-            reasons[name].append(f"copies have different labels: {', '.join(copies.labels)}")
     for copies in record.duplicates:
-        first, part = _first_copy(copies, rows)
-        for name in copies.images:
-            if name == first:
-                continue
-            reasons[name].append(f"{'exact' if copies.exact else 'near'} copy of {first}")
-            if copies.exact and len(copies.labels) == 1:
-                actions.setdefault(name, ("drop", ""))
-            elif rows[name]["split"] != part and images.split_given:
-                actions.setdefault(name, ("move", part))
+        first = copies.images[0]
+        for one in copies.images[1:]:
+            kind = "exact" if one.exact else "near"
+            other = f", which has the label {first.label}" if one.label != first.label else ""
+            reasons[one.image].append(f"{kind} copy of {first.image}{other}")
+            if one.exact and one.label == first.label:
+                actions.setdefault(one.image, ("drop", ""))
+            elif one.split != first.split:
+                actions.setdefault(one.image, ("move", first.split or ""))
+    known = {name for copies in record.duplicates for name in copies.names}
+    for leak in record.leaks:
+        for name in leak:
+            if name not in known:
+                reasons[name].append("its group is in several parts of the split")
     for oddity in record.oddities:
         if not oddity.usual:
             for name in oddity.images:
-                reasons[name].append(oddity.described)
-    for name, error in suggested.items():
-        reasons[name].append(f"the label may be wrong (score {error.score:.2f})")
+                reasons[name].append(f"it is {oddity.described}")
+    for name, found in errors.items():
+        for error in found:
+            reasons[name].append(
+                f"{error.label} may be wrong: {error.suggested}? (score {error.score:.2f})"
+            )
     for name in sorted(reasons):
         row = rows[name]
         action, split = actions.get(name, ("keep", ""))
@@ -52,17 +59,10 @@ def propose_steps(record: DataCheck, images: Images) -> Iterator[Step]:
             label,
             (row["split"] or "") if images.split_given else "",
             action,
-            _new_label(label, [one for one in record.label_errors if one.image == name]),
+            _new_label(label, errors[name]),
             split,
             "; ".join(reasons[name]),
         )
-
-
-def _first_copy(copies: Copies, rows: dict[str, dict[str, str]]) -> tuple[str, str]:
-    """Return the copy that stays where it is, and its part: a test image before others."""
-    order = {"test": 0, "val": 1, "train": 2}
-    first = min(copies.images, key=lambda name: order.get(rows[name]["split"], 3))
-    return first, rows[first]["split"] or ""
 
 
 def _new_label(label: str, errors: Sequence[LabelError]) -> str:
@@ -74,4 +74,4 @@ def _new_label(label: str, errors: Sequence[LabelError]) -> str:
     present = {name for name in label.split("|") if name}
     for error in errors:
         present ^= {error.about}
-    return "|".join(sorted(present))
+    return "|".join(sorted(present)) or NO_LABEL

@@ -455,7 +455,7 @@ def _write(
         record,
         part,
         with_thumbnails(mistakes, shown, contract),
-        doubts=_doubts(record.label_audit, Pictures(shown, contract)),
+        doubts=_doubts(record.label_audit, Pictures.of(shown, contract)),
         predictions=predictions,
         events=events,
         unfinished=unfinished,

@@ -27,12 +27,12 @@ class Steadiness:
     """
 
     def __init__(self, classes: int, side: int) -> None:
-        self.counts = np.zeros(classes, dtype=np.int64)
-        self._sums = np.zeros((2, classes, side, side))
+        self.counts = np.zeros(classes + 1, dtype=np.int64)  # The last one is of all images.
+        self._sums = np.zeros((2, classes + 1, side, side))
 
     def add(self, grid: Numbers, classes: Sequence[int]) -> None:
         """Add the grey levels of an image, (side, side), to the classes that it belongs to."""
-        for number in classes:
+        for number in (*classes, -1):
             self.counts[number] += 1
             self._sums[0, number] += grid
             self._sums[1, number] += grid**2
@@ -43,11 +43,11 @@ class Steadiness:
         None stands for all classes. What is steady in all images is not repeated for each class.
         """
         everywhere = np.zeros(self._sums.shape[2:], dtype=np.bool_)
-        if self.counts.sum() >= MIN_IMAGES:
-            everywhere = _steady(self.counts.sum(), self._sums.sum(axis=1))
+        if self.counts[-1] >= MIN_IMAGES:
+            everywhere = _steady(self.counts[-1], self._sums[:, -1])
             if place := _place(everywhere):
                 yield None, float(everywhere.mean()), place
-        for number in np.flatnonzero(self.counts >= MIN_IMAGES).tolist():
+        for number in np.flatnonzero(self.counts[:-1] >= MIN_IMAGES).tolist():
             steady = _steady(self.counts[number], self._sums[:, number]) & ~everywhere
             if place := _place(steady):
                 yield number, float(steady.mean()), place

@@ -21,12 +21,17 @@ from headstart.files import atomic_create, write_atomically
 
 Action = Literal["keep", "drop", "move", "relabel"]
 
+_IMAGES = "images"
 TABLE = "images.csv"
 """The table in the folder of a copy."""
 
+NO_LABEL = "|"
+"""What `new_label` is if no label is present."""
+
 _SPLITS = ("train", "val", "test")
-# Spreadsheets run a cell that begins with one of these as a formula.
-_FORMULA = ("=", "+", "-", "@")
+# Spreadsheets run a cell that begins with one of these as a formula. An apostrophe is written
+# before them, and before one that is there already.
+_GUARDED = ("=", "+", "-", "@", "\t", "\r", "'")
 _SEPARATOR = "|"
 
 
@@ -39,7 +44,7 @@ class Step:
         label: The label that it has; with several labels, those that are present, separated by "|".
         split: The part of the given split; "" without one.
         action: "keep", "drop", "move" (to the part `new_split`) or "relabel" (to `new_label`).
-        new_label: The new label, or all labels that are present.
+        new_label: The new label; with several, all that are present, or "|" if none is.
         new_split: "train", "val" or "test".
         reason: Why.
     """
@@ -109,8 +114,12 @@ def apply_plan(
 ) -> dict[Action, int]:
     """Copy images as a plan says, with a table of them; the originals are not touched.
 
+    The table has their label, and the part of the split and the group if there are any. Other
+    columns of a table that the images are from are not copied.
+
     Args:
-        manifest: The data; images that are rejected are not copied unless their label is replaced.
+        manifest: The data, with a split only if it is given. Images that are rejected are not
+            copied unless they get another label.
         steps: The plan. Images that it does not name are copied as they are.
         out: The folder to create.
         several: Whether each image has several labels.
@@ -120,16 +129,11 @@ def apply_plan(
         The number of images of each action.
 
     Raises:
-        DataError: The plan names an image that is not in the data, or a part of a split that is not
-            given.
+        DataError: The plan names an image that is not in the data, moves one although there is no
+            split, or leaves none.
         OutputError: The folder exists, or cannot be written.
     """
-    known = set(manifest["image"].to_pylist())
-    if unknown := [step.image for step in steps if step.image not in known]:
-        raise DataError(
-            f"Plan '{plan}' names {len(unknown):,} images that are not in the data, such as "
-            f"'{unknown[0]}'. Nothing was written."
-        )
+    _check_steps(manifest, steps, plan)
     if out.exists():
         raise OutputError(f"Output '{out}' already exists. Choose a new folder.")
     planned = {step.image: step for step in steps}
@@ -137,15 +141,34 @@ def apply_plan(
     try:
         with atomic_create(out) as folder:
             rows = list(_copied(manifest, planned, folder, counts, several=several))
+            if not rows:
+                raise DataError(f"Plan '{plan}' leaves no image. Nothing was written.")
             _write_table(folder / TABLE, rows, several=several)
     except OSError as error:
         raise OutputError(f"Output '{out}' cannot be written: {error.strerror}.") from None
     return counts
 
 
+def _check_steps(manifest: pa.Table, steps: Sequence[Step], plan: Path) -> None:
+    known = set(manifest["image"].to_pylist())
+    if unknown := [step.image for step in steps if step.image not in known]:
+        count = "an image that is" if len(unknown) == 1 else f"{len(unknown):,} images that are"
+        raise DataError(
+            f"Plan '{plan}' names {count} not in the data: '{unknown[0]}'. Nothing was written."
+        )
+    moved = next((step.image for step in steps if step.action == "move"), None)
+    if moved is not None and manifest["split"].null_count == manifest.num_rows:
+        raise DataError(
+            f"Plan '{plan}' moves '{moved}', but the data has no split. Put the images into "
+            "folders train and test, or add a column 'split' to the table, and check again."
+        )
+
+
 def _step(path: Path, number: int, row: Mapping[str, str]) -> Step:
     cells = {name: _unguarded(row.get(name) or "") for name in _COLUMNS}
     action = cells["action"].strip().lower() or "keep"
+    split = cells["new_split"].strip().lower()
+    cells["new_split"] = "val" if split == "validation" else split
     where = f"Plan '{path}', line {number}"
     if action not in get_args(Action):
         raise DataError(
@@ -189,15 +212,24 @@ def _copied(
             counts["drop"] += 1
             continue
         counts[step.action] += 1
-        name = f"{number:06}{PurePosixPath(row['image']).suffix}"
-        (folder / "images").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(row["path"], folder / "images" / name)
+        name = _file_name(row["image"], row["path"], number)
+        target = folder / _IMAGES / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(row["path"], target)
         label = row["label"] or ("{}" if several else "")
         if step.action == "relabel":
             label = _relabelled(label, step.new_label, several=several)
         split = step.new_split if step.action == "move" else row["split"] or ""
         group = row["group"] if row["group"] in given_groups else ""
-        yield _Copy(f"images/{name}", label, split, group)
+        yield _Copy(f"{_IMAGES}/{name}", label, split, group)
+
+
+def _file_name(image: str, path: str, number: int) -> str:
+    """Return the name of a copied file: that of the image, if it is a path within a folder."""
+    name, suffix = PurePosixPath(image), PurePosixPath(path).suffix
+    if name.is_absolute() or ".." in name.parts or "\\" in image or not name.name:
+        return f"{number:06}{suffix}"
+    return image if name.suffix.lower() == suffix.lower() else f"{image}{suffix}"
 
 
 def _relabelled(label: str, new: str, *, several: bool) -> str:
@@ -231,8 +263,8 @@ def _cell(present: bool | None) -> str:
 
 
 def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.startswith(_GUARDED) else cell
 
 
 def _unguarded(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_GUARDED) else cell

@@ -9,12 +9,18 @@ import numpy as np
 
 from headstart.arrays import Flags, Numbers, Probabilities, Rows, Targets
 
+MIN_IMAGES = 5
+"""Classes with fewer images have no limit: they are neither suspect nor suggested."""
 
+# A limit is a mean of probabilities, which may be above all of them by a rounding error.
 _ROUNDING = 1e-9
+_STANDARD_ERRORS = 2.0
 
 
 def confident_errors(probabilities: Probabilities, targets: Targets) -> tuple[Rows, Rows, Numbers]:
     """Find probable label errors among images of which each has one class.
+
+    Nothing is found if the predictions are no better than the shares of the classes.
 
     Args:
         probabilities: Of each image, by a model that was not fitted on it, (images, classes).
@@ -27,14 +33,15 @@ def confident_errors(probabilities: Probabilities, targets: Targets) -> tuple[Ro
     images, classes = probabilities.shape
     own = probabilities[np.arange(images), targets]
     counts = np.bincount(targets, minlength=classes)
+    if not _is_informed(own, counts[targets] / max(images, 1)):
+        return _ranked(np.zeros(images), targets)
     limits = np.full(classes, np.inf)
-    np.divide(
-        np.bincount(targets, weights=own, minlength=classes), counts, out=limits, where=counts > 0
-    )
+    sums = np.bincount(targets, weights=own, minlength=classes)
+    np.divide(sums, counts, out=limits, where=counts >= MIN_IMAGES)
     others = np.where(probabilities >= limits - _ROUNDING, probabilities, 0.0)
     others[np.arange(images), targets] = 0.0
-    suggested = others.argmax(axis=1)
-    return _ranked(others.max(axis=1) - own, suggested)
+    scores = np.where(counts[targets] >= MIN_IMAGES, others.max(axis=1) - own, 0.0)
+    return _ranked(scores, others.argmax(axis=1))
 
 
 def confident_label_errors(probabilities: Numbers, present: Flags) -> tuple[Rows, Numbers]:
@@ -51,6 +58,18 @@ def confident_label_errors(probabilities: Numbers, present: Flags) -> tuple[Rows
     both = np.stack([1 - probabilities, probabilities], axis=1)
     rows, _, scores = confident_errors(both, present.astype(np.int64))
     return rows, scores
+
+
+def _is_informed(own: Numbers, shares: Numbers) -> bool:
+    """Return whether predictions have a lower log loss than the shares of the classes.
+
+    Args:
+        own: The probability of the label of each image, (images,).
+        shares: The share of its class, (images,).
+    """
+    gains = np.log(np.maximum(own, 1e-12)) - np.log(shares)
+    error = gains.std() / np.sqrt(max(len(gains), 1))
+    return bool(len(gains) and gains.mean() > _STANDARD_ERRORS * error)
 
 
 def _ranked(scores: Numbers, suggested: Rows) -> tuple[Rows, Rows, Numbers]:

@@ -14,7 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 from headstart.arrays import Flags, Floats, Folds, Numbers
 from headstart.evaluation.delong import measure_auroc
 
-_LEAVES = 32
+# Enough for a value of each class, and for a few ranges.
+_LEAVES, _LEAVES_PER_CLASS = 32, 2
 _LEAST_IN_LEAF = 5
 MIN_IMAGES = 10
 """Classes with fewer images, or all but fewer, are not examined."""
@@ -58,12 +59,13 @@ def measure_shortcuts(
 
 def _held_out_scores(values: Floats, present: Flags, folds: Folds, *, exclusive: bool) -> Numbers:
     scores = np.zeros(present.shape)
+    leaves = max(_LEAVES, _LEAVES_PER_CLASS * present.shape[1] if exclusive else 0)
     for train, held_out in folds:
         for columns in [slice(None)] if exclusive else range(present.shape[1]):
             truth = present[train][:, columns]
             target = truth.argmax(axis=1) if exclusive else truth
             tree = DecisionTreeClassifier(
-                max_leaf_nodes=_LEAVES, min_samples_leaf=_LEAST_IN_LEAF, random_state=0
+                max_leaf_nodes=leaves, min_samples_leaf=_LEAST_IN_LEAF, random_state=0
             ).fit(values[train], target)
             found = tree.predict_proba(values[held_out])
             if exclusive:

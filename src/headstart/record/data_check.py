@@ -17,7 +17,7 @@ _ODDITIES: dict[OddityKind, str] = {
     "dark": "nearly black",
     "bright": "nearly white",
     "empty": "almost of one colour",
-    "border": "with a border of one colour",
+    "border": "framed by a border of one colour",
     "size": "much smaller than most",
     "shape": "much longer or wider than most",
     "mode": "stored in another colour mode than most",
@@ -33,21 +33,38 @@ class CheckedClass:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Copies of one picture.
+class Copy:
+    """One of several copies of a picture.
 
     Attributes:
-        images: Their names.
-        exact: Whether the files are identical; if not, they are re-encoded, resized or slightly
-            brighter copies.
-        labels: Their different labels; more than one is a contradiction.
-        splits: The different parts of the given split that they are in.
+        image: Its name.
+        label: Its label; with several per image, those that are present, separated by "|".
+        split: The part of the given split; None without one.
+        exact: Whether its file is identical to that of an earlier copy; if not, it is the first, or
+            re-encoded, resized or slightly brighter.
     """
 
-    images: tuple[str, ...]
+    image: str
+    label: str
+    split: str | None
     exact: bool
-    labels: tuple[str, ...]
-    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of one picture: test images first, then validation, then training images."""
+
+    images: tuple[Copy, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the images."""
+        return tuple(one.image for one in self.images)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Their different labels."""
+        return tuple(sorted({one.label for one in self.images}))
 
 
 @dataclass(frozen=True)
@@ -191,7 +208,7 @@ class DataCheck:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return all of it as plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "findings": list(self.findings)}
 
     @property
     def findings(self) -> Iterator[str]:
@@ -207,10 +224,13 @@ class DataCheck:
             )
         yield from (one.sentence for one in self.shortcuts if one.of == "file")
         if self.label_errors:
-            yield f"{_count(self.label_errors, 'label')} that may be wrong."
+            sure = (
+                "" if self.accuracy is None else f" (models predict {self.accuracy:.0%} correctly)"
+            )
+            yield f"{_count(self.label_errors, 'label')} that may be wrong{sure}."
         if self.duplicates:
             copies = sum(len(one.images) - 1 for one in self.duplicates)
-            exact = sum(len(one.images) - 1 for one in self.duplicates if one.exact)
+            exact = sum(one.exact for copies in self.duplicates for one in copies.images)
             what = "1 more copy" if copies == 1 else f"{copies:,} more copies"
             yield (
                 f"{_count(self.duplicates, 'picture')} with {what} "

@@ -34,9 +34,7 @@ class LabelAudit:
         train = len({one.image for one in self.train})
         trained = f" So may those of {train:,} training images." if train else ""
         if not count:
-            return (
-                f"The labels of {train:,} training images may be wrong: headstart check lists them."
-            )
+            return f"The labels of {train:,} training images may be wrong; metrics.json lists them."
         without = (
             f"As labelled: {self.given}. Without them: {self.without}, which is optimistic, "
             "because the model itself chose what to set aside."
@@ -45,5 +43,5 @@ class LabelAudit:
         )
         return (
             f"The labels of {count:,} of {self.images:,} {self.part} images may be wrong.{trained} "
-            f"{without}"
+            f"metrics.json lists them. {without}"
         )

@@ -31,7 +31,7 @@ def write_comparison(
     Raises:
         OutputError: The file cannot be written.
     """
-    page = render_comparison(record, Pictures(images, contract))
+    page = render_comparison(record, Pictures.of(images, contract))
     try:
         write_atomically(path, page)
     except OSError as error:

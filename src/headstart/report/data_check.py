@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from headstart.data.contract import PixelContract
-from headstart.data.images import ImageSet
 from headstart.errors import OutputError
 from headstart.files import write_atomically
-from headstart.record.data_check import Copies, DataCheck
+from headstart.record.data_check import Copies, Copy, DataCheck
 from headstart.report.page import frequent_reasons, page_policy, render_template
-from headstart.report.pictures import MAX_PICTURES, Gallery, Picture, Pictures, label_gallery
+from headstart.report.pictures import MAX_PICTURES, Gallery, Pictures, label_gallery
 
 _MAX_GROUPS = 12
 _MAX_IN_GROUP = 4
 
 
-def write_check(path: Path, record: DataCheck, images: ImageSet, contract: PixelContract) -> None:
+def write_check(path: Path, record: DataCheck, pictures: Pictures) -> None:
     """Write the page, as one self-contained HTML file.
-
-    Args:
-        path: The file.
-        record: What was found.
-        images: The usable images.
-        contract: How they are decoded.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    page = render_check(record, Pictures(images, contract))
     try:
-        write_atomically(path, page)
+        write_atomically(path, render_check(record, pictures))
     except OSError as error:
         raise OutputError(f"Page '{path}' cannot be written: {error.strerror}.") from None
 
@@ -64,15 +55,15 @@ def _galleries(record: DataCheck, pictures: Pictures) -> Iterator[Gallery]:
         yield label_gallery(
             record.label_errors,
             pictures,
-            "Models that had not learnt these images predict another label with confidence, the "
-            "most suspect first. Some are errors, others are hard. Look at each before you change "
-            "it: models are wrong, too.",
+            "Models that had not learnt these images predict another label as surely as they "
+            f"predict images of it, the most suspect first. {_how_good(record)} Some labels are "
+            "wrong, others are hard, so look at each before you change it.",
         )
     if record.duplicates:
         yield _copies(
             *("Copies", record.duplicates, pictures),
             "Exact copies, and pictures that were re-encoded, resized or made slightly brighter. "
-            "They count once; train keeps them on the same side of its split.",
+            "train keeps them on the same side of its split.",
         )
     for oddity in record.oddities:
         shown = tuple(pictures.show(name) for name in oddity.images[: MAX_PICTURES // 2])
@@ -86,32 +77,46 @@ def _galleries(record: DataCheck, pictures: Pictures) -> Iterator[Gallery]:
 
 
 def _leaks(record: DataCheck, pictures: Pictures) -> Gallery:
-    groups = record.leaks[:_MAX_GROUPS]
-    parts = {name: one.splits for one in record.duplicates for name in one.images}
+    copies = {one.image: one for group in record.duplicates for one in group.images}
     shown = tuple(
-        pictures.show(name, ("Group", str(number)), *_part(parts.get(name, ())))
-        for number, names in enumerate(groups, start=1)
+        pictures.show(name, ("Group", str(number)), *_part(copies.get(name)))
+        for number, names in enumerate(record.leaks[:_MAX_GROUPS], start=1)
         for name in names[:_MAX_IN_GROUP]
     )
     lead = (
         "Copies or related images are in several parts of the split, so a model is tested on what "
-        "it has learnt. The first of each group is the training image."
+        "it has learnt. In each group, training images come first, then validation, then test "
+        "images."
     )
     return Gallery("Across the split", lead, shown, sum(map(len, record.leaks)) - len(shown))
 
 
-def _part(parts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return (("In", " and ".join(parts)),) if parts else ()
-
-
 def _copies(title: str, groups: Sequence[Copies], pictures: Pictures, lead: str) -> Gallery:
-    shown = tuple(_pictured(groups[:_MAX_GROUPS], pictures))
+    shown = tuple(
+        pictures.show(
+            one.image,
+            ("Group", f"{number}, {_kind(one, rank)}"),
+            ("Label", one.label),
+            *_part(one),
+        )
+        for number, group in enumerate(groups[:_MAX_GROUPS], start=1)
+        for rank, one in enumerate(group.images[:_MAX_IN_GROUP])
+    )
     return Gallery(title, lead, shown, sum(len(one.images) for one in groups) - len(shown))
 
 
-def _pictured(groups: Iterable[Copies], pictures: Pictures) -> Iterator[Picture]:
-    for number, one in enumerate(groups, start=1):
-        facts = (("Group", f"{number}, {'exact' if one.exact else 'near'}"),)
-        label = (("Labels" if len(one.labels) > 1 else "Label", ", ".join(one.labels)),)
-        for name in one.images[:_MAX_IN_GROUP]:
-            yield pictures.show(name, *facts, *label, *_part(one.splits))
+def _kind(copy: Copy, rank: int) -> str:
+    if copy.exact:
+        return "exact copy"
+    return "near copy" if rank else "first"
+
+
+def _part(copy: Copy | None) -> tuple[tuple[str, str], ...]:
+    return (("Part", copy.split),) if copy and copy.split else ()
+
+
+def _how_good(record: DataCheck) -> str:
+    """Return what the models that look for label errors are worth."""
+    known = "" if record.accuracy is None else f"They predict {record.accuracy:.0%} correctly."
+    hidden = any(one.of == "file" for one in record.shortcuts)
+    return f"{known} They may use the shortcuts above, which hides errors." if hidden else known

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
 
 from headstart.data.contract import PixelContract
 from headstart.data.images import ImageSet
@@ -53,10 +56,20 @@ class Gallery:
 class Pictures:
     """Makes thumbnails of images by name; each is decoded once."""
 
-    def __init__(self, images: ImageSet, contract: PixelContract) -> None:
-        self._paths = dict(zip(images.names, images.paths, strict=True))
-        self._contract = contract
+    def __init__(self, paths: Mapping[str, str], contract: PixelContract) -> None:
+        self._paths, self._contract = paths, contract
         self._sources: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, images: ImageSet, contract: PixelContract) -> Self:
+        """Return the pictures of usable images."""
+        return cls.of_manifest(images.table, contract)
+
+    @classmethod
+    def of_manifest(cls, manifest: pa.Table, contract: PixelContract) -> Self:
+        """Return the pictures of all images, of which some may be rejected."""
+        names, paths = manifest["image"].to_pylist(), manifest["path"].to_pylist()
+        return cls(dict(zip(names, paths, strict=True)), contract)
 
     def show(self, image: str, *facts: tuple[str, str]) -> Picture:
         """Return an image for the page."""
