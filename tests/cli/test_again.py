@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.cli.again import command_again
+from headstart.cli.again import command_again, command_with_plan
 
 RUN = Path("runs/photos")
 
@@ -43,3 +43,10 @@ def test_the_program_is_found_by_the_shell(
     program = str(tmp_path / "bin/headstart")
     monkeypatch.setattr(sys, "argv", [program])
     assert command_again(["train", "a"]) == f"{'headstart' if found else program} train a"
+
+
+def test_a_plan_is_carried_out_with_the_options_by_which_the_data_was_read() -> None:
+    """What concerns the check alone is left out, with its value."""
+    arguments = "check t.csv --labels a,b --plan p.csv --report=x.html --overwrite --weights w"
+    command = command_with_plan(arguments.split(), Path("p.csv"))
+    assert command == "headstart check t.csv --labels a,b --apply p.csv --out COPY"

@@ -57,6 +57,7 @@ def test_train_json_has_the_documented_keys(
             "leakage",
         ),
         *("choice", "chosen_on", "why_chosen", "val_used_for", "disagreements", "series"),
+        *("shortcuts", "label_audit", "learning_curve", "compared"),
     }
     assert printed["run"] == str(tmp_path / "run")
     assert (printed["backbone"], printed["features"]) == ("test_efficientnet", "last")

@@ -60,7 +60,8 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         "Data": [
             *("--test", "--group", "--seed", "--task"),
             *("--labels", "--label-separator", "--uncertain", "--window", "--frames"),
-            *("--prevalence", "--slices", "--patient-key", "--leakage"),
+            *("--prevalence", "--slices", "--patient-key", "--leakage", "--learning-curve"),
+            "--compare",
         ],
         "Backbone": [
             *("--backbone", "--weights", "--orientations", "--scales", "--fit"),
@@ -85,6 +86,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         ("predict", ["Arguments", "Output", "Machine"]),
         ("evaluate", ["Arguments", "Data", "Output", "Machine"]),
         ("compare", ["Arguments", "Data", "Output", "Machine"]),
+        ("check", ["Arguments", "Data", "Backbone", "Output", "Machine"]),
         ("backbones", ["Arguments", "Backbone", "Output", "Machine"]),
     ],
 )

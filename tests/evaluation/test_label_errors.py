@@ -68,3 +68,21 @@ def test_suspects_have_the_names_of_their_classes() -> None:
     targets[3] = 0
     (one,) = Single().suspects(probabilities, targets, ("cat", "dog"))
     assert (one.row, one.label, one.suggested) == (3, "cat", "dog")
+
+
+def test_models_that_know_nothing_accuse_nobody() -> None:
+    """Random predictions contradict half of the labels."""
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet((1, 1), 200)
+    targets = rng.integers(0, 2, 200)
+    rows, _, _ = confident_errors(probabilities, targets)
+    assert not len(rows)
+
+
+def test_small_classes_are_neither_suspect_nor_suggested() -> None:
+    """A mean of four probabilities is no limit."""
+    truth = [0] * 20 + [1] * 20 + [2] * 4
+    probabilities = sure(truth, 3)
+    probabilities[0], probabilities[-1] = (0.01, 0.01, 0.98), (0.98, 0.01, 0.01)
+    rows, _, _ = confident_errors(probabilities, np.array(truth))
+    assert not len(rows)

@@ -207,7 +207,9 @@ def test_most_of_the_gain_is_that_of_the_hard_class():
 def test_thirty_images_cannot_tell():
     """Nothing is measured, and the sentence says why."""
     curve = measure(*blobs(30))
-    assert curve == LearningCurve(reason="30 images are too few to say how accuracy would grow.")
+    assert curve == LearningCurve(
+        reason="30 images are too few to say how accuracy would grow; 60 are needed."
+    )
     assert curve.sentence == curve.reason
 
 
@@ -310,8 +312,8 @@ def test_the_sentence_is_plain_english():
         (NOW,), None, (TWICE,), Needed(0.95, 3.1, 4.8), (ClassGain("rust", 0.6, 0.7, 0.7),)
     )
     expected = (
-        "With twice as many images, accuracy would probably be 91.2% (90.1% to 92.4%) instead of "
-        "89.8%."
+        "With twice as many images, accuracy on folds would probably be 91.2% (90.1% to 92.4%) "
+        "instead of 89.8%."
     )
     assert curve.sentence == (
         f"{expected} For 95%, about 3 to 5 times as many images are needed; most of the gain would "

@@ -420,14 +420,12 @@ class Classifier:
         train: ImageSet,
         features: Features,
         groups: Sequence[str],
-        progress: Progress | None = None,
     ) -> LearningCurve:
         """Forecast how accuracy would grow with more images; see `measure_learning_curve`."""
         choice = self._head_choice(train.task)
         return measure_learning_curve(
             *(choice, features, train.labels, groups, train.classes),
             seed=choice.seed,
-            progress=progress,
         )
 
     def held_out_probabilities(self) -> tuple[Rows, Probabilities] | None:

@@ -250,7 +250,7 @@ def compare(
     if json_:
         print_json(record.to_json())
     else:
-        show_comparison(_stdout(), record)
+        show_comparison(_stdout(), record, written=options.report)
 
 
 @app.command(cls=Command)

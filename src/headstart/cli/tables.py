@@ -58,8 +58,10 @@ def show_training(console: Console, result: TrainResult) -> None:
         print_line(console, record.label_audit.message)
     if record.learning_curve:
         print_line(console, record.learning_curve.sentence)
-    for pair in record.compared.pairs if record.compared else ():
-        show_pair(console, pair)
+    if record.compared:
+        print_line(console, f"Compared on {record.compared.images:,} test images:")
+        for pair in record.compared.pairs:
+            show_pair(console, pair)
     print_line(console, _time_spent(result.seconds))
     print_line(console, f"  report   {result.run}/report.html")
     print_line(console, f"  predict  headstart predict {result.run} IMAGE")

@@ -3,23 +3,19 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from headstart.commands.combinations import COMPARISON, reject_ineffective_options
 from headstart.commands.pairing import (
+    check_readings,
     common_classes,
-    compare_pairs,
-    dependent_groups,
+    record_comparison,
     restricted_to,
+    warn_of_classes,
 )
-from headstart.commands.parts import Part, part_of_data, used_before
-from headstart.data.medical.volumes import reading_of
-from headstart.data.paths import list_names
-from headstart.errors import DataError, OptionError
+from headstart.commands.parts import part_of_data, used_before
+from headstart.errors import OptionError
 from headstart.options import CompareOptions
-from headstart.predictor.predictor import Predictor
 from headstart.record.comparison import ComparisonRecord
 from headstart.report.comparison import write_comparison
 from headstart.runs.folders import check_page
@@ -48,14 +44,10 @@ def run_comparison(
     check_page(options.report, overwrite=options.overwrite)
     predictors = {name: load_predictor(name, options) for name in names}
     task, classes = common_classes(predictors)
-    left_out = sorted({label for one in predictors.values() for label in one.classes} - {*classes})
-    if left_out:
-        watcher.warn(
-            f"Only the classes that all models have are compared. Left out: {list_names(left_out)}."
-        )
+    left_out = warn_of_classes(predictors, classes, watcher)
     first = replace(predictors[names[0]], classes=classes)
     part = part_of_data(Path(names[0]), first, data, options, watcher, slices=options.slices)
-    _check_readings(predictors, part)
+    check_readings(predictors, part.images)
     warnings = list(part.warnings)
     for name in names[1:]:
         for warning in used_before(Path(name), predictors[name].record, part.images):
@@ -66,42 +58,13 @@ def run_comparison(
         with watcher.stage(f"Predicting with {name}") as progress:
             found = predictor.probabilities_of(part.images, progress=progress, warn=watcher.warn)
         answers[name] = restricted_to(task, predictor, found, classes)
-    groups = dependent_groups(part.images)
-    record = ComparisonRecord(
-        headstart=version("headstart"),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        models=tuple(names),
-        data=part.data,
-        split=part.name,
-        images=len(part.images),
-        groups=len(set(groups)) if groups else None,
-        classes=classes,
-        left_out=tuple(left_out),
-        pairs=compare_pairs(task, answers, part.images, groups),
-        rejected=part.rejected,
-        warnings=tuple(warnings),
-    )
+    shown = replace(part, images=replace(part.images, classes=classes))
+    record = record_comparison(task, answers, shown, left_out, warnings)
     if options.report:
         with watcher.stage("Writing the page"):
             contract = first.extractor.preprocess.contract
             write_comparison(options.report, record, part.images, contract)
     return record
-
-
-def _check_readings(predictors: dict[str, Predictor], part: Part) -> None:
-    """Check that all models read medical images alike: each has its window and frames."""
-    readings = {
-        name: reading_of(one.extractor.preprocess.contract) for name, one in predictors.items()
-    }
-    if len(set(readings.values())) > 1 and part.images.is_medical:
-        listed = ", ".join(
-            f"'{name}' --window {one.window} --frames {one.frames}"
-            for name, one in readings.items()
-        )
-        raise DataError(
-            f"The models read medical images differently, so they cannot be compared on these: "
-            f"{listed}."
-        )
 
 
 def _check_models(names: Sequence[str], data: str) -> None:

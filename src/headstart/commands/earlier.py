@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -12,12 +10,13 @@ import numpy as np
 from headstart.arrays import Probabilities, Rows
 from headstart.commands.pairing import (
     common_classes,
-    compare_pairs,
-    dependent_groups,
+    record_comparison,
     restricted_to,
+    warn_of_classes,
 )
-from headstart.commands.parts import used_before
+from headstart.commands.parts import Part, used_before
 from headstart.data.images import Images, ImageSet
+from headstart.data.medical.volumes import reading_of
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.options import TrainOptions
@@ -27,7 +26,7 @@ from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
 
 NEW = "this model"
-"""How the new model is called in the comparison."""
+"""The name of the new model in the comparison."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class EarlierRun:
                 f"The run '{path}' has other classes ({list_names(predictor.classes)}) than "
                 f"'{images.name}', so it cannot be compared."
             )
+        if images.all.is_medical:
+            _check_reading(path, predictor, images.all)
         return cls(path, predictor)
 
     def compare(
@@ -82,46 +83,44 @@ class EarlierRun:
         Args:
             model: The new model.
             test: The test images.
-            probabilities: What the new model says about them, (images, classes).
+            probabilities: Those of the new model for them, (images, classes).
             name: The name of the data.
             watcher: Follows the stages.
         """
         models = {str(self.path): self.predictor, NEW: model}
         task, classes = common_classes(models)
-        shown, rows = _of_classes(test, classes)
+        left_out = warn_of_classes(models, classes, watcher)
+        shown, rows = _with_classes(test, classes)
         with watcher.stage(f"Predicting with {self.path}") as progress:
             earlier = self.predictor.probabilities_of(shown, progress=progress, warn=watcher.warn)
         answers = {
             str(self.path): restricted_to(task, self.predictor, earlier, classes),
             NEW: restricted_to(task, model, probabilities[rows], classes),
         }
-        groups = dependent_groups(shown)
         warnings = tuple(self._warnings(shown))
         for warning in warnings:
             watcher.warn(warning)
-        return ComparisonRecord(
-            headstart=version("headstart"),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            models=tuple(models),
-            data=name,
-            split="test",
-            images=len(shown),
-            groups=len(set(groups)) if groups else None,
-            classes=classes,
-            left_out=tuple(sorted({*model.classes, *self.predictor.classes} - {*classes})),
-            pairs=compare_pairs(task, answers, shown, groups),
-            rejected=(),
-            warnings=warnings,
-        )
+        part = Part("test", shown, name, own=False, rejected=(), warnings=())
+        return record_comparison(task, answers, part, left_out, warnings)
 
     def _warnings(self, images: ImageSet) -> Iterator[str]:
         for warning in used_before(self.path, self.predictor.record, images):
             yield f"'{self.path}': {warning}"
 
 
-def _of_classes(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet, Rows]:
+def _with_classes(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet, Rows]:
     """Return the images that have no class but the given ones, and their rows."""
     task, known = images.task, set(classes)
     labels = images.table["label"].to_pylist()
     rows = np.flatnonzero([known.issuperset(task.classes([label])) for label in labels])
     return replace(images.take(rows), classes=classes), rows
+
+
+def _check_reading(path: Path, model: Predictor, images: ImageSet) -> None:
+    """Check that medical images are read as the earlier model reads them."""
+    its = reading_of(model.extractor.preprocess.contract)
+    if (its.window, its.frames) != (images.window, images.frames):
+        raise DataError(
+            f"The run '{path}' reads medical images differently, so it cannot be compared: pass "
+            f"--window {its.window} --frames {its.frames}, as it was trained."
+        )

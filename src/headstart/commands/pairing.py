@@ -2,20 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from itertools import combinations
 
 import numpy as np
 
 from headstart.answers import Thresholds
 from headstart.arrays import Flags, Probabilities
+from headstart.commands.parts import Part
 from headstart.data.images import ImageSet
+from headstart.data.medical.volumes import reading_of
+from headstart.data.paths import list_names
 from headstart.errors import DataError
 from headstart.evaluation.slices import holm
 from headstart.evaluation.subsets import compare_subsets
 from headstart.predictor.predictor import Predictor
-from headstart.record.comparison import Pair
+from headstart.record.comparison import ComparisonRecord, Pair
 from headstart.task import Task
 from headstart.tasks.grouping import group_numbers
+from headstart.watching import Watcher
 
 MAX_LISTED = 500
 """At most so many images that only one model predicts correctly are named."""
@@ -66,6 +72,72 @@ def dependent_groups(images: ImageSet) -> Sequence[str]:
     return groups if len(set(groups)) < len(images) else ()
 
 
+def warn_of_classes(
+    predictors: Mapping[str, Predictor], classes: Sequence[str], watcher: Watcher
+) -> tuple[str, ...]:
+    """Return the classes that only some models have, and say that they are left out."""
+    found = {label for one in predictors.values() for label in one.classes}
+    left_out = tuple(sorted(found - {*classes}))
+    if left_out:
+        watcher.warn(
+            f"Only the classes that all models have are compared. Left out: {list_names(left_out)}."
+        )
+    return left_out
+
+
+def check_readings(predictors: Mapping[str, Predictor], images: ImageSet) -> None:
+    """Check that all models read medical images alike: each has its window and frames.
+
+    Raises:
+        DataError: They do not, and some of the images are medical.
+    """
+    readings = {
+        name: reading_of(one.extractor.preprocess.contract) for name, one in predictors.items()
+    }
+    if len(set(readings.values())) > 1 and images.is_medical:
+        listed = ", ".join(
+            f"'{name}' --window {one.window} --frames {one.frames}"
+            for name, one in readings.items()
+        )
+        raise DataError(
+            f"The models read medical images differently, so they cannot be compared on these: "
+            f"{listed}."
+        )
+
+
+def record_comparison(
+    task: Task,
+    answers: Mapping[str, Answers],
+    part: Part,
+    left_out: tuple[str, ...],
+    warnings: Sequence[str],
+) -> ComparisonRecord:
+    """Compare all pairs of models, and record it.
+
+    Args:
+        task: Their task.
+        answers: The predictions of each model for the images, by its name.
+        part: The images, with the classes that all models have.
+        left_out: Classes that only some of the models have.
+        warnings: What may be wrong, in sentences.
+    """
+    groups = dependent_groups(part.images)
+    return ComparisonRecord(
+        headstart=version("headstart"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        models=tuple(answers),
+        data=part.data,
+        split=part.name,
+        images=len(part.images),
+        groups=len(set(groups)) if groups else None,
+        classes=part.images.classes,
+        left_out=left_out,
+        pairs=compare_pairs(task, answers, part.images, groups),
+        rejected=part.rejected,
+        warnings=tuple(warnings),
+    )
+
+
 def compare_pairs(
     task: Task, answers: Mapping[str, Answers], images: ImageSet, groups: Sequence[str]
 ) -> tuple[Pair, ...]:
@@ -73,7 +145,7 @@ def compare_pairs(
 
     Args:
         task: Their task.
-        answers: What each model says about the images, by its name.
+        answers: The predictions of each model for the images, by its name.
         images: The images.
         groups: The group of each image; nothing if each is a group of its own.
     """
@@ -114,5 +186,6 @@ def _members(images: ImageSet) -> dict[tuple[str, str], Flags]:
     members = {(kind, name): present[:, number] for number, name in enumerate(images.classes)}
     for column, values in images.slices.items():
         texts = np.array(values, dtype=object)
-        members |= {(column, value): texts == value for value in sorted(set(values))}
+        title = f"column {column}" if column == kind else column
+        members |= {(title, value): texts == value for value in sorted(set(values))}
     return members

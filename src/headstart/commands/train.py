@@ -379,8 +379,8 @@ def _learning_curve(
     """Measure the learning curve of the frozen model, if it was asked for."""
     if not options.learning_curve:
         return None
-    with clock.step("curve"), watcher.stage("Measuring the learning curve") as progress:
-        return model.learning_curve(images.train, features, images.train.groups, progress)
+    with clock.step("curve"), watcher.stage("Measuring the learning curve"):
+        return model.learning_curve(images.train, features, images.train.groups)
 
 
 def _audit(

@@ -61,13 +61,15 @@ def confident_label_errors(probabilities: Numbers, present: Flags) -> tuple[Rows
 
 
 def _is_informed(own: Numbers, shares: Numbers) -> bool:
-    """Return whether predictions have a lower log loss than the shares of the classes.
+    """Return whether labels are more probable than by the shares of the classes.
+
+    Log loss would not do: a few wrong labels make it large.
 
     Args:
         own: The probability of the label of each image, (images,).
         shares: The share of its class, (images,).
     """
-    gains = np.log(np.maximum(own, 1e-12)) - np.log(shares)
+    gains = own - shares
     error = gains.std() / np.sqrt(max(len(gains), 1))
     return bool(len(gains) and gains.mean() > _STANDARD_ERRORS * error)
 

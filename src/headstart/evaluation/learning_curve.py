@@ -108,7 +108,8 @@ def _why_not(choice: HeadChoice, targets: Targets, groups: Sequence[str]) -> str
     """Return why there is no learning curve, as a sentence; "" if there is."""
     images, grouped = len(targets), len(set(groups))
     if images < MIN_IMAGES:
-        return f"{images} images are too few to say how accuracy would grow."
+        least = f"{MIN_IMAGES} are needed"
+        return f"{images} images are too few to say how accuracy would grow; {least}."
     if grouped < MIN_GROUPS:
         return f"{grouped} groups of images are too few to say how accuracy would grow."
     strata = choice.task.strata(targets)

@@ -158,7 +158,7 @@ class LearningCurve:
             return self.reason
         twice = self.forecasts[0]
         expected = (
-            f"With twice as many images, accuracy would probably be {twice.accuracy:.1%} "
+            f"With twice as many images, accuracy on folds would probably be {twice.accuracy:.1%} "
             f"({twice.low:.1%} to {twice.high:.1%}) instead of {self.points[-1].accuracy:.1%}."
         )
         clauses = [_needed(self.needed)] if self.needed else []
