@@ -39,6 +39,7 @@ def test_small_classes_are_not_examined() -> None:
     targets = np.array([0] * 9 + [1] * 100 + [2] * 100)
     traits = {"format": (targets == 0).astype(np.float32).reshape(-1, 1)}
     assert set(measured(traits, targets)["format"].aurocs) == {1, 2}
+    assert measured({"noise": RNG.normal(size=(60, 1))}, np.arange(60) % 30) == {}
 
 
 def test_labels_that_are_independent_have_a_tree_each() -> None:

@@ -47,6 +47,8 @@ def measure_shortcuts(
         folds: Pairs of rows (train, held out), each image held out once.
         exclusive: Whether each image belongs to one class.
     """
+    if not any(_is_examined(positive) for positive in present.T):
+        return
     for name, values in traits.items():
         if (values == values[0]).all():
             continue
@@ -80,7 +82,11 @@ def _aurocs(
 ) -> Iterator[tuple[int, tuple[float, tuple[float, float]]]]:
     for number in range(present.shape[1]):
         positive = present[:, number]
-        if min(positive.sum(), (~positive).sum()) < MIN_IMAGES:
+        if not _is_examined(positive):
             continue
         if measured := measure_auroc(scores[:, number], positive):
             yield number, (measured.value, measured.ci95)
+
+
+def _is_examined(positive: Flags) -> bool:
+    return bool(min(positive.sum(), (~positive).sum()) >= MIN_IMAGES)
