@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Probabilities
+from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.licences import licence_warning
 from headstart.choosing.candidates import candidates_of
@@ -20,9 +20,15 @@ from headstart.commands.clock import Clock
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.extraction import extract_features
 from headstart.commands.inspecting import find_file_shortcuts
-from headstart.commands.label_audit import audit_labels, doubtful_training_labels
+from headstart.commands.label_audit import doubtful_training_labels
 from headstart.commands.leakage import groups_of, measure_leakage
 from headstart.commands.recording import Measured, record_of, series_of
+from headstart.commands.studying import (
+    audit_of,
+    comparison_of,
+    doubts_of,
+    learning_curve_of,
+)
 from headstart.data.images import Images, ImageSet
 from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
 from headstart.data.paths import data_name
@@ -31,11 +37,7 @@ from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
-from headstart.record.comparison import ComparisonRecord
-from headstart.record.data_check import LabelError
-from headstart.record.label_audit import LabelAudit
-from headstart.record.learning_curve import LearningCurve
-from headstart.report.pictures import Gallery, Pictures, label_gallery
+from headstart.report.pictures import Pictures
 from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
 from headstart.runs.marking import marked_unfinished
@@ -192,7 +194,7 @@ def _train(
             images = images.with_training_groups(found.groups)
         model.fit_features(images.train, features, stored_as, val=images.val)
         doubtful = doubtful_training_labels(model, images.train)
-    curve = _learning_curve(model, images, features, options, watcher, clock)
+    curve = learning_curve_of(model, images, features, options, watcher, clock)
     series = found.series if found else None
     if series:
         watcher.warn(series.message)
@@ -214,9 +216,9 @@ def _train(
     reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     measured = Measured(
         *(test, validation, series, leakage, recommendation, seconds, shortcuts),
-        _audit(model.predictor, reported, test, validation, doubtful),
+        audit_of(model.predictor, reported, test, validation, doubtful),
         curve,
-        _compare(earlier, model.predictor, images, test_probabilities, watcher),
+        comparison_of(earlier, model.predictor, images, test_probabilities, watcher),
     )
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:
@@ -368,50 +370,6 @@ def _evaluate(
     return evaluation, probabilities
 
 
-def _learning_curve(
-    model: Classifier,
-    images: Images,
-    features: Features,
-    options: TrainOptions,
-    watcher: Watcher,
-    clock: Clock,
-) -> LearningCurve | None:
-    """Measure the learning curve of the frozen model, if it was asked for."""
-    if not options.learning_curve:
-        return None
-    with clock.step("curve"), watcher.stage("Measuring the learning curve"):
-        return model.learning_curve(images.train, features, images.train.groups)
-
-
-def _audit(
-    model: Predictor,
-    reported: tuple[ImageSet, Probabilities | None],
-    test: Evaluation | None,
-    validation: Evaluation | None,
-    doubtful: tuple[LabelError, ...],
-) -> LabelAudit | None:
-    """Return the labels that the model doubts, on the part that is reported."""
-    shown, probabilities = reported
-    evaluation = test or validation
-    if evaluation is None or probabilities is None:
-        return None
-    part = "test" if test else "validation"
-    return audit_labels(model, (shown, probabilities), evaluation, part, doubtful)
-
-
-def _compare(
-    earlier: EarlierRun | None,
-    model: Predictor,
-    images: Images,
-    probabilities: Probabilities | None,
-    watcher: Watcher,
-) -> ComparisonRecord | None:
-    """Compare the model with an earlier run on the test part, if that was asked for."""
-    if earlier is None or probabilities is None:
-        return None
-    return earlier.compare(model, images.test, probabilities, images.name, watcher)
-
-
 def _summary(task: Task, record: Record) -> Summary | None:
     """Return the reported results as text; those of a validation part say what it was used for."""
     if record.test:
@@ -455,15 +413,8 @@ def _write(
         record,
         part,
         with_thumbnails(mistakes, shown, contract),
-        doubts=_doubts(record.label_audit, Pictures.of(shown, contract)),
+        doubts=doubts_of(record.label_audit, Pictures.of(shown, contract)),
         predictions=predictions,
         events=events,
         unfinished=unfinished,
     )
-
-
-def _doubts(audit: LabelAudit | None, pictures: Pictures) -> Gallery | None:
-    """Return the images of the reported part whose label may be wrong, for the report."""
-    if audit is None or not audit.suspects:
-        return None
-    return label_gallery(audit.suspects, pictures, audit.message)

@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 
 from headstart.arrays import Features, Numbers, Rows, Targets
 from headstart.errors import DataError
+from headstart.evaluation.power_law import EXPONENTS, Curves, Law
 from headstart.heads.choice import HeadChoice
 from headstart.record.learning_curve import (
     ClassGain,
@@ -22,7 +23,6 @@ from headstart.record.learning_curve import (
     HeldBack,
     LearningCurve,
     Needed,
-    PowerLaw,
 )
 from headstart.watching import Progress
 
@@ -41,7 +41,6 @@ _REPEATED_IMAGES, _MOST_REPEATS = 600, 4
 _FIVE_FOLDS, _FULL_HEAD, _ALL_FOLDS = 1500, 2000, 6000
 
 _RESAMPLES = 1000
-_EXPONENTS = np.arange(0.1, 1.01, 0.05)
 # Standard deviation of a point from the curve, apart from the choice of the images held out: that
 # of the images learnt from, and another shape. It is a share of a proportion's standard error with
 # as many images as were learnt from, so that points of few images weigh less.
@@ -234,7 +233,7 @@ def fit_learning_curve(
     draw = np.random.default_rng(seed)
     errors, drawn = units.errors(draw)
     deviations = _deviations(errors, found.learnt)
-    law = _Law(found.learnt, np.cov(drawn.T) + np.diag(deviations**2), float(found.learnt[-1]))
+    law = Law(found.learnt, np.cov(drawn.T) + np.diag(deviations**2), float(found.learnt[-1]))
     drawn = drawn + deviations * draw.normal(size=drawn.shape)
     curves = law.draw(drawn, draw)
     forecasts = tuple(_forecast(law, errors, curves, units.count, factor) for factor in _FACTORS)
@@ -287,91 +286,6 @@ class _Units:
         return errors[0], errors[1:]
 
 
-@dataclass(frozen=True)
-class _Curves:
-    """Power laws: the error with `factor` times as many images, as columns of shape (curves,)."""
-
-    floor: Numbers
-    scale: Numbers
-    exponent: Numbers
-
-    def errors(self, factor: float) -> Numbers:
-        """Return the error with some times as many images as the most learnt from, (curves,)."""
-        return np.asarray(self.floor + self.scale * factor**-self.exponent)
-
-
-@dataclass(frozen=True)
-class _Law:
-    """The power law at given sizes, fitted by generalised least squares for each exponent.
-
-    Attributes:
-        learnt: The number of images learnt from, shape (sizes,).
-        covariance: That of the points, shape (sizes, sizes).
-        most: The number that stands for a factor of 1.
-    """
-
-    learnt: Numbers
-    covariance: Numbers
-    most: float
-
-    def fit(self, errors: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-        """Return floor, scale, both at least 0, and probability of each exponent.
-
-        Args:
-            errors: Shape (curves, sizes).
-
-        Returns:
-            Three arrays, each of shape (curves, exponents).
-        """
-        whiten = np.linalg.inv(np.linalg.cholesky(self.covariance))
-        ones, points = whiten.sum(axis=1), errors @ whiten.T
-        columns = [_one_exponent(ones, whiten @ self._basis(c), points) for c in _EXPONENTS]
-        floor, scale, misfit = np.stack(columns, axis=2)
-        likelihood = np.exp(-(misfit - misfit.min(axis=1, keepdims=True)) / 2)
-        return floor, scale, likelihood / likelihood.sum(axis=1, keepdims=True)
-
-    def _basis(self, exponent: float) -> Numbers:
-        return np.asarray((self.learnt / self.most) ** -exponent)
-
-    def draw(self, errors: Numbers, draw: np.random.Generator) -> _Curves:
-        """Return a curve through each row of errors, with an exponent by its probability."""
-        floor, scale, probability = self.fit(errors)
-        below = probability.cumsum(axis=1) < draw.uniform(size=(len(errors), 1))
-        rows, chosen = np.arange(len(errors)), np.minimum(below.sum(axis=1), len(_EXPONENTS) - 1)
-        return _Curves(floor[rows, chosen], scale[rows, chosen], _EXPONENTS[chosen])
-
-    def mean_error(self, errors: Numbers, factor: float) -> float:
-        """Return the forecast of one row of errors, mean over the exponents."""
-        floor, scale, probability = (each[0] for each in self.fit(errors[np.newaxis]))
-        return float(probability @ (floor + scale * factor**-_EXPONENTS))
-
-    def best(self, errors: Numbers) -> PowerLaw:
-        """Return the curve with the most probable exponent."""
-        floor, scale, probability = (each[0] for each in self.fit(errors[np.newaxis]))
-        best = int(probability.argmax())
-        return PowerLaw(
-            float(floor[best]), float(scale[best]), float(_EXPONENTS[best]), round(self.most)
-        )
-
-
-def _one_exponent(ones: Numbers, basis: Numbers, points: Numbers) -> Numbers:
-    """Return floor, scale and sum of squares for one exponent, shape (3, curves).
-
-    Args:
-        ones: The column of the floor, shape (sizes,); all are whitened.
-        basis: The column of the scale, shape (sizes,).
-        points: Shape (curves, sizes).
-    """
-    both = np.stack([ones, basis], axis=1)
-    floor, scale = np.linalg.lstsq(both, points.T, rcond=None)[0]
-    only_floor, only_scale = points @ ones / (ones @ ones), points @ basis / (basis @ basis)
-    flat, free = scale < 0, floor < 0
-    floor = np.where(flat, only_floor, np.where(free, 0.0, floor))
-    scale = np.where(flat, 0.0, np.where(free, only_scale, scale))
-    misfit = ((points - np.outer(floor, ones) - np.outer(scale, basis)) ** 2).sum(axis=1)
-    return np.stack([floor, scale, misfit])
-
-
 def _points(learnt: Numbers, errors: Numbers, drawn: Numbers) -> tuple[CurvePoint, ...]:
     highs, lows = 1 - np.quantile(drawn, _TAILS, axis=0)
     return tuple(
@@ -380,7 +294,7 @@ def _points(learnt: Numbers, errors: Numbers, drawn: Numbers) -> tuple[CurvePoin
     )
 
 
-def _forecast(law: _Law, errors: Numbers, curves: _Curves, units: int, factor: float) -> Forecast:
+def _forecast(law: Law, errors: Numbers, curves: Curves, units: int, factor: float) -> Forecast:
     accuracy = min(max(1 - law.mean_error(errors, factor), 0.0), 1.0)
     high, low = 1 - np.quantile(curves.errors(factor), _TAILS)
     chance = binomtest(round(accuracy * units), units).proportion_ci(0.9, "wilson")
@@ -393,7 +307,7 @@ def _forecast(law: _Law, errors: Numbers, curves: _Curves, units: int, factor: f
     )
 
 
-def _needed(accuracy: float, curves: _Curves) -> Needed | None:
+def _needed(accuracy: float, curves: Curves) -> Needed | None:
     """Return how many times as many images the next level needs, in 90% of the curves."""
     level = next((level for level in LEVELS if level > accuracy), None)
     if level is None:
@@ -406,14 +320,14 @@ def _needed(accuracy: float, curves: _Curves) -> Needed | None:
 
 
 def _gains(
-    law: _Law, errors: Numbers, found: Correctness, targets: Targets, classes: Sequence[str]
+    law: Law, errors: Numbers, found: Correctness, targets: Targets, classes: Sequence[str]
 ) -> tuple[ClassGain, ...]:
     """Return the gain of each class with twice as many images, with the exponents of all images."""
     probability = law.fit(errors[np.newaxis])[2][0]
     present = [number for number in range(len(classes)) if (targets == number).any()]
     by_class = np.array([found.shares[:, targets == number].mean(axis=1) for number in present])
     _, scale, _ = law.fit(1 - by_class)
-    gain = np.minimum((scale * (1 - 2.0**-_EXPONENTS)) @ probability, 1 - by_class[:, -1])
+    gain = np.minimum((scale * (1 - 2.0**-EXPONENTS)) @ probability, 1 - by_class[:, -1])
     images = np.bincount(targets, minlength=len(classes))[present] * gain
     share = images / max(images.sum(), np.finfo(float).tiny)
     return tuple(
@@ -427,7 +341,7 @@ def _gains(
     )
 
 
-def _check(law: _Law, errors: Numbers, drawn: Numbers, draw: np.random.Generator) -> HeldBack:
+def _check(law: Law, errors: Numbers, drawn: Numbers, draw: np.random.Generator) -> HeldBack:
     """Forecast the last point from the others, on the same images."""
     smaller = replace(law, learnt=law.learnt[:-1], covariance=law.covariance[:-1, :-1])
     missed = smaller.draw(drawn[:, :-1], draw).errors(1.0) - drawn[:, -1]
