@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from headstart.errors import DataError, OptionError, OutputError
 from headstart.heads.specs import AutoHead, LinearHead
 from headstart.options import CheckOptions
 from headstart.record.data_check import DataCheck, LabelError
-from headstart.report.data_check import write_check
+from headstart.report.data_check import render_check
+from headstart.report.page import write_page
 from headstart.report.pictures import Pictures
 from headstart.runs.folders import check_page
 from headstart.tasks.opening import open_data
@@ -99,7 +100,8 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     )
     if options.report:
         with watcher.stage("Writing the page"):
-            write_check(options.report, record, Pictures.of_manifest(images.manifest, contract))
+            pictures = Pictures.of_manifest(images.manifest, contract)
+            write_page(options.report, render_check(record, pictures))
     if options.plan:
         write_plan(options.plan, propose_steps(record, images))
     return CheckResult(record)
@@ -156,7 +158,7 @@ def _label_errors(
 def _apply(
     data: str | os.PathLike[str],
     images: Images,
-    steps: Iterable[Step],
+    steps: Sequence[Step],
     plan: Path,
     out: Path,
     watcher: Watcher,
@@ -165,7 +167,6 @@ def _apply(
     manifest = images.manifest
     if not images.split_given:
         manifest = with_column(manifest, "split", [None] * manifest.num_rows)
-    steps = list(steps)
     counts = apply_plan(manifest, steps, out, several=several, plan=plan)
     if added := _new_classes(images, steps, several=several):
         watcher.warn(

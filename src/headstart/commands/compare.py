@@ -17,7 +17,9 @@ from headstart.commands.parts import part_of_data, used_before
 from headstart.errors import OptionError
 from headstart.options import CompareOptions
 from headstart.record.comparison import ComparisonRecord
-from headstart.report.comparison import write_comparison
+from headstart.report.comparison import render_comparison
+from headstart.report.page import write_page
+from headstart.report.pictures import Pictures
 from headstart.runs.folders import check_page
 from headstart.runs.images import is_run
 from headstart.tasks.loading import load_predictor
@@ -63,7 +65,8 @@ def run_comparison(
     if options.report:
         with watcher.stage("Writing the page"):
             contract = first.extractor.preprocess.contract
-            write_comparison(options.report, record, part.images, contract)
+            pictures = Pictures.of(part.images, contract)
+            write_page(options.report, render_comparison(record, pictures))
     return record
 
 

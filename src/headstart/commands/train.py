@@ -166,7 +166,7 @@ def _train(
         key = patient_key(images.manifest, options.patient_key)
         shortcuts = find_file_shortcuts(images.all)
     for shortcut in shortcuts:
-        watcher.warn(f"{shortcut.sentence} A model may learn that instead of what they show.")
+        watcher.warn(f"{shortcut.sentence} A model may learn that instead of what the images show.")
     images.task.check_operating_point(options.operating_point, images.classes)
     earlier = EarlierRun.load(options.compare, images, options) if options.compare else None
 

@@ -1,4 +1,4 @@
-"""Find classes that can be told apart without looking at what the images show.
+"""Find classes that can be recognised without looking at what the images show.
 
 A model that learns such a shortcut is excellent on the data, and useless elsewhere. Zech et al.
 (2018) found a network that recognised the hospital instead of pneumonia; Geirhos et al. (2020),

@@ -89,7 +89,7 @@ class Oddity:
 
 @dataclass(frozen=True)
 class ShortcutClass:
-    """A class that can be told apart from the others by a trait alone.
+    """A class that can be recognised by a trait alone.
 
     Attributes:
         name: The class.

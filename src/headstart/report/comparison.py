@@ -4,38 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from headstart.data.contract import PixelContract
-from headstart.data.images import ImageSet
-from headstart.errors import OutputError
-from headstart.files import write_atomically
 from headstart.record.comparison import ComparisonRecord, Pair
 from headstart.report.page import frequent_reasons, page_policy, render_template
 from headstart.report.pictures import Gallery, Pictures
 
 _SHOWN = 12
-
-
-def write_comparison(
-    path: Path, record: ComparisonRecord, images: ImageSet, contract: PixelContract
-) -> None:
-    """Write the page, as one self-contained HTML file.
-
-    Args:
-        path: The file.
-        record: The comparison.
-        images: The images that the models were compared on.
-        contract: How they are decoded.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    page = render_comparison(record, Pictures.of(images, contract))
-    try:
-        write_atomically(path, page)
-    except OSError as error:
-        raise OutputError(f"Page '{path}' cannot be written: {error.strerror}.") from None
 
 
 def render_comparison(record: ComparisonRecord, pictures: Pictures) -> str:

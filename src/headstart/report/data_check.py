@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from headstart.errors import OutputError
-from headstart.files import write_atomically
 from headstart.record.data_check import Copies, Copy, DataCheck
 from headstart.report.page import frequent_reasons, page_policy, render_template
 from headstart.report.pictures import MAX_PICTURES, Gallery, Pictures, label_gallery
 
 _MAX_GROUPS = 12
 _MAX_IN_GROUP = 4
-
-
-def write_check(path: Path, record: DataCheck, pictures: Pictures) -> None:
-    """Write the page, as one self-contained HTML file.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    try:
-        write_atomically(path, render_check(record, pictures))
-    except OSError as error:
-        raise OutputError(f"Page '{path}' cannot be written: {error.strerror}.") from None
 
 
 def render_check(record: DataCheck, pictures: Pictures) -> str:

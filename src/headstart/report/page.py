@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from headstart.answers import Mistake
 from headstart.arrays import Temperature
+from headstart.errors import OutputError
+from headstart.files import write_atomically
 from headstart.record import (
     Evaluation,
     EvaluationRecord,
@@ -71,6 +74,18 @@ class PicturedMistake:
     def source(self) -> str:
         """The thumbnail as a `data:` URI."""
         return data_uri(self.thumbnail)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page, completely or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise OutputError(f"Page '{path}' cannot be written: {error.strerror}.") from None
 
 
 def data_uri(thumbnail: bytes) -> str:
