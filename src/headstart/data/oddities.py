@@ -13,9 +13,9 @@ from headstart.data.images import ImageSet
 from headstart.data.traits import Traits
 from headstart.record.data_check import Oddity, OddityKind
 
-# On solar cells, insects, groceries and brain scans at 256 pixels, none of 2,067 pictures is above
-# it, and all are that are blurred with a standard deviation of 4 pixels, except photos of insects
-# that are shrunk to half their size before they are measured.
+# At 256 pixels, 8 of 2,624 solar cells are above it, 1 of 5,421 groceries, and none of 396 insects
+# and 253 brain scans. Blurred with a standard deviation of 4 pixels, all cells and groceries are,
+# and most of the others, some of which are shrunk to half their size before they are measured.
 _BLURRED = 0.65
 _SMALLEST_FOR_BLUR = 64
 _DARK, _BRIGHT, _EMPTY = 20.0, 235.0, 4.0
