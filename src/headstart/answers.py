@@ -20,6 +20,12 @@ class Prediction:
         probability: The calibrated probability of that class, 0 to 1.
         top: The most probable classes with their probabilities, in descending order.
         probabilities: The calibrated probabilities of all classes in the model's order, (classes,).
+        unknown: Whether the image is unlike all training images, so that the label means nothing;
+            None if the model cannot tell.
+        prediction_set: The labels that the image may have at the requested coverage, most probable
+            first; it may be empty. None if it was not requested.
+        abstained: Whether the model is not confident enough for the requested share of errors; None
+            if none was requested.
     """
 
     image: str
@@ -27,20 +33,36 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     probabilities: Probabilities = field(repr=False, compare=False)
+    unknown: bool | None = None
+    prediction_set: tuple[str, ...] | None = None
+    abstained: bool | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
-        return {
+        values: dict[str, JsonValue] = {
             "image": self.image,
             "label": self.label,
             "probability": self.probability,
             "top": _ranked(self.top),
         }
+        if self.prediction_set is not None:
+            values["set"] = list(self.prediction_set)
+        if self.abstained is not None:
+            values["abstained"] = self.abstained
+        return values | ({"unknown": True} if self.unknown else {})
 
     @property
-    def answer(self) -> dict[str, str | float]:
+    def answer(self) -> dict[str, str | float | bool]:
         """The label as cells of a table, by the name of the column."""
-        return {"label": self.label, "probability": self.probability}
+        cells: dict[str, str | float | bool] = {
+            "label": self.label,
+            "probability": self.probability,
+        }
+        if self.prediction_set is not None:
+            cells["set"] = "|".join(self.prediction_set)
+        if self.abstained is not None:
+            cells["abstained"] = self.abstained
+        return cells | _unknown_cell(self.unknown)
 
 
 @dataclass(frozen=True)
@@ -53,25 +75,39 @@ class MultiPrediction:
             order; empty if none does.
         top: The most probable labels with their probabilities, in descending order.
         probabilities: The calibrated probability of each label in the model's order, (classes,).
+        unknown: Whether the image is unlike all training images, so that the labels mean nothing;
+            None if the model cannot tell.
     """
 
     image: str
     labels: tuple[tuple[str, float], ...]
     top: tuple[tuple[str, float], ...]
     probabilities: Probabilities = field(repr=False, compare=False)
+    unknown: bool | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
-        return {"image": self.image, "labels": _ranked(self.labels), "top": _ranked(self.top)}
+        values: dict[str, JsonValue] = {
+            "image": self.image,
+            "labels": _ranked(self.labels),
+            "top": _ranked(self.top),
+        }
+        return values | ({"unknown": True} if self.unknown else {})
 
     @property
-    def answer(self) -> dict[str, str | float]:
+    def answer(self) -> dict[str, str | float | bool]:
         """The labels as cells of a table, by the name of the column."""
-        return {"labels": "|".join(label for label, _ in self.labels)}
+        labels = "|".join(label for label, _ in self.labels)
+        return {"labels": labels} | _unknown_cell(self.unknown)
 
 
 AnyTaskPrediction = Prediction | MultiPrediction
 """The prediction for one image, by the task."""
+
+
+def _unknown_cell(unknown: bool | None) -> dict[str, str | float | bool]:
+    """Return the column of a table that says so, if the model can tell."""
+    return {} if unknown is None else {"unknown": unknown}
 
 
 def _ranked(labels: Sequence[tuple[str, float]]) -> list[JsonValue]:

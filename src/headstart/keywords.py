@@ -24,6 +24,7 @@ from headstart.options import (
     PrecisionOption,
     RecipeOption,
     ScalesOption,
+    SetMethod,
     SplitOption,
     TaskOption,
     UncertainOption,
@@ -187,10 +188,18 @@ class TrainKeywords(
     """See `TrainOptions`."""
 
 
-class PredictKeywords(ComputeKeywords, total=False):
-    """See `PredictOptions`."""
+class AnswerKeywords(TypedDict, total=False):
+    """See `AnswerOptions`."""
 
     top: int
+    coverage: float | None
+    set_method: SetMethod
+    max_error: float | None
+
+
+class PredictKeywords(AnswerKeywords, ComputeKeywords, total=False):
+    """See `PredictOptions`."""
+
     out: str | Path | None
     overwrite: bool
 

@@ -32,6 +32,7 @@ FitOption = Literal["auto", "squash", "pad", "crop"]
 RecipeOption = Literal["headstart", "tutorial"]
 TaskOption = Literal["auto", "single", "multi"]
 FramesOption = Literal["each", "middle"]
+SetMethod = Literal["lac", "aps"]
 UncertainOption = Literal["unknown", "present", "absent"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
@@ -395,12 +396,37 @@ class TrainOptions(
     """Options of `train`: what to learn from, with which backbone and head, and how to measure."""
 
 
-class PredictOptions(ComputeOptions):
-    """Options of `predict`."""
+class AnswerOptions(Options):
+    """What a model says about an image."""
 
     panel = Panel.OUTPUT
 
     top: int = Field(5, ge=1, description="Number of labels to list per image.")
+    coverage: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Also give the set of labels that contains the true one this often, such as "
+        "0.9 (conformal prediction).",
+    )
+    set_method: SetMethod = Field(
+        "lac",
+        description="lac gives the smallest sets; aps gives larger ones to difficult images.",
+    )
+    max_error: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Abstain where the model is not confident enough for this share of errors, "
+        "such as 0.01.",
+    )
+
+
+class PredictOptions(AnswerOptions, ComputeOptions):
+    """Options of `predict`."""
+
+    panel = Panel.OUTPUT
+
     out: LenientPath | None = Field(
         None, description="Write the predictions to a file that ends in .csv, .parquet or .json."
     )

@@ -165,11 +165,11 @@ def change_config(folder, **changes):
 
 def test_a_later_version_is_an_error(folder):
     """The error says to upgrade."""
-    change_config(folder, schema=4)
+    change_config(folder, schema=5)
     with pytest.raises(BundleError) as caught:
         read_bundle(folder)
     assert str(caught.value) == (
-        f"Model '{folder}' has version 4, but this version of headstart reads only up to 3. "
+        f"Model '{folder}' has version 5, but this version of headstart reads only up to 4. "
         "Upgrade headstart."
     )
 

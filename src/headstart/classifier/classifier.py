@@ -18,6 +18,7 @@ from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.fit import fitted_for
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.reading import reading_as
+from headstart.classifier.limits import calibration_set, known_images, limits_of
 from headstart.classifier.specifying import HeadSettings, as_head
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
@@ -28,8 +29,9 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice, ValidationPart
 from headstart.heads.problem import Candidate, Decider, HeadFit, HeldOutEstimate
 from headstart.heads.specs import Head
-from headstart.keywords import TuneKeywords, with_keywords
+from headstart.keywords import AnswerKeywords, TuneKeywords, with_keywords
 from headstart.options import (
+    AnswerOptions,
     DeviceOption,
     FeaturesOption,
     HeadOption,
@@ -37,6 +39,7 @@ from headstart.options import (
     TuneOptions,
     cache_folder,
 )
+from headstart.predictor.limits import Limits
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
 from headstart.record import Evaluation, Record, Tuning
 from headstart.record.learning_curve import LearningCurve
@@ -326,7 +329,7 @@ class Classifier:
         self.tuning = outcome.record if outcome else None
         self.checkpoints = outcome.folder if outcome else None
         if outcome and outcome.tuned:
-            self._adopt(outcome.tuned, stored_as)
+            self._adopt(outcome.tuned, train, stored_as, watcher.warn)
         return self.tuning
 
     def evaluate(
@@ -348,19 +351,34 @@ class Classifier:
 
     @overload
     def predict(
-        self, images: ImagesLike, *, top: int = 5, errors: Literal["raise"] = "raise"
+        self,
+        images: ImagesLike,
+        *,
+        errors: Literal["raise"] = "raise",
+        **options: Unpack[AnswerKeywords],
     ) -> AnyTaskPrediction | list[AnyTaskPrediction]: ...
 
     @overload
     def predict(
-        self, images: ImagesLike, *, top: int = 5, errors: Literal["keep"]
+        self, images: ImagesLike, *, errors: Literal["keep"], **options: Unpack[AnswerKeywords]
     ) -> AnyPrediction | list[AnyPrediction]: ...
 
+    @with_keywords(AnswerOptions, AnswerKeywords)
     def predict(
-        self, images: ImagesLike, *, top: int = 5, errors: Literal["raise", "keep"] = "raise"
+        self,
+        images: ImagesLike,
+        *,
+        errors: Literal["raise", "keep"] = "raise",
+        **options: Unpack[AnswerKeywords],
     ) -> AnyPrediction | Sequence[AnyPrediction]:
-        """Predict the label of one image, or of each of several; see `Predictor.predict`."""
-        return self.predictor.predict(images, top=top, errors=errors)
+        """Predict the label of one image, or of each of several; see `Predictor.predict`.
+
+        Args:
+            images: One image or several.
+            errors: What to do about an image that cannot be decoded: "raise" or "keep".
+            options: As listed below.
+        """
+        return self.predictor.predict(images, errors=errors, **options)
 
     def add_class(self, name: str, images: ImagesLike) -> None:
         """Add a class from some of its images, without a refit.
@@ -402,6 +420,7 @@ class Classifier:
             fit.temperature,
             fit.thresholds,
             self._settings.specification(),
+            limits=limits_of(fit, train, features, self.extractor, seed=self._settings.seed),
         )
         known = train.joined(val) if fit.chosen_on == "val" and val is not None else train
         self._chosen = (tuple(known.sha256s), fit)
@@ -441,10 +460,19 @@ class Classifier:
         task = self.predictor.task
         return fit.held_out.rows, task.probabilities(fit.held_out.logits, fit.temperature)
 
-    def _adopt(self, tuned: TunedModel, stored_as: str) -> None:
+    @property
+    def calibrated_on_val(self) -> bool:
+        """Whether the validation part calibrated the model, and not folds of the training part."""
+        return self.chosen_on == "val" or (self.tuning is not None and self.tuning.kept)
+
+    def _adopt(self, tuned: TunedModel, train: ImageSet, stored_as: str, warn: Warn) -> None:
         """Switch to a tuned model; the caller's backbone does not change."""
         self.extractor = self.extractor.with_backbone(with_weights(self.backbone, tuned.weights))
         self._chosen = None
+        features, _ = self.features_of(train, warn=warn)
+        seed = self._settings.seed
+        held_out = tuned.held_out
+        calibration = held_out and calibration_set(train.task, *held_out, seed=seed)
         self._predictor = replace(
             self.predictor,
             extractor=self.extractor,
@@ -453,6 +481,7 @@ class Classifier:
             head=tuned.head,
             temperature=tuned.temperature,
             thresholds=tuned.thresholds,
+            limits=Limits(calibration, known_images(train, features, self.extractor, seed=seed)),
         )
 
     def _chosen_on(self, images: LearningSet) -> HeadFit | None:

@@ -54,6 +54,8 @@ def show_training(console: Console, result: TrainResult) -> None:
         show_slices(console, record.reported.slices if record.reported else None)
     else:
         print_line(console, "No images were held out for testing, so the model was not evaluated.")
+    for sentence in record.limits.sentences if record.limits else ():
+        print_line(console, sentence)
     if record.label_audit and record.label_audit.message:
         print_line(console, record.label_audit.message)
     if record.learning_curve:
@@ -72,6 +74,8 @@ def show_evaluation(console: Console, result: EvaluateResult) -> None:
     show_rejections(console, result.record.rejected)
     _show_summary(console, result.summary)
     show_slices(console, result.evaluation.slices)
+    for sentence in result.record.limits.sentences if result.record.limits else ():
+        print_line(console, sentence)
     if result.record.comparison:
         print_line(console, result.record.comparison)
     if result.out:
@@ -94,23 +98,44 @@ def show_predictions(
         print_line(console, f"Predictions of {len(read):,} of {len(predictions):,} images")
         print_line(console, f"  written  {written}")
     elif read:
-        one = isinstance(read[0], Prediction)
-        columns = ("label", "probability>", "other classes") if one else ("labels", "others")
-        print_table(console, ("image", *columns), map(_prediction_row, read))
+        print_table(console, ("image", *_prediction_columns(read[0])), map(_prediction_row, read))
+    if unknown := sum(bool(result.unknown) for result in read):
+        print_line(console, f"Unknown, which is unlike all training images: {unknown:,}")
+    if abstained := sum(isinstance(r, Prediction) and bool(r.abstained) for r in read):
+        print_line(console, f"Abstained, which is not confident enough: {abstained:,}")
     if failed:
         print_line(console, f"Images that cannot be read: {len(failed):,}")
         rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
         print_table(console, ("image", "reason"), rows)
 
 
+def _prediction_columns(result: AnyTaskPrediction) -> tuple[str, ...]:
+    if isinstance(result, MultiPrediction):
+        return "labels", "others"
+    columns = ("label", "probability>", "other classes")
+    return columns if result.prediction_set is None else (*columns, "set")
+
+
 def _prediction_row(result: AnyTaskPrediction) -> Row:
     if isinstance(result, MultiPrediction):
         rest = [pair for pair in result.top if pair not in result.labels][:_OTHERS]
         labels = _shares(result.labels) or "none"
+        if result.unknown:
+            return Text(result.image), Text("unknown", "bold yellow"), Text(labels, "dim")
         return Text(result.image), Text(labels, "bold"), Text(_shares(rest), "dim")
-    others = _shares(result.top[1 : 1 + _OTHERS])
-    label, probability = Text(result.label, "bold"), Text(f"{result.probability:.1%}")
-    return Text(result.image), label, probability, Text(others, "dim")
+    cells = (*_label_cells(result), Text(_shares(result.top[1 : 1 + _OTHERS]), "dim"))
+    members = result.prediction_set
+    sets = () if members is None else (Text(", ".join(members) or "none"),)
+    return (Text(result.image), *cells, *sets)
+
+
+def _label_cells(result: Prediction) -> tuple[Text, Text]:
+    """Return the label and its probability, or why there is none."""
+    probability = Text(f"{result.probability:.1%}")
+    if result.unknown or result.abstained:
+        word = "unknown" if result.unknown else "abstained"
+        return Text.assemble((word, "bold yellow"), (f" ({result.label})", "dim")), probability
+    return Text(result.label, "bold"), probability
 
 
 def _shares(labels: Sequence[tuple[str, float]]) -> str:

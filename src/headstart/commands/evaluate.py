@@ -16,6 +16,7 @@ from headstart.data.images import ImageSet
 from headstart.options import EvaluateOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, EvaluationRecord, Record
+from headstart.record.limits import LimitsResult
 from headstart.runs.folders import check_evaluation_folder
 from headstart.runs.predictions import table_of_test_images
 from headstart.task import Summary
@@ -93,7 +94,8 @@ def run_evaluation(
         )
     for warning in evaluation.slice_warnings:
         watcher.warn(warning)
-    record = _record(str(model), predictor, part, evaluation)
+    limits = predictor.measure_limits(part.images, probabilities)
+    record = _record(str(model), predictor, part, evaluation, limits)
     if options.out:
         with watcher.stage("Writing the report"):
             _write(options.out, predictor, part.images, probabilities, record)
@@ -112,7 +114,7 @@ def prevalence_of(
 
 
 def _record(
-    model: str, predictor: Predictor, part: Part, evaluation: Evaluation
+    model: str, predictor: Predictor, part: Part, evaluation: Evaluation, limits: LimitsResult
 ) -> EvaluationRecord:
     return EvaluationRecord(
         headstart=version("headstart"),
@@ -126,6 +128,7 @@ def _record(
         rejected=part.rejected,
         warnings=part.warnings,
         recorded=_differences(evaluation, _recorded(predictor.record, part)),
+        limits=limits,
     )
 
 

@@ -34,7 +34,7 @@ def run_prediction(
     results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
         each = volumes.unpacked(found or files)
-        for result in predictor.predict_each(each, top=options.top):
+        for result in predictor.predict_each(each, options):
             results.append(volumes.named(result))
             progress(len(results), max(len(results), len(found or ())))
     if options.out:

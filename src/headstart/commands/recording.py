@@ -37,6 +37,7 @@ from headstart.record.comparison import ComparisonRecord
 from headstart.record.data_check import Shortcut
 from headstart.record.label_audit import LabelAudit
 from headstart.record.learning_curve import LearningCurve
+from headstart.record.limits import LimitsResult
 from headstart.task import Task
 from headstart.tuning.hint import fine_tuning_hint
 
@@ -56,6 +57,7 @@ class Measured:
         label_audit: Labels that the model doubts; None if nothing was evaluated.
         learning_curve: How accuracy would grow with more images; None if it was not measured.
         compared: The comparison with an earlier run; None without one.
+        limits: What the model knows about its own limits; None if nothing was evaluated.
     """
 
     test: Evaluation | None
@@ -68,6 +70,7 @@ class Measured:
     label_audit: LabelAudit | None = None
     learning_curve: LearningCurve | None = None
     compared: ComparisonRecord | None = None
+    limits: LimitsResult | None = None
 
 
 def record_of(
@@ -127,6 +130,7 @@ def record_of(
         label_audit=measured.label_audit,
         learning_curve=measured.learning_curve,
         compared=measured.compared,
+        limits=measured.limits,
         hint=_hint(options, images, choice, model.predictor.task),
     )
 

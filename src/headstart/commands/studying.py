@@ -13,6 +13,7 @@ from headstart.record.comparison import ComparisonRecord
 from headstart.record.data_check import LabelError
 from headstart.record.label_audit import LabelAudit
 from headstart.record.learning_curve import LearningCurve
+from headstart.record.limits import LimitsResult
 from headstart.report.pictures import Gallery, Pictures, label_gallery
 from headstart.watching import Watcher
 
@@ -46,6 +47,22 @@ def audit_of(
         return None
     part = "test" if test else "validation"
     return audit_labels(model, (shown, probabilities), evaluation, part, doubtful)
+
+
+def limits_of(
+    model: Predictor, images: ImageSet, probabilities: Probabilities | None, *, calibrated: bool
+) -> LimitsResult | None:
+    """Measure what the model knows about its own limits, on the part that is reported.
+
+    Args:
+        model: The model.
+        images: The images of the part.
+        probabilities: Their probabilities; None if nothing was evaluated.
+        calibrated: Whether the limits were chosen on these images, so that they prove nothing.
+    """
+    if probabilities is None or calibrated:
+        return None
+    return model.measure_limits(images, probabilities)
 
 
 def comparison_of(

@@ -28,6 +28,7 @@ from headstart.commands.studying import (
     comparison_of,
     doubts_of,
     learning_curve_of,
+    limits_of,
 )
 from headstart.data.images import Images, ImageSet
 from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
@@ -65,6 +66,7 @@ _SELECTION = (
     "shortcuts",
     "label_audit",
     "learning_curve",
+    "limits",
 )
 
 
@@ -219,6 +221,7 @@ def _train(
         audit_of(model.predictor, reported, test, validation, doubtful),
         curve,
         comparison_of(earlier, model.predictor, images, test_probabilities, watcher),
+        limits_of(model.predictor, *reported, calibrated=not test and model.calibrated_on_val),
     )
     record = record_of(data, options, images, model, measured)
     for disagreement in record.disagreements:

@@ -126,7 +126,7 @@ class HeadChoice:
         temperature = self.task.temperature(scores, truth)
         probabilities = self.task.probabilities(scores, temperature)
         thresholds = self.task.thresholds(probabilities, truth, self.operating_point)
-        return replace(fit, temperature=temperature, thresholds=thresholds)
+        return replace(fit, temperature=temperature, thresholds=thresholds, truth=truth)
 
     def _problem(self, features: Features, targets: Targets, folds: Folds) -> Problem:
         return Problem(

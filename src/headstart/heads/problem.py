@@ -151,6 +151,7 @@ class HeadFit:
         thresholds: The operating point, chosen on the same images; None if the most probable class
             is predicted.
         folds: Pairs of rows (train, held out): the folds, or the training and the validation part.
+        truth: The encoded labels of the held-out images, if they calibrated the scores.
     """
 
     head: FittedHead
@@ -163,6 +164,7 @@ class HeadFit:
     temperature: Temperature = 1.0
     thresholds: Thresholds | None = None
     folds: Folds = ()
+    truth: Targets | None = None
 
     def held_out_scores(self, rows: Rows) -> Scores | None:
         """Return the held-out scores of one fold, (rows, classes).

@@ -5,9 +5,21 @@ from headstart.predictor.config import BackboneConfig, Config, HeadConfig
 from headstart.record import Record, describe_use
 from headstart.task import Task
 
+_KEPT = (
+    "To recognise unknown images and to find similar training images, the model keeps 64 numbers "
+    "that are computed from the features, the label and the hash of the file of up to 5,000 "
+    "training images, and the probabilities of held-out predictions."
+)
 
-def model_card(config: Config, task: Task) -> str:
-    """Return the card of a model, in Markdown."""
+
+def model_card(config: Config, task: Task, *, known: bool = False) -> str:
+    """Return the card of a model, in Markdown.
+
+    Args:
+        config: The model.
+        task: Its task.
+        known: Whether it keeps training images as points, to know which images are unknown.
+    """
     created = f", {config.created}" if config.created else ""
     lines = [
         f"# {task.describe(config.classes)}",
@@ -28,6 +40,8 @@ def model_card(config: Config, task: Task) -> str:
     lines += _result(config.record, task) if config.record else []
     if "kernel" in {config.head.kind, *config.head.numbers.values()}:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
+    if known:
+        lines += ["", _KEPT]
     return "\n".join(lines) + "\n"
 
 

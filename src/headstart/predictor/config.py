@@ -14,9 +14,9 @@ from headstart.errors import BundleError, RecordError
 from headstart.options import FeaturesOption
 from headstart.record import Record
 
-SCHEMA = 3
+SCHEMA = 4
 """Version 1 has no task and no head specification, and calls the record "metrics". Version 2 has no
-pixel contract."""
+pixel contract. Version 3 does not know the limits of the model."""
 
 
 CUSTOM, TUTORIAL = "custom", "tutorial"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, overload
 
 import numpy as np
 from pydantic import JsonValue
@@ -25,7 +25,8 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import FittedHead, NearestModel
-from headstart.options import DeviceOption, PrecisionOption, cache_folder
+from headstart.keywords import AnswerKeywords, with_keywords
+from headstart.options import AnswerOptions, DeviceOption, PrecisionOption, cache_folder
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (
@@ -36,7 +37,9 @@ from headstart.predictor.config import (
     Specification,
 )
 from headstart.predictor.decoding import decode_ahead
+from headstart.predictor.limits import Limits
 from headstart.record import Evaluation, Record
+from headstart.record.limits import LimitsResult
 from headstart.task import Task
 from headstart.watching import Progress, ProgressOption, Warn, watcher_for
 
@@ -84,6 +87,7 @@ class Predictor:
         thresholds: The operating point; None if the most probable class is predicted.
         specification: The specification of the head before fitting.
         record: The record of the training; None without one.
+        limits: What the model knows about its own limits.
     """
 
     task: Task
@@ -96,6 +100,7 @@ class Predictor:
     thresholds: Thresholds | None = None
     specification: Specification = field(default_factory=Specification)
     record: Record | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def __repr__(self) -> str:
         accuracy = ""
@@ -111,52 +116,59 @@ class Predictor:
         self,
         images: ImagesLike,
         *,
-        top: int = 5,
         errors: Literal["raise"] = "raise",
+        **options: Unpack[AnswerKeywords],
     ) -> AnyTaskPrediction | list[AnyTaskPrediction]: ...
 
     @overload
     def predict(
-        self, images: ImagesLike, *, top: int = 5, errors: Literal["keep"]
+        self, images: ImagesLike, *, errors: Literal["keep"], **options: Unpack[AnswerKeywords]
     ) -> AnyPrediction | list[AnyPrediction]: ...
 
+    @with_keywords(AnswerOptions, AnswerKeywords)
     def predict(
         self,
         images: ImagesLike,
         *,
-        top: int = 5,
         errors: Literal["raise", "keep"] = "raise",
+        **options: Unpack[AnswerKeywords],
     ) -> AnyPrediction | Sequence[AnyPrediction]:
         """Predict the label of one image, or of each image of a collection or a batch.
+
+        An image that is unlike all training images is marked as unknown.
 
         Args:
             images: Paths, file contents, open files, PIL images, NumPy arrays or PyTorch tensors;
                 see `ImageLike` in `data.inputs`. An `ImageSet`, an array (images, height, width,
                 channels) and a tensor (images, channels, height, width) are several images.
                 Channels are red, green, blue: convert an image of OpenCV with `image[..., ::-1]`.
-            top: The number of classes to list.
             errors: What to do about an image that cannot be decoded: "raise", or "keep" a
                 `FailedPrediction` in its place.
+            options: As listed below.
 
         Raises:
             UnreadableImage: An image cannot be decoded.
             NotAnImage: A value is not an image.
+            OptionError: An option is invalid, or the model cannot do what it asks for.
         """
         if errors not in ("raise", "keep"):
             raise OptionError(f"errors must be raise or keep. Got '{errors}'.")
+        values = AnswerOptions.of(**options)
         results: Sequence[AnyPrediction] = (
-            self._predict_all(images, top)
+            self._predict_all(images, values)
             if errors == "raise"
-            else list(self.predict_each(images, top=top))
+            else list(self.predict_each(images, values))
         )
         return results[0] if is_image(images) else results
 
-    def predict_each(self, images: ImagesLike, *, top: int = 5) -> Iterator[AnyPrediction]:
+    def predict_each(
+        self, images: ImagesLike, options: AnswerOptions | None = None
+    ) -> Iterator[AnyPrediction]:
         """Yield the predictions for images in their order, decoding a few images ahead.
 
-        An image that cannot be decoded yields a `FailedPrediction`.
+        An image that cannot be decoded yields a `FailedPrediction`. See `predict`.
         """
-        for result in self._predict_or_fail(images, top):
+        for result in self._predict_or_fail(images, options or AnswerOptions()):
             if isinstance(result, UnreadableImage):
                 yield FailedPrediction(result.path, result.reason)
             else:
@@ -231,6 +243,22 @@ class Predictor:
         )
         return evaluation, probabilities
 
+    def measure_limits(self, images: ImageSet, probabilities: Probabilities) -> LimitsResult:
+        """Measure prediction sets, abstention and unknown on labelled images.
+
+        Args:
+            images: Images that the model was not trained on.
+            probabilities: Their calibrated probabilities, (images, classes).
+        """
+        from headstart.evaluation.limits import measure_limits  # Predictions do not need it.
+
+        unknown = None
+        if self.limits.known:
+            features, _ = self.extractor.of_files(images.files)
+            unknown = self.limits.known.unknown(as_stored(features, self.stored_as))
+        labels = replace(images, classes=self.classes).labels
+        return measure_limits(self.limits.calibration, unknown, probabilities, labels)
+
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.
 
@@ -254,8 +282,10 @@ class Predictor:
             raise DataError(f"No images of class '{name}' were passed.")
         columns = self.extractor.layout.columns(self.features)
         features = as_stored(np.concatenate(batches), self.stored_as)
-        head = self.head.with_class(features[:, columns])
-        return replace(self, head=head, classes=(*self.classes, name), record=None)
+        head, known = self.head.with_class(features[:, columns]), self.limits.known
+        # Held-out predictions of the new class do not exist.
+        limits = Limits(None, known and known.with_images(features, name))
+        return replace(self, head=head, classes=(*self.classes, name), record=None, limits=limits)
 
     def module(self) -> PredictorModule:
         """Return the model as one PyTorch module: uint8 pixels in, calibrated probabilities out."""
@@ -319,7 +349,9 @@ class Predictor:
         )
         network = {f"backbone.{name}": value for name, value in self.extractor.tensors().items()}
         head = {f"head.{name}": value for name, value in arrays.items()}
-        return Bundle(config, {**network, **head}, model_card(config, self.task))
+        limits = {f"limits.{name}": value for name, value in self.limits.to_arrays().items()}
+        card = model_card(config, self.task, known=self.limits.known is not None)
+        return Bundle(config, {**network, **head, **limits}, card)
 
     @classmethod
     def of_bundle(
@@ -359,22 +391,22 @@ class Predictor:
         return cls(
             *(task, config.classes, extractor, config.features, config.stored_as),
             *(head, temperature, config.operating_point, config.specification, config.record),
+            Limits.from_arrays(bundle.tensors_of("limits")),
         )
 
-    def _predict_all(self, images: ImagesLike, top: int) -> list[AnyTaskPrediction]:
+    def _predict_all(self, images: ImagesLike, options: AnswerOptions) -> list[AnyTaskPrediction]:
         predictions = []
-        for result in self._predict_or_fail(images, top):
+        for result in self._predict_or_fail(images, options):
             if isinstance(result, UnreadableImage):
                 raise result
             predictions.append(result)
         return predictions
 
     def _predict_or_fail(
-        self, images: ImagesLike, top: int
+        self, images: ImagesLike, options: AnswerOptions
     ) -> Iterator[AnyTaskPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
-        if top < 1:
-            raise OptionError(f"top must be at least 1. Got {top}.")
+        rules = self.limits.rules(options)
         pending: deque[str | UnreadableImage] = deque()
 
         def readable() -> Iterator[Pixels]:
@@ -384,10 +416,15 @@ class Predictor:
                     yield decoded
 
         for features in self.extractor.of_pixels(readable()):
-            for row in self.probabilities(features):
+            probabilities = self.probabilities(features)
+            remarks = rules.remarks(as_stored(features, self.stored_as), probabilities)
+            for row, remark in zip(probabilities, remarks, strict=True):
                 yield from _leading_errors(pending)
                 name = str(pending.popleft())
-                yield self.task.predict(name, row, self.classes, top, self.thresholds)
+                prediction = self.task.predict(
+                    name, row, self.classes, options.top, self.thresholds
+                )
+                yield remark.on(prediction, self.classes)
         yield from _leading_errors(pending)
 
 

@@ -10,6 +10,7 @@ from pydantic import Discriminator, JsonValue, Tag
 from headstart.arrays import Temperature
 from headstart.notebook import html_table
 from headstart.record.estimates import Interval
+from headstart.record.limits import LimitsResult
 from headstart.record.multi import MultiEvaluation
 from headstart.record.operating import OperatingResult
 from headstart.record.slices import SliceResults
@@ -227,6 +228,7 @@ class EvaluationRecord:
         warnings: What may be wrong with the data or the results, in sentences.
         recorded: The scalar metrics in the run's record that differ from these, by name; empty if
             all are equal, None if the record has no results on these images.
+        limits: What the model knows about its own limits; None in bundles of earlier versions.
     """
 
     headstart: str
@@ -240,6 +242,7 @@ class EvaluationRecord:
     rejected: tuple[Rejection, ...]
     warnings: tuple[str, ...]
     recorded: Mapping[str, JsonValue] | None
+    limits: LimitsResult | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -276,6 +279,7 @@ class EvaluationRecord:
             "rejected": [{"image": one.image, "reason": one.reason} for one in self.rejected],
             "warnings": list(self.warnings),
             "recorded": None if self.recorded is None else dict(self.recorded),
+            "limits": self.limits.to_json() if self.limits else None,
             "headstart": self.headstart,
             "created": self.created,
         }

@@ -17,6 +17,7 @@ from headstart.record.estimates import Disagreement, Leakage, Series, Use
 from headstart.record.evaluation import Evaluation
 from headstart.record.label_audit import LabelAudit
 from headstart.record.learning_curve import LearningCurve
+from headstart.record.limits import LimitsResult
 from headstart.record.values import (
     Candidate,
     Data,
@@ -75,6 +76,8 @@ class Record:
         shortcuts: Traits of files that distinguish classes.
         label_audit: Labels that the model doubts; None without a test or validation part.
         learning_curve: How accuracy would grow with more images; None if it was not measured.
+        limits: What the model knows about its own limits; None without a test or validation part,
+            and in records of earlier versions.
         compared: The comparison with an earlier run; None without one.
         schema: The version of this layout.
     """
@@ -114,6 +117,7 @@ class Record:
     shortcuts: tuple[Shortcut, ...] = ()
     label_audit: LabelAudit | None = None
     learning_curve: LearningCurve | None = None
+    limits: LimitsResult | None = None
     compared: ComparisonRecord | None = None
     schema: int = SCHEMA
 

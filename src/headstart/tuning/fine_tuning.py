@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from headstart.answers import Thresholds
-from headstart.arrays import Temperature
+from headstart.arrays import Probabilities, Targets, Temperature
 from headstart.errors import DataError, OptionError
 from headstart.heads.fitted import FittedHead
 from headstart.options import PART, ScalesOption
@@ -52,6 +52,8 @@ class TunedModel:
         features: Which features the head uses.
         temperature: Divisor of the scores that calibrates the model.
         thresholds: The operating point; None if the most probable class is predicted.
+        held_out: Calibrated probabilities of the held-out images, (images, classes), and their
+            encoded labels; None if nothing was held out.
     """
 
     weights: dict[str, Tensor]
@@ -59,6 +61,7 @@ class TunedModel:
     features: str
     temperature: Temperature
     thresholds: Thresholds | None
+    held_out: tuple[Probabilities, Targets] | None
 
 
 @dataclass(frozen=True)
@@ -193,24 +196,26 @@ def _train_and_decide(bench: Workbench, keep: Keep) -> Outcome:
     if not verdict.kept:
         return Outcome(record, None, job.folder)
     chosen = verdict.choose(kept_round.heads)
+    held_out = _held_out(job, finished, verdict)
     tuned = TunedModel(
         kept_round.weights,
         chosen.head,
         chosen.features,
         verdict.temperature,
-        _thresholds(job, finished, verdict),
+        held_out and job.heads.task.thresholds(*held_out, job.heads.operating_point),
+        held_out,
     )
     return Outcome(record, tuned, job.folder)
 
 
-def _thresholds(job: Job, rounds: Sequence[Round], verdict: Verdict) -> Thresholds | None:
-    """Choose the operating point on the held-out images; without any, the default is used."""
+def _held_out(
+    job: Job, rounds: Sequence[Round], verdict: Verdict
+) -> tuple[Probabilities, Targets] | None:
+    """Return the tuned model's probabilities of the held-out images, and their labels."""
     if verdict.best is None:
         return None
     held_out = np.concatenate([training.held_out for training in rounds])
-    return job.heads.task.thresholds(
-        verdict.best.probabilities, job.images.targets[held_out], job.heads.operating_point
-    )
+    return verdict.best.probabilities, job.images.targets[held_out]
 
 
 def _finished(rounds: Sequence[Round]) -> list[Round]:

@@ -1,0 +1,240 @@
+"""What the model knows: the training images as points, and how far other images are from them.
+
+The distance of an image is its mean distance to the nearest training images in the principal
+components of the features (deep nearest neighbours, Sun et al., 2022), relative to a limit that few
+held-out training images exceed. See docs/decisions/unknown.md.
+
+Imports that only training needs are local, so that predictions start quickly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from headstart.arrays import Anything, Features, Flags, Floats, Folds, Numbers, Rows
+
+FALSE_ALARMS = 0.05
+"""The share of images like the training images that are called unknown."""
+
+MIN_IMAGES = 20
+"""With fewer training images, nothing is called unknown."""
+
+_NEIGHBOURS = 3
+_COMPONENTS = 64
+# The principal components of so many images are those of all.
+_MAX_FITTED = 2_000
+_MAX_POINTS = 5_000
+# Images whose distances are computed at a time, to bound memory.
+_BLOCK = 1_000
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image that is similar to another image.
+
+    Attributes:
+        sha256: Hash of its file; "" if it is not known.
+        label: Its label, as in the data.
+        distance: How far it is, as a share of the distance at which an image is unknown.
+    """
+
+    sha256: str
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class KnownImages:
+    """The training images as points in a space of few dimensions.
+
+    Attributes:
+        mean: Mean of the features, (width,).
+        projection: Maps centred features to the space, (width, dimensions).
+        points: The training images, or a sample of them, (points, dimensions).
+        sha256s: Hash of the file of each point.
+        labels: Label of each point, as in the data.
+        limit: The distance beyond which an image is unknown: `FALSE_ALARMS` of the training images,
+            each held out, are farther.
+    """
+
+    mean: Floats
+    projection: Floats
+    points: Floats
+    sha256s: tuple[str, ...]
+    labels: tuple[str, ...]
+    limit: float
+
+    @classmethod
+    def of(
+        cls,
+        features: Features,
+        weights: Floats,
+        sha256s: Sequence[str],
+        labels: Sequence[str],
+        folds: Folds,
+        *,
+        seed: int,
+    ) -> Self:
+        """Learn the space and the limit.
+
+        Args:
+            features: Features of the training images, (images, width).
+            weights: The weight of each column, (width,).
+            sha256s: Hash of the file of each image.
+            labels: Label of each image, as text.
+            folds: Pairs of rows, (train, held out), which keep similar images together.
+            seed: Random seed of samples.
+        """
+
+        distances = [
+            cls._without_limit(features, weights, sha256s, labels, train, seed)._distances(
+                features[held_out]
+            )
+            for train, held_out in folds
+        ]
+        limit = np.quantile(np.concatenate(distances), 1 - FALSE_ALARMS, method="higher")
+        everything = np.arange(len(features))
+        known = cls._without_limit(features, weights, sha256s, labels, everything, seed)
+        return replace(known, limit=float(limit))
+
+    @classmethod
+    def _without_limit(
+        cls,
+        features: Features,
+        weights: Floats,
+        sha256s: Sequence[str],
+        labels: Sequence[str],
+        rows: Rows,
+        seed: int,
+    ) -> Self:
+        """Learn the space of some of the images."""
+        import torch
+        from sklearn.utils.extmath import randomized_svd
+
+        from headstart.heads.spaces import standardise
+
+        rows = _sample(rows, _MAX_POINTS, seed)
+        fitted = features[_sample(rows, _MAX_FITTED, seed)]
+        standardised = standardise(torch.from_numpy(fitted), torch.from_numpy(weights))
+        dimensions = min(_COMPONENTS, *standardised.rows.shape)
+        _, _, axes = randomized_svd(
+            standardised.rows.numpy(), n_components=dimensions, n_iter=2, random_state=seed
+        )
+        projection: Floats = (axes / standardised.scale.numpy()).T.astype(np.float32)
+        mean = standardised.mean.numpy()
+        return cls(
+            mean,
+            projection,
+            _as_saved(_points(features[rows], mean, projection)),
+            tuple(sha256s[row] for row in rows),
+            tuple(labels[row] for row in rows),
+            0.0,
+        )
+
+    def strangeness(self, features: Features) -> Numbers:
+        """Return how unlike the training images others are: above 1 they are unknown, (images,).
+
+        Args:
+            features: Features of all stages, (images, width).
+        """
+        return self._distances(features) / self.limit
+
+    def unknown(self, features: Features) -> Flags:
+        """Return which images are unlike all training images, (images,)."""
+        flags: Flags = self.strangeness(features) > 1
+        return flags
+
+    def neighbours(self, features: Features, count: int) -> list[tuple[Neighbour, ...]]:
+        """Return the nearest training images of each image, nearest first."""
+        distances, rows = self._nearest(features, count)
+        return [
+            tuple(
+                Neighbour(self.sha256s[row], self.labels[row], distance / self.limit)
+                for row, distance in zip(found, away, strict=True)
+            )
+            for found, away in zip(rows.tolist(), distances.tolist(), strict=True)
+        ]
+
+    def with_images(self, features: Features, label: str) -> Self:
+        """Return the same with further images of one label."""
+        points = _as_saved(self._project(features))
+        return replace(
+            self,
+            points=np.concatenate([self.points, points]),
+            sha256s=(*self.sha256s, *[""] * len(points)),
+            labels=(*self.labels, *[label] * len(points)),
+        )
+
+    def to_arrays(self) -> dict[str, Anything]:
+        """Return the values as arrays by name."""
+        values = {"sha256s": self.sha256s, "labels": self.labels, "limit": self.limit}
+        return {
+            "mean": self.mean,
+            "projection": self.projection,
+            "points": self.points.astype(np.float16),
+            "json": np.frombuffer(json.dumps(values).encode(), dtype=np.uint8),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Anything]) -> Self:
+        """Create the same from the result of `to_arrays`."""
+        values = json.loads(arrays["json"].tobytes())
+        return cls(
+            arrays["mean"].astype(np.float32),
+            arrays["projection"].astype(np.float32),
+            arrays["points"].astype(np.float32),
+            tuple(values["sha256s"]),
+            tuple(values["labels"]),
+            values["limit"],
+        )
+
+    def _distances(self, features: Features) -> Numbers:
+        """Return the distance of images, (images,)."""
+        distances: Numbers = self._nearest(features, _NEIGHBOURS)[0].mean(axis=1)
+        return distances
+
+    def _nearest(self, features: Features, count: int) -> tuple[Numbers, Rows]:
+        """Return the distances of the nearest points, and their rows, (images, count)."""
+        new, count = self._project(features), min(count, len(self.points))
+        blocks = [
+            _nearest_points(new[begin : begin + _BLOCK], self.points, count)
+            for begin in range(0, max(len(new), 1), _BLOCK)
+        ]
+        distances, rows = zip(*blocks, strict=True)
+        return np.concatenate(distances), np.concatenate(rows)
+
+    def _project(self, features: Features) -> Floats:
+        """Return the points of images, (images, dimensions), from features (images, width)."""
+        return _points(features, self.mean, self.projection)
+
+
+def _points(features: Features, mean: Floats, projection: Floats) -> Floats:
+    return np.asarray((features[:, : len(mean)] - mean) @ projection, dtype=np.float32)
+
+
+def _nearest_points(new: Floats, points: Floats, count: int) -> tuple[Numbers, Rows]:
+    first, second = new.astype(np.float64), points.astype(np.float64)
+    norms = (first**2).sum(axis=1)[:, np.newaxis] + (second**2).sum(axis=1)
+    squares = norms - 2 * first @ second.T
+    rows = np.argpartition(squares, count - 1, axis=1)[:, :count]
+    found = np.take_along_axis(squares, rows, axis=1)
+    order = np.argsort(found, axis=1, kind="stable")
+    distances = np.sqrt(np.take_along_axis(found, order, axis=1).clip(0))
+    return distances, np.take_along_axis(rows, order, axis=1)
+
+
+def _as_saved(points: Floats) -> Floats:
+    """Round points as a bundle does."""
+    return points.astype(np.float16).astype(np.float32)
+
+
+def _sample(rows: Rows, limit: int, seed: int) -> Rows:
+    """Return the rows or, if there are more than the limit, a random sample of them, sorted."""
+    if len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:limit])

@@ -1,0 +1,159 @@
+"""What a model knows about its own limits, and what it says about a prediction beyond the label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from headstart.answers import AnyTaskPrediction, MultiPrediction
+from headstart.arrays import Anything, Features, Probabilities
+from headstart.errors import OptionError
+from headstart.evaluation.abstention import Abstention, abstain_for, lowest_error
+from headstart.evaluation.calibration_set import CalibrationSet
+from headstart.evaluation.conformal import SetRule
+from headstart.evaluation.known_images import KnownImages
+from headstart.options import AnswerOptions
+
+_CALIBRATION, _KNOWN = "calibration.", "known."
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """What a model keeps of its training to know its limits.
+
+    Attributes:
+        calibration: Predictions for training images by models that were not fitted on them; None
+            with several labels per image, and in bundles of earlier versions.
+        known: The training images as points; None if there were too few, and in bundles of earlier
+            versions.
+    """
+
+    calibration: CalibrationSet | None = None
+    known: KnownImages | None = None
+
+    def to_arrays(self) -> dict[str, Anything]:
+        """Return the values as arrays by name."""
+        parts = ((_CALIBRATION, self.calibration), (_KNOWN, self.known))
+        return {
+            prefix + name: value
+            for prefix, part in parts
+            if part is not None
+            for name, value in part.to_arrays().items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Anything]) -> Self:
+        """Create the same from the result of `to_arrays`, or from nothing."""
+        calibration, known = (_below(prefix, arrays) for prefix in (_CALIBRATION, _KNOWN))
+        return cls(
+            CalibrationSet.from_arrays(calibration) if calibration else None,
+            KnownImages.from_arrays(known) if known else None,
+        )
+
+    def rules(self, options: AnswerOptions) -> AnswerRules:
+        """Return what to say about predictions.
+
+        Raises:
+            OptionError: The model has no calibration set, or its held-out predictions do not
+                support so few errors.
+        """
+        coverage, max_error = options.coverage, options.max_error
+        return AnswerRules(
+            self.known,
+            SetRule.of(self._held_out(), coverage, options.set_method) if coverage else None,
+            self._abstention(max_error) if max_error else None,
+        )
+
+    def _abstention(self, max_error: float) -> Abstention:
+        calibration = self._held_out()
+        found = abstain_for(calibration, max_error)
+        if found is None:
+            raise OptionError(
+                f"At no confidence are at most {max_error:.2%} of the answers wrong, by "
+                f"{len(calibration):,} held-out predictions. The lowest that they support is "
+                f"max_error {lowest_error(calibration):.4f}."
+            )
+        return found
+
+    def _held_out(self) -> CalibrationSet:
+        if self.calibration is None:
+            raise OptionError(
+                "This model keeps no held-out predictions, which prediction sets and max_error "
+                "need: it has several labels per image, or was trained without held-out images or "
+                "by an earlier version. Train it again."
+            )
+        return self.calibration
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerRules:
+    """What to say about predictions beyond their labels.
+
+    Attributes:
+        known: The training images; None if nothing is called unknown.
+        sets: Which labels are in a prediction set; None for no sets.
+        abstention: When the model does not answer; None if it always does.
+    """
+
+    known: KnownImages | None = None
+    sets: SetRule | None = None
+    abstention: Abstention | None = None
+
+    def remarks(self, features: Features, probabilities: Probabilities) -> Iterator[Remarks]:
+        """Yield the remarks on each image.
+
+        Args:
+            features: Features of all stages, rounded as stored, (images, width).
+            probabilities: Calibrated probabilities, (images, classes).
+        """
+        unknown = self.known.unknown(features) if self.known else [None] * len(features)
+        sets = self.sets.sets(probabilities) if self.sets else [None] * len(features)
+        for flag, members, row in zip(unknown, sets, probabilities, strict=True):
+            yield Remarks(
+                None if flag is None else bool(flag),
+                None if members is None else tuple(members.nonzero()[0].tolist()),
+                self._abstained(row),
+            )
+
+    def _abstained(self, probabilities: Probabilities) -> bool | None:
+        if self.abstention is None:
+            return None
+        return bool(probabilities.max() < self.abstention.confidence)
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What is said about one prediction.
+
+    Attributes:
+        unknown: Whether the image is unlike all training images; None if that is not known.
+        members: The numbers of the classes in the prediction set; None without sets.
+        abstained: Whether the model is not confident enough to answer; None if it always answers.
+    """
+
+    unknown: bool | None
+    members: tuple[int, ...] | None
+    abstained: bool | None
+
+    def on(self, prediction: AnyTaskPrediction, classes: Sequence[str]) -> AnyTaskPrediction:
+        """Return a prediction with these remarks."""
+        if isinstance(prediction, MultiPrediction):
+            return replace(prediction, unknown=self.unknown)
+        by_probability = sorted(self.members or (), key=lambda c: -prediction.probabilities[c])
+        return replace(
+            prediction,
+            unknown=self.unknown,
+            abstained=self.abstained,
+            prediction_set=None
+            if self.members is None
+            else tuple(classes[number] for number in by_probability),
+        )
+
+
+def _below(prefix: str, arrays: Mapping[str, Anything]) -> dict[str, Anything]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in arrays.items()
+        if name.startswith(prefix)
+    }
