@@ -15,10 +15,12 @@ if TYPE_CHECKING:
         check,
         compare,
         evaluate,
+        explain,
         load,
         open_images,
         predict,
         recommend,
+        shift,
         train,
     )
     from headstart.predictor.predictor import Predictor
@@ -44,11 +46,13 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "explain",
     "load",
     "load_backbone",
     "open_images",
     "predict",
     "recommend",
+    "shift",
     "train",
 ]
 
@@ -73,11 +77,13 @@ _MODULES = {
     "check": "library",
     "compare": "library",
     "evaluate": "library",
+    "explain": "library",
     "load": "library",
     "load_backbone": "backbones.backbone",
     "open_images": "library",
     "predict": "library",
     "recommend": "library",
+    "shift": "library",
     "train": "library",
 }
 

@@ -204,6 +204,21 @@ class PredictKeywords(AnswerKeywords, ComputeKeywords, total=False):
     overwrite: bool
 
 
+class ExplainKeywords(ComputeKeywords, total=False):
+    """See `ExplainOptions`."""
+
+    label: str | None
+    out: str | Path
+    nearest: int
+    overwrite: bool
+
+
+class ShiftKeywords(ComputeKeywords, total=False):
+    """See `ShiftOptions`."""
+
+    label_first: int
+
+
 class SplitKeywords(TypedDict, total=False):
     """See `SplitOptions`."""
 

@@ -17,9 +17,11 @@ from headstart.keywords import (
     CompareKeywords,
     ComputeKeywords,
     EvaluateKeywords,
+    ExplainKeywords,
     OpenKeywords,
     PredictKeywords,
     RecommendKeywords,
+    ShiftKeywords,
     TrainKeywords,
     with_keywords,
 )
@@ -28,15 +30,18 @@ from headstart.options import (
     CompareOptions,
     ComputeOptions,
     EvaluateOptions,
+    ExplainOptions,
     OpenOptions,
     PredictOptions,
     RecommendOptions,
+    ShiftOptions,
     TrainOptions,
 )
 from headstart.watching import ProgressOption, Watcher, watcher_for
 
 if TYPE_CHECKING:
     from headstart.commands.evaluate import EvaluateResult
+    from headstart.commands.explain import AnyExplanation
     from headstart.commands.recommend import RecommendResult
     from headstart.commands.train import TrainResult
     from headstart.data.images import Images
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from headstart.predictor.predictor import AnyPrediction, Predictor
     from headstart.record.comparison import ComparisonRecord
     from headstart.record.data_check import DataCheck
+    from headstart.record.shift import ShiftRecord
 
 
 @with_keywords(TrainOptions, TrainKeywords)
@@ -218,6 +224,69 @@ def recommend(
     with _loading("headstart.commands.recommend", watcher):
         from headstart.commands.recommend import run_recommendation
     return run_recommendation(data, values, watcher)
+
+
+@with_keywords(ExplainOptions, ExplainKeywords)
+def explain(
+    model: str | os.PathLike[str],
+    images: ImagesLike,
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[ExplainKeywords],
+) -> list[AnyExplanation]:
+    """Write heat maps of predictions, and name the training images that are similar.
+
+    Args:
+        model: A run folder or a bundle.
+        images: See `predict`.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        One result per image, in the order given. An image that cannot be read has a
+        `FailedPrediction`.
+
+    Raises:
+        HeadstartError: The model, an option or a folder cannot be used, or the output cannot be
+            written.
+    """
+    values, watcher = ExplainOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.explain", watcher):
+        from headstart.commands.explain import run_explanation
+    return run_explanation(model, images, values, watcher)
+
+
+@with_keywords(ShiftOptions, ShiftKeywords)
+def shift(
+    model: str | os.PathLike[str],
+    images: ImagesLike,
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[ShiftKeywords],
+) -> ShiftRecord:
+    """Measure how far unlabelled images are from the training images of a model.
+
+    Args:
+        model: A run folder or a bundle.
+        images: A folder, or any images that `Predictor.predict` takes.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        Whether the images differ from the training images by more than chance, the share that is
+        unknown, the estimated accuracy, what moved, and which images to label first.
+
+    Raises:
+        HeadstartError: The model, an option or a folder cannot be used, or no image can be read.
+    """
+    values, watcher = ShiftOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.shift", watcher):
+        from headstart.commands.shift import run_shift
+    return run_shift(model, images, values, watcher)
 
 
 @with_keywords(OpenOptions, OpenKeywords)

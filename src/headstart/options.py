@@ -433,6 +433,29 @@ class PredictOptions(AnswerOptions, ComputeOptions):
     overwrite: bool = Field(False, description="Replace an existing file in --out.")
 
 
+class ExplainOptions(ComputeOptions):
+    """Options of `explain`."""
+
+    panel = Panel.OUTPUT
+
+    label: str | None = Field(
+        None, description="Class to explain (default: the predicted one of each image)."
+    )
+    out: LenientPath = Field(Path("explanations"), description="Folder for the heat maps.")
+    nearest: int = Field(3, ge=0, description="Number of similar training images to name.")
+    overwrite: bool = Field(False, description="Replace earlier heat maps in --out.")
+
+
+class ShiftOptions(ComputeOptions):
+    """Options of `shift`."""
+
+    panel = Panel.OUTPUT
+
+    label_first: int = Field(
+        20, ge=1, description="Number of images to propose for labelling, the most useful first."
+    )
+
+
 class EvaluateOptions(SliceOptions, PrevalenceOptions, SplitOptions, LabelOptions, ComputeOptions):
     """Options of `evaluate`."""
 

@@ -39,8 +39,8 @@ def test_the_page_has_the_figures() -> None:
         "Headstart evaluation new photos 4 images 0 rejected 2026-11-23 18:00 UTC",
         "Model: runs/photos , with 3 classes.",
         "75.0% accuracy The model classified 75.0% of 4 images correctly",
-        "F1 Images Training images b 66.7%",
-        "b 66.7% 20.8 to 93.9% 100.0% 0.800 3 30",
+        "F1 AUROC Images Training images b 66.7%",
+        "b 66.7% 20.8 to 93.9% 100.0% 0.800 1.000 3 30",
         "temperature 1.25",
     ):
         assert shown in text
@@ -65,7 +65,7 @@ def test_classes_without_images_are_named() -> None:
         "No images: 'c'. This class of the model is not measured; averages are over the other "
         "classes."
     ) in page().text
-    assert "c \u2013 \u2013 \u2013 \u2013 0 40" in spaced(page().html)
+    assert "c \u2013 \u2013 \u2013 \u2013 \u2013 0 40" in spaced(page().html)
 
 
 def test_the_comparison_with_the_record_is_shown() -> None:
@@ -84,6 +84,6 @@ def test_warnings_and_rejected_images_are_listed() -> None:
     )
     hostile = page(record)
     assert hostile.text.count(HOSTILE) == 5
-    assert not hostile.all("script") and not hostile.unbalanced
+    assert hostile.all("script") == [{}] and not hostile.unbalanced
     assert "1 file could not be used." in hostile.text
     assert "None: all files could be read and used." in page().text

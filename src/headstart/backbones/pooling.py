@@ -1,5 +1,8 @@
 """Pooled features of all stages in one forward pass."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -12,6 +15,20 @@ from headstart.errors import BackboneError, OptionError
 from headstart.options import OrientationsOption
 
 _STATISTICS = ("mean", "max", "std")
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one forward pass, before they are pooled.
+
+    Attributes:
+        last: The last map, as the network returns it: (batch, channels, height, width), (batch,
+            height, width, channels), or tokens, (batch, tokens, channels).
+        stages: The map of every stage, each (batch, channels, height, width).
+    """
+
+    last: Tensor
+    stages: Sequence[Tensor]
 
 
 class StagePooling(nn.Module):
@@ -56,11 +73,11 @@ class StagePooling(nn.Module):
         self.network = backbone.network
         self._reads = reads
         preprocess = backbone.preprocess
-        self._orientations = orientations or preprocess.orientations
-        if reads == "map" and self._orientations != "one":
+        self.orientations = orientations or preprocess.orientations
+        if reads == "map" and self.orientations != "one":
             raise OptionError(
                 "Features 'flatten' keep every position of the map, so they cannot be averaged "
-                f"over orientations '{self._orientations}'. Omit one of the two."
+                f"over orientations '{self.orientations}'. Omit one of the two."
             )
         if reads == "map" and preprocess.scales != "one":
             raise OptionError("Features 'flatten' have one scale. Omit scales 'two'.")
@@ -86,15 +103,32 @@ class StagePooling(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        blocks = self._blocks(all_orientations(images, self._orientations))
+        return self.pool(self.maps(images))
+
+    def maps(self, images: Tensor) -> list[Maps]:
+        """Return the maps of each scale, for images in all orientations, one after the other."""
+        pixels = self._pixels(all_orientations(images, self.orientations))
+        maps = [self._maps(pixels)]
+        if self.reduction is not None:
+            maps.append(self._maps(self.reduction @ pixels @ self.reduction.T))
+        return maps
+
+    def pool(self, maps: Sequence[Maps]) -> Tensor:
+        """Return the features, (images, layout.width), of the result of `maps`."""
+        blocks = self._blocks(maps)
         return average_orientations(
-            torch.cat([block for _, block in blocks], dim=1), self._orientations
+            torch.cat([block for _, block in blocks], dim=1), self.orientations
         )
+
+    def channels_first(self, last: Tensor) -> Tensor:
+        """Return the last map with channels first; tokens are returned as they are."""
+        channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+        return last.permute(0, 3, 1, 2) if channels_last else last
 
     @torch.inference_mode()
     def layout(self) -> FeatureLayout:
         """Determine the blocks of the features by running one blank image."""
-        blocks = self._blocks(self.blank())
+        blocks = self._blocks(self.maps(self.blank()))
         return FeatureLayout(tuple((name, block.shape[1]) for name, block in blocks))
 
     def blank(self) -> Tensor:
@@ -102,23 +136,21 @@ class StagePooling(nn.Module):
         shape = (1, self.size, self.size, 3)
         return torch.zeros(shape, dtype=torch.uint8, device=self.mean.device)
 
-    def _blocks(self, images: Tensor) -> list[tuple[str, Tensor]]:
+    def _blocks(self, maps: Sequence[Maps]) -> list[tuple[str, Tensor]]:
         """Return the blocks of all stages, then those of the smaller scale."""
-        pixels = self._pixels(images)
-        blocks = self._blocks_at_one_scale(pixels)
-        if self.reduction is None:
-            return blocks
-        small = self._blocks_at_one_scale(self.reduction @ pixels @ self.reduction.T)
-        return blocks + [(SMALL + name, block) for name, block in small]
+        blocks = self._blocks_at_one_scale(maps[0])
+        for small in maps[1:]:
+            blocks += [(SMALL + name, block) for name, block in self._blocks_at_one_scale(small)]
+        return blocks
 
-    def _blocks_at_one_scale(self, pixels: Tensor) -> list[tuple[str, Tensor]]:
-        output, last, stages = self._maps(pixels)
+    def _blocks_at_one_scale(self, maps: Maps) -> list[tuple[str, Tensor]]:
+        last = self.channels_first(maps.last)
         if self._reads == "map":
             return [("map", last.flatten(1))]
-        blocks = [("output", output)]
+        blocks = [("output", self._output(maps))]
         if self._reads == "last":
             return blocks
-        for number, stage in enumerate(stages, start=1):
+        for number, stage in enumerate(maps.stages, start=1):
             blocks += [(f"stage{number}.{kind}", _pooled(stage, kind)) for kind in _STATISTICS]
         blocks += [(f"last.{kind}", _pooled(last, kind)) for kind in self._last_statistics]
         return blocks
@@ -128,16 +160,17 @@ class StagePooling(nn.Module):
         pixels = images.permute(0, 3, 1, 2).float()
         return pixels.mean(dim=1, keepdim=True) if self._grey else pixels
 
-    def _maps(self, pixels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return the pooled output, the last map and the map of every stage."""
+    def _maps(self, pixels: Tensor) -> Maps:
+        """Return the last map and the map of every stage."""
         pixels = (pixels - self.mean) * self.scale
         last, stages = as_timm(self.network).forward_intermediates(pixels)
         if not isinstance(last, (list, tuple)):
             last = last.float()  # In bf16, pooling would round to 8 bits.
-        output = as_timm(self.network).forward_head(last, pre_logits=True)
-        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
-            last = last.permute(0, 3, 1, 2)
-        return output.flatten(1), last, stages
+        return Maps(last, stages)
+
+    def _output(self, maps: Maps) -> Tensor:
+        """Return the pooled output of the last layer."""
+        return as_timm(self.network).forward_head(maps.last, pre_logits=True).flatten(1)
 
     @torch.inference_mode()
     def _new_in_last(self, backbone: Backbone) -> tuple[str, ...]:
@@ -150,10 +183,11 @@ class StagePooling(nn.Module):
         """
         blank = self.blank()
         ramp = torch.linspace(0, 255, blank.numel(), device=blank.device).view(blank.shape)
-        output, last, stages = self._maps(self._pixels(ramp))
-        if not all(isinstance(stage, Tensor) for stage in (last, *stages)):
+        maps = self._maps(self._pixels(ramp))
+        if not all(isinstance(stage, Tensor) for stage in (maps.last, *maps.stages)):
             raise _unsupported(backbone, "its stages do not return one map each")
-        if last.ndim != 4 or last.shape == stages[-1].shape:
+        last, output = self.channels_first(maps.last), self._output(maps)
+        if last.ndim != 4 or last.shape == maps.stages[-1].shape:
             return ()
         mean = last.flatten(2).mean(dim=2)
         same = output.shape == mean.shape and torch.allclose(output, mean, atol=1e-5)

@@ -481,7 +481,11 @@ class Classifier:
             head=tuned.head,
             temperature=tuned.temperature,
             thresholds=tuned.thresholds,
-            limits=Limits(calibration, known_images(train, features, self.extractor, seed=seed)),
+            limits=Limits(
+                calibration,
+                known_images(train, features, self.extractor, seed=seed),
+                self.predictor.limits.traits,
+            ),
         )
 
     def _chosen_on(self, images: LearningSet) -> HeadFit | None:

@@ -1,7 +1,10 @@
 """What a new model keeps of its training to know its limits."""
 
-from headstart.arrays import Features, Probabilities, Targets
+import numpy as np
+
+from headstart.arrays import Features, Floats, Probabilities, Targets
 from headstart.data.images import ImageSet
+from headstart.data.traits import trait_values
 from headstart.errors import DataError
 from headstart.evaluation.calibration_set import CalibrationSet
 from headstart.evaluation.known_images import MIN_IMAGES, KnownImages
@@ -12,6 +15,8 @@ from headstart.predictor.limits import Limits
 from headstart.task import Task
 
 _FOLDS = 5
+# Decoding so many images takes a fraction of a second.
+_MEASURED = 100
 
 
 def limits_of(
@@ -30,7 +35,8 @@ def limits_of(
     if fit.held_out is not None and fit.truth is not None:
         probabilities = train.task.probabilities(fit.held_out.logits, fit.temperature)
         calibration = calibration_set(train.task, probabilities, fit.truth, seed=seed)
-    return Limits(calibration, known_images(train, features, extractor, seed=seed))
+    known = known_images(train, features, extractor, seed=seed)
+    return Limits(calibration, known, _traits(train, extractor, seed))
 
 
 def calibration_set(
@@ -71,6 +77,12 @@ def known_images(
     weights = layout.weights()[columns]
     labels = [_label(train, row) for row in range(len(train))]
     return KnownImages.of(rounded, weights, train.sha256s, labels, folds, seed=seed)
+
+
+def _traits(train: ImageSet, extractor: FeatureExtractor, seed: int) -> Floats:
+    """Return the traits of a sample of the training images."""
+    rows = np.random.default_rng(seed).permutation(len(train))[:_MEASURED]
+    return trait_values(train.take(rows).paths, extractor.preprocess.contract)
 
 
 def _label(images: ImageSet, row: int) -> str:

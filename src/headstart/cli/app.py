@@ -24,9 +24,11 @@ from headstart.options import (
     ClearOptions,
     CompareOptions,
     EvaluateOptions,
+    ExplainOptions,
     Panel,
     PredictOptions,
     RecommendOptions,
+    ShiftOptions,
     TrainOptions,
     cache_folder,
 )
@@ -270,6 +272,65 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
         print_json(result.to_json())
     else:
         show_check(_stdout(), result, options, _arguments.get())
+
+
+@app.command(cls=Command)
+@with_options(ExplainOptions)
+def explain(
+    model: Model,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE", show_default=False, help="Image files or folders."),
+    ],
+    json_: Json = False,
+    *,
+    options: ExplainOptions,
+) -> None:
+    """Write heat maps of predictions, and name similar training images.
+
+    The exit status is 1 if no image can be read.
+    """
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.explaining import show_explanations
+        from headstart.commands.explain import run_explanation
+
+    explained = run_explanation(model, images, options, watcher)
+    if json_:
+        print_json([one.to_json() for one in explained])
+    elif explained:
+        show_explanations(_stdout(), explained)
+    if not any("heat_map" in one.to_json() for one in explained):
+        raise typer.Exit(1)
+
+
+@app.command(cls=Command)
+@with_options(ShiftOptions)
+def shift(
+    model: Model,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FOLDER|IMAGE",
+            show_default=False,
+            help="Unlabelled images: folders or files.",
+        ),
+    ],
+    json_: Json = False,
+    *,
+    options: ShiftOptions,
+) -> None:
+    """Are unlabelled images like the training images? What to expect of the model on them."""
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.shifting import show_shift
+        from headstart.commands.shift import run_shift
+
+    record = run_shift(model, images, options, watcher)
+    if json_:
+        print_json(record.to_json())
+    else:
+        show_shift(_stdout(), record)
 
 
 @app.command(cls=Command)

@@ -56,6 +56,21 @@ class Traits:
     border: float
 
 
+NAMES = ("brightness", "contrast", "red", "green", "blue", "blur")
+"""The traits of the picture that `trait_values` returns."""
+
+
+def trait_values(paths: Sequence[str], contract: PixelContract) -> Floats:
+    """Return the traits of images, (images, traits); NaN for files that cannot be read any more."""
+    rows = [
+        [np.nan] * len(NAMES)
+        if found is None
+        else [found[0].brightness, found[0].contrast, *found[0].colour, found[0].blur]
+        for found in read_traits(paths, contract)
+    ]
+    return np.array(rows, dtype=np.float32).reshape(-1, len(NAMES))
+
+
 def read_formats(paths: Sequence[str]) -> Iterator[FileFormat]:
     """Yield how each file was saved, in order, without decoding it."""
     yield from _in_threads(lambda path: read_format(read_image(path)), paths)

@@ -26,7 +26,8 @@ MIN_IMAGES = 20
 
 _NEIGHBOURS = 3
 _COMPONENTS = 64
-# The principal components of so many images are those of all.
+# The principal components of so many images are those of all. They are learnt from at most half of
+# the images, so that the other half can be compared with new images.
 _MAX_FITTED = 2_000
 _MAX_POINTS = 5_000
 # Images whose distances are computed at a time, to bound memory.
@@ -58,6 +59,8 @@ class KnownImages:
         points: The training images, or a sample of them, (points, dimensions).
         sha256s: Hash of the file of each point.
         labels: Label of each point, as in the data.
+        fitted: The number of points, the first ones, from which the space was learnt. The others
+            are like points of new images.
         limit: The distance beyond which an image is unknown: `FALSE_ALARMS` of the training images,
             each held out, are farther.
     """
@@ -67,6 +70,7 @@ class KnownImages:
     points: Floats
     sha256s: tuple[str, ...]
     labels: tuple[str, ...]
+    fitted: int
     limit: float
 
     @classmethod
@@ -118,9 +122,11 @@ class KnownImages:
 
         from headstart.heads.spaces import standardise
 
-        rows = _sample(rows, _MAX_POINTS, seed)
-        fitted = features[_sample(rows, _MAX_FITTED, seed)]
-        standardised = standardise(torch.from_numpy(fitted), torch.from_numpy(weights))
+        rows = np.random.default_rng(seed).permutation(rows)[:_MAX_POINTS]
+        fitted = min(_MAX_FITTED, len(rows) // 2)
+        standardised = standardise(
+            torch.from_numpy(features[rows[:fitted]]), torch.from_numpy(weights)
+        )
         dimensions = min(_COMPONENTS, *standardised.rows.shape)
         _, _, axes = randomized_svd(
             standardised.rows.numpy(), n_components=dimensions, n_iter=2, random_state=seed
@@ -133,6 +139,7 @@ class KnownImages:
             _as_saved(_points(features[rows], mean, projection)),
             tuple(sha256s[row] for row in rows),
             tuple(labels[row] for row in rows),
+            fitted,
             0.0,
         )
 
@@ -143,6 +150,10 @@ class KnownImages:
             features: Features of all stages, (images, width).
         """
         return self._distances(features) / self.limit
+
+    def points_of(self, features: Features) -> Floats:
+        """Return the points of images, (images, dimensions), from features (images, width)."""
+        return _points(features, self.mean, self.projection)
 
     def unknown(self, features: Features) -> Flags:
         """Return which images are unlike all training images, (images,)."""
@@ -162,7 +173,7 @@ class KnownImages:
 
     def with_images(self, features: Features, label: str) -> Self:
         """Return the same with further images of one label."""
-        points = _as_saved(self._project(features))
+        points = _as_saved(self.points_of(features))
         return replace(
             self,
             points=np.concatenate([self.points, points]),
@@ -172,7 +183,12 @@ class KnownImages:
 
     def to_arrays(self) -> dict[str, Anything]:
         """Return the values as arrays by name."""
-        values = {"sha256s": self.sha256s, "labels": self.labels, "limit": self.limit}
+        values = {
+            "sha256s": self.sha256s,
+            "labels": self.labels,
+            "fitted": self.fitted,
+            "limit": self.limit,
+        }
         return {
             "mean": self.mean,
             "projection": self.projection,
@@ -190,6 +206,7 @@ class KnownImages:
             arrays["points"].astype(np.float32),
             tuple(values["sha256s"]),
             tuple(values["labels"]),
+            values["fitted"],
             values["limit"],
         )
 
@@ -200,17 +217,13 @@ class KnownImages:
 
     def _nearest(self, features: Features, count: int) -> tuple[Numbers, Rows]:
         """Return the distances of the nearest points, and their rows, (images, count)."""
-        new, count = self._project(features), min(count, len(self.points))
+        new, count = self.points_of(features), min(count, len(self.points))
         blocks = [
             _nearest_points(new[begin : begin + _BLOCK], self.points, count)
             for begin in range(0, max(len(new), 1), _BLOCK)
         ]
         distances, rows = zip(*blocks, strict=True)
         return np.concatenate(distances), np.concatenate(rows)
-
-    def _project(self, features: Features) -> Floats:
-        """Return the points of images, (images, dimensions), from features (images, width)."""
-        return _points(features, self.mean, self.projection)
 
 
 def _points(features: Features, mean: Floats, projection: Floats) -> Floats:
@@ -231,10 +244,3 @@ def _nearest_points(new: Floats, points: Floats, count: int) -> tuple[Numbers, R
 def _as_saved(points: Floats) -> Floats:
     """Round points as a bundle does."""
     return points.astype(np.float16).astype(np.float32)
-
-
-def _sample(rows: Rows, limit: int, seed: int) -> Rows:
-    """Return the rows or, if there are more than the limit, a random sample of them, sorted."""
-    if len(rows) <= limit:
-        return rows
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:limit])

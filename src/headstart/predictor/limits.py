@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+
 from headstart.answers import AnyTaskPrediction, MultiPrediction
-from headstart.arrays import Anything, Features, Probabilities
+from headstart.arrays import Anything, Features, Floats, Probabilities
 from headstart.errors import OptionError
 from headstart.evaluation.abstention import Abstention, abstain_for, lowest_error
 from headstart.evaluation.calibration_set import CalibrationSet
@@ -15,7 +17,7 @@ from headstart.evaluation.conformal import SetRule
 from headstart.evaluation.known_images import KnownImages
 from headstart.options import AnswerOptions
 
-_CALIBRATION, _KNOWN = "calibration.", "known."
+_CALIBRATION, _KNOWN, _TRAITS = "calibration.", "known.", "traits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +29,24 @@ class Limits:
             with several labels per image, and in bundles of earlier versions.
         known: The training images as points; None if there were too few, and in bundles of earlier
             versions.
+        traits: The traits of some training images, (images, traits), see `data.traits.NAMES`; None
+            in bundles of earlier versions.
     """
 
     calibration: CalibrationSet | None = None
     known: KnownImages | None = None
+    traits: Floats | None = None
 
     def to_arrays(self) -> dict[str, Anything]:
         """Return the values as arrays by name."""
         parts = ((_CALIBRATION, self.calibration), (_KNOWN, self.known))
-        return {
+        arrays = {
             prefix + name: value
             for prefix, part in parts
             if part is not None
             for name, value in part.to_arrays().items()
         }
+        return arrays if self.traits is None else {**arrays, _TRAITS: self.traits}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Anything]) -> Self:
@@ -49,6 +55,7 @@ class Limits:
         return cls(
             CalibrationSet.from_arrays(calibration) if calibration else None,
             KnownImages.from_arrays(known) if known else None,
+            arrays[_TRAITS].astype(np.float32) if _TRAITS in arrays else None,
         )
 
     def rules(self, options: AnswerOptions) -> AnswerRules:

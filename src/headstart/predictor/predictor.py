@@ -37,7 +37,7 @@ from headstart.predictor.config import (
     Specification,
 )
 from headstart.predictor.decoding import decode_ahead
-from headstart.predictor.limits import Limits
+from headstart.predictor.limits import AnswerRules, Limits
 from headstart.record import Evaluation, Record
 from headstart.record.limits import LimitsResult
 from headstart.task import Task
@@ -407,6 +407,38 @@ class Predictor:
     ) -> Iterator[AnyTaskPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
         rules = self.limits.rules(options)
+        for batch, features in self.features_each(images):
+            names = [image for image in batch if not isinstance(image, UnreadableImage)]
+            answers = self.answers(features, names, options.top, rules)
+            for image in batch:
+                yield image if isinstance(image, UnreadableImage) else next(answers)
+
+    def answers(
+        self, features: Features, names: Sequence[str], top: int, rules: AnswerRules
+    ) -> Iterator[AnyTaskPrediction]:
+        """Yield the predictions for images whose features are known.
+
+        Args:
+            features: Rounded as stored, (images, width).
+            names: The name of each image.
+            top: The number of classes to list.
+            rules: What to say beyond the labels.
+        """
+        probabilities = self.probabilities(features)
+        remarks = rules.remarks(features, probabilities)
+        for name, row, remark in zip(names, probabilities, remarks, strict=True):
+            prediction = self.task.predict(name, row, self.classes, top, self.thresholds)
+            yield remark.on(prediction, self.classes)
+
+    def features_each(
+        self, images: ImagesLike
+    ) -> Iterator[tuple[list[str | UnreadableImage], Features]]:
+        """Yield the features of images in batches, decoding a few images ahead.
+
+        Yields:
+            The name of each image, or the error in the place of one that cannot be decoded; and the
+            features of the others, rounded as stored, (images, width).
+        """
         pending: deque[str | UnreadableImage] = deque()
 
         def readable() -> Iterator[Pixels]:
@@ -416,16 +448,9 @@ class Predictor:
                     yield decoded
 
         for features in self.extractor.of_pixels(readable()):
-            probabilities = self.probabilities(features)
-            remarks = rules.remarks(as_stored(features, self.stored_as), probabilities)
-            for row, remark in zip(probabilities, remarks, strict=True):
-                yield from _leading_errors(pending)
-                name = str(pending.popleft())
-                prediction = self.task.predict(
-                    name, row, self.classes, options.top, self.thresholds
-                )
-                yield remark.on(prediction, self.classes)
-        yield from _leading_errors(pending)
+            yield _taken(pending, len(features)), as_stored(features, self.stored_as)
+        if pending:
+            yield list(pending), np.zeros((0, self.extractor.layout.width), np.float32)
 
 
 def check_classes(images: ImageSet, classes: Sequence[str]) -> None:
@@ -453,7 +478,10 @@ def _check_known(images: ImageSet, classes: Sequence[str]) -> None:
         )
 
 
-def _leading_errors(pending: deque[str | UnreadableImage]) -> Iterator[UnreadableImage]:
-    while pending and isinstance(error := pending[0], UnreadableImage):
-        pending.popleft()
-        yield error
+def _taken(pending: deque[str | UnreadableImage], readable: int) -> list[str | UnreadableImage]:
+    """Remove and return images up to the given number of readable ones."""
+    taken = []
+    while readable:
+        taken.append(pending.popleft())
+        readable -= not isinstance(taken[-1], UnreadableImage)
+    return taken

@@ -96,8 +96,8 @@ class LimitsResult:
             low, high = first.measured_ci95
             yield (
                 f"Prediction sets for {first.coverage:.0%} contain the true label of "
-                f"{first.measured:.1%} of these images (95% interval {low:.1%} to {high:.1%}), with "
-                f"{first.mean_size:.2f} labels on average."
+                f"{first.measured:.1%} of these images (95% interval {low:.1%} to {high:.1%}), "
+                f"with {first.mean_size:.2f} labels on average."
             )
         for result in self.abstention:
             if result.error is not None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from itertools import combinations, zip_longest
 
 from headstart.record import CurvePoint, LabelBin, LabelResult, MultiEvaluation
+from headstart.report.scripts import read_scripts
 from headstart.task import ReportPart
 
 MAX_MATRIX = 40
@@ -112,13 +111,7 @@ def multi_part(evaluation: MultiEvaluation, trained_on: Sequence[int] = ()) -> R
         "matrix": _matrix(evaluation),
         "pairs": _differing_pairs(evaluation),
     }
-    return ReportPart("multi.html.jinja", values, _script())
-
-
-@cache
-def _script() -> str:
-    """Return the script that sorts the table by label."""
-    return files("headstart.report").joinpath("sorting.js").read_text(encoding="utf-8")
+    return ReportPart("multi.html.jinja", values, read_scripts("sorting", "contents"))
 
 
 def _weakness(result: LabelResult) -> float:

@@ -35,7 +35,12 @@ from headstart.record import (
 )
 from headstart.report import formatting
 from headstart.report.backbones import plot_backbones
+from headstart.report.cell_pictures import pictures_by_cell
+from headstart.report.data_uri import data_uri
+from headstart.report.feature_plot import plot_features
 from headstart.report.learning_curve import plot_learning_curve
+from headstart.report.test_images import TestImages
+from headstart.report.threshold_curve import plot_threshold_curve
 from headstart.report.tuning import tuning_gain, tuning_panels
 from headstart.task import ReportPart
 
@@ -57,6 +62,28 @@ _FILTERS = (
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A training image that is similar to another image.
+
+    Attributes:
+        image: Its name.
+        label: Its label.
+        thumbnail: The image as a small JPEG.
+        distance: The distance between the features of both images.
+    """
+
+    image: str
+    label: str
+    thumbnail: bytes
+    distance: float
+
+    @property
+    def source(self) -> str:
+        """The thumbnail as a `data:` URI."""
+        return data_uri(self.thumbnail)
+
+
+@dataclass(frozen=True)
 class PicturedMistake:
     """A wrong prediction with its image.
 
@@ -64,16 +91,30 @@ class PicturedMistake:
         mistake: The true label, the prediction and its confidence.
         image: The name of the image, as the user passed it.
         thumbnail: The image as a small JPEG.
+        heat: A heat map of the image, as a JPEG or PNG of the same shape; None without one.
+        neighbours: The nearest training images, in ascending order of distance.
     """
 
     mistake: Mistake
     image: str
     thumbnail: bytes
+    heat: bytes | None = None
+    neighbours: tuple[Neighbour, ...] = ()
 
     @property
     def source(self) -> str:
         """The thumbnail as a `data:` URI."""
         return data_uri(self.thumbnail)
+
+    @property
+    def heat_source(self) -> str:
+        """The heat map as a `data:` URI; "" without one."""
+        return data_uri(self.heat) if self.heat else ""
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether something is shown beside the image itself."""
+        return bool(self.heat or self.neighbours)
 
 
 def write_page(path: Path, page: str) -> None:
@@ -86,11 +127,6 @@ def write_page(path: Path, page: str) -> None:
         write_atomically(path, page)
     except OSError as error:
         raise OutputError(f"Page '{path}' cannot be written: {error.strerror}.") from None
-
-
-def data_uri(thumbnail: bytes) -> str:
-    """Return a JPEG as a `data:` URI."""
-    return "data:image/jpeg;base64," + b64encode(thumbnail).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -128,6 +164,7 @@ def render_report(
     mistakes: Sequence[PicturedMistake],
     *,
     doubts: Gallery | None = None,
+    test_images: TestImages | None = None,
     title: str = "",
 ) -> str:
     """Render the report of a training run, as one self-contained HTML page.
@@ -140,6 +177,7 @@ def render_report(
         part: The task's part of the report; None without a test or validation part.
         mistakes: Wrong predictions on the reported part.
         doubts: Images of it whose label may be wrong; None without any.
+        test_images: Pictures, map and thresholds of the reported part; None without them.
         title: The title, such as the name of the run. Default: the name of the data.
     """
     recommendation = record.recommendation
@@ -161,11 +199,16 @@ def render_report(
         described=describe_gain(record.tuning) if record.tuning else "",
         panels=tuning_panels(record.tuning),
         plot=plot_backbones(recommendation.backbones) if recommendation else None,
+        **_single_images(test_images, record.data.classes),
     )
 
 
 def render_evaluation(
-    record: EvaluationRecord, part: ReportPart, mistakes: Sequence[PicturedMistake]
+    record: EvaluationRecord,
+    part: ReportPart,
+    mistakes: Sequence[PicturedMistake],
+    *,
+    test_images: TestImages | None = None,
 ) -> str:
     """Render the report of an evaluation, as one self-contained HTML page; see `render_report`."""
     return render_template(
@@ -181,6 +224,7 @@ def render_evaluation(
         mistakes=_most_confident(mistakes),
         rejected=record.rejected,
         reasons=frequent_reasons(record.rejected),
+        **_single_images(test_images, record.classes),
     )
 
 
@@ -239,6 +283,16 @@ def _shown(record: Record) -> Shown | None:
 def _absent(evaluation: Evaluation) -> tuple[str, ...]:
     """Return the classes without images; other tasks say in their own part what is missing."""
     return evaluation.absent if isinstance(evaluation, SingleEvaluation) else ()
+
+
+def _single_images(test_images: TestImages | None, classes: Sequence[str]) -> dict[str, object]:
+    """Return what templates show of single images, by name."""
+    shown = test_images or TestImages(())
+    return {
+        "cells": pictures_by_cell(shown.shots),
+        "feature_plot": plot_features(shown.points, classes),
+        "threshold_plot": plot_threshold_curve(shown.curve),
+    }
 
 
 def _most_confident(mistakes: Sequence[PicturedMistake]) -> list[PicturedMistake]:

@@ -12,7 +12,7 @@ from headstart.data.contract import PixelContract
 from headstart.data.images import ImageSet
 from headstart.errors import UnreadableImage
 from headstart.record.data_check import LabelError
-from headstart.report.page import data_uri
+from headstart.report.data_uri import data_uri
 from headstart.report.thumbnails import thumbnail
 
 MAX_PICTURES = 24

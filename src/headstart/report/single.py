@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import starmap, zip_longest
 
 from headstart.record import ClassResult, ReliabilityBin, SingleEvaluation
+from headstart.report.scripts import read_scripts
 from headstart.task import ReportPart
 
 MAX_CONFUSIONS = 10
@@ -50,7 +51,7 @@ class ClassRow:
 
 
 def single_part(evaluation: SingleEvaluation, trained_on: Sequence[int] = ()) -> ReportPart:
-    """Return the template and the values that show an evaluation.
+    """Return the template, the values and the script that show an evaluation.
 
     Args:
         evaluation: The metrics.
@@ -65,7 +66,9 @@ def single_part(evaluation: SingleEvaluation, trained_on: Sequence[int] = ()) ->
         "weakest_first": sorted(rows, key=lambda row: _recall(row.result)),
         "points": _points(evaluation.reliability),
     }
-    return ReportPart("single.html.jinja", values)
+    return ReportPart(
+        "single.html.jinja", values, read_scripts("sorting", "contents", "thresholds", "map")
+    )
 
 
 def _matrix(confusion: Sequence[Sequence[int]]) -> list[list[Cell]]:

@@ -1,6 +1,6 @@
 "use strict";
 // A click on a heading sorts the table by its column; another click reverses the order. Rows without
-// a value stay at the end.
+// a value stay at the end. Columns marked as unsorted have no order of their own.
 for (const table of document.querySelectorAll("table.sorts")) {
   const headings = Array.from(table.tHead.rows[0].cells);
   const keyOf = (row, column) => {
@@ -20,6 +20,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
     table.tBodies[0].append(...keyed.map(([, row]) => row));
   };
   headings.forEach((heading, column) => {
+    if ("unsorted" in heading.dataset) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);

@@ -15,6 +15,9 @@ from headstart.report.page import PicturedMistake
 SIDE = 224
 """The longer side of a thumbnail, in pixels."""
 
+QUALITY = 80
+"""The quality of its JPEG, up to 95."""
+
 
 def with_thumbnails(
     mistakes: Sequence[Mistake], images: ImageSet, contract: PixelContract
@@ -33,7 +36,9 @@ def with_thumbnails(
     ]
 
 
-def thumbnail(path: str, contract: PixelContract, side: int = SIDE) -> bytes:
+def thumbnail(
+    path: str, contract: PixelContract, side: int = SIDE, *, quality: int = QUALITY
+) -> bytes:
     """Return an image as a small JPEG.
 
     Raises:
@@ -43,6 +48,11 @@ def thumbnail(path: str, contract: PixelContract, side: int = SIDE) -> bytes:
         image = decode_image(read_image(path), path=path, min_side=side, contract=contract)
     small = image.copy()
     small.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return as_jpeg(small, quality=quality)
+
+
+def as_jpeg(image: Image.Image, *, quality: int = QUALITY) -> bytes:
+    """Return an image as the bytes of a JPEG."""
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=80)
+    image.save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()

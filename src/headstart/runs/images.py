@@ -33,6 +33,14 @@ def images_of_part(run: Path, part: str) -> set[str]:
     return {row["sha256"] for row in rows if row["split"] == part and row["rejected"] is None}
 
 
+def names_by_hash(run: Path) -> dict[str, str]:
+    """Return the name of each image of a run by the sha256 of its file; none of a bundle alone."""
+    if not is_run(run):
+        return {}
+    rows = _manifest(run, ["sha256", "image"]).to_pylist()
+    return {row["sha256"]: row["image"] for row in rows if row["sha256"]}
+
+
 def images_of_run(run: Path, task: Task) -> Images:
     """Return the images of a run, with the labels and the split of the training.
 

@@ -14,6 +14,7 @@ from headstart.predictor.bundle import Bundle, write_files
 from headstart.record import FILE, EvaluationRecord, RecommendationRecord, Record
 from headstart.report import (
     PicturedMistake,
+    TestImages,
     render_evaluation,
     render_recommendation,
     render_report,
@@ -37,6 +38,7 @@ def write_run(
     mistakes: Sequence[PicturedMistake],
     *,
     doubts: Gallery | None = None,
+    test_images: TestImages | None = None,
     predictions: pa.Table | None = None,
     events: str = "",
     unfinished: Request | None = None,
@@ -51,6 +53,7 @@ def write_run(
         part: The part of the report that shows the evaluation; None without a test part.
         mistakes: Wrong predictions to show in the report.
         doubts: Images whose label may be wrong; None without any.
+        test_images: What the report shows of single images; None for nothing.
         predictions: One row per test image; None without a test part.
         events: The events of fine-tuning, as lines of JSON.
         unfinished: The request of a training that can be resumed; None if it is finished.
@@ -64,7 +67,12 @@ def write_run(
         if predictions is not None:
             pq.write_table(predictions, partial / TEST_PREDICTIONS)
         record.write(partial / FILE)
-        page = render_report(record, part, mistakes, doubts=doubts, title=_title(run))
+        page = render_report(
+            *(record, part, mistakes),
+            doubts=doubts,
+            test_images=test_images,
+            title=_title(run),
+        )
         write_atomically(partial / REPORT, page)
         if events:
             write_atomically(partial / EVENTS, events)
@@ -89,6 +97,8 @@ def write_evaluation(
     part: ReportPart,
     mistakes: Sequence[PicturedMistake],
     predictions: pa.Table,
+    *,
+    test_images: TestImages | None = None,
 ) -> None:
     """Write an evaluation with its report and predictions, completely or not at all.
 
@@ -98,7 +108,8 @@ def write_evaluation(
     with _written_run(out) as partial:
         write_json(partial / EVALUATION, record.to_json())
         pq.write_table(predictions, partial / PREDICTIONS)
-        write_atomically(partial / REPORT, render_evaluation(record, part, mistakes))
+        page = render_evaluation(record, part, mistakes, test_images=test_images)
+        write_atomically(partial / REPORT, page)
 
 
 def events_below(checkpoints: Path) -> str:

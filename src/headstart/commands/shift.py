@@ -1,0 +1,204 @@
+"""Shift: how far unlabelled images are from the training images of a model."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from headstart.arrays import Features, Floats, Numbers, Probabilities
+from headstart.commands.image_files import Volumes, found_images
+from headstart.data.inputs import ImagesLike
+from headstart.data.medical.volumes import reading_of
+from headstart.data.traits import NAMES, trait_values
+from headstart.errors import DataError, OptionError, UnreadableImage
+from headstart.evaluation.intervals import wilson
+from headstart.evaluation.known_images import FALSE_ALARMS, KnownImages
+from headstart.evaluation.shift import estimate_accuracy, label_first
+from headstart.evaluation.slices import holm
+from headstart.evaluation.two_sample import two_sample_test
+from headstart.files import file_sha256
+from headstart.options import ShiftOptions, cache_folder
+from headstart.predictor.predictor import Predictor
+from headstart.record import Rejection
+from headstart.record.shift import ALARM, MovedTrait, ShiftRecord, StrangeImage
+from headstart.tasks.loading import load_predictor
+from headstart.watching import Watcher
+
+MIN_IMAGES = 20
+"""Fewer images cannot be compared with the training images."""
+
+_UNLIKE = 20
+_COLOURS = ("red", "green", "blue")
+_MEASURED = 200
+
+
+@dataclass
+class _Read:
+    """Images that were read.
+
+    Attributes:
+        names: The name of each, as the user passed it.
+        paths: Where each is; "" for images in memory.
+        features: Their features, in batches.
+        rejected: Images that cannot be read.
+    """
+
+    names: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+def run_shift(
+    model: str | os.PathLike[str], images: ImagesLike, options: ShiftOptions, watcher: Watcher
+) -> ShiftRecord:
+    """Run `shift` with validated options."""
+    predictor = load_predictor(model, options)
+    known = predictor.limits.known
+    if known is None:
+        raise OptionError(
+            f"'{model}' does not keep its training images as points, so other images cannot be "
+            "compared with them: it was trained by an earlier version, on fewer than 20 images, or "
+            "on unpooled features. Train it again."
+        )
+    read = _read(predictor, images, options, watcher)
+    if not read.names:
+        raise DataError("No image can be read, so there is nothing to compare.")
+    features = np.concatenate(read.features)
+    with watcher.stage("Comparing"):
+        record = _record(str(model), predictor, known, read, features, options)
+    for warning in record.warnings:
+        watcher.warn(warning)
+    return record
+
+
+def _read(
+    predictor: Predictor, images: ImagesLike, options: ShiftOptions, watcher: Watcher
+) -> _Read:
+    found = found_images(images, watcher.warn)
+    count = len(found) if isinstance(found, Sized) else 0
+    reading = reading_of(predictor.extractor.preprocess.contract)
+    volumes = Volumes(cache_folder(options.cache) / "images", reading)
+    read = _Read()
+    with watcher.stage("Reading images") as progress:
+        for batch, features in predictor.features_each(volumes.unpacked(found)):
+            read.features.append(features)
+            for image in batch:
+                _add(read, image, volumes)
+            done = len(read.names) + len(read.rejected)
+            progress(done, max(done, count))
+    return read
+
+
+def _add(read: _Read, image: str | UnreadableImage, volumes: Volumes) -> None:
+    if isinstance(image, UnreadableImage):
+        name, error = volumes.named(image.path, image.reason)
+        read.rejected.append(Rejection(name, str(error)))
+        return
+    read.names.append(volumes.named(image)[0])
+    read.paths.append(image if Path(image).is_file() else "")
+
+
+def _record(
+    model: str,
+    predictor: Predictor,
+    known: KnownImages,
+    read: _Read,
+    features: Features,
+    options: ShiftOptions,
+) -> ShiftRecord:
+    points, probabilities = known.points_of(features), predictor.probabilities(features)
+    strangeness = known.strangeness(features)
+    enough = len(points) >= MIN_IMAGES
+    test = two_sample_test(known.points[known.fitted :], points) if enough else None
+    calibration = predictor.limits.calibration
+    accuracy, interval = (
+        estimate_accuracy(calibration, probabilities) if calibration and enough else (None, None)
+    )
+    order = np.argsort(-strangeness, kind="stable")
+    first = label_first(points, _uncertainty(probabilities), known.points, options.label_first)
+    seen = _seen(read.paths, known)
+    unknown = int((strangeness > 1).sum())
+    return ShiftRecord(
+        model=model,
+        images=len(points),
+        seen=seen,
+        auroc=test.auroc if test else None,
+        p=test.p if test else None,
+        unknown=unknown / len(points),
+        unknown_ci95=wilson(unknown, len(points)),
+        false_alarms=FALSE_ALARMS,
+        estimated_accuracy=accuracy,
+        ci95=interval,
+        held_out_accuracy=float(calibration.correct.mean()) if calibration else None,
+        unlike=tuple(
+            StrangeImage(read.names[row], float(strangeness[row])) for row in order[:_UNLIKE]
+        ),
+        traits=tuple(_moved(predictor, read.paths)),
+        label_first=tuple(read.names[row] for row in first),
+        rejected=tuple(read.rejected),
+        warnings=tuple(_warnings(len(points), seen)),
+    )
+
+
+def _uncertainty(probabilities: Probabilities) -> Numbers:
+    """Return how uncertain the least certain label of each image is, 0 to 1, (images,)."""
+    doubts: Numbers = (4 * probabilities * (1 - probabilities)).max(axis=1)
+    return doubts
+
+
+def _seen(paths: Sequence[str], known: KnownImages) -> int:
+    """Return the number of files that the model was trained on."""
+    hashes = set(known.sha256s)
+    return sum(bool(path) and file_sha256(Path(path)) in hashes for path in paths)
+
+
+def _moved(predictor: Predictor, paths: Sequence[str]) -> Iterator[MovedTrait]:
+    """Yield the statistics of the pictures that differ by more than chance."""
+    before, files = predictor.limits.traits, [path for path in paths if path]
+    if before is None or len(files) < MIN_IMAGES:
+        return
+    rows = np.random.default_rng(0).permutation(len(files))[:_MEASURED]
+    now = trait_values([files[row] for row in rows], predictor.extractor.preprocess.contract)
+    columns = {
+        name: (_finite(old), _finite(new))
+        for name, old, new in zip(NAMES, before.T, now.T, strict=True)
+    }
+    adjusted = holm(
+        {
+            name: float(mannwhitneyu(old, new).pvalue)
+            for name, (old, new) in columns.items()
+            if len(old) and len(new)
+        }
+    )
+    for name, p in adjusted.items():
+        old, new = columns[name]
+        if p < ALARM and not (name in _COLOURS and _equal(columns, name)):
+            yield MovedTrait(name, float(np.median(old)), float(np.median(new)), p)
+
+
+def _equal(columns: Mapping[str, tuple[Floats, Floats]], colour: str) -> bool:
+    """Return whether a colour says no more than the brightness, as in grey pictures."""
+    pairs = zip(columns[colour], columns["brightness"], strict=True)
+    return all(np.allclose(one, other, atol=0.01) for one, other in pairs)
+
+
+def _finite(values: Floats) -> Floats:
+    return values[np.isfinite(values)]
+
+
+def _warnings(images: int, seen: int) -> Iterator[str]:
+    if images < MIN_IMAGES:
+        yield (
+            f"{images} {'image cannot' if images == 1 else 'images cannot'} tell whether these are "
+            f"like the training images: at least {MIN_IMAGES} are needed."
+        )
+    if seen:
+        number = "All" if seen == images else f"{seen:,}"
+        yield (
+            f"{number} of these {images:,} images were used for training, so everything here is "
+            "optimistic. Pass images that the model has not seen."
+        )

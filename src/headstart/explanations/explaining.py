@@ -1,0 +1,111 @@
+"""Explain predictions: where a model looked, and which training images are similar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from headstart.answers import AnyTaskPrediction, MultiPrediction
+from headstart.arrays import Floats
+from headstart.data.inputs import ImageInput, ImageLike, ImagesLike, each_image
+from headstart.data.paths import list_names
+from headstart.errors import OptionError, UnreadableImage
+from headstart.evaluation.known_images import Neighbour
+from headstart.explanations.heat_maps import heat_maps
+from headstart.explanations.overlays import overlay
+from headstart.features.rounding import as_stored
+from headstart.options import AnswerOptions
+from headstart.predictor.predictor import FailedPrediction, Predictor
+
+_TOP = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a model predicts a label for an image.
+
+    Attributes:
+        prediction: The prediction.
+        label: The class that is explained.
+        probability: Its probability, 0 to 1.
+        heat: How much each position of the square input supports the class, (height, width).
+        picture: The image as the user sees it, with the heat map drawn on it.
+        neighbours: The nearest training images, nearest first; empty if the model keeps none.
+    """
+
+    prediction: AnyTaskPrediction
+    label: str
+    probability: float
+    heat: Floats
+    picture: Image.Image
+    neighbours: tuple[Neighbour, ...]
+
+
+def check_label(predictor: Predictor, label: str | None) -> None:
+    """Check that a class can be explained.
+
+    Raises:
+        OptionError: The model has no such class.
+    """
+    if label is not None and label not in predictor.classes:
+        raise OptionError(
+            f"The model has no class '{label}'. Its classes are "
+            f"{list_names(list(predictor.classes))}."
+        )
+
+
+def explain_each(
+    predictor: Predictor, images: ImagesLike, label: str | None = None, *, neighbours: int = 3
+) -> Iterator[Explanation | FailedPrediction]:
+    """Yield an explanation of each image, in order, or why it cannot be read.
+
+    Args:
+        predictor: The model.
+        images: See `Predictor.predict`.
+        label: The class to explain; None for the predicted one, or with several labels per image
+            the most probable one.
+        neighbours: The number of similar training images to find.
+
+    Raises:
+        OptionError: The model has no such class.
+    """
+    check_label(predictor, label)
+    for image in each_image(images):
+        try:
+            yield _explain(predictor, image, label, neighbours)
+        except UnreadableImage as error:
+            yield FailedPrediction(error.path, error.reason)
+
+
+def _explain(
+    predictor: Predictor, image: ImageLike, label: str | None, neighbours: int
+) -> Explanation:
+    preprocess = predictor.extractor.preprocess
+    given = ImageInput.of(image)
+    decoded = given.decode(min_side=preprocess.min_side, contract=preprocess.contract)
+    pixels = preprocess.pixels(decoded)
+    features = as_stored(next(predictor.extractor.of_pixels([pixels])), predictor.stored_as)
+    rules = predictor.limits.rules(AnswerOptions())
+    prediction = next(predictor.answers(features, [given.name], _TOP, rules))
+    explained = label or _predicted(prediction)
+    number = predictor.classes.index(explained)
+    heat = heat_maps(predictor, pixels[np.newaxis], [number])[0]
+    known = predictor.limits.known
+    return Explanation(
+        prediction,
+        explained,
+        float(prediction.probabilities[number]),
+        heat,
+        overlay(decoded.convert("RGB"), heat, preprocess),
+        known.neighbours(features, neighbours)[0] if known and neighbours else (),
+    )
+
+
+def _predicted(prediction: AnyTaskPrediction) -> str:
+    """Return the predicted class; of several labels, the most probable one."""
+    if isinstance(prediction, MultiPrediction):
+        return prediction.top[0][0]
+    return prediction.label
