@@ -40,7 +40,7 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.heads.specs import Head
 from headstart.predictor.predictor import Predictor
 
-TRAIN, TEST, CONTROLS = 400, 200, 5
+TRAIN, TEST, CONTROLS = 400, 200, 3
 TRANSFORMER, SMALL = "test_vit", 128
 POOL, STEPS, BATCH, RATE = 5000, 1500, 64, 2e-3
 CELLS, REPEATS = 60, 20
@@ -73,29 +73,28 @@ def _print_pointing(root: Path) -> None:
     )
     weights = root / "transformer.safetensors"
     _pretrain(weights)
-    for name, origin, size in (
-        ("efficientnet-lite0", "imagenet", 224),
-        (TRANSFORMER, str(weights), SMALL),
-    ):
-        data = _planted_set(root / name, size)
-        planted = plant(TEST, size, seed=1)
-        backbone = hs.load_backbone(name, weights=origin, image_size=size)
-        for head_name, features, head in HEADS:
-            model = _fit(backbone, head, data, root, features=features)
-            accuracy = np.mean(
-                [
-                    one.label == TEXTURES[each.target]
-                    for one, each in zip(
-                        model.predict([each.image for each in planted]), planted, strict=True
-                    )
-                ]
-            )
-            print(
-                f"| {name} | {size} | {features} | {head_name} | {accuracy:.3f} "
-                f"| {_pointing(model, planted):.3f} | {_controls(model, planted, _shuffled_head)} "
-                f"| {_controls(model, planted, _random_network)} |",
-                flush=True,
-            )
+    _print_rows(root, "efficientnet-lite0", "imagenet", 224)
+    _print_rows(root, TRANSFORMER, str(weights), SMALL)
+
+
+def _print_rows(root: Path, name: str, weights: str, size: int) -> None:
+    """Print a row for each head on one network."""
+    data = _planted_set(root / name, size)
+    planted = plant(TEST, size, seed=1)
+    backbone = hs.load_backbone(name, weights=weights, image_size=size)
+    for head_name, features, head in HEADS:
+        model = _fit(backbone, head, data, root, features=features)
+        predictions = model.predict([one.image for one in planted])
+        right = [
+            prediction.label == TEXTURES[one.target]
+            for prediction, one in zip(predictions, planted, strict=True)
+        ]
+        print(
+            f"| {name} | {size} | {features} | {head_name} | {np.mean(right):.3f} "
+            f"| {_pointing(model, planted):.3f} | {_controls(model, planted, _shuffled_head)} "
+            f"| {_controls(model, planted, _random_network)} |",
+            flush=True,
+        )
 
 
 def _planted_set(folder: Path, size: int) -> hs.ImageSet:

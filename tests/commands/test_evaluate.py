@@ -271,7 +271,7 @@ def test_the_folder_has_the_report_the_figures_and_the_predictions(run_copy: Pat
     assert table.select([0, 1, 2]).equals(expected.select([0, 1, 2]))
     assert np.allclose(table["p_red"], expected["p_red"], atol=1e-3)
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("<figure>") == 2  # 10 of 12 images are correct.
+    assert page.count('class="views"') == 2  # 10 of 12 images are correct.
     values = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert values["accuracy"] == pytest.approx(10 / 12)
     assert values["confusion"] == [[5, 1], [1, 5]]

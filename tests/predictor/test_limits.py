@@ -76,11 +76,13 @@ def test_limits_are_saved(model, data, tmp_path):
 def test_options_are_checked(model):
     """A share out of range, a wrong name and a promise that cannot be kept are errors."""
     image = stranger(2)
-    with pytest.raises(OptionError, match="'coverage' cannot be 1.5: Input should be less than 1"):
+    with pytest.raises(
+        OptionError, match=r"'coverage' cannot be 1\.5: Input should be less than 1"
+    ):
         model.predict(image, coverage=1.5)
-    with pytest.raises(OptionError, match="Unknown option 'coverge'. Did you mean 'coverage'"):
+    with pytest.raises(OptionError, match=r"Unknown option 'coverge'\. Did you mean 'coverage'"):
         model.predict(image, coverge=0.9)
-    with pytest.raises(OptionError, match="At no confidence are at most 0.01% of the answers"):
+    with pytest.raises(OptionError, match=r"At no confidence are at most 0\.01% of the answers"):
         model.predict(image, max_error=0.0001)
 
 

@@ -16,7 +16,7 @@ from headstart.data.images import ImageSet
 from headstart.evaluation.feature_map import FeatureMap
 from headstart.report import Neighbour, PicturedMistake, TestImages, render_report
 from headstart.report.illustrating import illustrate
-from headstart.report.thumbnails import with_thumbnails
+from headstart.report.thumbnails import thumbnail
 from headstart.tasks.single import Single
 from tests.conftest import COLOURS, picture
 from tests.report.test_page import metrics, record
@@ -88,6 +88,13 @@ def whole_page(folder: Path, classes: tuple[str, ...] = ("defective", "functiona
     return render_report(
         shown,
         Single().report_part(evaluation, [20] * len(classes)),
-        explained(with_thumbnails(mistakes, images, CURRENT)),
+        explained(
+            [
+                PicturedMistake(
+                    one, images.names[one.row], thumbnail(images.paths[one.row], CURRENT)
+                )
+                for one in mistakes
+            ]
+        ),
         test_images=illustrated(images, thresholds),
     )

@@ -14,7 +14,7 @@ import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.data.contract import CURRENT
 from headstart.errors import OutputError
-from headstart.report.thumbnails import with_thumbnails
+from headstart.report.thumbnails import thumbnail
 from headstart.runs.folders import choose_folder
 from headstart.runs.run import write_run
 from headstart.tasks.single import Single
@@ -231,9 +231,8 @@ def test_the_worst_mistakes_come_first(trained: TrainResult) -> None:
     mistakes = Single().worst_mistakes(probabilities, images.labels, images.classes, limit=24)
     assert [mistake.probability for mistake in mistakes] == pytest.approx([0.9, 0.6])
     assert (mistakes[0].label, mistakes[0].predicted) == ("red", "blue")
-    with_images = with_thumbnails(mistakes, images, CURRENT)
-    assert [mistake.image for mistake in with_images] == [images.names[7], images.names[3]]
-    picture = Image.open(io.BytesIO(with_images[0].thumbnail))
+    assert [mistake.row for mistake in mistakes] == [7, 3]
+    picture = Image.open(io.BytesIO(thumbnail(images.paths[7], CURRENT)))
     assert (picture.format, picture.size) == ("JPEG", (64, 64))
 
 

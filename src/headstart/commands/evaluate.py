@@ -18,12 +18,11 @@ from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, EvaluationRecord, Record
 from headstart.record.limits import LimitsResult
 from headstart.runs.folders import check_evaluation_folder
+from headstart.runs.images import files_by_hash
 from headstart.runs.predictions import table_of_test_images
 from headstart.task import Summary
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
-
-_MAX_MISTAKES = 24
 
 
 @dataclass(frozen=True)
@@ -142,20 +141,20 @@ def _write(
     """Write the report, the figures and the predictions, with the worst mistakes."""
     shown = replace(images, classes=model.classes)
     # Only a report needs these, which import much that training needs.
-    from headstart.report.thumbnails import with_thumbnails
+    from headstart.commands.illustration import illustrated
     from headstart.runs.run import write_evaluation
 
-    mistakes = model.task.worst_mistakes(
-        *(probabilities, shown.labels, model.classes),
-        limit=_MAX_MISTAKES,
-        thresholds=model.thresholds,
+    seed = model.record.seed if model.record else 0
+    illustration = illustrated(
+        model, shown, probabilities, files_by_hash(Path(record.model)), seed=seed
     )
     write_evaluation(
         out,
         record,
         model.task.report_part(record.evaluation, record.trained_on),
-        with_thumbnails(mistakes, shown, model.extractor.preprocess.contract),
+        illustration.mistakes,
         table_of_test_images(shown, probabilities),
+        test_images=illustration.test_images,
     )
 
 

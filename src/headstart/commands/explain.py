@@ -17,7 +17,7 @@ from headstart.options import ExplainOptions, cache_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record.explanation import ExplainedImage, SimilarImage
 from headstart.report.thumbnails import as_jpeg
-from headstart.runs.images import names_by_hash
+from headstart.runs.images import files_by_hash
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
 
@@ -37,14 +37,14 @@ def run_explanation(
     check_label(predictor, options.label)
     reading = reading_of(predictor.extractor.preprocess.contract)
     volumes = Volumes(cache_folder(options.cache) / "images", reading)
-    names, files = names_by_hash(Path(model)), _Files(options.out, overwrite=options.overwrite)
+    known, files = files_by_hash(Path(model)), _Files(options.out, overwrite=options.overwrite)
     results: list[AnyExplanation] = []
     with watcher.stage("Explaining") as progress:
         each = explain_each(
             predictor, volumes.unpacked(found), options.label, neighbours=options.nearest
         )
         for result in each:
-            results.append(_written(result, volumes, names, files))
+            results.append(_written(result, volumes, known, files))
             progress(len(results), max(len(results), count))
     return results
 
@@ -52,7 +52,7 @@ def run_explanation(
 def _written(
     result: Explanation | FailedPrediction,
     volumes: Volumes,
-    names: Mapping[str, str],
+    known: Mapping[str, tuple[str, str]],
     files: "_Files",
 ) -> AnyExplanation:
     """Write the heat map of an image, and return its explanation."""
@@ -67,7 +67,7 @@ def _written(
         result.probability,
         str(files.write(name, result.picture)),
         tuple(
-            SimilarImage(names.get(one.sha256, ""), one.label, one.distance)
+            SimilarImage(known.get(one.sha256, ("", ""))[0], one.label, one.distance)
             for one in result.neighbours
         ),
         prediction.unknown,

@@ -19,6 +19,7 @@ from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.extraction import extract_features
+from headstart.commands.illustration import Illustration, illustrated, training_files
 from headstart.commands.inspecting import find_file_shortcuts
 from headstart.commands.label_audit import doubtful_training_labels
 from headstart.commands.leakage import groups_of, measure_leakage
@@ -39,7 +40,6 @@ from headstart.options import TrainOptions, cache_folder
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
 from headstart.report.pictures import Pictures
-from headstart.report.thumbnails import with_thumbnails
 from headstart.runs.folders import reserved_folder
 from headstart.runs.marking import marked_unfinished
 from headstart.runs.predictions import table_of_test_images
@@ -52,7 +52,6 @@ from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Watcher, with_place
 
-_MAX_MISTAKES = 24
 # Bytes of data that fine-tuning leaves in the cache without a word.
 MUCH_SPACE = 100_000_000
 _SELECTION = (
@@ -399,24 +398,22 @@ def _write(
     contract = model.extractor.preprocess.contract
     reported_on = record.reported
     part = task.report_part(reported_on, record.data.trained_on) if reported_on else None
-    mistakes, predictions = [], None
+    illustration, predictions = Illustration(), None
     if probabilities is not None:
         predictions = (
             table_of_test_images(shown, probabilities, model.thresholds) if record.test else None
         )
-        mistakes = task.worst_mistakes(
-            *(probabilities, shown.labels, images.classes),
-            limit=_MAX_MISTAKES,
-            thresholds=model.thresholds,
-        )
+        known = training_files(images.train)
+        illustration = illustrated(model, shown, probabilities, known, seed=record.seed)
     write_run(
         run,
         replace(model, record=record).to_bundle(),
         manifest,
         record,
         part,
-        with_thumbnails(mistakes, shown, contract),
+        illustration.mistakes,
         doubts=doubts_of(record.label_audit, Pictures.of(shown, contract)),
+        test_images=illustration.test_images,
         predictions=predictions,
         events=events,
         unfinished=unfinished,

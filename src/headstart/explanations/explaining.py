@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,39 @@ def explain_each(
             yield _explain(predictor, image, label, neighbours)
         except UnreadableImage as error:
             yield FailedPrediction(error.path, error.reason)
+
+
+def heat_pictures(
+    predictor: Predictor, paths: Sequence[str], labels: Sequence[str], *, side: int
+) -> list[Image.Image]:
+    """Return image files with the heat map of a class drawn on each.
+
+    Args:
+        predictor: The model.
+        paths: The files.
+        labels: The class to explain, for each file.
+        side: The longer side of the pictures, in pixels.
+
+    Raises:
+        UnreadableImage: A file cannot be decoded any more.
+    """
+    preprocess = predictor.extractor.preprocess
+    pictures, pixels = [], []
+    for path in paths:
+        decoded = ImageInput.of(path).decode(
+            min_side=preprocess.min_side, contract=preprocess.contract
+        )
+        pixels.append(preprocess.pixels(decoded))
+        picture = decoded.convert("RGB")
+        picture.thumbnail((side, side))
+        pictures.append(picture)
+    if not pictures:
+        return []
+    numbers = [predictor.classes.index(label) for label in labels]
+    heats = heat_maps(predictor, np.stack(pixels), numbers)
+    return [
+        overlay(picture, heat, preprocess) for picture, heat in zip(pictures, heats, strict=True)
+    ]
 
 
 def _explain(

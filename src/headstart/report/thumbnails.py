@@ -1,39 +1,18 @@
-"""Thumbnails of wrongly predicted images."""
+"""Small pictures."""
 
 import io
-from collections.abc import Sequence
 
 from PIL import Image
 
-from headstart.answers import Mistake
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
-from headstart.data.images import ImageSet
 from headstart.data.quiet import quiet_libraries
-from headstart.report.page import PicturedMistake
 
 SIDE = 224
 """The longer side of a thumbnail, in pixels."""
 
 QUALITY = 80
 """The quality of its JPEG, up to 95."""
-
-
-def with_thumbnails(
-    mistakes: Sequence[Mistake], images: ImageSet, contract: PixelContract
-) -> list[PicturedMistake]:
-    """Return wrong predictions with their images as the model saw them, at most 224 pixels large.
-
-    Args:
-        mistakes: The predictions.
-        images: The images that the rows of the predictions refer to.
-        contract: The model's.
-    """
-    names, paths = images.names, images.paths
-    return [
-        PicturedMistake(mistake, names[mistake.row], thumbnail(paths[mistake.row], contract))
-        for mistake in mistakes
-    ]
 
 
 def thumbnail(

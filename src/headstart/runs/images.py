@@ -33,12 +33,15 @@ def images_of_part(run: Path, part: str) -> set[str]:
     return {row["sha256"] for row in rows if row["split"] == part and row["rejected"] is None}
 
 
-def names_by_hash(run: Path) -> dict[str, str]:
-    """Return the name of each image of a run by the sha256 of its file; none of a bundle alone."""
+def files_by_hash(run: Path) -> dict[str, tuple[str, str]]:
+    """Return name and path of each image of a run by the sha256 of its file.
+
+    A bundle without a run has none.
+    """
     if not is_run(run):
         return {}
-    rows = _manifest(run, ["sha256", "image"]).to_pylist()
-    return {row["sha256"]: row["image"] for row in rows if row["sha256"]}
+    rows = _manifest(run, ["sha256", "image", "path"]).to_pylist()
+    return {row["sha256"]: (row["image"], row["path"]) for row in rows if row["sha256"]}
 
 
 def images_of_run(run: Path, task: Task) -> Images:
