@@ -122,7 +122,7 @@ def test_limits_are_measured():
     assert first.measured_ci95[0] < first.measured < first.measured_ci95[1]
     assert measured.sentences[0].startswith("Prediction sets for 90% contain the true label of ")
     assert measured.sentences[-1] == (
-        "It calls 6.0% of them unknown, which are like the training images; 5% was aimed at."
+        "6.0% of them are called unknown; as they are like the training images, 5% was aimed at."
     )
     nothing = measure_limits(None, None, probabilities, truth)
     assert nothing.sentences == ()

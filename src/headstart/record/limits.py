@@ -1,6 +1,6 @@
 """What a model knows about its own limits, measured on images that it was not trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -99,14 +99,21 @@ class LimitsResult:
                 f"{first.measured:.1%} of these images (95% interval {low:.1%} to {high:.1%}), "
                 f"with {first.mean_size:.2f} labels on average."
             )
-        for result in self.abstention:
-            if result.error is not None:
-                yield (
-                    f"For at most {result.max_error:.0%} of errors, the model answers "
-                    f"{result.answered:.0%} of them and is wrong on {result.error:.1%}."
-                )
+        answered = [(one, one.error) for one in self.abstention if one.error is not None]
+        if answered:
+            yield (
+                f"To be wrong on at most {_listed(one.max_error for one, _ in answered)} of its "
+                f"answers, the model answers {_listed(one.answered for one, _ in answered)} of "
+                f"them, and is wrong on {_listed((error for _, error in answered), digits=1)}."
+            )
         if self.unknown is not None:
             yield (
-                f"It calls {self.unknown:.1%} of them unknown, which are like the training images; "
-                f"{self.false_alarms:.0%} was aimed at."
+                f"{self.unknown:.1%} of them are called unknown; as they are like the training "
+                f"images, {self.false_alarms:.0%} was aimed at."
             )
+
+
+def _listed(shares: Iterable[float], *, digits: int = 0) -> str:
+    """Return percentages as a list in words, such as "5%, 2% and 1%"."""
+    texts = [f"{share:.{digits}%}" for share in shares]
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
