@@ -10,8 +10,8 @@ curves: areas under deletion and insertion curves of the predicted class on sola
     part, beside those of random orders of the cells.
 time: one warm explanation beside one warm prediction.
 
-No weights of transformers install with packages, so the transformer first learns to tell planted
-textures apart, alone on a photo, before it is frozen.
+No weights of transformers install with packages, so the transformer first learns from other planted
+images, before it is frozen.
 """
 
 import sys
@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tests.explanations.curves import areas
-from tests.explanations.planting import DISTRACTORS, TEXTURES, Planted, hits, plant, write
+from tests.explanations.planting import TEXTURES, Planted, hits, plant, write
 from torch import nn
 
 import headstart as hs
@@ -42,7 +42,7 @@ from headstart.predictor.predictor import Predictor
 
 TRAIN, TEST, CONTROLS = 400, 200, 3
 TRANSFORMER, SMALL = "test_vit", 128
-POOL, STEPS, BATCH, RATE = 5000, 1500, 64, 2e-3
+POOL, STEPS, BATCH, RATE = 10_000, 4000, 64, 2e-3
 CELLS, REPEATS = 60, 20
 
 HEADS = (
@@ -140,14 +140,13 @@ def _random_network(model: Predictor, seed: int) -> Predictor:
 
 
 def _pretrain(path: Path) -> None:
-    """Train the transformer to tell single textures on photos apart, and write its weights."""
+    """Train the transformer on other planted images, and write its weights."""
     torch.manual_seed(0)
-    textures = (*TEXTURES, *DISTRACTORS)
-    planted = plant(POOL, SMALL, seed=2, textures=textures, distractors=())
+    planted = plant(POOL, SMALL, seed=2)
     pixels = torch.from_numpy(np.stack([np.asarray(one.image) for one in planted]))
     pixels, targets = pixels.permute(0, 3, 1, 2), torch.tensor([one.target for one in planted])
     backbone = hs.load_backbone(TRANSFORMER, weights="random", image_size=SMALL).unfreeze("all")
-    network = nn.Sequential(backbone, nn.Linear(backbone.width, len(textures))).train()
+    network = nn.Sequential(backbone, nn.Linear(backbone.width, len(TEXTURES))).train()
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)
     for _ in range(STEPS):

@@ -38,11 +38,13 @@ def test_the_public_names_are_these() -> None:
         "check",
         "compare",
         "evaluate",
+        "explain",
         "load",
         "load_backbone",
         "open_images",
         "predict",
         "recommend",
+        "shift",
         "train",
     ]
 

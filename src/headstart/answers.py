@@ -36,6 +36,7 @@ class Prediction:
     unknown: bool | None = None
     prediction_set: tuple[str, ...] | None = None
     abstained: bool | None = None
+    heat_map: str | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
@@ -49,7 +50,7 @@ class Prediction:
             values["set"] = list(self.prediction_set)
         if self.abstained is not None:
             values["abstained"] = self.abstained
-        return values | ({"unknown": True} if self.unknown else {})
+        return values | _said(self.unknown, self.heat_map)
 
     @property
     def answer(self) -> dict[str, str | float | bool]:
@@ -77,6 +78,8 @@ class MultiPrediction:
         probabilities: The calibrated probability of each label in the model's order, (classes,).
         unknown: Whether the image is unlike all training images, so that the labels mean nothing;
             None if the model cannot tell.
+        heat_map: The picture with the heat map of the most probable label; None if it was not
+            requested.
     """
 
     image: str
@@ -84,6 +87,7 @@ class MultiPrediction:
     top: tuple[tuple[str, float], ...]
     probabilities: Probabilities = field(repr=False, compare=False)
     unknown: bool | None = None
+    heat_map: str | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
@@ -92,7 +96,7 @@ class MultiPrediction:
             "labels": _ranked(self.labels),
             "top": _ranked(self.top),
         }
-        return values | ({"unknown": True} if self.unknown else {})
+        return values | _said(self.unknown, self.heat_map)
 
     @property
     def answer(self) -> dict[str, str | float | bool]:
@@ -103,6 +107,12 @@ class MultiPrediction:
 
 AnyTaskPrediction = Prediction | MultiPrediction
 """The prediction for one image, by the task."""
+
+
+def _said(unknown: bool | None, heat_map: str | None) -> dict[str, JsonValue]:
+    """Return what is only said where it applies, as JSON values."""
+    values: dict[str, JsonValue] = {"heat_map": heat_map} if heat_map else {}
+    return values | ({"unknown": True} if unknown else {})
 
 
 def _unknown_cell(unknown: bool | None) -> dict[str, str | float | bool]:

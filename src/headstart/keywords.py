@@ -171,7 +171,14 @@ class StudyKeywords(TypedDict, total=False):
     compare: str | Path | None
 
 
+class ExampleKeywords(TypedDict, total=False):
+    """See `ExampleOptions`."""
+
+    keep_examples: int
+
+
 class TrainKeywords(
+    ExampleKeywords,
     RunKeywords,
     TuneKeywords,
     PartKeywords,
@@ -201,6 +208,7 @@ class PredictKeywords(AnswerKeywords, ComputeKeywords, total=False):
     """See `PredictOptions`."""
 
     out: str | Path | None
+    explain: str | Path | None
     overwrite: bool
 
 

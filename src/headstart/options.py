@@ -312,6 +312,19 @@ class TuneOptions(DeterministicOptions):
         return min(self.views, _DIFFERENT.get(self.augment, self.views))
 
 
+class ExampleOptions(Options):
+    """What a model shows of its training images."""
+
+    panel = Panel.OUTPUT
+
+    keep_examples: int = Field(
+        0,
+        ge=0,
+        description="Keep small pictures of this many training images in the model, to show "
+        "similar ones where the images are not at hand.",
+    )
+
+
 class PartOptions(Options):
     """Which part of the backbone is fine-tuned."""
 
@@ -381,6 +394,7 @@ class BackboneOptions(Options):
 
 # A panel shows the fields of the last base first.
 class TrainOptions(
+    ExampleOptions,
     RunOptions,
     TuneOptions,
     PartOptions,
@@ -430,7 +444,10 @@ class PredictOptions(AnswerOptions, ComputeOptions):
     out: LenientPath | None = Field(
         None, description="Write the predictions to a file that ends in .csv, .parquet or .json."
     )
-    overwrite: bool = Field(False, description="Replace an existing file in --out.")
+    explain: LenientPath | None = Field(
+        None, description="Write a heat map of each prediction to this folder."
+    )
+    overwrite: bool = Field(False, description="Replace earlier files in --out and --explain.")
 
 
 class ExplainOptions(ComputeOptions):

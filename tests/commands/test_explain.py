@@ -12,6 +12,7 @@ from headstart.cli.app import main
 from headstart.commands.train import TrainResult
 from headstart.errors import OptionError, OutputError
 from headstart.predictor.predictor import FailedPrediction
+from tests.commands.conftest import QUICK
 
 
 @pytest.fixture
@@ -85,3 +86,35 @@ def test_the_command_line(trained: TrainResult, photo: Path, tmp_path: Path, cap
     (values,) = json.loads(capsys.readouterr().out)
     assert {"image", "label", "heat_map", "nearest"} <= values.keys()
     assert values["nearest"][0].keys() == {"image", "label", "distance"}
+
+
+def test_predictions_with_heat_maps(trained: TrainResult, photo: Path, tmp_path: Path) -> None:
+    """`predict` writes them too; the predictions are the same."""
+    cache = trained.run.parent / "cache"
+    (plain,) = hs.predict(trained.run, photo, cache=cache, coverage=0.8)
+    (found,) = hs.predict(trained.run, photo, cache=cache, coverage=0.8, explain=tmp_path / "maps")
+    assert found.heat_map == str(tmp_path / "maps" / "003.jpg")
+    assert found.to_json() == {**plain.to_json(), "heat_map": found.heat_map}
+    with pytest.raises(OutputError, match="already exists"):
+        hs.predict(trained.run, photo, cache=cache, explain=tmp_path / "maps")
+
+
+def test_pictures_of_training_images_in_the_model(
+    trained: TrainResult, photo: Path, tmp_path: Path
+) -> None:
+    """A model shows the nearest of the training images of which it keeps pictures."""
+    root = trained.run.parent
+    options = {**QUICK, "cache": root / "cache", "keep_examples": 5}
+    run = hs.train(root / "photos", out=tmp_path / "run", **options).run
+    model = hs.load(run, cache=root / "cache")
+    assert len(model.limits.examples) == 5
+    assert not hs.load(trained.run, cache=root / "cache").limits.examples
+    assert "small pictures of 5 training images" in (run / "bundle" / "README.md").read_text()
+    shutil.move(run / "bundle", tmp_path / "bundle")
+    (found,) = hs.explain(
+        tmp_path / "bundle", photo, out=tmp_path / "maps", cache=root / "cache", nearest=2
+    )
+    assert len(found.nearest) == 2
+    for one in found.nearest:
+        with Image.open(one.picture) as picture:
+            assert picture.format == "JPEG"

@@ -133,9 +133,10 @@ def test_predictions_are_written(trained: TrainResult, tmp_path: Path) -> None:
     (prediction,) = hs.predict(trained.run, image, out=out, top=1)
     first = out.read_text()
     header, row = first.splitlines()
-    assert header == '"image","label","probability","p_blue","p_red","error"'
-    name, label, probability, blue, red, error = row.split(",")
+    assert header == '"image","label","probability","unknown","p_blue","p_red","error"'
+    name, label, probability, unknown, blue, red, error = row.split(",")
     assert (name, label, error) == (f'"{image}"', '"red"', "")
+    assert unknown in ("true", "false")
     assert float(probability) == float(red) == pytest.approx(prediction.probability)
     assert float(blue) + float(red) == pytest.approx(1)
     with pytest.raises(OutputError, match=r"already exists"):

@@ -65,10 +65,22 @@ def margin(scores, number):
     return scores[:, number] - (scores.sum(axis=1) - scores[:, number]) / 2
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("features", ["last", "multilevel", "flatten"])
+def test_a_map_of_a_transformer_shows_support(make, features):
+    """It has a cell for each token, and none speaks against the class."""
+    model, pixels = make("test_vit", features), noise()
+    heat = heat_maps(model, pixels, [1, 0])
+    side = pixels.shape[1] // 16
+    assert heat.shape == (2, side, side)
+    assert heat.min() >= 0
+    assert heat[0].std() > 0
+    assert not np.allclose(heat[0], heat_maps(model, pixels, [0, 0])[0])
+
+
+@pytest.mark.parametrize("name", sorted(set(TINY) - {"test_vit"}))
 @pytest.mark.parametrize("features", ["last", "multilevel", "flatten"])
 def test_a_map_adds_up_to_the_score(make, name, features):
-    """The sum is the score minus that of the mean training image, for every network."""
+    """The sum is the score minus that of the mean training image."""
     model, pixels = make(name, features), noise()
     heat = heat_maps(model, pixels, [1, 1])
     assert heat.shape == (2, *heat.shape[1:]) and heat.dtype == np.float32

@@ -101,8 +101,13 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
 PREDICTION: tuple[Rule[PredictOptions], ...] = (
     Rule(
         ("overwrite",),
-        lambda options: options.out is None,
+        lambda options: options.out is None and options.explain is None,
         "without --out. Add --out with the file to replace.",
+    ),
+    Rule(
+        ("set_method",),
+        lambda options: options.coverage is None,
+        "without --coverage. Add --coverage, such as --coverage 0.9.",
     ),
 )
 

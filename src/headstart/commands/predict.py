@@ -1,16 +1,16 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 
 from headstart.commands.combinations import PREDICTION, reject_ineffective_options
 from headstart.commands.image_files import Volumes, found_images
-from headstart.data.inputs import ImagesLike
+from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.medical.volumes import reading_of
 from headstart.data.paths import printable
 from headstart.options import PredictOptions, cache_folder
-from headstart.predictor.predictor import AnyPrediction, FailedPrediction
+from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
 from headstart.runs.predictions import check_output, write_predictions
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
@@ -27,14 +27,36 @@ def run_prediction(
     predictor = load_predictor(model, options)
     reading = reading_of(predictor.extractor.preprocess.contract)
     volumes = Volumes(cache_folder(options.cache) / "images", reading)
+    each = volumes.unpacked(found)
+    predict = _explained if options.explain else Predictor.predict_each
+    predictions = predict(predictor, each, options)
     results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
-        for result in predictor.predict_each(volumes.unpacked(found), options):
+        for result in predictions:
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
     if options.out:
         write_predictions(options.out, results, predictor.classes)
     return results
+
+
+def _explained(
+    predictor: Predictor, images: Iterable[ImageLike], options: PredictOptions
+) -> Iterator[AnyPrediction]:
+    """Yield predictions, and write a heat map of each."""
+    # These need PyTorch, which is slow to import.
+    from headstart.commands.picture_folder import PictureFolder
+    from headstart.explanations.explaining import explain_each
+
+    assert options.explain
+    folder = PictureFolder(options.explain, overwrite=options.overwrite)
+    for result in explain_each(predictor, images, options, neighbours=0):
+        if isinstance(result, FailedPrediction):
+            yield result
+            continue
+        prediction = result.prediction
+        path = folder.write(prediction.image, result.picture)
+        yield replace(prediction, heat_map=str(path))
 
 
 def was_read(predictions: Sequence[AnyPrediction], images: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ from headstart.classifier import Classifier
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
 from headstart.commands.earlier import EarlierRun
+from headstart.commands.examples import with_examples
 from headstart.commands.extraction import extract_features
 from headstart.commands.illustration import Illustration, illustrated, training_files
 from headstart.commands.inspecting import find_file_shortcuts
@@ -230,7 +231,10 @@ def _train(
     events = events_below(model.checkpoints) if model.checkpoints else ""
     with clock.step("write"), watcher.stage("Writing the report"):
         manifest = with_pseudonyms(images.manifest, key) if key else images.manifest
-        _write(run, model.predictor, images, manifest, reported, record, events, unfinished)
+        _write(
+            *(run, model.predictor, images, manifest, reported, record, events, unfinished),
+            options.keep_examples,
+        )
         delete_finished(model.checkpoints)
         list_unfinished(request.checkpoints(images.name))
     if record.hint:
@@ -392,6 +396,7 @@ def _write(
     record: Record,
     events: str,
     unfinished: Request | None,
+    keep_examples: int,
 ) -> None:
     """Write the run, including the model and the worst mistakes on the reported part."""
     task, (shown, probabilities) = model.task, reported
@@ -407,7 +412,7 @@ def _write(
         illustration = illustrated(model, shown, probabilities, known, seed=record.seed)
     write_run(
         run,
-        replace(model, record=record).to_bundle(),
+        replace(with_examples(model, images.train, keep_examples), record=record).to_bundle(),
         manifest,
         record,
         part,

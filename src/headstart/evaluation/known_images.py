@@ -10,7 +10,7 @@ Imports that only training needs are local, so that predictions start quickly.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -160,8 +160,19 @@ class KnownImages:
         flags: Flags = self.strangeness(features) > 1
         return flags
 
-    def neighbours(self, features: Features, count: int) -> list[tuple[Neighbour, ...]]:
-        """Return the nearest training images of each image, nearest first."""
+    def neighbours(
+        self, features: Features, count: int, *, among: Container[str] | None = None
+    ) -> list[tuple[Neighbour, ...]]:
+        """Return the nearest training images of each image, nearest first.
+
+        Args:
+            features: Features of all stages, (images, width).
+            count: The number of training images.
+            among: The hashes of those that may be returned; None for all.
+        """
+        if among is not None:
+            kept = [row for row, name in enumerate(self.sha256s) if name in among]
+            return self._take(kept).neighbours(features, count)
         distances, rows = self._nearest(features, count)
         return [
             tuple(
@@ -170,6 +181,15 @@ class KnownImages:
             )
             for found, away in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
+
+    def _take(self, rows: Sequence[int]) -> Self:
+        """Return the same with some of the points."""
+        return replace(
+            self,
+            points=self.points[rows],
+            sha256s=tuple(self.sha256s[row] for row in rows),
+            labels=tuple(self.labels[row] for row in rows),
+        )
 
     def with_images(self, features: Features, label: str) -> Self:
         """Return the same with further images of one label."""

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.answers import AnyTaskPrediction, MultiPrediction
-from headstart.arrays import Floats
+from headstart.arrays import Features, Floats
 from headstart.data.inputs import ImageInput, ImageLike, ImagesLike, each_image
 from headstart.data.paths import list_names
 from headstart.errors import OptionError, UnreadableImage
@@ -19,8 +19,6 @@ from headstart.explanations.overlays import overlay
 from headstart.features.rounding import as_stored
 from headstart.options import AnswerOptions
 from headstart.predictor.predictor import FailedPrediction, Predictor
-
-_TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,8 @@ class Explanation:
         probability: Its probability, 0 to 1.
         heat: How much each position of the square input supports the class, (height, width).
         picture: The image as the user sees it, with the heat map drawn on it.
-        neighbours: The nearest training images, nearest first; empty if the model keeps none.
+        neighbours: The nearest training images, nearest first, each with a small JPEG if the model
+            keeps pictures: then, the nearest of these; empty if it knows no training images.
     """
 
     prediction: AnyTaskPrediction
@@ -41,7 +40,7 @@ class Explanation:
     probability: float
     heat: Floats
     picture: Image.Image
-    neighbours: tuple[Neighbour, ...]
+    neighbours: tuple[tuple[Neighbour, bytes | None], ...]
 
 
 def check_label(predictor: Predictor, label: str | None) -> None:
@@ -58,13 +57,19 @@ def check_label(predictor: Predictor, label: str | None) -> None:
 
 
 def explain_each(
-    predictor: Predictor, images: ImagesLike, label: str | None = None, *, neighbours: int = 3
+    predictor: Predictor,
+    images: ImagesLike,
+    options: AnswerOptions | None = None,
+    *,
+    label: str | None = None,
+    neighbours: int = 3,
 ) -> Iterator[Explanation | FailedPrediction]:
     """Yield an explanation of each image, in order, or why it cannot be read.
 
     Args:
         predictor: The model.
         images: See `Predictor.predict`.
+        options: What the prediction says.
         label: The class to explain; None for the predicted one, or with several labels per image
             the most probable one.
         neighbours: The number of similar training images to find.
@@ -75,7 +80,7 @@ def explain_each(
     check_label(predictor, label)
     for image in each_image(images):
         try:
-            yield _explain(predictor, image, label, neighbours)
+            yield _explain(predictor, image, options or AnswerOptions(), label, neighbours)
         except UnreadableImage as error:
             yield FailedPrediction(error.path, error.reason)
 
@@ -114,27 +119,40 @@ def heat_pictures(
 
 
 def _explain(
-    predictor: Predictor, image: ImageLike, label: str | None, neighbours: int
+    predictor: Predictor,
+    image: ImageLike,
+    options: AnswerOptions,
+    label: str | None,
+    neighbours: int,
 ) -> Explanation:
     preprocess = predictor.extractor.preprocess
     given = ImageInput.of(image)
     decoded = given.decode(min_side=preprocess.min_side, contract=preprocess.contract)
     pixels = preprocess.pixels(decoded)
     features = as_stored(next(predictor.extractor.of_pixels([pixels])), predictor.stored_as)
-    rules = predictor.limits.rules(AnswerOptions())
-    prediction = next(predictor.answers(features, [given.name], _TOP, rules))
+    rules = predictor.limits.rules(options)
+    prediction = next(predictor.answers(features, [given.name], options.top, rules))
     explained = label or _predicted(prediction)
     number = predictor.classes.index(explained)
     heat = heat_maps(predictor, pixels[np.newaxis], [number])[0]
-    known = predictor.limits.known
     return Explanation(
         prediction,
         explained,
         float(prediction.probabilities[number]),
         heat,
         overlay(decoded.convert("RGB"), heat, preprocess),
-        known.neighbours(features, neighbours)[0] if known and neighbours else (),
+        tuple(_neighbours(predictor, features, neighbours)),
     )
+
+
+def _neighbours(
+    predictor: Predictor, features: Features, count: int
+) -> Iterator[tuple[Neighbour, bytes | None]]:
+    known, examples = predictor.limits.known, predictor.limits.examples
+    if known is None or not count:
+        return
+    for one in known.neighbours(features, count, among=examples or None)[0]:
+        yield one, examples.get(one.sha256)
 
 
 def _predicted(prediction: AnyTaskPrediction) -> str:

@@ -5,6 +5,8 @@ contributes follows from the pooling alone. Deep maps have few cells, and what a
 often lies beside it, so the gradient of everything that depends on them is followed down to the
 last stage with a finer map. See docs/decisions/explanations.md.
 
+In transformers whose blocks attend to all tokens, attention tells more: see `attention`.
+
 Gradient times activation is the exact contribution of each position where the score is linear in
 a map, as in class activation maps (Zhou et al., 2016), and its first-order approximation elsewhere
 (Shrikumar et al., 2017).
@@ -27,6 +29,7 @@ from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import Maps, StagePooling
 from headstart.data.orientations import orient, orientation_count
 from headstart.errors import OptionError
+from headstart.explanations.attention import has_attention, recorded_attention, relevance
 from headstart.heads.fitted import (
     BlendModel,
     FittedHead,
@@ -47,10 +50,11 @@ _VIEWS = 8
 def heat_maps(predictor: Predictor, pixels: Pixels, classes: Sequence[int] | Rows) -> Floats:
     """Return how much each position of an image supports a class or speaks against it.
 
-    The cells of a map add up to the score of the class minus that of an average training image.
-    The score is the calibrated logit of the class, and if classes exclude each other, minus the
-    mean of the others'. It is computed in eager float32 PyTorch, so that it can differ slightly
-    from that of the engine.
+    The cells of a map add up to the score of the class minus that of an average training image;
+    those of transformers whose blocks attend to all tokens show only what supports the class. The
+    score is the calibrated logit of the class, and if classes exclude each other, minus the mean of
+    the others'. It is computed in eager float32 PyTorch, so that it can differ slightly from that
+    of the engine.
 
     Args:
         predictor: The model.
@@ -127,6 +131,8 @@ class _Explained:
         """Return the heat maps of one batch."""
         images = torch.tensor(pixels, device=self.reference.device)
         numbers = torch.from_numpy(classes).to(images.device)
+        if has_attention(self.pooling.network):
+            return self._heat_of_tokens(images, numbers)
         maps, boundaries, early = self._maps_with_leaves(images)
         features = self.pooling.pool(maps)[:, : self.reference.shape[1]]
         score, gradient = self._score_and_gradient(features.detach(), numbers)
@@ -136,6 +142,17 @@ class _Explained:
         # What is not due to differences between positions is shared by all of them.
         total = score - self._scores(self.reference.expand_as(features), numbers)
         heat += ((total - heat.sum(dim=(1, 2))) / heat[0].numel())[:, None, None]
+        return np.asarray(heat.cpu().numpy(), dtype=np.float32)
+
+    def _heat_of_tokens(self, images: Tensor, classes: Tensor) -> Floats:
+        """Return the heat maps of a transformer, which show only what supports the class."""
+        network = self.pooling.network
+        with recorded_attention(network) as recorded:
+            features = self.pooling(images)[:, : self.reference.shape[1]]
+        scores = self._scores(features, classes)
+        grids = relevance(scores, recorded, getattr(network, "num_prefix_tokens", 0))
+        heat = torch.stack([_spread(grid, grids[0].shape[1]) for grid in grids]).sum(dim=0)
+        heat = _turned_back(heat, len(images)).sum(dim=0)
         return np.asarray(heat.cpu().numpy(), dtype=np.float32)
 
     def _maps_with_leaves(self, images: Tensor) -> tuple[list[Maps], list[Tensor], list[Tensor]]:

@@ -12,13 +12,14 @@ _KEPT = (
 )
 
 
-def model_card(config: Config, task: Task, *, known: bool = False) -> str:
+def model_card(config: Config, task: Task, *, known: bool = False, examples: int = 0) -> str:
     """Return the card of a model, in Markdown.
 
     Args:
         config: The model.
         task: Its task.
         known: Whether it keeps training images as points, to know which images are unknown.
+        examples: The number of training images of which it keeps small pictures.
     """
     created = f", {config.created}" if config.created else ""
     lines = [
@@ -42,6 +43,8 @@ def model_card(config: Config, task: Task, *, known: bool = False) -> str:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
     if known:
         lines += ["", _KEPT]
+    if examples:
+        lines += ["", f"It keeps small pictures of {examples:,} training images (--keep-examples)."]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from headstart.evaluation.known_images import KnownImages
 from headstart.options import AnswerOptions
 
 _CALIBRATION, _KNOWN, _TRAITS = "calibration.", "known.", "traits"
+_EXAMPLES = "examples."
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +32,13 @@ class Limits:
             versions.
         traits: The traits of some training images, (images, traits), see `data.traits.NAMES`; None
             in bundles of earlier versions.
+        examples: Small pictures (JPEG) of some training images, by the hash of their file.
     """
 
     calibration: CalibrationSet | None = None
     known: KnownImages | None = None
     traits: Floats | None = None
+    examples: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, Anything]:
         """Return the values as arrays by name."""
@@ -45,6 +48,10 @@ class Limits:
             for prefix, part in parts
             if part is not None
             for name, value in part.to_arrays().items()
+        }
+        arrays |= {
+            _EXAMPLES + name: np.frombuffer(picture, dtype=np.uint8)
+            for name, picture in self.examples.items()
         }
         return arrays if self.traits is None else {**arrays, _TRAITS: self.traits}
 
@@ -56,6 +63,7 @@ class Limits:
             CalibrationSet.from_arrays(calibration) if calibration else None,
             KnownImages.from_arrays(known) if known else None,
             arrays[_TRAITS].astype(np.float32) if _TRAITS in arrays else None,
+            {name: value.tobytes() for name, value in _below(_EXAMPLES, arrays).items()},
         )
 
     def rules(self, options: AnswerOptions) -> AnswerRules:

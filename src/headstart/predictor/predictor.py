@@ -350,7 +350,12 @@ class Predictor:
         network = {f"backbone.{name}": value for name, value in self.extractor.tensors().items()}
         head = {f"head.{name}": value for name, value in arrays.items()}
         limits = {f"limits.{name}": value for name, value in self.limits.to_arrays().items()}
-        card = model_card(config, self.task, known=self.limits.known is not None)
+        card = model_card(
+            config,
+            self.task,
+            known=self.limits.known is not None,
+            examples=len(self.limits.examples),
+        )
         return Bundle(config, {**network, **head, **limits}, card)
 
     @classmethod

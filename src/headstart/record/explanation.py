@@ -13,11 +13,22 @@ class SimilarImage:
         image: Its name in the data that the run was trained on; "" if only a bundle is left.
         label: Its label, as in the data.
         distance: How far it is, as a share of the distance at which an image is unknown.
+        picture: A small picture of it, if the model keeps some; else None.
     """
 
     image: str
     label: str
     distance: float
+    picture: str | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        values: dict[str, JsonValue] = {
+            "image": self.image,
+            "label": self.label,
+            "distance": self.distance,
+        }
+        return values | ({"picture": self.picture} if self.picture else {})
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,6 @@ class ExplainedImage:
             "label": self.label,
             "probability": self.probability,
             "heat_map": self.heat_map,
-            "nearest": [dict(vars(one)) for one in self.nearest],
+            "nearest": [one.to_json() for one in self.nearest],
         }
         return values | ({"unknown": True} if self.unknown else {})
