@@ -192,9 +192,11 @@ def shift(root: Path, draws: int = 1000) -> None:
     """Print alarms without a shift, and power, estimated and true accuracy with one."""
     material = solar(root)
     alarms, values = _alarms(material, draws)
-    print("| images of 200 new ones | draws | alarms | AUROC | estimated accuracy | true |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    print(f"| same kind | {draws} | {alarms:.1%} | {np.mean(values):.2f} | | |", flush=True)
+    print(
+        "| images of 200 new ones | draws | alarms | AUROC | unknown | estimated accuracy | true |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| same kind | {draws} | {alarms:.1%} | {np.mean(values):.2f} | | | |", flush=True)
     for name, change in CHANGES.items():
         print(_shifted(material, name, change, draws // 10), flush=True)
     print(_other_cells(root, material, draws // 10), flush=True)
@@ -255,7 +257,7 @@ def _row(model: hs.Classifier, name: str, features: Features, truth: Any, draws:
     accuracy = (probabilities.argmax(axis=1) == truth).mean()
     return (
         f"| {name} | {draws} | {np.mean([test.p < ALARM for test in tests]):.1%} "
-        f"| {np.mean([test.auroc for test in tests]):.2f} "
+        f"| {np.mean([test.auroc for test in tests]):.2f} | {known.unknown(features).mean():.1%} "
         f"| {estimate:.1%} ({low:.1%} … {high:.1%}) | {accuracy:.1%} |"
     )
 
