@@ -57,7 +57,7 @@ def test_train_json_has_the_documented_keys(
             "leakage",
         ),
         *("choice", "chosen_on", "why_chosen", "val_used_for", "disagreements", "series"),
-        *("shortcuts", "label_audit", "learning_curve", "compared"),
+        *("shortcuts", "label_audit", "learning_curve", "compared", "limits"),
     }
     assert printed["run"] == str(tmp_path / "run")
     assert (printed["backbone"], printed["features"]) == ("test_efficientnet", "last")
@@ -103,6 +103,8 @@ def test_train_shows_the_evaluation(
     lines[1] = re.sub(r"error 0\.0\d\d", "error 0.0xx", lines[1])
     rule = lines.pop(3)
     assert set(rule) == {"─"}
+    limits = lines.pop(5)
+    assert limits.startswith("Prediction sets for 90% contain the true label of 100.0% of these")
     seconds = lines.pop(5)
     assert re.fullmatch(r"Done in \d+\.\d s: ([a-z]+ \d+\.\d(, |$))+", seconds)
     assert lines == [
@@ -304,6 +306,7 @@ def test_evaluate_json_has_the_metrics(headstart: Cli, run: Path, tmp_path: Path
         *("log_loss", "majority", "classes_without_images", "per_class"),
         *("auroc_ci95", "groups", "operating_point", "slices"),
         *("out", "model", "confusion", "rejected", "warnings", "recorded", "headstart", "created"),
+        "limits",
     }
     assert (printed["split"], printed["images"], printed["accuracy"]) == ("all", 24, 1.0)
     assert (printed["majority"], printed["rejected"]) == (0.5, [])

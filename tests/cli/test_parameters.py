@@ -73,7 +73,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
             *("--augment", "--views", "--batch-size", "--mixup", "--store-gb", "--recipe"),
             "--log",
         ],
-        "Output": ["--out", "--overwrite", "--json", "--help"],
+        "Output": ["--out", "--overwrite", "--keep-examples", "--json", "--help"],
         "Machine": ["--device", "--precision", "--cache", "--deterministic"],
     }
 
