@@ -66,13 +66,12 @@ def margin(scores, number):
 
 
 @pytest.mark.parametrize("features", ["last", "multilevel", "flatten"])
-def test_a_map_of_a_transformer_shows_support(make, features):
-    """It has a cell for each token, and none speaks against the class."""
+def test_a_map_of_a_transformer(make, features):
+    """It has a cell for each token, and depends on the class."""
     model, pixels = make("test_vit", features), noise()
     heat = heat_maps(model, pixels, [1, 0])
     side = pixels.shape[1] // 16
     assert heat.shape == (2, side, side)
-    assert heat.min() >= 0
     assert heat[0].std() > 0
     assert not np.allclose(heat[0], heat_maps(model, pixels, [0, 0])[0])
 

@@ -1,8 +1,8 @@
 """Which tokens of a transformer support a class, by its attention.
 
-Attention times its gradient, where that is positive, averaged over heads and over the tokens that
-attend, and summed over blocks. It is the relevance of Chefer, Gur and Wolf, "Generic
-attention-model explainability" (2021), of each block by itself.
+Attention times its gradient, summed over heads, over the tokens that attend, and over blocks. It is
+like the relevance of Chefer, Gur and Wolf, "Generic attention-model explainability" (2021), but of
+each block by itself, and with what speaks against the class.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def recorded_attention(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def relevance(scores: Tensor, recorded: Sequence[Tensor], prefix: int) -> list[Tensor]:
-    """Return how much each position supports the scores, (images, height, width), of each block.
+    """Return how much each position supports the scores, (images, height, width), by each block.
 
     Args:
         scores: A score of each image, (images,).
@@ -62,7 +62,7 @@ def relevance(scores: Tensor, recorded: Sequence[Tensor], prefix: int) -> list[T
     for attention, gradient in zip(recorded, gradients, strict=True):
         if gradient is None:  # Nothing reads the positions of the last map.
             continue
-        support = (attention * gradient).clamp(min=0).mean(dim=(1, 2))[:, prefix:].detach()
+        support = (attention * gradient).sum(dim=(1, 2))[:, prefix:].detach()
         side = isqrt(support.shape[1])
         grids.append(support.view(len(support), side, side))
     return grids

@@ -50,11 +50,10 @@ _VIEWS = 8
 def heat_maps(predictor: Predictor, pixels: Pixels, classes: Sequence[int] | Rows) -> Floats:
     """Return how much each position of an image supports a class or speaks against it.
 
-    The cells of a map add up to the score of the class minus that of an average training image;
-    those of transformers whose blocks attend to all tokens show only what supports the class. The
-    score is the calibrated logit of the class, and if classes exclude each other, minus the mean of
-    the others'. It is computed in eager float32 PyTorch, so that it can differ slightly from that
-    of the engine.
+    The cells of a map add up to the score of the class minus that of an average training image,
+    except in transformers whose blocks attend to all tokens. The score is the calibrated logit of
+    the class, and if classes exclude each other, minus the mean of the others'. It is computed in
+    eager float32 PyTorch, so that it can differ slightly from that of the engine.
 
     Args:
         predictor: The model.
@@ -145,7 +144,7 @@ class _Explained:
         return np.asarray(heat.cpu().numpy(), dtype=np.float32)
 
     def _heat_of_tokens(self, images: Tensor, classes: Tensor) -> Floats:
-        """Return the heat maps of a transformer, which show only what supports the class."""
+        """Return the heat maps of a transformer by its attention."""
         network = self.pooling.network
         with recorded_attention(network) as recorded:
             features = self.pooling(images)[:, : self.reference.shape[1]]
