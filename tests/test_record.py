@@ -1,11 +1,13 @@
 """The record of a run is read exactly as written."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
 
 from headstart.errors import RecordError
+from headstart.options import TrainOptions
 from headstart.record import (
     ClassResult,
     RecommendationRecord,
@@ -149,3 +151,15 @@ def test_the_gain_of_fine_tuning_in_words(
     losses = (0.4, 0.3) if probe else (None, None)
     result = Tuning("all", True, 200, probe, tuned, interval, *losses, 60.0, None, ())
     assert describe_gain(result) == expected
+
+
+def test_the_command_repeats_the_training() -> None:
+    """It has the options that are not the defaults, and none of those of a single run."""
+    given = {"head": "linear", "seed": 3, "balanced": True, "out": "runs/x", "group": "(p[0-9]+)"}
+    options = {**TrainOptions().model_dump(mode="json"), **given}
+    words = shlex.split(replace(record(metrics()), options=options).command)
+    assert words[:3] == ["headstart", "train", "/data/solar"]
+    pairs = {"--head": "linear", "--seed": "3", "--group": "(p[0-9]+)"}
+    assert {option: words[words.index(option) + 1] for option in pairs} == pairs
+    assert "--balanced" in words
+    assert len(words) == 3 + 2 * len(pairs) + 1

@@ -1,5 +1,6 @@
 """The record of a run: the writer of `metrics.json`, and the reader of all its versions."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -11,6 +12,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from headstart.arrays import Temperature
 from headstart.errors import RecordError
 from headstart.files import write_atomically
+from headstart.options import TrainOptions
 from headstart.record.comparison import ComparisonRecord
 from headstart.record.data_check import Shortcut
 from headstart.record.estimates import Disagreement, Leakage, Series, Use
@@ -33,6 +35,9 @@ SCHEMA = 2
 """The version of the layout of `metrics.json`. Files of version 1 do not have this number."""
 
 FILE = "metrics.json"
+
+# Options that change no result.
+_OF_ONE_RUN = ("out", "cache", "overwrite", "resume")
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,17 @@ class Record:
         """The results to report: on the test part or, without one, on the validation part."""
         return self.test or self.validation
 
+    @property
+    def command(self) -> str:
+        """The command that repeats the training, with the options that are not the defaults."""
+        given = [
+            text
+            for name, value in self.options.items()
+            if name not in _OF_ONE_RUN
+            for text in _as_arguments(name, value)
+        ]
+        return shlex.join(["headstart", "train", self.data.source, *given])
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
         values: dict[str, JsonValue] = _RECORD.dump_python(self, mode="json")
@@ -145,12 +161,13 @@ class Record:
 
         These are dates, durations and output paths.
         """
-        excluded = ("out", "cache", "overwrite", "resume")
         return replace(
             self,
             created=None,
             seconds={},
-            options={name: value for name, value in self.options.items() if name not in excluded},
+            options={
+                name: value for name, value in self.options.items() if name not in _OF_ONE_RUN
+            },
             tuning=self.tuning.without_times() if self.tuning else None,
         )
 
@@ -228,6 +245,16 @@ def recommendation_json(recommendation: Recommendation) -> dict[str, JsonValue]:
         recommendation, mode="json"
     )
     return values
+
+
+def _as_arguments(name: str, value: object) -> list[str]:
+    """Return an option as it is typed; nothing if it has its default."""
+    field = TrainOptions.model_fields.get(name)
+    default = field.get_default(call_default_factory=True) if field else None
+    if value == default or value is None or value is False:
+        return []
+    option = f"--{name.replace('_', '-')}"
+    return [option] if value is True else [option, str(value)]
 
 
 def _upgrade_version_1(values: Mapping[str, object]) -> dict[str, object]:
