@@ -6,8 +6,8 @@ pointing: how often the hottest cell of a map is inside the patch that decides t
     images (see `tests.explanations.planting`), for EfficientNet-Lite0 with the weights of ImageNet
     and a small transformer; with shuffled weights of the head and with a random network as controls
     (Adebayo et al., Sanity Checks for Saliency Maps, 2018).
-curves: areas under deletion and insertion curves of the predicted class on solar cells of the test
-    part, beside those of random orders of the cells.
+curves: areas under deletion and insertion curves of the predicted class on planted images and on
+    solar cells of the test part, beside those of random orders of the cells.
 time: one warm explanation beside one warm prediction.
 
 No weights of transformers install with packages, so the transformer first learns from other planted
@@ -164,24 +164,33 @@ def _pretrain(path: Path) -> None:
 
 def _print_curves(root: Path) -> None:
     """Print mean areas with standard errors, and those of the paired differences."""
+    print(
+        f"\nareas under the curves, {CELLS} images, mean ± standard error\n\n"
+        "| images | curve | heat map | random order | difference |\n| --- | --- | --- | --- | --- |"
+    )
+    data = _planted_set(root / "planted", 224)
+    backbone = hs.load_backbone(image_size=224)
+    model = _fit(backbone, hs.AutoHead(), data, root, features="multilevel")
+    _print_areas("planted", model, [one.image for one in plant(CELLS, 224, seed=1)])
     model, paths = _solar(root)
-    preprocess = model.extractor.preprocess
+    chosen = paths[:: len(paths) // CELLS][:CELLS]
+    _print_areas("solar cells", model, [Image.open(path).convert("RGB") for path in chosen])
+
+
+def _print_areas(name: str, model: Predictor, images: Sequence[Image.Image]) -> None:
+    """Print the areas of the predicted class, beside those of random orders of the cells."""
     rng, rows = np.random.default_rng(0), []
-    for path in paths[:: len(paths) // CELLS][:CELLS]:
-        pixels = preprocess.pixels(Image.open(path).convert("RGB"))
+    for image in images:
+        pixels = model.extractor.preprocess.pixels(image)
         (features,) = model.extractor.of_pixels([pixels])
         target = int(model.probabilities(features).argmax())
         (heat,) = heat_maps(model, pixels[np.newaxis], [target])
         shuffled = rng.permutation(heat.ravel()).reshape(heat.shape)
         rows.append([areas(model, pixels, each, target) for each in (heat, shuffled)])
     values = np.array(rows)
-    print(
-        f"\nareas under the curves, {len(values)} solar cells, mean ± standard error\n\n"
-        "| curve | heat map | random order | difference |\n| --- | --- | --- | --- |"
-    )
-    for number, name in enumerate(("deletion (lower is better)", "insertion (higher is better)")):
+    for number, curve in enumerate(("deletion (lower is better)", "insertion (higher is better)")):
         own, other = values[:, 0, number], values[:, 1, number]
-        print(f"| {name} | {_mean(own)} | {_mean(other)} | {_mean(own - other)} |", flush=True)
+        print(f"| {name} | {curve} | {_mean(own)} | {_mean(other)} | {_mean(own - other)} |")
 
 
 def _mean(values: Numbers) -> str:
