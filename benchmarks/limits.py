@@ -36,6 +36,7 @@ SOLAR_SIZE = 300
 NEW = 200
 ALARM = 0.05
 CLOTHES = 2000
+WRONG = 0.05
 
 
 class Material:
@@ -76,8 +77,11 @@ def clothes(root: Path) -> Material:
 
 def sets(root: Path, splits: int = 20) -> None:
     """Print coverage and size of prediction sets."""
-    print("| data | splits | sets | coverage at 90% | labels per set | false unknown | ECE |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| data | splits | sets | coverage at 90% | labels per set | false unknown | ECE "
+        "| answered with max_error 0.05 | wrong |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, material, train in (
         ("solar cells", solar(root), 1970),
         (f"Fashion-MNIST, {CLOTHES:,}", clothes(root), CLOTHES),
@@ -92,9 +96,16 @@ def sets(root: Path, splits: int = 20) -> None:
                 f"| {name} | {splits} | {results[0].method} | {np.mean(covered):.1%} "
                 f"({min(covered):.1%} … {max(covered):.1%}) "
                 f"| {np.mean([result.mean_size for result in results]):.2f} "
-                f"| {unknown:.1%} | {error:.3f} |",
+                f"| {unknown:.1%} | {error:.3f} | {_abstained(found)} |",
                 flush=True,
             )
+
+
+def _abstained(found: Sequence[tuple[Any, float]]) -> str:
+    """Return the mean share that is answered, and the mean and the highest share that is wrong."""
+    results = [one for limits, _ in found for one in limits.abstention if one.max_error == WRONG]
+    answered, wrong = [one.answered for one in results], [one.error for one in results]
+    return f"{np.mean(answered):.1%} | {np.mean(wrong):.1%} (… {max(wrong):.1%})"
 
 
 def _limits_of(material: Material, train: int, seed: int) -> tuple[Any, float]:

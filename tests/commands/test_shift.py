@@ -60,7 +60,9 @@ def test_other_images(trained: TrainResult, folders: Path) -> None:
 def test_few_images_and_unreadable_ones(trained: TrainResult, folders: Path) -> None:
     """Two images cannot tell, which is said; a file that cannot be read is named."""
     (folders / "few" / "bad.png").write_bytes(b"no image")
-    with pytest.warns(match="2 images cannot tell whether these are like the training images"):
+    with pytest.warns(
+        match="2 images are too few to tell whether they are like the training images"
+    ):
         found = measure(trained, folders / "few")
     assert found.p is found.estimated_accuracy is None
     assert [Path(one.image).name for one in found.rejected] == ["bad.png"]
@@ -74,7 +76,8 @@ def test_training_images(trained: TrainResult, tmp_path: Path) -> None:
     """If the model was trained on the images, that is said."""
     shutil.copytree(trained.run.parent / "photos" / "train", tmp_path / "seen")
     with pytest.warns(match="All of these 24 images were used for training"):
-        assert measure(trained, tmp_path / "seen").seen == 24
+        found = measure(trained, tmp_path / "seen")
+    assert (found.seen, found.p) == (24, None)
 
 
 def test_the_command_line(trained: TrainResult, folders: Path, capsys) -> None:

@@ -59,36 +59,48 @@ def test_aps_gives_the_same_set_for_the_same_image():
     assert (together == alone).all()
 
 
-def test_abstention_keeps_errors_rare():
-    """On new images, errors among the answered ones are about as rare as was asked for."""
-    errors, answered = [], []
-    for seed in range(30):
-        found = abstain_for(calibration(1000, seed, sharpness=4), 0.05)
-        assert found is not None
-        probabilities, truth = drawn(3000, 500 + seed, sharpness=4)
-        kept = probabilities.max(axis=1) >= found.confidence
-        errors.append((probabilities.argmax(axis=1) != truth)[kept].mean())
-        answered.append(kept.mean())
-    assert np.mean(errors) <= 0.055
-    assert np.mean(answered) > 0.3
+@pytest.mark.parametrize(
+    ("images", "max_error", "sharpness"), [(300, 0.1, 4), (1000, 0.05, 4), (1000, 0.02, 12)]
+)
+def test_abstention_keeps_its_promise(images, max_error, sharpness):
+    """On new images, errors are more frequent than was asked for in at most a tenth of draws."""
+    broken = granted = 0
+    for seed in range(60):
+        found = abstain_for(calibration(images, seed, sharpness=sharpness), max_error)
+        if found is None:
+            continue
+        granted += 1
+        probabilities, truth = drawn(20_000, 500 + seed, sharpness=sharpness)
+        answered = probabilities.max(axis=1).astype(np.float32) >= found.confidence
+        assert answered.any()
+        wrong = (probabilities.argmax(axis=1) != truth)[answered]
+        broken += wrong.mean() > max_error
+    assert granted > 10
+    assert broken <= 0.1 * granted + 2
 
 
 def test_abstention_that_cannot_be_promised():
-    """200 images do not show that only 0.1% of the answers are wrong; the lowest share is named."""
+    """200 images do not show that only 0.1% of the answers are wrong; a possible share is named."""
     few = calibration(200, 0, sharpness=4)
     assert abstain_for(few, 0.001) is None
     lowest = lowest_error(few)
+    assert lowest is not None
     assert abstain_for(few, lowest) is not None
-    assert abstain_for(few, lowest - 0.0002) is None
+    hopeless = CalibrationSet.of(np.full((50, 2), 0.5), np.arange(50) % 2, seed=0)
+    assert lowest_error(hopeless) is None
 
 
 def test_equal_confidence_is_answered_together():
-    """The threshold never splits images of equal confidence."""
-    probabilities = np.array([[0.9, 0.1]] * 50 + [[0.6, 0.4]] * 50)
-    truth = np.array([0] * 50 + [0] * 30 + [1] * 20)
-    found = abstain_for(CalibrationSet.of(probabilities, truth, seed=0), 0.1)
+    """The threshold never splits images of equal confidence, also where all are certain."""
+    probabilities = np.array([[0.9, 0.1]] * 150 + [[0.6, 0.4]] * 50)
+    truth = np.array([0] * 150 + [0] * 30 + [1] * 20)
+    found = abstain_for(CalibrationSet.of(probabilities, truth, seed=0), 0.05)
     assert found is not None
-    assert (found.confidence, found.answered, found.error) == (pytest.approx(0.9), 0.5, 0.0)
+    assert (found.confidence, found.answered, found.error) == (pytest.approx(0.9), 0.75, 0.0)
+    certain = np.array([[1 - 1e-9, 1e-9]] * 200)
+    sure = abstain_for(CalibrationSet.of(certain, np.zeros(200, int), seed=0), 0.1)
+    assert sure is not None
+    assert sure.answers(certain[0])
 
 
 def test_a_large_set_is_sampled():
@@ -122,7 +134,7 @@ def test_limits_are_measured():
     assert first.measured_ci95[0] < first.measured < first.measured_ci95[1]
     assert measured.sentences[0].startswith("Prediction sets for 90% contain the true label of ")
     assert measured.sentences[-1] == (
-        "6.0% of them are called unknown; as they are like the training images, 5% was aimed at."
+        "6.0% of them are called unknown; of images like the training images, about 5% are."
     )
     nothing = measure_limits(None, None, probabilities, truth)
     assert nothing.sentences == ()

@@ -36,6 +36,20 @@ def test_few_of_the_same_kind_are_unknown(known):
     assert known.unknown(features(100, 3, away=12)).all()
 
 
+@pytest.mark.parametrize("images", [30, 60, 100, 124])
+def test_few_training_images(images):
+    """The limit holds with few training images, too: the space has as many dimensions in folds."""
+    alarms = []
+    for seed in range(10):
+        draw = np.random.default_rng(seed)
+        train, new = (draw.normal(size=(n, 300)).astype(np.float32) for n in (images, 300))
+        names = [str(row) for row in range(images)]
+        weights = np.ones(300, np.float32)
+        known = KnownImages.of(train, weights, names, names, folds(images), seed=seed)
+        alarms.append(known.unknown(new).mean())
+    assert np.mean(alarms) <= 0.12
+
+
 def test_neighbours_are_the_nearest_images(known):
     """A training image is its own nearest neighbour; distances grow."""
     found = known.neighbours(features(300, 1)[7:9], 4)

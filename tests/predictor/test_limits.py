@@ -69,7 +69,11 @@ def test_limits_are_saved(model, data, tmp_path):
             for one in (model, again)
         )
         assert first.to_json() == {**second.to_json(), "image": first.image}
-    assert "64 numbers" in (tmp_path / "bundle" / "README.md").read_text()
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert (
+        " training images 17 numbers that are computed from the features, the label and the" in card
+    )
+    assert "the probabilities and labels of 44 held-out predictions" in card
     assert json.loads((tmp_path / "bundle" / "config.json").read_text())["schema"] == 4
 
 
@@ -82,7 +86,7 @@ def test_options_are_checked(model):
         model.predict(image, coverage=1.5)
     with pytest.raises(OptionError, match=r"Unknown option 'coverge'\. Did you mean 'coverage'"):
         model.predict(image, coverge=0.9)
-    with pytest.raises(OptionError, match=r"At no confidence are at most 0\.01% of the answers"):
+    with pytest.raises(OptionError, match=r"do not support that at most 0\.01% of the answers"):
         model.predict(image, max_error=0.0001)
 
 

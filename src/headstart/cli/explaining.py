@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 def show_explanations(console: Console, explained: Sequence[AnyExplanation]) -> None:
     """Show each image with its heat map and the similar training images."""
     read = [one for one in explained if not isinstance(one, FailedPrediction)]
-    columns = ("image", "label", "probability>", "heat map", "similar training images")
+    similar = any(one.nearest for one in read)
+    columns: tuple[str, ...] = ("image", "label", "probability>", "heat map")
+    columns += ("similar training images",) if similar else ()
     if read:
-        print_table(console, columns, map(_row, read))
+        print_table(console, columns, [_row(one)[: len(columns)] for one in read])
+        print_line(console, "Orange parts support the label, blue parts speak against it.")
+    if similar:
         print_line(
             console,
-            "Orange parts support the label, blue parts speak against it. Distances above 1 are "
-            "those of unknown images.",
+            "Images whose three nearest training images have a mean distance above 1 are unknown.",
         )
     for one in explained:
         if isinstance(one, FailedPrediction):
@@ -43,4 +46,4 @@ def _row(one: ExplainedImage) -> list[Text]:
 
 def _similar(one: SimilarImage) -> str:
     name = f" {one.image}" if one.image else ""
-    return f"{one.label}{name} ({one.distance:.2f})"
+    return f"{one.label or 'no label'}{name} ({one.distance:.2f})"

@@ -100,9 +100,10 @@ def show_predictions(
     elif read:
         print_table(console, ("image", *_prediction_columns(read[0])), map(_prediction_row, read))
     if unknown := sum(bool(result.unknown) for result in read):
-        print_line(console, f"Unknown, which is unlike all training images: {unknown:,}")
+        noun = "image is" if unknown == 1 else "images are"
+        print_line(console, f"{unknown:,} {noun} unlike all training images (unknown).")
     if abstained := sum(isinstance(r, Prediction) and bool(r.abstained) for r in read):
-        print_line(console, f"Abstained, which is not confident enough: {abstained:,}")
+        print_line(console, f"No answer to {abstained:,}: the model is not confident enough.")
     if failed:
         print_line(console, f"Images that cannot be read: {len(failed):,}")
         rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
@@ -133,7 +134,7 @@ def _label_cells(result: Prediction) -> tuple[Text, Text]:
     """Return the label and its probability, or why there is none."""
     probability = Text(f"{result.probability:.1%}")
     if result.unknown or result.abstained:
-        word = "unknown" if result.unknown else "abstained"
+        word = "unknown" if result.unknown else "no answer"
         return Text.assemble((word, "bold yellow"), (f" ({result.label})", "dim")), probability
     return Text(result.label, "bold"), probability
 

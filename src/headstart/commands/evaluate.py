@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from headstart.arrays import Probabilities
 from headstart.commands.combinations import EVALUATION, OWN_DATA, reject_ineffective_options
-from headstart.commands.parts import Part, part_of_data, part_of_run
+from headstart.commands.parts import Part, part_of_data, part_of_run, used_before
 from headstart.data.images import ImageSet
 from headstart.options import EvaluateOptions
 from headstart.predictor.predictor import Predictor
@@ -93,7 +93,7 @@ def run_evaluation(
         )
     for warning in evaluation.slice_warnings:
         watcher.warn(warning)
-    limits = predictor.measure_limits(part.images, probabilities)
+    limits = _limits(Path(model), predictor, part, probabilities)
     record = _record(str(model), predictor, part, evaluation, limits)
     if options.out:
         with watcher.stage("Writing the report"):
@@ -113,7 +113,11 @@ def prevalence_of(
 
 
 def _record(
-    model: str, predictor: Predictor, part: Part, evaluation: Evaluation, limits: LimitsResult
+    model: str,
+    predictor: Predictor,
+    part: Part,
+    evaluation: Evaluation,
+    limits: LimitsResult | None,
 ) -> EvaluationRecord:
     return EvaluationRecord(
         headstart=version("headstart"),
@@ -156,6 +160,17 @@ def _write(
         table_of_test_images(shown, probabilities),
         test_images=illustration.test_images,
     )
+
+
+def _limits(
+    model: Path, predictor: Predictor, part: Part, probabilities: Probabilities
+) -> LimitsResult | None:
+    """Measure the limits of a model; None if it has seen some of the images."""
+    known = predictor.limits.known
+    seen = set(known.sha256s if known else ()) & set(part.images.sha256s)
+    if seen or any(used_before(model, predictor.record, part.images)):
+        return None
+    return predictor.measure_limits(part.images, probabilities)
 
 
 def _recorded(record: Record | None, part: Part) -> Evaluation | None:

@@ -8,11 +8,12 @@ from headstart.arrays import Numbers, Rows
 from headstart.data.images import ImageSet
 from headstart.predictor.predictor import Predictor
 from headstart.report.thumbnails import thumbnail
+from headstart.watching import Warn
 
 _SIDE = 160
 
 
-def with_examples(model: Predictor, train: ImageSet, count: int) -> Predictor:
+def with_examples(model: Predictor, train: ImageSet, count: int, warn: Warn) -> Predictor:
     """Return a model that keeps small pictures of some of its training images.
 
     Labels take turns; of each, the next image is the one that is farthest from those chosen.
@@ -21,8 +22,14 @@ def with_examples(model: Predictor, train: ImageSet, count: int) -> Predictor:
         model: The model.
         train: Its training images.
         count: The number of pictures.
+        warn: Called if none can be kept.
     """
     known = model.limits.known
+    if count and known is None:
+        warn(
+            "No pictures of training images are kept, as this model finds no similar ones: there "
+            "are fewer than 20 training images, or the features are unpooled."
+        )
     if not count or known is None:
         return model
     paths = dict(zip(train.sha256s, train.paths, strict=True))

@@ -35,7 +35,11 @@ def run_explanation(
     results: list[AnyExplanation] = []
     with watcher.stage("Explaining") as progress:
         each = explain_each(
-            predictor, volumes.unpacked(found), label=options.label, neighbours=options.nearest
+            predictor,
+            volumes.unpacked(found),
+            label=options.label,
+            neighbours=options.nearest,
+            pictured=not known,
         )
         for result in each:
             results.append(_written(result, volumes, known, folder))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from headstart.arrays import Features, Floats, Numbers, Probabilities
+from headstart.arrays import Floats, Numbers, Probabilities
 from headstart.commands.image_files import Volumes, found_images
 from headstart.data.inputs import ImagesLike
 from headstart.data.medical.volumes import reading_of
@@ -34,6 +34,8 @@ MIN_IMAGES = 20
 _MAX_UNKNOWN = 0.5
 
 _UNLIKE = 20
+# With more images that the model was trained on, nothing is compared.
+_MAX_SEEN = 0.1
 _COLOURS = ("red", "green", "blue")
 _MEASURED = 200
 
@@ -45,13 +47,17 @@ class _Read:
     Attributes:
         names: The name of each, as the user passed it.
         paths: Where each is; "" for images in memory.
-        features: Their features, in batches.
+        points: Their points, in batches.
+        strangeness: How unlike the training images each is, in batches.
+        probabilities: Their probabilities, in batches.
         rejected: Images that cannot be read.
     """
 
     names: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    features: list[Features] = field(default_factory=list)
+    points: list[Floats] = field(default_factory=list)
+    strangeness: list[Numbers] = field(default_factory=list)
+    probabilities: list[Probabilities] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
 
@@ -65,21 +71,25 @@ def run_shift(
         raise OptionError(
             f"'{model}' does not keep its training images as points, so other images cannot be "
             "compared with them: it was trained by an earlier version, on fewer than 20 images, or "
-            "on unpooled features. Train it again."
+            "on unpooled features (flatten, tutorial)."
         )
-    read = _read(predictor, images, options, watcher)
+    read = _read(predictor, known, images, options, watcher)
     if not read.names:
-        raise DataError("No image can be read, so there is nothing to compare.")
-    features = np.concatenate(read.features)
+        first = "".join(f" '{one.image}': {one.reason}." for one in read.rejected[:1])
+        raise DataError(f"No image can be read, so there is nothing to compare.{first}")
     with watcher.stage("Comparing"):
-        record = _record(str(model), predictor, known, read, features, options)
+        record = _record(str(model), predictor, known, read, options)
     for warning in record.warnings:
         watcher.warn(warning)
     return record
 
 
 def _read(
-    predictor: Predictor, images: ImagesLike, options: ShiftOptions, watcher: Watcher
+    predictor: Predictor,
+    known: KnownImages,
+    images: ImagesLike,
+    options: ShiftOptions,
+    watcher: Watcher,
 ) -> _Read:
     found = found_images(images, watcher.warn)
     count = len(found) if isinstance(found, Sized) else 0
@@ -88,7 +98,10 @@ def _read(
     read = _Read()
     with watcher.stage("Reading images") as progress:
         for batch, features in predictor.features_each(volumes.unpacked(found)):
-            read.features.append(features)
+            if len(features):
+                read.points.append(known.points_of(features))
+                read.strangeness.append(known.strangeness(features))
+                read.probabilities.append(predictor.probabilities(features))
             for image in batch:
                 _add(read, image, volumes)
             done = len(read.names) + len(read.rejected)
@@ -110,14 +123,14 @@ def _record(
     predictor: Predictor,
     known: KnownImages,
     read: _Read,
-    features: Features,
     options: ShiftOptions,
 ) -> ShiftRecord:
-    points, probabilities = known.points_of(features), predictor.probabilities(features)
-    strangeness = known.strangeness(features)
-    enough = len(points) >= MIN_IMAGES
+    points, strangeness = np.concatenate(read.points), np.concatenate(read.strangeness)
+    probabilities = np.concatenate(read.probabilities)
+    seen = _seen(read.paths, known)
+    enough = len(points) >= MIN_IMAGES and seen <= _MAX_SEEN * len(points)
     test = two_sample_test(known.points[known.fitted :], points) if enough else None
-    calibration = predictor.limits.calibration
+    calibration = None if predictor.thresholds else predictor.limits.calibration
     unknown = int((strangeness > 1).sum())
     familiar = unknown <= _MAX_UNKNOWN * len(points)
     accuracy, interval = (
@@ -127,7 +140,6 @@ def _record(
     )
     order = np.argsort(-strangeness, kind="stable")
     first = label_first(points, _uncertainty(probabilities), known.points, options.label_first)
-    seen = _seen(read.paths, known)
     return ShiftRecord(
         model=model,
         images=len(points),
@@ -199,8 +211,8 @@ def _finite(values: Floats) -> Floats:
 def _warnings(images: int, seen: int, *, familiar: bool) -> Iterator[str]:
     if images < MIN_IMAGES:
         yield (
-            f"{images} {'image cannot' if images == 1 else 'images cannot'} tell whether these are "
-            f"like the training images: at least {MIN_IMAGES} are needed."
+            f"{images} {'image is' if images == 1 else 'images are'} too few to tell whether they "
+            f"are like the training images: at least {MIN_IMAGES} are needed."
         )
     elif not familiar:
         yield (
@@ -208,7 +220,7 @@ def _warnings(images: int, seen: int, *, familiar: bool) -> Iterator[str]:
             "its accuracy on them, so that is not estimated."
         )
     if seen:
-        number = "All" if seen == images else f"{seen:,}"
+        number = "All" if seen == images else f"At least {seen:,}"
         yield (
             f"{number} of these {images:,} images were used for training, so everything here is "
             "optimistic. Pass images that the model has not seen."

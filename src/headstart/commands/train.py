@@ -231,10 +231,8 @@ def _train(
     events = events_below(model.checkpoints) if model.checkpoints else ""
     with clock.step("write"), watcher.stage("Writing the report"):
         manifest = with_pseudonyms(images.manifest, key) if key else images.manifest
-        _write(
-            *(run, model.predictor, images, manifest, reported, record, events, unfinished),
-            options.keep_examples,
-        )
+        kept = with_examples(model.predictor, images.train, options.keep_examples, watcher.warn)
+        _write(run, kept, images, manifest, reported, record, events, unfinished)
         delete_finished(model.checkpoints)
         list_unfinished(request.checkpoints(images.name))
     if record.hint:
@@ -396,7 +394,6 @@ def _write(
     record: Record,
     events: str,
     unfinished: Request | None,
-    keep_examples: int,
 ) -> None:
     """Write the run, including the model and the worst mistakes on the reported part."""
     task, (shown, probabilities) = model.task, reported
@@ -412,7 +409,7 @@ def _write(
         illustration = illustrated(model, shown, probabilities, known, seed=record.seed)
     write_run(
         run,
-        replace(with_examples(model, images.train, keep_examples), record=record).to_bundle(),
+        replace(model, record=record).to_bundle(),
         manifest,
         record,
         part,

@@ -1,8 +1,9 @@
 """Conformal prediction sets: the labels that an image may have, at a chosen coverage.
 
 Calibrated on held-out predictions of cross-validation (cross-conformal prediction, Vovk 2015) or of
-a validation part (split conformal prediction). If future images are like the training images, the
-sets contain the true label with the chosen probability, whatever the model is.
+a validation part (split conformal prediction). If future images are like the training images, sets
+of a part that chose nothing contain the true label with the chosen probability, whatever the model
+is; those of cross-validation do so in practice, as `benchmarks.limits` measures.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def _scores(probabilities: Probabilities, method: SetMethod) -> Numbers:
 
 
 def _shares(probabilities: Probabilities) -> Numbers:
-    """Return a random number for each image, 0 to 1, that is the same in each prediction of it."""
+    """Return a random number for each image, 0 to 1, the same for the same probabilities."""
     return np.array([zlib.crc32(row.tobytes()) / 2**32 for row in probabilities])
 
 

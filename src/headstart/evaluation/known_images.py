@@ -2,7 +2,7 @@
 
 The distance of an image is its mean distance to the nearest training images in the principal
 components of the features (deep nearest neighbours, Sun et al., 2022), relative to a limit that few
-held-out training images exceed. See docs/decisions/unknown.md.
+held-out training images exceed. See docs/decisions/limits.md.
 
 Imports that only training needs are local, so that predictions start quickly.
 """
@@ -83,7 +83,7 @@ class KnownImages:
         folds: Folds,
         *,
         seed: int,
-    ) -> Self:
+    ) -> KnownImages:
         """Learn the space and the limit.
 
         Args:
@@ -95,16 +95,16 @@ class KnownImages:
             seed: Random seed of samples.
         """
 
-        distances = [
-            cls._without_limit(features, weights, sha256s, labels, train, seed)._distances(
-                features[held_out]
-            )
-            for train, held_out in folds
-        ]
+        # Distances grow with the number of dimensions, which therefore is the same in all folds.
+        smallest = min(len(train) for train, _ in folds)
+        dimensions = min(_COMPONENTS, smallest // 2, features.shape[1])
+
+        def known(rows: Rows) -> KnownImages:
+            return cls._without_limit(features, weights, sha256s, labels, rows, dimensions, seed)
+
+        distances = [known(train)._distances(features[held_out]) for train, held_out in folds]
         limit = np.quantile(np.concatenate(distances), 1 - FALSE_ALARMS, method="higher")
-        everything = np.arange(len(features))
-        known = cls._without_limit(features, weights, sha256s, labels, everything, seed)
-        return replace(known, limit=float(limit))
+        return replace(known(np.arange(len(features))), limit=float(limit))
 
     @classmethod
     def _without_limit(
@@ -114,8 +114,9 @@ class KnownImages:
         sha256s: Sequence[str],
         labels: Sequence[str],
         rows: Rows,
+        dimensions: int,
         seed: int,
-    ) -> Self:
+    ) -> KnownImages:
         """Learn the space of some of the images."""
         import torch
         from sklearn.utils.extmath import randomized_svd
@@ -127,7 +128,6 @@ class KnownImages:
         standardised = standardise(
             torch.from_numpy(features[rows[:fitted]]), torch.from_numpy(weights)
         )
-        dimensions = min(_COMPONENTS, *standardised.rows.shape)
         _, _, axes = randomized_svd(
             standardised.rows.numpy(), n_components=dimensions, n_iter=2, random_state=seed
         )

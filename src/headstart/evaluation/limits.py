@@ -24,6 +24,8 @@ def measure_limits(
     unknown: Flags | None,
     probabilities: Probabilities,
     targets: Targets,
+    *,
+    abstains: bool = True,
 ) -> LimitsResult:
     """Measure on images that neither the model nor its limits have seen.
 
@@ -32,6 +34,7 @@ def measure_limits(
         unknown: Which images it calls unknown, (images,); None if it cannot tell.
         probabilities: Calibrated probabilities of the images, (images, classes).
         targets: Their encoded labels.
+        abstains: Whether the model may abstain: it predicts the most probable class.
     """
     images = len(probabilities)
     alarms = None if unknown is None else int(unknown.sum())
@@ -41,7 +44,7 @@ def measure_limits(
         None if alarms is None else wilson(alarms, images),
         FALSE_ALARMS,
         tuple(_sets(calibration, probabilities, targets)) if calibration else (),
-        tuple(_abstention(calibration, probabilities, targets)) if calibration else (),
+        tuple(_abstention(calibration, probabilities, targets)) if calibration and abstains else (),
     )
 
 
@@ -64,7 +67,8 @@ def _sets(
 def _abstention(
     calibration: CalibrationSet, probabilities: Probabilities, targets: Targets
 ) -> Iterator[AbstentionResult]:
-    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1).astype(np.float32)
+    predicted = probabilities.argmax(axis=1)
     for max_error in _MAX_ERRORS:
         found = abstain_for(calibration, max_error)
         if found is None or found.answered == 1:

@@ -9,6 +9,8 @@ from headstart.evaluation.calibration_set import CalibrationSet
 from headstart.record import Interval
 
 _RESAMPLES = 1_000
+# Images whose distances are computed at a time, to bound memory.
+_BLOCK = 1_000
 
 
 def estimate_accuracy(
@@ -30,20 +32,20 @@ def estimate_accuracy(
         chance and not whether the assumption holds.
     """
     confidence, correct = calibration.confidence, calibration.correct
-    new = probabilities.max(axis=1)
-    draw = np.random.default_rng(seed)
+    new, draw = np.sort(probabilities.max(axis=1)), np.random.default_rng(seed)
     estimates = []
     for _ in range(_RESAMPLES):
         rows = draw.integers(0, len(confidence), len(confidence))
-        some = new[draw.integers(0, len(new), len(new))]
-        estimates.append(_share_above(confidence[rows], correct[rows].mean(), some))
+        share = _share_above(confidence[rows], correct[rows].mean(), new)
+        estimates.append(draw.binomial(len(new), share) / len(new))
     low, high = np.quantile(estimates, [0.025, 0.975]).tolist()
     return _share_above(confidence, correct.mean(), new), (low, high)
 
 
 def _share_above(confidence: Numbers, accuracy: float, new: Numbers) -> float:
-    """Return the share of new images whose confidence is above that of the errors' share."""
-    return float((new >= np.quantile(confidence, 1 - accuracy)).mean())
+    """Return the share of sorted new values above the quantile that leaves the errors below."""
+    below = int(np.searchsorted(new, np.quantile(confidence, 1 - accuracy)))
+    return 1 - below / len(new)
 
 
 def label_first(points: Floats, uncertainty: Numbers, known: Floats, count: int) -> Rows:
@@ -70,7 +72,15 @@ def label_first(points: Floats, uncertainty: Numbers, known: Floats, count: int)
 
 
 def _nearest_distances(points: Floats, others: Floats) -> Numbers:
-    first, second = points.astype(np.float64), others.astype(np.float64)
+    second = others.astype(np.float64)
+    blocks = [
+        _nearest_in_block(points[begin : begin + _BLOCK].astype(np.float64), second)
+        for begin in range(0, len(points), _BLOCK)
+    ]
+    return np.concatenate(blocks)
+
+
+def _nearest_in_block(first: Numbers, second: Numbers) -> Numbers:
     squares = (first**2).sum(axis=1)[:, np.newaxis] + (second**2).sum(axis=1)
     nearest: Numbers = np.sqrt((squares - 2 * first @ second.T).min(axis=1).clip(0))
     return nearest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,11 @@ from headstart.data.inputs import ImageInput, ImageLike, ImagesLike, each_image
 from headstart.data.paths import list_names
 from headstart.errors import OptionError, UnreadableImage
 from headstart.evaluation.known_images import Neighbour
-from headstart.explanations.heat_maps import heat_maps
+from headstart.explanations.heat_maps import Explainer, heat_maps
 from headstart.explanations.overlays import overlay
 from headstart.features.rounding import as_stored
 from headstart.options import AnswerOptions
+from headstart.predictor.limits import AnswerRules
 from headstart.predictor.predictor import FailedPrediction, Predictor
 
 
@@ -32,7 +33,7 @@ class Explanation:
         heat: How much each position of the square input supports the class, (height, width).
         picture: The image as the user sees it, with the heat map drawn on it.
         neighbours: The nearest training images, nearest first, each with a small JPEG if the model
-            keeps pictures: then, the nearest of these; empty if it knows no training images.
+            keeps one; empty if it knows no training images.
     """
 
     prediction: AnyTaskPrediction
@@ -63,6 +64,7 @@ def explain_each(
     *,
     label: str | None = None,
     neighbours: int = 3,
+    pictured: bool = False,
 ) -> Iterator[Explanation | FailedPrediction]:
     """Yield an explanation of each image, in order, or why it cannot be read.
 
@@ -73,14 +75,25 @@ def explain_each(
         label: The class to explain; None for the predicted one, or with several labels per image
             the most probable one.
         neighbours: The number of similar training images to find.
+        pictured: Whether to find only training images of which the model keeps pictures, if any.
 
     Raises:
-        OptionError: The model has no such class.
+        OptionError: The model has no such class, or cannot do what the options ask for.
     """
     check_label(predictor, label)
+    options = options or AnswerOptions()
+    explaining = _Explaining(
+        predictor,
+        Explainer.of(predictor),
+        predictor.limits.rules(options, predictor.thresholds),
+        options.top,
+        label,
+        neighbours,
+        (predictor.limits.examples or None) if pictured else None,
+    )
     for image in each_image(images):
         try:
-            yield _explain(predictor, image, options or AnswerOptions(), label, neighbours)
+            yield explaining.explain(image)
         except UnreadableImage as error:
             yield FailedPrediction(error.path, error.reason)
 
@@ -118,41 +131,48 @@ def heat_pictures(
     ]
 
 
-def _explain(
-    predictor: Predictor,
-    image: ImageLike,
-    options: AnswerOptions,
-    label: str | None,
-    neighbours: int,
-) -> Explanation:
-    preprocess = predictor.extractor.preprocess
-    given = ImageInput.of(image)
-    decoded = given.decode(min_side=preprocess.min_side, contract=preprocess.contract)
-    pixels = preprocess.pixels(decoded)
-    features = as_stored(next(predictor.extractor.of_pixels([pixels])), predictor.stored_as)
-    rules = predictor.limits.rules(options)
-    prediction = next(predictor.answers(features, [given.name], options.top, rules))
-    explained = label or _predicted(prediction)
-    number = predictor.classes.index(explained)
-    heat = heat_maps(predictor, pixels[np.newaxis], [number])[0]
-    return Explanation(
-        prediction,
-        explained,
-        float(prediction.probabilities[number]),
-        heat,
-        overlay(decoded.convert("RGB"), heat, preprocess),
-        tuple(_neighbours(predictor, features, neighbours)),
-    )
+@dataclass(frozen=True)
+class _Explaining:
+    """What is the same for all images of a call; see `explain_each`."""
 
+    predictor: Predictor
+    explainer: Explainer
+    rules: AnswerRules
+    top: int
+    label: str | None
+    neighbours: int
+    among: Container[str] | None
 
-def _neighbours(
-    predictor: Predictor, features: Features, count: int
-) -> Iterator[tuple[Neighbour, bytes | None]]:
-    known, examples = predictor.limits.known, predictor.limits.examples
-    if known is None or not count:
-        return
-    for one in known.neighbours(features, count, among=examples or None)[0]:
-        yield one, examples.get(one.sha256)
+    def explain(self, image: ImageLike) -> Explanation:
+        """Explain one image.
+
+        Raises:
+            UnreadableImage: It cannot be decoded.
+        """
+        predictor, preprocess = self.predictor, self.predictor.extractor.preprocess
+        given = ImageInput.of(image)
+        decoded = given.decode(min_side=preprocess.min_side, contract=preprocess.contract)
+        pixels = preprocess.pixels(decoded)
+        features = as_stored(next(predictor.extractor.of_pixels([pixels])), predictor.stored_as)
+        prediction = next(predictor.answers(features, [given.name], self.top, self.rules))
+        label = self.label or _predicted(prediction)
+        number = predictor.classes.index(label)
+        heat = self.explainer.heat_maps(pixels[np.newaxis], [number])[0]
+        return Explanation(
+            prediction,
+            label,
+            float(prediction.probabilities[number]),
+            heat,
+            overlay(decoded.convert("RGB"), heat, preprocess),
+            tuple(self._nearest(features)),
+        )
+
+    def _nearest(self, features: Features) -> Iterator[tuple[Neighbour, bytes | None]]:
+        known, examples = self.predictor.limits.known, self.predictor.limits.examples
+        if known is None or not self.neighbours:
+            return
+        for one in known.neighbours(features, self.neighbours, among=self.among)[0]:
+            yield one, examples.get(one.sha256)
 
 
 def _predicted(prediction: AnyTaskPrediction) -> str:

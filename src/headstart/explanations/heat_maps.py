@@ -67,16 +67,12 @@ def heat_maps(predictor: Predictor, pixels: Pixels, classes: Sequence[int] | Row
     Raises:
         OptionError: There is no class of that number, or not one for each image.
     """
-    chosen = _checked(classes, len(pixels), predictor)
-    explained = _Explained.of(predictor)
-    rows = max(1, _VIEWS // orientation_count(explained.pooling.orientations))
-    batches = (slice(start, start + rows) for start in range(0, len(pixels), rows))
-    return np.concatenate([explained.heat(pixels[rows], chosen[rows]) for rows in batches])
+    return Explainer.of(predictor).heat_maps(pixels, classes)
 
 
-def _checked(classes: Sequence[int] | Rows, images: int, predictor: Predictor) -> Rows:
+def _checked(classes: Sequence[int] | Rows, images: int, count: int) -> Rows:
     """Return the class numbers as an array, if there is one in range for each image."""
-    numbers, count = np.asarray(classes, dtype=np.int64), len(predictor.classes)
+    numbers = np.asarray(classes, dtype=np.int64)
     if numbers.shape != (images,) or not images:
         raise OptionError(
             f"There must be one class number for each of at least one image. "
@@ -89,8 +85,8 @@ def _checked(classes: Sequence[int] | Rows, images: int, predictor: Predictor) -
 
 
 @dataclass(frozen=True)
-class _Explained:
-    """The parts of a model that its heat maps are computed with.
+class Explainer:
+    """The parts of a model that its heat maps are computed with, for many calls.
 
     Attributes:
         pooling: Computes the features. Its network is not recorded for gradients.
@@ -100,6 +96,7 @@ class _Explained:
         layout: The columns of the features.
         reference: The mean features of the training images, (1, width).
         activation: The function that turns scores into probabilities.
+        classes: The number of classes.
     """
 
     pooling: StagePooling
@@ -109,9 +106,10 @@ class _Explained:
     layout: FeatureLayout
     reference: Tensor
     activation: Activation
+    classes: int
 
     @classmethod
-    def of(cls, predictor: Predictor) -> "_Explained":
+    def of(cls, predictor: Predictor) -> "Explainer":
         """Collect the parts of a model."""
         pooling = _without_gradients(predictor.extractor.pooling)
         device = pooling.mean.device
@@ -123,10 +121,18 @@ class _Explained:
             predictor.extractor.layout,
             torch.from_numpy(_mean_features(predictor.head)).float()[None].to(device),
             predictor.task.activation,
+            len(predictor.classes),
         )
 
+    def heat_maps(self, pixels: Pixels, classes: Sequence[int] | Rows) -> Floats:
+        """Return heat maps of preprocessed images; see the function of this name."""
+        chosen = _checked(classes, len(pixels), self.classes)
+        rows = max(1, _VIEWS // orientation_count(self.pooling.orientations))
+        batches = (slice(start, start + rows) for start in range(0, len(pixels), rows))
+        return np.concatenate([self._heat(pixels[rows], chosen[rows]) for rows in batches])
+
     @torch.enable_grad()
-    def heat(self, pixels: Pixels, classes: Rows) -> Floats:
+    def _heat(self, pixels: Pixels, classes: Rows) -> Floats:
         """Return the heat maps of one batch."""
         images = torch.tensor(pixels, device=self.reference.device)
         numbers = torch.from_numpy(classes).to(images.device)

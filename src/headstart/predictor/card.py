@@ -5,21 +5,14 @@ from headstart.predictor.config import BackboneConfig, Config, HeadConfig
 from headstart.record import Record, describe_use
 from headstart.task import Task
 
-_KEPT = (
-    "To recognise unknown images and to find similar training images, the model keeps 64 numbers "
-    "that are computed from the features, the label and the hash of the file of up to 5,000 "
-    "training images, and the probabilities of held-out predictions."
-)
 
-
-def model_card(config: Config, task: Task, *, known: bool = False, examples: int = 0) -> str:
+def model_card(config: Config, task: Task, *, kept: str = "") -> str:
     """Return the card of a model, in Markdown.
 
     Args:
         config: The model.
         task: Its task.
-        known: Whether it keeps training images as points, to know which images are unknown.
-        examples: The number of training images of which it keeps small pictures.
+        kept: What else it keeps of its training images, as a sentence; "" if nothing.
     """
     created = f", {config.created}" if config.created else ""
     lines = [
@@ -41,10 +34,8 @@ def model_card(config: Config, task: Task, *, known: bool = False, examples: int
     lines += _result(config.record, task) if config.record else []
     if "kernel" in {config.head.kind, *config.head.numbers.values()}:
         lines += ["", "The head keeps the features of training images, not the images themselves."]
-    if known:
-        lines += ["", _KEPT]
-    if examples:
-        lines += ["", f"It keeps small pictures of {examples:,} training images (--keep-examples)."]
+    if kept:
+        lines += ["", kept]
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from headstart.answers import AnyTaskPrediction, MultiPrediction
+from headstart.answers import AnyTaskPrediction, MultiPrediction, Thresholds
 from headstart.arrays import Anything, Features, Floats, Probabilities
 from headstart.errors import OptionError
 from headstart.evaluation.abstention import Abstention, abstain_for, lowest_error
@@ -66,14 +66,43 @@ class Limits:
             {name: value.tobytes() for name, value in _below(_EXAMPLES, arrays).items()},
         )
 
-    def rules(self, options: AnswerOptions) -> AnswerRules:
+    @property
+    def kept(self) -> str:
+        """What is kept of the training images, as a sentence; "" if nothing is."""
+        parts = "; ".join(self._kept())
+        return f"To know its limits, the model keeps: {parts}." if parts else ""
+
+    def _kept(self) -> Iterator[str]:
+        if self.known is not None:
+            images, dimensions = self.known.points.shape
+            yield (
+                f"of {images:,} training images {dimensions} numbers that are computed from the "
+                "features, the label and the hash of the file"
+            )
+        if self.calibration is not None:
+            yield f"the probabilities and labels of {len(self.calibration):,} held-out predictions"
+        if self.traits is not None and len(self.traits):
+            yield f"six statistics of {len(self.traits):,} training images"
+        if self.examples:
+            yield f"small pictures of {len(self.examples):,} training images"
+
+    def rules(self, options: AnswerOptions, thresholds: Thresholds | None = None) -> AnswerRules:
         """Return what to say about predictions.
 
+        Args:
+            options: What was asked for.
+            thresholds: The operating point of the model.
+
         Raises:
-            OptionError: The model has no calibration set, or its held-out predictions do not
-                support so few errors.
+            OptionError: The model has no calibration set, its held-out predictions do not support
+                so few errors, or its labels are not the most probable ones.
         """
         coverage, max_error = options.coverage, options.max_error
+        if max_error and thresholds:
+            raise OptionError(
+                f"This model has an operating point, {thresholds.purpose}: its label is not always "
+                "the most probable one, which max_error assumes. Omit max_error."
+            )
         return AnswerRules(
             self.known,
             SetRule.of(self._held_out(), coverage, options.set_method) if coverage else None,
@@ -84,10 +113,11 @@ class Limits:
         calibration = self._held_out()
         found = abstain_for(calibration, max_error)
         if found is None:
+            lowest = lowest_error(calibration)
+            advice = f" They support max_error {lowest:g}." if lowest else ""
             raise OptionError(
-                f"At no confidence are at most {max_error:.2%} of the answers wrong, by "
-                f"{len(calibration):,} held-out predictions. The lowest that they support is "
-                f"max_error {lowest_error(calibration):.4f}."
+                f"{len(calibration):,} held-out predictions do not support that at most "
+                f"{max_error:.2%} of the answers are wrong, at any confidence.{advice}"
             )
         return found
 
@@ -95,8 +125,8 @@ class Limits:
         if self.calibration is None:
             raise OptionError(
                 "This model keeps no held-out predictions, which prediction sets and max_error "
-                "need: it has several labels per image, or was trained without held-out images or "
-                "by an earlier version. Train it again."
+                "need: it has several labels per image or an added class, or was trained without "
+                "held-out images or by an earlier version."
             )
         return self.calibration
 
@@ -132,9 +162,7 @@ class AnswerRules:
             )
 
     def _abstained(self, probabilities: Probabilities) -> bool | None:
-        if self.abstention is None:
-            return None
-        return bool(probabilities.max() < self.abstention.confidence)
+        return None if self.abstention is None else not self.abstention.answers(probabilities)
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,13 @@ class Predictor:
             features, _ = self.extractor.of_files(images.files)
             unknown = self.limits.known.unknown(as_stored(features, self.stored_as))
         labels = replace(images, classes=self.classes).labels
-        return measure_limits(self.limits.calibration, unknown, probabilities, labels)
+        return measure_limits(
+            self.limits.calibration,
+            unknown,
+            probabilities,
+            labels,
+            abstains=self.thresholds is None,
+        )
 
     def with_class(self, name: str, images: ImagesLike) -> Predictor:
         """Return a model with an additional class, learned from example images without a refit.
@@ -284,7 +290,9 @@ class Predictor:
         features = as_stored(np.concatenate(batches), self.stored_as)
         head, known = self.head.with_class(features[:, columns]), self.limits.known
         # Held-out predictions of the new class do not exist.
-        limits = Limits(None, known and known.with_images(features, name))
+        limits = replace(
+            self.limits, calibration=None, known=known and known.with_images(features, name)
+        )
         return replace(self, head=head, classes=(*self.classes, name), record=None, limits=limits)
 
     def module(self) -> PredictorModule:
@@ -350,12 +358,7 @@ class Predictor:
         network = {f"backbone.{name}": value for name, value in self.extractor.tensors().items()}
         head = {f"head.{name}": value for name, value in arrays.items()}
         limits = {f"limits.{name}": value for name, value in self.limits.to_arrays().items()}
-        card = model_card(
-            config,
-            self.task,
-            known=self.limits.known is not None,
-            examples=len(self.limits.examples),
-        )
+        card = model_card(config, self.task, kept=self.limits.kept)
         return Bundle(config, {**network, **head, **limits}, card)
 
     @classmethod
@@ -411,7 +414,7 @@ class Predictor:
         self, images: ImagesLike, options: AnswerOptions
     ) -> Iterator[AnyTaskPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
-        rules = self.limits.rules(options)
+        rules = self.limits.rules(options, self.thresholds)
         for batch, features in self.features_each(images):
             names = [image for image in batch if not isinstance(image, UnreadableImage)]
             answers = self.answers(features, names, options.top, rules)

@@ -228,7 +228,7 @@ class EvaluationRecord:
         warnings: What may be wrong with the data or the results, in sentences.
         recorded: The scalar metrics in the run's record that differ from these, by name; empty if
             all are equal, None if the record has no results on these images.
-        limits: What the model knows about its own limits; None in bundles of earlier versions.
+        limits: What the model knows about its own limits; None if it has seen some of the images.
     """
 
     headstart: str

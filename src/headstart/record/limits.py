@@ -53,10 +53,9 @@ class LimitsResult:
 
     Attributes:
         images: The number of images.
-        unknown: The share of them that is called unknown although they are like the training
-            images; None if the model cannot tell.
+        unknown: The share of them that is called unknown; None if the model cannot tell.
         unknown_ci95: Wilson interval of that.
-        false_alarms: The share that was aimed at.
+        false_alarms: The share that was aimed at for images like the training images.
         sets: Prediction sets; empty without held-out predictions, as with several labels per image.
         abstention: Abstention for several shares of errors, of those that held-out images support.
     """
@@ -108,8 +107,8 @@ class LimitsResult:
             )
         if self.unknown is not None:
             yield (
-                f"{self.unknown:.1%} of them are called unknown; as they are like the training "
-                f"images, {self.false_alarms:.0%} was aimed at."
+                f"{self.unknown:.1%} of them are called unknown; of images like the training "
+                f"images, about {self.false_alarms:.0%} are."
             )
 
 

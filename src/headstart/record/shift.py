@@ -52,13 +52,14 @@ class ShiftRecord:
         images: The number of images that were read.
         seen: The number of these that the model was trained on, as far as it keeps their hashes.
         auroc: How well a classifier tells the images from the training images, 0.5 is chance; None
-            if there are too few images.
-        p: The p-value of no difference; None if there are too few images.
+            if there are too few images, or the model was trained on many of them.
+        p: The p-value of no difference; None likewise.
         unknown: The share of images that the model calls unknown.
         unknown_ci95: Wilson interval of that.
         false_alarms: The share of images like the training images that it calls unknown.
         estimated_accuracy: The accuracy on these images, estimated by their confidence; None with
-            several labels per image, with too few images, or if most of them are unknown.
+            several labels per image or an operating point, with too few images, or if most of them
+            are unknown.
         ci95: Its 95% interval.
         held_out_accuracy: The accuracy on held-out training images, to compare with; None likewise.
         unlike: The images most unlike the training images, most unlike first.
