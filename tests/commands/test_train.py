@@ -116,7 +116,9 @@ def test_the_report_names_data_and_classes(trained: TrainResult) -> None:
     page = (trained.run / "report.html").read_text()
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "photos" in page and "blue" in page
-    assert page.count("data:image/jpeg;base64,") == 4  # Two mistakes, whose labels are doubted.
+    assert page.count('class="views"') == 2  # Two mistakes, with heat maps.
+    assert page.count('alt="Heat map of ') == 2
+    assert page.count('alt="Training image ') == 6
 
 
 def test_the_model_card_has_the_test_result(trained: TrainResult) -> None:

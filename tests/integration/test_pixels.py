@@ -83,7 +83,7 @@ def test_the_warnings_and_the_rejected_image_are_recorded(trained: TrainResult) 
 def test_the_contract_is_in_the_bundle(trained: TrainResult) -> None:
     """It is stored with the preprocessing."""
     config = json.loads((trained.run / "bundle" / "config.json").read_text())
-    assert config["schema"] == 3
+    assert config["schema"] == 4
     assert config["preprocess"]["contract"] == {
         "version": 2,
         "background": "black",
