@@ -22,9 +22,9 @@ from headstart.data.images import ImageSet
 from headstart.evaluation.feature_map import feature_map
 from headstart.evaluation.metrics import evaluate_probabilities
 from headstart.record import EvaluationRecord
-from headstart.report import render_evaluation
+from headstart.report import PicturedMistake, render_evaluation
 from headstart.report.illustrating import illustrate
-from headstart.report.thumbnails import with_thumbnails
+from headstart.report.thumbnails import thumbnail
 from headstart.tasks.single import Single
 
 IMAGES = 10_000
@@ -81,7 +81,10 @@ def _page(folder: Path) -> str:
     page = render_evaluation(
         record,
         Single().report_part(record.evaluation),
-        with_thumbnails(mistakes, images, CURRENT),
+        [
+            PicturedMistake(one, images.names[one.row], thumbnail(images.paths[one.row], CURRENT))
+            for one in mistakes
+        ],
         test_images=test_images,
     )
     rendered = time.perf_counter()

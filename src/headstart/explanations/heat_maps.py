@@ -94,7 +94,8 @@ class Explainer:
         head: Maps features to scores.
         temperature: The divisor of the scores.
         layout: The columns of the features.
-        reference: The mean features of the training images, (1, width).
+        width: The number of columns that the head reads.
+        reference: The calibrated scores of the mean training image, (1, classes).
         activation: The function that turns scores into probabilities.
         classes: The number of classes.
     """
@@ -104,6 +105,7 @@ class Explainer:
     head: nn.Module
     temperature: Tensor
     layout: FeatureLayout
+    width: int
     reference: Tensor
     activation: Activation
     classes: int
@@ -113,13 +115,17 @@ class Explainer:
         """Collect the parts of a model."""
         pooling = _without_gradients(predictor.extractor.pooling)
         device = pooling.mean.device
+        head = head_module(predictor.head).requires_grad_(False).eval().to(device)
+        temperature = torch.tensor(predictor.temperature, device=device)
+        mean = torch.from_numpy(_mean_features(predictor.head)).float()[None].to(device)
         return cls(
             pooling,
             _boundary_stage(pooling.network),
-            head_module(predictor.head).requires_grad_(False).eval().to(device),
-            torch.tensor(predictor.temperature, device=device),
+            head,
+            temperature,
             predictor.extractor.layout,
-            torch.from_numpy(_mean_features(predictor.head)).float()[None].to(device),
+            mean.shape[1],
+            head(mean) / temperature,
             predictor.task.activation,
             len(predictor.classes),
         )
@@ -139,13 +145,13 @@ class Explainer:
         if has_attention(self.pooling.network):
             return self._heat_of_tokens(images, numbers)
         maps, boundaries, early = self._maps_with_leaves(images)
-        features = self.pooling.pool(maps)[:, : self.reference.shape[1]]
+        features = self.pooling.pool(maps)[:, : self.width]
         score, gradient = self._score_and_gradient(features.detach(), numbers)
         gradient = _attribute_peaks(gradient, features.detach(), self.layout)
         heat = self._contributions(features, gradient, boundaries, early)
         heat = _turned_back(heat, len(images)).sum(dim=0)
         # What is not due to differences between positions is shared by all of them.
-        total = score - self._scores(self.reference.expand_as(features), numbers)
+        total = score - self._margin(self.reference.expand(len(images), -1), numbers)
         heat += ((total - heat.sum(dim=(1, 2))) / heat[0].numel())[:, None, None]
         return np.asarray(heat.cpu().numpy(), dtype=np.float32)
 
@@ -153,7 +159,7 @@ class Explainer:
         """Return the heat maps of a transformer by its attention."""
         network = self.pooling.network
         with recorded_attention(network) as recorded:
-            features = self.pooling(images)[:, : self.reference.shape[1]]
+            features = self.pooling(images)[:, : self.width]
         scores = self._scores(features, classes)
         grids = relevance(scores, recorded, getattr(network, "num_prefix_tokens", 0))
         heat = torch.stack([_spread(grid, grids[0].shape[1]) for grid in grids]).sum(dim=0)
@@ -179,7 +185,10 @@ class Explainer:
 
     def _scores(self, features: Tensor, classes: Tensor) -> Tensor:
         """Return the score of the class of each image, (images,)."""
-        scores = self.head(features) / self.temperature
+        return self._margin(self.head(features) / self.temperature, classes)
+
+    def _margin(self, scores: Tensor, classes: Tensor) -> Tensor:
+        """Return the score of a class against those of the others, (images,)."""
         own: Tensor = scores.gather(1, classes[:, None])[:, 0]
         if self.activation == "sigmoid":
             return own
