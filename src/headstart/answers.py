@@ -26,6 +26,7 @@ class Prediction:
             first; it may be empty. None if it was not requested.
         abstained: Whether the model is not confident enough for the requested share of errors; None
             if none was requested.
+        heat_map: The picture with the heat map of the label; None if it was not requested.
     """
 
     image: str
