@@ -269,7 +269,7 @@ class Classifier:
             time limit was reached, or too few images were left for training.
 
         Raises:
-            OptionError: There is no such part, or an option is invalid.
+            OptionError: The part does not exist, or an option is invalid.
             DataError: The classes differ from the model's.
             TuningError: Only trainings with other options can be resumed, or the same training is
                 already running.

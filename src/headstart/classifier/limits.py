@@ -9,7 +9,6 @@ from headstart.errors import DataError
 from headstart.evaluation.calibration_set import CalibrationSet
 from headstart.evaluation.known_images import MIN_IMAGES, KnownImages
 from headstart.features.extractor import FeatureExtractor
-from headstart.features.rounding import as_stored
 from headstart.heads.problem import HeadFit
 from headstart.predictor.limits import Limits
 from headstart.task import Task
@@ -61,7 +60,7 @@ def known_images(
 
     Args:
         train: The training images.
-        features: Their features, (images, width).
+        features: Their features as the store returns them, (images, width).
         extractor: What has computed them.
         seed: Random seed.
     """
@@ -73,10 +72,9 @@ def known_images(
     except DataError:
         return None
     columns = layout.columns("multilevel")
-    rounded = as_stored(features[:, columns], extractor.stored_as)
-    weights = layout.weights()[columns]
+    read, weights = features[:, columns], layout.weights()[columns]
     labels = [_label(train, row) for row in range(len(train))]
-    return KnownImages.of(rounded, weights, train.sha256s, labels, folds, seed=seed)
+    return KnownImages.of(read, weights, train.sha256s, labels, folds, seed=seed)
 
 
 def _traits(train: ImageSet, extractor: FeatureExtractor, seed: int) -> Floats:

@@ -12,7 +12,6 @@ from headstart.data.images import ImageSet
 from headstart.errors import UnreadableImage
 from headstart.evaluation.feature_map import feature_map
 from headstart.explanations.explaining import heat_pictures
-from headstart.features.rounding import as_stored
 from headstart.predictor.predictor import Predictor
 from headstart.report import Neighbour, PicturedMistake, TestImages
 from headstart.report.illustrating import illustrate
@@ -55,7 +54,6 @@ def illustrated(
         seed: Random seed of the map.
     """
     features, _ = model.extractor.of_files(images.files)
-    features = as_stored(features, model.stored_as)
     mistakes = model.task.worst_mistakes(
         *(probabilities, images.labels, model.classes),
         limit=_MAX_MISTAKES,

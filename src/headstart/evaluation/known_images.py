@@ -94,7 +94,6 @@ class KnownImages:
             folds: Pairs of rows, (train, held out), which keep similar images together.
             seed: Random seed of samples.
         """
-
         # Distances grow with the number of dimensions, which therefore is the same in all folds.
         smallest = min(len(train) for train, _ in folds)
         dimensions = min(_COMPONENTS, smallest // 2, features.shape[1])
@@ -237,20 +236,31 @@ class KnownImages:
 
     def _nearest(self, features: Features, count: int) -> tuple[Numbers, Rows]:
         """Return the distances of the nearest points, and their rows, (images, count)."""
-        new, count = self.points_of(features), min(count, len(self.points))
-        blocks = [
-            _nearest_points(new[begin : begin + _BLOCK], self.points, count)
-            for begin in range(0, max(len(new), 1), _BLOCK)
-        ]
-        distances, rows = zip(*blocks, strict=True)
-        return np.concatenate(distances), np.concatenate(rows)
+        return nearest_points(self.points_of(features), self.points, count)
 
 
 def _points(features: Features, mean: Floats, projection: Floats) -> Floats:
     return np.asarray((features[:, : len(mean)] - mean) @ projection, dtype=np.float32)
 
 
-def _nearest_points(new: Floats, points: Floats, count: int) -> tuple[Numbers, Rows]:
+def nearest_points(new: Floats, points: Floats, count: int) -> tuple[Numbers, Rows]:
+    """Return the distances of the nearest points, nearest first, and their rows, (new, count).
+
+    Args:
+        new: Shape (new, dimensions).
+        points: Shape (points, dimensions).
+        count: The number of points to find, of all if there are fewer.
+    """
+    count = min(count, len(points))
+    blocks = [
+        _nearest_in_block(new[begin : begin + _BLOCK], points, count)
+        for begin in range(0, max(len(new), 1), _BLOCK)
+    ]
+    distances, rows = zip(*blocks, strict=True)
+    return np.concatenate(distances), np.concatenate(rows)
+
+
+def _nearest_in_block(new: Floats, points: Floats, count: int) -> tuple[Numbers, Rows]:
     first, second = new.astype(np.float64), points.astype(np.float64)
     norms = (first**2).sum(axis=1)[:, np.newaxis] + (second**2).sum(axis=1)
     squares = norms - 2 * first @ second.T

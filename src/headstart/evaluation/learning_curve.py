@@ -104,7 +104,7 @@ def measure_learning_curve(
 
 
 def _why_not(choice: HeadChoice, targets: Targets, groups: Sequence[str]) -> str:
-    """Return why there is no learning curve, as a sentence; "" if there is."""
+    """Return why no learning curve can be measured, as a sentence; "" if one can."""
     images, grouped = len(targets), len(set(groups))
     if images < MIN_IMAGES:
         least = f"{MIN_IMAGES} are needed"

@@ -6,11 +6,10 @@ import numpy as np
 
 from headstart.arrays import Floats, Numbers, Probabilities, Rows
 from headstart.evaluation.calibration_set import CalibrationSet
+from headstart.evaluation.known_images import nearest_points
 from headstart.record import Interval
 
 _RESAMPLES = 1_000
-# Images whose distances are computed at a time, to bound memory.
-_BLOCK = 1_000
 
 
 def estimate_accuracy(
@@ -60,27 +59,17 @@ def label_first(points: Floats, uncertainty: Numbers, known: Floats, count: int)
         known: Images that are labelled already, (known, dimensions).
         count: How many to choose.
     """
-    distances = _nearest_distances(points, known)
+    distances = _distances(points, known)
     chosen: list[int] = []
     for _ in range(min(count, len(points))):
         worth = distances * uncertainty
         worth[chosen] = -1
         best = int(worth.argmax())
         chosen.append(best)
-        distances = np.minimum(distances, _nearest_distances(points, points[best : best + 1]))
+        distances = np.minimum(distances, _distances(points, points[best : best + 1]))
     return np.array(chosen, dtype=np.int64)
 
 
-def _nearest_distances(points: Floats, others: Floats) -> Numbers:
-    second = others.astype(np.float64)
-    blocks = [
-        _nearest_in_block(points[begin : begin + _BLOCK].astype(np.float64), second)
-        for begin in range(0, len(points), _BLOCK)
-    ]
-    return np.concatenate(blocks)
-
-
-def _nearest_in_block(first: Numbers, second: Numbers) -> Numbers:
-    squares = (first**2).sum(axis=1)[:, np.newaxis] + (second**2).sum(axis=1)
-    nearest: Numbers = np.sqrt((squares - 2 * first @ second.T).min(axis=1).clip(0))
-    return nearest
+def _distances(points: Floats, others: Floats) -> Numbers:
+    """Return the distance of each point to the nearest of the others."""
+    return nearest_points(points, others, 1)[0][:, 0]

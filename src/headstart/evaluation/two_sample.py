@@ -1,4 +1,4 @@
-"""Classifier two-sample test: can new images be told from the training images?
+"""Classifier two-sample test: can new images be told apart from the training images?
 
 A kernel classifier learns to tell them apart; each image is classified by the others (leave-one-out
 in closed form). Under permuted labels, the same is done again, which gives an exact p-value. See

@@ -28,7 +28,7 @@ def recorded_attention(network: nn.Module) -> Iterator[list[Tensor]]:
     """Record the attention of each block that runs, (images, heads, tokens, tokens).
 
     Args:
-        network: A copy that nobody else uses, whose attention is computed step by step from now on.
+        network: A copy for this purpose: its attention stays without fused kernels afterwards.
     """
     recorded: list[Tensor] = []
 

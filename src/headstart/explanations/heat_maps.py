@@ -65,7 +65,7 @@ def heat_maps(predictor: Predictor, pixels: Pixels, classes: Sequence[int] | Row
         it has pixels. Positive cells support the class, in units of the logit.
 
     Raises:
-        OptionError: There is no class of that number, or not one for each image.
+        OptionError: A class number is out of range, or there is not one for each image.
     """
     return Explainer.of(predictor).heat_maps(pixels, classes)
 

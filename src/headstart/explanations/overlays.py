@@ -9,7 +9,7 @@ from headstart.data.preprocessing import Preprocess
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels of an image."""
 
-# From weak to strong, and told apart by people with any colour vision (Okabe and Ito, 2008): what
+# From weak to strong, distinguishable with any colour vision (Okabe and Ito, 2008): what
 # supports the class is vermilion to yellow, what speaks against it is blue.
 _SUPPORTING = np.array([(213, 94, 0), (255, 225, 40)], dtype=np.float32)
 _OPPOSING = np.array([(30, 110, 190), (120, 200, 255)], dtype=np.float32)

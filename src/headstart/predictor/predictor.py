@@ -255,7 +255,7 @@ class Predictor:
         unknown = None
         if self.limits.known:
             features, _ = self.extractor.of_files(images.files)
-            unknown = self.limits.known.unknown(as_stored(features, self.stored_as))
+            unknown = self.limits.known.unknown(features)
         labels = replace(images, classes=self.classes).labels
         return measure_limits(
             self.limits.calibration,

@@ -114,7 +114,7 @@ class Shortcut:
         accuracy: Accuracy of a small decision tree on the trait alone, on held-out folds; None for
             several labels per image.
         baseline: Accuracy of the majority baseline; None for several labels per image.
-        classes: The classes that can be told apart, most clearly first.
+        classes: The classes that the trait distinguishes, most clearly first.
     """
 
     trait: str

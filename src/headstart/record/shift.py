@@ -134,4 +134,4 @@ class ShiftRecord:
         }
 
 
-_COMPARED = {True: "cannot be told from", False: "differ from"}
+_COMPARED = {True: "cannot be distinguished from", False: "differ from"}
