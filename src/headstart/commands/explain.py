@@ -1,16 +1,15 @@
 """Explain: heat maps of predictions, and the training images that are similar."""
 
 import os
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from headstart.commands.image_files import Volumes, found_images
+from headstart.commands.image_files import Volumes, count_of, found_images
 from headstart.commands.picture_folder import PictureFolder
 from headstart.data.inputs import ImagesLike
-from headstart.data.medical.volumes import reading_of
 from headstart.explanations.explaining import Explanation, check_label, explain_each
-from headstart.options import ExplainOptions, cache_folder
+from headstart.options import ExplainOptions
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record.explanation import ExplainedImage, SimilarImage
 from headstart.runs.images import files_by_hash
@@ -25,11 +24,10 @@ def run_explanation(
 ) -> list[AnyExplanation]:
     """Run `explain` with validated options."""
     found = found_images(images, watcher.warn)
-    count = len(found) if isinstance(found, Sized) else 0
+    count = count_of(found)
     predictor = load_predictor(model, options)
     check_label(predictor, options.label)
-    reading = reading_of(predictor.extractor.preprocess.contract)
-    volumes = Volumes(cache_folder(options.cache) / "images", reading)
+    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
     known = files_by_hash(Path(model))
     folder = PictureFolder(options.out, overwrite=options.overwrite)
     results: list[AnyExplanation] = []

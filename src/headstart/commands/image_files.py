@@ -5,12 +5,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
+from headstart.data.contract import PixelContract
 from headstart.data.formats import is_image_file
 from headstart.data.inputs import ImageLike, ImagesLike, each_image, is_image
-from headstart.data.medical.volumes import Reading, is_volume, unpack_volume
+from headstart.data.medical.volumes import Reading, is_volume, reading_of, unpack_volume
 from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError, UnreadableImage
+from headstart.options import cache_folder
 from headstart.watching import Warn
 
 
@@ -22,6 +25,11 @@ def found_images(images: ImagesLike, warn: Warn) -> Iterable[ImageLike]:
     """
     files = _files(images, warn)
     return list(files) if is_image(images) or isinstance(images, Sized) else files
+
+
+def count_of(images: Iterable[ImageLike]) -> int:
+    """Return the number of images; 0 if it is not known before they are read."""
+    return len(images) if isinstance(images, Sized) else 0
 
 
 @dataclass
@@ -37,6 +45,11 @@ class Volumes:
     reading: Reading
     # For each image in turn its name, if that is not its path, and why it cannot be read.
     _notes: deque[tuple[str | None, str | None]] = field(default_factory=deque)
+
+    @classmethod
+    def of(cls, contract: PixelContract, cache: Path | None) -> Self:
+        """Return the files as a model reads them, with their images in the cache."""
+        return cls(cache_folder(cache) / "images", reading_of(contract))
 
     def unpacked(self, images: Iterable[ImageLike]) -> Iterator[ImageLike]:
         """Yield the images of each such file in its place, and others as they are.

@@ -1,15 +1,14 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from headstart.commands.combinations import PREDICTION, reject_ineffective_options
-from headstart.commands.image_files import Volumes, found_images
+from headstart.commands.image_files import Volumes, count_of, found_images
 from headstart.data.inputs import ImageLike, ImagesLike
-from headstart.data.medical.volumes import reading_of
 from headstart.data.paths import printable
-from headstart.options import PredictOptions, cache_folder
+from headstart.options import PredictOptions
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
 from headstart.runs.predictions import check_output, write_predictions
 from headstart.tasks.loading import load_predictor
@@ -23,10 +22,9 @@ def run_prediction(
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite)
     found = found_images(images, watcher.warn)
-    known = len(found) if isinstance(found, Sized) else 0
+    known = count_of(found)
     predictor = load_predictor(model, options)
-    reading = reading_of(predictor.extractor.preprocess.contract)
-    volumes = Volumes(cache_folder(options.cache) / "images", reading)
+    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
     each = volumes.unpacked(found)
     predict = _explained if options.explain else Predictor.predict_each
     predictions = predict(predictor, each, options)

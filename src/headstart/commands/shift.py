@@ -1,7 +1,7 @@
 """Shift: how far unlabelled images are from the training images of a model."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +9,8 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from headstart.arrays import Floats, Numbers, Probabilities
-from headstart.commands.image_files import Volumes, found_images
+from headstart.commands.image_files import Volumes, count_of, found_images
 from headstart.data.inputs import ImagesLike
-from headstart.data.medical.volumes import reading_of
 from headstart.data.traits import NAMES, trait_values
 from headstart.errors import DataError, OptionError, UnreadableImage
 from headstart.evaluation.intervals import wilson
@@ -20,7 +19,7 @@ from headstart.evaluation.shift import estimate_accuracy, label_first
 from headstart.evaluation.slices import holm
 from headstart.evaluation.two_sample import two_sample_test
 from headstart.files import file_sha256
-from headstart.options import ShiftOptions, cache_folder
+from headstart.options import ShiftOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record import Rejection
 from headstart.record.shift import ALARM, MovedTrait, ShiftRecord, StrangeImage
@@ -92,9 +91,8 @@ def _read(
     watcher: Watcher,
 ) -> _Read:
     found = found_images(images, watcher.warn)
-    count = len(found) if isinstance(found, Sized) else 0
-    reading = reading_of(predictor.extractor.preprocess.contract)
-    volumes = Volumes(cache_folder(options.cache) / "images", reading)
+    count = count_of(found)
+    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
     read = _Read()
     with watcher.stage("Reading images") as progress:
         for batch, features in predictor.features_each(volumes.unpacked(found)):
