@@ -5,7 +5,7 @@ Which head is used with the tuned network, and whether it is kept, is decided la
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from torch import Tensor
@@ -73,12 +73,14 @@ def train_rounds(bench: Workbench, conclusive: Callable[[Sequence[Round]], bool]
         )
         if remaining <= 0 and (deadline is None or conclusive(rounds)):
             break
-        rounds.append(_train(bench, f"round-{number}", (train, held_out), deadline=deadline))
+        rounds.append(_train(bench, f"round-{number}", (train, held_out), deadline))
     return rounds
 
 
 def train_final(bench: Workbench, rounds: Sequence[Round]) -> Round | None:
     """Train on all images for the best number of epochs, or as many as there is time for.
+
+    The learning rate falls to 0 within these epochs, even if a round had planned more of them.
 
     Returns:
         The training; None if it was interrupted before, or if there is no time for one epoch.
@@ -92,17 +94,12 @@ def train_final(bench: Workbench, rounds: Sequence[Round]) -> Round | None:
         return None
     if deadline:
         deadline += _OVERRUN * (deadline - bench.job.begin)
-    everything = bench.job.images.everything
-    return _train(bench, FINAL, everything, epochs=epochs, deadline=deadline)
+    bench = replace(bench, recipe=replace(bench.recipe, epochs=epochs))
+    return _train(bench, FINAL, bench.job.images.everything, deadline)
 
 
 def _train(
-    bench: Workbench,
-    name: str,
-    sides: tuple[Rows, Rows],
-    *,
-    epochs: int | None = None,
-    deadline: float | None = None,
+    bench: Workbench, name: str, sides: tuple[Rows, Rows], deadline: float | None
 ) -> Round:
     """Train once from the original weights and a head fitted on the training images."""
     begin, job, (train, held_out) = time.perf_counter(), bench.job, sides
@@ -115,7 +112,7 @@ def _train(
     columns = job.heads.layout.columns(start.features)
     dropout = bench.recipe.dropout
     network = HeadedNetwork(bench.boundary.above, start.head, columns, dropout=dropout)
-    result = _loop(bench, network, name, sides, deadline).run(epochs=epochs)
+    result = _loop(bench, network, name, sides, deadline).run()
     name_step(job.progress, f"{called}, fitting its last heads")
     heads, scores = dict[str, ClassifierHead](), dict[str, Scores]()
     if result.best_epoch:  # Otherwise it diverged or was cut off, and the weights are unchanged.

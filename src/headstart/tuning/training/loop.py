@@ -110,16 +110,13 @@ class Loop:
         self.state = TrainingState(network, optimiser, stepper, recipe)
         self._forward = 0.0  # Seconds per image of a forward pass.
 
-    def run(self, *, epochs: int | None = None) -> TrainingResult:
+    def run(self) -> TrainingResult:
         """Train until the end, the deadline, Ctrl-C, or early stopping.
-
-        Args:
-            epochs: Stop after this many epochs instead of the recipe's, with the same schedule.
 
         Raises:
             TuningError: The checkpoint belongs to another training.
         """
-        total = self._batches.steps * min(self.recipe.epochs, epochs or self.recipe.epochs)
+        total = self._batches.steps * self.recipe.epochs
         checkpoints = self._checkpoints
         # Restores the caller's random state and number of threads.
         devices = [torch.cuda.current_device()] if self.setting.device == "cuda" else []
