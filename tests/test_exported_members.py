@@ -43,6 +43,7 @@ def test_the_public_names_are_these() -> None:
         "load_backbone",
         "open_images",
         "predict",
+        "push",
         "recommend",
         "shift",
         "train",

@@ -13,7 +13,8 @@ HeadstartError
 ├── TuningError           fine-tuning cannot continue
 ├── OutputError           the output folder exists or cannot be written
 ├── RecordError           the record of a run is missing, damaged or of a later version
-└── BundleError           a saved model that is missing, damaged or of an unknown version
+├── BundleError           a saved model that is missing, damaged or of an unknown version
+└── HubError              the hub cannot be reached, or refuses
 """
 
 from collections.abc import Iterable, Mapping
@@ -79,12 +80,20 @@ class OutputError(HeadstartError):
     """The output folder exists or cannot be written."""
 
 
+class ExportError(HeadstartError):
+    """A model cannot be exported with the same answers."""
+
+
 class RecordError(HeadstartError):
     """The record of a run is missing, damaged or of a later version."""
 
 
 class BundleError(HeadstartError):
     """A saved model is missing, damaged or of an unknown version."""
+
+
+class HubError(HeadstartError):
+    """The hub cannot be reached, or refuses what it was asked for."""
 
 
 class RunInterrupted(KeyboardInterrupt):

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypedDict, TypeVar, get_type_hints
 from headstart.options import (
     AugmentOption,
     DeviceOption,
+    ExportFormat,
     FeaturesOption,
     FitOption,
     FramesOption,
@@ -221,10 +222,31 @@ class ExplainKeywords(ComputeKeywords, total=False):
     overwrite: bool
 
 
+class ExportKeywords(CacheKeywords, total=False):
+    """See `ExportOptions`."""
+
+    format: ExportFormat
+    out: str | Path
+    images: str | Path | None
+    half: bool
+    int8: bool
+    max_drop: float
+    only_features: bool
+    overwrite: bool
+
+
 class ShiftKeywords(ComputeKeywords, total=False):
     """See `ShiftOptions`."""
 
     label_first: int
+
+
+class PushKeywords(TypedDict, total=False):
+    """See `PushOptions`."""
+
+    private: bool
+    overwrite: bool
+    message: str
 
 
 class SplitKeywords(TypedDict, total=False):

@@ -18,8 +18,10 @@ from headstart.keywords import (
     ComputeKeywords,
     EvaluateKeywords,
     ExplainKeywords,
+    ExportKeywords,
     OpenKeywords,
     PredictKeywords,
+    PushKeywords,
     RecommendKeywords,
     ShiftKeywords,
     TrainKeywords,
@@ -31,8 +33,10 @@ from headstart.options import (
     ComputeOptions,
     EvaluateOptions,
     ExplainOptions,
+    ExportOptions,
     OpenOptions,
     PredictOptions,
+    PushOptions,
     RecommendOptions,
     ShiftOptions,
     TrainOptions,
@@ -46,9 +50,11 @@ if TYPE_CHECKING:
     from headstart.commands.train import TrainResult
     from headstart.data.images import Images
     from headstart.data.inputs import ImagesLike
+    from headstart.hub.pushing import PushedModel
     from headstart.predictor.predictor import AnyPrediction, Predictor
     from headstart.record.comparison import ComparisonRecord
     from headstart.record.data_check import DataCheck
+    from headstart.record.export import ExportRecord
     from headstart.record.shift import ShiftRecord
 
 
@@ -258,6 +264,36 @@ def explain(
     return run_explanation(model, images, values, watcher)
 
 
+@with_keywords(ExportOptions, ExportKeywords)
+def export(
+    model: str | os.PathLike[str] | Predictor,
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[ExportKeywords],
+) -> ExportRecord:
+    """Write a model as one file that answers the same without this project.
+
+    The file takes decoded, resized images and returns calibrated probabilities. A short script
+    beside it reads image files as the model was trained on them. Both are checked on real files
+    first: with any other answer, nothing is written.
+
+    Args:
+        model: A run folder, a bundle or a predictor. A bundle and a predictor need `images`.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Raises:
+        ExportError: The exported file answers differently; the message lists the images.
+        HeadstartError: The model or an option cannot be used, or the output cannot be written.
+    """
+    values, watcher = ExportOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.export", watcher):
+        from headstart.commands.export import run_export
+    return run_export(model, values, watcher)
+
+
 @with_keywords(ShiftOptions, ShiftKeywords)
 def shift(
     model: str | os.PathLike[str],
@@ -289,6 +325,37 @@ def shift(
     return run_shift(model, images, values, watcher)
 
 
+@with_keywords(PushOptions, PushKeywords)
+def push(
+    model: str | os.PathLike[str],
+    repository: str,
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[PushKeywords],
+) -> PushedModel:
+    """Push a trained model to the Hugging Face hub: the files of its bundle, and nothing else.
+
+    Args:
+        model: A run folder or a bundle.
+        repository: OWNER/NAME; it is created if it does not exist.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        Where the model is, and which files were pushed.
+
+    Raises:
+        HeadstartError: The model is damaged, the hub cannot be reached or refuses, or the
+            repository has other content.
+    """
+    values, watcher = PushOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.push", watcher):
+        from headstart.commands.push import run_push
+    return run_push(model, repository, values, watcher)
+
+
 @with_keywords(OpenOptions, OpenKeywords)
 def open_images(
     data: str | os.PathLike[str],
@@ -318,14 +385,16 @@ def open_images(
 
 @with_keywords(ComputeOptions, ComputeKeywords)
 def load(model: str | os.PathLike[str], **options: Unpack[ComputeKeywords]) -> Predictor:
-    """Load a trained model. No network access is needed.
+    """Load a trained model. Network access is needed at most once, for a model on the hub.
 
     Args:
-        model: A run folder or a bundle.
+        model: A run folder, a bundle, or "hf-hub:OWNER/NAME" for a model on the Hugging Face hub;
+            "@" and a branch, a tag or a commit may follow.
         options: As listed below.
 
     Raises:
         BundleError: The model is missing, was changed, or has an unknown version.
+        HubError: The model cannot be downloaded from the hub.
         OptionError: An option is invalid.
     """
     from headstart.tasks.loading import load_predictor

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from platformdirs import user_cache_path
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headstart.errors import OptionError
 from headstart.measuring_options import LeakageOptions as LeakageOptions
@@ -33,6 +33,7 @@ RecipeOption = Literal["headstart", "tutorial"]
 TaskOption = Literal["auto", "single", "multi"]
 FramesOption = Literal["each", "middle"]
 SetMethod = Literal["lac", "aps"]
+ExportFormat = Literal["onnx", "openvino", "torch"]
 UncertainOption = Literal["unknown", "present", "absent"]
 
 PART = "auto|all|stages:[1-9][0-9]*|layers:[1-9][0-9]*"
@@ -463,6 +464,44 @@ class ExplainOptions(ComputeOptions):
     overwrite: bool = Field(False, description="Replace earlier heat maps in --out.")
 
 
+class ExportOptions(CacheOptions):
+    """Options of `export`."""
+
+    panel = Panel.OUTPUT
+
+    format: ExportFormat = Field("onnx", description="Kind of file to write.")
+    out: LenientPath = Field(Path("export"), description="Folder to write.")
+    images: LenientPath | None = Field(
+        None,
+        description="Image or folder of images to check the export with "
+        "(default: those of the run).",
+    )
+    half: bool = Field(False, description="Store weights in half precision, for half the size.")
+    int8: bool = Field(
+        False, description="Compute in 8-bit integers, which is faster on most processors."
+    )
+    max_drop: float = Field(
+        0.5,
+        ge=0,
+        le=100,
+        description="Accuracy that --int8 may cost, and labels that --half may change, in points.",
+    )
+    only_features: bool = Field(
+        False, description="Export the backbone with pooling, without the head."
+    )
+    overwrite: bool = Field(False, description="Replace an earlier export in --out.")
+
+    @model_validator(mode="after")
+    def _check_combination(self) -> Self:
+        if self.half and self.int8:
+            raise ValueError("half and int8 exclude each other. Choose one")
+        if self.only_features and self.int8:
+            raise ValueError("int8 is checked by its accuracy, which only_features does not have")
+        if "max_drop" in self.model_fields_set and not (self.half or self.int8):
+            raise ValueError("max_drop has an effect only with half or int8")
+        return self
+
+
 class ShiftOptions(ComputeOptions):
     """Options of `shift`."""
 
@@ -493,6 +532,20 @@ class CompareOptions(SliceOptions, SplitOptions, LabelOptions, ComputeOptions):
         None, description="Write a page with pictures of what only one model gets right."
     )
     overwrite: bool = Field(False, description="Replace an existing --report.")
+
+
+class PushOptions(Options):
+    """Options of `push`."""
+
+    panel = Panel.OUTPUT
+
+    private: bool = Field(False, description="Only you can see the model; a public one is refused.")
+    overwrite: bool = Field(
+        False, description="Also push to a repository with other content; its other files are kept."
+    )
+    message: str = Field(
+        "Push a headstart model", min_length=1, description="Message of the commit."
+    )
 
 
 class PlanOptions(Options):

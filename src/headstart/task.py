@@ -196,6 +196,10 @@ class Task(Protocol):
         """Convert calibrated scores into probabilities inside a network."""
         ...
 
+    def decide(self, probabilities: Tensor, thresholds: Thresholds | None) -> Tensor:
+        """Return which labels are predicted inside a network, (images, classes), as flags."""
+        ...
+
     def predict(
         self,
         image: str,

@@ -124,7 +124,8 @@ def test_the_report_names_data_and_classes(trained: TrainResult) -> None:
 def test_the_model_card_has_the_test_result(trained: TrainResult) -> None:
     """The card has classes, backbone, and the test accuracy with its interval."""
     card = (trained.run / "bundle/README.md").read_text()
-    assert card.startswith("# Image classifier with 2 classes\n")
+    assert card.startswith("---\nlibrary_name: headstart\n")
+    assert "\n---\n# Image classifier with 2 classes\n" in card
     assert "- Classes: blue, red\n" in card
     assert "- Backbone: test_efficientnet\n- Weights: random\n" in card
     assert "Accuracy on 12 held-out test images: 83.3% (95% interval " in card

@@ -29,11 +29,11 @@ def download(name: str, file: str) -> Path:
     Raises:
         WeightsError: It cannot be downloaded; the message says why and what to do.
     """
-    problem = _problem()
+    problem = why_unreachable()
     if problem and not _is_cached(name, file):
         raise _failed(name, file, problem)
     try:
-        with _quiet():
+        with quiet():
             return Path(hf_hub_download(name, file, local_files_only=bool(problem)))
     except Exception as error:  # The client passes on whatever its HTTP library raises.
         raise _failed(name, file, " ".join(str(error).split()) or type(error).__name__) from None
@@ -45,7 +45,7 @@ def check_reachable(name: str, file: str) -> None:
     Raises:
         WeightsError: Neither is the case, or the name is not valid.
     """
-    if not _is_cached(name, file) and (problem := _problem()):
+    if not _is_cached(name, file) and (problem := why_unreachable()):
         raise _failed(name, file, problem)
 
 
@@ -56,7 +56,7 @@ def _is_cached(name: str, file: str) -> bool:
         raise _failed(name, file, str(error)) from None
 
 
-def _problem() -> str:
+def why_unreachable() -> str:
     """Return why nothing can be downloaded from the hub, as a sentence; "" if it can be."""
     if constants.HF_HUB_OFFLINE:
         return "the offline mode is on (HF_HUB_OFFLINE)."
@@ -85,7 +85,7 @@ def _failed(name: str, file: str, reason: str) -> WeightsError:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the client from logging, such as its retries: what fails in the end is raised."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level

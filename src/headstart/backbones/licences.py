@@ -6,6 +6,11 @@ _PERMISSIVE = re.compile(r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-sa)?-
 # "nc" is matched as a word, as in cc-by-nc-4.0. Apple's licence for research models is apple-amlr.
 _NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|research|amlr")
 _UNKNOWN = ("unknown", "other")
+# The identifiers among timm's that the hub has too: https://hf.co/docs/hub/repositories-licenses
+_OF_HUB = re.compile(
+    r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa)?-[34]\.0|cc-by-nc-nd-[34]\.0|"
+    r"apple-a(mlr|scl)|gemma"
+)
 
 
 def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
@@ -51,3 +56,14 @@ def describe_licence(licence: str | None) -> str:
     if allowed is None:
         return f"licence {licence}, whose terms may restrict commercial use"
     return f"licence {licence}, which does not allow commercial use"
+
+
+def hub_licence(licence: str | None) -> tuple[str, str]:
+    """Return a licence as the metadata of a model card names it.
+
+    Returns:
+        The hub's identifier and, if that is "other", the name of the licence; otherwise "".
+    """
+    if licence and _OF_HUB.fullmatch(licence):
+        return licence, ""
+    return "other", "unknown" if licence is None or licence in _UNKNOWN else licence

@@ -25,8 +25,10 @@ from headstart.options import (
     CompareOptions,
     EvaluateOptions,
     ExplainOptions,
+    ExportOptions,
     Panel,
     PredictOptions,
+    PushOptions,
     RecommendOptions,
     ShiftOptions,
     TrainOptions,
@@ -97,7 +99,12 @@ Data = Annotated[
     ),
 ]
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", show_default=False, help="A run folder or its bundle.")
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        show_default=False,
+        help="A run folder, its bundle, or hf-hub:OWNER/NAME.",
+    ),
 ]
 
 
@@ -305,6 +312,26 @@ def explain(
 
 
 @app.command(cls=Command)
+@with_options(ExportOptions)
+def export(model: Model, json_: Json = False, *, options: ExportOptions) -> None:
+    """Write a model as one file that answers the same without Headstart.
+
+    Its answers to real image files are compared with the model's first. If any differs, nothing is
+    written.
+    """
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.exporting import show_export
+        from headstart.commands.export import run_export
+
+    record = run_export(model, options, watcher)
+    if json_:
+        print_json(record.to_json())
+    else:
+        show_export(_stdout(), record)
+
+
+@app.command(cls=Command)
 @with_options(ShiftOptions)
 def shift(
     model: Model,
@@ -331,6 +358,38 @@ def shift(
         print_json(record.to_json())
     else:
         show_shift(_stdout(), record)
+
+
+@app.command(cls=Command)
+@with_options(PushOptions)
+def push(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", show_default=False, help="A run folder or its bundle."),
+    ],
+    repository: Annotated[
+        str,
+        typer.Argument(
+            metavar="OWNER/NAME",
+            show_default=False,
+            help="The repository; it is created if it does not exist.",
+        ),
+    ],
+    json_: Json = False,
+    *,
+    options: PushOptions,
+) -> None:
+    """Push a trained model to the Hugging Face hub."""
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.pushing import show_push
+        from headstart.commands.push import run_push
+
+    pushed = run_push(model, repository, options, watcher)
+    if json_:
+        print_json(pushed.to_json())
+    else:
+        show_push(_stdout(), pushed)
 
 
 @app.command(cls=Command)

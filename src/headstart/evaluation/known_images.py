@@ -24,7 +24,9 @@ FALSE_ALARMS = 0.05
 MIN_IMAGES = 20
 """With fewer training images, nothing is called unknown."""
 
-_NEIGHBOURS = 3
+NEIGHBOURS = 3
+"""The distance of an image is its mean distance to so many training images."""
+
 _COMPONENTS = 64
 # The principal components of so many images are those of all. They are learnt from at most half of
 # the images, so that the other half can be compared with new images.
@@ -231,7 +233,7 @@ class KnownImages:
 
     def _distances(self, features: Features) -> Numbers:
         """Return the distance of images, (images,)."""
-        distances: Numbers = self._nearest(features, _NEIGHBOURS)[0].mean(axis=1)
+        distances: Numbers = self._nearest(features, NEIGHBOURS)[0].mean(axis=1)
         return distances
 
     def _nearest(self, features: Features, count: int) -> tuple[Numbers, Rows]:

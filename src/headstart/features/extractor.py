@@ -87,6 +87,17 @@ class FeatureExtractor:
             other._trial = Slot(self.trial)  # The same trial decides for both.
         return other
 
+    def in_float32(self) -> FeatureExtractor:
+        """Return an extractor for the same backbone that computes in float32 on the CPU."""
+        return FeatureExtractor(
+            self.source,
+            cache=self.cache,
+            device="cpu",
+            precision="float32",
+            reads=self.reads,
+            limits=self._limits,
+        )
+
     def __reduce__(self) -> tuple[Callable[..., FeatureExtractor], tuple[object, ...]]:
         """Pickle the backbone to bytes; multiprocessing would move its tensors to shared memory."""
         settings = (self.cache, self._device, self._precision, self.reads, self._limits)

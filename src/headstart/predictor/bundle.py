@@ -99,7 +99,7 @@ def read_bundle(model: Path) -> Bundle:
     Raises:
         BundleError: The bundle is missing, incomplete, changed, or of a later version.
     """
-    folder = _bundle_folder(model)
+    folder = bundle_folder(model)
     values = _checked_config(folder)
     _check_files(folder, values)
     try:
@@ -110,7 +110,12 @@ def read_bundle(model: Path) -> Bundle:
     return Bundle(config, tensors, card.read_bytes().decode() if card.is_file() else "")
 
 
-def _bundle_folder(model: Path) -> Path:
+def bundle_folder(model: Path) -> Path:
+    """Return the folder of a bundle, or of the bundle of a run.
+
+    Raises:
+        BundleError: There is none.
+    """
     for folder in (model / "bundle", model):
         if (folder / CONFIG).is_file():
             return folder

@@ -56,7 +56,24 @@ class PredictorModule(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return probabilities."""
+        return self.probabilities(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features of all stages, rounded as stored, (batch, width)."""
         features: Tensor = self.pooling(images)
-        if self._half:
-            features = features.clamp(-HALF_MAX, HALF_MAX).to(torch.float16).float()
+        return _rounded_to_half(features) if self._half else features
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Return the probabilities for features."""
         return self._link(self.head(features[:, self._columns]) / self.temperature)
+
+
+def _rounded_to_half(values: Tensor) -> Tensor:
+    """Round to the 11 significant bits of half precision, without converting.
+
+    Some engines compute everything in float32, and leave out a conversion to half and back. The
+    split is Veltkamp's (Dekker, 1971).
+    """
+    values = values.clamp(-HALF_MAX, HALF_MAX)
+    shifted = values * (2**13 + 1)
+    return shifted - (shifted - values)

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from headstart.errors import BundleError
+from headstart.hub.names import on_hub
 from headstart.options import ComputeOptions
-from headstart.predictor.bundle import read_bundle
+from headstart.predictor.bundle import Bundle, read_bundle
 from headstart.predictor.predictor import Predictor
 from headstart.task import Task
 from headstart.tasks.multi import Multi
@@ -16,13 +17,16 @@ TASKS: dict[str, Task] = {Single.name: Single(), Multi.name: Multi()}
 
 
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
-    """Load a trained model from a run or a bundle. No network access is needed.
+    """Load a trained model from a run, a bundle or, as "hf-hub:OWNER/NAME", from the hub.
+
+    Network access is needed only for a model on the hub that is not in the cache.
 
     Raises:
         BundleError: The model is missing, was changed, or has an unknown version or task.
+        HubError: The model cannot be downloaded.
         OptionError: The device or the precision is not available.
     """
-    bundle = read_bundle(Path(model))
+    bundle = _read(model)
     if bundle.config.task not in TASKS:
         raise BundleError(
             f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."
@@ -34,3 +38,12 @@ def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Pr
         precision=options.precision,
         cache=options.cache,
     )
+
+
+def _read(model: str | os.PathLike[str]) -> Bundle:
+    name = on_hub(model)
+    if name is None:
+        return read_bundle(Path(model))
+    from headstart.hub.loading import read_hub_bundle  # The client of the hub is slow to import.
+
+    return read_hub_bundle(name)

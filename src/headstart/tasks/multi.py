@@ -164,6 +164,11 @@ class Multi:
         """Return the logistic function of the scores."""
         return scores.sigmoid()
 
+    def decide(self, probabilities: Tensor, thresholds: Thresholds | None) -> Tensor:
+        """Return a flag for each label that reaches its threshold."""
+        limits = _limits(thresholds, probabilities.shape[1])
+        return probabilities >= probabilities.new_tensor(limits)
+
     def predict(
         self,
         image: str,

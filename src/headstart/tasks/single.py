@@ -135,6 +135,18 @@ class Single:
         """Return the softmax of the scores."""
         return scores.softmax(dim=-1)
 
+    def decide(self, probabilities: Tensor, thresholds: Thresholds | None) -> Tensor:
+        """Return one flag for each image, that of its class."""
+        import torch
+
+        if thresholds is None or thresholds.positive is None:
+            chosen = probabilities.argmax(dim=1, keepdim=True)
+        else:
+            positive = thresholds.positive
+            found = probabilities[:, positive : positive + 1] >= thresholds.values[positive]
+            chosen = torch.where(found, positive, 1 - positive)
+        return chosen == torch.arange(probabilities.shape[1], device=chosen.device)
+
     def predict(
         self,
         image: str,

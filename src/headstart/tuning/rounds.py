@@ -98,9 +98,7 @@ def train_final(bench: Workbench, rounds: Sequence[Round]) -> Round | None:
     return _train(bench, FINAL, bench.job.images.everything, deadline)
 
 
-def _train(
-    bench: Workbench, name: str, sides: tuple[Rows, Rows], deadline: float | None
-) -> Round:
+def _train(bench: Workbench, name: str, sides: tuple[Rows, Rows], deadline: float | None) -> Round:
     """Train once from the original weights and a head fitted on the training images."""
     begin, job, (train, held_out) = time.perf_counter(), bench.job, sides
     called = _name_for_user(bench, name)

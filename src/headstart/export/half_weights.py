@@ -1,0 +1,70 @@
+"""Store weights in half precision; everything is still computed in float32.
+
+The runtimes convert them when they load a model, except PyTorch, which does so in every batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
+
+from headstart.arrays import Anything
+from headstart.features.rounding import HALF_MAX
+
+if TYPE_CHECKING:
+    import onnx
+
+    from headstart.export.graph import ExportedNetwork
+
+# Smaller tensors, such as biases, are not worth their rounding error.
+_SMALLEST = 1_000
+
+
+class _AsFloat(nn.Module):
+    def forward(self, stored: Tensor) -> Tensor:
+        return stored.float()
+
+
+def stored_as_half(network: ExportedNetwork) -> ExportedNetwork:
+    """Return a copy of a network whose large weights are stored in half precision."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, tensor in named:
+            if _is_worth(tensor.detach().numpy()):
+                kept = nn.Parameter(tensor.detach().half(), requires_grad=False)
+                setattr(module, name, kept if name in module._parameters else kept.data)
+                register_parametrization(module, name, _AsFloat(), unsafe=True)
+    return network
+
+
+def store_onnx_as_half(model: onnx.ModelProto) -> None:
+    """Replace the large weights of an ONNX model by half precision and a conversion."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for initialiser in graph.initializer:
+        values = numpy_helper.to_array(initialiser)
+        if not _is_worth(values):
+            continue
+        name = initialiser.name
+        half = numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
+        initialiser.CopyFrom(half)
+        casts.append(helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _is_worth(values: Anything) -> bool:
+    return (
+        values.dtype == np.float32
+        and values.size >= _SMALLEST
+        and bool((np.abs(values) <= HALF_MAX).all())
+    )

@@ -1,0 +1,291 @@
+"""The parity gate: an exported file must answer as the model does, from the same image files.
+
+The exported file runs with the script beside it in a process of its own, as on another machine.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydantic import JsonValue
+
+from headstart.answers import MultiPrediction
+from headstart.arrays import Numbers
+from headstart.data.decoding import decode, decode_image, read_image
+from headstart.errors import ExportError, OptionError, UnreadableImage
+from headstart.export.hard_cases import write_hard_cases
+from headstart.export.script import BATCH, run_script
+from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
+from headstart.record.export import ParityResult
+
+TOLERANCE = 1e-4
+"""The largest difference of a probability that rounding explains."""
+
+_SHOWN = 5
+_HARD_CASES_FROM = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a model to an image.
+
+    Attributes:
+        labels: The predicted labels.
+        unknown: Whether the image is unlike all training images.
+        values: The probability of each class, or the features.
+    """
+
+    labels: tuple[str, ...]
+    unknown: bool
+    values: Numbers
+
+    def __str__(self) -> str:
+        labels = ", ".join(self.labels) or "no label"
+        return f"{labels} ({self.values.max():.4f})" + (", unknown" if self.unknown else "")
+
+
+Answers = list[Answer | str]
+"""The answer to each file, or why there is none."""
+
+
+@dataclass(frozen=True)
+class CheckFiles:
+    """The files that an export is checked with.
+
+    Attributes:
+        real: Files of the user, or copies as PNG of those that the script does not read.
+        hard: Files that are made to be decoded wrongly.
+        converted: The number of copies.
+    """
+
+    real: tuple[Path, ...]
+    hard: tuple[Path, ...]
+    converted: int = 0
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """All files."""
+        return *self.real, *self.hard
+
+
+def check_files(files: Sequence[Path], model: Predictor, folder: Path) -> CheckFiles:
+    """Return the files that can be read, and write hard cases made from the first ones.
+
+    Raises:
+        OptionError: None can be read.
+    """
+    contract = model.extractor.preprocess.contract
+    readable, pictures = list[Path](), list[Image.Image]()
+    for file in files:
+        try:
+            picture = decode(read_image(str(file)), path=str(file), contract=contract)
+        except UnreadableImage:
+            continue
+        readable.append(file)
+        if len(pictures) < _HARD_CASES_FROM:
+            pictures.append(Image.fromarray(picture))
+    if not readable:
+        raise OptionError(
+            f"None of the {len(files):,} images to check the export with can be read. "
+            "Name others with --images."
+        )
+    return CheckFiles(tuple(readable), tuple(write_hard_cases(pictures, folder)))
+
+
+def with_readable_copies(
+    files: CheckFiles, answers: Answers, model: Predictor, folder: Path
+) -> CheckFiles:
+    """Replace real files that the script refuses by copies as PNG, in 8 bits per channel."""
+    contract, real, converted = model.extractor.preprocess.contract, list[Path](), 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (file, answer) in enumerate(zip(files.real, answers, strict=False)):
+        if isinstance(answer, str):
+            decoded = decode(read_image(str(file)), path=str(file), contract=contract)
+            file, converted = folder / f"{number}.png", converted + 1
+            Image.fromarray(decoded).save(file)
+        real.append(file)
+    return CheckFiles(tuple(real), files.hard, converted)
+
+
+def answers_of_model(model: Predictor, files: Sequence[Path], *, features: bool) -> Answers:
+    """Return the answers of a model to image files.
+
+    Args:
+        model: The model.
+        files: The files.
+        features: Whether features are compared instead of predictions.
+    """
+    if features:
+        return _features_of_model(model, files)
+    return [_answer(one) for one in model.predict_each([str(file) for file in files])]
+
+
+def answers_of_export(
+    folder: Path, files: Sequence[Path], classes: Sequence[str], *, batch: int = BATCH
+) -> Answers:
+    """Return the answers of an exported file; see `answers_of_model`.
+
+    Raises:
+        ExportError: It cannot be run, or a class is missing.
+    """
+    return [_parsed(values, classes) for values in run_script(folder, files, batch=batch)]
+
+
+def check_parity(
+    folder: Path,
+    files: CheckFiles,
+    models: tuple[Predictor, Predictor],
+    work: Path,
+    *,
+    features: bool = False,
+) -> ParityResult:
+    """Compare an exported file with the model that it was made from.
+
+    Args:
+        folder: The exported file with its script.
+        files: The files to compare.
+        models: The model in float32, and in the precision in which it was measured.
+        work: A folder for copies of files.
+        features: Whether features are compared instead of predictions.
+
+    Raises:
+        ExportError: A file gets another answer; the message lists them.
+    """
+    model, measured = models
+    classes = model.classes
+    got = answers_of_export(folder, files.all, classes)
+    if any(isinstance(answer, str) for answer in got[: len(files.real)]):
+        files = with_readable_copies(files, got, model, work)
+        got = answers_of_export(folder, files.all, classes)
+    expected = answers_of_model(model, files.all, features=features)
+    scale = _largest(expected) if features else 1.0
+    compared = [
+        number
+        for number, answer in enumerate(got)
+        if not isinstance(answer, str) or number < len(files.real)
+    ]
+    differences = [_difference(expected[number], got[number]) / scale for number in compared]
+    wrong = [
+        number
+        for number, difference in zip(compared, differences, strict=True)
+        if difference > TOLERANCE or not _same(expected[number], got[number])
+    ]
+    if wrong:
+        raise _refused([(files.all[number], expected[number], got[number]) for number in wrong])
+    few = files.real[:BATCH]
+    single = answers_of_export(folder, few, classes, batch=1)
+    batch_difference = max(map(_difference, got, single)) / scale
+    if batch_difference > TOLERANCE:
+        raise ExportError(
+            f"The exported model answers differently to a batch of one image and of {BATCH}: "
+            f"by up to {batch_difference:.1g}."
+        )
+    other = expected
+    if not features and measured.extractor.precision != model.extractor.precision:
+        other = answers_of_model(measured, files.all, features=False)
+    return ParityResult(
+        images=len(files.real),
+        converted=files.converted,
+        hard_cases=len(compared) - len(files.real),
+        refused=tuple(
+            file.name
+            for file, answer in zip(files.hard, got[len(files.real) :], strict=True)
+            if isinstance(answer, str)
+        ),
+        changed=0,
+        difference=max(differences),
+        batch_difference=batch_difference,
+        precision=measured.extractor.precision,
+        measured_changed=sum(not _same(other[number], got[number]) for number in compared),
+    )
+
+
+def count_changed(first: Iterable[Answer | str], second: Iterable[Answer | str]) -> int:
+    """Return the number of images with other labels."""
+    return sum(
+        not isinstance(one, str) and not isinstance(other, str) and one.labels != other.labels
+        for one, other in zip(first, second, strict=True)
+    )
+
+
+def _answer(prediction: AnyPrediction) -> Answer | str:
+    if isinstance(prediction, FailedPrediction):
+        return prediction.error
+    if isinstance(prediction, MultiPrediction):
+        labels = tuple(label for label, _ in prediction.labels)
+    else:
+        labels = (prediction.label,)
+    return Answer(tuple(sorted(labels)), bool(prediction.unknown), prediction.probabilities)
+
+
+def _features_of_model(model: Predictor, files: Sequence[Path]) -> Answers:
+    preprocess = model.extractor.preprocess
+    answers: Answers = []
+    for file in files:
+        try:
+            image = decode_image(
+                read_image(str(file)),
+                path=str(file),
+                min_side=preprocess.min_side,
+                contract=preprocess.contract,
+            )
+        except UnreadableImage as error:
+            answers.append(error.reason)
+            continue
+        (features,) = model.extractor.of_images([image])
+        answers.append(Answer((), False, features[0]))
+    return answers
+
+
+def _parsed(values: dict[str, JsonValue], classes: Sequence[str]) -> Answer | str:
+    """Read what the script printed about an image."""
+    if "error" in values:
+        return str(values["error"])
+    if "features" in values:
+        return Answer((), False, np.array(values["features"]))
+    probabilities, labels = values["probabilities"], values.get("labels", [values.get("label")])
+    assert isinstance(probabilities, dict) and isinstance(labels, list)
+    if tuple(probabilities) != tuple(classes):
+        raise ExportError(
+            f"The exported model has the classes {', '.join(probabilities)}, in this order, but "
+            f"the model has {', '.join(classes)}."
+        )
+    return Answer(
+        tuple(sorted(map(str, labels))),
+        bool(values.get("unknown")),
+        np.array(list(probabilities.values()), dtype=np.float64),
+    )
+
+
+def _difference(first: Answer | str, second: Answer | str) -> float:
+    if isinstance(first, str) or isinstance(second, str):
+        return inf
+    return float(np.abs(first.values - second.values).max())
+
+
+def _same(first: Answer | str, second: Answer | str) -> bool:
+    if isinstance(first, str) or isinstance(second, str):
+        return False
+    return (first.labels, first.unknown) == (second.labels, second.unknown)
+
+
+def _largest(answers: Answers) -> float:
+    return max(float(np.abs(one.values).max()) for one in answers if isinstance(one, Answer))
+
+
+def _refused(wrong: Sequence[tuple[Path, Answer | str, Answer | str]]) -> ExportError:
+    """Return the error that names files with their answers."""
+    lines = [
+        f"  {file.name}: {expected}; exported: {got}"
+        + ("" if (gap := _difference(expected, got)) == inf else f"; difference {gap:.1g}")
+        for file, expected, got in wrong[:_SHOWN]
+    ]
+    more = [f"  and {len(wrong) - _SHOWN:,} more"] if len(wrong) > _SHOWN else []
+    return ExportError(
+        f"The exported model answers differently, so it was not written "
+        f"({len(wrong):,} of the checked images; differences up to {TOLERANCE:g} are allowed):\n"
+        + "\n".join([*lines, *more])
+    )

@@ -1,0 +1,75 @@
+"""The README of an exported model: how to use it, and what was checked."""
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from headstart.export.script import templates
+from headstart.record.export import ExportRecord, ParityResult, QuantisationResult
+
+_OUTPUTS = {
+    "probabilities": ("float32", "(batch, classes)"),
+    "predicted": ("bool", "(batch, classes)"),
+    "unknown": ("bool, unlike all training images", "(batch,)"),
+    "features": ("float32", "(batch, features)"),
+}
+
+
+def readme(
+    record: ExportRecord, metadata: dict[str, JsonValue], file: str, runtime: str, title: str
+) -> str:
+    """Return the README, in Markdown."""
+    preprocess, outputs = metadata["preprocess"], metadata["outputs"]
+    assert isinstance(preprocess, dict) and isinstance(outputs, list)
+    return (
+        templates()
+        .get_template("README.md.jinja")
+        .render(
+            title=title,
+            record=record,
+            metadata=metadata,
+            file=file,
+            runtime=runtime,
+            size=preprocess["size"],
+            answers="probabilities" in outputs,
+            outputs=[
+                {"name": name, "type": kind, "shape": shape}
+                for name in map(str, outputs)
+                for kind, shape in (_OUTPUTS[name],)
+            ],
+            weights={"float16": "weights in half precision", "int8": "8-bit integers"}.get(
+                record.weights, ""
+            ),
+            checks=list(checks(record.parity, features="features" in outputs)),
+            quantisation=[describe(one) for one in record.quantisation],
+        )
+    )
+
+
+def checks(parity: ParityResult, *, features: bool) -> Iterator[tuple[str, str]]:
+    """Yield what was checked and the result, in words."""
+    real = f"{parity.images:,} images"
+    if parity.converted:
+        real += f", {parity.converted:,} of them as PNG, as predict.py does not read their format"
+    yield "files", f"{real}, and {parity.hard_cases:,} that are easily decoded wrongly"
+    what = "features, as a share of the largest" if features else "probabilities"
+    if not features:
+        yield "labels other than the model's in float32", f"{parity.changed:,}"
+    yield f"largest difference of {what}", f"{parity.difference:.1g}"
+    yield "largest difference between batches of 1 and 16", f"{parity.batch_difference:.1g}"
+    if not features and parity.precision != "float32":
+        name = f"labels other than the model's in {parity.precision}, in which it was measured"
+        yield name, f"{parity.measured_changed:,}"
+    if parity.refused:
+        yield "refused by predict.py", ", ".join(parity.refused)
+
+
+def describe(result: QuantisationResult) -> str:
+    """Return a sentence about a smaller network."""
+    low, high = (f"{100 * value:+.1f}" for value in result.ci95)
+    verdict = "accepted" if result.accepted else "refused"
+    return (
+        f"{result.way}: {result.metric} {result.int8:.1%} instead of {result.float32:.1%} on "
+        f"{result.images:,} test images ({100 * result.difference:+.1f} points, 95% interval "
+        f"{low} to {high}); {result.changed:,} labels change: {verdict}."
+    )

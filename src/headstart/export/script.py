@@ -1,0 +1,62 @@
+"""The standalone script beside an exported model, and how to run it as another program would."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import JsonValue
+
+from headstart.errors import ExportError
+
+SCRIPT = "predict.py"
+BATCH = 16
+"""The number of images that the script passes to the model at a time."""
+
+# So many paths fit on any command line.
+_FILES_AT_A_TIME = 500
+
+
+def script(values: Mapping[str, object]) -> str:
+    """Return the script for a model. It contains only what that model needs."""
+    return templates().get_template("predict.py.jinja").render(values)
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates of the files beside an exported model."""
+    return Environment(
+        loader=PackageLoader("headstart.export"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def run_script(
+    folder: Path, files: Sequence[Path], *, batch: int = BATCH
+) -> Iterator[dict[str, JsonValue]]:
+    """Yield what the script in a folder prints about each file, in order.
+
+    It runs in a process of its own, and sees nothing of this one.
+
+    Raises:
+        ExportError: It fails.
+    """
+    for start in range(0, len(files), _FILES_AT_A_TIME):
+        names = [str(file.resolve()) for file in files[start : start + _FILES_AT_A_TIME]]
+        command = [sys.executable, "-I", str(folder / SCRIPT), "--batch", str(batch), *names]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            raise ExportError(f"The exported model cannot be run: {reason}")
+        lines = done.stdout.splitlines()
+        if len(lines) != len(names):
+            raise ExportError(
+                f"The exported model gave {len(lines):,} answers for {len(names):,} images."
+            )
+        yield from map(json.loads, lines)

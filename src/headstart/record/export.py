@@ -1,0 +1,98 @@
+"""What an export wrote, and how its answers compare with the model's."""
+
+from dataclasses import asdict, dataclass
+
+from pydantic import JsonValue
+
+
+@dataclass(frozen=True)
+class ParityResult:
+    """The comparison of an exported file with the model that it was made from.
+
+    Attributes:
+        images: Files whose answers were compared.
+        converted: Those of them that were compared as PNG, because the exported script does not
+            read their format.
+        hard_cases: Files made to be decoded wrongly, whose answers were compared as well.
+        refused: Names of hard cases that the script refuses.
+        changed: Files with another label than that of the model in float32.
+        difference: The largest difference of a probability to the model in float32; of a feature,
+            as a share of the largest.
+        batch_difference: The largest difference between a batch of one and a batch of several.
+        precision: The precision in which the model was measured.
+        measured_changed: Files with another label than that of the model in that precision.
+    """
+
+    images: int
+    converted: int
+    hard_cases: int
+    refused: tuple[str, ...]
+    changed: int
+    difference: float
+    batch_difference: float
+    precision: str
+    measured_changed: int
+
+
+@dataclass(frozen=True)
+class QuantisationResult:
+    """The comparison of 8-bit integers with float32 on labelled test images.
+
+    Attributes:
+        way: How the network was quantised, such as "with bias correction".
+        images: The number of test images.
+        float32: The main metric of the model in float32, 0 to 1.
+        int8: The same in 8-bit integers.
+        metric: The name of the metric.
+        difference: int8 minus float32.
+        ci95: Interval of the difference by a paired bootstrap.
+        changed: Images whose label changes.
+        by_class: Recall of each class in float32 and in 8-bit integers.
+        float32_ece: Calibration error in float32; None if the task has none.
+        int8_ece: The same in 8-bit integers.
+        accepted: Whether the loss is small enough.
+    """
+
+    way: str
+    images: int
+    metric: str
+    float32: float
+    int8: float
+    difference: float
+    ci95: tuple[float, float]
+    changed: int
+    by_class: tuple[tuple[str, float, float], ...]
+    float32_ece: float | None
+    int8_ece: float | None
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """What an export wrote.
+
+    Attributes:
+        folder: The folder.
+        format: "onnx", "openvino" or "torch".
+        weights: How the weights are stored: "float32", "float16" or "int8".
+        files: Name and bytes of each file.
+        parity: How the answers compare with the model's.
+        only_features: Whether the file has no head.
+        quantisation: Each way of quantising that was tried, in order; the last one was kept if it
+            was accepted.
+        seconds: How long it took.
+    """
+
+    folder: str
+    format: str
+    weights: str
+    files: tuple[tuple[str, int], ...]
+    parity: ParityResult
+    only_features: bool = False
+    quantisation: tuple[QuantisationResult, ...] = ()
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        values: dict[str, JsonValue] = asdict(self)
+        return values | {"files": dict(self.files)}

@@ -1,0 +1,49 @@
+"""A local hub, and a small trained model to push to it."""
+
+import time
+
+import pytest
+from huggingface_hub import constants
+
+import headstart as hs
+from tests.conftest import COLOURS, picture
+from tests.hub.server import TOKEN, ModelHub
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """Start a hub, and point the client at it with a token, an empty cache and without xet."""
+    with ModelHub() as server:
+        point_at(server.url, monkeypatch)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        sleep = time.sleep
+        monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
+        yield server
+
+
+def point_at(url, monkeypatch):
+    """Point the client, which read HF_ENDPOINT when it was imported, at another hub."""
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Return the folder of a small model, and an image."""
+    folder = tmp_path_factory.mktemp("pushed")
+    for number, label in enumerate(("blue", "red")):
+        (folder / "photos" / label).mkdir(parents=True)
+        for index in range(12):
+            image = picture(number * 1000 + index, COLOURS[label])
+            image.save(folder / "photos" / label / f"{index}.png")
+    options = {"precision": "float32", "cache": folder / "cache"}
+    data = hs.open_images(folder / "photos", cache=folder / "cache")
+    backbone = hs.load_backbone("test_resnet", weights="random")
+    model = hs.Classifier(backbone, hs.LinearHead(), classes=data.classes, **options)
+    model.fit(data.train).save(folder / "model")
+    return folder / "model", folder / "photos" / "red" / "0.png"
