@@ -39,6 +39,7 @@ def test_the_public_names_are_these() -> None:
         "compare",
         "evaluate",
         "explain",
+        "export",
         "load",
         "load_backbone",
         "open_images",

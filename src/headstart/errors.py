@@ -14,6 +14,7 @@ HeadstartError
 ├── OutputError           the output folder exists or cannot be written
 ├── RecordError           the record of a run is missing, damaged or of a later version
 ├── BundleError           a saved model that is missing, damaged or of an unknown version
+├── ExportError           a model cannot be exported in this form
 └── HubError              the hub cannot be reached, or refuses
 """
 

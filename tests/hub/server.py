@@ -198,12 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
         text = self._json()["content"]
         parts = text.split("---\n")
         values = yaml.safe_load(parts[1]) if text.startswith("---\n") else {}
-        errors = [
-            {"message": f'"{name}" is required'}
-            for name in ("library_name", "pipeline_tag")
-            if name not in values
-        ]
-        self._send(400 if errors else 200, json.dumps({"errors": errors, "warnings": []}).encode())
+        warnings = [] if values else [{"message": "empty or missing yaml metadata in repo card"}]
+        known = values.get("license", "mit") in ("mit", "apache-2.0", "other")
+        errors = [] if known else [{"message": '"license" must be one of the known identifiers'}]
+        answer = {"errors": errors, "warnings": warnings}
+        self._send(400 if errors else 200, json.dumps(answer).encode())
 
     def preupload(self, name: str, _revision: str) -> None:
         self._check_write(name)

@@ -1,5 +1,6 @@
 """Models are loaded from a hub by name, by all commands; offline from the cache."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -126,6 +127,18 @@ def test_a_damaged_bundle(repository, tmp_path):
     folder = tmp_path / "hub-cache" / "models--me--solar-cells"
     assert f"remove '{folder}' to download it again." in str(caught.value)
     shutil.rmtree(folder)
+
+
+def test_a_full_disk(repository, tmp_path, monkeypatch):
+    """The reason of the system is named."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("headstart.hub.loading.hf_hub_download", full)
+    with pytest.raises(HubError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == f"Model '{NAME}' cannot be downloaded: No space left on device."
 
 
 def test_a_repository_that_does_not_exist(hub, tmp_path):

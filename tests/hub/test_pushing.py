@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import huggingface_hub
 import numpy as np
@@ -11,6 +12,7 @@ from huggingface_hub import constants
 import headstart as hs
 from headstart.cli import main
 from headstart.errors import BundleError, HubError, OptionError, OutputError
+from headstart.predictor.bundle import read_bundle, write_bundle
 from tests.hub.conftest import point_at
 
 # The client uploads with an argument that its own HTTP library deprecates.
@@ -197,6 +199,23 @@ def test_a_change_meanwhile_is_not_overwritten(hub, trained, monkeypatch):
 def test_the_test_hub_refuses_a_wrong_hash(hub, trained):
     """An upload that is damaged on the way is refused by the server, and is an error."""
     hub.spoil = lambda content: content[:-1] + b"\0\0"
-    with pytest.raises(HubError, match=f"cannot be pushed to '{NAME}'"):
+    with pytest.raises(HubError, match="The content has another hash than was announced"):
         hs.push(trained[0], NAME, progress=False)
     assert hub.objects == {} and len(hub.repositories[NAME].commits) == 1
+
+
+def test_a_bundle_of_an_earlier_version_is_pushed_with_a_warning(hub, trained, tmp_path):
+    """Its card has no metadata; the hub says so, and takes it."""
+    bundle = replace(read_bundle(trained[0]), card="# A card of an earlier version\n")
+    write_bundle(bundle, tmp_path / "old")
+    with pytest.warns(UserWarning, match="empty or missing yaml metadata"):
+        hs.push(tmp_path / "old", NAME, progress=False)
+    assert hub.repositories[NAME].files()[1].keys() >= FILES
+
+
+def test_metadata_that_the_hub_refuses(hub, trained, tmp_path):
+    """The reason of the hub is passed on."""
+    bundle = replace(read_bundle(trained[0]), card="---\nlicense: mine\n---\n# A card\n")
+    write_bundle(bundle, tmp_path / "old")
+    with pytest.raises(HubError, match='"license" must be one of the known identifiers'):
+        hs.push(tmp_path / "old", NAME, progress=False)

@@ -10,10 +10,7 @@ from headstart.record.export import ExportRecord
 
 def show_export(console: Console, record: ExportRecord) -> None:
     """Show what was checked, and what was written."""
-    rows = [
-        [Text(name), Text(result, "bold")]
-        for name, result in checks(record.parity, features=record.only_features)
-    ]
+    rows = [[Text(name), Text(result, "bold")] for name, result in checks(record)]
     print_table(console, ("check", "result"), rows)
     for one in record.quantisation:
         print_line(console, describe(one))

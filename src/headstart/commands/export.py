@@ -42,18 +42,28 @@ def _files(options: ExportOptions, images: Images | None, watcher: Watcher) -> S
         OptionError: None are named, and the model lists none or they are gone.
     """
     if options.images is not None:
-        return [Path(str(image)) for image in found_images([options.images], watcher.warn)][:_FILES]
+        return _spread([Path(str(one)) for one in found_images([options.images], watcher.warn)])
     if images is None:
         raise OptionError(
             "This model does not list images, so its export cannot be checked. "
             "Name some with --images FOLDER, or export the run."
         )
-    parts = (images.test, images.val, images.train)
-    paths = [Path(path) for part in parts for path, _ in part.files]
-    found = [path for path in paths if path.is_file()]
+    parts = [[Path(path) for path, _ in part.files] for part in (images.test, images.val)]
+    parts.append([Path(path) for path, _ in images.train.files])
+    found = list[Path]()
+    for part in parts:
+        found += _spread([path for path in part if path.is_file()], _FILES - len(found))
     if not found:
+        missing = next(path for part in parts for path in part)
         raise OptionError(
-            f"The images of the run are gone ('{paths[0]}' and others), so the export cannot be "
+            f"The images of the run are gone ('{missing}' and others), so the export cannot be "
             "checked. Name others with --images FOLDER."
         )
-    return found[:_FILES]
+    return found
+
+
+def _spread(paths: Sequence[Path], count: int = _FILES) -> list[Path]:
+    """Return so many of the paths at equal distances, or all."""
+    if len(paths) <= count:
+        return list(paths)
+    return [paths[number * len(paths) // count] for number in range(count)]

@@ -18,14 +18,14 @@ from headstart.export.parity import (
     answers_of_export,
     check_files,
     check_parity,
-    count_changed,
+    compare_half,
 )
 from headstart.export.readme import readme
 from headstart.export.script import SCRIPT, script
 from headstart.files import atomic_replace
 from headstart.options import ExportOptions
 from headstart.predictor.predictor import Predictor
-from headstart.record.export import ExportRecord, ParityResult
+from headstart.record.export import ExportRecord, HalfResult
 from headstart.watching import Watcher
 
 README = "README.md"
@@ -87,12 +87,9 @@ class Exporting:
                 work / "copies",
                 features=self.options.only_features,
             )
-        weights = "float32"
+        half, weights = None, "float32"
         if self.options.half:
-            parity, weights = (
-                self._store_as_half(network, metadata, folder, files, parity),
-                "float16",
-            )
+            half, weights = self._store_as_half(network, metadata, folder, files), "float16"
         record = ExportRecord(
             str(self.options.out),
             self.options.format,
@@ -100,6 +97,7 @@ class Exporting:
             (),
             parity,
             self.options.only_features,
+            half,
             seconds=time.perf_counter() - begin,
         )
         title = self.model.task.describe(self.model.classes)
@@ -133,8 +131,7 @@ class Exporting:
         metadata: Mapping[str, JsonValue],
         folder: Path,
         files: CheckFiles,
-        parity: ParityResult,
-    ) -> ParityResult:
+    ) -> HalfResult:
         """Replace the model's file by one with weights in half precision.
 
         Raises:
@@ -146,13 +143,13 @@ class Exporting:
             size = self.model.extractor.preprocess.size
             kind.write(network, size, metadata, folder / kind.file, True)
             after = answers_of_export(folder, files.real, classes)
-        changed = count_changed(before, after)
-        if 100 * changed > self.options.max_drop * len(before):
+        result = compare_half(before, after, features=self.options.only_features)
+        if 100 * result.changed > self.options.max_drop * len(before):
             raise ExportError(
-                f"In half precision, {changed:,} of {len(before):,} labels change; "
+                f"In half precision, {result.changed:,} of {len(before):,} labels change; "
                 f"{self.options.max_drop:g}% are allowed. Omit --half, or raise --max-drop."
             )
-        return replace(parity, changed=changed)
+        return result
 
 
 def check_output(folder: Path, *, overwrite: bool) -> None:

@@ -3,7 +3,7 @@
 The exported file runs with the script beside it in a process of its own, as on another machine.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -19,7 +19,7 @@ from headstart.errors import ExportError, OptionError, UnreadableImage
 from headstart.export.hard_cases import write_hard_cases
 from headstart.export.script import BATCH, run_script
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
-from headstart.record.export import ParityResult
+from headstart.record.export import HalfResult, ParityResult
 
 TOLERANCE = 1e-4
 """The largest difference of a probability that rounding explains."""
@@ -195,7 +195,6 @@ def check_parity(
             for file, answer in zip(files.hard, got[len(files.real) :], strict=True)
             if isinstance(answer, str)
         ),
-        changed=0,
         difference=max(differences),
         batch_difference=batch_difference,
         precision=measured.extractor.precision,
@@ -203,12 +202,24 @@ def check_parity(
     )
 
 
-def count_changed(first: Iterable[Answer | str], second: Iterable[Answer | str]) -> int:
-    """Return the number of images with other labels."""
-    return sum(
-        not isinstance(one, str) and not isinstance(other, str) and one.labels != other.labels
-        for one, other in zip(first, second, strict=True)
+def compare_half(exact: Answers, half: Answers, *, features: bool) -> HalfResult:
+    """Compare answers of a file with weights in half precision with those in float32."""
+    pairs = list(zip(exact, half, strict=True))
+    scale = _largest(exact) if features else 1.0
+    return HalfResult(
+        len(pairs),
+        count_changed(exact, half),
+        max(_difference(one, other) for one, other in pairs) / scale,
     )
+
+
+def count_changed(first: Answers, second: Answers) -> int:
+    """Return the number of images with other labels."""
+    return sum(_labels(one) != _labels(other) for one, other in zip(first, second, strict=True))
+
+
+def _labels(answer: Answer | str) -> tuple[str, ...] | str:
+    return answer if isinstance(answer, str) else answer.labels
 
 
 def _answer(prediction: AnyPrediction) -> Answer | str:

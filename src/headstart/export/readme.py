@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from headstart.export.script import templates
-from headstart.record.export import ExportRecord, ParityResult, QuantisationResult
+from headstart.record.export import ExportRecord, QuantisationResult
 
 _OUTPUTS = {
     "probabilities": ("float32", "(batch, classes)"),
@@ -40,26 +40,31 @@ def readme(
             weights={"float16": "weights in half precision", "int8": "8-bit integers"}.get(
                 record.weights, ""
             ),
-            checks=list(checks(record.parity, features="features" in outputs)),
+            checks=list(checks(record)),
             quantisation=[describe(one) for one in record.quantisation],
         )
     )
 
 
-def checks(parity: ParityResult, *, features: bool) -> Iterator[tuple[str, str]]:
+def checks(record: ExportRecord) -> Iterator[tuple[str, str]]:
     """Yield what was checked and the result, in words."""
+    parity, features = record.parity, record.only_features
     real = f"{parity.images:,} images"
     if parity.converted:
         real += f", {parity.converted:,} of them as PNG, as predict.py does not read their format"
     yield "files", f"{real}, and {parity.hard_cases:,} that are easily decoded wrongly"
     what = "features, as a share of the largest" if features else "probabilities"
     if not features:
-        yield "labels other than the model's in float32", f"{parity.changed:,}"
+        yield "labels other than the model's in float32", "0"
     yield f"largest difference of {what}", f"{parity.difference:.1g}"
     yield "largest difference between batches of 1 and 16", f"{parity.batch_difference:.1g}"
     if not features and parity.precision != "float32":
         name = f"labels other than the model's in {parity.precision}, in which it was measured"
         yield name, f"{parity.measured_changed:,}"
+    if half := record.half:
+        if not features:
+            yield "labels that half precision changes", f"{half.changed:,} of {half.images:,}"
+        yield f"largest difference of {what} by half precision", f"{half.difference:.1g}"
     if parity.refused:
         yield "refused by predict.py", ", ".join(parity.refused)
 

@@ -24,7 +24,7 @@ _USE = """\
 import headstart as hs
 
 model = hs.load("path/to/this/folder")  # on the hub: "hf-hub:OWNER/NAME"
-print(model.predict("image.jpg").label)
+print(model.predict("image.jpg"))
 ```
 
 ```
@@ -153,6 +153,8 @@ def _weakest(evaluation: Evaluation) -> Iterator[str]:
     measured = [(recall, name, bounds) for name, recall, bounds in recalls if recall is not None]
     if len(measured) > 1:
         recall, name, bounds = min(measured, key=lambda one: one[0])
+        if recall == 1:
+            return
         interval = f" (95% interval {bounds[0]:.1%} to {bounds[1]:.1%})" if bounds else ""
         yield f"The weakest class is '{name}': {recall:.1%} of its images are recognised{interval}."
 

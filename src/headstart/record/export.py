@@ -9,13 +9,14 @@ from pydantic import JsonValue
 class ParityResult:
     """The comparison of an exported file with the model that it was made from.
 
+    All labels are the same as those of the model in float32.
+
     Attributes:
         images: Files whose answers were compared.
         converted: Those of them that were compared as PNG, because the exported script does not
             read their format.
         hard_cases: Files made to be decoded wrongly, whose answers were compared as well.
         refused: Names of hard cases that the script refuses.
-        changed: Files with another label than that of the model in float32.
         difference: The largest difference of a probability to the model in float32; of a feature,
             as a share of the largest.
         batch_difference: The largest difference between a batch of one and a batch of several.
@@ -27,11 +28,26 @@ class ParityResult:
     converted: int
     hard_cases: int
     refused: tuple[str, ...]
-    changed: int
     difference: float
     batch_difference: float
     precision: str
     measured_changed: int
+
+
+@dataclass(frozen=True)
+class HalfResult:
+    """The comparison of weights in half precision with float32.
+
+    Attributes:
+        images: The number of images.
+        changed: Images whose label changes.
+        difference: The largest difference of a probability; of a feature, as a share of the
+            largest.
+    """
+
+    images: int
+    changed: int
+    difference: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,7 @@ class ExportRecord:
         files: Name and bytes of each file.
         parity: How the answers compare with the model's.
         only_features: Whether the file has no head.
+        half: How weights in half precision compare with float32; None if they are not.
         quantisation: Each way of quantising that was tried, in order; the last one was kept if it
             was accepted.
         seconds: How long it took.
@@ -89,6 +106,7 @@ class ExportRecord:
     files: tuple[tuple[str, int], ...]
     parity: ParityResult
     only_features: bool = False
+    half: HalfResult | None = None
     quantisation: tuple[QuantisationResult, ...] = ()
     seconds: float = 0.0
 

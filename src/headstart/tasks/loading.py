@@ -26,7 +26,7 @@ def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Pr
         HubError: The model cannot be downloaded.
         OptionError: The device or the precision is not available.
     """
-    bundle = _read(model)
+    bundle = read_model(model)
     if bundle.config.task not in TASKS:
         raise BundleError(
             f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."
@@ -40,7 +40,8 @@ def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Pr
     )
 
 
-def _read(model: str | os.PathLike[str]) -> Bundle:
+def read_model(model: str | os.PathLike[str]) -> Bundle:
+    """Read the bundle of a run, a bundle, or a model on the hub; see `load_predictor`."""
     name = on_hub(model)
     if name is None:
         return read_bundle(Path(model))
