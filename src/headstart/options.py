@@ -497,6 +497,8 @@ class ExportOptions(CacheOptions):
             raise ValueError("half and int8 exclude each other. Choose one")
         if self.only_features and self.int8:
             raise ValueError("int8 is checked by its accuracy, which only_features does not have")
+        if self.int8 and self.format == "torch":
+            raise ValueError("int8 needs format onnx or openvino")
         if "max_drop" in self.model_fields_set and not (self.half or self.int8):
             raise ValueError("max_drop has an effect only with half or int8")
         return self

@@ -12,8 +12,8 @@ def show_export(console: Console, record: ExportRecord) -> None:
     """Show what was checked, and what was written."""
     rows = [[Text(name), Text(result, "bold")] for name, result in checks(record)]
     print_table(console, ("check", "result"), rows)
-    for one in record.quantisation:
-        print_line(console, describe(one))
+    for sentence in describe(record.quantisation) if record.quantisation else ():
+        print_line(console, sentence)
     files = ", ".join(f"{name} ({_size(size)})" for name, size in record.files)
     print_line(console, f"Written to {record.folder}: {files}.")
     print_line(console, f"Try it: python {record.folder}/predict.py IMAGE")

@@ -4,19 +4,28 @@ The rest of Headstart imports `ov` from here and never imports `openvino` direct
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import cast
 
 _TELEMETRY = "openvino_telemetry"
 
-# None makes the import fail, so that OpenVINO uses a stub that sends nothing.
-_before = sys.modules.get(_TELEMETRY)
-sys.modules[_TELEMETRY] = cast(ModuleType, None)
-try:
-    import openvino as ov
-finally:
-    del sys.modules[_TELEMETRY]
-    if _before is not None:
-        sys.modules[_TELEMETRY] = _before
 
-__all__ = ["ov"]
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Import OpenVINO and its tools in this block, so that they use a stub that sends nothing."""
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = cast(ModuleType, None)  # None makes its import fail.
+    try:
+        yield
+    finally:
+        del sys.modules[_TELEMETRY]
+        if before is not None:
+            sys.modules[_TELEMETRY] = before
+
+
+with without_telemetry():
+    import openvino as ov
+
+__all__ = ["ov", "without_telemetry"]

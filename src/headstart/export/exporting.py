@@ -1,31 +1,35 @@
 """Export a model: write the file, its script and its README, and check them."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import JsonValue
+import numpy as np
 
-from headstart.data.images import Images
-from headstart.errors import ExportError, OutputError
-from headstart.export.formats import FORMATS, Format
+from headstart.arrays import Pixels
+from headstart.data.images import Images, ImageSet
+from headstart.errors import ExportError, OptionError, OutputError, UnreadableImage
+from headstart.export.formats import FORMATS, Format, Model
 from headstart.export.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
 from headstart.export.metadata import metadata_of
 from headstart.export.parity import (
-    CheckFiles,
+    Answers,
     answers_of_export,
     check_files,
     check_parity,
     compare_half,
+    count_changed,
+    probabilities_of,
 )
 from headstart.export.readme import readme
 from headstart.export.script import SCRIPT, script
 from headstart.files import atomic_replace
 from headstart.options import ExportOptions
+from headstart.predictor.decoding import decode_ahead
 from headstart.predictor.predictor import Predictor
-from headstart.record.export import ExportRecord, HalfResult
+from headstart.record.export import ExportRecord, HalfResult, QuantisationResult
 from headstart.watching import Watcher
 
 README = "README.md"
@@ -72,32 +76,40 @@ class Exporting:
 
     def _write(self, folder: Path, work: Path, begin: float) -> ExportRecord:
         """Write all files into a folder, each checked."""
-        kind, network = FORMATS[self.options.format], self._network()
+        network, kind = self._network(), FORMATS[self.options.format]()
         metadata = metadata_of(self.model, network.outputs)
-        size = self.model.extractor.preprocess.size
+
+        def write(model: Model) -> None:
+            kind.write(model, metadata, folder / kind.file)
+
         with self.watcher.stage("Writing the model"):
-            kind.write(network, size, metadata, folder / kind.file, False)
+            write(kind.convert(network, self._size, half=False))
             self._write_script(folder, kind, network.outputs)
         with self.watcher.stage("Checking its answers"):
-            files = check_files(self.files, self.model, work / "hard")
-            parity = check_parity(
+            parity, files = check_parity(
                 folder,
-                files,
+                check_files(self.files, self.model, work / "hard"),
                 (self.model, self.measured),
                 work / "copies",
                 features=self.options.only_features,
             )
-        half, weights = None, "float32"
+        half = quantisation = None
         if self.options.half:
-            half, weights = self._store_as_half(network, metadata, folder, files), "float16"
+            before = self._answers(folder, files.real)
+            write(kind.convert(network, self._size, half=True))
+            half = self._checked_half(before, self._answers(folder, files.real))
+        if self.options.int8:
+            quantisation = self._quantise(network, kind, write, folder)
+        int8 = quantisation is not None and quantisation.accepted
         record = ExportRecord(
-            str(self.options.out),
-            self.options.format,
-            weights,
-            (),
-            parity,
-            self.options.only_features,
-            half,
+            folder=str(self.options.out),
+            format=self.options.format,
+            weights="float16" if half else "int8" if int8 else "float32",
+            files=(),
+            parity=parity,
+            only_features=self.options.only_features,
+            half=half,
+            quantisation=quantisation,
             seconds=time.perf_counter() - begin,
         )
         title = self.model.task.describe(self.model.classes)
@@ -105,6 +117,13 @@ class Exporting:
         (folder / README).write_text(text, encoding="utf-8")
         sizes = [(file.name, file.stat().st_size) for file in sorted(folder.iterdir())]
         return replace(record, files=tuple(sizes))
+
+    @property
+    def _size(self) -> int:
+        return self.model.extractor.preprocess.size
+
+    def _answers(self, folder: Path, files: Sequence[Path]) -> Answers:
+        return answers_of_export(folder, files, self.model.classes)
 
     def _network(self) -> ExportedNetwork:
         if self.options.only_features:
@@ -125,24 +144,12 @@ class Exporting:
         )
         (folder / SCRIPT).write_text(text, encoding="utf-8")
 
-    def _store_as_half(
-        self,
-        network: ExportedNetwork,
-        metadata: Mapping[str, JsonValue],
-        folder: Path,
-        files: CheckFiles,
-    ) -> HalfResult:
-        """Replace the model's file by one with weights in half precision.
+    def _checked_half(self, before: Answers, after: Answers) -> HalfResult:
+        """Compare weights in half precision with float32.
 
         Raises:
             ExportError: More labels change than `max_drop` allows.
         """
-        kind, classes = FORMATS[self.options.format], self.model.classes
-        before = answers_of_export(folder, files.real, classes)
-        with self.watcher.stage("Writing half precision"):
-            size = self.model.extractor.preprocess.size
-            kind.write(network, size, metadata, folder / kind.file, True)
-            after = answers_of_export(folder, files.real, classes)
         result = compare_half(before, after, features=self.options.only_features)
         if 100 * result.changed > self.options.max_drop * len(before):
             raise ExportError(
@@ -150,6 +157,76 @@ class Exporting:
                 f"{self.options.max_drop:g}% are allowed. Omit --half, or raise --max-drop."
             )
         return result
+
+    def _quantise(
+        self,
+        network: ExportedNetwork,
+        kind: Format,
+        write: Callable[[Model], None],
+        folder: Path,
+    ) -> QuantisationResult:
+        """Write the first way of quantising that changes few labels of training images.
+
+        The test images then judge it. The file in float32 stays if it loses too much.
+        """
+        from headstart.export.int8 import CALIBRATION_IMAGES, WAYS, has_attention, judge, quantise
+
+        test, train = self._labelled()
+        rng = np.random.default_rng(self.model.specification.seed)
+        sample = rng.permutation(len(train))[: 2 * CALIBRATION_IMAGES]
+        half = len(sample) // 2
+        calibration, others = train.take(sample[:half]), train.take(sample[half:])
+        model = kind.convert(network, self._size, half=False)
+        layers, attention = kind.layers(model), has_attention(self.model.extractor.pooling)
+        exact = self._answers(folder, _paths(others)), self._answers(folder, _paths(test))
+        for way in WAYS:
+            with self.watcher.stage(f"Quantising: {way.name}"):
+                write(quantise(model, layers, self._pixels(calibration), way, attention=attention))
+                changed = count_changed(exact[0], self._answers(folder, _paths(others)))
+            if 100 * changed <= self.options.max_drop * len(others):
+                break
+        with self.watcher.stage("Checking 8-bit integers"):
+            answers = self._answers(folder, _paths(test))
+        result = judge(
+            self.model,
+            test,
+            probabilities_of(exact[1]),
+            probabilities_of(answers),
+            way.name,
+            changed=count_changed(exact[1], answers),
+            max_drop=self.options.max_drop,
+        )
+        if not result.accepted:
+            write(model)
+        return result
+
+    def _labelled(self) -> tuple[ImageSet, ImageSet]:
+        """Return test and training images whose files the script reads.
+
+        Raises:
+            OptionError: There are none.
+        """
+        if self.images is None or not len(self.images.test):
+            raise OptionError(
+                "8-bit integers are accepted by their accuracy on test images, and this model has "
+                "none. Export a run with a test part, or omit --int8."
+            )
+        parts = self.images.test, self.images.train
+        missing = [path for part in parts for path in part.paths if not Path(path).is_file()]
+        if missing:
+            raise OptionError(
+                f"{len(missing):,} images of the run are gone ('{missing[0]}'), which --int8 is "
+                "checked with."
+            )
+        return parts
+
+    def _pixels(self, images: ImageSet) -> list[Pixels]:
+        decoded = decode_ahead(images, self.model.extractor.preprocess)
+        return [pixels for _, pixels in decoded if not isinstance(pixels, UnreadableImage)]
+
+
+def _paths(images: ImageSet) -> list[Path]:
+    return [Path(path) for path in images.paths]
 
 
 def check_output(folder: Path, *, overwrite: bool) -> None:

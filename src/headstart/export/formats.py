@@ -1,13 +1,16 @@
-"""Write a network as an ONNX, OpenVINO or PyTorch file."""
+"""The kinds of files: ONNX, OpenVINO and PyTorch."""
 
+from __future__ import annotations
+
+import ast
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, Protocol
 
 import torch
 from pydantic import JsonValue
@@ -15,120 +18,198 @@ from torch.export import Dim, ExportedProgram
 
 from headstart.errors import OptionError
 from headstart.export.graph import ExportedNetwork
+from headstart.export.half_weights import store_onnx_as_half, stored_as_half
 from headstart.export.metadata import KEY
 from headstart.options import ExportFormat
 
-if TYPE_CHECKING:
-    from headstart.engines.quiet_openvino import ov
-
 INPUT = "images"
+
+_BACKBONE = "model.pooling.network"
+
+Model = Any
+"""A network in the form of its format: an ONNX model, an OpenVINO model or a PyTorch program."""
 
 
 @dataclass(frozen=True)
-class Format:
-    """A kind of exported file.
+class Layer:
+    """An operation of a network.
 
     Attributes:
-        file: The name of the model's file.
-        runtime: The package that runs it.
-        write: Writes a network with its metadata to a file.
+        name: Its name.
+        kind: "convolution", "depthwise" (a convolution of groups) or "other".
+        in_backbone: Whether it is part of the backbone.
     """
 
-    file: str
-    runtime: str
-    write: Callable[[ExportedNetwork, int, Mapping[str, JsonValue], Path, bool], None]
+    name: str
+    kind: str
+    in_backbone: bool
 
 
-def write_onnx(
-    network: ExportedNetwork, size: int, metadata: Mapping[str, JsonValue], file: Path, half: bool
-) -> None:
-    """Write an ONNX file, and check it.
+class Format(Protocol):
+    """A kind of file."""
 
-    Args:
-        network: The network.
-        size: Side of its input, in pixels.
-        metadata: What the file says about itself.
-        file: The file to write.
-        half: Whether weights are stored in half precision. Everything is computed in float32.
+    @property
+    def file(self) -> str:
+        """The name of the model's file."""
+        ...
 
-    Raises:
-        OptionError: A package is missing.
-    """
-    with _required("onnx"):
+    @property
+    def runtime(self) -> str:
+        """The package that runs it."""
+        ...
+
+    def convert(self, network: ExportedNetwork, size: int, *, half: bool) -> Model:
+        """Convert a network.
+
+        Args:
+            network: The network.
+            size: Side of its input, in pixels.
+            half: Whether weights are stored in half precision. Everything is computed in float32.
+
+        Raises:
+            OptionError: A package is missing.
+        """
+        ...
+
+    def layers(self, model: Model) -> Sequence[Layer]:
+        """Return the operations of a model, in order; none if it cannot be quantised."""
+        ...
+
+    def write(self, model: Model, metadata: Mapping[str, JsonValue], file: Path) -> None:
+        """Write a model with what it says about itself."""
+        ...
+
+
+class Onnx:
+    """A file for onnxruntime and many other programs."""
+
+    file: ClassVar[str] = "model.onnx"
+    runtime: ClassVar[str] = "onnxruntime"
+
+    def convert(self, network: ExportedNetwork, size: int, *, half: bool) -> Model:
+        """See `Format.convert`."""
+        with _required():
+            import onnx  # noqa: F401
+            import onnxruntime  # noqa: F401
+            import onnxscript  # noqa: F401
+        with _quiet():
+            exported = torch.onnx.export(
+                _traced(network, size),
+                (),
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=list(network.outputs),
+            )
+        assert exported is not None  # It is returned where it is not written.
+        model = exported.model_proto
+        if half:
+            store_onnx_as_half(model)
+        return model
+
+    def layers(self, model: Model) -> Sequence[Layer]:
+        """See `Format.layers`."""
+        return [_onnx_layer(node) for node in model.graph.node]
+
+    def write(self, model: Model, metadata: Mapping[str, JsonValue], file: Path) -> None:
+        """Write and check a file, without the paths of this machine that the exporter notes."""
         import onnx
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
 
-    from headstart.export.half_weights import store_onnx_as_half
-
-    with _quiet():
-        exported = torch.onnx.export(
-            traced(network, size),
-            (),
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=list(network.outputs),
-        )
-    assert exported is not None  # It is returned where it is not written.
-    model: onnx.ModelProto = exported.model_proto
-    if half:
-        store_onnx_as_half(model)
-    model.doc_string = ""
-    onnx.helper.set_model_props(model, {KEY: json.dumps(metadata)})
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, file)
+        for node in model.graph.node:
+            del node.metadata_props[:]
+        model.doc_string = ""
+        onnx.helper.set_model_props(model, {KEY: json.dumps(metadata)})
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, file)
 
 
-def write_openvino(
-    network: ExportedNetwork, size: int, metadata: Mapping[str, JsonValue], file: Path, half: bool
-) -> None:
-    """Write an OpenVINO model, a pair of files. See `write_onnx`."""
-    from headstart.engines.conversion import convert
-    from headstart.engines.quiet_openvino import ov
+class OpenVino:
+    """A pair of files for OpenVINO."""
 
-    model = convert(network, size)
-    name_tensors(model, network.outputs)
-    model.set_rt_info(json.dumps(metadata), [KEY])
-    ov.save_model(model, file, compress_to_fp16=half)
+    file: ClassVar[str] = "model.xml"
+    runtime: ClassVar[str] = "openvino"
+
+    def __init__(self) -> None:
+        self._half = False
+
+    def convert(self, network: ExportedNetwork, size: int, *, half: bool) -> Model:
+        """See `Format.convert`."""
+        from headstart.engines.conversion import convert
+
+        model = convert(network, size)
+        model.inputs[0].get_tensor().set_names({INPUT})
+        for output, name in zip(model.outputs, network.outputs, strict=True):
+            output.get_tensor().set_names({name})
+        self._half = half
+        return model
+
+    def layers(self, model: Model) -> Sequence[Layer]:
+        """See `Format.layers`."""
+        kinds = {"Convolution": "convolution", "GroupConvolution": "depthwise"}
+        return [
+            Layer(
+                operation.get_friendly_name(),
+                kinds.get(operation.get_type_name(), "other"),
+                operation.get_friendly_name().startswith(f"__module.{_BACKBONE}"),
+            )
+            for operation in model.get_ordered_ops()
+            if operation.get_type_name() not in ("Constant", "Parameter", "Result")
+        ]
+
+    def write(self, model: Model, metadata: Mapping[str, JsonValue], file: Path) -> None:
+        """See `Format.write`."""
+        from headstart.engines.quiet_openvino import ov
+
+        model.set_rt_info(json.dumps(metadata), [KEY])
+        ov.save_model(model, file, compress_to_fp16=self._half)
 
 
-def name_tensors(model: "ov.Model", outputs: tuple[str, ...]) -> None:
-    """Name the input and the outputs of an OpenVINO model."""
-    model.inputs[0].get_tensor().set_names({INPUT})
-    for output, name in zip(model.outputs, outputs, strict=True):
-        output.get_tensor().set_names({name})
+class Torch:
+    """The program of `torch.export`."""
+
+    file: ClassVar[str] = "model.pt2"
+    runtime: ClassVar[str] = "torch"
+
+    def convert(self, network: ExportedNetwork, size: int, *, half: bool) -> Model:
+        """See `Format.convert`."""
+        with _quiet():
+            return _traced(stored_as_half(network) if half else network, size)
+
+    def layers(self, model: Model) -> Sequence[Layer]:
+        """Return nothing."""
+        return ()
+
+    def write(self, model: Model, metadata: Mapping[str, JsonValue], file: Path) -> None:
+        """Write a program, without the paths of this machine that the exporter notes."""
+        for node in model.graph.nodes:
+            node.meta.pop("stack_trace", None)
+        with _quiet():
+            torch.export.save(model, file, extra_files={KEY: json.dumps(metadata)})
 
 
-def write_torch(
-    network: ExportedNetwork, size: int, metadata: Mapping[str, JsonValue], file: Path, half: bool
-) -> None:
-    """Write the program of `torch.export`. See `write_onnx`."""
-    from headstart.export.half_weights import stored_as_half
-
-    if half:
-        network = stored_as_half(network)
-    with _quiet():
-        torch.export.save(traced(network, size), file, extra_files={KEY: json.dumps(metadata)})
-
-
-FORMATS: Mapping[ExportFormat, Format] = {
-    "onnx": Format("model.onnx", "onnxruntime", write_onnx),
-    "openvino": Format("model.xml", "openvino", write_openvino),
-    "torch": Format("model.pt2", "torch", write_torch),
-}
+FORMATS: Mapping[ExportFormat, type[Format]] = {"onnx": Onnx, "openvino": OpenVino, "torch": Torch}
 """Every format by its name."""
 
 
-def traced(network: ExportedNetwork, size: int) -> ExportedProgram:
+def _traced(network: ExportedNetwork, size: int) -> ExportedProgram:
     """Return the program of a network for any number of images."""
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with torch.no_grad():
         return torch.export.export(network, (example,), dynamic_shapes=({0: Dim("batch", min=1)},))
 
 
+def _onnx_layer(node: Any) -> Layer:  # noqa: ANN401
+    notes = {note.key: note.value for note in node.metadata_props}
+    scopes = ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]"))
+    groups = next((one.i for one in node.attribute if one.name == "group"), 1)
+    kind = "other"
+    if node.op_type == "Conv":
+        kind = "depthwise" if groups > 1 else "convolution"
+    return Layer(node.name, kind, any(str(scope).startswith(_BACKBONE) for scope in scopes))
+
+
 @contextmanager
-def _required(extra: str) -> Iterator[None]:
+def _required() -> Iterator[None]:
     try:
         yield
     except ImportError as error:

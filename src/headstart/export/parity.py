@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import JsonValue
 
 from headstart.answers import MultiPrediction
-from headstart.arrays import Numbers
+from headstart.arrays import Numbers, Probabilities
 from headstart.data.decoding import decode, decode_image, read_image
 from headstart.errors import ExportError, OptionError, UnreadableImage
 from headstart.export.hard_cases import write_hard_cases
@@ -141,7 +141,7 @@ def check_parity(
     work: Path,
     *,
     features: bool = False,
-) -> ParityResult:
+) -> tuple[ParityResult, CheckFiles]:
     """Compare an exported file with the model that it was made from.
 
     Args:
@@ -150,6 +150,9 @@ def check_parity(
         models: The model in float32, and in the precision in which it was measured.
         work: A folder for copies of files.
         features: Whether features are compared instead of predictions.
+
+    Returns:
+        The comparison, and the files with copies of those that the script does not read.
 
     Raises:
         ExportError: A file gets another answer; the message lists them.
@@ -186,7 +189,7 @@ def check_parity(
     other = expected
     if not features and measured.extractor.precision != model.extractor.precision:
         other = answers_of_model(measured, files.all, features=False)
-    return ParityResult(
+    result = ParityResult(
         images=len(files.real),
         converted=files.converted,
         hard_cases=len(compared) - len(files.real),
@@ -200,6 +203,7 @@ def check_parity(
         precision=measured.extractor.precision,
         measured_changed=sum(not _same(other[number], got[number]) for number in compared),
     )
+    return result, files
 
 
 def compare_half(exact: Answers, half: Answers, *, features: bool) -> HalfResult:
@@ -211,6 +215,19 @@ def compare_half(exact: Answers, half: Answers, *, features: bool) -> HalfResult
         count_changed(exact, half),
         max(_difference(one, other) for one, other in pairs) / scale,
     )
+
+
+def probabilities_of(answers: Answers) -> Probabilities:
+    """Return the probabilities of answers, (images, classes).
+
+    Raises:
+        ExportError: An image has none.
+    """
+    rows = [answer.values for answer in answers if isinstance(answer, Answer)]
+    if len(rows) < len(answers):
+        reason = next(answer for answer in answers if isinstance(answer, str))
+        raise ExportError(f"Some of the images cannot be read by the exported script: {reason}.")
+    return np.stack(rows)
 
 
 def count_changed(first: Answers, second: Answers) -> int:

@@ -41,7 +41,7 @@ def readme(
                 record.weights, ""
             ),
             checks=list(checks(record)),
-            quantisation=[describe(one) for one in record.quantisation],
+            quantisation=list(describe(record.quantisation)) if record.quantisation else [],
         )
     )
 
@@ -69,12 +69,28 @@ def checks(record: ExportRecord) -> Iterator[tuple[str, str]]:
         yield "refused by predict.py", ", ".join(parity.refused)
 
 
-def describe(result: QuantisationResult) -> str:
-    """Return a sentence about a smaller network."""
-    low, high = (f"{100 * value:+.1f}" for value in result.ci95)
-    verdict = "accepted" if result.accepted else "refused"
-    return (
-        f"{result.way}: {result.metric} {result.int8:.1%} instead of {result.float32:.1%} on "
-        f"{result.images:,} test images ({100 * result.difference:+.1f} points, 95% interval "
-        f"{low} to {high}); {result.changed:,} labels change: {verdict}."
+def describe(result: QuantisationResult) -> Iterator[str]:
+    """Yield sentences about 8-bit integers."""
+    points = 100 * (result.int8 - result.float32)
+    interval = ""
+    if result.ci95:
+        low, high = (f"{100 * value:+.1f}" for value in result.ci95)
+        interval = f", 95% interval {low} to {high}"
+    metric = result.metric.replace("_", " ")
+    yield (
+        f"8-bit integers ({result.way}): {metric} {result.int8:.1%} instead of "
+        f"{result.float32:.1%} on {result.images:,} test images ({points:+.1f} points{interval}); "
+        f"{result.changed:,} labels change."
     )
+    if None not in result.ece:
+        yield f"Calibration error {result.ece[1]:.3f} instead of {result.ece[0]:.3f}."
+    losses = [
+        (old - new, name)
+        for name, old, new in result.by_class
+        if old is not None and new is not None
+    ]
+    if losses and max(losses)[0] > 0:
+        loss, name = max(losses)
+        yield f"The class that loses most is {name}: recall {-100 * loss:+.1f} points."
+    if not result.accepted:
+        yield "That is more than --max-drop allows, so the weights stayed in float32."

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 
 from pydantic import JsonValue
 
+from headstart.record.estimates import Interval
+
 
 @dataclass(frozen=True)
 class ParityResult:
@@ -55,18 +57,16 @@ class QuantisationResult:
     """The comparison of 8-bit integers with float32 on labelled test images.
 
     Attributes:
-        way: How the network was quantised, such as "with bias correction".
+        way: How the network was quantised.
         images: The number of test images.
-        float32: The main metric of the model in float32, 0 to 1.
-        int8: The same in 8-bit integers.
-        metric: The name of the metric.
-        difference: int8 minus float32.
-        ci95: Interval of the difference by a paired bootstrap.
+        metric: The name of the main metric.
+        float32: The metric in float32, 0 to 1.
+        int8: The metric in 8-bit integers.
+        ci95: Interval of the difference, int8 minus float32; None if it cannot be estimated.
         changed: Images whose label changes.
-        by_class: Recall of each class in float32 and in 8-bit integers.
-        float32_ece: Calibration error in float32; None if the task has none.
-        int8_ece: The same in 8-bit integers.
-        accepted: Whether the loss is small enough.
+        by_class: Recall of each class in float32 and in 8-bit integers; None if it has no images.
+        ece: Calibration error in float32 and in 8-bit integers.
+        accepted: Whether the loss is small enough. If not, the weights stay in float32.
     """
 
     way: str
@@ -74,12 +74,10 @@ class QuantisationResult:
     metric: str
     float32: float
     int8: float
-    difference: float
-    ci95: tuple[float, float]
+    ci95: Interval | None
     changed: int
-    by_class: tuple[tuple[str, float, float], ...]
-    float32_ece: float | None
-    int8_ece: float | None
+    by_class: tuple[tuple[str, float | None, float | None], ...]
+    ece: tuple[float | None, float | None]
     accepted: bool
 
 
@@ -95,8 +93,7 @@ class ExportRecord:
         parity: How the answers compare with the model's.
         only_features: Whether the file has no head.
         half: How weights in half precision compare with float32; None if they are not.
-        quantisation: Each way of quantising that was tried, in order; the last one was kept if it
-            was accepted.
+        quantisation: How 8-bit integers compare with float32; None without them.
         seconds: How long it took.
     """
 
@@ -107,7 +104,7 @@ class ExportRecord:
     parity: ParityResult
     only_features: bool = False
     half: HalfResult | None = None
-    quantisation: tuple[QuantisationResult, ...] = ()
+    quantisation: QuantisationResult | None = None
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, JsonValue]:
