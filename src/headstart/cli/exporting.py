@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from headstart.cli.columns import print_line, print_table
-from headstart.export.readme import checks, describe
+from headstart.exporting.readme import checks, describe
 from headstart.record.export import ExportRecord
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from headstart.commands.image_files import found_images
 from headstart.data.images import Images
 from headstart.errors import OptionError
-from headstart.export.exporting import Exporting, check_output
+from headstart.exporting.job import ExportJob, check_output
 from headstart.options import ComputeOptions, ExportOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record.export import ExportRecord
@@ -32,7 +32,7 @@ def run_export(
         images = images_of_run(Path(model), measured.task) if is_run(Path(model)) else None
     files = _files(options, images, watcher)
     exact = replace(measured, extractor=measured.extractor.in_float32())
-    return Exporting(exact, measured, files, images, options, watcher).run()
+    return ExportJob(exact, measured, files, images, options, watcher).run()
 
 
 def _files(options: ExportOptions, images: Images | None, watcher: Watcher) -> Sequence[Path]:

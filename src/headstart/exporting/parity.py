@@ -16,8 +16,8 @@ from headstart.answers import MultiPrediction
 from headstart.arrays import Numbers, Probabilities
 from headstart.data.decoding import decode, decode_image, read_image
 from headstart.errors import ExportError, OptionError, UnreadableImage
-from headstart.export.hard_cases import write_hard_cases
-from headstart.export.script import BATCH, run_script
+from headstart.exporting.hard_cases import write_hard_cases
+from headstart.exporting.script import BATCH, run_script
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
 from headstart.record.export import HalfResult, ParityResult
 

@@ -18,7 +18,7 @@ from headstart.features.rounding import HALF_MAX
 if TYPE_CHECKING:
     import onnx
 
-    from headstart.export.graph import ExportedNetwork
+    from headstart.exporting.graph import ExportedNetwork
 
 # Smaller tensors, such as biases, are not worth their rounding error.
 _SMALLEST = 1_000

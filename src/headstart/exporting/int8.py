@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from headstart.arrays import Pixels, Probabilities
 from headstart.engines.quiet_openvino import without_telemetry
 from headstart.errors import OptionError
-from headstart.export.formats import INPUT, Layer, Model
+from headstart.exporting.formats import INPUT, Layer, Model
 from headstart.record.export import QuantisationResult
 
 if TYPE_CHECKING:

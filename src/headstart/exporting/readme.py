@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from headstart.export.script import templates
+from headstart.exporting.script import templates
 from headstart.record.export import ExportRecord, QuantisationResult
 
 _OUTPUTS = {

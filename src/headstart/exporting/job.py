@@ -11,10 +11,10 @@ import numpy as np
 from headstart.arrays import Pixels
 from headstart.data.images import Images, ImageSet
 from headstart.errors import ExportError, OptionError, OutputError, UnreadableImage
-from headstart.export.formats import FORMATS, Format, Model
-from headstart.export.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
-from headstart.export.metadata import metadata_of
-from headstart.export.parity import (
+from headstart.exporting.formats import FORMATS, Format, Model
+from headstart.exporting.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
+from headstart.exporting.metadata import metadata_of
+from headstart.exporting.parity import (
     Answers,
     answers_of_export,
     check_files,
@@ -23,8 +23,8 @@ from headstart.export.parity import (
     count_changed,
     probabilities_of,
 )
-from headstart.export.readme import readme
-from headstart.export.script import SCRIPT, script
+from headstart.exporting.readme import readme
+from headstart.exporting.script import SCRIPT, script
 from headstart.files import atomic_replace
 from headstart.options import ExportOptions
 from headstart.predictor.decoding import decode_ahead
@@ -36,7 +36,7 @@ README = "README.md"
 
 
 @dataclass(frozen=True)
-class Exporting:
+class ExportJob:
     """An export.
 
     Attributes:
@@ -169,7 +169,13 @@ class Exporting:
 
         The test images then judge it. The file in float32 stays if it loses too much.
         """
-        from headstart.export.int8 import CALIBRATION_IMAGES, WAYS, has_attention, judge, quantise
+        from headstart.exporting.int8 import (
+            CALIBRATION_IMAGES,
+            WAYS,
+            has_attention,
+            judge,
+            quantise,
+        )
 
         test, train = self._labelled()
         rng = np.random.default_rng(self.model.specification.seed)

@@ -29,7 +29,7 @@ def script(values: Mapping[str, object]) -> str:
 def templates() -> Environment:
     """Return the templates of the files beside an exported model."""
     return Environment(
-        loader=PackageLoader("headstart.export"),
+        loader=PackageLoader("headstart.exporting"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -17,9 +17,9 @@ from pydantic import JsonValue
 from torch.export import Dim, ExportedProgram
 
 from headstart.errors import OptionError
-from headstart.export.graph import ExportedNetwork
-from headstart.export.half_weights import store_onnx_as_half, stored_as_half
-from headstart.export.metadata import KEY
+from headstart.exporting.graph import ExportedNetwork
+from headstart.exporting.half_weights import store_onnx_as_half, stored_as_half
+from headstart.exporting.metadata import KEY
 from headstart.options import ExportFormat
 
 INPUT = "images"
