@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import logging
 import warnings
@@ -16,7 +17,7 @@ import torch
 from pydantic import JsonValue
 from torch.export import Dim, ExportedProgram
 
-from headstart.errors import OptionError
+from headstart.errors import OptionError, OutputError
 from headstart.exporting.graph import ExportedNetwork
 from headstart.exporting.half_weights import store_onnx_as_half, stored_as_half
 from headstart.exporting.metadata import KEY
@@ -161,7 +162,13 @@ class OpenVino:
         from headstart.engines.quiet_openvino import ov
 
         model.set_rt_info(json.dumps(metadata), [KEY])
-        ov.save_model(model, file, compress_to_fp16=self._half)
+        try:
+            ov.save_model(model, file, compress_to_fp16=self._half)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise OutputError(
+                f"{self.file} cannot be written ({reason}). Is the disk full?"
+            ) from None
 
 
 class Torch:
@@ -183,8 +190,10 @@ class Torch:
         """Write a program, without the paths of this machine that the exporter notes."""
         for node in model.graph.nodes:
             node.meta.pop("stack_trace", None)
+        content = io.BytesIO()  # If a disk is full, PyTorch's own writer ends the process.
         with _quiet():
-            torch.export.save(model, file, extra_files={KEY: json.dumps(metadata)})
+            torch.export.save(model, content, extra_files={KEY: json.dumps(metadata)})
+        file.write_bytes(content.getbuffer())
 
 
 FORMATS: Mapping[ExportFormat, type[Format]] = {"onnx": Onnx, "openvino": OpenVino, "torch": Torch}

@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.arrays import Pixels
 from headstart.data.images import Images, ImageSet
-from headstart.errors import ExportError, OptionError, OutputError, UnreadableImage
+from headstart.errors import ExportError, HeadstartError, OptionError, OutputError, UnreadableImage
 from headstart.exporting.formats import FORMATS, Format, Model
 from headstart.exporting.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
 from headstart.exporting.metadata import metadata_of
@@ -65,6 +65,8 @@ class ExportJob:
         """
         out = self.options.out
         check_output(out, overwrite=self.options.overwrite)
+        if self.options.int8:
+            self._labelled()  # It is slow to find out later.
         begin = time.perf_counter()
         try:
             with TemporaryDirectory() as work, atomic_replace(out) as partial:
@@ -83,7 +85,7 @@ class ExportJob:
             kind.write(model, metadata, folder / kind.file)
 
         with self.watcher.stage("Writing the model"):
-            write(kind.convert(network, self._size, half=False))
+            write(self._convert(kind, network))
             self._write_script(folder, kind, network.outputs)
         with self.watcher.stage("Checking its answers"):
             parity, files = check_parity(
@@ -96,7 +98,7 @@ class ExportJob:
         half = quantisation = None
         if self.options.half:
             before = self._answers(folder, files.real)
-            write(kind.convert(network, self._size, half=True))
+            write(self._convert(kind, network, half=True))
             half = self._checked_half(before, self._answers(folder, files.real))
         if self.options.int8:
             quantisation = self._quantise(network, kind, write, folder)
@@ -115,8 +117,7 @@ class ExportJob:
         title = self.model.task.describe(self.model.classes)
         text = readme(record, metadata, kind.file, kind.runtime, title)
         (folder / README).write_text(text, encoding="utf-8")
-        sizes = [(file.name, file.stat().st_size) for file in sorted(folder.iterdir())]
-        return replace(record, files=tuple(sizes))
+        return replace(record, files=_sizes(folder))
 
     @property
     def _size(self) -> int:
@@ -126,9 +127,37 @@ class ExportJob:
         return answers_of_export(folder, files, self.model.classes)
 
     def _network(self) -> ExportedNetwork:
+        """Return what is exported.
+
+        Raises:
+            ExportError: The head is of the user's own class.
+        """
         if self.options.only_features:
             return FeaturesNetwork(self.model.extractor.pooling)
-        return AnsweringNetwork(self.model.module(), self.model)
+        try:
+            return AnsweringNetwork(self.model.module(), self.model)
+        except TypeError:  # There is no module for the head.
+            raise ExportError(
+                f"A head of kind '{self.model.head.kind}' cannot be exported, as only Headstart's "
+                "own heads can. Export the network alone with --only-features."
+            ) from None
+
+    def _convert(self, kind: Format, network: ExportedNetwork, *, half: bool = False) -> Model:
+        """Convert the network.
+
+        Raises:
+            ExportError: The converter cannot do it.
+        """
+        try:
+            return kind.convert(network, self._size, half=half)
+        except HeadstartError:
+            raise
+        except Exception as error:  # Converters raise nearly anything.
+            name, reason = self.model.extractor.source.name, str(error).strip().splitlines()
+            raise ExportError(
+                f"'{name}' cannot be converted to {self.options.format}: "
+                f"{reason[0] if reason else type(error).__name__}. Try another --format."
+            ) from error
 
     def _write_script(self, folder: Path, kind: Format, outputs: tuple[str, ...]) -> None:
         preprocess = self.model.extractor.preprocess
@@ -182,7 +211,7 @@ class ExportJob:
         sample = rng.permutation(len(train))[: 2 * CALIBRATION_IMAGES]
         half = len(sample) // 2
         calibration, others = train.take(sample[:half]), train.take(sample[half:])
-        model = kind.convert(network, self._size, half=False)
+        model = self._convert(kind, network)
         layers, attention = kind.layers(model), has_attention(self.model.extractor.pooling)
         exact = self._answers(folder, _paths(others)), self._answers(folder, _paths(test))
         for way in WAYS:
@@ -229,6 +258,10 @@ class ExportJob:
     def _pixels(self, images: ImageSet) -> list[Pixels]:
         decoded = decode_ahead(images, self.model.extractor.preprocess)
         return [pixels for _, pixels in decoded if not isinstance(pixels, UnreadableImage)]
+
+
+def _sizes(folder: Path) -> tuple[tuple[str, int], ...]:
+    return tuple((file.name, file.stat().st_size) for file in sorted(folder.iterdir()))
 
 
 def _paths(images: ImageSet) -> list[Path]:

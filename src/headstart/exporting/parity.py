@@ -158,34 +158,16 @@ def check_parity(
         ExportError: A file gets another answer; the message lists them.
     """
     model, measured = models
-    classes = model.classes
-    got = answers_of_export(folder, files.all, classes)
-    if any(isinstance(answer, str) for answer in got[: len(files.real)]):
-        files = with_readable_copies(files, got, model, work)
-        got = answers_of_export(folder, files.all, classes)
+    got, files = _answers_with_copies(folder, files, model, work)
     expected = answers_of_model(model, files.all, features=features)
     scale = _largest(expected) if features else 1.0
+    # Hard cases may be refused; files of the user may not.
     compared = [
         number
         for number, answer in enumerate(got)
         if not isinstance(answer, str) or number < len(files.real)
     ]
-    differences = [_difference(expected[number], got[number]) / scale for number in compared]
-    wrong = [
-        number
-        for number, difference in zip(compared, differences, strict=True)
-        if difference > TOLERANCE or not _same(expected[number], got[number])
-    ]
-    if wrong:
-        raise _refused([(files.all[number], expected[number], got[number]) for number in wrong])
-    few = files.real[:BATCH]
-    single = answers_of_export(folder, few, classes, batch=1)
-    batch_difference = max(map(_difference, got, single)) / scale
-    if batch_difference > TOLERANCE:
-        raise ExportError(
-            f"The exported model answers differently to a batch of one image and of {BATCH}: "
-            f"by up to {batch_difference:.1g}."
-        )
+    difference = _check_same(files.all, expected, got, compared, scale)
     other = expected
     if not features and measured.extractor.precision != model.extractor.precision:
         other = answers_of_model(measured, files.all, features=False)
@@ -194,16 +176,65 @@ def check_parity(
         converted=files.converted,
         hard_cases=len(compared) - len(files.real),
         refused=tuple(
-            file.name
-            for file, answer in zip(files.hard, got[len(files.real) :], strict=True)
-            if isinstance(answer, str)
+            file.name for number, file in enumerate(files.all) if isinstance(got[number], str)
         ),
-        difference=max(differences),
-        batch_difference=batch_difference,
+        difference=difference,
+        batch_difference=_check_batches(folder, files.real, got, model.classes, scale),
         precision=measured.extractor.precision,
         measured_changed=sum(not _same(other[number], got[number]) for number in compared),
     )
     return result, files
+
+
+def _answers_with_copies(
+    folder: Path, files: CheckFiles, model: Predictor, work: Path
+) -> tuple[Answers, CheckFiles]:
+    """Return the answers of an exported file, to copies where the script refuses a real file."""
+    got = answers_of_export(folder, files.all, model.classes)
+    if not any(isinstance(answer, str) for answer in got[: len(files.real)]):
+        return got, files
+    files = with_readable_copies(files, got, model, work)
+    return answers_of_export(folder, files.all, model.classes), files
+
+
+def _check_same(
+    files: Sequence[Path], expected: Answers, got: Answers, compared: Sequence[int], scale: float
+) -> float:
+    """Return the largest difference of the compared answers.
+
+    Raises:
+        ExportError: An answer differs.
+    """
+    differences = {
+        number: _difference(expected[number], got[number]) / scale for number in compared
+    }
+    wrong = [
+        (files[number], expected[number], got[number])
+        for number, difference in differences.items()
+        if difference > TOLERANCE or not _same(expected[number], got[number])
+    ]
+    if wrong:
+        raise _refused(wrong)
+    return max(differences.values())
+
+
+def _check_batches(
+    folder: Path, files: Sequence[Path], got: Answers, classes: Sequence[str], scale: float
+) -> float:
+    """Return the largest difference between answers to one image at a time and to several.
+
+    Raises:
+        ExportError: It is too large.
+    """
+    few = files[:BATCH]
+    single = answers_of_export(folder, few, classes, batch=1)
+    difference = max(map(_difference, got[: len(few)], single)) / scale
+    if difference > TOLERANCE:
+        raise ExportError(
+            f"The exported model answers differently to a batch of one image and of {BATCH}: "
+            f"by up to {difference:.1g}."
+        )
+    return difference
 
 
 def compare_half(exact: Answers, half: Answers, *, features: bool) -> HalfResult:
