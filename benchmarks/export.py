@@ -37,7 +37,7 @@ HEADS = {
     "nearest": hs.NearestHead(),
     "stack": hs.AutoHead(),
 }
-RUNTIMES = {"onnx": ["onnxruntime", "onnx"], "openvino": ["openvino"], "torch": ["torch"]}
+RUNTIMES = {"onnx": ["onnxruntime", "onnx"], "openvino": ["openvino"], "torch": ["torch==2.13.0"]}
 
 
 def parity(root: Path, names: Sequence[str]) -> None:

@@ -478,13 +478,14 @@ class ExportOptions(CacheOptions):
     )
     half: bool = Field(False, description="Store weights in half precision, for half the size.")
     int8: bool = Field(
-        False, description="Compute in 8-bit integers, which is faster on most processors."
+        False, description="Compute the network in 8-bit integers, if test images allow it."
     )
     max_drop: float = Field(
         0.5,
         ge=0,
         le=100,
-        description="Accuracy that --int8 may cost, and labels that --half may change, in points.",
+        description="Accuracy (with several labels, also AUROC) that --int8 may cost, in points, "
+        "and share of labels that --half may change, in percent.",
     )
     only_features: bool = Field(
         False, description="Export the backbone with pooling, without the head."

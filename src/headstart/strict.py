@@ -57,6 +57,8 @@ class Options(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
+            if not first["loc"]:  # Options that do not go together.
+                raise OptionError(f"{first['ctx']['error']}.") from None
             name = str(first["loc"][0])
             why = _PATTERNS.get(name, first["msg"])
             raise OptionError(f"Option '{name}' cannot be {first['input']!r}: {why}.") from None

@@ -19,13 +19,18 @@ from torch.export import Dim, ExportedProgram
 
 from headstart.errors import OptionError, OutputError
 from headstart.exporting.graph import ExportedNetwork
-from headstart.exporting.half_weights import store_onnx_as_half, stored_as_half
+from headstart.exporting.half_weights import (
+    store_onnx_as_half,
+    store_openvino_as_half,
+    stored_as_half,
+)
 from headstart.exporting.metadata import KEY
 from headstart.options import ExportFormat
 
 INPUT = "images"
 
-_BACKBONE = "model.pooling.network"
+# The backbone within the two kinds of network.
+_BACKBONE = ("model.pooling.network", "pooling.network")
 
 Model = Any
 """A network in the form of its format: an ONNX model, an OpenVINO model or a PyTorch program."""
@@ -105,7 +110,7 @@ class Onnx:
         assert exported is not None  # It is returned where it is not written.
         model = exported.model_proto
         if half:
-            store_onnx_as_half(model)
+            store_onnx_as_half(model, _backbone_of(self.layers(model)))
         return model
 
     def layers(self, model: Model) -> Sequence[Layer]:
@@ -130,9 +135,6 @@ class OpenVino:
     file: ClassVar[str] = "model.xml"
     runtime: ClassVar[str] = "openvino"
 
-    def __init__(self) -> None:
-        self._half = False
-
     def convert(self, network: ExportedNetwork, size: int, *, half: bool) -> Model:
         """See `Format.convert`."""
         from headstart.engines.conversion import convert
@@ -141,7 +143,8 @@ class OpenVino:
         model.inputs[0].get_tensor().set_names({INPUT})
         for output, name in zip(model.outputs, network.outputs, strict=True):
             output.get_tensor().set_names({name})
-        self._half = half
+        if half:
+            store_openvino_as_half(model, _backbone_of(self.layers(model)))
         return model
 
     def layers(self, model: Model) -> Sequence[Layer]:
@@ -151,7 +154,7 @@ class OpenVino:
             Layer(
                 operation.get_friendly_name(),
                 kinds.get(operation.get_type_name(), "other"),
-                operation.get_friendly_name().startswith(f"__module.{_BACKBONE}"),
+                operation.get_friendly_name().removeprefix("__module.").startswith(_BACKBONE),
             )
             for operation in model.get_ordered_ops()
             if operation.get_type_name() not in ("Constant", "Parameter", "Result")
@@ -163,7 +166,7 @@ class OpenVino:
 
         model.set_rt_info(json.dumps(metadata), [KEY])
         try:
-            ov.save_model(model, file, compress_to_fp16=self._half)
+            ov.save_model(model, file, compress_to_fp16=False)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise OutputError(
@@ -215,6 +218,10 @@ def _onnx_layer(node: Any) -> Layer:  # noqa: ANN401
     if node.op_type == "Conv":
         kind = "depthwise" if groups > 1 else "convolution"
     return Layer(node.name, kind, any(str(scope).startswith(_BACKBONE) for scope in scopes))
+
+
+def _backbone_of(layers: Sequence[Layer]) -> set[str]:
+    return {layer.name for layer in layers if layer.in_backbone}
 
 
 @contextmanager

@@ -27,6 +27,11 @@ class AnsweringNetwork(nn.Module):
         self.unknown = _Unknown(known) if known else None
 
     @property
+    def backbone(self) -> nn.Module:
+        """The backbone."""
+        return self.model.pooling
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs."""
         return ("probabilities", "predicted", *(("unknown",) if self.unknown else ()))
@@ -51,6 +56,11 @@ class FeaturesNetwork(nn.Module):
         super().__init__()
         self.pooling = pooling.requires_grad_(False).eval()
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The backbone."""
+        return self.pooling
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the features."""
         return (self.pooling(images),)
@@ -68,8 +78,9 @@ class _Unknown(nn.Module):
 
     def __init__(self, known: KnownImages) -> None:
         super().__init__()
-        for name in ("mean", "projection", "points"):
-            self.register_buffer(name, torch.tensor(getattr(known, name)))
+        self.register_buffer("mean", torch.tensor(known.mean))
+        self.register_buffer("projection", torch.tensor(known.projection))
+        self.register_buffer("points", torch.tensor(known.points))
         self._limit, self._count = known.limit, min(NEIGHBOURS, len(known.points))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Export a model: write the file, its script and its README, and check them."""
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +11,22 @@ import numpy as np
 
 from headstart.arrays import Pixels
 from headstart.data.images import Images, ImageSet
-from headstart.errors import ExportError, HeadstartError, OptionError, OutputError, UnreadableImage
+from headstart.errors import (
+    ExportError,
+    HeadstartError,
+    OptionError,
+    OutputError,
+    UnreadableImage,
+    reason_of,
+)
 from headstart.exporting.formats import FORMATS, Format, Model
 from headstart.exporting.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
 from headstart.exporting.metadata import metadata_of
 from headstart.exporting.parity import (
     Answers,
+    CheckFiles,
     answers_of_export,
+    answers_with_copies,
     check_files,
     check_parity,
     compare_half,
@@ -24,7 +34,7 @@ from headstart.exporting.parity import (
     probabilities_of,
 )
 from headstart.exporting.readme import readme
-from headstart.exporting.script import SCRIPT, script
+from headstart.exporting.script import FIRST_LINE, SCRIPT, script
 from headstart.files import atomic_replace
 from headstart.options import ExportOptions
 from headstart.predictor.decoding import decode_ahead
@@ -63,7 +73,7 @@ class ExportJob:
             OptionError: A package is missing, or no image can be read.
             OutputError: The folder exists, or it cannot be written.
         """
-        out = self.options.out
+        out = self.options.out.absolute()
         check_output(out, overwrite=self.options.overwrite)
         if self.options.int8:
             self._labelled()  # It is slow to find out later.
@@ -71,12 +81,13 @@ class ExportJob:
         try:
             with TemporaryDirectory() as work, atomic_replace(out) as partial:
                 partial.mkdir()
-                record = self._write(partial, Path(work), begin)
+                files = check_files(self.files, self.model, Path(work) / "hard", self.watcher.warn)
+                record = self._write(partial, Path(work), files, begin)
         except OSError as error:
-            raise OutputError(f"Output '{out}' cannot be written: {error.strerror}.") from None
+            raise OutputError(f"Output '{out}' cannot be written: {reason_of(error)}.") from None
         return record
 
-    def _write(self, folder: Path, work: Path, begin: float) -> ExportRecord:
+    def _write(self, folder: Path, work: Path, files: CheckFiles, begin: float) -> ExportRecord:
         """Write all files into a folder, each checked."""
         network, kind = self._network(), FORMATS[self.options.format]()
         metadata = metadata_of(self.model, network.outputs)
@@ -90,18 +101,21 @@ class ExportJob:
         with self.watcher.stage("Checking its answers"):
             parity, files = check_parity(
                 folder,
-                check_files(self.files, self.model, work / "hard"),
+                files,
                 (self.model, self.measured),
                 work / "copies",
                 features=self.options.only_features,
             )
         half = quantisation = None
         if self.options.half:
-            before = self._answers(folder, files.real)
+            paths = files.real
+            if self.images is not None and len(self.images.test) > len(paths):
+                paths = tuple(path for path in _paths(self.images.test) if path.is_file())
+            before = self._answers(folder, paths)
             write(self._convert(kind, network, half=True))
-            half = self._checked_half(before, self._answers(folder, files.real))
+            half = self._checked_half(before, self._answers(folder, paths))
         if self.options.int8:
-            quantisation = self._quantise(network, kind, write, folder)
+            quantisation = self._quantise(network, kind, write, folder, work)
         int8 = quantisation is not None and quantisation.accepted
         record = ExportRecord(
             folder=str(self.options.out),
@@ -193,6 +207,7 @@ class ExportJob:
         kind: Format,
         write: Callable[[Model], None],
         folder: Path,
+        work: Path,
     ) -> QuantisationResult:
         """Write the first way of quantising that changes few labels of training images.
 
@@ -213,27 +228,40 @@ class ExportJob:
         calibration, others = train.take(sample[:half]), train.take(sample[half:])
         model = self._convert(kind, network)
         layers, attention = kind.layers(model), has_attention(self.model.extractor.pooling)
-        exact = self._answers(folder, _paths(others)), self._answers(folder, _paths(test))
+        checked = shutil.copytree(folder, work / "float32")
+        other_files, other_answers = self._readable(folder, others, work / "others")
+        test_files, test_answers = self._readable(folder, test, work / "test")
         for way in WAYS:
             with self.watcher.stage(f"Quantising: {way.name}"):
                 write(quantise(model, layers, self._pixels(calibration), way, attention=attention))
-                changed = count_changed(exact[0], self._answers(folder, _paths(others)))
+                changed = count_changed(other_answers, self._answers(folder, other_files))
             if 100 * changed <= self.options.max_drop * len(others):
                 break
         with self.watcher.stage("Checking 8-bit integers"):
-            answers = self._answers(folder, _paths(test))
+            answers = self._answers(folder, test_files)
         result = judge(
             self.model,
             test,
-            probabilities_of(exact[1]),
+            probabilities_of(test_answers),
             probabilities_of(answers),
             way.name,
-            changed=count_changed(exact[1], answers),
+            changed=count_changed(test_answers, answers),
             max_drop=self.options.max_drop,
         )
         if not result.accepted:
-            write(model)
+            shutil.copytree(checked, folder, dirs_exist_ok=True)
+            self.watcher.warn(
+                "8-bit integers lose more than --max-drop allows, so weights stayed in float32."
+            )
         return result
+
+    def _readable(
+        self, folder: Path, images: ImageSet, work: Path
+    ) -> tuple[tuple[Path, ...], Answers]:
+        """Return files of images, as PNG where the script refuses them, and their answers."""
+        files = CheckFiles(tuple(_paths(images)), ())
+        answers, readable = answers_with_copies(folder, files, self.model, work)
+        return readable.real, answers
 
     def _labelled(self) -> tuple[ImageSet, ImageSet]:
         """Return test and training images whose files the script reads.
@@ -260,6 +288,14 @@ class ExportJob:
         return [pixels for _, pixels in decoded if not isinstance(pixels, UnreadableImage)]
 
 
+def _is_export(folder: Path) -> bool:
+    """Return whether a folder is empty, or has the files of an export and no others."""
+    names = {file.name for file in folder.iterdir()}
+    files = {SCRIPT, README, *(kind.file for kind in FORMATS.values()), "model.bin"}
+    begun = (folder / SCRIPT).read_text("utf-8", "replace") if SCRIPT in names else ""
+    return not names or (names <= files and begun.startswith(FIRST_LINE))
+
+
 def _sizes(folder: Path) -> tuple[tuple[str, int], ...]:
     return tuple((file.name, file.stat().st_size) for file in sorted(folder.iterdir()))
 
@@ -274,12 +310,15 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: It exists and is not an earlier export, or `overwrite` is false.
     """
-    if not folder.exists():
-        return
+    try:
+        if not folder.exists():
+            return
+        is_ours = folder.is_dir() and _is_export(folder)
+    except OSError as error:
+        raise OutputError(f"Output '{folder}' cannot be read: {reason_of(error)}.") from None
     if not overwrite:
         raise OutputError(f"Output '{folder}' already exists. Pass --overwrite to replace it.")
-    names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""}
-    if names and not {SCRIPT, README} <= names:
+    if not is_ours:
         raise OutputError(
             f"Output '{folder}' is not an earlier export, so it was not replaced. "
             "Choose another folder."

@@ -47,6 +47,8 @@ def _preprocess(preprocess: Preprocess) -> dict[str, JsonValue]:
         "min_side": preprocess.min_side,
         "interpolation": preprocess.interpolation,
         "background": LEVELS[preprocess.contract.background],
+        "window": preprocess.contract.window,
+        "frames": preprocess.contract.frames,
         "fill": list(fill),
         "grey_fill": round(sum(fill) / len(fill)),
     }

@@ -5,7 +5,7 @@ The exported file runs with the script beside it in a process of its own, as on 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,17 @@ from headstart.exporting.hard_cases import write_hard_cases
 from headstart.exporting.script import BATCH, run_script
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
 from headstart.record.export import HalfResult, ParityResult
+from headstart.watching import Warn
 
 TOLERANCE = 1e-4
 """The largest difference of a probability that rounding explains."""
 
+MAY_BE_REFUSED = ("sixteen_bits.png", "cut_off.jpg")
+"""The hard cases that the script need not read."""
+
 _SHOWN = 5
 _HARD_CASES_FROM = 4
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,14 @@ class CheckFiles:
         return *self.real, *self.hard
 
 
-def check_files(files: Sequence[Path], model: Predictor, folder: Path) -> CheckFiles:
+def check_files(files: Sequence[Path], model: Predictor, folder: Path, warn: Warn) -> CheckFiles:
     """Return the files that can be read, and write hard cases made from the first ones.
+
+    Args:
+        files: Image files.
+        model: The model.
+        folder: The folder to create for the hard cases.
+        warn: Called with warnings for the user.
 
     Raises:
         OptionError: None can be read.
@@ -92,6 +103,10 @@ def check_files(files: Sequence[Path], model: Predictor, folder: Path) -> CheckF
             f"None of the {len(files):,} images to check the export with can be read. "
             "Name others with --images."
         )
+    if len(readable) < len(files):
+        warn(f"{len(files) - len(readable):,} of {len(files):,} images cannot be read.")
+    if len(readable) < _FEW:
+        warn(f"Only {len(readable):,} images check the export. Name more with --images.")
     return CheckFiles(tuple(readable), tuple(write_hard_cases(pictures, folder)))
 
 
@@ -158,16 +173,15 @@ def check_parity(
         ExportError: A file gets another answer; the message lists them.
     """
     model, measured = models
-    got, files = _answers_with_copies(folder, files, model, work)
+    got, files = answers_with_copies(folder, files, model, work)
     expected = answers_of_model(model, files.all, features=features)
     scale = _largest(expected) if features else 1.0
-    # Hard cases may be refused; files of the user may not.
     compared = [
         number
-        for number, answer in enumerate(got)
-        if not isinstance(answer, str) or number < len(files.real)
+        for number, (file, answer) in enumerate(zip(files.all, got, strict=True))
+        if not (isinstance(answer, str) and file in files.hard and file.name in MAY_BE_REFUSED)
     ]
-    difference = _check_same(files.all, expected, got, compared, scale)
+    difference = _check_same(model, files.all, expected, got, compared, scale)
     other = expected
     if not features and measured.extractor.precision != model.extractor.precision:
         other = answers_of_model(measured, files.all, features=False)
@@ -186,7 +200,7 @@ def check_parity(
     return result, files
 
 
-def _answers_with_copies(
+def answers_with_copies(
     folder: Path, files: CheckFiles, model: Predictor, work: Path
 ) -> tuple[Answers, CheckFiles]:
     """Return the answers of an exported file, to copies where the script refuses a real file."""
@@ -198,9 +212,16 @@ def _answers_with_copies(
 
 
 def _check_same(
-    files: Sequence[Path], expected: Answers, got: Answers, compared: Sequence[int], scale: float
+    model: Predictor,
+    files: Sequence[Path],
+    expected: Answers,
+    got: Answers,
+    compared: Sequence[int],
+    scale: float,
 ) -> float:
     """Return the largest difference of the compared answers.
+
+    A label may differ only if its probability is at the threshold, but for rounding.
 
     Raises:
         ExportError: An answer differs.
@@ -211,7 +232,7 @@ def _check_same(
     wrong = [
         (files[number], expected[number], got[number])
         for number, difference in differences.items()
-        if difference > TOLERANCE or not _same(expected[number], got[number])
+        if not difference <= TOLERANCE or not _agree(model, expected[number], got[number])
     ]
     if wrong:
         raise _refused(wrong)
@@ -257,17 +278,17 @@ def probabilities_of(answers: Answers) -> Probabilities:
     rows = [answer.values for answer in answers if isinstance(answer, Answer)]
     if len(rows) < len(answers):
         reason = next(answer for answer in answers if isinstance(answer, str))
-        raise ExportError(f"Some of the images cannot be read by the exported script: {reason}.")
+        raise ExportError(f"The exported script cannot read some of the images: {reason}.")
     return np.stack(rows)
 
 
 def count_changed(first: Answers, second: Answers) -> int:
-    """Return the number of images with other labels."""
+    """Return the number of images with other labels, or that are unknown to one of them only."""
     return sum(_labels(one) != _labels(other) for one, other in zip(first, second, strict=True))
 
 
-def _labels(answer: Answer | str) -> tuple[str, ...] | str:
-    return answer if isinstance(answer, str) else answer.labels
+def _labels(answer: Answer | str) -> tuple[tuple[str, ...], bool] | str:
+    return answer if isinstance(answer, str) else (answer.labels, answer.unknown)
 
 
 def _answer(prediction: AnyPrediction) -> Answer | str:
@@ -322,7 +343,8 @@ def _parsed(values: dict[str, JsonValue], classes: Sequence[str]) -> Answer | st
 def _difference(first: Answer | str, second: Answer | str) -> float:
     if isinstance(first, str) or isinstance(second, str):
         return inf
-    return float(np.abs(first.values - second.values).max())
+    gap = float(np.abs(first.values - second.values).max())
+    return gap if isfinite(gap) else inf
 
 
 def _same(first: Answer | str, second: Answer | str) -> bool:
@@ -331,8 +353,24 @@ def _same(first: Answer | str, second: Answer | str) -> bool:
     return (first.labels, first.unknown) == (second.labels, second.unknown)
 
 
+def _agree(model: Predictor, first: Answer | str, second: Answer | str) -> bool:
+    """Return whether labels are the same where rounding cannot decide them."""
+    if isinstance(first, str) or isinstance(second, str) or first.unknown != second.unknown:
+        return False
+    probabilities = dict(zip(model.classes, first.values.tolist(), strict=False))
+    differing = set(first.labels) ^ set(second.labels)
+    found = [probabilities[label] for label in differing]
+    if model.task.activation == "softmax" and model.thresholds is None:
+        return not found or max(found) - min(found) <= 2 * TOLERANCE
+    values = model.thresholds.values if model.thresholds else [0.5] * len(model.classes)
+    limits = dict(zip(model.classes, values, strict=True))
+    gaps = [abs(probabilities[label] - limits[label]) for label in differing]
+    return all(gap <= TOLERANCE for gap in gaps)
+
+
 def _largest(answers: Answers) -> float:
-    return max(float(np.abs(one.values).max()) for one in answers if isinstance(one, Answer))
+    values = [float(np.abs(one.values).max()) for one in answers if isinstance(one, Answer)]
+    return max(values, default=0.0) or 1.0
 
 
 def _refused(wrong: Sequence[tuple[Path, Answer | str, Answer | str]]) -> ExportError:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from headstart.exporting.script import templates
+from headstart.predictor.card import escaped
 from headstart.record.export import ExportRecord, QuantisationResult
 
 _OUTPUTS = {
@@ -52,6 +53,8 @@ def checks(record: ExportRecord) -> Iterator[tuple[str, str]]:
     real = f"{parity.images:,} images"
     if parity.converted:
         real += f", {parity.converted:,} of them as PNG, as predict.py does not read their format"
+    if record.weights != "float32":
+        yield "compared", "the file in float32, before its weights were rounded"
     yield "files", f"{real}, and {parity.hard_cases:,} that are easily decoded wrongly"
     what = "features, as a share of the largest" if features else "probabilities"
     if not features:
@@ -82,6 +85,10 @@ def describe(result: QuantisationResult) -> Iterator[str]:
         f"{result.float32:.1%} on {result.images:,} test images ({points:+.1f} points{interval}); "
         f"{result.changed:,} labels change."
     )
+    if result.accepted and result.ci95 and 100 * result.ci95[0] < -result.max_drop:
+        yield (
+            f"The test images are too few to show that the loss is below {result.max_drop:g} points."
+        )
     if None not in result.ece:
         yield f"Calibration error {result.ece[1]:.3f} instead of {result.ece[0]:.3f}."
     losses = [
@@ -91,6 +98,6 @@ def describe(result: QuantisationResult) -> Iterator[str]:
     ]
     if losses and max(losses)[0] > 0:
         loss, name = max(losses)
-        yield f"The class that loses most is {name}: recall {-100 * loss:+.1f} points."
+        yield f"The class that loses most is {escaped(name)}: recall {-100 * loss:+.1f} points."
     if not result.accepted:
         yield "That is more than --max-drop allows, so the weights stayed in float32."

@@ -11,13 +11,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
 from headstart.errors import ExportError
+from headstart.predictor.card import escaped
 
 SCRIPT = "predict.py"
+FIRST_LINE = '"""Predict with the model beside this file'
 BATCH = 16
 """The number of images that the script passes to the model at a time."""
 
-# So many paths fit on any command line.
-_FILES_AT_A_TIME = 500
+# So many characters of paths fit on any command line.
+_CHARACTERS = 20_000
 
 
 def script(values: Mapping[str, object]) -> str:
@@ -28,13 +30,15 @@ def script(values: Mapping[str, object]) -> str:
 @cache
 def templates() -> Environment:
     """Return the templates of the files beside an exported model."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("headstart.exporting"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["escaped"] = escaped
+    return environment
 
 
 def run_script(
@@ -47,10 +51,11 @@ def run_script(
     Raises:
         ExportError: It fails.
     """
-    for start in range(0, len(files), _FILES_AT_A_TIME):
-        names = [str(file.resolve()) for file in files[start : start + _FILES_AT_A_TIME]]
+    for names in _chunks([str(file.absolute()) for file in files]):
         command = [sys.executable, "-I", str(folder / SCRIPT), "--batch", str(batch), *names]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
             raise ExportError(f"The exported model cannot be run: {reason}")
@@ -60,3 +65,15 @@ def run_script(
                 f"The exported model gave {len(lines):,} answers for {len(names):,} images."
             )
         yield from map(json.loads, lines)
+
+
+def _chunks(names: Sequence[str]) -> Iterator[list[str]]:
+    chunk, length = list[str](), 0
+    for name in names:
+        if chunk and length + len(name) > _CHARACTERS:
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(name)
+        length += len(name) + 3
+    if chunk:
+        yield chunk

@@ -66,7 +66,7 @@ def model_card(config: Config, task: Task, *, kept: str = "") -> str:
 
 
 def _facts(config: Config) -> Iterator[str]:
-    yield f"Classes: {', '.join(map(_escaped, config.classes))}"
+    yield f"Classes: {', '.join(map(escaped, config.classes))}"
     yield f"Backbone: {config.backbone.name}"
     yield f"Weights: {_weights(config.backbone)}"
     yield f"Head: {_describe_head(config.head)} on {config.features} features"
@@ -94,7 +94,7 @@ def _weights(backbone: BackboneConfig) -> str:
 
 
 def _intended_use(config: Config) -> Iterator[str]:
-    what = f"images of '{_escaped(config.record.data.name)}'" if config.record else "images"
+    what = f"images of '{escaped(config.record.data.name)}'" if config.record else "images"
     yield (
         f"To tell the {len(config.classes):,} classes above apart in {what}, and in others of the "
         "same kind from the same source."
@@ -112,12 +112,12 @@ def _training_data(record: Record | None) -> Iterator[str]:
         return
     images = record.data.images
     yield (
-        f"'{_escaped(record.data.name)}': {images.train:,} training images, {images.val:,} "
+        f"'{escaped(record.data.name)}': {images.train:,} training images, {images.val:,} "
         f"validation images and {images.test:,} test images; {images.rejected:,} files could not "
         "be used."
     )
     if record.data.understood:
-        yield _listed(map(_escaped, record.data.understood))
+        yield _listed(map(escaped, record.data.understood))
 
 
 def _results(record: Record | None, task: Task) -> Iterator[str]:
@@ -140,11 +140,11 @@ def _table(summary: Summary) -> Iterator[str]:
     """Yield the results by class; a row that is a remark becomes a paragraph."""
     titles = [title.removesuffix(">") for title in summary.columns]
     marks = ["---:" if title.endswith(">") else "---" for title in summary.columns]
-    rows = [tuple(map(_escaped, row)) for row in summary.rows if len(row) == len(titles)]
+    rows = [tuple(map(escaped, row)) for row in summary.rows if len(row) == len(titles)]
     yield "\n".join(f"| {' | '.join(cells)} |" for cells in (titles, marks, *rows))
-    yield from (_escaped(row[0]) for row in summary.rows if len(row) == 1)
+    yield from (escaped(row[0]) for row in summary.rows if len(row) == 1)
     if summary.note:
-        yield _escaped(summary.note)
+        yield escaped(summary.note)
 
 
 def _weakest(evaluation: Evaluation) -> Iterator[str]:
@@ -231,7 +231,7 @@ def _versions(config: Config) -> Iterator[str]:
 
 def _as_list(sentences: Iterable[str]) -> Iterator[str]:
     """Yield a list of sentences as one paragraph, or nothing if there are none."""
-    if texts := [_escaped(text) for text in sentences]:
+    if texts := [escaped(text) for text in sentences]:
         yield _listed(texts)
 
 
@@ -239,6 +239,6 @@ def _listed(texts: Iterable[str]) -> str:
     return "\n".join(f"- {text}" for text in texts)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text, such as the name of a class, that Markdown shows as it is, on one line."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

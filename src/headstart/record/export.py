@@ -66,6 +66,7 @@ class QuantisationResult:
         changed: Images whose label changes.
         by_class: Recall of each class in float32 and in 8-bit integers; None if it has no images.
         ece: Calibration error in float32 and in 8-bit integers.
+        max_drop: The loss that is accepted, in points.
         accepted: Whether the loss is small enough. If not, the weights stay in float32.
     """
 
@@ -78,6 +79,7 @@ class QuantisationResult:
     changed: int
     by_class: tuple[tuple[str, float | None, float | None], ...]
     ece: tuple[float | None, float | None]
+    max_drop: float
     accepted: bool
 
 
