@@ -10,13 +10,22 @@ from headstart.errors import OptionError
 from headstart.options import (
     DecodeLimits,
     EvaluateOptions,
+    ExportOptions,
     OpenOptions,
     PredictOptions,
     TrainOptions,
     cache_folder,
 )
 
-ALL = [ArchiveLimits, DecodeLimits, EvaluateOptions, OpenOptions, PredictOptions, TrainOptions]
+ALL = [
+    ArchiveLimits,
+    DecodeLimits,
+    EvaluateOptions,
+    ExportOptions,
+    OpenOptions,
+    PredictOptions,
+    TrainOptions,
+]
 
 
 @pytest.mark.parametrize("options", ALL)
@@ -88,6 +97,26 @@ def test_an_invalid_value_is_an_error(values, text):
     with pytest.raises(OptionError) as caught:
         TrainOptions.of(**values)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"half": True, "int8": True}, "half and int8 exclude each other. Choose one."),
+        (
+            {"int8": True, "only_features": True},
+            "int8 is checked by its accuracy, which only_features does not have.",
+        ),
+        ({"int8": True, "format": "torch"}, "int8 needs format onnx or openvino."),
+        ({"max_drop": 1.0}, "max_drop has an effect only with half or int8."),
+        ({"max_drop": 101, "half": True}, "Option 'max_drop' cannot be 101: Input should be less "),
+    ],
+)
+def test_options_that_exclude_each_other(values, text):
+    """The error is about both options, as neither is wrong by itself."""
+    with pytest.raises(OptionError) as caught:
+        ExportOptions.of(**values)
+    assert str(caught.value).startswith(text)
 
 
 def test_options_are_frozen():

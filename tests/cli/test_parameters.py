@@ -10,6 +10,7 @@ from headstart.cli.parameters import with_options
 from headstart.options import (
     CacheOptions,
     EvaluateOptions,
+    ExportOptions,
     Options,
     PredictOptions,
     TrainOptions,
@@ -24,6 +25,7 @@ from tests.cli.conftest import Completed
         (("demo",), TrainOptions),
         (("predict",), PredictOptions),
         (("evaluate",), EvaluateOptions),
+        (("export",), ExportOptions),
         (("cache", "info"), CacheOptions),
         (("cache", "clear"), CacheOptions),
     ],

@@ -166,3 +166,17 @@ def test_labels_that_folds_cannot_measure_are_not_trained() -> None:
     targets = np.array([[1, 1, 1, 1], [1, 1, -1, 1], [0, 0, 0, 0], [0, 0, 0, -1]])
     assert TASK.unlearnable(targets, ["a", "b", "c", "d"]) == {2, 3}
     assert TASK.unlearnable(targets, ["a", "a", "c", "d"]) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("values", [None, (0.25, 0.5, 0.75), (0.0, 1.0001, 0.5)])
+def test_a_network_decides_for_each_label_by_itself(values: tuple[float, ...] | None) -> None:
+    """A label that reaches its threshold is predicted, as outside a network; 1/2 without one."""
+    limits = Thresholds("f1", values, ("", "", "")) if values else None
+    steps = np.linspace(0, 1, 5, dtype=np.float32)
+    rows = np.stack([steps, steps[::-1], np.roll(steps, 2)], axis=1)
+    flags = TASK.decide(torch.from_numpy(rows), limits)
+    assert (flags.dtype, flags.shape) == (torch.bool, rows.shape)
+    for row, found in zip(rows, flags.tolist(), strict=True):
+        predicted = {name for name, _ in TASK.predict("", row, CLASSES, 3, limits).labels}
+        assert {name for name, flag in zip(CLASSES, found, strict=True) if flag} == predicted
+    np.testing.assert_array_equal(flags.numpy(), rows >= np.array(values or (0.5, 0.5, 0.5)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from headstart.answers import Mistake, Prediction
+from headstart.answers import Mistake, Prediction, Thresholds
 from headstart.evaluation.metrics import evaluate_probabilities
 from headstart.tasks.single import Single
 
@@ -142,3 +142,30 @@ def test_a_summary_of_many_classes_shows_the_weakest() -> None:
     assert [row[-1] for row in counted[:3]] == ["0", "1", "2"]
     few = evaluate_probabilities(probabilities[:5], np.arange(5), names)
     assert [row[0] for row in TASK.summarise(few, "").rows] == names[:5]
+
+
+@given(st.integers(0, 2**31), st.integers(2, 6))
+def test_a_network_decides_for_the_most_probable_class(seed: int, classes: int) -> None:
+    """There is one flag for each image, that of the class that is predicted outside a network."""
+    rows = np.random.default_rng(seed).dirichlet([1] * classes, 8).astype(np.float32)
+    names = [str(number) for number in range(classes)]
+    flags = TASK.decide(torch.from_numpy(rows), None)
+    assert (flags.dtype, flags.shape) == (torch.bool, rows.shape)
+    predicted = [TASK.predict("", row, names, 1).label for row in rows]
+    assert [names[row.argmax()] for row in flags.int()] == predicted
+    assert (flags.sum(dim=1) == 1).all()
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+@pytest.mark.parametrize("threshold", [0.25, 0.75, 1.5])
+def test_a_network_decides_at_the_operating_point(positive: int, threshold: float) -> None:
+    """The positive class is predicted from its threshold on; above 1, it never is."""
+    rows = np.array([[0.0, 1.0], [0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [1.0, 0.0]], np.float32)
+    values = [1 - threshold] * 2
+    values[positive] = threshold
+    limits = Thresholds("f1", tuple(values), ("", ""), positive)
+    flags = TASK.decide(torch.from_numpy(rows), limits)
+    predicted = [TASK.predict("", row, ("0", "1"), 1, limits).label for row in rows]
+    assert [str(row.int().argmax().item()) for row in flags] == predicted
+    assert (flags.sum(dim=1) == 1).all()
+    assert flags[:, positive].tolist() == (rows[:, positive] >= threshold).tolist()

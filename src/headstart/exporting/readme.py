@@ -87,7 +87,8 @@ def describe(result: QuantisationResult) -> Iterator[str]:
     )
     if result.accepted and result.ci95 and 100 * result.ci95[0] < -result.max_drop:
         yield (
-            f"The test images are too few to show that the loss is below {result.max_drop:g} points."
+            "The test images are too few to show that the loss is below "
+            f"{result.max_drop:g} points."
         )
     if None not in result.ece:
         yield f"Calibration error {result.ece[1]:.3f} instead of {result.ece[0]:.3f}."
