@@ -26,6 +26,7 @@ from headstart.backbones.catalogue import CATALOGUE
 from headstart.commands.demo import write_solar_cells
 from headstart.errors import HeadstartError
 from headstart.exporting.formats import FORMATS
+from headstart.exporting.readme import describe as describe_int8
 from headstart.predictor.decoding import decode_ahead
 from headstart.predictor.predictor import Predictor
 
@@ -57,8 +58,10 @@ def parity(root: Path, names: Sequence[str]) -> None:
 def heads(root: Path) -> None:
     """Export EfficientNet-Lite0 with every head, in every format."""
     _print_header("head")
-    for task, table in (("one label", _table(root)), ("several labels", _labels_table(root))):
-        data = hs.open_images(table, cache=root / "cache", progress=False)
+    one = hs.open_images(_table(root), cache=root / "cache", progress=False)
+    named = {"labels": "defective,one crystal", "progress": False}
+    several = hs.open_images(_labels_table(root), cache=root / "cache", **named)
+    for task, data in (("one label", one), ("several labels", several)):
         for name, head in HEADS.items():
             if task == "several labels" and name == "nearest":
                 continue  # It has one label per image.
@@ -69,8 +72,9 @@ def heads(root: Path) -> None:
 
 def int8(root: Path, names: Sequence[str] = ("efficientnet-lite0", "resnet50")) -> None:
     """Time bf16, float32 and 8-bit integers in OpenVINO, and compare their accuracy."""
-    print("| backbone | numbers | images/s | ratio | MB | accuracy | accepted |")
-    print("| --- " * 7 + "|")
+    print(f"machine: {describe()}\n")
+    print("| backbone | numbers | images/s | ratio | MB | accuracy |")
+    print("| --- " * 6 + "|")
     table = write_solar_cells(root / "images")
     for name in names:
         weights = "imagenet" if name.startswith("efficientnet-lite") else "random"
@@ -164,40 +168,37 @@ def _print_speeds(root: Path, run: Path, name: str) -> None:
     from headstart.engines.quiet_openvino import ov
 
     options: dict[str, Any] = {"format": "openvino", "overwrite": True, "cache": root}
-    record = hs.export(run, int8=True, out=root / "int8", progress=False, **options)
-    hs.export(run, out=root / "float", progress=False, **options)
+    found = hs.export(run, int8=True, out=root / "int8", progress=False, **options).quantisation
+    hs.export(run, out=root / "float32", progress=False, **options)
     model = hs.load(run, precision="float32", cache=root)
     data = hs.open_images(_table(root), cache=root / "cache", progress=False)
     decoded = decode_ahead(data.test.paths[:64], model.extractor.preprocess)
     pixels = np.stack([np.asarray(each) for _, each in decoded])
     networks = {
-        numbers: ov.Core().compile_model(
+        (folder, hint): ov.Core().compile_model(
             root / folder / "model.xml",
             "CPU",
             {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint},
         )
-        for numbers, folder, hint in (
-            ("float32", "float", "f32"),
-            ("bf16", "float", "bf16"),
-            ("int8", "int8", "f32"),
-        )
+        for folder in ("float32", "int8")
+        for hint in ("f32", "bf16")
     }
-    seconds: dict[str, list[float]] = {numbers: [] for numbers in networks}
-    for _ in range(5):
-        for numbers, network in networks.items():
+    seconds = dict.fromkeys(networks, np.inf)
+    for _ in range(4):
+        for key, network in networks.items():
             begin = time.perf_counter()
             _run(network, pixels)
-            seconds[numbers].append(time.perf_counter() - begin)
-    base = min(seconds["float32"])
-    for numbers, times in seconds.items():
-        folder = "int8" if numbers == "int8" else "float"
+            seconds[key] = min(seconds[key], time.perf_counter() - begin)
+    accuracy = {"float32": f"{found.float32:.3f}", "int8": f"{found.int8:.3f}"}
+    for (folder, hint), best in seconds.items():
         size = (root / folder / "model.bin").stat().st_size / 1e6
         print(
-            f"| {name} | {numbers} | {len(pixels) / min(times):.0f} | {base / min(times):.2f} "
-            f"| {size:.1f} |",
+            f"| {name} | {folder}, the rest in {hint} | {len(pixels) / best:.0f} "
+            f"| {seconds['float32', 'f32'] / best:.2f} | {size:.1f} "
+            f"| {accuracy[folder] if hint == 'f32' else ''} |",
             flush=True,
         )
-    print(record.quantisation, flush=True)
+    print(f"{name}: {' '.join(describe_int8(found))}", flush=True)
 
 
 def _run(network: Any, pixels: Any) -> None:
