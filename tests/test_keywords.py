@@ -26,6 +26,7 @@ FUNCTIONS = [
     (hs.recommend, options.RecommendOptions),
     (hs.open_images, options.OpenOptions),
     (hs.load, options.ComputeOptions),
+    (hs.export, options.ExportOptions),
     (hs.Classifier.fine_tune, options.TuneOptions),
 ]
 

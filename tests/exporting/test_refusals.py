@@ -138,7 +138,9 @@ def test_a_folder_without_readable_images(export, tmp_path, nothing_left):
     text = message(OptionError, export, images=folder / "a.png", out=tmp_path / "new")
     (folder / "a.png").unlink()
     assert text == (
-        "None of the 1 images to check the export with can be read. Name others with --images."
+        "No image to check the export with can be read. "
+        f"Cannot read image '{folder / 'a.png'}': it is not an image of a known format. "
+        "Name others with --images."
     )
     nothing_left()
 

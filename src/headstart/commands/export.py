@@ -53,6 +53,9 @@ def _files(options: ExportOptions, images: Images | None, watcher: Watcher) -> S
     found = list[Path]()
     for part in parts:
         found += _spread([path for path in part if path.is_file()], _FILES - len(found))
+    gone = sum(not path.is_file() for part in parts for path in part)
+    if gone and found:
+        watcher.warn(f"{gone:,} images of the run are gone, so others check the export.")
     if not found:
         missing = next(path for part in parts for path in part)
         raise OptionError(

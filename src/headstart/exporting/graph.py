@@ -1,5 +1,7 @@
 """What is exported: one network from decoded, resized images to calibrated answers."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +56,7 @@ class FeaturesNetwork(nn.Module):
 
     def __init__(self, pooling: nn.Module) -> None:
         super().__init__()
-        self.pooling = pooling.requires_grad_(False).eval()
+        self.pooling = copy.deepcopy(pooling).requires_grad_(False).eval()
 
     @property
     def backbone(self) -> nn.Module:

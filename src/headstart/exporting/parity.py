@@ -89,19 +89,19 @@ def check_files(files: Sequence[Path], model: Predictor, folder: Path, warn: War
         OptionError: None can be read.
     """
     contract = model.extractor.preprocess.contract
-    readable, pictures = list[Path](), list[Image.Image]()
+    readable, pictures, reason = list[Path](), list[Image.Image](), ""
     for file in files:
         try:
             picture = decode(read_image(str(file)), path=str(file), contract=contract)
-        except UnreadableImage:
+        except UnreadableImage as error:
+            reason = reason or str(error)
             continue
         readable.append(file)
         if len(pictures) < _HARD_CASES_FROM:
             pictures.append(Image.fromarray(picture))
     if not readable:
         raise OptionError(
-            f"None of the {len(files):,} images to check the export with can be read. "
-            "Name others with --images."
+            f"No image to check the export with can be read. {reason} Name others with --images."
         )
     if len(readable) < len(files):
         warn(f"{len(files) - len(readable):,} of {len(files):,} images cannot be read.")
