@@ -476,7 +476,7 @@ class ExportOptions(CacheOptions):
         description="Image or folder of images to check the export with "
         "(default: those of the run).",
     )
-    half: bool = Field(False, description="Store weights in half precision, for half the size.")
+    half: bool = Field(False, description="Store the weights of the network in half precision.")
     int8: bool = Field(
         False, description="Compute the network in 8-bit integers, if test images allow it."
     )
