@@ -79,6 +79,14 @@ def picture(
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 
+def write_blue_and_red(folder: Path, count: int) -> None:
+    """Write a data set: so many blue and so many red pictures, in a folder of each colour."""
+    for number, label in enumerate(("blue", "red")):
+        (folder / label).mkdir(parents=True)
+        for index in range(count):
+            picture(number * 1000 + index, COLOURS[label]).save(folder / label / f"{index}.png")
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a folder of class folders."""

@@ -9,7 +9,7 @@ import pytest
 
 import headstart as hs
 from headstart.errors import BundleError, OptionError, OutputError
-from tests.conftest import COLOURS, picture
+from tests.conftest import COLOURS, picture, write_blue_and_red
 
 # MLflow warns about the type hints of its own examples when it is imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -26,11 +26,7 @@ def pyfunc():
 def trained(tmp_path_factory):
     """Return a small model with its folder, and paths of images."""
     folder = tmp_path_factory.mktemp("mlflow")
-    for number, label in enumerate(("blue", "red")):
-        (folder / "photos" / label).mkdir(parents=True)
-        for index in range(12):
-            image = picture(number * 1000 + index, COLOURS[label])
-            image.save(folder / "photos" / label / f"{index}.png")
+    write_blue_and_red(folder / "photos", 12)
     data = hs.open_images(folder / "photos", cache=folder / "cache")
     backbone = hs.load_backbone("test_resnet", weights="random")
     options = {"precision": "float32", "cache": folder / "cache"}

@@ -19,7 +19,7 @@ from headstart.options import ComputeOptions
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.predictor import Predictor
 from headstart.tasks.loading import load_predictor, read_model
-from headstart.tuning.events.trackers import require_mlflow
+from headstart.tuning.events.trackers import require_mlflow, silence_mlflow
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
@@ -140,8 +140,7 @@ def _column(table: Any) -> Any:  # noqa: ANN401
 
 
 def _require_pyfunc() -> ModuleType:
-    # MLflow would report its use to a server, unless it is told not to before it is imported.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    silence_mlflow()
     try:
         import mlflow.pyfunc
     except ImportError as error:

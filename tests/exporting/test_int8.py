@@ -62,8 +62,8 @@ def refused(trained, exported, model, photos, tmp_path_factory):
 
     out, parity = tmp_path_factory.mktemp("int8") / "out", exported("openvino").parity
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(int8, "quantise", quantise)
-        patch.setattr(int8, "CALIBRATION_IMAGES", 5)
+        patch.setattr(job, "quantise", quantise)
+        patch.setattr(job, "CALIBRATION_IMAGES", 5)
         patch.setattr(job, "check_parity", lambda _, files, *rest, **named: (parity, files))
         patch.setattr(job, "answers_of_export", answering)
         patch.setattr("headstart.exporting.parity.answers_of_export", answering)
@@ -89,7 +89,7 @@ def quantised_layers(file):
 @pytest.mark.usefixtures("unchecked")
 def test_only_the_backbone_is_quantised(export, exported, model, monkeypatch, tmp_path):
     """The file is smaller and accepted; head and distances stay in float32."""
-    monkeypatch.setattr(int8, "CALIBRATION_IMAGES", 4)
+    monkeypatch.setattr(job, "CALIBRATION_IMAGES", 4)
     record = export(int8=True, max_drop=20)
     result = record.quantisation
     assert result.accepted and record.weights == "int8" and record.half is None
@@ -192,28 +192,28 @@ def test_transformers_are_recognised(model):
 
 
 @pytest.fixture(scope="module")
-def test_part(trained):
+def held_out(trained):
     """Return the twelve test images of the run."""
     return images_of_run(trained.run, Single()).test
 
 
 @pytest.mark.parametrize(("max_drop", "accepted"), [(8.0, False), (100 / 12, True), (100, True)])
-def test_the_loss_is_measured_on_test_images(model, test_part, max_drop, accepted):
+def test_the_loss_is_measured_on_test_images(model, held_out, max_drop, accepted):
     """One more mistake in twelve is a loss of 8.33 points; just as much may be allowed."""
-    exact = np.eye(2)[test_part.labels] * 0.8 + 0.1
+    exact = np.eye(2)[held_out.labels] * 0.8 + 0.1
     worse = exact.copy()
     worse[0] = worse[0, ::-1]
-    result = judge(model, test_part, exact, worse, "way", changed=1, max_drop=max_drop)
+    result = judge(model, held_out, exact, worse, "way", changed=1, max_drop=max_drop)
     assert (result.float32, result.int8) == (1, pytest.approx(11 / 12))
     assert result.accepted is accepted
-    name = model.classes[test_part.labels[0]]
+    name = model.classes[held_out.labels[0]]
     assert {one: new for one, _, new in result.by_class}[name] == pytest.approx(5 / 6)
     assert result.ci95[0] < -1 / 12 < result.ci95[1]
     assert (result.changed, result.way, result.images) == (1, "way", 12)
 
 
-def test_better_is_accepted(model, test_part):
+def test_better_is_accepted(model, held_out):
     """A gain is not a loss."""
-    exact = np.eye(2)[test_part.labels][:, ::-1] * 0.8 + 0.1
-    result = judge(model, test_part, exact, 1 - exact, "way", changed=12, max_drop=0)
+    exact = np.eye(2)[held_out.labels][:, ::-1] * 0.8 + 0.1
+    result = judge(model, held_out, exact, 1 - exact, "way", changed=12, max_drop=0)
     assert result.accepted and result.int8 == 1

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 import headstart as hs
-from tests.conftest import COLOURS, picture
+from tests.conftest import write_blue_and_red
 from tests.hub.server import TOKEN, ModelHub
 
 
@@ -36,11 +36,7 @@ def point_at(url, monkeypatch):
 def trained(tmp_path_factory):
     """Return the folder of a small model, and an image."""
     folder = tmp_path_factory.mktemp("pushed")
-    for number, label in enumerate(("blue", "red")):
-        (folder / "photos" / label).mkdir(parents=True)
-        for index in range(12):
-            image = picture(number * 1000 + index, COLOURS[label])
-            image.save(folder / "photos" / label / f"{index}.png")
+    write_blue_and_red(folder / "photos", 12)
     options = {"precision": "float32", "cache": folder / "cache"}
     data = hs.open_images(folder / "photos", cache=folder / "cache")
     backbone = hs.load_backbone("test_resnet", weights="random")

@@ -9,12 +9,13 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import yaml
+
+from tests.local_server import LocalServer
 
 TOKEN = "hf_of_the_tests"
 
@@ -43,7 +44,7 @@ class Repository:
 
 
 @dataclass
-class ModelHub:
+class ModelHub(LocalServer):
     """A hub on the loopback interface.
 
     Attributes:
@@ -60,22 +61,6 @@ class ModelHub:
     requests: list[tuple[str, str]] = field(default_factory=list)
     spoil: Any = None
     url: str = ""
-
-    def __enter__(self) -> Self:
-        hub = self
-
-        class Handler(_Handler):
-            state = hub
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def add(self, name: str, files: dict[str, bytes], *, private: bool = False) -> Repository:
         """Create a repository with files."""
@@ -288,3 +273,6 @@ _ROUTES = (
     (("POST",), f"/api/models/{_NAME}/commit/{_REVISION}", _Handler.commit),
     (("HEAD", "GET"), f"/{_NAME}/resolve/{_REVISION}/(.+)", _Handler.resolve),
 )
+
+
+ModelHub.handler = _Handler

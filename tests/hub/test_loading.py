@@ -146,7 +146,7 @@ def test_a_repository_that_does_not_exist(hub, tmp_path):
     with pytest.raises(HubError) as caught:
         load(tmp_path)
     assert str(caught.value) == (
-        f"Model '{NAME}' cannot be downloaded: there is no such repository, or it is private. "
+        f"Model '{NAME}' cannot be downloaded: the repository does not exist, or is private. "
         "Check the name, or log in with 'hf auth login', or set HF_TOKEN."
     )
 
@@ -155,7 +155,7 @@ def test_a_private_model_needs_the_token(hub, files, tmp_path, monkeypatch):
     """It loads with the token, and is not to be seen without."""
     hub.add(NAME, files, private=True)
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(HubError, match="or it is private"):
+    with pytest.raises(HubError, match="or is private"):
         load(tmp_path)
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_tests")
     assert load(tmp_path).classes == ("blue", "red")

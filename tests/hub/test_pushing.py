@@ -140,7 +140,7 @@ def test_no_token(hub, trained, monkeypatch):
     with pytest.raises(HubError) as caught:
         hs.push(trained[0], NAME, progress=False)
     assert str(caught.value) == (
-        f"The model cannot be pushed to '{NAME}': there is no access token. Create one with write "
+        f"The model cannot be pushed to '{NAME}': you are not logged in. Create a token with write "
         f"access at {hub.url}/settings/tokens, and log in with 'hf auth login', or set HF_TOKEN."
     )
 

@@ -7,17 +7,14 @@ import pytest
 
 import headstart as hs
 from headstart.errors import OptionError
-from tests.conftest import COLOURS, picture
+from tests.conftest import write_blue_and_red
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Open a folder of red and blue images."""
     folder = tmp_path_factory.mktemp("colours")
-    for number, label in enumerate(("blue", "red")):
-        (folder / label).mkdir()
-        for index in range(30):
-            picture(number * 1000 + index, COLOURS[label]).save(folder / label / f"{index}.png")
+    write_blue_and_red(folder, 30)
     return hs.open_images(folder, cache=folder.parent / "cache", test=0.2)
 
 

@@ -21,7 +21,7 @@ import headstart as hs
 from headstart.errors import OptionError, UnreadableImage
 from headstart.heads.fitted import BlendModel, StackModel
 from headstart.predictor.predictor import FailedPrediction
-from tests.conftest import COLOURS, picture
+from tests.conftest import COLOURS, picture, write_blue_and_red
 
 HEADS = {
     "auto": hs.AutoHead(),
@@ -37,10 +37,7 @@ PHOTOS = [picture(number, COLOURS["red" if number % 2 else "blue"]) for number i
 def photos(tmp_path_factory):
     """Open a folder of red and blue images."""
     folder = tmp_path_factory.mktemp("photos")
-    for number, label in enumerate(("blue", "red")):
-        (folder / label).mkdir()
-        for index in range(14):
-            picture(number * 1000 + index, COLOURS[label]).save(folder / label / f"{index}.png")
+    write_blue_and_red(folder, 14)
     return hs.open_images(folder, cache=folder.parent / "cache", test=0.3)
 
 

@@ -20,5 +20,5 @@ def show_export(console: Console, record: ExportRecord) -> None:
 
 
 def _size(size: int) -> str:
-    """Return a size with three digits at most, in MB or kB."""
+    """Return a size in MB, or in kB if it is small."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

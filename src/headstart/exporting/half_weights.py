@@ -1,7 +1,7 @@
 """Store the weights of the backbone in half precision; everything is still computed in float32.
 
 The runtimes convert them when they load a model, except PyTorch, which does so in every batch. The
-head stays as it is: most of it is in half precision already, without a rounding error.
+head stays in float32: rounding the landmarks of a kernel changed labels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def stored_as_half(network: ExportedNetwork) -> ExportedNetwork:
     for module in list(network.backbone.modules()):
         named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for name, tensor in named:
-            if _is_worth(tensor.detach().numpy()):
+            if _is_stored_as_half(tensor.detach().numpy()):
                 kept = nn.Parameter(tensor.detach().half(), requires_grad=False)
                 setattr(module, name, kept if name in module._parameters else kept.data)
                 register_parametrization(module, name, _AsFloat(), unsafe=True)
@@ -59,7 +59,7 @@ def store_onnx_as_half(model: onnx.ModelProto, backbone: Container[str]) -> None
     read = {name for node in graph.node if node.name in backbone for name in node.input}
     for initialiser in graph.initializer:
         values = numpy_helper.to_array(initialiser)
-        if initialiser.name not in read or not _is_worth(values):
+        if initialiser.name not in read or not _is_stored_as_half(values):
             continue
         name = initialiser.name
         half = numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
@@ -80,12 +80,12 @@ def store_openvino_as_half(model: ov.Model, backbone: Container[str]) -> None:
         readers = [
             each.get_node().get_friendly_name() for each in node.output(0).get_target_inputs()
         ]
-        if _is_worth(node.data) and any(name in backbone for name in readers):
+        if _is_stored_as_half(node.data) and any(name in backbone for name in readers):
             half = ov.opset8.constant(node.data.astype(np.float16))
             node.output(0).replace(ov.opset8.convert(half, "f32").output(0))
 
 
-def _is_worth(values: Anything) -> bool:
+def _is_stored_as_half(values: Anything) -> bool:
     return (
         values.dtype == np.float32
         and values.size >= _SMALLEST

@@ -66,6 +66,16 @@ WAYS = (
 """The ways that are tried, the fastest first."""
 
 
+def check_installed() -> None:
+    """Check that NNCF is installed.
+
+    Raises:
+        OptionError: It is not.
+    """
+    with _nncf():
+        pass
+
+
 def quantise(
     model: Model, layers: Sequence[Layer], images: Sequence[Pixels], way: Way, *, attention: bool
 ) -> Model:

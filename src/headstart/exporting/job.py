@@ -19,8 +19,17 @@ from headstart.errors import (
     UnreadableImage,
     reason_of,
 )
-from headstart.exporting.formats import FORMATS, Format, Model
+from headstart.exporting.formats import FORMATS, Format, Layer, Model
 from headstart.exporting.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
+from headstart.exporting.int8 import (
+    CALIBRATION_IMAGES,
+    WAYS,
+    Way,
+    check_installed,
+    has_attention,
+    judge,
+    quantise,
+)
 from headstart.exporting.metadata import metadata_of
 from headstart.exporting.parity import (
     Answers,
@@ -76,7 +85,8 @@ class ExportJob:
         out = self.options.out.absolute()
         check_output(out, overwrite=self.options.overwrite)
         if self.options.int8:
-            self._labelled()  # It is slow to find out later.
+            self._labelled()  # It is slow to find out later, and so is the next.
+            check_installed()
         begin = time.perf_counter()
         try:
             with TemporaryDirectory() as work, atomic_replace(out) as partial:
@@ -96,7 +106,9 @@ class ExportJob:
             kind.write(model, metadata, folder / kind.file)
 
         with self.watcher.stage("Writing the model"):
-            write(self._convert(kind, network))
+            model = self._convert(kind, network)
+            layers = kind.layers(model)  # Their names are not written.
+            write(model)
             self._write_script(folder, kind, network.outputs)
         with self.watcher.stage("Checking its answers"):
             parity, files = check_parity(
@@ -108,14 +120,12 @@ class ExportJob:
             )
         half = quantisation = None
         if self.options.half:
-            paths = files.real
-            if self.images is not None and len(self.images.test) > len(paths):
-                paths = tuple(path for path in _paths(self.images.test) if path.is_file())
-            before = self._answers(folder, paths)
-            write(self._convert(kind, network, half=True))
-            half = self._checked_half(before, self._answers(folder, paths))
+            with self.watcher.stage("Checking half precision"):
+                paths, before = self._readable(folder, self._half_files(files), work / "half")
+                write(self._convert(kind, network, half=True))
+                half = self._checked_half(before, self._answers(folder, paths))
         if self.options.int8:
-            quantisation = self._quantise(network, kind, write, folder, work)
+            quantisation = self._quantise(model, layers, write, folder, work)
         int8 = quantisation is not None and quantisation.accepted
         record = ExportRecord(
             folder=str(self.options.out),
@@ -149,12 +159,13 @@ class ExportJob:
         if self.options.only_features:
             return FeaturesNetwork(self.model.extractor.pooling)
         try:
-            return AnsweringNetwork(self.model.module(), self.model)
-        except TypeError:  # There is no module for the head.
+            module = self.model.module()
+        except TypeError:
             raise ExportError(
                 f"A head of kind '{self.model.head.kind}' cannot be exported, as only Headstart's "
                 "own heads can. Export the network alone with --only-features."
             ) from None
+        return AnsweringNetwork(module, self.model)
 
     def _convert(self, kind: Format, network: ExportedNetwork, *, half: bool = False) -> Model:
         """Convert the network.
@@ -187,6 +198,13 @@ class ExportJob:
         )
         (folder / SCRIPT).write_text(text, encoding="utf-8")
 
+    def _half_files(self, files: CheckFiles) -> Sequence[Path]:
+        """Return the files whose labels half precision may change: all test images, if possible."""
+        if self.images is None or self.options.only_features:
+            return files.real
+        test = [path for path in _paths(self.images.test) if path.is_file()]
+        return test if len(test) > len(files.real) else files.real
+
     def _checked_half(self, before: Answers, after: Answers) -> HalfResult:
         """Compare weights in half precision with float32.
 
@@ -203,49 +221,29 @@ class ExportJob:
 
     def _quantise(
         self,
-        network: ExportedNetwork,
-        kind: Format,
+        model: Model,
+        layers: Sequence[Layer],
         write: Callable[[Model], None],
         folder: Path,
         work: Path,
     ) -> QuantisationResult:
-        """Write the first way of quantising that changes few labels of training images.
+        """Quantise the model in a way that training images choose, and let test images judge it.
 
-        The test images then judge it. The file in float32 stays if it loses too much.
+        The file in float32 stays if it loses too much.
         """
-        from headstart.exporting.int8 import (
-            CALIBRATION_IMAGES,
-            WAYS,
-            has_attention,
-            judge,
-            quantise,
-        )
-
         test, train = self._labelled()
-        rng = np.random.default_rng(self.model.specification.seed)
-        sample = rng.permutation(len(train))[: 2 * CALIBRATION_IMAGES]
-        half = len(sample) // 2
-        calibration, others = train.take(sample[:half]), train.take(sample[half:])
-        model = self._convert(kind, network)
-        layers, attention = kind.layers(model), has_attention(self.model.extractor.pooling)
         checked = shutil.copytree(folder, work / "float32")
-        other_files, other_answers = self._readable(folder, others, work / "others")
-        test_files, test_answers = self._readable(folder, test, work / "test")
-        for way in WAYS:
-            with self.watcher.stage(f"Quantising: {way.name}"):
-                write(quantise(model, layers, self._pixels(calibration), way, attention=attention))
-                changed = count_changed(other_answers, self._answers(folder, other_files))
-            if 100 * changed <= self.options.max_drop * len(others):
-                break
+        files, exact = self._readable(folder, _paths(test), work / "test")
+        way = self._chosen_way(model, layers, write, folder, train, work)
         with self.watcher.stage("Checking 8-bit integers"):
-            answers = self._answers(folder, test_files)
+            answers = self._answers(folder, files)
         result = judge(
             self.model,
             test,
-            probabilities_of(test_answers),
+            probabilities_of(exact),
             probabilities_of(answers),
             way.name,
-            changed=count_changed(test_answers, answers),
+            changed=count_changed(exact, answers),
             max_drop=self.options.max_drop,
         )
         if not result.accepted:
@@ -255,13 +253,37 @@ class ExportJob:
             )
         return result
 
+    def _chosen_way(
+        self,
+        model: Model,
+        layers: Sequence[Layer],
+        write: Callable[[Model], None],
+        folder: Path,
+        train: ImageSet,
+        work: Path,
+    ) -> Way:
+        """Write the first way that changes few labels of training images, or else the last one."""
+        rng = np.random.default_rng(self.model.specification.seed)
+        sample = rng.permutation(len(train))[: 2 * CALIBRATION_IMAGES]
+        half = len(sample) // 2
+        calibration = self._pixels(train.take(sample[:half]))
+        others = _paths(train.take(sample[half:]))
+        files, exact = self._readable(folder, others, work / "others")
+        attention = has_attention(self.model.extractor.pooling)
+        for way in WAYS:
+            with self.watcher.stage(f"Quantising: {way.name}"):
+                write(quantise(model, layers, calibration, way, attention=attention))
+                changed = count_changed(exact, self._answers(folder, files))
+            if 100 * changed <= self.options.max_drop * len(files):
+                break
+        return way
+
     def _readable(
-        self, folder: Path, images: ImageSet, work: Path
+        self, folder: Path, paths: Sequence[Path], work: Path
     ) -> tuple[tuple[Path, ...], Answers]:
-        """Return files of images, as PNG where the script refuses them, and their answers."""
-        files = CheckFiles(tuple(_paths(images)), ())
-        answers, readable = answers_with_copies(folder, files, self.model, work)
-        return readable.real, answers
+        """Return files, as PNG where the script refuses them, and their answers."""
+        answers, files = answers_with_copies(folder, CheckFiles(tuple(paths), ()), self.model, work)
+        return files.real, answers
 
     def _labelled(self) -> tuple[ImageSet, ImageSet]:
         """Return test and training images whose files the script reads.

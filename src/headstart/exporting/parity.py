@@ -14,10 +14,11 @@ from pydantic import JsonValue
 
 from headstart.answers import MultiPrediction
 from headstart.arrays import Numbers, Probabilities
-from headstart.data.decoding import decode, decode_image, read_image
+from headstart.data.decoding import decode, read_image
 from headstart.errors import ExportError, OptionError, UnreadableImage
 from headstart.exporting.hard_cases import write_hard_cases
 from headstart.exporting.script import BATCH, run_script
+from headstart.predictor.decoding import decode_ahead
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
 from headstart.record.export import HalfResult, ParityResult
 from headstart.watching import Warn
@@ -302,21 +303,13 @@ def _answer(prediction: AnyPrediction) -> Answer | str:
 
 
 def _features_of_model(model: Predictor, files: Sequence[Path]) -> Answers:
-    preprocess = model.extractor.preprocess
     answers: Answers = []
-    for file in files:
-        try:
-            image = decode_image(
-                read_image(str(file)),
-                path=str(file),
-                min_side=preprocess.min_side,
-                contract=preprocess.contract,
-            )
-        except UnreadableImage as error:
-            answers.append(error.reason)
-            continue
-        (features,) = model.extractor.of_images([image])
-        answers.append(Answer((), False, features[0]))
+    for _, pixels in decode_ahead([str(file) for file in files], model.extractor.preprocess):
+        if isinstance(pixels, UnreadableImage):
+            answers.append(pixels.reason)
+        else:
+            (features,) = model.extractor.of_pixels([pixels])
+            answers.append(Answer((), False, features[0]))
     return answers
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from headstart.exporting.script import templates
-from headstart.predictor.card import escaped
 from headstart.record.export import ExportRecord, QuantisationResult
 
 _OUTPUTS = {
@@ -99,6 +98,6 @@ def describe(result: QuantisationResult) -> Iterator[str]:
     ]
     if losses and max(losses)[0] > 0:
         loss, name = max(losses)
-        yield f"The class that loses most is {escaped(name)}: recall {-100 * loss:+.1f} points."
+        yield f"The class that loses most is {name}: recall {-100 * loss:+.1f} points."
     if not result.accepted:
         yield "That is more than --max-drop allows, so the weights stayed in float32."

@@ -101,16 +101,15 @@ class KernelModule(nn.Module):
         super().__init__()
         self.standardise = _Standardise(head.mean, head.scale)
         self.bandwidth = head.bandwidth
-        # As stored, mostly in half precision: an exported file is smaller by half.
-        self.register_buffer("landmarks", torch.tensor(head.landmarks))
+        landmarks = self.standardise(torch.tensor(head.landmarks).float())
+        self.register_buffer("landmarks", landmarks)
         self.register_buffer("weight", torch.tensor(head.weight))
         self.register_buffer("bias", torch.tensor(head.bias))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return scores, (images, classes)."""
         rows = self.standardise(features)
-        landmarks = self.standardise(self.landmarks.float())
-        return radial_basis(rows, landmarks, self.bandwidth) @ self.weight + self.bias
+        return radial_basis(rows, self.landmarks, self.bandwidth) @ self.weight + self.bias
 
 
 class NearestModule(nn.Module):

@@ -23,7 +23,7 @@ def why_not_loaded(error: Exception, model: HubModel) -> str:
     if isinstance(error, RevisionNotFoundError):
         return f"it has no revision '{model.revision}'. {page} lists them."
     if isinstance(error, RepositoryNotFoundError) or _status(error) == _UNAUTHORISED:
-        return f"there is no such repository, or it is private. Check the name, or {LOG_IN}."
+        return f"the repository does not exist, or is private. Check the name, or {LOG_IN}."
     if _status(error) == _FORBIDDEN:
         return f"your token may not read it. Ask its owner for access, or {LOG_IN}."
     return _reason(error)

@@ -12,7 +12,7 @@ from headstart.data.paths import list_names
 from headstart.errors import HeadstartError, HubError, OptionError, OutputError
 from headstart.hub.failures import LOG_IN, why_not_pushed
 from headstart.hub.loading import is_config
-from headstart.hub.names import HubModel
+from headstart.hub.names import PREFIX, HubModel
 from headstart.predictor.bundle import CARD, CONFIG, TENSORS, bundle_folder, read_bundle
 
 _FILES = (CARD, CONFIG, TENSORS)
@@ -54,7 +54,7 @@ class PushedModel:
     @property
     def model(self) -> str:
         """The name to load it by."""
-        return f"hf-hub:{self.repository}"
+        return PREFIX + self.repository
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
@@ -108,7 +108,7 @@ def _check_access(target: HubModel) -> None:
     if not get_token():
         raise _failed(
             target,
-            f"there is no access token. Create one with write access at "
+            f"you are not logged in. Create a token with write access at "
             f"{constants.ENDPOINT}/settings/tokens, and {LOG_IN}.",
         )
 

@@ -1,5 +1,6 @@
 """Listeners that send events to TensorBoard and MLflow, if these are installed."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -145,6 +146,7 @@ def require_mlflow() -> ModuleType:
     Raises:
         OptionError: It is not installed, or no server is set.
     """
+    silence_mlflow()
     with _installed("MLflow"):
         import mlflow
     # Without a server, MLflow would create a database in the current folder.
@@ -154,6 +156,11 @@ def require_mlflow() -> ModuleType:
             "http://localhost:5000."
         )
     return mlflow  # type: ignore[no-any-return]
+
+
+def silence_mlflow() -> None:
+    """Switch MLflow's telemetry off, which it reads when it is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @contextmanager
