@@ -133,7 +133,7 @@ def test_the_way_is_chosen_on_training_images(trained, refused):
     assert [name for name, _, _ in refused.ways] == [way.name for way in int8.WAYS]
     assert {(count, attention) for _, count, attention in refused.ways} == {(5, False)}
     images = images_of_run(trained.run, Single())
-    others, test, *ways, judged = refused.asked
+    test, others, *ways, judged = refused.asked
     assert ways == [others] * 3
     assert len(others) == 5 and set(others) <= set(images.train.paths)
     assert test == judged == images.test.paths
