@@ -251,7 +251,7 @@ def test_half_precision_is_half_the_size(export, exported, tmp_path):
     assert 0.5 < half["model.bin"] / full["model.bin"] < 0.6
     readme = (tmp_path / "out" / "README.md").read_text()
     assert ", weights in half precision." in readme
-    assert "| labels that half precision changes | 0 of 12 |" in readme
+    assert "| answers that half precision changes | 0 of 12 |" in readme
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -261,7 +261,7 @@ def test_half_precision_that_changes_labels_is_refused(export, nothing_left, mon
     with pytest.raises(hs.HeadstartError) as caught:
         export(half=True, max_drop=10, overwrite=True)
     assert str(caught.value) == (
-        "In half precision, 12 of 12 labels change; 10% are allowed. "
+        "In half precision, 12 of 12 answers change; 10% are allowed. "
         "Omit --half, or raise --max-drop."
     )
     nothing_left()

@@ -129,7 +129,7 @@ def judge(
         exact: Probabilities in float32, (images, classes).
         quantised: Probabilities in 8-bit integers.
         way: The name of the way.
-        changed: Images whose label changes.
+        changed: Images whose label changes, or whether they are unknown.
         max_drop: The loss of the main metric that is accepted, in points.
     """
     task, classes, thresholds = predictor.task, predictor.classes, predictor.thresholds

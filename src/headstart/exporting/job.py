@@ -209,12 +209,12 @@ class ExportJob:
         """Compare weights in half precision with float32.
 
         Raises:
-            ExportError: More labels change than `max_drop` allows.
+            ExportError: More answers change than `max_drop` allows.
         """
         result = compare_half(before, after, features=self.options.only_features)
         if 100 * result.changed > self.options.max_drop * len(before):
             raise ExportError(
-                f"In half precision, {result.changed:,} of {len(before):,} labels change; "
+                f"In half precision, {result.changed:,} of {len(before):,} answers change; "
                 f"{self.options.max_drop:g}% are allowed. Omit --half, or raise --max-drop."
             )
         return result

@@ -65,7 +65,7 @@ def checks(record: ExportRecord) -> Iterator[tuple[str, str]]:
         yield name, f"{parity.measured_changed:,}"
     if half := record.half:
         if not features:
-            yield "labels that half precision changes", f"{half.changed:,} of {half.images:,}"
+            yield "answers that half precision changes", f"{half.changed:,} of {half.images:,}"
         yield f"largest difference of {what} by half precision", f"{half.difference:.1g}"
     if parity.refused:
         yield "refused by predict.py", ", ".join(parity.refused)
@@ -82,7 +82,7 @@ def describe(result: QuantisationResult) -> Iterator[str]:
     yield (
         f"8-bit integers ({result.way}): {metric} {result.int8:.1%} instead of "
         f"{result.float32:.1%} on {result.images:,} test images ({points:+.1f} points{interval}); "
-        f"{result.changed:,} labels change."
+        f"{result.changed:,} answers change."
     )
     if result.accepted and result.ci95 and 100 * result.ci95[0] < -result.max_drop:
         yield (

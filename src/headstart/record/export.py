@@ -42,7 +42,7 @@ class HalfResult:
 
     Attributes:
         images: The number of images.
-        changed: Images whose label changes.
+        changed: Images whose label changes, or whether they are unknown.
         difference: The largest difference of a probability; of a feature, as a share of the
             largest.
     """
@@ -63,7 +63,7 @@ class QuantisationResult:
         float32: The metric in float32, 0 to 1.
         int8: The metric in 8-bit integers.
         ci95: Interval of the difference, int8 minus float32; None if it cannot be estimated.
-        changed: Images whose label changes.
+        changed: Images whose label changes, or whether they are unknown.
         by_class: Recall of each class in float32 and in 8-bit integers; None if it has no images.
         ece: Calibration error in float32 and in 8-bit integers.
         max_drop: The loss that is accepted, in points.
