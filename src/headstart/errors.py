@@ -15,7 +15,8 @@ HeadstartError
 ├── RecordError           the record of a run is missing, damaged or of a later version
 ├── BundleError           a saved model that is missing, damaged or of an unknown version
 ├── ExportError           a model cannot be exported in this form
-└── HubError              the hub cannot be reached, or refuses
+├── HubError              the hub cannot be reached, or refuses
+└── ServerError           a model cannot be served in this way
 """
 
 from collections.abc import Iterable, Mapping
@@ -95,6 +96,10 @@ class BundleError(HeadstartError):
 
 class HubError(HeadstartError):
     """The hub cannot be reached, or refuses what it was asked for."""
+
+
+class ServerError(HeadstartError):
+    """A server cannot start."""
 
 
 class RunInterrupted(KeyboardInterrupt):

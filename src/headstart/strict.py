@@ -27,6 +27,8 @@ class Panel(StrEnum):
     BACKBONE = "Backbone"
     HEAD = "Features and head"
     TUNING = "Fine-tuning"
+    SERVER = "Server"
+    LIMITS = "Limits"
     OUTPUT = "Output"
     MACHINE = "Machine"
 

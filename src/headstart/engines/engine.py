@@ -16,11 +16,17 @@ class Engine(Protocol):
         name: "openvino" or "torch".
         precision: "bf16" or "float32".
         batch_size: The preferred number of images per batch.
+        streams: The number of batches that run at a time.
     """
 
     name: str
     precision: str
     batch_size: int
+    streams: int
+
+    def infer(self, batch: Pixels) -> Features:
+        """Return the features (images, width) of one batch. Several threads may call this."""
+        ...
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
         """Yield features (images, width) of batches (images, height, width, 3), in order."""

@@ -80,11 +80,23 @@ class OpenVinoEngine:
             round_kernels(model)
         with kept_signal_stack():
             self.compiled = ov.Core().compile_model(model, "CPU", settings)
-        self._streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._idle: deque[ov.InferRequest] = deque()
+
+    def infer(self, batch: Pixels) -> Features:
+        """See `Engine.infer`."""
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
+        request.infer({0: ov.Tensor(batch, shared_memory=True)})
+        features: Features = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        self._idle.append(request)
+        return features
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
         """See `Engine.run`."""
-        free = [self.compiled.create_infer_request() for _ in range(self._streams + 1)]
+        free = [self.compiled.create_infer_request() for _ in range(self.streams + 1)]
         running: _Running = deque()
         for batch in batches:
             if not free:

@@ -13,6 +13,7 @@ class TorchEngine:
     """Runs a network in channels-last format, with mixed precision if bf16 is requested."""
 
     name = "torch"
+    streams = 1
 
     def __init__(self, network: nn.Module, *, device: str, precision: str) -> None:
         self.precision = precision
@@ -24,11 +25,11 @@ class TorchEngine:
 
     def run(self, batches: Iterable[Pixels]) -> Iterator[Features]:
         """See `Engine.run`."""
-        for batch in batches:
-            yield self._infer(batch)
+        return map(self.infer, batches)
 
     @torch.inference_mode()
-    def _infer(self, batch: Pixels) -> Features:
+    def infer(self, batch: Pixels) -> Features:
+        """See `Engine.infer`."""
         images = torch.from_numpy(batch).to(self._device, non_blocking=True)
         bf16 = self.precision == "bf16"
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bf16):

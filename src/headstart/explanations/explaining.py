@@ -99,23 +99,23 @@ def explain_each(
 
 
 def heat_pictures(
-    predictor: Predictor, paths: Sequence[str], labels: Sequence[str], *, side: int
+    predictor: Predictor, images: Sequence[ImageLike], labels: Sequence[str], *, side: int
 ) -> list[Image.Image]:
-    """Return image files with the heat map of a class drawn on each.
+    """Return images with the heat map of a class drawn on each.
 
     Args:
         predictor: The model.
-        paths: The files.
-        labels: The class to explain, for each file.
+        images: The images.
+        labels: The class to explain, for each image.
         side: The longer side of the pictures, in pixels.
 
     Raises:
-        UnreadableImage: A file cannot be decoded any more.
+        UnreadableImage: An image cannot be decoded.
     """
     preprocess = predictor.extractor.preprocess
     pictures, pixels = [], []
-    for path in paths:
-        decoded = ImageInput.of(path).decode(
+    for image in images:
+        decoded = ImageInput.of(image).decode(
             min_side=preprocess.min_side, contract=preprocess.contract
         )
         pixels.append(preprocess.pixels(decoded))
@@ -155,7 +155,7 @@ class _Explaining:
         pixels = preprocess.pixels(decoded)
         features = as_stored(next(predictor.extractor.of_pixels([pixels])), predictor.stored_as)
         prediction = next(predictor.answers(features, [given.name], self.top, self.rules))
-        label = self.label or _predicted(prediction)
+        label = self.label or label_to_explain(prediction)
         number = predictor.classes.index(label)
         heat = self.explainer.heat_maps(pixels[np.newaxis], [number])[0]
         return Explanation(
@@ -175,7 +175,7 @@ class _Explaining:
             yield one, examples.get(one.sha256)
 
 
-def _predicted(prediction: AnyTaskPrediction) -> str:
+def label_to_explain(prediction: AnyTaskPrediction) -> str:
     """Return the predicted class; of several labels, the most probable one."""
     if isinstance(prediction, MultiPrediction):
         return prediction.top[0][0]

@@ -438,6 +438,18 @@ class Predictor:
             prediction = self.task.predict(name, row, self.classes, top, self.thresholds)
             yield remark.on(prediction, self.classes)
 
+    def features_of(self, pixels: Pixels) -> Features:
+        """Return the features of one batch, without the store. Several threads may call this.
+
+        Args:
+            pixels: Preprocessed images, (images, size, size, 3), as `Preprocess.pixels` returns
+                them.
+
+        Returns:
+            Rounded as stored, (images, width).
+        """
+        return as_stored(self.extractor.engine.infer(pixels), self.stored_as)
+
     def features_each(
         self, images: ImagesLike
     ) -> Iterator[tuple[list[str | UnreadableImage], Features]]:

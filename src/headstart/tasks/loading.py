@@ -26,7 +26,13 @@ def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Pr
         HubError: The model cannot be downloaded.
         OptionError: The device or the precision is not available.
     """
-    bundle = read_model(model)
+    return predictor_of(read_model(model), model, options)
+
+
+def predictor_of(
+    bundle: Bundle, model: str | os.PathLike[str], options: ComputeOptions
+) -> Predictor:
+    """Build the predictor of a bundle that was read from a model; see `load_predictor`."""
     if bundle.config.task not in TASKS:
         raise BundleError(
             f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."

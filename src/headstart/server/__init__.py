@@ -1,0 +1,4 @@
+"""Models behind HTTP: prediction, a page, the Open Inference Protocol, and Label Studio.
+
+Nothing is decided here about images or labels: a predictor answers, as it does everywhere else.
+"""

@@ -1,0 +1,279 @@
+"""One model that answers many requests: images are decoded on threads and joined into batches."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+import numpy as np
+
+from headstart.answers import AnyTaskPrediction
+from headstart.arrays import Features, Pixels
+from headstart.data.decoding import convert, load_image
+from headstart.data.quiet import quiet_libraries
+from headstart.evaluation.known_images import Neighbour
+from headstart.options import AnswerOptions, DecodeLimits
+from headstart.predictor.limits import AnswerRules
+from headstart.predictor.predictor import Predictor
+
+_HEAT_MAP_SIDE = 800  # pixels of the longer side
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    Attributes:
+        options: What the model says about an image.
+        nearest: The number of similar training images to find.
+        explain: Whether to draw a heat map.
+    """
+
+    options: AnswerOptions = field(default_factory=AnswerOptions)
+    nearest: int = 0
+    explain: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer to one image.
+
+    Attributes:
+        prediction: The prediction.
+        features: The features, rounded as stored, (width,).
+        neighbours: Similar training images, nearest first, each with a small JPEG if the model
+            keeps one.
+    """
+
+    prediction: AnyTaskPrediction
+    features: Features
+    neighbours: tuple[tuple[Neighbour, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """An image that waits for the network."""
+
+    name: str
+    pixels: Pixels
+    asked: Asked
+    future: Future[Answer]
+
+
+Measure = Callable[[int, float], None]
+"""Called with the number of images in a batch and the seconds that it took."""
+
+
+class ServedModel:
+    """A model that answers requests. It is replaced as a whole, never changed.
+
+    While a request uses a model, the model keeps answering, even if it was replaced meanwhile.
+
+    Args:
+        name: The name under which it is served.
+        predictor: The model.
+        version: Identifies its contents.
+        card: Its model card, in Markdown.
+        decoders: The threads that decode images, shared by all models.
+        limits: Limits on a single image.
+        measure: Receives the duration of each batch, on another thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        predictor: Predictor,
+        *,
+        version: str,
+        card: str,
+        decoders: ThreadPoolExecutor,
+        limits: DecodeLimits,
+        measure: Measure,
+    ) -> None:
+        self.name, self.version, self.card = name, version, card
+        self.predictor = predictor
+        self.loaded = time.time()
+        self._decoders, self._limits, self._measure = decoders, limits, measure
+        self._waiting = SimpleQueue[_Job | None]()
+        self._engine = predictor.extractor.engine
+        self._users, self._retired = 0, False
+        # One more than run at a time, so that the head of a batch does not hold up the network.
+        self._workers = [
+            Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(self._engine.streams + 1)
+        ]
+        self._rules = lru_cache(maxsize=64)(self._make_rules)
+
+    def start(self) -> None:
+        """Answer once with each size of batch, the first of which take longer; then be ready."""
+        side, rules = self.predictor.extractor.preprocess.size, self._rules(AnswerOptions())
+        for count in range(1, self._engine.batch_size + 1):
+            features = self.predictor.features_of(np.zeros((count, side, side, 3), np.uint8))
+            list(self.predictor.answers(features, [""] * count, 1, rules))
+        for worker in self._workers:
+            worker.start()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Use the model for the time of a block; it is not stopped before."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._stop_if_unused()
+
+    def retire(self) -> None:
+        """Stop as soon as no request uses the model."""
+        self._retired = True
+        self._stop_if_unused()
+
+    def check(self, options: AnswerOptions) -> None:
+        """Check that the model can do what is asked for.
+
+        Raises:
+            OptionError: It cannot.
+        """
+        self._rules(options)
+
+    def submit(self, name: str, data: bytes, asked: Asked) -> Future[Answer]:
+        """Decode and answer an image file.
+
+        Args:
+            name: The name of the image.
+            data: The content of its file.
+            asked: What to answer, which has been checked.
+
+        Returns:
+            The answer. Its exception is an `UnreadableImage` if the file cannot be decoded.
+        """
+        return self._submit(name, lambda: self._decode(name, data), asked)
+
+    def submit_pixels(self, name: str, pixels: Pixels, asked: Asked) -> Future[Answer]:
+        """Answer an image that has been decoded, (height, width, 3); see `submit`."""
+        return self._submit(name, lambda: self._resize(pixels), asked)
+
+    def heat_map(self, data: bytes, prediction: AnyTaskPrediction) -> bytes:
+        """Return an image file, as a JPEG, with the heat map of its prediction drawn on it.
+
+        Raises:
+            UnreadableImage: It cannot be decoded.
+        """
+        # These need PyTorch, which is slow to import.
+        from headstart.explanations.explaining import heat_pictures, label_to_explain
+
+        label = label_to_explain(prediction)
+        picture = heat_pictures(self.predictor, [data], [label], side=_HEAT_MAP_SIDE)[0]
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=85)
+        return file.getvalue()
+
+    def _submit(self, name: str, pixels: Callable[[], Pixels], asked: Asked) -> Future[Answer]:
+        future = Future[Answer]()
+
+        def prepare() -> None:
+            if future.cancelled():
+                return
+            try:
+                self._waiting.put(_Job(name, pixels(), asked, future))
+            except Exception as error:
+                _fail(future, error)
+
+        self._decoders.submit(prepare)
+        return future
+
+    def _decode(self, name: str, data: bytes) -> Pixels:
+        preprocess = self.predictor.extractor.preprocess
+        with quiet_libraries():
+            loaded = load_image(
+                data,
+                path=name,
+                min_side=preprocess.min_side,
+                contract=preprocess.contract,
+                limits=self._limits,
+            )
+            image = convert(loaded.image, path=name, contract=preprocess.contract)
+        return preprocess.pixels(image)
+
+    def _resize(self, pixels: Pixels) -> Pixels:
+        from PIL import Image
+
+        return self.predictor.extractor.preprocess.pixels(Image.fromarray(pixels))
+
+    def _make_rules(self, options: AnswerOptions) -> AnswerRules:
+        return self.predictor.limits.rules(options, self.predictor.thresholds)
+
+    def _stop_if_unused(self) -> None:
+        if self._retired and not self._users:
+            for _ in self._workers:
+                self._waiting.put(None)
+
+    def _work(self) -> None:
+        """Answer what waits, in batches, until the model is stopped."""
+        while (first := self._waiting.get()) is not None:
+            jobs = [
+                job for job in (first, *self._more()) if job.future.set_running_or_notify_cancel()
+            ]
+            try:
+                if jobs:
+                    self._answer(jobs)
+            except Exception as error:
+                for job in jobs:
+                    if not job.future.done():
+                        job.future.set_exception(error)
+
+    def _more(self) -> Iterator[_Job]:
+        """Yield what else waits, up to a batch. Nobody waits for a batch to be full."""
+        for _ in range(self._engine.batch_size - 1):
+            try:
+                job = self._waiting.get_nowait()
+            except Empty:
+                return
+            if job is None:
+                self._waiting.put(None)
+                return
+            yield job
+
+    def _answer(self, jobs: Sequence[_Job]) -> None:
+        begin = time.perf_counter()
+        features = self.predictor.features_of(np.stack([job.pixels for job in jobs]))
+        alike = defaultdict[Asked, list[tuple[_Job, Features]]](list)
+        for job, row in zip(jobs, features, strict=True):
+            alike[job.asked].append((job, row))
+        for rows in alike.values():
+            self._answer_alike(rows)
+        self._measure(len(jobs), time.perf_counter() - begin)
+
+    def _answer_alike(self, rows: Sequence[tuple[_Job, Features]]) -> None:
+        """Answer images of which the same is asked."""
+        asked = rows[0][0].asked
+        features = np.stack([row for _, row in rows])
+        names = [job.name for job, _ in rows]
+        rules = self._rules(asked.options)
+        predictions = self.predictor.answers(features, names, asked.options.top, rules)
+        for (job, row), prediction in zip(rows, predictions, strict=True):
+            neighbours = tuple(self._neighbours(row, asked.nearest))
+            job.future.set_result(Answer(prediction, row, neighbours))
+
+    def _neighbours(
+        self, features: Features, count: int
+    ) -> Iterator[tuple[Neighbour, bytes | None]]:
+        limits = self.predictor.limits
+        if limits.known is None or not count:
+            return
+        among = limits.examples or None
+        for one in limits.known.neighbours(features[np.newaxis], count, among=among)[0]:
+            yield one, limits.examples.get(one.sha256)
+
+
+def _fail(future: Future[Answer], error: Exception) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)

@@ -1,0 +1,165 @@
+"""The application: its routes, what every request passes, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, Response
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from headstart.errors import HeadstartError
+from headstart.files import digest
+from headstart.options import DecodeLimits
+from headstart.server import operations, page, prediction, v2
+from headstart.server.admission import Admission
+from headstart.server.answering import ServedModel
+from headstart.server.asking import ClientLeft
+from headstart.server.gate import LOOPBACK, Access, Observed
+from headstart.server.metrics import Metrics
+from headstart.server.models import Models, Place
+from headstart.server.refusals import Refusal
+from headstart.server.state import State
+from headstart.serving_options import ServeOptions
+from headstart.tasks.loading import predictor_of, read_model
+
+log = logging.getLogger("headstart.server")
+
+# The bodies of all requests together, in bodies of the largest size.
+_BODIES = 4
+_CLIENT_LEFT = 499
+
+
+@dataclass(frozen=True)
+class AppFactory:
+    """Makes the application, in this process or in another one that received this by pickle.
+
+    Attributes:
+        places: Where the models are.
+        options: The options.
+        key: The key that clients must send; None if everyone may ask.
+    """
+
+    places: tuple[Place, ...]
+    options: ServeOptions
+    key: str | None = None
+
+    def __call__(self) -> FastAPI:
+        """Make the application. Its models are loaded when it starts, unless they are before."""
+        return create_app(self.places, self.options, self.key)
+
+
+def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None = None) -> FastAPI:
+    """Return the application that serves models.
+
+    Args:
+        places: Where the models are.
+        options: The options.
+        key: The key that clients must send; None if everyone may ask.
+    """
+    origins = [origin.strip() for origin in options.allow_origin.split(",") if origin.strip()]
+    state = _state(places, options)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if not state.models.served:
+            await asyncio.to_thread(state.models.load_all)
+        watching = asyncio.create_task(state.models.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            for model in state.models.served.values():
+                model.retire()
+
+    app = FastAPIOffline(
+        title="Headstart",
+        summary="Classify images with models that were trained with Headstart.",
+        version=version("headstart"),
+        lifespan=lifespan,
+    )
+    app.state.headstart = state
+    for router in (prediction.router, operations.router, v2.router, page.router):
+        app.include_router(router)
+    _handle_errors(app)
+    # The last one that is added sees a request first.
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+        )
+    app.add_middleware(Access, key=key, origins=origins, local=options.host in LOOPBACK)
+    app.add_middleware(Observed, metrics=state.metrics)
+    return app
+
+
+def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
+    metrics = Metrics()
+    admission = Admission(options.max_waiting, _BODIES * options.max_request_mb * 1_000_000)
+    decoders = ThreadPoolExecutor(os.cpu_count(), "decode")
+
+    def measure(images: int, seconds: float) -> None:
+        metrics.batch(images, seconds)
+        admission.learn(images, seconds)
+
+    def load(name: str, path: str) -> ServedModel:
+        bundle = read_model(path)
+        model = ServedModel(
+            name,
+            predictor_of(bundle, path, options),
+            version=digest(bundle.config.to_json())[:12],
+            card=bundle.card,
+            decoders=decoders,
+            limits=DecodeLimits(max_pixels=options.max_pixels),
+            measure=measure,
+        )
+        model.start()
+        return model
+
+    return State(
+        options,
+        Models(places, load, log.warning),
+        admission,
+        metrics,
+        ThreadPoolExecutor(1, "explain"),
+    )
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Answer with a status and one sentence, whatever is wrong with a request."""
+
+    @app.exception_handler(Refusal)
+    async def refuse(_: Request, error: Refusal) -> Response:
+        return error.response()
+
+    @app.exception_handler(HeadstartError)
+    async def explain(_: Request, error: HeadstartError) -> Response:
+        return Refusal(422, str(error)).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def correct(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        return Refusal(422, f"'{name}' is not valid: {first['msg']}.").response()
+
+    @app.exception_handler(HTTPException)
+    async def name_status(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientLeft)
+    @app.exception_handler(ClientDisconnect)
+    async def give_up(_: Request, error: Exception) -> Response:
+        return Response(status_code=_CLIENT_LEFT)

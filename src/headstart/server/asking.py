@@ -1,0 +1,102 @@
+"""What a request asks of a model, and waiting for its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Annotated, TypeVar
+
+from fastapi import Query, Request
+from pydantic import JsonValue
+
+from headstart.options import AnswerOptions, SetMethod
+from headstart.server.answering import Answer, Asked
+from headstart.server.refusals import Refusal
+
+_Result = TypeVar("_Result")
+_FIELDS = AnswerOptions.model_fields
+_MAX_NEAREST = 20
+
+
+def asked_of(
+    top: Annotated[int, Query(ge=1, description=_FIELDS["top"].description)] = 5,
+    coverage: Annotated[
+        float | None, Query(gt=0, lt=1, description=_FIELDS["coverage"].description)
+    ] = None,
+    set_method: Annotated[SetMethod, Query(description=_FIELDS["set_method"].description)] = "lac",
+    max_error: Annotated[
+        float | None, Query(gt=0, lt=1, description=_FIELDS["max_error"].description)
+    ] = None,
+    nearest: Annotated[
+        int, Query(ge=0, le=_MAX_NEAREST, description="Number of similar training images to name.")
+    ] = 0,
+    explain: Annotated[
+        bool, Query(description="Also draw a heat map of each prediction, which takes longer.")
+    ] = False,
+) -> Asked:
+    """Return what a request asks for, from its query."""
+    options = AnswerOptions.of(
+        top=top, coverage=coverage, set_method=set_method, max_error=max_error
+    )
+    return Asked(options, nearest, explain)
+
+
+async def wait_for(
+    request: Request, futures: Sequence[Future[_Result]], seconds: float
+) -> list[_Result | BaseException]:
+    """Wait for results, unless the client leaves or they take too long; then they are cancelled.
+
+    Returns:
+        The results or exceptions, in order.
+
+    Raises:
+        Refusal: They take too long.
+        ClientLeft: The client left.
+    """
+    results = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    left = asyncio.create_task(_disconnected(request))
+    try:
+        done, _ = await asyncio.wait(
+            {results, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        left.cancel()
+    if results in done:
+        return results.result()
+    results.cancel()
+    if left in done:
+        raise ClientLeft
+    raise Refusal(504, f"The answer took longer than {seconds:g} seconds. Send fewer images.")
+
+
+class ClientLeft(Exception):  # noqa: N818
+    """The client closed the connection before its answer was computed."""
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client closes the connection. Its body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def answer_json(answer: Answer, asked: Asked, heat_map: bytes | None = None) -> JsonValue:
+    """Return the answer to one image, as `predict --json` prints it.
+
+    Pictures are data URLs.
+    """
+    values = answer.prediction.to_json()
+    if heat_map:
+        values["heat_map"] = _data_url(heat_map)
+    if asked.nearest:
+        values["nearest"] = [
+            {"label": one.label, "distance": one.distance}
+            | ({"picture": _data_url(picture)} if picture else {})
+            for one, picture in answer.neighbours
+        ]
+    return values
+
+
+def _data_url(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

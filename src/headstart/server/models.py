@@ -1,0 +1,241 @@
+"""The models of a server: read from their folders, and again when these change."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.data.paths import list_names
+from headstart.errors import BundleError, HeadstartError, ServerError, suggestion
+from headstart.hub.names import HubModel, on_hub
+from headstart.predictor.bundle import bundle_folder
+from headstart.server.answering import ServedModel
+from headstart.server.refusals import Refusal
+
+SECONDS = 2.0
+"""Folders are looked at so often."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# The files that change when a model is replaced.
+_FILES = ("config.json", "model.safetensors")
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""What the system says about the files of a model; it changes when a file is replaced."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model, or the models of a folder, are.
+
+    Attributes:
+        path: A run, a bundle, a name on the hub, or a folder of runs and bundles.
+        name: The name of the model; None for a folder of models, which are named as theirs.
+    """
+
+    path: str
+    name: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read MODEL or NAME=MODEL.
+
+        Raises:
+            BundleError: There is no model.
+            ServerError: The name is not one.
+        """
+        name, equals, path = text.partition("=")
+        if equals and not Path(text).exists() and on_hub(text) is None:
+            if not _NAME.fullmatch(name):
+                raise ServerError(
+                    f"'{name}' cannot be the name of a model: use letters, digits, dots, dashes "
+                    "and underscores."
+                )
+            return cls(path, name)
+        if on_hub(text):
+            return cls(text, HubModel.parse(text).repository.partition("/")[2])
+        if Path(text).is_dir() and not _is_model(Path(text)):
+            return cls(text, None)
+        folder = Path(text).resolve()
+        return cls(text, folder.parent.name if folder.name == "bundle" else folder.name)
+
+    def models(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and the path of each model that is there now."""
+        if self.name is not None:
+            yield self.name, self.path
+            return
+        with suppress(OSError):
+            for folder in sorted(Path(self.path).iterdir()):
+                if not folder.name.startswith(".") and _is_model(folder):
+                    yield folder.name, str(folder)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A model, and the files from which it was read last or could not be read."""
+
+    path: str
+    stamp: Stamp
+    model: ServedModel | None
+    problem: str | None = None
+
+
+class Models:
+    """The models of a server, by name.
+
+    Args:
+        places: Where they are.
+        load: Reads a model of a name from a path.
+        tell: Called with a sentence about each change.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        load: Callable[[str, str], ServedModel],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._places, self._load, self._tell = places, load, tell
+        self._kept: dict[str, _Kept] = {}
+
+    def load_all(self) -> None:
+        """Load every model.
+
+        Raises:
+            HeadstartError: One cannot be loaded.
+            ServerError: Two have the same name, or there is none.
+        """
+        for name, path in self._found().items():
+            stamp = _stamp(path)
+            self._kept[name] = _Kept(path, stamp, self._load(name, path))
+
+    def check(self) -> None:
+        """Check that each model is there and has a name of its own.
+
+        Raises:
+            HeadstartError: As `load_all`.
+        """
+        for path in self._found().values():
+            if on_hub(path) is None:
+                bundle_folder(Path(path))
+
+    @property
+    def served(self) -> Mapping[str, ServedModel]:
+        """The models that answer, by name."""
+        return {name: kept.model for name, kept in self._kept.items() if kept.model}
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Why the newest files of a model are not served, by name."""
+        return {name: kept.problem for name, kept in self._kept.items() if kept.problem}
+
+    def get(self, name: str | None) -> ServedModel:
+        """Return a model; without a name, the only one.
+
+        Raises:
+            Refusal: There is no such model, or there are several and none was named.
+        """
+        served = self.served
+        if name is None and len(served) == 1:
+            return next(iter(served.values()))
+        if name is None:
+            raise Refusal(
+                422,
+                f"Several models are served: {list_names(list(served))}. Name one, with ?model=NAME."
+                if served
+                else "No model is served at the moment.",
+            )
+        if name not in served:
+            hint = suggestion(name, served)
+            raise Refusal(404, f"No model '{name[:100]}' is served.{hint} See /models.")
+        return served[name]
+
+    async def watch(self) -> None:
+        """Look at the folders for ever: load what is new or changed, drop what is gone."""
+        while True:
+            await asyncio.sleep(SECONDS)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Look at the folders once. A model that cannot be loaded leaves the earlier one serving."""
+        try:
+            found = await asyncio.to_thread(self._found)
+        except ServerError as error:
+            self._tell(str(error))
+            return
+        for name, path in found.items():
+            stamp = await asyncio.to_thread(_stamp, path)
+            before = self._kept.get(name)
+            if before is None or stamp != before.stamp:
+                await self._reload(name, path, stamp, before)
+        for name in self._kept.keys() - found.keys():
+            self._drop(name)
+
+    async def _reload(self, name: str, path: str, stamp: Stamp, before: _Kept | None) -> None:
+        earlier = before.model if before else None
+        try:
+            model = await asyncio.to_thread(self._load, name, path)
+        except HeadstartError as error:
+            problem = f"Model '{name}' cannot be loaded: {error}"
+            if earlier:
+                problem += " The earlier one is still served."
+            if before is None or before.problem != problem:
+                self._tell(problem)
+            self._kept[name] = _Kept(path, stamp, earlier, problem)
+            return
+        self._kept[name] = _Kept(path, stamp, model)
+        self._tell(f"Model '{name}' was {'replaced' if earlier else 'added'}: {model.version}.")
+        if earlier:
+            earlier.retire()
+
+    def _drop(self, name: str) -> None:
+        kept = self._kept.pop(name)
+        self._tell(f"Model '{name}' is gone, and is no longer served.")
+        if kept.model:
+            kept.model.retire()
+
+    def _found(self) -> dict[str, str]:
+        """Return the path of each model by its name.
+
+        Raises:
+            ServerError: Two have the same name, or there is none.
+        """
+        found: dict[str, str] = {}
+        for place in self._places:
+            for name, path in place.models():
+                if name in found:
+                    raise ServerError(
+                        f"Two models are named '{name}': '{found[name]}' and '{path}'. Name one of "
+                        f"them: {name}-2={path}"
+                    )
+                found[name] = path
+        if not found:
+            folders = list_names([place.path for place in self._places])
+            raise ServerError(f"There is no model in {folders}. Train one first.")
+        return found
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        bundle_folder(folder)
+    except BundleError:
+        return (folder / "bundle").is_dir()
+    return True
+
+
+def _stamp(path: str) -> Stamp:
+    """Return what the system says about the files of a model; () for one that has none here."""
+    if on_hub(path):
+        return ()
+    try:
+        folder = bundle_folder(Path(path))
+        return tuple(
+            (name, status.st_ino, status.st_size, status.st_mtime_ns)
+            for name in _FILES
+            for status in [(folder / name).stat()]
+        )
+    except (HeadstartError, OSError):
+        return ()

@@ -1,0 +1,126 @@
+"""The route that predicts: image files in, the list that `predict --json` prints out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import JsonValue
+
+from headstart.data.paths import printable
+from headstart.errors import UnreadableImage
+from headstart.predictor.predictor import FailedPrediction
+from headstart.server.answering import Answer, Asked, ServedModel
+from headstart.server.asking import answer_json, asked_of, wait_for
+from headstart.server.refusals import Refusal
+from headstart.server.state import State, state_of
+from headstart.server.uploads import BINARY, MULTIPART, Upload, read_uploads
+
+router = APIRouter()
+
+VERSION_HEADER = "X-Model-Version"
+
+_FILE: dict[str, JsonValue] = {"type": "string", "format": "binary"}
+_BODY = {
+    "required": True,
+    "content": {
+        MULTIPART: {
+            "schema": {
+                "type": "object",
+                "required": ["images"],
+                "properties": {"images": {"type": "array", "minItems": 1, "items": _FILE}},
+            }
+        },
+        "image/*": {"schema": _FILE},
+        BINARY[0]: {"schema": _FILE},
+    },
+}
+
+
+@router.post("/predict", summary="Classify images", openapi_extra={"requestBody": _BODY})
+async def predict(
+    request: Request,
+    asked: Annotated[Asked, Depends(asked_of)],
+    model: Annotated[
+        str | None, Query(description="Name of the model; needed if several are served.")
+    ] = None,
+) -> JSONResponse:
+    """Classify image files: several in a form, or one as the body.
+
+    The answer is a list with an object for each image, as `headstart predict --json` prints it. An
+    image that cannot be read has an `error`; if none can be read, the status is 422.
+    """
+    state = state_of(request)
+    served = state.models.get(model)
+    served.check(asked.options)
+    with state.admission.admitted() as ticket, served.used():
+        uploads = await read_uploads(
+            request, state.options, lambda size: state.admission.count_bytes(ticket, size)
+        )
+        state.admission.count_images(ticket, len(uploads))
+        results = await answer(request, state, served, uploads, asked)
+        values = await _as_json(state, served, uploads, results, asked)
+    return JSONResponse(values, headers={VERSION_HEADER: served.version})
+
+
+async def answer(
+    request: Request,
+    state: State,
+    served: ServedModel,
+    uploads: Sequence[Upload],
+    asked: Asked,
+) -> list[Answer | UnreadableImage]:
+    """Return the answers to image files, in order.
+
+    Raises:
+        Refusal: None can be read, or the answers take too long.
+        ClientLeft: The client left.
+    """
+    futures = [served.submit(printable(one.name), one.data, asked) for one in uploads]
+    results: list[Answer | UnreadableImage] = []
+    for result in await wait_for(request, futures, state.options.timeout):
+        if not isinstance(result, (Answer, UnreadableImage)):
+            raise result
+        results.append(result)
+    _count(state, served, results)
+    failed = [result for result in results if isinstance(result, UnreadableImage)]
+    if len(failed) == len(results):
+        raise Refusal(
+            422,
+            str(failed[0]) if len(failed) == 1 else f"None of {len(failed)} images can be read.",
+            images=[FailedPrediction(one.path, one.reason).to_json() for one in failed],
+        )
+    return results
+
+
+async def _as_json(
+    state: State,
+    served: ServedModel,
+    uploads: Sequence[Upload],
+    results: Sequence[Answer | UnreadableImage],
+    asked: Asked,
+) -> list[JsonValue]:
+    values: list[JsonValue] = []
+    for upload, result in zip(uploads, results, strict=True):
+        if isinstance(result, UnreadableImage):
+            values.append(FailedPrediction(result.path, result.reason).to_json())
+            continue
+        heat_map = None
+        if asked.explain:
+            heat_map = await asyncio.get_running_loop().run_in_executor(
+                state.explainers, served.heat_map, upload.data, result.prediction
+            )
+        values.append(answer_json(result, asked, heat_map))
+    return values
+
+
+def _count(state: State, served: ServedModel, results: Sequence[Answer | UnreadableImage]) -> None:
+    for result in results:
+        if isinstance(result, UnreadableImage):
+            kind = "unreadable"
+        else:
+            kind = "unknown" if result.prediction.unknown else "answered"
+        state.metrics.images.labels(served.name, kind).inc()

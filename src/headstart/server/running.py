@@ -1,0 +1,167 @@
+"""Run a server: one process or several, until it is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import logging.config
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from headstart.errors import OptionError, ServerError
+from headstart.files import remove
+from headstart.server.models import Place
+from headstart.serving_options import ServeOptions
+
+KEY_VARIABLE = "HEADSTART_API_KEY"
+
+_SHORTEST_KEY = 16
+_WAITING_CONNECTIONS = 2048
+_SHUTDOWN_SECONDS = 120
+
+
+def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[str], None]) -> None:
+    """Serve models until the process is told to stop.
+
+    Args:
+        models: MODEL or NAME=MODEL each, or a folder of models.
+        options: The options.
+        tell: Called with the address when the server is about to answer.
+
+    Raises:
+        HeadstartError: A model cannot be loaded, two have the same name, the key is too short, or
+            the port is in use.
+    """
+    places, key = tuple(map(Place.parse, models)), _key(options)
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listen(options.host, options.port))
+        if options.workers > 1:
+            # Read when Prometheus' library is imported, so before the application is.
+            folder = tempfile.mkdtemp(prefix="headstart-metrics-")
+            stack.callback(remove, Path(folder))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from headstart.server.app import AppFactory
+
+        factory = AppFactory(places, options, key)
+        host, port = listening.getsockname()[:2]
+        name = "localhost" if host in ("127.0.0.1", "::1") else host
+        address = f"http://{f'[{name}]' if ':' in name else name}:{port}"
+        if options.workers > 1:
+            _run_several(factory, options, listening, lambda: tell(address))
+        else:
+            _run_one(factory, listening, lambda: tell(address))
+
+
+def _run_one(factory: Any, listening: socket.socket, tell: Callable[[], None]) -> None:  # noqa: ANN401
+    app = factory()
+    app.state.headstart.models.load_all()
+    tell()
+    uvicorn.Server(_config(app)).run([listening])
+
+
+def _run_several(
+    factory: Any,  # noqa: ANN401
+    options: ServeOptions,
+    listening: socket.socket,
+    tell: Callable[[], None],
+) -> None:
+    """Run worker processes. They are started afresh: an engine does not survive a fork."""
+    from uvicorn.supervisors import Multiprocess
+
+    factory().state.headstart.models.check()
+    tell()
+    config = _config(factory, factory=True, workers=options.workers)
+    Multiprocess(config, [listening]).run()
+
+
+def _config(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401
+    from headstart.server.protocol import BoundedProtocol
+
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        backlog=_WAITING_CONNECTIONS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        log_config=LOGGING,
+        **more,
+    )
+
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"lines": {"()": "headstart.server.gate.JsonLines"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stderr",
+            "formatter": "lines",
+        }
+    },
+    "loggers": {
+        "headstart.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "uvicorn.error": {"level": "WARNING"},
+    },
+}
+"""The configuration of the log: one JSON object per line, on stderr."""
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound, so that a port in use is found before models are loaded.
+
+    Raises:
+        ServerError: The address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform != "win32")
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ServerError(_why_not(host, port, error)) from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use. Choose another one with --port, or 0 for any free one."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights. Choose one from 1024 up with --port."
+    return f"Address '{host}' cannot be used: {error.strerror or error}. Choose another --host."
+
+
+def _key(options: ServeOptions) -> str | None:
+    """Return the key that clients must send, from a file or the environment.
+
+    Raises:
+        OptionError: The file cannot be read, or the key is short.
+    """
+    key, place = os.environ.get(KEY_VARIABLE), f"the environment variable {KEY_VARIABLE}"
+    if options.api_key_file is not None:
+        place = f"'{options.api_key_file}'"
+        try:
+            key = options.api_key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"The key cannot be read from {place}: {error}.") from None
+    if key is None:
+        return None
+    if len(key) < _SHORTEST_KEY or not key.isascii() or not key.isprintable():
+        raise OptionError(
+            f"The key in {place} must have at least {_SHORTEST_KEY} printable ASCII characters."
+        )
+    return key

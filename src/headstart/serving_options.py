@@ -1,0 +1,89 @@
+"""The options of `serve`."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from headstart.options import ComputeOptions, DecodeLimits
+from headstart.strict import LenientPath, Options, Panel
+
+
+class LimitOptions(Options):
+    """How much a server takes on."""
+
+    panel = Panel.LIMITS
+
+    max_waiting: int = Field(
+        64,
+        ge=1,
+        description="Images that may wait or be computed at a time; with more, requests are "
+        "refused at once (503).",
+    )
+    max_images: int = Field(100, ge=1, description="Images in one request.")
+    max_request_mb: int = Field(64, ge=1, description="Size of one request, in MB.")
+    max_pixels: int = Field(
+        DecodeLimits.model_fields["max_pixels"].default,
+        gt=0,
+        le=178_956_970,
+        description="Width times height of an image.",
+    )
+    timeout: float = Field(
+        60, gt=0, description="Seconds until a request is answered, or refused (504)."
+    )
+
+
+class AccessOptions(Options):
+    """Who may use a server."""
+
+    panel = Panel.SERVER
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on; 0.0.0.0 lets other machines connect.",
+    )
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
+    api_key_file: LenientPath | None = Field(
+        None,
+        description="File with the key that clients must send (default: the environment variable "
+        "HEADSTART_API_KEY, or none).",
+    )
+    allow_origin: str = Field(
+        "",
+        description="Origins of other web pages that may use this server, such as "
+        "https://photos.example, separated by commas.",
+    )
+
+
+class LogOptions(Options):
+    """What a server keeps of its answers."""
+
+    panel = Panel.OUTPUT
+
+    log: LenientPath | None = Field(
+        None,
+        description="Folder for a log of predictions: time, hash, answer and duration, without "
+        "pictures or file names.",
+    )
+    log_features: bool = Field(
+        False, description="Also log the features, so that headstart shift can read the log."
+    )
+
+    @model_validator(mode="after")
+    def _check_log(self) -> Self:
+        if self.log_features and self.log is None:
+            raise ValueError("log_features has no effect without log. Add log with a folder")
+        return self
+
+
+class ServeOptions(LogOptions, LimitOptions, ComputeOptions, AccessOptions):
+    """Options of `serve`."""
+
+    panel = Panel.SERVER
+
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Worker processes. One uses all cores; more need as many times the memory.",
+    )
