@@ -14,7 +14,7 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -142,22 +142,24 @@ def _handle_errors(app: FastAPI) -> None:
     """Answer with a status and one sentence, whatever is wrong with a request."""
 
     @app.exception_handler(Refusal)
-    async def refuse(_: Request, error: Refusal) -> Response:
-        return error.response()
+    async def refuse(request: Request, error: Refusal) -> Response:
+        return error.response(request.url.path)
 
     @app.exception_handler(HeadstartError)
-    async def explain(_: Request, error: HeadstartError) -> Response:
-        return Refusal(422, str(error)).response()
+    async def explain(request: Request, error: HeadstartError) -> Response:
+        return Refusal(422, str(error)).response(request.url.path)
 
     @app.exception_handler(RequestValidationError)
-    async def correct(_: Request, error: RequestValidationError) -> Response:
+    async def correct(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         name = str(first["loc"][-1])
-        return Refusal(422, f"'{name}' is not valid: {first['msg']}.").response()
+        refusal = Refusal(422, f"'{name}' is not valid: {first['msg']}.")
+        return refusal.response(request.url.path)
 
     @app.exception_handler(HTTPException)
-    async def name_status(_: Request, error: HTTPException) -> Response:
-        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    async def name_status(request: Request, error: HTTPException) -> Response:
+        refusal = Refusal(error.status_code, str(error.detail), error.headers)
+        return refusal.response(request.url.path)
 
     @app.exception_handler(ClientLeft)
     @app.exception_handler(ClientDisconnect)

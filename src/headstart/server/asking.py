@@ -6,11 +6,12 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request
 from pydantic import JsonValue
 
+from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions, SetMethod
 from headstart.server.answering import Answer, Asked
 from headstart.server.refusals import Refusal
@@ -56,11 +57,10 @@ async def wait_for(
         ClientLeft: The client left.
     """
     results = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-    left = asyncio.create_task(_disconnected(request))
+    left = asyncio.ensure_future(_disconnected(request))
+    both: set[asyncio.Future[Any]] = {results, left}
     try:
-        done, _ = await asyncio.wait(
-            {results, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         left.cancel()
     if results in done:
@@ -71,7 +71,7 @@ async def wait_for(
     raise Refusal(504, f"The answer took longer than {seconds:g} seconds. Send fewer images.")
 
 
-class ClientLeft(Exception):  # noqa: N818
+class ClientLeft(Exception):
     """The client closed the connection before its answer was computed."""
 
 
@@ -90,12 +90,13 @@ def answer_json(answer: Answer, asked: Asked, heat_map: bytes | None = None) -> 
     if heat_map:
         values["heat_map"] = _data_url(heat_map)
     if asked.nearest:
-        values["nearest"] = [
-            {"label": one.label, "distance": one.distance}
-            | ({"picture": _data_url(picture)} if picture else {})
-            for one, picture in answer.neighbours
-        ]
+        values["nearest"] = [_neighbour_json(*one) for one in answer.neighbours]
     return values
+
+
+def _neighbour_json(neighbour: Neighbour, picture: bytes | None) -> JsonValue:
+    values: dict[str, JsonValue] = {"label": neighbour.label, "distance": neighbour.distance}
+    return values | {"picture": _data_url(picture)} if picture else values
 
 
 def _data_url(jpeg: bytes) -> str:

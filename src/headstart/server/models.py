@@ -142,9 +142,10 @@ class Models:
         if name is None and len(served) == 1:
             return next(iter(served.values()))
         if name is None:
+            names = list_names(list(served))
             raise Refusal(
-                422,
-                f"Several models are served: {list_names(list(served))}. Name one, with ?model=NAME."
+                422 if served else 503,
+                f"Several models are served: {names}. Name one, with ?model=NAME."
                 if served
                 else "No model is served at the moment.",
             )
@@ -160,7 +161,7 @@ class Models:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Look at the folders once. A model that cannot be loaded leaves the earlier one serving."""
+        """Look at the folders once. Where a model cannot be loaded, the earlier one stays."""
         try:
             found = await asyncio.to_thread(self._found)
         except ServerError as error:

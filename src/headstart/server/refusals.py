@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
+# The Open Inference Protocol has its own name for what is wrong.
+_V2 = "/v2/"
 
-class Refusal(Exception):  # noqa: N818
+
+class Refusal(Exception):
     """A request that is not answered.
 
     Attributes:
@@ -29,9 +32,10 @@ class Refusal(Exception):  # noqa: N818
         self.status, self.detail = status, detail
         self.headers, self.images = headers or {}, images
 
-    def response(self) -> JSONResponse:
-        """Return the response."""
-        content: dict[str, JsonValue] = {"detail": self.detail}
+    def response(self, path: str) -> JSONResponse:
+        """Return the response to a request for a path."""
+        key = "error" if path.startswith(_V2) else "detail"
+        content: dict[str, JsonValue] = {key: self.detail}
         if self.images:
             content["images"] = list(self.images)
         return JSONResponse(content, self.status, dict(self.headers))

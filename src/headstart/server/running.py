@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
-import logging.config
 import os
 import socket
 import sys
@@ -64,7 +62,7 @@ def _run_one(factory: Any, listening: socket.socket, tell: Callable[[], None]) -
     app = factory()
     app.state.headstart.models.load_all()
     tell()
-    uvicorn.Server(_config(app)).run([listening])
+    uvicorn.Server(server_config(app)).run([listening])
 
 
 def _run_several(
@@ -78,11 +76,12 @@ def _run_several(
 
     factory().state.headstart.models.check()
     tell()
-    config = _config(factory, factory=True, workers=options.workers)
+    config = server_config(factory, factory=True, workers=options.workers)
     Multiprocess(config, [listening]).run()
 
 
-def _config(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401
+def server_config(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401
+    """Return how an application, or what makes it, is run."""
     from headstart.server.protocol import BoundedProtocol
 
     return uvicorn.Config(

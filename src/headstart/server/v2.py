@@ -272,9 +272,13 @@ async def _answers(
     request: Request, state: State, model: ServedModel, images: Sequence[bytes | Anything]
 ) -> list[Answer]:
     asked, futures = Asked(), list[Future[Answer]]()
-    for number, image in enumerate(images):
-        submit = model.submit if isinstance(image, bytes) else model.submit_pixels
-        futures.append(submit(f"image {number}", image, asked))
+    for number, image in enumerate(images, start=1):
+        name = f"image {number}"
+        futures.append(
+            model.submit(name, image, asked)
+            if isinstance(image, bytes)
+            else model.submit_pixels(name, image, asked)
+        )
     answers = []
     for result in await wait_for(request, futures, state.options.timeout):
         if isinstance(result, UnreadableImage):
