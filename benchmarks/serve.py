@@ -7,7 +7,8 @@ python -m benchmarks.serve stop FOLDER         SIGTERM under load, 50 times
 python -m benchmarks.serve replace FOLDER      models replaced under load
 
 Everything runs on this machine, over the loopback interface. The clients compare each answer with
-that of `predict` in this process, up to what the size of a batch changes (1e-6). FOLDER keeps the models between calls.
+that of `predict` in this process, up to what the size of a batch changes: 2e-5 of a probability, as
+heads compute in float32. FOLDER keeps the models between calls.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from headstart.options import ShiftOptions
 from headstart.predictor.predictor import Predictor
 from headstart.record import Rejection
 from headstart.record.shift import ALARM, MovedTrait, ShiftRecord, StrangeImage
+from headstart.runs.answer_log import is_answer_log, logged_features
 from headstart.tasks.loading import load_predictor
 from headstart.watching import Watcher
 
@@ -46,6 +47,7 @@ class _Read:
     Attributes:
         names: The name of each, as the user passed it.
         paths: Where each is; "" for images in memory.
+        sha256s: The hash of each, if they are from a log.
         points: Their points, in batches.
         strangeness: How unlike the training images each is, in batches.
         probabilities: Their probabilities, in batches.
@@ -54,6 +56,7 @@ class _Read:
 
     names: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    sha256s: list[str] = field(default_factory=list)
     points: list[Floats] = field(default_factory=list)
     strangeness: list[Numbers] = field(default_factory=list)
     probabilities: list[Probabilities] = field(default_factory=list)
@@ -72,7 +75,12 @@ def run_shift(
             "compared with them: it was trained by an earlier version, on fewer than 20 images, or "
             "on unpooled features (flatten, tutorial)."
         )
-    read = _read(predictor, known, images, options, watcher)
+    log = _log(images)
+    read = (
+        _read_log(predictor, known, log)
+        if log
+        else _read(predictor, known, images, options, watcher)
+    )
     if not read.names:
         first = "".join(f" '{one.image}': {one.reason}." for one in read.rejected[:1])
         raise DataError(f"No image can be read, so there is nothing to compare.{first}")
@@ -81,6 +89,34 @@ def run_shift(
     for warning in record.warnings:
         watcher.warn(warning)
     return record
+
+
+def _log(images: ImagesLike) -> Path | None:
+    """Return the folder of a log of a server, if that is what was passed."""
+    one = images[0] if isinstance(images, (list, tuple)) and len(images) == 1 else images
+    if isinstance(one, (str, os.PathLike)) and is_answer_log(Path(one)):
+        return Path(one)
+    return None
+
+
+def _read_log(predictor: Predictor, known: KnownImages, log: Path) -> _Read:
+    """Read the features in a log. Its images have no names: they are called by their hash.
+
+    Raises:
+        DataError: The log has no features of this model.
+    """
+    read = _Read()
+    for some in logged_features(log, predictor.extractor.fingerprint.key):
+        read.points.append(known.points_of(some.features))
+        read.strangeness.append(known.strangeness(some.features))
+        read.probabilities.append(predictor.probabilities(some.features))
+        read.names += some.sha256s
+        read.sha256s += some.sha256s
+    if not read.names:
+        raise DataError(
+            f"The log '{log}' has no features of this model. Serve this model with --log-features."
+        )
+    return read
 
 
 def _read(
@@ -125,7 +161,7 @@ def _record(
 ) -> ShiftRecord:
     points, strangeness = np.concatenate(read.points), np.concatenate(read.strangeness)
     probabilities = np.concatenate(read.probabilities)
-    seen = _seen(read.paths, known)
+    seen = _seen(read, known)
     enough = len(points) >= MIN_IMAGES and seen <= _MAX_SEEN * len(points)
     test = two_sample_test(known.points[known.fitted :], points) if enough else None
     calibration = None if predictor.thresholds else predictor.limits.calibration
@@ -166,10 +202,11 @@ def _uncertainty(probabilities: Probabilities) -> Numbers:
     return doubts
 
 
-def _seen(paths: Sequence[str], known: KnownImages) -> int:
-    """Return the number of files that the model was trained on."""
+def _seen(read: _Read, known: KnownImages) -> int:
+    """Return the number of images that the model was trained on."""
     hashes = set(known.sha256s)
-    return sum(bool(path) and file_sha256(Path(path)) in hashes for path in paths)
+    found = read.sha256s or [file_sha256(Path(path)) for path in read.paths if path]
+    return sum(sha256 in hashes for sha256 in found)
 
 
 def _moved(predictor: Predictor, paths: Sequence[str]) -> Iterator[MovedTrait]:

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 import numpy as np
+from PIL import Image
 
 from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features, Pixels
@@ -101,6 +102,7 @@ class ServedModel:
         self.name, self.version, self.card = name, version, card
         self.predictor = predictor
         self.loaded = time.time()
+        self.fingerprint = predictor.extractor.fingerprint.key
         self._decoders, self._limits, self._measure = decoders, limits, measure
         self._waiting = SimpleQueue[_Job | None]()
         self._engine = predictor.extractor.engine
@@ -144,22 +146,31 @@ class ServedModel:
         """
         self._rules(options)
 
-    def submit(self, name: str, data: bytes, asked: Asked) -> Future[Answer]:
-        """Decode and answer an image file.
+    def submit(self, name: str, image: bytes | Pixels, asked: Asked) -> Future[Answer]:
+        """Decode and answer an image.
 
         Args:
             name: The name of the image.
-            data: The content of its file.
+            image: The content of an image file, or pixels, (height, width, 3).
             asked: What to answer, which has been checked.
 
         Returns:
             The answer. Its exception is an `UnreadableImage` if the file cannot be decoded.
         """
-        return self._submit(name, lambda: self._decode(name, data), asked)
+        future = Future[Answer]()
 
-    def submit_pixels(self, name: str, pixels: Pixels, asked: Asked) -> Future[Answer]:
-        """Answer an image that has been decoded, (height, width, 3); see `submit`."""
-        return self._submit(name, lambda: self._resize(pixels), asked)
+        def prepare() -> None:
+            if future.cancelled():
+                return
+            try:
+                pixels = self._prepared(name, image)
+            except Exception as error:
+                _fail(future, error)
+            else:
+                self._waiting.put(_Job(name, pixels, asked, future))
+
+        self._decoders.submit(prepare)
+        return future
 
     def heat_map(self, data: bytes, prediction: AnyTaskPrediction) -> bytes:
         """Return an image file, as a JPEG, with the heat map of its prediction drawn on it.
@@ -176,37 +187,21 @@ class ServedModel:
         picture.save(file, "JPEG", quality=85)
         return file.getvalue()
 
-    def _submit(self, name: str, pixels: Callable[[], Pixels], asked: Asked) -> Future[Answer]:
-        future = Future[Answer]()
-
-        def prepare() -> None:
-            if future.cancelled():
-                return
-            try:
-                self._waiting.put(_Job(name, pixels(), asked, future))
-            except Exception as error:
-                _fail(future, error)
-
-        self._decoders.submit(prepare)
-        return future
-
-    def _decode(self, name: str, data: bytes) -> Pixels:
+    def _prepared(self, name: str, image: bytes | Pixels) -> Pixels:
+        """Return what the network reads."""
         preprocess = self.predictor.extractor.preprocess
+        if not isinstance(image, bytes):
+            return preprocess.pixels(Image.fromarray(image))
         with quiet_libraries():
             loaded = load_image(
-                data,
+                image,
                 path=name,
                 min_side=preprocess.min_side,
                 contract=preprocess.contract,
                 limits=self._limits,
             )
-            image = convert(loaded.image, path=name, contract=preprocess.contract)
-        return preprocess.pixels(image)
-
-    def _resize(self, pixels: Pixels) -> Pixels:
-        from PIL import Image
-
-        return self.predictor.extractor.preprocess.pixels(Image.fromarray(pixels))
+            decoded = convert(loaded.image, path=name, contract=preprocess.contract)
+        return preprocess.pixels(decoded)
 
     def _make_rules(self, options: AnswerOptions) -> AnswerRules:
         return self.predictor.limits.rules(options, self.predictor.thresholds)

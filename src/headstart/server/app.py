@@ -18,10 +18,12 @@ from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from threadpoolctl import threadpool_limits
 
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, OutputError
 from headstart.files import digest
 from headstart.options import DecodeLimits
+from headstart.runs.answer_log import AnswerLog
 from headstart.server import operations, page, prediction, v2
 from headstart.server.admission import Admission
 from headstart.server.answering import ServedModel
@@ -39,6 +41,7 @@ log = logging.getLogger("headstart.server")
 # The bodies of all requests together, in bodies of the largest size.
 _BODIES = 4
 _CLIENT_LEFT = 499
+_LOG_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,19 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if not state.models.served:
             await asyncio.to_thread(state.models.load_all)
-        watching = asyncio.create_task(state.models.watch())
+        # One thread for all cores' sake: each image has a thread already.
+        limited = threadpool_limits(1, user_api="blas")
+        beside = [asyncio.create_task(state.models.watch())]
+        if state.log:
+            beside.append(asyncio.create_task(_write_log(state.log)))
         try:
             yield
         finally:
-            watching.cancel()
+            for task in beside:
+                task.cancel()
+            if state.log:
+                await asyncio.to_thread(_write, state.log)
+            limited.restore_original_limits()
             for model in state.models.served.values():
                 model.retire()
 
@@ -104,6 +115,20 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
     app.add_middleware(Access, key=key, origins=origins, local=options.host in LOOPBACK)
     app.add_middleware(Observed, metrics=state.metrics)
     return app
+
+
+async def _write_log(answers: AnswerLog) -> None:
+    """Write the log of predictions now and then, for ever."""
+    while True:
+        await asyncio.sleep(_LOG_SECONDS)
+        await asyncio.to_thread(_write, answers)
+
+
+def _write(answers: AnswerLog) -> None:
+    try:
+        answers.write()
+    except OutputError as error:
+        log.error(str(error))
 
 
 def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
@@ -135,6 +160,7 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         admission,
         metrics,
         ThreadPoolExecutor(1, "explain"),
+        AnswerLog(options.log, features=options.log_features) if options.log else None,
     )
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request
 from pydantic import JsonValue
 
+from headstart.arrays import Pixels
+from headstart.data.paths import printable
+from headstart.errors import UnreadableImage
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions, SetMethod
-from headstart.server.answering import Answer, Asked
+from headstart.server.answering import Answer, Asked, ServedModel
 from headstart.server.refusals import Refusal
+from headstart.server.state import State
 
 _Result = TypeVar("_Result")
 _FIELDS = AnswerOptions.model_fields
@@ -42,6 +49,68 @@ def asked_of(
         top=top, coverage=coverage, set_method=set_method, max_error=max_error
     )
     return Asked(options, nearest, explain)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An image that a client sent.
+
+    Attributes:
+        name: What the client calls it.
+        image: The content of a file, or pixels, (height, width, 3).
+    """
+
+    name: str
+    image: bytes | Pixels
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the file or of the pixels."""
+        data = self.image if isinstance(self.image, bytes) else self.image.tobytes()
+        return hashlib.sha256(data).hexdigest()
+
+
+async def answer_images(
+    request: Request, state: State, served: ServedModel, images: Sequence[Sent], asked: Asked
+) -> list[Answer | UnreadableImage]:
+    """Return the answer to each image, or why it cannot be read, in order; count and log them.
+
+    Raises:
+        Refusal: The answers take too long.
+        ClientLeft: The client left.
+    """
+    begin = time.perf_counter()
+    futures = [served.submit(printable(one.name), one.image, asked) for one in images]
+    results: list[Answer | UnreadableImage] = []
+    for result in await wait_for(request, futures, state.options.timeout):
+        if not isinstance(result, (Answer, UnreadableImage)):
+            raise result
+        results.append(result)
+    seconds = time.perf_counter() - begin
+    for sent, result in zip(images, results, strict=True):
+        _note(state, served, sent, result, seconds)
+    return results
+
+
+def _note(
+    state: State, served: ServedModel, sent: Sent, result: Answer | UnreadableImage, seconds: float
+) -> None:
+    """Count an answer, and log it."""
+    if isinstance(result, UnreadableImage):
+        state.metrics.images.labels(served.name, "unreadable").inc()
+        return
+    kind = "unknown" if result.prediction.unknown else "answered"
+    state.metrics.images.labels(served.name, kind).inc()
+    if state.log:
+        state.log.add(
+            model=served.name,
+            version=served.version,
+            fingerprint=served.fingerprint,
+            sha256=sent.sha256,
+            prediction=result.prediction,
+            seconds=seconds,
+            features=result.features,
+        )
 
 
 async def wait_for(

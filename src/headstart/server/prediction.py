@@ -10,11 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
-from headstart.data.paths import printable
 from headstart.errors import UnreadableImage
 from headstart.predictor.predictor import FailedPrediction
 from headstart.server.answering import Answer, Asked, ServedModel
-from headstart.server.asking import answer_json, asked_of, wait_for
+from headstart.server.asking import Sent, answer_images, answer_json, asked_of
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
 from headstart.server.uploads import BINARY, MULTIPART, Upload, read_uploads
@@ -61,31 +60,15 @@ async def predict(
             request, state.options, lambda size: state.admission.count_bytes(ticket, size)
         )
         state.admission.count_images(ticket, len(uploads))
-        results = await answer(request, state, served, uploads, asked)
+        sent = [Sent(one.name, one.data) for one in uploads]
+        results = await answer_images(request, state, served, sent, asked)
+        _check_any_read(results)
         values = await _as_json(state, served, uploads, results, asked)
     return JSONResponse(values, headers={VERSION_HEADER: served.version})
 
 
-async def answer(
-    request: Request,
-    state: State,
-    served: ServedModel,
-    uploads: Sequence[Upload],
-    asked: Asked,
-) -> list[Answer | UnreadableImage]:
-    """Return the answers to image files, in order.
-
-    Raises:
-        Refusal: None can be read, or the answers take too long.
-        ClientLeft: The client left.
-    """
-    futures = [served.submit(printable(one.name), one.data, asked) for one in uploads]
-    results: list[Answer | UnreadableImage] = []
-    for result in await wait_for(request, futures, state.options.timeout):
-        if not isinstance(result, (Answer, UnreadableImage)):
-            raise result
-        results.append(result)
-    _count(state, served, results)
+def _check_any_read(results: Sequence[Answer | UnreadableImage]) -> None:
+    """Refuse a request of which no image can be read."""
     failed = [result for result in results if isinstance(result, UnreadableImage)]
     if len(failed) == len(results):
         raise Refusal(
@@ -93,7 +76,6 @@ async def answer(
             str(failed[0]) if len(failed) == 1 else f"None of {len(failed)} images can be read.",
             images=[FailedPrediction(one.path, one.reason).to_json() for one in failed],
         )
-    return results
 
 
 async def _as_json(
@@ -115,12 +97,3 @@ async def _as_json(
             )
         values.append(answer_json(result, asked, heat_map))
     return values
-
-
-def _count(state: State, served: ServedModel, results: Sequence[Answer | UnreadableImage]) -> None:
-    for result in results:
-        if isinstance(result, UnreadableImage):
-            kind = "unreadable"
-        else:
-            kind = "unknown" if result.prediction.unknown else "answered"
-        state.metrics.images.labels(served.name, kind).inc()

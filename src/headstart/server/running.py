@@ -7,8 +7,8 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from headstart.serving_options import ServeOptions
 
 KEY_VARIABLE = "HEADSTART_API_KEY"
 
+_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SHORTEST_KEY = 16
 _WAITING_CONNECTIONS = 2048
 _SHUTDOWN_SECONDS = 120
@@ -42,10 +43,7 @@ def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[str], No
     with ExitStack() as stack:
         listening = stack.enter_context(_listen(options.host, options.port))
         if options.workers > 1:
-            # Read when Prometheus' library is imported, so before the application is.
-            folder = tempfile.mkdtemp(prefix="headstart-metrics-")
-            stack.callback(remove, Path(folder))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            stack.enter_context(_counting_together())
         from headstart.server.app import AppFactory
 
         factory = AppFactory(places, options, key)
@@ -116,6 +114,21 @@ LOGGING = {
     },
 }
 """The configuration of the log: one JSON object per line, on stderr."""
+
+
+@contextmanager
+def _counting_together() -> Iterator[None]:
+    """Let the worker processes that are started within a block count in files of one folder.
+
+    Prometheus' library reads the variable when it is imported, so before the application is.
+    """
+    folder = tempfile.mkdtemp(prefix="headstart-metrics-")
+    os.environ[_METRICS_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        del os.environ[_METRICS_VARIABLE]
+        remove(Path(folder))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ from typing import cast
 
 from fastapi import Request
 
+from headstart.runs.answer_log import AnswerLog
 from headstart.server.admission import Admission
 from headstart.server.metrics import Metrics
 from headstart.server.models import Models
@@ -24,6 +25,7 @@ class State:
         admission: Bounds what is in progress.
         metrics: Counts what was done.
         explainers: The thread that draws heat maps.
+        log: The log of predictions; None without one.
     """
 
     options: ServeOptions
@@ -31,6 +33,7 @@ class State:
     admission: Admission
     metrics: Metrics
     explainers: ThreadPoolExecutor
+    log: AnswerLog | None = None
 
 
 def state_of(request: Request) -> State:

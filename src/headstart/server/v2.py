@@ -14,7 +14,6 @@ import binascii
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -25,10 +24,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from headstart.answers import MultiPrediction, Prediction
-from headstart.arrays import Anything
+from headstart.arrays import Anything, Pixels
 from headstart.errors import UnreadableImage
 from headstart.server.answering import Answer, Asked, ServedModel
-from headstart.server.asking import wait_for
+from headstart.server.asking import Sent, answer_images
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
 from headstart.server.uploads import read_body
@@ -189,7 +188,7 @@ def _parsed(body: bytes, json_length: str | None) -> tuple[InferenceRequest, byt
         raise Refusal(422, f"The request is not valid: {place}: {first['msg']}.") from None
 
 
-def _images(tensor: _Input, binary: bytes, state: State) -> list[bytes] | list[Anything]:
+def _images(tensor: _Input, binary: bytes, state: State) -> list[bytes] | list[Pixels]:
     """Return the files or the pixels of the input."""
     if tensor.name != INPUT:
         raise Refusal(422, f"The input is named '{INPUT}', not '{tensor.name[:100]}'.")
@@ -249,7 +248,7 @@ def _flat(data: object) -> Iterator[object]:
         yield from item if isinstance(item, list) else (item,)
 
 
-def _pixels(tensor: _Input, binary: bytes | None, state: State) -> Anything:
+def _pixels(tensor: _Input, binary: bytes | None, state: State) -> Pixels:
     _, height, width, _ = tensor.shape
     if min(height, width) < 1 or height * width > state.options.max_pixels:
         raise Refusal(422, f"Images of {width} x {height} pixels are not read.")
@@ -269,22 +268,13 @@ def _pixels(tensor: _Input, binary: bytes | None, state: State) -> Anything:
 
 
 async def _answers(
-    request: Request, state: State, model: ServedModel, images: Sequence[bytes | Anything]
+    request: Request, state: State, model: ServedModel, images: Sequence[bytes | Pixels]
 ) -> list[Answer]:
-    asked, futures = Asked(), list[Future[Answer]]()
-    for number, image in enumerate(images, start=1):
-        name = f"image {number}"
-        futures.append(
-            model.submit(name, image, asked)
-            if isinstance(image, bytes)
-            else model.submit_pixels(name, image, asked)
-        )
+    sent = [Sent(f"image {number}", image) for number, image in enumerate(images, start=1)]
     answers = []
-    for result in await wait_for(request, futures, state.options.timeout):
+    for result in await answer_images(request, state, model, sent, Asked()):
         if isinstance(result, UnreadableImage):
             raise Refusal(422, str(result))
-        if isinstance(result, BaseException):
-            raise result
         answers.append(result)
     return answers
 

@@ -1,0 +1,212 @@
+"""The log of the answers of a server: Parquet files by day, without pictures or file names."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
+
+from headstart.answers import AnyTaskPrediction
+from headstart.arrays import Features
+from headstart.errors import OutputError, reason_of
+from headstart.files import atomic_replace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_KIND = b"headstart answers 1"
+_KEY = b"kind"
+# Rows in memory. If the disk is full for longer, the oldest are lost.
+_MOST_ROWS = 20_000
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class _Row:
+    time: datetime
+    model: str
+    version: str
+    fingerprint: str
+    sha256: str
+    answer: str
+    probability: float
+    unknown: bool | None
+    seconds: float
+    features: Features | None
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerLog:
+    """Collects answers, and writes them when it is told to.
+
+    Attributes:
+        folder: The folder, with one folder per day.
+        features: Whether features are logged too.
+    """
+
+    folder: Path
+    features: bool
+    _rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_MOST_ROWS))
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(
+        self,
+        *,
+        model: str,
+        version: str,
+        fingerprint: str,
+        sha256: str,
+        prediction: AnyTaskPrediction,
+        seconds: float,
+        features: Features,
+    ) -> None:
+        """Add an answer.
+
+        Args:
+            model: The name of the model.
+            version: Its version.
+            fingerprint: What its features depend on.
+            sha256: The hash of the file.
+            prediction: The answer.
+            seconds: How long it took.
+            features: The features, rounded as stored, (width,).
+        """
+        cells = prediction.answer
+        self._rows.append(
+            _Row(
+                datetime.now(UTC),
+                model,
+                version,
+                fingerprint,
+                sha256,
+                str(cells.get("label", cells.get("labels"))),
+                float(prediction.probabilities.max()),
+                prediction.unknown,
+                seconds,
+                features if self.features else None,
+            )
+        )
+
+    def write(self) -> None:
+        """Write what was added since the last time to a new file. Several threads may call this.
+
+        Raises:
+            OutputError: It cannot be written; it is kept for the next time.
+        """
+        with self._writing:
+            rows = [self._rows[number] for number in range(len(self._rows))]
+            if not rows:
+                return
+            day = self.folder / f"{rows[0].time:%Y-%m-%d}"
+            name = f"{rows[0].time:%H%M%S}-{os.getpid()}-{uuid4().hex[:8]}.parquet"
+            try:
+                _write(day / name, rows)
+            except OSError as error:
+                raise OutputError(
+                    f"The log '{self.folder}' cannot be written: {reason_of(error)}. "
+                    f"{len(rows):,} answers wait for the next attempt."
+                ) from None
+            written = set(map(id, rows))
+            while self._rows and id(self._rows[0]) in written:
+                self._rows.popleft()
+
+
+@dataclass(frozen=True)
+class LoggedFeatures:
+    """Some images of a log.
+
+    Attributes:
+        sha256s: The hashes of their files.
+        features: Their features, (images, width).
+    """
+
+    sha256s: tuple[str, ...]
+    features: Features
+
+
+def is_answer_log(folder: Path) -> bool:
+    """Return whether a folder is a log of answers."""
+    return any(True for _ in _files(folder))
+
+
+def logged_features(folder: Path, fingerprint: str) -> Iterator[LoggedFeatures]:
+    """Yield the features of the images in a log, each image once.
+
+    Args:
+        folder: The folder of the log.
+        fingerprint: What the features must depend on; images with others are left out.
+    """
+    import pyarrow.parquet as pq
+
+    seen: set[str] = set()
+    for path in _files(folder):
+        with pq.ParquetFile(path) as file:
+            if "features" not in file.schema_arrow.names:
+                continue
+            columns = ["sha256", "fingerprint", "features"]
+            for batch in file.iter_batches(_BATCH, columns=columns):
+                chosen = _new_rows(batch, fingerprint, seen)
+                if chosen:
+                    yield _taken(batch, chosen)
+
+
+def _new_rows(batch: pa.RecordBatch, fingerprint: str, seen: set[str]) -> list[int]:
+    """Return the rows with images that were not seen yet, and note them."""
+    rows = []
+    hashes, prints = batch["sha256"].to_pylist(), batch["fingerprint"].to_pylist()
+    for row, (sha256, found) in enumerate(zip(hashes, prints, strict=True)):
+        if found == fingerprint and sha256 not in seen:
+            seen.add(sha256)
+            rows.append(row)
+    return rows
+
+
+def _taken(batch: pa.RecordBatch, rows: list[int]) -> LoggedFeatures:
+    chosen = batch.take(rows)
+    features = np.stack([np.asarray(row.values) for row in chosen["features"]])
+    return LoggedFeatures(tuple(chosen["sha256"].to_pylist()), features.astype(np.float32))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files of a log, oldest first."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in sorted(folder.glob("????-??-??/*.parquet")):
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except (OSError, pa.ArrowInvalid):
+            continue
+        if metadata.get(_KEY) == _KIND:
+            yield path
+
+
+def _write(path: Path, rows: list[_Row]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "time": pa.array([row.time for row in rows], pa.timestamp("ms", "UTC")),
+        "model": pa.array([row.model for row in rows]),
+        "version": pa.array([row.version for row in rows]),
+        "fingerprint": pa.array([row.fingerprint for row in rows]),
+        "sha256": pa.array([row.sha256 for row in rows]),
+        "answer": pa.array([row.answer for row in rows]),
+        "probability": pa.array([row.probability for row in rows], pa.float64()),
+        "unknown": pa.array([row.unknown for row in rows], pa.bool_()),
+        "seconds": pa.array([row.seconds for row in rows], pa.float32()),
+    }
+    if rows[0].features is not None:
+        values = [row.features for row in rows]
+        columns["features"] = pa.array(values, pa.list_(pa.float32()))
+    table = pa.table(columns).replace_schema_metadata({_KEY: _KIND})
+    with atomic_replace(path) as partial:
+        pq.write_table(table, partial)
