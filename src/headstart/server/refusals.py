@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi.responses import JSONResponse
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 # The Open Inference Protocol has its own name for what is wrong.
 _V2 = "/v2/"
+
+
+class Problem(BaseModel):
+    """The body of a response that refuses a request; `error` in the Open Inference Protocol."""
+
+    detail: str = ""
+    error: str = ""
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "model": Problem}
+    for status, description in (
+        (401, "The key is missing or wrong."),
+        (403, "A page of another origin, or another host."),
+        (404, "There is no such model."),
+        (413, "The request is too large."),
+        (415, "A body of this type is not read."),
+        (422, "The request is not valid, or no image can be read."),
+        (503, "The server is busy, or serves no model."),
+        (504, "The answer takes too long."),
+    )
+}
+"""What else a route may answer, for the description of the API."""
 
 
 class Refusal(Exception):

@@ -69,6 +69,47 @@ class InferenceRequest(BaseModel):
     parameters: _Parameters = Field(default_factory=_Parameters)
 
 
+_TEXT = {"type": "string"}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {
+                    "id": _TEXT,
+                    "inputs": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 1,
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "shape", "datatype", "data"],
+                            "properties": {
+                                "name": {"const": INPUT},
+                                "shape": {"type": "array", "items": {"type": "integer"}},
+                                "datatype": {"enum": [_ENCODED, _PIXELS]},
+                                "data": {"type": "array"},
+                            },
+                        },
+                    },
+                    "outputs": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["name"],
+                            "properties": {"name": _TEXT},
+                        },
+                    },
+                },
+            }
+        },
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One output.
@@ -116,9 +157,9 @@ async def ready(request: Request) -> JSONResponse:
 
 @router.get("/models/{name}", summary="Inputs and outputs of a model")
 @router.get("/models/{name}/versions/{wanted}", include_in_schema=False)
-async def metadata(request: Request, name: str, wanted: str | None = None) -> dict[str, JsonValue]:
+async def metadata(request: Request, name: str) -> dict[str, JsonValue]:
     """Return the inputs and outputs of a model."""
-    model = _model(request, name, wanted)
+    model = _model(request, name)
     count = len(model.predictor.classes)
     outputs = [("probabilities", "FP32", [-1, count])]
     if model.predictor.task.name == "single":
@@ -142,19 +183,21 @@ async def metadata(request: Request, name: str, wanted: str | None = None) -> di
 
 @router.get("/models/{name}/ready", summary="Is a model loaded?")
 @router.get("/models/{name}/versions/{wanted}/ready", include_in_schema=False)
-async def model_ready(
-    request: Request, name: str, wanted: str | None = None
-) -> dict[str, JsonValue]:
+async def model_ready(request: Request, name: str) -> dict[str, JsonValue]:
     """Answer 404 if the model is not served."""
-    return {"name": _model(request, name, wanted).name, "ready": True}
+    return {"name": _model(request, name).name, "ready": True}
 
 
-@router.post("/models/{name}/infer", summary="Classify images")
+@router.post(
+    "/models/{name}/infer",
+    summary="Classify images",
+    openapi_extra={"requestBody": _BODY},
+)
 @router.post("/models/{name}/versions/{wanted}/infer", include_in_schema=False)
-async def infer(request: Request, name: str, wanted: str | None = None) -> Response:
+async def infer(request: Request, name: str) -> Response:
     """Classify a batch of images: encoded files (BYTES) or pixels (UINT8)."""
     state = state_of(request)
-    model = _model(request, name, wanted)
+    model = _model(request, name)
     with state.admission.admitted() as ticket, model.used():
         body = await read_body(
             request, state.options, lambda size: state.admission.count_bytes(ticket, size)
@@ -166,7 +209,9 @@ async def infer(request: Request, name: str, wanted: str | None = None) -> Respo
     return _response(asked, model, list(_tensors(model, answers)))
 
 
-def _model(request: Request, name: str, wanted: str | None) -> ServedModel:
+def _model(request: Request, name: str) -> ServedModel:
+    """Return the model that the path names, and perhaps its version."""
+    wanted = request.path_params.get("wanted")
     model = state_of(request).models.get(name)
     if wanted not in (None, model.version, "1"):
         raise Refusal(404, f"Model '{name}' has no version '{wanted}', only '{model.version}'.")
@@ -237,7 +282,9 @@ def _decoded(data: object) -> list[bytes]:
     try:
         return [base64.b64decode(text, validate=True) for text in flat if isinstance(text, str)]
     except (binascii.Error, ValueError):
-        raise Refusal(422, "The data of BYTES in JSON are files in Base64.") from None
+        raise Refusal(
+            422, "In JSON, files are Base64. Send them so, or as binary data after the JSON."
+        ) from None
 
 
 def _flat(data: object) -> Iterator[object]:
