@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from headstart import load, train
 from headstart.predictor.predictor import Predictor
@@ -89,6 +90,13 @@ def serving(
     """Serve models in a thread."""
     values = ServeOptions.of(cache=cache, **options)
     app = create_app(tuple(Place.parse(str(model)) for model in models), values, key)
+    with running(app) as client:
+        yield client
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[Client]:
+    """Run an application in a thread."""
     config = server_config(app, port=0)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

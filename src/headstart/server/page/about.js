@@ -17,7 +17,8 @@ export function showAbout(models, model) {
   byId("about").replaceChildren(...purpose(model).flatMap((one) => [one, " "]));
   const many = model.classes.length > NAMED;
   byId("classes").hidden = !many;
-  byId("classes").querySelector("summary").textContent = `All ${count(model.classes.length, "label")}`;
+  byId("classes").querySelector("summary").textContent =
+    `All ${count(model.classes.length, "label")}`;
   byId("classes")
     .querySelector("ul")
     .replaceChildren(...(many ? model.classes : []).map((name) => element("li", {}, name)));
@@ -35,13 +36,10 @@ export function showAbout(models, model) {
 
 function purpose(model) {
   const { classes, task, test, operating_point: point, can } = model;
-  const few = classes.length <= NAMED;
-  const said = [];
-  if (task === "multi") {
-    said.push(few ? `Finds ${listed(classes, "and")} in images.` : `Finds ${classes.length} labels in images.`);
-  } else {
-    said.push(few ? `Tells ${listed(classes, "and")} apart.` : `Tells ${classes.length} classes apart.`);
-  }
+  const several = task === "multi";
+  const noun = several ? "labels" : "classes";
+  const which = classes.length > NAMED ? `${classes.length} ${noun}` : listed(classes, "and");
+  const said = [several ? `Finds ${which} in images.` : `Tells ${which} apart.`];
   if (test) said.push(sentence(`On held-out test images: ${test}`));
   if (point) said.push(`Operating point: ${point}.`);
   if (!can.unknown) said.push("It cannot tell when an image is unlike its training images.");

@@ -66,6 +66,9 @@ function listenForDrops(add) {
   });
 }
 
+// Of a folder, what lies beside its images is left out.
+const BESIDE = /^(text|audio|video)\/|^application\/(json|pdf|xml|zip)$/;
+
 async function filesBelow(entries) {
   const found = [];
   for (const entry of entries) {
@@ -74,7 +77,8 @@ async function filesBelow(entries) {
       found.push(...(await filesBelow(await inside(entry))));
     } else {
       const file = await new Promise((resolve) => entry.file(resolve, () => resolve(null)));
-      if (file) found.push({ file, name: entry.fullPath.replace(/^\//, "") });
+      if (file && !BESIDE.test(file.type))
+        found.push({ file, name: entry.fullPath.replace(/^\//, "") });
     }
   }
   return found;
@@ -86,7 +90,8 @@ async function inside(folder) {
   for (;;) {
     // A reader gives the entries in portions, the last of which is empty.
     const some = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
-    if (!some.length) return all.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+    if (!some.length)
+      return all.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
     all.push(...some);
   }
 }

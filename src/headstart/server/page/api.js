@@ -112,10 +112,12 @@ export function connect({ askKey, tell }) {
 }
 
 async function refusal(response) {
+  if (response.status === 401) return new Refused(401, "This server needs a key.");
   const { detail, images } = await response.json().catch(() => ({}));
   const reason = images?.[0]?.error;
   if (reason) return new Refused(response.status, `This file cannot be read: ${reason}.`, reason);
-  const text = typeof detail === "string" ? detail : `The server answered with status ${response.status}.`;
+  const text =
+    typeof detail === "string" ? detail : `The server answered with status ${response.status}.`;
   return new Refused(response.status, text);
 }
 
@@ -126,6 +128,9 @@ async function whyNot(body) {
   } catch {
     return "The file cannot be read any more. Add it again.";
   }
-  const large = body?.size > 5e7 ? ` Or the file, of ${Math.round(body.size / 1e6)} MB, is too large for it.` : "";
+  const large =
+    body?.size > 5e7
+      ? ` Or the file, of ${Math.round(body.size / 1e6)} MB, is too large for it.`
+      : "";
   return `The server cannot be reached. Check that it is running.${large}`;
 }

@@ -1,9 +1,10 @@
-// A photo by the camera. Where a page may not use it, as over plain HTTP, phones offer their own app.
+// A photo by the camera. Where a page may not use it, as over HTTP, phones offer their own app.
 import { byId, closable } from "./dom.js";
 import { numbered } from "./adding.js";
 
 const REASONS = {
-  NotAllowedError: "The browser does not let this page use the camera. Allow it in the settings of the page.",
+  NotAllowedError:
+    "The browser does not let this page use the camera. Allow it in the settings of the page.",
   NotFoundError: "No camera was found.",
   NotReadableError: "The camera is in use by another program.",
 };
@@ -30,7 +31,11 @@ export function offerCamera(add) {
     const mine = opened;
     tell("Starting the camera …");
     try {
-      const wanted = { facingMode: { ideal: facing }, width: { ideal: 1920 }, height: { ideal: 1080 } };
+      const wanted = {
+        facingMode: { ideal: facing },
+        width: { ideal: 1920 },
+        height: { ideal: 1080 },
+      };
       const given = await navigator.mediaDevices.getUserMedia({ video: wanted });
       if (mine !== opened) {
         given.getTracks().forEach((track) => track.stop());

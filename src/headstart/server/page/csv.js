@@ -17,9 +17,13 @@ function columns(entries, model, coverage) {
     ]),
   );
   const named = new Set([...given.values()].flatMap((top) => [...top.keys()]));
-  const answered = model.task === "multi"
-    ? [["labels", ({ labels }) => joined(labels.map(({ label }) => label))]]
-    : [["label", ({ label }) => text(label)], ["probability", ({ probability }) => String(probability)]];
+  const answered =
+    model.task === "multi"
+      ? [["labels", ({ labels }) => joined(labels.map(({ label }) => label))]]
+      : [
+          ["label", ({ label }) => text(label)],
+          ["probability", ({ probability }) => String(probability)],
+        ];
   if (coverage) answered.push(["set", ({ set }) => (set ? joined(set) : "")]);
   if (model.can.unknown) answered.push(["unknown", ({ unknown }) => String(Boolean(unknown))]);
   return [

@@ -6,7 +6,11 @@ import { verdict } from "./words.js";
 const STATES = { waiting: "Waiting", working: "Being classified …" };
 
 export function makeRow(entry, open) {
-  const holder = element("span", { class: "thumbnail", "aria-hidden": "true" }, suffixOf(entry.name));
+  const holder = element(
+    "span",
+    { class: "thumbnail", "aria-hidden": "true" },
+    suffixOf(entry.name),
+  );
   entry.said = element("span", { class: "said" });
   entry.button = element(
     "button",
@@ -27,7 +31,8 @@ export function updateRow(entry) {
   } else if (entry.answer) {
     const { text, value } = verdict(entry.answer);
     entry.said.replaceChildren(element("bdi", { class: "of" }, text), " ", element("b", {}, value));
-    if (entry.answer.unknown) entry.said.append(" ", element("span", { class: "badge" }, "Unknown"));
+    if (entry.answer.unknown)
+      entry.said.append(" ", element("span", { class: "badge" }, "Unknown"));
   } else {
     entry.said.replaceChildren(STATES[entry.state]);
   }

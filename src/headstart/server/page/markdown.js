@@ -11,7 +11,10 @@ function inline(text) {
     parts.push(text.slice(end, found.index));
     if (code) parts.push(element("code", {}, code));
     else if (strong) parts.push(element("strong", {}, strong));
-    else parts.push(element("a", { href: address, rel: "noreferrer noopener", target: "_blank" }, label));
+    else
+      parts.push(
+        element("a", { href: address, rel: "noreferrer noopener", target: "_blank" }, label),
+      );
     end = found.index + whole.length;
   }
   return [...parts, text.slice(end)];
@@ -26,25 +29,43 @@ const cells = (line) =>
 function table([head, rule, ...rows]) {
   const aligned = cells(rule).map((cell) => (cell.endsWith(":") ? { class: "number" } : {}));
   const row = (line, first) =>
-    element("tr", {}, ...cells(line).map((cell, column) =>
-      first || column === 0
-        ? element("th", { scope: first ? "col" : "row", ...aligned[column] }, ...inline(cell))
-        : element("td", aligned[column] ?? {}, ...inline(cell))));
+    element(
+      "tr",
+      {},
+      ...cells(line).map((cell, column) =>
+        first || column === 0
+          ? element("th", { scope: first ? "col" : "row", ...aligned[column] }, ...inline(cell))
+          : element("td", aligned[column] ?? {}, ...inline(cell)),
+      ),
+    );
   const made = element(
     "table",
     {},
     element("thead", {}, row(head, true)),
     element("tbody", {}, ...rows.map((line) => row(line, false))),
   );
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" }, made);
+  return element(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
+    made,
+  );
 }
 
 const KINDS = [
-  [/^#{1,6} /, (lines) => lines.map((line) => {
-    const [, marks, title] = line.match(/^(#+) (.*)$/);
-    return element(`h${Math.min(marks.length + 2, 6)}`, {}, ...inline(title));
-  })],
-  [/^[-*] /, (lines) => [element("ul", {}, ...lines.map((line) => element("li", {}, ...inline(line.slice(2)))))]],
+  [
+    /^#{1,6} /,
+    (lines) =>
+      lines.map((line) => {
+        const [, marks, title] = line.match(/^(#+) (.*)$/);
+        return element(`h${Math.min(marks.length + 2, 6)}`, {}, ...inline(title));
+      }),
+  ],
+  [
+    /^[-*] /,
+    (lines) => [
+      element("ul", {}, ...lines.map((line) => element("li", {}, ...inline(line.slice(2))))),
+    ],
+  ],
   [/^\|/, (lines) => (lines.length > 1 ? [table(lines)] : [element("p", {}, ...lines)])],
   [/^/, (lines) => [element("p", {}, ...inline(lines.join(" ")))]],
 ];
@@ -67,7 +88,12 @@ export function render(markdown) {
     }
     const kind = kindOf(line);
     const same = [line];
-    while (lines.length && lines[0].trim() && !lines[0].startsWith("```") && kindOf(lines[0]) === kind) {
+    while (
+      lines.length &&
+      lines[0].trim() &&
+      !lines[0].startsWith("```") &&
+      kindOf(lines[0]) === kind
+    ) {
       same.push(lines.shift());
     }
     blocks.push(...kind[1](same));

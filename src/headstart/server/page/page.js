@@ -1,4 +1,5 @@
 // The page: images in, answers out, and a history of both until it is left.
+import { showAbout, showCard } from "./about.js";
 import { listenForFiles } from "./adding.js";
 import { connect } from "./api.js";
 import { offerCamera } from "./camera.js";
@@ -6,7 +7,6 @@ import { save, toCsv } from "./csv.js";
 import { byId, closable, say } from "./dom.js";
 import { addRows, makeRow, markOpened, updateRow } from "./history.js";
 import { askForKey } from "./key.js";
-import { showAbout, showCard } from "./about.js";
 import { makeQueue } from "./queue.js";
 import { showNothing, showResult, watchPicture } from "./result.js";
 import { count, verdict } from "./words.js";
@@ -52,10 +52,15 @@ async function classify(entry) {
   } catch (error) {
     if (signal.aborted) return;
     if (!error.reason) throw error;
-    const { message, reason, passing } = error;
-    Object.assign(entry, { state: "failed", error: message, reason, passing });
+    fail(entry, error);
+    // Without a key no other image is answered, and the question was closed.
+    if (error.status === 401) for (const other of queue.drain()) finish(fail(other, error));
   }
   finish(entry);
+}
+
+function fail(entry, { message, reason, passing }) {
+  return Object.assign(entry, { state: "failed", error: message, reason, passing });
 }
 
 function finish(entry) {
@@ -107,11 +112,8 @@ function step(by) {
 function add(files) {
   if (!model || !files.length) return;
   const room = Math.max(0, MOST - entries.length);
-  status(
-    files.length > room
-      ? `This page takes ${count(MOST, "image")} a visit. For more, use the command headstart predict.`
-      : "",
-  );
+  const full = `This page takes ${count(MOST, "image")} a visit. For more, use headstart predict.`;
+  status(files.length > room ? full : "");
   const added = files.slice(0, room).map(({ file, name }) => ({
     id: (numbered += 1),
     file,
@@ -243,13 +245,11 @@ async function toggleHeat() {
   const { signal } = asking;
   try {
     const { answer } = await api.predict(entry.file, { ...query(entry), explain: true }, signal);
-    if (signal.aborted) return;
-    Object.assign(entry, { heat: answer.heat_map, heatShown: true });
+    if (!signal.aborted) Object.assign(entry, { heat: answer.heat_map, heatShown: true });
     if (entry === opened) speak("The heat map is shown.");
   } catch (error) {
-    if (signal.aborted) return;
-    if (!error.reason) throw error;
-    entry.heatProblem = error.message;
+    if (!error.reason && !signal.aborted) throw error;
+    entry.heatProblem = error.reason;
   }
   entry.drawing = false;
   update(entry);
@@ -287,7 +287,8 @@ async function start() {
   status("");
   try {
     await loadModels();
-    if (!models.length) throw Object.assign(new Error(), { reason: "No model is served at the moment." });
+    if (!models.length)
+      throw Object.assign(new Error(), { reason: "No model is served at the moment." });
   } catch (error) {
     if (!error.reason) throw error;
     status(error.reason);
@@ -305,7 +306,8 @@ byId("model").addEventListener("change", () => {
 byId("coverage").addEventListener("change", askAllAgain);
 byId("previous").addEventListener("click", () => step(-1));
 byId("next").addEventListener("click", () => step(1));
-byId("again").addEventListener("click", () => askAgain([opened]));
+// What failed for one image, such as the network, probably failed for others.
+byId("again").addEventListener("click", () => askAgain(entries.filter(({ passing }) => passing)));
 byId("heat").addEventListener("click", toggleHeat);
 byId("stop").addEventListener("click", stop);
 byId("clear").addEventListener("click", clear);

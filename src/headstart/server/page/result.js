@@ -71,7 +71,12 @@ export function watchPicture() {
     byId("picture").hidden = true;
     const kind = suffixOf(shown.name);
     const what = kind === "FILE" ? "such files" : `${kind} files`;
-    say(byId("no-picture"), shown.state === "failed" ? "No picture" : `This browser cannot show ${what}, but the model can read them.`);
+    say(
+      byId("no-picture"),
+      shown.state === "failed"
+        ? "No picture"
+        : `This browser cannot show ${what}, but the model can read them.`,
+    );
   });
 }
 
