@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-TOLERANCE = 2e-5
-"""A probability may differ by so much: a head in float32 rounds batches of other sizes otherwise."""
+TOLERANCE = 1e-4
+"""A probability may differ by so much: heads compute in float32, in batches of several sizes."""
 
 
 @dataclass(frozen=True)

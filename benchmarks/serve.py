@@ -5,9 +5,10 @@ python -m benchmarks.serve latency FOLDER      one image at a time, against pred
 python -m benchmarks.serve soak FOLDER         100,000 requests at 10, then 10,000 at 100 at a time
 python -m benchmarks.serve stop FOLDER         SIGTERM under load, 50 times
 python -m benchmarks.serve replace FOLDER      models replaced under load
+python -m benchmarks.serve fuzz FOLDER         100,000 image files with random changes
 
 Everything runs on this machine, over the loopback interface. The clients compare each answer with
-that of `predict` in this process, up to what the size of a batch changes: 2e-5 of a probability, as
+that of `predict` in this process, up to what the size of a batch changes: 1e-4 of a probability, as
 heads compute in float32. FOLDER keeps the models between calls.
 """
 
@@ -25,6 +26,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -242,17 +244,95 @@ def _ask_either(send: Any, port: int, each: Sequence[Sequence[Sample]], seconds:
     send((dict(statuses), dict(wrong), dict(versions)))
 
 
+def fuzz(root: Path, count: int = 100_000) -> None:
+    """Send image files with random changes; none may fail the server, or leave a file anywhere."""
+    from collections import Counter
+
+    from tests.data.mutations import SAMPLES, mutate
+
+    print(f"machine: {describe()}\n")
+    print("| format | files | answered | unreadable | other statuses | seconds |")
+    print("| --- " * 6 + "|")
+    run = _model(root, "efficientnet-lite0")
+    work = root / "fuzz"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    names = list(SAMPLES)
+    with Server(root, [str(run)], folder=work) as server:
+        before, memory = _files_near(root, work), server.megabytes()
+        for name in names:
+            begin, results = time.perf_counter(), Counter[str]()
+            samples, chance = SAMPLES[name](), random.Random(name)
+            for start in range(0, count // len(names), _FORM):
+                files = [mutate(chance.choice(samples), chance) for _ in range(_FORM)]
+                results += _ask_form(server.port, files)
+            others = {key: value for key, value in results.items() if key.isdigit()}
+            print(
+                f"| {name} | {sum(results.values())} | {results['answered']} "
+                f"| {results['unreadable']} | {others or 'none'} "
+                f"| {time.perf_counter() - begin:.0f} |",
+                flush=True,
+            )
+        new = _files_near(root, work) - before
+        print(f"\nfiles that are new or changed: {sorted(new) or 'none'}")
+        print(f"memory from {memory:.0f} MB to {server.megabytes():.0f} MB")
+        print("alive" if server.process.poll() is None else "dead")
+
+
+_FORM = 20
+"""Files in one request."""
+
+
+def _ask_form(port: int, files: Sequence[bytes]) -> Any:
+    """Send files in a form, and count what becomes of them."""
+    import http.client
+    from collections import Counter
+
+    boundary = b"between-the-files"
+    head = b'--%b\r\nContent-Disposition: form-data; name="images"; filename="x"\r\n\r\n' % boundary
+    body = b"".join(head + data + b"\r\n" for data in files) + b"--%b--\r\n" % boundary
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary.decode()}"}
+    connection.request("POST", "/predict", body, kind)
+    response = connection.getresponse()
+    values = json.loads(response.read())
+    connection.close()
+    if response.status == 422 and "images" in values:
+        return Counter({"unreadable": len(values["images"])})
+    if response.status != 200:
+        return Counter({str(response.status): len(files)})
+    return Counter("unreadable" if "error" in value else "answered" for value in values)
+
+
+def _files_near(root: Path, work: Path) -> set[tuple[str, int]]:
+    """Return the files, with their times, in all places where a server might write."""
+    places = (root, work, Path(tempfile.gettempdir()), Path.home())
+    found = set()
+    for place in places:
+        for folder, folders, names in os.walk(place):
+            folders[:] = [one for one in folders if not one.startswith((".", "node_modules"))]
+            for name in names:
+                path = Path(folder, name)
+                if path.name != "server.log" and path.exists():
+                    found.add((str(path), path.stat().st_mtime_ns))
+    return found
+
+
 class Server:
     """A server in a process of its own, for the time of a with block."""
 
-    def __init__(self, root: Path, models: Sequence[str], *options: str) -> None:
-        self._log = root / "server.log"
+    def __init__(
+        self, root: Path, models: Sequence[str], *options: str, folder: Path | None = None
+    ) -> None:
+        self._log, self._folder = root / "server.log", folder
         command = [sys.executable, "-m", "headstart", "serve", *models, "--cache", str(root)]
         self._command = [*command, "--port", "0", *options]
 
     def __enter__(self) -> Self:
         self._file = self._log.open("wb")
-        self.process = subprocess.Popen(self._command, stderr=self._file, stdout=self._file)
+        self.process = subprocess.Popen(
+            self._command, stderr=self._file, stdout=self._file, cwd=self._folder
+        )
         for _ in range(1200):
             found = re.search(rb"http://localhost:(\d+)", self._log.read_bytes())
             if found:
@@ -461,4 +541,5 @@ if __name__ == "__main__":
         "soak": soak,
         "stop": stop,
         "replace": replace,
+        "fuzz": fuzz,
     }[sys.argv[1]](Path(sys.argv[2]), *map(int, sys.argv[3:]))

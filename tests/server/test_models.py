@@ -72,7 +72,7 @@ def test_two_models_of_one_name_are_refused(trained: Trained, tmp_path: Path) ->
     shutil.copytree(trained.run, tmp_path / "colours")
     places = (Place.parse(str(trained.run)), Place.parse(str(tmp_path / "colours")))
     app = create_app(places, ServeOptions.of(cache=trained.cache))
-    with pytest.raises(ServerError, match="Two models are named 'colours'.*colours-2="):
+    with pytest.raises(ServerError, match=r"Two models are named 'colours'.*colours-2="):
         app.state.headstart.models.load_all()
 
 

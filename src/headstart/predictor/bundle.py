@@ -30,11 +30,13 @@ class Bundle:
         config: Everything except the weights.
         tensors: Weights by name.
         card: The model card, in Markdown; "" if it is missing, since predictions do not need it.
+        sha256: Identifies all of the above, if it was read from disk; "" otherwise.
     """
 
     config: Config
     tensors: Tensors
     card: str
+    sha256: str = ""
 
     def tensors_of(self, part: str) -> Tensors:
         """Return the weights of a part, "backbone" or "head", by their name within it."""
@@ -107,7 +109,8 @@ def read_bundle(model: Path) -> Bundle:
     except SafetensorError as error:
         raise BundleError(f"Model '{folder}' cannot be read: {error}.") from None
     config, card = Config.of(values, str(folder)), folder / CARD
-    return Bundle(config, tensors, card.read_bytes().decode() if card.is_file() else "")
+    text = card.read_bytes().decode() if card.is_file() else ""
+    return Bundle(config, tensors, text, str(values["sha256"]))
 
 
 def bundle_folder(model: Path) -> Path:

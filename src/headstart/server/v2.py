@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -237,28 +238,30 @@ def _images(tensor: _Input, binary: bytes, state: State) -> list[bytes] | list[P
     """Return the files or the pixels of the input."""
     if tensor.name != INPUT:
         raise Refusal(422, f"The input is named '{INPUT}', not '{tensor.name[:100]}'.")
-    count = tensor.shape[0] if tensor.shape else 0
-    if not 1 <= count <= state.options.max_images:
+    is_files = tensor.datatype == _ENCODED and len(tensor.shape) in (1, 2)
+    if not is_files and not (
+        tensor.datatype == _PIXELS and len(tensor.shape) == 4 and tensor.shape[3] == 3
+    ):
         raise Refusal(
-            413 if count > state.options.max_images else 422,
-            f"A request has from 1 to {state.options.max_images:,} images. Got shape "
-            f"{tensor.shape}.",
+            422,
+            f"The input '{INPUT}' is BYTES [N] with encoded files, or UINT8 [N, height, width, 3]. "
+            f"Got {tensor.datatype[:20]} {tensor.shape}.",
+        )
+    most, count = state.options.max_images, tensor.shape[0]
+    if not 1 <= count <= most:
+        raise Refusal(
+            413 if count > most else 422,
+            f"A request has from 1 to {most:,} images. Got shape {tensor.shape}.",
         )
     size = tensor.parameters.binary_data_size
     if size is not None and size != len(binary):
         raise Refusal(422, f"binary_data_size is {size}, but {len(binary)} bytes follow the JSON.")
-    if tensor.datatype == _ENCODED and len(tensor.shape) in (1, 2):
-        files = _unpacked(binary) if size is not None else _decoded(tensor.data)
-        if len(files) != int(np.prod(tensor.shape)):
-            raise Refusal(422, f"The shape is {tensor.shape}, but there are {len(files)} files.")
-        return files
-    if tensor.datatype == _PIXELS and len(tensor.shape) == 4 and tensor.shape[3] == 3:
+    if not is_files:
         return list(_pixels(tensor, binary if size is not None else None, state))
-    raise Refusal(
-        422,
-        f"The input '{INPUT}' is BYTES [N] with encoded files, or UINT8 [N, height, width, 3]. Got "
-        f"{tensor.datatype[:20]} {tensor.shape}.",
-    )
+    files = _unpacked(binary) if size is not None else _decoded(tensor.data)
+    if len(files) != math.prod(tensor.shape):
+        raise Refusal(422, f"The shape is {tensor.shape}, but there are {len(files)} files.")
+    return files
 
 
 def _unpacked(binary: bytes) -> list[bytes]:
