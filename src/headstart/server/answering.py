@@ -110,7 +110,7 @@ class ServedModel:
         # One more than run at a time, so that the head of a batch does not hold up the network.
         self._workers = [
             Thread(target=self._work, name=f"{name}-{number}", daemon=True)
-            for number in range(self._engine.streams + 1)
+            for number in range(self._engine.streams)
         ]
         self._rules = lru_cache(maxsize=64)(self._make_rules)
 
