@@ -54,7 +54,7 @@ def test_what_the_container_runs_serves_a_folder_of_models(
 
 def _port(child: subprocess.Popen, log: Path) -> int:
     while child.poll() is None:
-        if found := re.search(r"http://[^ ]*?:(\d+) ", log.read_text()):
+        if found := re.search(r"http://[^ ]*?:(\d+)\n", log.read_text()):
             return int(found[1])
     raise AssertionError(log.read_text())
 
