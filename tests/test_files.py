@@ -19,6 +19,8 @@ from headstart.files import (
     atomic_replace,
     digest,
     file_sha256,
+    json_list,
+    json_text,
     locked,
     partial_path,
     remove,
@@ -373,3 +375,9 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     process.communicate(timeout=30)
     with locked(tmp_path / ".lock"):
         pass
+
+
+@pytest.mark.parametrize("values", [[], [1], [{"a": [1, "x\ny\u2028"]}, [], {}, "ü"]])
+def test_a_list_in_pieces_is_the_text_of_the_list(values: list[object]) -> None:
+    """It is as if the list had been written at once."""
+    assert "".join(json_list(map(json_text, values))) == json_text(values)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -91,7 +91,21 @@ def write_json(target: Path, value: object) -> None:
     Raises:
         OSError: It cannot be written; an existing file is unchanged.
     """
-    write_atomically(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(target, json_text(value) + "\n")
+
+
+def json_text(value: object) -> str:
+    """Return a value as readable JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def json_list(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the text of a JSON list in pieces, from the readable JSON of its values."""
+    before = "[\n  "
+    for text in texts:
+        yield before + text.replace("\n", "\n  ")
+        before = ",\n  "
+    yield "\n]" if before.startswith(",") else "[]"
 
 
 def write_zeros(path: Path, size: int) -> None:

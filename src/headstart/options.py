@@ -443,7 +443,9 @@ class PredictOptions(AnswerOptions, ComputeOptions):
     panel = Panel.OUTPUT
 
     out: LenientPath | None = Field(
-        None, description="Write the predictions to a file that ends in .csv, .parquet or .json."
+        None,
+        description="Write the predictions to a file that ends in .csv, .parquet or .json. If "
+        "interrupted, the same command continues.",
     )
     explain: LenientPath | None = Field(
         None, description="Write a heat map of each prediction to this folder."

@@ -76,7 +76,29 @@ class LogOptions(Options):
         return self
 
 
-class ServeOptions(LogOptions, LimitOptions, ComputeOptions, AccessOptions):
+class LabelStudioOptions(Options):
+    """Whether Label Studio asks a server."""
+
+    panel = Panel.SERVER
+
+    label_studio: bool = Field(
+        False,
+        description="Be a machine-learning backend of Label Studio. MODEL is a model, or a folder "
+        "(made if needed) for annotations and the model that is trained on them.",
+    )
+    label_studio_files: LenientPath | None = Field(
+        None,
+        description="Folder of Label Studio's local files or uploads, from which images are read.",
+    )
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.label_studio_files is not None and not self.label_studio:
+            raise ValueError("label_studio_files has no effect without label_studio")
+        return self
+
+
+class ServeOptions(LabelStudioOptions, LogOptions, LimitOptions, ComputeOptions, AccessOptions):
     """Options of `serve`."""
 
     panel = Panel.SERVER
@@ -87,3 +109,9 @@ class ServeOptions(LogOptions, LimitOptions, ComputeOptions, AccessOptions):
         le=64,
         description="Worker processes. One uses all cores; more need as many times the memory.",
     )
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        if self.label_studio and self.workers > 1:
+            raise ValueError("label_studio trains in the server, so workers must be 1")
+        return self

@@ -284,6 +284,51 @@ def test_predict_with_out_and_json_does_both(headstart: Cli, run: Path, tmp_path
     assert json.loads(done.out) == json.loads(out.read_text(encoding="utf-8"))
 
 
+def test_predict_to_a_file_names_some_unreadable_images(
+    headstart: Cli, run: Path, tmp_path: Path
+) -> None:
+    """The terminal has the first ones; the file has all. Those of a table do not count as named."""
+    table, out = tmp_path / "list.csv", tmp_path / "p.csv"
+    names = [f"none{number}.png" for number in range(12)]
+    table.write_text("\n".join(["path", *names, "photos/blue/000.png"]) + "\n")
+    done = headstart("predict", run, table, "--out", out)
+    lines = stripped(done.out)
+    assert done.code == 0
+    assert lines[:3] == [
+        "Predictions of 1 of 13 images",
+        f"written  {out}",
+        "Images that cannot be read: 12",
+    ]
+    assert [name for name in names if any(line.startswith(name) for line in lines)] == names[:10]
+    assert lines[-1] == f"and 2 more, in the column 'error' of {out}"
+    assert out.read_text().count("does not exist") == 12
+    out.unlink()
+    assert headstart("predict", run, table, "none0.png", "--out", out).code == 1
+
+
+def test_predict_says_how_to_continue(
+    headstart: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C, the results so far are named and the same command is printed."""
+    from headstart.runs.unfinished_predictions import UnfinishedPredictions
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UnfinishedPredictions, "join", interrupt)
+    out = tmp_path / "p.csv"
+    done = headstart("predict", run, tmp_path / "photos", "--out", out)
+    assert done.code == 130
+    assert done.err.replace("\n", " ").count(
+        f"The predictions of 24 of 24 images are kept in '{out}.partial'."
+    )
+    again = f"headstart predict {run} {tmp_path / 'photos'} --out {out}"
+    assert done.err.splitlines()[-2:] == [
+        "Interrupted. Everything computed so far is kept.",
+        f"To continue: {again}",
+    ]
+
+
 def test_predict_top_limits_the_list(headstart: Cli, run: Path, tmp_path: Path) -> None:
     """--top 1 lists only the predicted label."""
     image = tmp_path / "photos/blue/000.png"

@@ -153,7 +153,7 @@ def test_a_full_disk_is_an_error(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("headstart.runs.predictions._write_table", fail)
+    monkeypatch.setattr("headstart.runs.predictions._write_csv", fail)
     with pytest.raises(OutputError) as error:
         hs.predict(trained.run, [], out=tmp_path / "p.csv")
     assert str(error.value) == (

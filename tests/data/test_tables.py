@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headstart.data.formats import is_table
 from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
-from headstart.data.tables import is_table, read_table
+from headstart.data.tables import read_table
 from headstart.errors import DataError, OptionError
 from tests.conftest import picture
 

@@ -64,6 +64,18 @@ def test_a_long_stage_breaks_the_silence(monkeypatch: pytest.MonkeyPatch) -> Non
     assert re.search(r"\n… Checking images +(\d\.\d s  )?1,200/2,500\n", out.getvalue())
 
 
+def test_a_long_stage_shows_its_rate_and_the_time_left() -> None:
+    """In a log as in a terminal, once they are known."""
+    stage = display._Stage("Predicting", Console(file=io.StringIO()))
+    seconds = iter((0, 10, 20))
+    stage.bars.get_time = lambda: float(next(seconds, 20))
+    stage._begin -= 20
+    for done in (0, 500, 1000):
+        stage.advance(done, 20_000)
+    figures = "1,000/20,000  50/s  0:06:20 left"
+    assert re.fullmatch(rf"… Predicting +20\.\d s  {figures}", stage.state().plain)
+
+
 def test_a_stage_of_steps_names_what_runs_now() -> None:
     """The step is in the lines of a log and in the bar, beside the count; it fits 80 columns."""
     stage = display._Stage("Fine-tuning", Console(file=io.StringIO()))

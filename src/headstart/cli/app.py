@@ -4,7 +4,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,7 @@ from headstart.options import (
     TrainOptions,
     cache_folder,
 )
+from headstart.serving_options import ServeOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -179,7 +180,7 @@ def predict(
         typer.Argument(
             metavar="IMAGE",
             show_default=False,
-            help="Image files or folders.",
+            help="Image files, folders, or tables with a column 'path' or 'image'.",
         ),
     ],
     json_: Json = False,
@@ -188,19 +189,17 @@ def predict(
 ) -> None:
     """Classify images.
 
-    The exit status is 1 if a file that is named cannot be read, or no file at all.
+    With --out, there may be any number of images, and the same command continues if it was
+    interrupted. The exit status is 1 if a file that is named cannot be read, or no file at all.
     """
     watcher = _display()
     with watcher.loading():
-        from headstart.cli.tables import show_predictions
-        from headstart.commands.predict import run_prediction, was_read
+        from headstart.cli.predicting import print_predictions, write_predictions
 
-    predictions = run_prediction(model, images, options, watcher)
-    if json_:
-        print_json([prediction.to_json() for prediction in predictions])
-    else:
-        show_predictions(_stdout(), predictions, written=options.out)
-    if not was_read(predictions, images):
+    with _continued() if options.out else nullcontext():
+        predict = write_predictions if options.out else print_predictions
+        read = predict(_stdout(), model, images, options, watcher, json_=json_)
+    if not read:
         raise typer.Exit(1)
 
 
@@ -390,6 +389,27 @@ def push(
         print_json(pushed.to_json())
     else:
         show_push(_stdout(), pushed)
+
+
+@app.command(cls=Command)
+@with_options(ServeOptions)
+def serve(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            show_default=False,
+            help="Runs, bundles or hf-hub:OWNER/NAME, also as NAME=MODEL; or a folder of them, "
+            "which is watched.",
+        ),
+    ],
+    *,
+    options: ServeOptions,
+) -> None:
+    """Serve models over HTTP, with a page to try them."""
+    from headstart.cli.serving import run_server
+
+    run_server(_stderr(), models, options)
 
 
 @app.command(cls=Command)

@@ -24,12 +24,14 @@ from headstart.record import (
     Tuning,
     describe_gain,
 )
+from headstart.runs.predictions import Counts
 from headstart.task import Summary
 
 if TYPE_CHECKING:
     from headstart.commands.backbones import ListedBackbone
     from headstart.commands.cache import CacheInfo
     from headstart.commands.evaluate import EvaluateResult
+    from headstart.commands.predict import WrittenPredictions
     from headstart.commands.recommend import RecommendResult
     from headstart.commands.train import TrainResult
 
@@ -82,30 +84,36 @@ def show_evaluation(console: Console, result: EvaluateResult) -> None:
         print_line(console, f"  report  {result.out}/report.html")
 
 
-def show_predictions(
-    console: Console, predictions: Sequence[AnyPrediction], *, written: Path | None = None
-) -> None:
-    """Show one line per image, and below them the images that cannot be read.
-
-    Args:
-        console: Where to print.
-        predictions: The results.
-        written: The file with the predictions, which is named in place of them.
-    """
+def show_predictions(console: Console, predictions: Sequence[AnyPrediction]) -> None:
+    """Show one line per image, and below them the images that cannot be read."""
     read = [result for result in predictions if not isinstance(result, FailedPrediction)]
     failed = [result for result in predictions if isinstance(result, FailedPrediction)]
-    if written:
-        print_line(console, f"Predictions of {len(read):,} of {len(predictions):,} images")
-        print_line(console, f"  written  {written}")
-    elif read:
+    if read:
         print_table(console, ("image", *_prediction_columns(read[0])), map(_prediction_row, read))
-    if unknown := sum(bool(result.unknown) for result in read):
+    _show_counts(console, Counts.of(predictions), failed)
+
+
+def show_written(console: Console, written: WrittenPredictions) -> None:
+    """Show where predictions are and what they say, with some of the images that cannot be read."""
+    counts = written.counts
+    read = counts.images - counts.unreadable
+    print_line(console, f"Predictions of {read:,} of {counts.images:,} images")
+    print_line(console, f"  written  {written.out}")
+    _show_counts(console, counts, counts.failed)
+    if more := counts.unreadable - len(counts.failed):
+        print_line(console, f"and {more:,} more, in the column 'error' of {written.out}")
+
+
+def _show_counts(console: Console, counts: Counts, failed: Sequence[FailedPrediction]) -> None:
+    if unknown := counts.unknown:
         noun = "image is" if unknown == 1 else "images are"
         print_line(console, f"{unknown:,} {noun} unlike all training images (unknown).")
-    if abstained := sum(isinstance(r, Prediction) and bool(r.abstained) for r in read):
-        print_line(console, f"No answer to {abstained:,}: the model is not confident enough.")
+    if counts.abstained:
+        print_line(
+            console, f"No answer to {counts.abstained:,}: the model is not confident enough."
+        )
     if failed:
-        print_line(console, f"Images that cannot be read: {len(failed):,}")
+        print_line(console, f"Images that cannot be read: {counts.unreadable:,}")
         rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
         print_table(console, ("image", "reason"), rows)
 

@@ -1,17 +1,26 @@
 """Images that are named on the command line: files, folders, and files with several images."""
 
+from __future__ import annotations
+
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Collection, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from headstart.data.contract import PixelContract
-from headstart.data.formats import is_image_file
-from headstart.data.inputs import ImageLike, ImagesLike, each_image, is_image
+from headstart.data.formats import is_image_file, is_table
+from headstart.data.inputs import (
+    ImageLike,
+    ImagesLike,
+    ListedImage,
+    each_image,
+    image_name,
+    is_image,
+)
 from headstart.data.medical.volumes import Reading, is_volume, reading_of, unpack_volume
-from headstart.data.paths import printable, walk_files
+from headstart.data.paths import is_url, printable, walk_files
 from headstart.errors import DataError, UnreadableImage
 from headstart.options import cache_folder
 from headstart.watching import Warn
@@ -27,7 +36,39 @@ def found_images(images: ImagesLike, warn: Warn) -> Iterable[ImageLike]:
     return list(files) if is_image(images) or isinstance(images, Sized) else files
 
 
-def count_of(images: Iterable[ImageLike]) -> int:
+def found_with_tables(
+    images: ImagesLike, cache: Path | None, warn: Warn
+) -> Iterable[ImageLike | ListedImage]:
+    """Return the same, with the images of a table in place of the table."""
+    files = _with_tables(_files(images, warn), cache)
+    return list(files) if is_image(images) or isinstance(images, Sized) else files
+
+
+def are_files(images: ImagesLike) -> bool:
+    """Return whether images are paths that can be iterated over again."""
+    if is_image(images):
+        return isinstance(images, (str, os.PathLike))
+    return isinstance(images, Collection) and all(
+        isinstance(image, (str, os.PathLike)) for image in images
+    )
+
+
+def listed_files(
+    images: ImagesLike, cache: Path | None, without: Path | None, warn: Warn
+) -> Iterator[ListedImage]:
+    """Yield the files that paths of files, folders and tables stand for.
+
+    Args:
+        images: The paths.
+        cache: The folder for images that are embedded in a table.
+        without: A folder that is left out, because pictures are written into it.
+        warn: Called for a folder that cannot be read.
+    """
+    for image in _with_tables(_files(images, warn, without), cache):
+        yield image if isinstance(image, ListedImage) else _listed(image_name(image))
+
+
+def count_of(images: Iterable[object]) -> int:
     """Return the number of images; 0 if it is not known before they are read."""
     return len(images) if isinstance(images, Sized) else 0
 
@@ -49,26 +90,27 @@ class Volumes:
     @classmethod
     def of(cls, contract: PixelContract, cache: Path | None) -> Self:
         """Return the files as a model reads them, with their images in the cache."""
-        return cls(cache_folder(cache) / "images", reading_of(contract))
+        return cls(_staging(cache), reading_of(contract))
 
-    def unpacked(self, images: Iterable[ImageLike]) -> Iterator[ImageLike]:
+    def unpacked(self, images: Iterable[ImageLike | ListedImage]) -> Iterator[ImageLike]:
         """Yield the images of each such file in its place, and others as they are.
 
         A file that cannot be read stays, so that there is a result for it.
         """
         for image in images:
-            if not isinstance(image, (str, os.PathLike)) or not is_volume(Path(image)):
-                self._notes.append((None, None))
-                yield image
+            source, name, problem = _as_given(image)
+            if problem or not isinstance(source, (str, os.PathLike)) or not is_volume(Path(source)):
+                self._notes.append((name, problem))
+                yield source
                 continue
             try:
-                volume = unpack_volume(Path(image), self.staging, self.reading)
+                volume = unpack_volume(Path(source), self.staging, self.reading)
             except UnreadableImage as error:
-                self._notes.append((None, error.reason))
-                yield image
+                self._notes.append((name, error.reason))
+                yield source
                 continue
             for number, path in volume.images:
-                self._notes.append((f"{os.fspath(image)}#{number}", None))
+                self._notes.append((f"{name or os.fspath(source)}#{number}", None))
                 yield str(path)
 
     def named(self, image: str, error: str | None = None) -> tuple[str, str | None]:
@@ -82,20 +124,57 @@ class Volumes:
         return printable(name or image), error and (problem or error)
 
 
-def _files(images: ImagesLike, warn: Warn) -> Iterator[ImageLike]:
+def _as_given(image: ImageLike | ListedImage) -> tuple[ImageLike, str | None, str | None]:
+    """Return an image or its path, its name if that is another one, and the known problem."""
+    if isinstance(image, ListedImage):
+        return image.path, image.name, image.problem
+    return image, None, None
+
+
+def _files(images: ImagesLike, warn: Warn, without: Path | None = None) -> Iterator[ImageLike]:
     """Yield images with the files in a folder in place of the folder."""
     for image in each_image(images):
         if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
-            yield from _images_in(Path(image), warn)
+            yield from _images_in(Path(image), warn, without)
         else:
             yield image
 
 
-def _images_in(folder: Path, warn: Warn) -> list[Path]:
+def _images_in(folder: Path, warn: Warn, without: Path | None) -> Iterator[Path]:
     def name_folder(error: OSError) -> None:
         warn(f"Folder '{printable(error.filename)}' cannot be read: {error.strerror}.")
 
-    files = [file for file in walk_files(folder, on_unreadable=name_folder) if is_image_file(file)]
-    if not files:
+    excluded = without and without.absolute()
+    found = False
+    for file in walk_files(folder, on_unreadable=name_folder):
+        if is_image_file(file) and not (excluded and excluded in file.absolute().parents):
+            found = True
+            yield file
+    if not found:
         raise DataError(f"Folder '{folder}' contains no images.")
-    return files
+
+
+def _with_tables(
+    images: Iterable[ImageLike], cache: Path | None
+) -> Iterator[ImageLike | ListedImage]:
+    """Yield images with those of a table in place of the table."""
+    for image in images:
+        if not isinstance(image, (str, os.PathLike)) or not _is_existing_table(Path(image)):
+            yield image
+            continue
+        from headstart.data.image_cells import listed_images  # Arrow is slow to import.
+
+        yield from listed_images(Path(image), _staging(cache))
+
+
+def _is_existing_table(path: Path) -> bool:
+    return is_table(path) and path.is_file()
+
+
+def _listed(name: str) -> ListedImage:
+    """Return a file that is found from any current folder."""
+    return ListedImage(name, name if is_url(name) else str(Path.cwd() / name))
+
+
+def _staging(cache: Path | None) -> Path:
+    return cache_folder(cache) / "images"

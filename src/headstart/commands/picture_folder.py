@@ -1,6 +1,6 @@
 """A folder that pictures are written into, under the names of their images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -19,12 +19,13 @@ class PictureFolder:
     Args:
         folder: The folder.
         overwrite: Whether to replace pictures of an earlier call.
+        written: The names of pictures of an earlier call that are kept.
 
     Raises:
         OutputError: The folder holds files already, and may not be changed.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool) -> None:
+    def __init__(self, folder: Path, *, overwrite: bool, written: Iterable[str] = ()) -> None:
         if folder.is_file():
             raise OutputError(f"Output '{folder}' is a file. Pass the name of a folder.")
         if folder.is_dir() and any(folder.iterdir()) and not overwrite:
@@ -33,7 +34,7 @@ class PictureFolder:
                 "into it, or another --out."
             )
         self._folder = folder
-        self._taken: set[str] = set()
+        self._taken = set(written)
 
     def write(self, image: str, picture: Image.Image) -> Path:
         """Write a picture under the name of its image, with a number if that is taken."""

@@ -1,36 +1,77 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from headstart.commands.combinations import PREDICTION, reject_ineffective_options
-from headstart.commands.image_files import Volumes, count_of, found_images
+from headstart.commands.image_files import (
+    Volumes,
+    are_files,
+    count_of,
+    found_with_tables,
+    listed_files,
+)
 from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.paths import printable
 from headstart.options import PredictOptions
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
-from headstart.runs.predictions import check_output, write_predictions
-from headstart.tasks.loading import load_predictor
-from headstart.watching import Watcher
+from headstart.runs.predictions import Counts, check_output, write_predictions
+from headstart.runs.unfinished_predictions import (
+    UnfinishedPredictions,
+    is_being_finished,
+    unfinished_predictions,
+)
+from headstart.tasks.loading import load_predictor, predictor_of, read_model
+from headstart.watching import Progress, Watcher, name_place, name_step
+
+if TYPE_CHECKING:
+    from headstart.commands.picture_folder import PictureFolder
+
+_Predict = Callable[[Iterable[ImageLike]], Iterator[AnyPrediction]]
+"""Yields the predictions for images."""
+
+# Options that predictions do not depend on; device and precision are replaced by what they mean.
+_FREE = ("out", "overwrite", "cache", "device", "precision")
+
+
+@dataclass(frozen=True)
+class WrittenPredictions:
+    """Predictions in a file.
+
+    Attributes:
+        out: The file.
+        counts: Their number, and what they say.
+        results: All of them; iterating over it reads them again.
+    """
+
+    out: Path
+    counts: Counts
+    results: Iterable[AnyPrediction]
 
 
 def run_prediction(
     model: str | os.PathLike[str], images: ImagesLike, options: PredictOptions, watcher: Watcher
 ) -> list[AnyPrediction]:
-    """Run `predict` with validated options."""
+    """Run `predict` with validated options, and return all results."""
+    if options.out and are_files(images):
+        with predict_to_file(model, images, options, watcher) as written:
+            return list(written.results)
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite)
-    found = found_images(images, watcher.warn)
+    found = found_with_tables(images, options.cache, watcher.warn)
     known = count_of(found)
     predictor = load_predictor(model, options)
     volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
-    each = volumes.unpacked(found)
-    predict = _explained if options.explain else Predictor.predict_each
-    predictions = predict(predictor, each, options)
+    predict = _predict(predictor, options, resumed=False)
     results: list[AnyPrediction] = []
     with watcher.stage("Predicting") as progress:
-        for result in predictions:
+        for result in predict(volumes.unpacked(found)):
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
     if options.out:
@@ -38,16 +79,123 @@ def run_prediction(
     return results
 
 
+@contextmanager
+def predict_to_file(
+    model: str | os.PathLike[str], images: ImagesLike, options: PredictOptions, watcher: Watcher
+) -> Iterator[WrittenPredictions]:
+    """Predict any number of files with few results in memory, and yield what is written.
+
+    The results so far are kept in a folder beside the output until all are done. The same command
+    continues there if it was interrupted.
+
+    Args:
+        model: The model.
+        images: Paths of files, folders and tables.
+        options: With `out`.
+        watcher: Receives progress.
+    """
+    assert options.out
+    reject_ineffective_options(options, PREDICTION)
+    check_output(options.out, overwrite=options.overwrite or is_being_finished(options.out))
+    bundle = read_model(model)
+    predictor = predictor_of(bundle, model, options)
+    with ExitStack() as stack:
+        with watcher.stage("Predicting") as progress:
+            files = listed_files(images, options.cache, options.explain, watcher.warn)
+            unfinished = stack.enter_context(
+                unfinished_predictions(
+                    *(options.out, bundle, _recorded(options, predictor), files),
+                    overwrite=options.overwrite,
+                )
+            )
+            stack.enter_context(_noting_interruption(unfinished, watcher))
+            _predict_missing(predictor, unfinished, options, progress)
+            name_step(progress, f"writing {options.out.name}")
+            counts = unfinished.join(predictor.classes)
+        stack.callback(unfinished.remove)
+        yield WrittenPredictions(options.out, counts, unfinished)
+
+
+def _predict_missing(
+    predictor: Predictor,
+    unfinished: UnfinishedPredictions,
+    options: PredictOptions,
+    progress: Progress,
+) -> None:
+    """Predict the images without results, part by part."""
+    pictures = (one.heat_map for one in unfinished if not isinstance(one, FailedPrediction))
+    written = [Path(path).name for path in pictures if path] if options.explain else []
+    predict = _predict(predictor, options, resumed=unfinished.continued, written=written)
+    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
+    done, count = unfinished.done, unfinished.request.count
+    if 0 < done < count:
+        name_place(progress, f"image {done + 1:,} of {count:,}")
+    begin = 0  # The rate is that of this command, so its count begins anew.
+    for number, files in unfinished.missing():
+        named = (_named(result, volumes) for result in predict(volumes.unpacked(files)))
+        reported = _reported(named, begin, len(files), count - done, progress)
+        unfinished.write(number, reported)
+        begin += len(files)
+
+
+def _reported(
+    results: Iterable[AnyPrediction], begin: int, files: int, total: int, progress: Progress
+) -> Iterator[AnyPrediction]:
+    """Yield the results of some files, and report them; a file may have several."""
+    for number, result in enumerate(results, 1):
+        yield result
+        progress(begin + min(number, files), total)
+
+
+@contextmanager
+def _noting_interruption(unfinished: UnfinishedPredictions, watcher: Watcher) -> Iterator[None]:
+    """After Ctrl-C, say where the results so far are."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if done := unfinished.done:
+            watcher.note(
+                f"The predictions of {done:,} of {unfinished.request.count:,} images are kept in "
+                f"'{unfinished.folder}'. The same command continues there."
+            )
+        raise
+
+
+def _recorded(options: PredictOptions, predictor: Predictor) -> dict[str, JsonValue]:
+    """Return the options that predictions depend on."""
+    extractor = predictor.extractor
+    meant = {"device": extractor.device, "precision": extractor.precision}
+    return options.model_dump(mode="json", exclude=set(_FREE)) | meant
+
+
+def _predict(
+    predictor: Predictor, options: PredictOptions, *, resumed: bool, written: Iterable[str] = ()
+) -> _Predict:
+    """Return what predicts images, with heat maps if these are asked for.
+
+    Args:
+        predictor: The model.
+        options: What was asked for.
+        resumed: Whether an earlier command wrote heat maps for this prediction.
+        written: The names of these.
+    """
+    if options.explain is None:
+        return lambda images: predictor.predict_each(images, options)
+    from headstart.commands.picture_folder import PictureFolder  # It imports the report.
+
+    folder = PictureFolder(options.explain, overwrite=options.overwrite or resumed, written=written)
+    return lambda images: _explained(predictor, images, options, folder)
+
+
 def _explained(
-    predictor: Predictor, images: Iterable[ImageLike], options: PredictOptions
+    predictor: Predictor,
+    images: Iterable[ImageLike],
+    options: PredictOptions,
+    folder: "PictureFolder",
 ) -> Iterator[AnyPrediction]:
     """Yield predictions, and write a heat map of each."""
-    # These need PyTorch, which is slow to import.
-    from headstart.commands.picture_folder import PictureFolder
-    from headstart.explanations.explaining import explain_each
+    from headstart.explanations.explaining import explain_each  # It needs PyTorch.
 
-    assert options.explain
-    folder = PictureFolder(options.explain, overwrite=options.overwrite)
     for result in explain_each(predictor, images, options, neighbours=0):
         if isinstance(result, FailedPrediction):
             yield result
@@ -57,16 +205,21 @@ def _explained(
         yield replace(prediction, heat_map=str(path))
 
 
-def was_read(predictions: Sequence[AnyPrediction], images: Sequence[str]) -> bool:
+def was_read(predictions: Iterable[AnyPrediction], images: Iterable[str]) -> bool:
     """Return whether every file that was passed could be read, and at least one file of a folder.
 
     Args:
         predictions: The results for `images`.
-        images: The paths of files and folders.
+        images: The paths of files, folders and tables.
     """
     named = set(map(printable, images))
-    failed = [p.image for p in predictions if isinstance(p, FailedPrediction)]
-    return named.isdisjoint(failed) and len(failed) < len(predictions)
+    any_read = False
+    for prediction in predictions:
+        if not isinstance(prediction, FailedPrediction):
+            any_read = True
+        elif prediction.image in named:
+            return False
+    return any_read
 
 
 def _named(result: AnyPrediction, volumes: Volumes) -> AnyPrediction:

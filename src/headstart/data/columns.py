@@ -128,13 +128,10 @@ def choose_columns(
         OptionError: `group`, a slice or a column of the labels is not a column.
     """
     labelling = labelling or Labelling()
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
+    _check_unique(path, names)
     named = _columns_of_labels(path, names, (group, *slices), labelling, known)
     labels = named or (_label_column(path, names, labelling.task),)
-    if (image := _find(names, _IMAGE)) is None:
-        raise _missing(path, names, "path", "image")
+    image = _image_column(path, names)
     if image in named:
         raise OptionError(
             f"--labels names '{image}', which is the column of the images of '{path}'."
@@ -154,6 +151,28 @@ def choose_columns(
     unused = tuple(name for name in names if name not in used)
     guessed = None if grouping or group else next(filter(_may_be_groups, unused), None)
     return Columns(image, labels, bool(named), split, grouping, unused, sliced, guessed)
+
+
+def choose_image_column(path: Path, names: Sequence[str]) -> str:
+    """Choose the column of the images of a table whose labels are not needed.
+
+    Raises:
+        DataError: There is none, or a column is named twice.
+    """
+    _check_unique(path, names)
+    return _image_column(path, names)
+
+
+def _check_unique(path: Path, names: Sequence[str]) -> None:
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        raise DataError(f"Table '{path}' has the column '{repeated[0]}' more than once.")
+
+
+def _image_column(path: Path, names: Sequence[str]) -> str:
+    if (image := _find(names, _IMAGE)) is None:
+        raise _missing(path, names, "path", "image")
+    return image
 
 
 def _columns_of_labels(

@@ -5,13 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headstart.data.formats import format_problem, is_image_file
+from headstart.data.formats import format_problem, is_image_file, is_table
 from headstart.data.labels import normalised
 from headstart.data.layouts import Layout, Node, Parts, understand
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.paths import data_name, is_skipped, list_names, printable, walk_files
-from headstart.data.tables import is_table
 from headstart.errors import DataError
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")

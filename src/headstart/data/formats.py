@@ -41,6 +41,9 @@ OTHERS = frozenset(
 )
 """The suffixes of files beside the images of a data set, which are not opened."""
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+"""The suffixes of the tables that are read."""
+
 # The longest of the patterns below, with what stands before it.
 _HEAD = DICOM_HEAD
 _STARTS = (
@@ -65,6 +68,11 @@ def is_image_file(file: Path) -> bool:
     if suffix in SUFFIXES or suffix in UNSUPPORTED or is_nifti(file):
         return True
     return suffix not in OTHERS and _starts_like_image(file)
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file name has the suffix of a supported table."""
+    return path.suffix.lower() in TABLE_SUFFIXES
 
 
 def is_dicom_file(file: Path) -> bool:

@@ -93,6 +93,21 @@ class ImageInput:
             return decode_image(data, path=self.name, min_side=min_side, contract=contract)
 
 
+@dataclass(frozen=True)
+class ListedImage:
+    """An image file that a table or a list names.
+
+    Attributes:
+        name: What it is called in the results.
+        path: Its path; "" without one.
+        problem: Why there is no such file, if that is known already.
+    """
+
+    name: str
+    path: str
+    problem: str | None = None
+
+
 def each_image(images: ImagesLike) -> Iterator[ImageLike]:
     """Return an iterator over a single image, or over those of a collection or a batch.
 

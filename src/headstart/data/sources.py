@@ -1,9 +1,9 @@
 """Understand data: which images there are, with which labels, splits and groups.
 
 Everything that decides how data is understood is here and in the modules that this one calls:
-folders (`folders`, `layouts`), tables (`tables`, `columns`, `delimited`, `locating`, `exports`),
-labels (`labelling`, `label_columns`, `label_cells`, `separators`, `merging`), groups
-(`path_groups`) and archives.
+folders (`folders`, `layouts`), tables (`tables`, `table_files`, `delimited`, `columns`,
+`image_cells`, `locating`, `exports`), labels (`labelling`, `label_columns`, `label_cells`,
+`separators`, `merging`), groups (`path_groups`) and archives.
 """
 
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 from headstart.data import archives, tables
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
+from headstart.data.formats import TABLE_SUFFIXES, is_table
 from headstart.data.labelling import Labelling
 from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
@@ -61,7 +62,7 @@ def open_source(
             for the labels has no effect. The data has no such column of `slices`.
     """
     path, labelling = _existing(data), labelling or Labelling()
-    if path.is_file() and tables.is_table(path):
+    if path.is_file() and is_table(path):
         source = tables.read_table(
             path, staging=staging, group=group, labelling=labelling, known=known, slices=slices
         )
@@ -197,7 +198,7 @@ def _unknown_kind(path: Path) -> DataError:
         **dict.fromkeys((".7z", ".rar", ".gz", ".bz2", ".xz"), " Unpack it first."),
     }
     return DataError(
-        f"'{path}' is not a folder, a table ({', '.join(tables.SUFFIXES)}) or an archive (.zip, "
+        f"'{path}' is not a folder, a table ({', '.join(TABLE_SUFFIXES)}) or an archive (.zip, "
         f".tar).{hints.get(path.suffix.lower(), '')}"
     )
 

@@ -1,18 +1,15 @@
 """List the images of a table of paths or embedded images: CSV, Parquet or JSON lines."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from headstart.data.columns import Columns, choose_columns
-from headstart.data.delimited import read_delimited
-from headstart.data.json_lines import read_json_lines
+from headstart.data.image_cells import ImageCells
 from headstart.data.label_cells import (
     SEPARATOR,
     LabelCells,
@@ -25,31 +22,14 @@ from headstart.data.label_cells import (
 from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text, normalised
 from headstart.data.listing import Source
-from headstart.data.locating import Locator
 from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
 from headstart.data.path_groups import grouped_by_path
 from headstart.data.paths import data_name, list_names
 from headstart.data.separators import separator_warnings
 from headstart.data.slicing import write_slices
-from headstart.data.staging import make_staging
+from headstart.data.table_files import open_table, unreadable_table
 from headstart.errors import DataError
-from headstart.files import atomic_create, file_sha256
-
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
-"""The suffixes of the tables that are read."""
-
-_ROWS = 256
-# A column with more different values is not a split.
-_MAX_PARTS = 12
-
-_Batches = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
-"""Reads the given columns in batches."""
-
-
-def is_table(path: Path) -> bool:
-    """Return whether a file name has the suffix of a supported table."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read_table(
@@ -81,7 +61,7 @@ def read_table(
             effect.
     """
     labelling = labelling or Labelling()
-    table = _open(path)
+    table = open_table(path)
     columns = choose_columns(
         path,
         table.schema.names,
@@ -93,8 +73,7 @@ def read_table(
     )
     labels = _label_cells(path, table.schema, columns, labelling, known)
     kind = table.schema.field(columns.image).type
-    folder = make_staging(staging / file_sha256(path)) if _is_embedded(kind) else path.parent
-    reader = _Reader(path, columns, folder, labels, Locator(path.parent))
+    reader = _Reader(path, columns, labels, ImageCells.of(path, kind, staging))
     entries: list[Entry] = []
     number = 0
     try:
@@ -103,7 +82,7 @@ def read_table(
                 entries.extend(reader.entries(number, row))
                 number += 1
     except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable_table(path, error) from None
     if not entries:
         raise DataError(f"Table '{path}' has no rows below the names of its columns.")
     has_split = any(entry.split for entry in entries)
@@ -248,84 +227,20 @@ def _relative_names(entries: list[Entry]) -> list[Entry]:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """An open table.
-
-    Attributes:
-        schema: Its columns.
-        batches: Reads columns.
-        note: How it was read, if that is not the usual way.
-    """
-
-    schema: pa.Schema
-    batches: _Batches
-    note: str = ""
-
-    def values(self, column: str) -> list[str]:
-        """Return the different values of a column as text, or nothing if there are many."""
-        if not column:  # Several may have no name.
-            return []
-        kind = self.schema.field(column).type
-        if pa.types.is_nested(kind) or _is_embedded(kind):
-            return []
-        found: set[str] = set()
-        for batch in self.batches([column]):
-            try:
-                cells = pc.unique(batch.column(0)).to_pylist()
-            except pa.ArrowNotImplementedError:  # A rare type, which names no part.
-                return []
-            found.update(filter(None, map(cell_text, cells)))
-            if len(found) > _MAX_PARTS:
-                return []
-        return sorted(found)
-
-
-def _open(path: Path) -> _Table:
-    try:
-        if path.suffix.lower() == ".parquet":
-            file = pq.ParquetFile(path)
-            return _Table(
-                file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
-            )
-        if path.suffix.lower() == ".jsonl":
-            return _in_memory(read_json_lines(path))
-        read = read_delimited(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(path, error) from None
-    return _in_memory(read.table, read.note)
-
-
-def _in_memory(table: pa.Table, note: str = "") -> _Table:
-    return _Table(table.schema, lambda columns: table.select(columns).to_batches(_ROWS), note)
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-    return DataError(f"Table '{path}' cannot be read: {reason.rstrip('.')}.")
-
-
-def _is_embedded(kind: pa.DataType) -> bool:
-    kinds = (pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
-    return any(test(kind) for test in kinds)
-
-
-@dataclass(frozen=True)
 class _Reader:
     """Makes entries of rows.
 
     Attributes:
         table: The path of the table.
         columns: The meaning of its columns.
-        folder: For relative paths, or for embedded images.
         labels: Reads the labels.
-        locator: Finds the files of paths.
+        images: Finds the images.
     """
 
     table: Path
     columns: Columns
-    folder: Path
     labels: LabelCells
-    locator: Locator
+    images: ImageCells
 
     def entries(self, number: int, row: Mapping[str, object]) -> Iterator[Entry]:
         """Yield the entry of a row; one for each image if it names a study with several."""
@@ -339,7 +254,7 @@ class _Reader:
             ) from None
         group = cell_text(row[self.columns.group]) if self.columns.group else None
         guess = self.columns.guessed_group
-        for name, path, missing in self._images(number, row[self.columns.image]):
+        for name, path, missing in self.images.find(number, row[self.columns.image]):
             yield Entry(
                 *(name, path, label, split, group, problem or missing, self._slices(row)),
                 guessed_group=cell_text(row[guess]) if guess else None,
@@ -349,27 +264,3 @@ class _Reader:
         if not self.columns.slices:
             return None
         return write_slices({name: cell_text(row[name]) or "" for name in self.columns.slices})
-
-    def _images(self, number: int, cell: object) -> list[tuple[str, str, str | None]]:
-        """Return images' names, paths, and the problem with the cell if there is one."""
-        row = f"row {number + 1}"
-        if isinstance(cell, dict):
-            name, data = str(cell.get("path") or row), cell.get("bytes")
-            if data is None and cell.get("path"):
-                return self.locator.find_all(name)
-            return [_stage(number, name, data, self.folder)]
-        if isinstance(cell, bytes):
-            return [_stage(number, row, cell, self.folder)]
-        if cell_text(cell) is None:
-            return [(row, "", "its path is missing")]
-        return self.locator.find_all(str(cell).strip())
-
-
-def _stage(number: int, name: str, data: bytes | None, folder: Path) -> tuple[str, str, str | None]:
-    if data is None:
-        return name, "", "it has no bytes"
-    target = folder / f"{number:08d}"
-    if not target.exists():
-        with atomic_create(target) as partial:
-            partial.write_bytes(data)
-    return name, str(target), None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from headstart.answers import Thresholds
+from headstart.answers import AnyTaskPrediction, Prediction, Thresholds
 from headstart.arrays import Probabilities
-from headstart.errors import OptionError, OutputError
-from headstart.files import atomic_replace, write_json
+from headstart.errors import OptionError, OutputError, reason_of
+from headstart.files import atomic_replace, json_list, json_text
 from headstart.predictor.predictor import AnyPrediction, FailedPrediction
 from headstart.runs.folders import check_writable
 
@@ -21,6 +24,14 @@ if TYPE_CHECKING:  # Importing pyarrow takes time, and most predictions are not 
     from headstart.data.images import ImageSet
 
 SUFFIXES = (".csv", ".parquet", ".json")
+
+# Rows that are written at once: many, because a Parquet file describes each group of rows and must
+# hold all descriptions in memory; but fewer if there are many classes.
+_MIN_ROWS, _MAX_ROWS, _MAX_CELLS = 256, 1024, 2**20
+# Images that are named if they cannot be read.
+_NAMED = 10
+
+_Item = TypeVar("_Item")
 
 
 def check_output(out: Path | None, *, overwrite: bool) -> None:
@@ -43,8 +54,51 @@ def check_output(out: Path | None, *, overwrite: bool) -> None:
         )
 
 
+@dataclass
+class Counts:
+    """What predictions say, counted as they pass by.
+
+    Attributes:
+        images: The number of images.
+        unreadable: Of these, how many cannot be read.
+        unknown: How many are unlike all training images.
+        abstained: To how many the model has no answer.
+        failed: The first images that cannot be read.
+    """
+
+    images: int = 0
+    unreadable: int = 0
+    unknown: int = 0
+    abstained: int = 0
+    failed: list[FailedPrediction] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, predictions: Iterable[AnyPrediction]) -> Self:
+        """Return the counts of predictions."""
+        counts = cls()
+        for prediction in predictions:
+            counts._add(prediction)
+        return counts
+
+    def passing(self, predictions: Iterable[AnyPrediction]) -> Iterator[AnyPrediction]:
+        """Yield predictions, and count them."""
+        for prediction in predictions:
+            self._add(prediction)
+            yield prediction
+
+    def _add(self, prediction: AnyPrediction) -> None:
+        self.images += 1
+        if isinstance(prediction, FailedPrediction):
+            self.unreadable += 1
+            if len(self.failed) < _NAMED:
+                self.failed.append(prediction)
+            return
+        self.unknown += bool(prediction.unknown)
+        self.abstained += isinstance(prediction, Prediction) and bool(prediction.abstained)
+
+
 def write_predictions(
-    out: Path, predictions: Sequence[AnyPrediction], classes: Sequence[str]
+    out: Path, predictions: Iterable[AnyPrediction], classes: Sequence[str]
 ) -> None:
     """Write predictions as CSV, Parquet or JSON, by the suffix, completely or not at all.
 
@@ -52,38 +106,91 @@ def write_predictions(
         OutputError: The file cannot be written; an existing file is unchanged.
     """
     try:
-        if out.suffix.lower() == ".json":
-            write_json(out, [prediction.to_json() for prediction in predictions])
-            return
-        table = prediction_table(predictions, classes)
         with atomic_replace(out) as partial:
-            _write_table(table, partial)
+            stream_predictions(partial, predictions, classes)
     except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"Output '{out}' cannot be written: {reason}.") from None
+        raise unwritable(out, error) from None
 
 
-def prediction_table(predictions: Sequence[AnyPrediction], classes: Sequence[str]) -> pa.Table:
-    """Return a row per image: image, the answer, p_CLASS of each class, error.
+def stream_predictions(
+    path: Path, predictions: Iterable[AnyPrediction], classes: Sequence[str]
+) -> Counts:
+    """Write predictions as CSV, Parquet or JSON, by the suffix, with few in memory at once.
 
-    The answer is "label" and "probability", or "labels" if there may be several. Only the name and
-    the error of an image that cannot be read are not null.
+    Args:
+        path: The file to write.
+        predictions: They are iterated over twice: all of them have the columns of the first one of
+            an image that could be read.
+        classes: The classes of the model.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    counts = Counts()
+    passing = counts.passing(predictions)
+    if path.suffix.lower() == ".json":
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(json_list(json_text(one.to_json()) for one in passing))
+            file.write("\n")
+        return counts
+    read = (one for one in predictions if not isinstance(one, FailedPrediction))
+    schema = _schema(next(read, None), classes)
+    size = max(_MIN_ROWS, min(_MAX_ROWS, _MAX_CELLS // len(schema)))
+    tables = (_table(group, schema, len(classes)) for group in in_groups(passing, size))
+    (_write_parquet if path.suffix.lower() == ".parquet" else _write_csv)(path, schema, tables)
+    return counts
+
+
+def in_groups(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Yield lists of so many items; the last one may be shorter."""
+    rest = iter(items)
+    while group := list(islice(rest, size)):
+        yield group
+
+
+def unwritable(out: Path, error: OSError, advice: str = "") -> OutputError:
+    """Return the error for a file that cannot be written."""
+    # Libraries put more than the reason into the text.
+    reason = os.strerror(error.errno) if error.errno else reason_of(error)
+    return OutputError(f"Output '{out}' cannot be written: {reason}.{advice}")
+
+
+def _schema(like: AnyTaskPrediction | None, classes: Sequence[str]) -> pa.Schema:
+    """Return the columns of predictions: image, the answer, p_CLASS of each class, error.
+
+    The answer is "label" and "probability", or "labels" if there may be several.
+
+    Args:
+        like: A prediction with the same answers; None if no image could be read.
+        classes: The classes of the model.
     """
     import pyarrow as pa
 
+    types = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
+    answer = like.answer if like else {"label": "", "probability": 0.0}
+    columns = {"image": pa.string(), **{name: types[type(cell)] for name, cell in answer.items()}}
+    columns |= {f"p_{name}": pa.float64() for name in classes}
+    return pa.schema([*columns.items(), ("error", pa.string())])
+
+
+def _table(predictions: Sequence[AnyPrediction], schema: pa.Schema, classes: int) -> pa.Table:
+    """Return a row per image. Of one that cannot be read, only name and error are not null."""
+    import pyarrow as pa
+
     read = [None if isinstance(p, FailedPrediction) else p for p in predictions]
-    answers = [p.answer if p else {} for p in read]
-    names = next(filter(None, answers), {"label": "", "probability": 0.0})
     failed = [p if isinstance(p, FailedPrediction) else None for p in predictions]
-    columns = {
-        "image": pa.array([prediction.image for prediction in predictions], pa.string()),
-        **{name: pa.array([answer.get(name) for answer in answers]) for name in names},
-    }
-    missing = np.full(len(classes), np.nan)
-    rows = np.array([p.probabilities if p else missing for p in read]).reshape(-1, len(classes))
-    for name, column in zip(classes, rows.T, strict=True):
-        columns[f"p_{name}"] = pa.array(column, pa.float64(), from_pandas=True)  # NaN is null.
-    return pa.table(columns | {"error": pa.array([p and p.error for p in failed], pa.string())})
+    answers = [p.answer if p else {} for p in read]
+    missing = np.full(classes, np.nan)
+    rows = np.array([p.probabilities if p else missing for p in read]).reshape(-1, classes)
+    answer = schema.names[1 : len(schema) - classes - 1]
+    columns: list[Sequence[object]] = [[prediction.image for prediction in predictions]]
+    columns += [[cells.get(name) for cells in answers] for name in answer]
+    columns += [*rows.T, [p and p.error for p in failed]]
+    arrays = [
+        pa.array(column, kind, from_pandas=True)  # NaN is null.
+        for column, kind in zip(columns, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def table_of_test_images(
@@ -105,12 +212,18 @@ def table_of_test_images(
     return pa.table(columns | {f"p_{name}": pa.array(column) for name, column in by_class})
 
 
-def _write_table(table: pa.Table, path: Path) -> None:
-    if path.suffix.lower() == ".parquet":
-        import pyarrow.parquet as pq
+def _write_parquet(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    import pyarrow.parquet as pq
 
-        pq.write_table(table, path)
-    else:
-        import pyarrow.csv as csv
+    with pq.ParquetWriter(path, schema) as writer:
+        for table in tables:
+            writer.write_table(table)
 
-        csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
+
+def _write_csv(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    import pyarrow.csv as csv
+
+    options = csv.WriteOptions(quoting_style="needed")
+    with csv.CSVWriter(path, schema, write_options=options) as writer:
+        for table in tables:
+            writer.write_table(table)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from threading import Event, Thread
 
 from rich.console import Console
@@ -144,8 +145,9 @@ class _Stage:
     def state(self) -> Text:
         """Return a line about the running stage."""
         seconds = time.perf_counter() - self._begin
-        elapsed = f"{seconds:6.1f} s" if seconds >= TICK else ""
-        figures = "  ".join(part for part in (elapsed, self._step, _count(self._task)) if part)
+        elapsed, *pace = (f"{seconds:6.1f} s", *_pace(self._task)) if seconds >= TICK else ("",)
+        parts = (elapsed, self._step, _count(self._task), *pace)
+        figures = "  ".join(part for part in parts if part)
         return Text(f"… {self.name:<22}{figures}".rstrip(), style="dim")
 
     def summary(self) -> Text:
@@ -188,6 +190,12 @@ class _Elapsed(ProgressColumn):
 
 def _rate(speed: float) -> str:
     return f"{speed:,.0f}/s" if speed >= _MIN_RATE else ""
+
+
+def _pace(task: Task) -> tuple[str, str]:
+    """Return the rate and the remaining time, as far as they are known."""
+    left = task.time_remaining
+    return _rate(task.speed or 0.0), f"{timedelta(seconds=left)} left" if left else ""
 
 
 def _count(task: Task) -> str:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from headstart.data.formats import is_dicom_file, is_image_file
+from headstart.data.formats import is_dicom_file, is_image_file, is_table
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.medical.files import is_nifti
@@ -14,7 +14,6 @@ from headstart.data.medical.headers import Header, read_headers
 from headstart.data.medical.identity import Identity
 from headstart.data.medical.volumes import Reading, Volume, unpack_volume
 from headstart.data.paths import list_names, walk_files
-from headstart.data.tables import is_table
 from headstart.errors import OptionError, UnreadableImage
 
 _THREADS = 4
