@@ -128,3 +128,18 @@ def test_a_fault_of_the_server_is_logged_and_not_shown(
     assert line["request"] in answer.json["detail"]
     assert "ZeroDivisionError" in line["error"]
     assert client.post("/predict", data).status == 200
+
+
+def test_the_browser_may_ask_beforehand_without_the_key(serve: Callable[..., Client]) -> None:
+    client = serve(key=KEY, allow_origin="https://photos.example")
+    asked = {
+        "Origin": "https://photos.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-api-key",
+    }
+    answer = client.send("OPTIONS", "/predict", headers=asked)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == "https://photos.example"
+    refused = client.get("/models", Origin="https://photos.example")
+    assert refused.status == 401
+    assert refused.headers["access-control-allow-origin"] == "https://photos.example"

@@ -20,6 +20,7 @@ from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features, Pixels
 from headstart.data.decoding import convert, load_image
 from headstart.data.quiet import quiet_libraries
+from headstart.errors import UnreadableImage
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions, DecodeLimits
 from headstart.predictor.limits import AnswerRules
@@ -59,6 +60,10 @@ class Answer:
     neighbours: tuple[tuple[Neighbour, bytes | None], ...] = ()
 
 
+AnswerOrError = Answer | UnreadableImage
+"""The answer to one image, or why it cannot be decoded."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Job:
     """An image that waits for the network."""
@@ -66,7 +71,7 @@ class _Job:
     name: str
     pixels: Pixels
     asked: Asked
-    future: Future[Answer]
+    future: Future[AnswerOrError]
 
 
 Measure = Callable[[int, float], None]
@@ -146,7 +151,7 @@ class ServedModel:
         """
         self._rules(options)
 
-    def submit(self, name: str, image: bytes | Pixels, asked: Asked) -> Future[Answer]:
+    def submit(self, name: str, image: bytes | Pixels, asked: Asked) -> Future[AnswerOrError]:
         """Decode and answer an image.
 
         Args:
@@ -155,9 +160,9 @@ class ServedModel:
             asked: What to answer, which has been checked.
 
         Returns:
-            The answer. Its exception is an `UnreadableImage` if the file cannot be decoded.
+            The answer, or why the file cannot be decoded.
         """
-        future = Future[Answer]()
+        future = Future[AnswerOrError]()
 
         def prepare() -> None:
             if future.cancelled():
@@ -165,7 +170,7 @@ class ServedModel:
             try:
                 pixels = self._prepared(name, image)
             except Exception as error:
-                _fail(future, error)
+                _end(future, error)
             else:
                 self._waiting.put(_Job(name, pixels, asked, future))
 
@@ -269,6 +274,11 @@ class ServedModel:
             yield one, limits.examples.get(one.sha256)
 
 
-def _fail(future: Future[Answer], error: Exception) -> None:
-    if future.set_running_or_notify_cancel():
+def _end(future: Future[AnswerOrError], error: Exception) -> None:
+    """Say why there is no answer, unless nobody waits for it any more."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(error, UnreadableImage):
+        future.set_result(error)
+    else:
         future.set_exception(error)

@@ -19,7 +19,7 @@ from headstart.data.paths import printable
 from headstart.errors import UnreadableImage
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions, SetMethod
-from headstart.server.answering import Answer, Asked, ServedModel
+from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
 from headstart.server.refusals import Refusal
 from headstart.server.state import State
 
@@ -72,7 +72,7 @@ class Sent:
 
 async def answer_images(
     request: Request, state: State, served: ServedModel, images: Sequence[Sent], asked: Asked
-) -> list[Answer | UnreadableImage]:
+) -> list[AnswerOrError]:
     """Return the answer to each image, or why it cannot be read, in order; count and log them.
 
     Raises:
@@ -81,11 +81,7 @@ async def answer_images(
     """
     begin = time.perf_counter()
     futures = [served.submit(printable(one.name), one.image, asked) for one in images]
-    results: list[Answer | UnreadableImage] = []
-    for result in await wait_for(request, futures, state.options.timeout):
-        if not isinstance(result, (Answer, UnreadableImage)):
-            raise result
-        results.append(result)
+    results = await wait_for(request, futures, state.options.timeout)
     seconds = time.perf_counter() - begin
     for sent, result in zip(images, results, strict=True):
         _note(state, served, sent, result, seconds)
@@ -93,7 +89,7 @@ async def answer_images(
 
 
 def _note(
-    state: State, served: ServedModel, sent: Sent, result: Answer | UnreadableImage, seconds: float
+    state: State, served: ServedModel, sent: Sent, result: AnswerOrError, seconds: float
 ) -> None:
     """Count an answer, and log it."""
     if isinstance(result, UnreadableImage):
@@ -115,26 +111,27 @@ def _note(
 
 async def wait_for(
     request: Request, futures: Sequence[Future[_Result]], seconds: float
-) -> list[_Result | BaseException]:
+) -> list[_Result]:
     """Wait for results, unless the client leaves or they take too long; then they are cancelled.
 
     Returns:
-        The results or exceptions, in order.
+        The results, in order.
 
     Raises:
         Refusal: They take too long.
         ClientLeft: The client left.
     """
-    results = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    results = asyncio.gather(*map(asyncio.wrap_future, futures))
     left = asyncio.ensure_future(_disconnected(request))
     both: set[asyncio.Future[Any]] = {results, left}
     try:
         done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if results in done:
+            return results.result()
     finally:
         left.cancel()
-    if results in done:
-        return results.result()
-    results.cancel()
+        for future in futures:
+            future.cancel()  # It changes nothing where there is a result.
     if left in done:
         raise ClientLeft
     raise Refusal(504, f"The answer took longer than {seconds:g} seconds. Send fewer images.")

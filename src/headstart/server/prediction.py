@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,8 +11,8 @@ from pydantic import JsonValue
 
 from headstart.errors import UnreadableImage
 from headstart.predictor.predictor import FailedPrediction
-from headstart.server.answering import Answer, Asked, ServedModel
-from headstart.server.asking import Sent, answer_images, answer_json, asked_of
+from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
+from headstart.server.asking import Sent, answer_images, answer_json, asked_of, wait_for
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
 from headstart.server.uploads import BINARY, MULTIPART, Upload, read_uploads
@@ -63,11 +62,11 @@ async def predict(
         sent = [Sent(one.name, one.data) for one in uploads]
         results = await answer_images(request, state, served, sent, asked)
         _check_any_read(results)
-        values = await _as_json(state, served, uploads, results, asked)
+        values = await _as_json(request, state, served, uploads, results, asked)
     return JSONResponse(values, headers={VERSION_HEADER: served.version})
 
 
-def _check_any_read(results: Sequence[Answer | UnreadableImage]) -> None:
+def _check_any_read(results: Sequence[AnswerOrError]) -> None:
     """Refuse a request of which no image can be read."""
     failed = [result for result in results if isinstance(result, UnreadableImage)]
     if len(failed) == len(results):
@@ -79,21 +78,24 @@ def _check_any_read(results: Sequence[Answer | UnreadableImage]) -> None:
 
 
 async def _as_json(
+    request: Request,
     state: State,
     served: ServedModel,
     uploads: Sequence[Upload],
-    results: Sequence[Answer | UnreadableImage],
+    results: Sequence[AnswerOrError],
     asked: Asked,
 ) -> list[JsonValue]:
-    values: list[JsonValue] = []
-    for upload, result in zip(uploads, results, strict=True):
-        if isinstance(result, UnreadableImage):
-            values.append(FailedPrediction(result.path, result.reason).to_json())
-            continue
-        heat_map = None
-        if asked.explain:
-            heat_map = await asyncio.get_running_loop().run_in_executor(
-                state.explainers, served.heat_map, upload.data, result.prediction
-            )
-        values.append(answer_json(result, asked, heat_map))
-    return values
+    heat_maps: Iterator[bytes] = iter(())
+    if asked.explain:
+        drawn = [
+            state.explainers.submit(served.heat_map, upload.data, result.prediction)
+            for upload, result in zip(uploads, results, strict=True)
+            if isinstance(result, Answer)
+        ]
+        heat_maps = iter(await wait_for(request, drawn, state.options.timeout))
+    return [
+        FailedPrediction(result.path, result.reason).to_json()
+        if isinstance(result, UnreadableImage)
+        else answer_json(result, asked, next(heat_maps, None))
+        for result in results
+    ]
