@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -21,7 +21,6 @@ from starlette.requests import ClientDisconnect
 from threadpoolctl import threadpool_limits
 
 from headstart.errors import HeadstartError, OutputError
-from headstart.files import digest
 from headstart.options import DecodeLimits
 from headstart.runs.answer_log import AnswerLog
 from headstart.server import operations, page, prediction, v2
@@ -29,9 +28,11 @@ from headstart.server.admission import Admission
 from headstart.server.answering import ServedModel
 from headstart.server.asking import ClientLeft
 from headstart.server.gate import LOOPBACK, Access, Observed
+from headstart.server.label_studio import routes as label_studio
+from headstart.server.label_studio.backend import Backend
 from headstart.server.metrics import Metrics
 from headstart.server.models import Models, Place
-from headstart.server.refusals import Refusal
+from headstart.server.refusals import RESPONSES, Refusal
 from headstart.server.state import State
 from headstart.serving_options import ServeOptions
 from headstart.tasks.loading import predictor_of, read_model
@@ -73,6 +74,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
     """
     origins = [origin.strip() for origin in options.allow_origin.split(",") if origin.strip()]
     state = _state(places, options)
+    backend = Backend(places[0], options) if options.label_studio else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,7 +86,8 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
         if state.log:
             beside.append(asyncio.create_task(_write_log(state.log)))
         try:
-            yield
+            with backend or nullcontext():
+                yield
         finally:
             for task in beside:
                 task.cancel()
@@ -100,19 +103,22 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
         version=version("headstart"),
         lifespan=lifespan,
     )
-    app.state.headstart = state
+    app.state.headstart, app.state.label_studio = state, backend
+    if backend:  # Before the route of the same name.
+        app.include_router(label_studio.router, responses=RESPONSES)
     for router in (prediction.router, operations.router, v2.router, page.router):
-        app.include_router(router)
+        app.include_router(router, responses=RESPONSES)
     _handle_errors(app)
     # The last one that is added sees a request first.
+    app.add_middleware(Access, key=key, origins=origins, local=options.host in LOOPBACK)
     if origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+            expose_headers=["Retry-After", "X-Model-Version", "X-Request-ID"],
         )
-    app.add_middleware(Access, key=key, origins=origins, local=options.host in LOOPBACK)
     app.add_middleware(Observed, metrics=state.metrics)
     return app
 
@@ -145,7 +151,7 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         model = ServedModel(
             name,
             predictor_of(bundle, path, options),
-            version=digest(bundle.config.to_json())[:12],
+            version=bundle.sha256[:12],
             card=bundle.card,
             decoders=decoders,
             limits=DecodeLimits(max_pixels=options.max_pixels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import logging
@@ -96,6 +97,8 @@ class Access:
     def _knows_key(self, headers: Headers) -> bool:
         kind, _, token = headers.get("authorization", "").partition(" ")
         given = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
+        if kind.lower() == "basic":  # Label Studio sends nothing else.
+            given = _password(token)
         return hmac.compare_digest(given.encode(), (self._key or "").encode())
 
 
@@ -175,6 +178,14 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def _password(token: str) -> str:
+    """Return the password of Basic authentication, with any name; "" if there is none."""
+    try:
+        return base64.b64decode(token).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _is_open(path: str) -> bool:

@@ -34,10 +34,12 @@ class Place:
     Attributes:
         path: A run, a bundle, a name on the hub, or a folder of runs and bundles.
         name: The name of the model; None for a folder of models, which are named as theirs.
+        optional: Whether the model may be trained later, so that none is there at first.
     """
 
     path: str
     name: str | None
+    optional: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Place:
@@ -61,6 +63,11 @@ class Place:
             return cls(text, None)
         folder = Path(text).resolve()
         return cls(text, folder.parent.name if folder.name == "bundle" else folder.name)
+
+    @property
+    def is_model(self) -> bool:
+        """Whether there is a model in this folder itself."""
+        return _is_model(Path(self.path))
 
     def models(self) -> Iterator[tuple[str, str]]:
         """Yield the name and the path of each model that is there now."""
@@ -110,6 +117,8 @@ class Models:
         """
         for name, path in self._found().items():
             stamp = _stamp(path)
+            if self._is_awaited(path, stamp):
+                continue
             self._kept[name] = _Kept(path, stamp, self._load(name, path))
 
     def check(self) -> None:
@@ -170,10 +179,16 @@ class Models:
         for name, path in found.items():
             stamp = await asyncio.to_thread(_stamp, path)
             before = self._kept.get(name)
+            if self._is_awaited(path, stamp):
+                continue
             if before is None or stamp != before.stamp:
                 await self._reload(name, path, stamp, before)
         for name in self._kept.keys() - found.keys():
             self._drop(name)
+
+    def _is_awaited(self, path: str, stamp: Stamp) -> bool:
+        """Return whether a model is not there yet, or is just being replaced by its training."""
+        return not stamp and any(place.optional and place.path == path for place in self._places)
 
     async def _reload(self, name: str, path: str, stamp: Stamp, before: _Kept | None) -> None:
         earlier = before.model if before else None

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import uvicorn
 
 from headstart.errors import OptionError, ServerError
 from headstart.files import remove
+from headstart.server.gate import LOOPBACK
 from headstart.server.models import Place
 from headstart.serving_options import ServeOptions
 
@@ -27,19 +29,32 @@ _WAITING_CONNECTIONS = 2048
 _SHUTDOWN_SECONDS = 120
 
 
-def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Started:
+    """A server that is about to answer.
+
+    Attributes:
+        address: Its address, such as "http://localhost:8000".
+        open: Whether others can connect without a key.
+    """
+
+    address: str
+    open: bool
+
+
+def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[Started], None]) -> None:
     """Serve models until the process is told to stop.
 
     Args:
         models: MODEL or NAME=MODEL each, or a folder of models.
         options: The options.
-        tell: Called with the address when the server is about to answer.
+        tell: Called when the server is about to answer.
 
     Raises:
         HeadstartError: A model cannot be loaded, two have the same name, the key is too short, or
             the port is in use.
     """
-    places, key = tuple(map(Place.parse, models)), _key(options)
+    places, key = _places(models, options), _key(options)
     with ExitStack() as stack:
         listening = stack.enter_context(_listen(options.host, options.port))
         if options.workers > 1:
@@ -49,11 +64,22 @@ def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[str], No
         factory = AppFactory(places, options, key)
         host, port = listening.getsockname()[:2]
         name = "localhost" if host in ("127.0.0.1", "::1") else host
-        address = f"http://{f'[{name}]' if ':' in name else name}:{port}"
+        started = Started(
+            f"http://{f'[{name}]' if ':' in name else name}:{port}",
+            open=key is None and options.host not in LOOPBACK,
+        )
         if options.workers > 1:
-            _run_several(factory, options, listening, lambda: tell(address))
+            _run_several(factory, options, listening, lambda: tell(started))
         else:
-            _run_one(factory, listening, lambda: tell(address))
+            _run_one(factory, listening, lambda: tell(started))
+
+
+def _places(models: Sequence[str], options: ServeOptions) -> tuple[Place, ...]:
+    if options.label_studio:
+        from headstart.server.label_studio.backend import place_of
+
+        return (place_of(models),)
+    return tuple(map(Place.parse, models))
 
 
 def _run_one(factory: Any, listening: socket.socket, tell: Callable[[], None]) -> None:  # noqa: ANN401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,7 @@ def test_annotations_become_a_model_that_predicts(
     )
     assert client.get("/").headers["content-type"].startswith("text/html")
     assert client.get("/models").json[0]["name"] == "colours"
+    assert {"/predict", "/webhook"} <= client.get("/openapi.json").json["paths"].keys()
 
 
 def test_annotations_survive_and_are_trained_on_by_the_next_server(
@@ -318,8 +320,38 @@ def test_the_limits_of_the_server_hold(connect: Connect, trained: Trained, photo
     assert predict(client, local("blue", 0)).status == 504
 
 
+def test_annotations_are_kept_when_predictions_are_refused(
+    connect: Connect, project: Path, photos: Path, cache: Path
+) -> None:
+    client = connect(project, label_studio_files=photos, cache=cache)
+    client.app.state.headstart.admission.images = 1000
+    assert predict(client, local("blue", 0)).status == 503
+    assert send(client, "/webhook", recorded("annotation_created")).status == 201
+    assert send(client, "/setup", recorded("setup")).status == 200
+
+
+def test_a_full_disk_is_said_to_label_studio(
+    connect: Connect,
+    project: Path,
+    photos: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: list[str],
+) -> None:
+    client = connect(project, label_studio_files=photos, cache=cache)
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    answer = send(client, "/webhook", recorded("annotation_created"))
+    assert answer.status == 507
+    assert "No space left on device" in answer.json["detail"]
+    assert answer.json["detail"] in logged
+
+
 def test_more_tasks_than_fit_at_a_time(connect: Connect, trained: Trained, photos: Path) -> None:
-    """The predictions are those of the model; nothing is chosen for images that it does not know."""
+    """Predictions are those of the model; nothing is chosen for images that it does not know."""
     client = connect(trained.run, label_studio_files=photos, cache=trained.cache)
     places = [(("blue", "red")[number % 2], number % 12) for number in range(70)]
     results = predict(client, *(local(*place) for place in places)).json["results"]

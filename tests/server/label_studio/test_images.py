@@ -222,5 +222,4 @@ def test_no_secret_is_in_the_log() -> None:
     assert short_name("https://host/x.png?signature=1") == "https://host/x.png"
     assert short_name("/data/local-files/?d=a.png") == "/data/local-files/?d=a.png"
     assert short_name("data:image/png;base64,AAAA") == "data URL"
-    assert "\n" not in short_name("a\nb")
     assert TOKEN not in repr(Host("http://host", TOKEN))
