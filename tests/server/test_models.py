@@ -153,6 +153,47 @@ def test_a_damaged_model_among_others_is_said_and_left_out(
     assert "broken" in client.app.state.headstart.models.problems
 
 
+def test_a_damaged_model_in_a_folder_does_not_keep_the_others_from_starting(
+    serve: Callable[..., Client], folder: Path
+) -> None:
+    shutil.copytree(folder / "first", folder / "broken")
+    (folder / "broken" / "bundle" / "model.safetensors").write_bytes(b"damaged")
+    client = serve(folder)
+    assert client.get("/readyz").json["models"] == ["first"]
+    assert "damaged" in client.app.state.headstart.models.problems["broken"]
+
+
+def test_a_folder_that_was_emptied_serves_nothing_until_there_is_a_model_again(
+    serve: Callable[..., Client], trained: Trained, folder: Path
+) -> None:
+    client = serve(folder)
+    shutil.rmtree(folder / "first")
+    look(client)
+    assert client.get("/readyz").status == 503
+    (data,) = trained.files(1).values()
+    assert client.post("/predict", data).status == 503
+    shutil.copytree(trained.run, folder / "again")
+    look(client)
+    assert label(client, data) == "blue"
+
+
+def test_whatever_fails_while_a_model_is_loaded_the_earlier_one_stays(
+    serve: Callable[..., Client],
+    trained: Trained,
+    other: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = serve(folder / "first")
+    swap(other, folder / "first")
+    registry = client.app.state.headstart.models
+    monkeypatch.setattr(registry, "_load", lambda name, path: 1 / 0)
+    look(client)
+    (data,) = trained.files(1).values()
+    assert label(client, data) == "blue"
+    assert "division by zero" in registry.problems["first"]
+
+
 def test_a_model_is_kept_until_its_requests_are_answered(
     trained: Trained, serve: Callable[..., Client]
 ) -> None:

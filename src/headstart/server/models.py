@@ -90,6 +90,14 @@ class _Kept:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Where a model is, and the place that it is found in."""
+
+    path: str
+    place: Place
+
+
 class Models:
     """The models of a server, by name.
 
@@ -107,29 +115,37 @@ class Models:
     ) -> None:
         self._places, self._load, self._tell = places, load, tell
         self._kept: dict[str, _Kept] = {}
+        self._told = ""
 
     def load_all(self) -> None:
-        """Load every model.
+        """Load every model. In a folder of models, those that cannot be loaded are left out.
 
         Raises:
-            HeadstartError: One cannot be loaded.
+            HeadstartError: One that was named cannot be loaded.
             ServerError: Two have the same name, or there is none.
         """
-        for name, path in self._found().items():
-            stamp = _stamp(path)
-            if self._is_awaited(path, stamp):
+        for name, found in self._found_at_start().items():
+            stamp = _stamp(found.path)
+            if self._is_awaited(found.path, stamp):
                 continue
-            self._kept[name] = _Kept(path, stamp, self._load(name, path))
+            try:
+                self._kept[name] = _Kept(found.path, stamp, self._load(name, found.path))
+            except HeadstartError as error:
+                if found.place.name is not None:
+                    raise
+                self._kept[name] = _Kept(found.path, stamp, None, self._problem(name, error))
+        if self._kept and not self.served:
+            raise ServerError(next(iter(self.problems.values())))
 
     def check(self) -> None:
-        """Check that each model is there and has a name of its own.
+        """Check that each model that was named is there, and that no two have one name.
 
         Raises:
             HeadstartError: As `load_all`.
         """
-        for path in self._found().values():
-            if on_hub(path) is None:
-                bundle_folder(Path(path))
+        for found in self._found_at_start().values():
+            if found.place.name is not None and on_hub(found.path) is None:
+                bundle_folder(Path(found.path))
 
     @property
     def served(self) -> Mapping[str, ServedModel]:
@@ -174,15 +190,15 @@ class Models:
         try:
             found = await asyncio.to_thread(self._found)
         except ServerError as error:
-            self._tell(str(error))
+            self._tell_once(str(error))
             return
-        for name, path in found.items():
-            stamp = await asyncio.to_thread(_stamp, path)
+        for name, one in found.items():
+            stamp = await asyncio.to_thread(_stamp, one.path)
             before = self._kept.get(name)
-            if self._is_awaited(path, stamp):
+            if self._is_awaited(one.path, stamp):
                 continue
             if before is None or stamp != before.stamp:
-                await self._reload(name, path, stamp, before)
+                await self._reload(name, one.path, stamp, before)
         for name in self._kept.keys() - found.keys():
             self._drop(name)
 
@@ -194,12 +210,10 @@ class Models:
         earlier = before.model if before else None
         try:
             model = await asyncio.to_thread(self._load, name, path)
-        except HeadstartError as error:
-            problem = f"Model '{name}' cannot be loaded: {error}"
-            if earlier:
-                problem += " The earlier one is still served."
-            if before is None or before.problem != problem:
-                self._tell(problem)
+        except Exception as error:  # Whatever is wrong with the new one, the earlier one serves.
+            problem = self._problem(
+                name, error, " The earlier one is still served." if earlier else ""
+            )
             self._kept[name] = _Kept(path, stamp, earlier, problem)
             return
         self._kept[name] = _Kept(path, stamp, model)
@@ -207,30 +221,51 @@ class Models:
         if earlier:
             earlier.retire()
 
+    def _problem(self, name: str, error: Exception, ending: str = "") -> str:
+        """Return why a model cannot be loaded, and tell it."""
+        problem = f"Model '{name}' cannot be loaded: {error}{ending}"
+        self._tell_once(problem)
+        return problem
+
+    def _tell_once(self, text: str) -> None:
+        """Tell what is wrong, unless that was told last."""
+        if text != self._told:
+            self._told = text
+            self._tell(text)
+
     def _drop(self, name: str) -> None:
         kept = self._kept.pop(name)
         self._tell(f"Model '{name}' is gone, and is no longer served.")
         if kept.model:
             kept.model.retire()
 
-    def _found(self) -> dict[str, str]:
-        """Return the path of each model by its name.
+    def _found_at_start(self) -> dict[str, _Found]:
+        """Return each model by its name.
 
         Raises:
             ServerError: Two have the same name, or there is none.
         """
-        found: dict[str, str] = {}
+        found = self._found()
+        if not found:
+            folders = list_names([place.path for place in self._places])
+            raise ServerError(f"There is no model in {folders}. Train one first.")
+        return found
+
+    def _found(self) -> dict[str, _Found]:
+        """Return each model by its name.
+
+        Raises:
+            ServerError: Two have the same name.
+        """
+        found: dict[str, _Found] = {}
         for place in self._places:
             for name, path in place.models():
                 if name in found:
                     raise ServerError(
-                        f"Two models are named '{name}': '{found[name]}' and '{path}'. Name one of "
-                        f"them: {name}-2={path}"
+                        f"Two models are named '{name}': '{found[name].path}' and '{path}'. Name "
+                        f"one of them: {name}-2={path}"
                     )
-                found[name] = path
-        if not found:
-            folders = list_names([place.path for place in self._places])
-            raise ServerError(f"There is no model in {folders}. Train one first.")
+                found[name] = _Found(path, place)
         return found
 
 
