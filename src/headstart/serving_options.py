@@ -1,11 +1,14 @@
 """The options of `serve`."""
 
+import re
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from headstart.options import ComputeOptions, DecodeLimits
 from headstart.strict import LenientPath, Options, Panel
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 
 class LimitOptions(Options):
@@ -22,9 +25,9 @@ class LimitOptions(Options):
     max_images: int = Field(100, ge=1, description="Images in one request.")
     max_request_mb: int = Field(64, ge=1, description="Size of one request, in MB.")
     max_pixels: int = Field(
-        DecodeLimits.model_fields["max_pixels"].default,
+        50_000_000,  # Half of what `predict` takes: several are decoded at a time.
         gt=0,
-        le=178_956_970,
+        le=DecodeLimits.model_fields["max_pixels"].default,  # Heat maps have this limit.
         description="Width times height of an image.",
     )
     timeout: float = Field(
@@ -53,6 +56,22 @@ class AccessOptions(Options):
         description="Origins of other web pages that may use this server, such as "
         "https://photos.example, separated by commas.",
     )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of other web pages that may use the server."""
+        each = (origin.strip().rstrip("/") for origin in self.allow_origin.split(","))
+        return tuple(filter(None, each))
+
+    @model_validator(mode="after")
+    def _check_origins(self) -> Self:
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"allow_origin has '{origin}', which is not an origin such as "
+                    "https://photos.example. Each page must be named"
+                )
+        return self
 
 
 class LogOptions(Options):

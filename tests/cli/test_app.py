@@ -324,7 +324,7 @@ def test_predict_says_how_to_continue(
     )
     again = f"headstart predict {run} {tmp_path / 'photos'} --out {out}"
     assert done.err.splitlines()[-2:] == [
-        "Interrupted. Everything computed so far is kept.",
+        "Interrupted.",
         f"To continue: {again}",
     ]
 

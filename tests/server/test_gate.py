@@ -2,13 +2,16 @@
 
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from headstart.errors import OptionError
 from headstart.server.gate import JsonLines
+from headstart.serving_options import ServeOptions
 from tests.server.conftest import Client, Trained
 
 
@@ -33,7 +36,8 @@ KEY = "a-key-of-enough-characters"
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://elsewhere.example", "null", "http://localhost", "http://127.0.0.1:1"]
+    "origin",
+    ["https://elsewhere.example", "null", "http://localhost", "http://127.0.0.1:1", "http://["],
 )
 def test_pages_of_other_origins_are_refused(client: Client, trained: Trained, origin: str) -> None:
     (data,) = trained.files(1).values()
@@ -51,7 +55,9 @@ def test_the_own_page_may_ask(client: Client, trained: Trained) -> None:
         assert answer.status == 200
 
 
-@pytest.mark.parametrize("host", ["elsewhere.example", "elsewhere.example:80", "127.0.0.2", ""])
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example", "elsewhere.example:80", "127.0.0.2", "[::2]:80"]
+)
 def test_a_local_server_answers_to_no_other_name(client: Client, host: str) -> None:
     assert client.get("/models", Host=host).status == 403
 
@@ -143,3 +149,18 @@ def test_the_browser_may_ask_beforehand_without_the_key(serve: Callable[..., Cli
     refused = client.get("/models", Origin="https://photos.example")
     assert refused.status == 401
     assert refused.headers["access-control-allow-origin"] == "https://photos.example"
+
+
+@pytest.mark.parametrize("origins", ["photos.example", "*", "http://[", "https://a/b"])
+def test_what_is_no_origin_is_an_error_at_the_start(origins: str) -> None:
+    with pytest.raises(OptionError, match="is not an origin such as"):
+        ServeOptions.of(allow_origin=origins)
+    assert ServeOptions.of(allow_origin="https://a.example/,").origins == ("https://a.example",)
+
+
+def test_health_checks_need_no_host_and_may_ask_for_the_head(client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.port)) as one:
+        one.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert one.recv(100).startswith(b"HTTP/1.1 200 ")
+    for path in ("/", "/healthz", "/readyz"):
+        assert client.send("HEAD", path).status == 200

@@ -5,12 +5,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
+from PIL import Image
 
+from headstart.data.contract import CURRENT
+from headstart.options import DecodeLimits
 from headstart.server import protocol
 from headstart.server.admission import Admission
+from headstart.server.decoders import Decoders
 from headstart.server.refusals import Refusal
+from tests.data.files import encoded
 from tests.server.conftest import BOUNDARY, Client, Trained, form
 
 
@@ -188,14 +194,59 @@ def test_large_headers_are_refused(client: Client) -> None:
 
 
 def test_what_a_request_occupies_is_given_back_whatever_happens() -> None:
-    admission = Admission(max_images=3, max_bytes=10)
+    shown: list[int] = []
+    admission = Admission(max_images=3, max_bytes=10, show=shown.append)
     with pytest.raises(RuntimeError), admission.admitted() as ticket:
         admission.count_bytes(ticket, 8)
-        admission.count_images(ticket, 5)
-        assert (admission.images, admission.bytes) == (5, 8)
-        with pytest.raises(Refusal, match="5 images wait already"), admission.admitted():
-            pass
-        with pytest.raises(Refusal):
-            admission.count_bytes(ticket, 3)
+        with admission.admitted() as other:
+            admission.count_images(ticket, 5)
+            assert (admission.images, admission.bytes) == (5, 8)
+            with pytest.raises(Refusal, match="5 images wait already"):
+                admission.count_images(other, 1)
+            with pytest.raises(Refusal, match="5 images wait already"), admission.admitted():
+                pass
+            with pytest.raises(Refusal):
+                admission.count_bytes(ticket, 3)
         raise RuntimeError
-    assert (admission.images, admission.bytes) == (0, 0)
+    assert (admission.images, admission.bytes, admission.requests) == (0, 0, 0)
+    assert shown[-1] == 0
+
+
+def test_connections_whose_bodies_have_not_arrived_keep_nobody_out(
+    serve: Callable[..., Client], trained: Trained
+) -> None:
+    client = serve(max_waiting=2)
+    (data,) = trained.files(1).values()
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(20):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", client.port)))
+            one.sendall(head)
+        assert client.post("/predict", data).status == 200
+
+
+def test_large_images_wait_for_each_other() -> None:
+    decoders = Decoders(DecodeLimits(max_pixels=10_000))
+    running, most = [0], [0]
+    lock = threading.Lock()
+    file = encoded(Image.new("L", (100, 100)), "PNG")
+
+    class Slow:
+        """Stands for the preprocessing of a network."""
+
+        min_side, contract = 8, CURRENT
+
+        def pixels(self, _: Image.Image) -> None:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.05)
+            with lock:
+                running[0] -= 1
+
+    threads = [threading.Thread(target=decoders.decode, args=("x", file, Slow())) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 2

@@ -1,8 +1,11 @@
 """Several models, and models that are added, replaced, damaged or removed while they are served."""
 
 import asyncio
+import gc
 import json
+import logging
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,6 +197,26 @@ def test_whatever_fails_while_a_model_is_loaded_the_earlier_one_stays(
     assert "division by zero" in registry.problems["first"]
 
 
+def test_a_replaced_model_leaves_memory_at_once(
+    serve: Callable[..., Client], trained: Trained, other: Path, folder: Path
+) -> None:
+    client = serve(folder / "first")
+    (data,) = trained.files(1).values()
+    assert label(client, data) == "blue"
+    held = client.app.state.headstart.models.get(None)
+    workers, predictor = held._workers, weakref.ref(held.predictor)
+    gc.disable()
+    try:
+        swap(other, folder / "first")
+        look(client)
+        del held
+        for worker in workers:
+            worker.join(10)
+        assert predictor() is None
+    finally:
+        gc.enable()
+
+
 def test_a_model_is_kept_until_its_requests_are_answered(
     trained: Trained, serve: Callable[..., Client]
 ) -> None:
@@ -224,12 +247,15 @@ def test_the_name_of_a_model_on_the_hub() -> None:
 def test_a_wrong_name_or_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="'a b' cannot be the name"):
         Place.parse("a b=runs/cells")
-    registry = models.Models((Place.parse(str(tmp_path / "none")),), _never, print)
+    registry = models.Models((Place.parse(str(tmp_path / "none")),), _never, LOG)
     with pytest.raises(BundleError, match="does not exist"):
         registry.check()
-    registry = models.Models((Place.parse(str(tmp_path)),), _never, print)
+    registry = models.Models((Place.parse(str(tmp_path)),), _never, LOG)
     with pytest.raises(ServerError, match="There is no model in"):
         registry.load_all()
+
+
+LOG = logging.getLogger("test")
 
 
 def _never(name: str, path: str) -> models.ServedModel:

@@ -141,6 +141,7 @@ def test_a_decompression_bomb_is_refused_without_being_decoded(
         ("/predict?nearest=1000", 422, "'nearest' is not valid"),
         ("/predict?max_error=0.0000001", 422, "held-out predictions do not support"),
         ("/predict?model=colour", 404, "No model 'colour' is served. Did you mean 'colours'?"),
+        ("/predict?tpo=2", 422, "There is no option 'tpo'. Did you mean 'top'?"),
         ("/nothing", 404, "Not Found"),
     ],
 )

@@ -47,6 +47,7 @@ _INTERRUPTED = 130
 _began: ContextVar[float] = ContextVar("began")
 _arguments: ContextVar[Sequence[str]] = ContextVar("arguments")
 _again: ContextVar[str] = ContextVar("again")
+_kept: ContextVar[str] = ContextVar("kept")
 
 app = typer.Typer(
     name="headstart",
@@ -120,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _began.set(process_start() if arguments is None else time.perf_counter())
     _arguments.set(sys.argv[1:] if arguments is None else arguments)
     _again.set("")
+    _kept.set("")
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.Exit as end:
@@ -137,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()  # type: ignore[attr-defined]
         status = 2
     if status == _INTERRUPTED:
-        print("Interrupted. Everything computed so far is kept.", file=sys.stderr)  # noqa: T201
+        print(f"Interrupted.{_kept.get()}", file=sys.stderr)  # noqa: T201
         if again := _again.get():
             print(f"To continue: {again}", file=sys.stderr)  # noqa: T201
     sys.exit(status or 0)
@@ -196,7 +198,8 @@ def predict(
     with watcher.loading():
         from headstart.cli.predicting import print_predictions, write_predictions
 
-    with _continued() if options.out else nullcontext():
+    # Of predictions, what is kept is said by the command itself.
+    with _continued(kept="") if options.out else nullcontext():
         predict = write_predictions if options.out else print_predictions
         read = predict(_stdout(), model, images, options, watcher, json_=json_)
     if not read:
@@ -515,8 +518,9 @@ def _print_training(result: "TrainResult", json_: bool) -> None:
 
 
 @contextmanager
-def _continued() -> Iterator[None]:
-    """After Ctrl-C, keep the command that continues the training, to be printed at the end."""
+def _continued(kept: str = " Everything computed so far is kept.") -> Iterator[None]:
+    """After Ctrl-C, note what is kept and the command that continues, to be printed at the end."""
+    _kept.set(kept)
     try:
         yield
     except KeyboardInterrupt as interruption:

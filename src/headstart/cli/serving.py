@@ -39,10 +39,12 @@ def run_server(console: Console, models: Sequence[str], options: ServeOptions) -
             print_line(
                 console,
                 "Whoever can reach this machine can use this server. With a key in the environment "
-                "variable HEADSTART_API_KEY, only who knows it can.",
+                "variable HEADSTART_API_KEY, only clients that send it can.",
             )
 
     try:
         serve(models, options, show)
+    except KeyboardInterrupt:
+        return  # It is how a server is ended.
     finally:
         loading.stop()

@@ -24,7 +24,7 @@ from headstart.predictor.predictor import Predictor
 from headstart.record import Rejection
 from headstart.record.shift import ALARM, MovedTrait, ShiftRecord, StrangeImage
 from headstart.runs.answer_log import is_answer_log, logged_features
-from headstart.tasks.loading import load_predictor
+from headstart.tasks.loading import predictor_of, read_model
 from headstart.watching import Watcher
 
 MIN_IMAGES = 20
@@ -67,7 +67,8 @@ def run_shift(
     model: str | os.PathLike[str], images: ImagesLike, options: ShiftOptions, watcher: Watcher
 ) -> ShiftRecord:
     """Run `shift` with validated options."""
-    predictor = load_predictor(model, options)
+    bundle = read_model(model)
+    predictor = predictor_of(bundle, model, options)
     known = predictor.limits.known
     if known is None:
         raise OptionError(
@@ -77,7 +78,7 @@ def run_shift(
         )
     log = _log(images)
     read = (
-        _read_log(predictor, known, log)
+        _read_log(predictor, known, log, bundle.version)
         if log
         else _read(predictor, known, images, options, watcher)
     )
@@ -99,14 +100,14 @@ def _log(images: ImagesLike) -> Path | None:
     return None
 
 
-def _read_log(predictor: Predictor, known: KnownImages, log: Path) -> _Read:
+def _read_log(predictor: Predictor, known: KnownImages, log: Path, version: str) -> _Read:
     """Read the features in a log. Its images have no names: they are called by their hash.
 
     Raises:
         DataError: The log has no features of this model.
     """
     read = _Read()
-    for some in logged_features(log, predictor.extractor.fingerprint.key):
+    for some in logged_features(log, version):
         read.points.append(known.points_of(some.features))
         read.strangeness.append(known.strangeness(some.features))
         read.probabilities.append(predictor.probabilities(some.features))
@@ -114,7 +115,8 @@ def _read_log(predictor: Predictor, known: KnownImages, log: Path) -> _Read:
         read.sha256s += some.sha256s
     if not read.names:
         raise DataError(
-            f"The log '{log}' has no features of this model. Serve this model with --log-features."
+            f"The log '{log}' has no features of this version of the model, {version}. Serve it "
+            "with --log-features."
         )
     return read
 

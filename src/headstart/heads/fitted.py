@@ -104,8 +104,12 @@ class KernelModel:
     def _similarities(self, features: Features) -> Floats:
         """Return the radial-basis kernel of features and landmarks, (images, landmarks)."""
         rows, (landmarks, norms) = self._standardised(features), self._standardised_landmarks
-        squares = np.square(rows).sum(axis=1)[:, np.newaxis] + norms - 2 * (rows @ landmarks.T)
+        products = self._products(rows, landmarks)
+        squares = np.square(rows).sum(axis=1)[:, np.newaxis] + norms - 2 * products
         return np.asarray(np.exp(np.maximum(squares, 0) / -self.bandwidth))
+
+    def _products(self, rows: Floats, landmarks: Floats) -> Floats:
+        return np.asarray(rows @ landmarks.T)
 
     def _standardised(self, features: Landmarks) -> Floats:
         return np.asarray((features.astype(np.float32) - self.mean) / self.scale)

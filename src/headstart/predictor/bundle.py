@@ -38,6 +38,11 @@ class Bundle:
     card: str
     sha256: str = ""
 
+    @property
+    def version(self) -> str:
+        """A short form of `sha256`, by which people and logs tell versions apart."""
+        return self.sha256[:12]
+
     def tensors_of(self, part: str) -> Tensors:
         """Return the weights of a part, "backbone" or "head", by their name within it."""
         return {

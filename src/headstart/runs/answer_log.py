@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KIND = b"headstart answers 1"
 _KEY = b"kind"
 # Rows in memory. If the disk is full for longer, the oldest are lost.
-_MOST_ROWS = 20_000
+_MOST_ROWS, _MANY_ROWS = 50_000, 5_000
 _BATCH = 1024
 
 
@@ -34,7 +34,6 @@ class _Row:
     time: datetime
     model: str
     version: str
-    fingerprint: str
     sha256: str
     answer: str
     probability: float
@@ -55,14 +54,34 @@ class AnswerLog:
     folder: Path
     features: bool
     _rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_MOST_ROWS))
+    _lost: list[int] = field(default_factory=lambda: [0])
     _writing: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def at(cls, folder: Path, *, features: bool) -> Self:
+        """Return a log in a folder, which is created.
+
+        Raises:
+            OutputError: It cannot be written to.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _not_written(folder, error) from None
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"The log '{folder}' cannot be written: it is read-only.")
+        return cls(folder, features)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it should be written now."""
+        return len(self._rows) >= _MANY_ROWS
 
     def add(
         self,
         *,
         model: str,
         version: str,
-        fingerprint: str,
         sha256: str,
         prediction: AnyTaskPrediction,
         seconds: float,
@@ -73,19 +92,18 @@ class AnswerLog:
         Args:
             model: The name of the model.
             version: Its version.
-            fingerprint: What its features depend on.
             sha256: The hash of the file.
             prediction: The answer.
             seconds: How long it took.
             features: The features, rounded as stored, (width,).
         """
         cells = prediction.answer
+        self._lost[0] += len(self._rows) == _MOST_ROWS
         self._rows.append(
             _Row(
                 datetime.now(UTC),
                 model,
                 version,
-                fingerprint,
                 sha256,
                 str(cells.get("label", cells.get("labels"))),
                 float(prediction.probabilities.max()),
@@ -110,13 +128,18 @@ class AnswerLog:
             try:
                 _write(day / name, rows)
             except OSError as error:
-                raise OutputError(
-                    f"The log '{self.folder}' cannot be written: {reason_of(error)}. "
-                    f"{len(rows):,} answers wait for the next attempt."
+                raise _not_written(
+                    self.folder,
+                    error,
+                    f" {len(rows):,} answers wait in memory, and {self._lost[0]:,} are lost.",
                 ) from None
             written = set(map(id, rows))
             while self._rows and id(self._rows[0]) in written:
                 self._rows.popleft()
+
+
+def _not_written(folder: Path, error: OSError, ending: str = "") -> OutputError:
+    return OutputError(f"The log '{folder}' cannot be written: {reason_of(error)}.{ending}")
 
 
 @dataclass(frozen=True)
@@ -137,12 +160,12 @@ def is_answer_log(folder: Path) -> bool:
     return any(True for _ in _files(folder))
 
 
-def logged_features(folder: Path, fingerprint: str) -> Iterator[LoggedFeatures]:
-    """Yield the features of the images in a log, each image once.
+def logged_features(folder: Path, version: str) -> Iterator[LoggedFeatures]:
+    """Yield the features of the images in a log that a model answered, each image once.
 
     Args:
-        folder: The folder of the log.
-        fingerprint: What the features must depend on; images with others are left out.
+        folder: The folder of the log, or of a day.
+        version: The version of the model; images that others answered are left out.
     """
     import pyarrow.parquet as pq
 
@@ -151,19 +174,19 @@ def logged_features(folder: Path, fingerprint: str) -> Iterator[LoggedFeatures]:
         with pq.ParquetFile(path) as file:
             if "features" not in file.schema_arrow.names:
                 continue
-            columns = ["sha256", "fingerprint", "features"]
+            columns = ["sha256", "version", "features"]
             for batch in file.iter_batches(_BATCH, columns=columns):
-                chosen = _new_rows(batch, fingerprint, seen)
+                chosen = _new_rows(batch, version, seen)
                 if chosen:
                     yield _taken(batch, chosen)
 
 
-def _new_rows(batch: pa.RecordBatch, fingerprint: str, seen: set[str]) -> list[int]:
-    """Return the rows with images that were not seen yet, and note them."""
+def _new_rows(batch: pa.RecordBatch, version: str, seen: set[str]) -> list[int]:
+    """Return the rows of a model with images that were not seen yet, and note these."""
     rows = []
-    hashes, prints = batch["sha256"].to_pylist(), batch["fingerprint"].to_pylist()
-    for row, (sha256, found) in enumerate(zip(hashes, prints, strict=True)):
-        if found == fingerprint and sha256 not in seen:
+    hashes, versions = batch["sha256"].to_pylist(), batch["version"].to_pylist()
+    for row, (sha256, found) in enumerate(zip(hashes, versions, strict=True)):
+        if found == version and sha256 not in seen:
             seen.add(sha256)
             rows.append(row)
     return rows
@@ -180,7 +203,7 @@ def _files(folder: Path) -> Iterator[Path]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in sorted(folder.glob("????-??-??/*.parquet")):
+    for path in sorted([*folder.glob("*.parquet"), *folder.glob("????-??-??/*.parquet")]):
         try:
             metadata = pq.read_schema(path).metadata or {}
         except (OSError, pa.ArrowInvalid):
@@ -197,7 +220,6 @@ def _write(path: Path, rows: list[_Row]) -> None:
         "time": pa.array([row.time for row in rows], pa.timestamp("ms", "UTC")),
         "model": pa.array([row.model for row in rows]),
         "version": pa.array([row.version for row in rows]),
-        "fingerprint": pa.array([row.fingerprint for row in rows]),
         "sha256": pa.array([row.sha256 for row in rows]),
         "answer": pa.array([row.answer for row in rows]),
         "probability": pa.array([row.probability for row in rows], pa.float64()),

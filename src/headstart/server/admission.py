@@ -1,10 +1,15 @@
 """How much a server takes on at a time: it refuses at once what it could not answer soon."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from headstart.server.refusals import Refusal
+
+_MAX_BODIES = 1_000
+"""So many bodies may arrive at a time."""
 
 
 @dataclass
@@ -12,26 +17,29 @@ class Ticket:
     """What one request occupies.
 
     Attributes:
-        images: The number of its images; 1 until they have been counted.
+        images: The number of its images; 0 until its body has arrived.
         bytes: The size of what has been read of its body.
     """
 
-    images: int = 1
+    images: int = 0
     bytes: int = 0
 
 
 class Admission:
-    """Counts the images that wait or are computed. Used by the event loop's thread only.
+    """Counts the requests and images that are in progress, on the event loop's thread.
 
     Args:
-        max_images: Further requests are refused when there are so many. A single request may
-            exceed it, so that its size does not decide when it is answered.
+        max_images: Further requests are refused when so many images wait or are computed. A single
+            request may exceed it, so that its size does not decide when it is answered.
         max_bytes: The memory for bodies of requests.
+        show: Called with the number of images whenever it changes.
     """
 
-    def __init__(self, max_images: int, max_bytes: int) -> None:
-        self.images, self.bytes = 0, 0
-        self._max_images, self._max_bytes = max_images, max_bytes
+    def __init__(
+        self, max_images: int, max_bytes: int, show: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.images, self.bytes, self.requests = 0, 0, 0
+        self._max_images, self._max_bytes, self._show = max_images, max_bytes, show
         self._seconds_per_image = 0.0
 
     @contextmanager
@@ -41,15 +49,17 @@ class Admission:
         Raises:
             Refusal: There is too much to do.
         """
-        if self.images >= self._max_images:
+        if self.images >= self._max_images or self.requests >= _MAX_BODIES:
             raise self._overloaded()
         ticket = Ticket()
-        self.images += ticket.images
+        self.requests += 1
         try:
             yield ticket
         finally:
-            self.images -= ticket.images
+            self.requests -= 1
             self.bytes -= ticket.bytes
+            self.images -= ticket.images
+            self._show(self.images)
 
     def count_bytes(self, ticket: Ticket, count: int) -> None:
         """Count what was read of a body.
@@ -63,12 +73,22 @@ class Admission:
         self.bytes += count
 
     def count_images(self, ticket: Ticket, count: int) -> None:
-        """Count the images of a request."""
+        """Count the images of a request, once its body has arrived.
+
+        Raises:
+            Refusal: Others were faster, and there is too much to do now.
+        """
+        if self.images - ticket.images >= self._max_images:
+            raise self._overloaded()
         self.images += count - ticket.images
         ticket.images = count
+        self._show(self.images)
 
     def learn(self, images: int, seconds: float) -> None:
-        """Learn from a batch how long an image takes, for what refused clients are told."""
+        """Learn from a batch how long an image takes, for what refused clients are told.
+
+        Other threads may call this: an estimate may miss a batch.
+        """
         self._seconds_per_image += 0.1 * (seconds / images - self._seconds_per_image)
 
     def _overloaded(self) -> Refusal:

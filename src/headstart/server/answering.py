@@ -6,10 +6,9 @@ import io
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -18,14 +17,15 @@ from PIL import Image
 
 from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features, Pixels
-from headstart.data.decoding import convert, load_image
-from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.evaluation.known_images import Neighbour
-from headstart.options import AnswerOptions, DecodeLimits
+from headstart.heads.small_batches import for_small_batches
+from headstart.options import AnswerOptions
 from headstart.predictor.limits import AnswerRules
 from headstart.predictor.predictor import Predictor
+from headstart.server.decoders import Decoders
 
+_KEPT_RULES = 64
 _HEAT_MAP_SIDE = 800  # pixels of the longer side
 
 
@@ -88,8 +88,7 @@ class ServedModel:
         predictor: The model.
         version: Identifies its contents.
         card: Its model card, in Markdown.
-        decoders: The threads that decode images, shared by all models.
-        limits: Limits on a single image.
+        decoders: Decodes images, for all models.
         measure: Receives the duration of each batch, on another thread.
     """
 
@@ -100,15 +99,13 @@ class ServedModel:
         *,
         version: str,
         card: str,
-        decoders: ThreadPoolExecutor,
-        limits: DecodeLimits,
+        decoders: Decoders,
         measure: Measure,
     ) -> None:
         self.name, self.version, self.card = name, version, card
-        self.predictor = predictor
+        self.predictor = replace(predictor, head=for_small_batches(predictor.head))
         self.loaded = time.time()
-        self.fingerprint = predictor.extractor.fingerprint.key
-        self._decoders, self._limits, self._measure = decoders, limits, measure
+        self._decoders, self._measure = decoders, measure
         self._waiting = SimpleQueue[_Job | None]()
         self._engine = predictor.extractor.engine
         self._users, self._retired = 0, False
@@ -117,7 +114,7 @@ class ServedModel:
             Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             for number in range(self._engine.streams)
         ]
-        self._rules = lru_cache(maxsize=64)(self._make_rules)
+        self._known_rules: dict[AnswerOptions, AnswerRules] = {}
 
     def start(self) -> None:
         """Answer once with each size of batch, the first of which take longer; then be ready."""
@@ -195,21 +192,18 @@ class ServedModel:
     def _prepared(self, name: str, image: bytes | Pixels) -> Pixels:
         """Return what the network reads."""
         preprocess = self.predictor.extractor.preprocess
-        if not isinstance(image, bytes):
-            return preprocess.pixels(Image.fromarray(image))
-        with quiet_libraries():
-            loaded = load_image(
-                image,
-                path=name,
-                min_side=preprocess.min_side,
-                contract=preprocess.contract,
-                limits=self._limits,
-            )
-            decoded = convert(loaded.image, path=name, contract=preprocess.contract)
-        return preprocess.pixels(decoded)
+        if isinstance(image, bytes):
+            return self._decoders.decode(name, image, preprocess)
+        return preprocess.pixels(Image.fromarray(image))
 
-    def _make_rules(self, options: AnswerOptions) -> AnswerRules:
-        return self.predictor.limits.rules(options, self.predictor.thresholds)
+    def _rules(self, options: AnswerOptions) -> AnswerRules:
+        """Return what to say about predictions. The rules of a few options are kept."""
+        rules = self._known_rules.get(options)
+        if rules is None:
+            rules = self.predictor.limits.rules(options, self.predictor.thresholds)
+            if len(self._known_rules) < _KEPT_RULES:
+                self._known_rules[options] = rules
+        return rules
 
     def _stop_if_unused(self) -> None:
         if self._retired and not self._users:
@@ -231,7 +225,7 @@ class ServedModel:
                         job.future.set_exception(error)
 
     def _more(self) -> Iterator[_Job]:
-        """Yield what else waits, up to a batch. Nobody waits for a batch to be full."""
+        """Yield what else waits at the moment, up to a batch."""
         for _ in range(self._engine.batch_size - 1):
             try:
                 job = self._waiting.get_nowait()

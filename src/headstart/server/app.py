@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
@@ -20,13 +20,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from threadpoolctl import threadpool_limits
 
-from headstart.errors import HeadstartError, OutputError
+from headstart.errors import HeadstartError
 from headstart.options import DecodeLimits
 from headstart.runs.answer_log import AnswerLog
 from headstart.server import operations, page, prediction, v2
 from headstart.server.admission import Admission
 from headstart.server.answering import ServedModel
 from headstart.server.asking import ClientLeft
+from headstart.server.decoders import Decoders
 from headstart.server.gate import LOOPBACK, Access, Observed
 from headstart.server.label_studio import routes as label_studio
 from headstart.server.label_studio.backend import Backend
@@ -72,7 +73,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
         options: The options.
         key: The key that clients must send; None if everyone may ask.
     """
-    origins = [origin.strip() for origin in options.allow_origin.split(",") if origin.strip()]
+    origins = options.origins
     state = _state(places, options)
     backend = Backend(places[0], options) if options.label_studio else None
 
@@ -80,7 +81,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if not state.models.served:
             await asyncio.to_thread(state.models.load_all)
-        # One thread for all cores' sake: each image has a thread already.
+        # More threads would only get in each other's way, as each image has one already.
         limited = threadpool_limits(1, user_api="blas")
         beside = [asyncio.create_task(state.models.watch())]
         if state.log:
@@ -124,23 +125,28 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
 
 
 async def _write_log(answers: AnswerLog) -> None:
-    """Write the log of predictions now and then, for ever."""
+    """Write the log of predictions now and then, as long as the server runs."""
+    written = time.monotonic()
     while True:
-        await asyncio.sleep(_LOG_SECONDS)
-        await asyncio.to_thread(_write, answers)
+        await asyncio.sleep(1)
+        if answers.is_long or time.monotonic() - written > _LOG_SECONDS:
+            await asyncio.to_thread(_write, answers)
+            written = time.monotonic()
 
 
 def _write(answers: AnswerLog) -> None:
     try:
         answers.write()
-    except OutputError as error:
+    except Exception as error:  # Whatever is wrong with the log, answers go on.
         log.error(str(error))
 
 
 def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
     metrics = Metrics()
-    admission = Admission(options.max_waiting, _BODIES * options.max_request_mb * 1_000_000)
-    decoders = ThreadPoolExecutor(os.cpu_count(), "decode")
+    admission = Admission(
+        options.max_waiting, _BODIES * options.max_request_mb * 1_000_000, metrics.waiting.set
+    )
+    decoders = Decoders(DecodeLimits(max_pixels=options.max_pixels))
 
     def measure(images: int, seconds: float) -> None:
         metrics.batch(images, seconds)
@@ -151,10 +157,9 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         model = ServedModel(
             name,
             predictor_of(bundle, path, options),
-            version=bundle.sha256[:12],
+            version=bundle.version,
             card=bundle.card,
             decoders=decoders,
-            limits=DecodeLimits(max_pixels=options.max_pixels),
             measure=measure,
         )
         model.start()
@@ -162,11 +167,11 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
 
     return State(
         options,
-        Models(places, load, log.warning),
+        Models(places, load, log),
         admission,
         metrics,
         ThreadPoolExecutor(1, "explain"),
-        AnswerLog(options.log, features=options.log_features) if options.log else None,
+        AnswerLog.at(options.log, features=options.log_features) if options.log else None,
     )
 
 

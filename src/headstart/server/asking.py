@@ -9,14 +9,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import Query, Request
-from pydantic import JsonValue
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from headstart.arrays import Pixels
 from headstart.data.paths import printable
-from headstart.errors import UnreadableImage
+from headstart.errors import UnreadableImage, suggestion
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions, SetMethod
 from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
@@ -24,31 +24,68 @@ from headstart.server.refusals import Refusal
 from headstart.server.state import State
 
 _Result = TypeVar("_Result")
-_FIELDS = AnswerOptions.model_fields
 _MAX_NEAREST = 20
+_NOT_OPTIONS = {"model", "name"}
 
 
-def asked_of(
-    top: Annotated[int, Query(ge=1, description=_FIELDS["top"].description)] = 5,
-    coverage: Annotated[
-        float | None, Query(gt=0, lt=1, description=_FIELDS["coverage"].description)
-    ] = None,
-    set_method: Annotated[SetMethod, Query(description=_FIELDS["set_method"].description)] = "lac",
-    max_error: Annotated[
-        float | None, Query(gt=0, lt=1, description=_FIELDS["max_error"].description)
-    ] = None,
-    nearest: Annotated[
-        int, Query(ge=0, le=_MAX_NEAREST, description="Number of similar training images to name.")
-    ] = 0,
-    explain: Annotated[
-        bool, Query(description="Also draw a heat map of each prediction, which takes longer.")
-    ] = False,
-) -> Asked:
-    """Return what a request asks for, from its query."""
-    options = AnswerOptions.of(
-        top=top, coverage=coverage, set_method=set_method, max_error=max_error
+class Query(BaseModel):
+    """The options in the URL of a prediction. Text is converted, as a URL has nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top: int = Field(5, ge=1, description=AnswerOptions.model_fields["top"].description)
+    coverage: float | None = Field(
+        None, gt=0, lt=1, description=AnswerOptions.model_fields["coverage"].description
     )
-    return Asked(options, nearest, explain)
+    set_method: SetMethod = Field(
+        "lac", description=AnswerOptions.model_fields["set_method"].description
+    )
+    max_error: float | None = Field(
+        None, gt=0, lt=1, description=AnswerOptions.model_fields["max_error"].description
+    )
+    nearest: int = Field(
+        0, ge=0, le=_MAX_NEAREST, description="Number of similar training images to name."
+    )
+    explain: bool = Field(
+        False, description="Also draw a heat map of each prediction, which takes longer."
+    )
+
+
+PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": schema.pop("description", ""),
+        "schema": schema,
+    }
+    for name, schema in Query.model_json_schema()["properties"].items()
+]
+"""The options, for the description of the API."""
+
+
+def asked_of(request: Request) -> Asked:
+    """Return what a request asks for, from its query.
+
+    Raises:
+        Refusal: An option is unknown or not valid.
+    """
+    given = {
+        name: value for name, value in request.query_params.items() if name not in _NOT_OPTIONS
+    }
+    if not given:
+        return Asked()
+    try:
+        query = Query.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            hint = suggestion(name, [*Query.model_fields, *_NOT_OPTIONS])
+            raise Refusal(422, f"There is no option '{name[:100]}'.{hint}") from None
+        raise Refusal(422, f"'{name}' is not valid: {first['msg']}.") from None
+    options = query.model_dump(exclude={"nearest", "explain"})
+    return Asked(AnswerOptions.of(**options), query.nearest, query.explain)
 
 
 @dataclass(frozen=True)
@@ -71,7 +108,11 @@ class Sent:
 
 
 async def answer_images(
-    request: Request, state: State, served: ServedModel, images: Sequence[Sent], asked: Asked
+    request: Request,
+    state: State,
+    served: ServedModel,
+    images: Sequence[Sent],
+    asked: Asked,
 ) -> list[AnswerOrError]:
     """Return the answer to each image, or why it cannot be read, in order; count and log them.
 
@@ -101,7 +142,6 @@ def _note(
         state.log.add(
             model=served.name,
             version=served.version,
-            fingerprint=served.fingerprint,
             sha256=sent.sha256,
             prediction=result.prediction,
             seconds=seconds,
@@ -114,6 +154,8 @@ async def wait_for(
 ) -> list[_Result]:
     """Wait for results, unless the client leaves or they take too long; then they are cancelled.
 
+    The time of a request begins when it waits for the first time, after its body has arrived.
+
     Returns:
         The results, in order.
 
@@ -122,10 +164,16 @@ async def wait_for(
         ClientLeft: The client left.
     """
     results = asyncio.gather(*map(asyncio.wrap_future, futures))
+    results.add_done_callback(_take_exception)
     left = asyncio.ensure_future(_disconnected(request))
+    now = asyncio.get_running_loop().time()
+    if not hasattr(request.state, "until"):
+        request.state.until = now + seconds
     both: set[asyncio.Future[Any]] = {results, left}
     try:
-        done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            both, timeout=request.state.until - now, return_when=asyncio.FIRST_COMPLETED
+        )
         if results in done:
             return results.result()
     finally:
@@ -135,6 +183,12 @@ async def wait_for(
     if left in done:
         raise ClientLeft
     raise Refusal(504, f"The answer took longer than {seconds:g} seconds. Send fewer images.")
+
+
+def _take_exception(future: asyncio.Future[Any]) -> None:
+    """Take the exception of a future that nobody waits for, which asyncio would log otherwise."""
+    if not future.cancelled():
+        future.exception()
 
 
 class ClientLeft(Exception):

@@ -7,7 +7,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -46,7 +46,7 @@ class Access:
     """Refuses requests without the key, from pages of other origins, and for other hosts.
 
     A web page that the user visits elsewhere can make the browser send requests here. They are
-    told by their Origin; and if the page's own name was pointed at this machine, by their Host.
+    recognised by their Origin; and if the page's own name points at this machine, by their Host.
 
     Args:
         app: The application.
@@ -72,14 +72,15 @@ class Access:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._hosts is not None and _hostname(host) not in self._hosts:
+        # Browsers always say which host they mean; simple health checks may not.
+        if self._hosts is not None and host and _hostname(host) not in self._hosts:
             return Refusal(
                 403,
                 "This server only answers to this machine's own name. Start it with "
                 "--allow-origin if it is reached under another one.",
             )
         origin = headers.get("origin")
-        if origin and origin not in self._origins and urlsplit(origin).netloc != host:
+        if origin and origin not in self._origins and _netloc(origin) != host:
             return Refusal(
                 403,
                 f"Pages of {origin[:200]} may not use this server. Start it with --allow-origin to "
@@ -192,9 +193,14 @@ def _is_open(path: str) -> bool:
     return path in _OPEN or path.startswith(_OPEN_BELOW)
 
 
+def _netloc(origin: str) -> str | None:
+    """Return the host and the port of an origin; None if it has none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 def _hostname(host: str) -> str:
     """Return the name in a Host header, without the port."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-
-
-Tell = Callable[[str], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from headstart.hub.names import HubModel, on_hub
 from headstart.predictor.bundle import bundle_folder
 from headstart.server.answering import ServedModel
 from headstart.server.refusals import Refusal
+from headstart.tasks.loading import read_model
 
 SECONDS = 2.0
 """Folders are looked at so often."""
@@ -104,16 +106,16 @@ class Models:
     Args:
         places: Where they are.
         load: Reads a model of a name from a path.
-        tell: Called with a sentence about each change.
+        log: Gets a sentence about each change.
     """
 
     def __init__(
         self,
         places: Sequence[Place],
         load: Callable[[str, str], ServedModel],
-        tell: Callable[[str], None],
+        log: logging.Logger,
     ) -> None:
-        self._places, self._load, self._tell = places, load, tell
+        self._places, self._load, self._log = places, load, log
         self._kept: dict[str, _Kept] = {}
         self._told = ""
 
@@ -138,14 +140,14 @@ class Models:
             raise ServerError(next(iter(self.problems.values())))
 
     def check(self) -> None:
-        """Check that each model that was named is there, and that no two have one name.
+        """Check that each model that was named is whole, and that no two have one name.
 
         Raises:
             HeadstartError: As `load_all`.
         """
         for found in self._found_at_start().values():
-            if found.place.name is not None and on_hub(found.path) is None:
-                bundle_folder(Path(found.path))
+            if found.place.name is not None:
+                read_model(found.path)
 
     @property
     def served(self) -> Mapping[str, ServedModel]:
@@ -174,13 +176,15 @@ class Models:
                 if served
                 else "No model is served at the moment.",
             )
+        if name not in served and name in self.problems:
+            raise Refusal(503, self.problems[name])
         if name not in served:
             hint = suggestion(name, served)
             raise Refusal(404, f"No model '{name[:100]}' is served.{hint} See /models.")
         return served[name]
 
     async def watch(self) -> None:
-        """Look at the folders for ever: load what is new or changed, drop what is gone."""
+        """Look at the folders now and then: load what is new or changed, drop what is gone."""
         while True:
             await asyncio.sleep(SECONDS)
             await self.refresh()
@@ -214,10 +218,12 @@ class Models:
             problem = self._problem(
                 name, error, " The earlier one is still served." if earlier else ""
             )
-            self._kept[name] = _Kept(path, stamp, earlier, problem)
+            # What is not wrong with the files, such as a full disk, may be over next time.
+            known = stamp if isinstance(error, HeadstartError) else ()
+            self._kept[name] = _Kept(path, known, earlier, problem)
             return
         self._kept[name] = _Kept(path, stamp, model)
-        self._tell(f"Model '{name}' was {'replaced' if earlier else 'added'}: {model.version}.")
+        self._log.info(f"Model '{name}' was {'replaced' if earlier else 'added'}: {model.version}.")
         if earlier:
             earlier.retire()
 
@@ -228,14 +234,14 @@ class Models:
         return problem
 
     def _tell_once(self, text: str) -> None:
-        """Tell what is wrong, unless that was told last."""
+        """Log what is wrong, unless it is the same as last time."""
         if text != self._told:
             self._told = text
-            self._tell(text)
+            self._log.warning(text)
 
     def _drop(self, name: str) -> None:
         kept = self._kept.pop(name)
-        self._tell(f"Model '{name}' is gone, and is no longer served.")
+        self._log.info(f"Model '{name}' is gone, and is no longer served.")
         if kept.model:
             kept.model.retire()
 
@@ -260,6 +266,8 @@ class Models:
         found: dict[str, _Found] = {}
         for place in self._places:
             for name, path in place.models():
+                if name in found and found[name].path == path:
+                    raise ServerError(f"The model '{path}' is named twice. Remove one of the two.")
                 if name in found:
                     raise ServerError(
                         f"Two models are named '{name}': '{found[name].path}' and '{path}'. Name "

@@ -16,12 +16,14 @@ from headstart.server.state import State, state_of
 router = APIRouter()
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> dict[str, str]:
     """Answer as long as the process is alive."""
     return {"status": "alive"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Are the models loaded?")
 async def readyz(request: Request) -> JSONResponse:
     """Answer with the names of the models, or with status 503 if none is served."""
@@ -34,9 +36,7 @@ async def readyz(request: Request) -> JSONResponse:
 @router.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Return counts and durations in the text format of Prometheus."""
-    state = state_of(request)
-    state.metrics.waiting.set(state.admission.images)
-    return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(state_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/models", summary="What is served")

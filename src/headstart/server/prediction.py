@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from headstart.errors import UnreadableImage
 from headstart.predictor.predictor import FailedPrediction
 from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
-from headstart.server.asking import Sent, answer_images, answer_json, asked_of, wait_for
+from headstart.server.asking import PARAMETERS, Sent, answer_images, answer_json, asked_of, wait_for
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
 from headstart.server.uploads import BINARY, MULTIPART, Upload, read_uploads
@@ -38,21 +37,28 @@ _BODY = {
 }
 
 
-@router.post("/predict", summary="Classify images", openapi_extra={"requestBody": _BODY})
-async def predict(
-    request: Request,
-    asked: Annotated[Asked, Depends(asked_of)],
-    model: Annotated[
-        str | None, Query(description="Name of the model; needed if several are served.")
-    ] = None,
-) -> JSONResponse:
+_MODEL = {
+    "name": "model",
+    "in": "query",
+    "required": False,
+    "description": "Name of the model; needed if several are served.",
+    "schema": {"type": "string"},
+}
+
+
+@router.post(
+    "/predict",
+    summary="Classify images",
+    openapi_extra={"requestBody": _BODY, "parameters": [_MODEL, *PARAMETERS]},
+)
+async def predict(request: Request) -> JSONResponse:
     """Classify image files: several in a form, or one as the body.
 
     The answer is a list with an object for each image, as `headstart predict --json` prints it. An
     image that cannot be read has an `error`; if none can be read, the status is 422.
     """
-    state = state_of(request)
-    served = state.models.get(model)
+    state, asked = state_of(request), asked_of(request)
+    served = state.models.get(request.query_params.get("model"))
     served.check(asked.options)
     with state.admission.admitted() as ticket, served.used():
         uploads = await read_uploads(

@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 SECONDS = 60.0
 """A request must have arrived completely after so long."""
 
+LAST_SECONDS = 5.0
+"""When the server ends, the rest of a request must arrive within so long."""
+
 HEADER_BYTES = 64 * 1024
 """The URL and the headers of a request have at most so many bytes."""
 
@@ -37,8 +40,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read data, unless the connection is being closed."""
-        if not self.transport.is_closing():
-            super().data_received(data)
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()  # What was sent between two requests is not the beginning of one.
+
+    def shutdown(self) -> None:
+        """Close the connection when its request is answered, or soon if that has not arrived."""
+        super().shutdown()
+        if self._timer is not None:
+            self._wait(LAST_SECONDS)
 
     def on_message_begin(self) -> None:
         """Start waiting for the rest of a request."""
@@ -67,9 +79,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._close(431, b"Request Header Fields Too Large")
             raise ValueError("The headers are too large.")
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float | None = None) -> None:
         self._stop_waiting()
-        self._timer = self.loop.call_later(SECONDS, self._too_slow)
+        self._timer = self.loop.call_later(seconds or SECONDS, self._too_slow)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -84,8 +96,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _close(self, status: int, reason: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(
-                b"HTTP/1.1 %d %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                % (status, reason)
+            body = b'{"detail":"%b."}' % reason
+            head = (
+                b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+                b"Connection: close\r\n\r\n"
             )
+            self.transport.write(head % (status, reason, len(body)) + body)
             self.transport.close()

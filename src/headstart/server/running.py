@@ -96,12 +96,16 @@ def _run_several(
     tell: Callable[[], None],
 ) -> None:
     """Run worker processes. They are started afresh: an engine does not survive a fork."""
+    from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
     factory().state.headstart.models.check()
     tell()
     config = server_config(factory, factory=True, workers=options.workers)
-    Multiprocess(config, [listening]).run()
+    supervisor = Multiprocess(config, [listening])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise ServerError("A worker process could not start. The lines above say why.")
 
 
 def server_config(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401
@@ -137,7 +141,10 @@ LOGGING = {
         "headstart.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "uvicorn.error": {"level": "WARNING"},
+        # What is wrong with a form is in the answer.
+        "python_multipart": {"level": "CRITICAL"},
     },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
 }
 """The configuration of the log: one JSON object per line, on stderr."""
 

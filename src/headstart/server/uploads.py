@@ -142,7 +142,6 @@ def _limited(request: Request, limits: LimitOptions, count: Count) -> Request:
         413,
         f"The request is larger than {limits.max_request_mb:,} MB, which is the limit. Send fewer "
         "or smaller images at a time.",
-        {"Connection": "close"},
     )
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:

@@ -38,6 +38,8 @@ router = APIRouter(prefix="/v2")
 INPUT = "image"
 _JSON_LENGTH = "Inference-Header-Content-Length"
 _ENCODED, _PIXELS = "BYTES", "UINT8"
+# Parsing JSON holds up all other requests.
+_MAX_JSON = 10_000_000
 
 
 class _Parameters(BaseModel):
@@ -223,9 +225,15 @@ def _parsed(body: bytes, json_length: str | None) -> tuple[InferenceRequest, byt
     """Return the JSON of a body, and the binary data after it."""
     size = len(body)
     if json_length is not None:
-        if not json_length.isdecimal() or int(json_length) > size:
+        if not json_length.isdecimal() or len(json_length) > 12 or int(json_length) > size:
             raise Refusal(422, f"The header {_JSON_LENGTH} must be at most the size of the body.")
         size = int(json_length)
+    if size > _MAX_JSON:
+        raise Refusal(
+            413,
+            f"The JSON has {size:,} bytes; the limit is {_MAX_JSON:,}. Send images as binary data "
+            "after the JSON.",
+        )
     try:
         return InferenceRequest.model_validate_json(body[:size]), body[size:]
     except ValidationError as error:
@@ -281,16 +289,15 @@ def _unpacked(binary: bytes) -> list[bytes]:
 
 def _decoded(data: object) -> list[bytes]:
     """Return the files that are Base64 text in a list."""
-    flat = list(_flat(data))
     try:
-        return [base64.b64decode(text, validate=True) for text in flat if isinstance(text, str)]
-    except (binascii.Error, ValueError):
+        return [base64.b64decode(text, validate=True) for text in _flat(data)]
+    except (binascii.Error, ValueError, TypeError):
         raise Refusal(
             422, "In JSON, files are Base64. Send them so, or as binary data after the JSON."
         ) from None
 
 
-def _flat(data: object) -> Iterator[object]:
+def _flat(data: Any) -> Iterator[Any]:  # noqa: ANN401
     if not isinstance(data, list):
         yield data
         return

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, TypeVar, cast
+from typing import TypeVar, cast
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, JsonValue
 
@@ -16,7 +16,7 @@ from headstart.errors import OutputError, UnreadableImage
 from headstart.server import prediction
 from headstart.server.admission import Ticket
 from headstart.server.answering import Asked, ServedModel
-from headstart.server.asking import Sent, answer_images, asked_of, wait_for
+from headstart.server.asking import Sent, answer_images, wait_for
 from headstart.server.label_studio.backend import Backend
 from headstart.server.label_studio.changes import (
     ANNOTATED,
@@ -90,15 +90,11 @@ async def setup(request: Request) -> dict[str, str]:
 
 
 @router.post("/predict", summary="Predict tasks, or classify images")
-async def predict_tasks(
-    request: Request,
-    asked: Annotated[Asked, Depends(asked_of)],
-    model: Annotated[str | None, Query(description="Name of the model.")] = None,
-) -> Response:
+async def predict_tasks(request: Request) -> Response:
     """Return a prediction for each task of Label Studio; classify images that are not JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        return await prediction.predict(request, asked, model)
+        return await prediction.predict(request)
     state, backend = state_of(request), backend_of(request)
     until, results = time.monotonic() + state.options.timeout, list[JsonValue]()
     with state.admission.admitted() as ticket:

@@ -15,6 +15,7 @@ _FILES = {path.name: path.read_bytes() for path in _FOLDER.iterdir() if path.suf
 _PAGE = (_FOLDER / "index.html").read_text(encoding="utf-8")
 
 
+@router.head("/")
 @router.get("/")
 async def page() -> Response:
     """Return the page."""
