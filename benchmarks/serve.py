@@ -15,6 +15,7 @@ heads compute in float32. FOLDER keeps the models between calls.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 import multiprocessing
@@ -36,15 +37,18 @@ from typing import Any, Self
 import numpy as np
 import psutil
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 import headstart as hs
 from benchmarks import load
 from benchmarks.load import Outcome, Sample
 from benchmarks.machine import describe
 from headstart.commands.demo import write_solar_cells
+from headstart.heads.small_batches import for_small_batches
+from headstart.options import AnswerOptions
 from headstart.predictor.predictor import Predictor
 
-SIDE, SAMPLES = 224, 256
+SIDE, SAMPLES, BATCH = 224, 256, 5
 BACKBONES = {"efficientnet-lite0": "imagenet", "resnet50": "random"}
 
 
@@ -52,26 +56,29 @@ def throughput(root: Path) -> None:
     """Compare images per second with what the engine, decoding and the clients allow."""
     print(f"machine: {describe()}\n")
     print(
-        "| network | requests | engine alone, images/s | decoding, ms | client, ms | limit "
-        "| server | of the limit | of the engine | wrong |"
+        "| network, head | requests | engine alone, images/s | decoding, ms | client, ms | limit "
+        "| head, ms | server | of the limit | of the limit with the head | wrong |"
     )
-    print("| --- " * 10 + "|")
-    for name in BACKBONES:
-        run = _model(root, name)
+    print("| --- " * 11 + "|")
+    for name, head in (*((name, "auto") for name in BACKBONES), ("efficientnet-lite0", "linear")):
+        run = _model(root, name, head=head)
         predictor = hs.load(run, cache=root)
         samples = _samples(root, predictor)
         engine, decoding = _engine_rate(predictor, samples), _decoding(predictor, samples)
         client = _client_cost(samples)
         # The cores compute, decode and ask in turn; nothing else is needed.
         limit = 1 / (1 / engine + (decoding + client) / os.cpu_count())
+        answering = _head_cost(predictor)
+        with_head = 1 / (1 / limit + answering / os.cpu_count())
         with Server(root, [str(run)]) as server:
             count = max(500, round(engine * 15))
             _in_process(server.port, samples, clients=16, requests=count // 3)
             found = _in_process(server.port, samples, clients=16, requests=count)
         print(
-            f"| {name} | {count} | {engine:.0f} | {decoding * 1000:.2f} | {client * 1000:.2f} "
-            f"| {limit:.0f} | {found.rate:.0f} | {found.rate / limit:.2f} "
-            f"| {found.rate / engine:.2f} | {len(found.wrong)} of {found.statuses.total()} |",
+            f"| {name}, {head} | {count} | {engine:.0f} | {decoding * 1000:.2f} "
+            f"| {client * 1000:.2f} | {limit:.0f} | {answering * 1000:.2f} | {found.rate:.0f} "
+            f"| {found.rate / limit:.2f} | {found.rate / with_head:.2f} "
+            f"| {len(found.wrong)} of {found.statuses.total()} |",
             flush=True,
         )
 
@@ -263,7 +270,7 @@ def fuzz(root: Path, count: int = 100_000) -> None:
         for name in names:
             begin, results = time.perf_counter(), Counter[str]()
             samples, chance = SAMPLES[name](), random.Random(name)
-            for start in range(0, count // len(names), _FORM):
+            for _ in range(0, count // len(names), _FORM):
                 files = [mutate(chance.choice(samples), chance) for _ in range(_FORM)]
                 results += _ask_form(server.port, files)
             others = {key: value for key, value in results.items() if key.isdigit()}
@@ -376,9 +383,9 @@ class Server:
             return False
 
 
-def _model(root: Path, name: str, seed: int = 0) -> Path:
+def _model(root: Path, name: str, seed: int = 0, head: str = "auto") -> Path:
     """Return a run on photos of solar cells, trained once; random weights without real ones."""
-    run = root / f"{name}-{seed}"
+    run = root / (f"{name}-{seed}" if head == "auto" else f"{name}-{seed}-{head}")
     if not run.exists():
         hs.train(
             _photos(root),
@@ -386,6 +393,7 @@ def _model(root: Path, name: str, seed: int = 0) -> Path:
             weights=BACKBONES[name],
             image_size=SIDE,
             seed=seed,
+            head=head,
             out=run,
             cache=root,
             progress=False,
@@ -453,6 +461,21 @@ def _decoding(predictor: Predictor, samples: Sequence[Sample]) -> float:
     for sample in samples:
         preprocess.pixels(decode_image(sample.body, min_side=preprocess.min_side))
     return (time.process_time() - begin) / len(samples)
+
+
+def _head_cost(predictor: Predictor) -> float:
+    """Return the seconds of one core per image that the head needs, in batches as they form."""
+    head = for_small_batches(predictor.head)
+    side = predictor.extractor.preprocess.size
+    features = predictor.features_of(np.zeros((BATCH, side, side, 3), np.uint8))
+    served = dataclasses.replace(predictor, head=head)
+    rules = predictor.limits.rules(AnswerOptions(), predictor.thresholds)
+    with threadpool_limits(1, user_api="blas"):
+        list(served.answers(features, [""] * BATCH, 5, rules))
+        begin = time.process_time()
+        for _ in range(50):
+            list(served.answers(features, [""] * BATCH, 5, rules))
+    return (time.process_time() - begin) / 50 / BATCH
 
 
 def _client_cost(samples: Sequence[Sample]) -> float:
