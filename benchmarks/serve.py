@@ -3,6 +3,7 @@
 python -m benchmarks.serve throughput FOLDER   16 clients, against the bare engine
 python -m benchmarks.serve latency FOLDER      one image at a time, against predict in this process
 python -m benchmarks.serve soak FOLDER         100,000 requests at 10, then 10,000 at 100 at a time
+python -m benchmarks.serve overload FOLDER     only the latter
 python -m benchmarks.serve stop FOLDER         SIGTERM under load, 50 times
 python -m benchmarks.serve replace FOLDER      models replaced under load
 python -m benchmarks.serve fuzz FOLDER         100,000 image files with random changes
@@ -117,24 +118,34 @@ def soak(root: Path, requests: int = 100_000) -> None:
         print("| clients | requests | answered | refused | wrong | images/s | p50, ms | p99, ms |")
         print("| --- " * 8 + "|")
         _print_load(10, ten)
-        hundred, busy = asyncio.run(_watched(server.port, samples, 100, requests // 10))
+        print(
+            f"\nmemory after {warm.statuses.total()} requests {before:.0f} MB, after {requests} "
+            f"more {after:.0f} MB ({after / before - 1:+.1%})"
+        )
+        _print_liveness(10, alive)
+    overload(root)
+
+
+def overload(root: Path, requests: int = 10_000) -> None:
+    """Ask with more clients than the server takes on; each asks again as soon as it is refused."""
+    run = _model(root, "efficientnet-lite0")
+    samples = _samples(root, hs.load(run, cache=root))
+    with Server(root, [str(run)]) as server:
+        _in_process(server.port, samples, clients=10, requests=500)
+        hundred, busy = asyncio.run(_watched(server.port, samples, 100, requests))
         _print_load(100, hundred)
-        print(
-            f"\nmemory after {warm.statuses.total()} requests {before:.0f} MB, "
-            f"after {requests} more {after:.0f} MB ({after / before - 1:+.1%}), "
-            f"at the end {server.megabytes():.0f} MB"
-        )
-        for clients, seconds in ((10, alive), (100, busy)):
-            p50, p99 = (1000 * float(np.quantile(seconds, share)) for share in (0.5, 0.99))
-            print(
-                f"liveness with {clients} clients: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
-                f"longest {1000 * max(seconds):.0f} ms, {len(seconds)} times"
-            )
-        print(
-            f"refusals with 100 clients: p50 {hundred.quantile(0.5, hundred.refused):.1f} ms, "
-            f"p99 {hundred.quantile(0.99, hundred.refused):.1f} ms, "
-            f"longest {hundred.quantile(1, hundred.refused):.1f} ms"
-        )
+    print()
+    _print_liveness(100, busy)
+    quantiles = [hundred.quantile(share, hundred.refused) for share in (0.5, 0.99, 1)]
+    print("refusals: p50 {:.1f} ms, p99 {:.1f} ms, longest {:.1f} ms".format(*quantiles))
+
+
+def _print_liveness(clients: int, seconds: Sequence[float]) -> None:
+    p50, p99, longest = (1000 * float(np.quantile(seconds, share)) for share in (0.5, 0.99, 1))
+    print(
+        f"liveness with {clients} clients: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest "
+        f"{longest:.0f} ms, {len(seconds)} times"
+    )
 
 
 def stop(root: Path, times: int = 50) -> None:
@@ -562,6 +573,7 @@ if __name__ == "__main__":
         "throughput": throughput,
         "latency": latency,
         "soak": soak,
+        "overload": overload,
         "stop": stop,
         "replace": replace,
         "fuzz": fuzz,

@@ -42,6 +42,11 @@ class Admission:
         self._max_images, self._max_bytes, self._show = max_images, max_bytes, show
         self._seconds_per_image = 0.0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether further requests are refused."""
+        return self.images >= self._max_images or self.requests >= _MAX_BODIES
+
     @contextmanager
     def admitted(self) -> Iterator[Ticket]:
         """Admit a request for the time of a block.
@@ -49,8 +54,8 @@ class Admission:
         Raises:
             Refusal: There is too much to do.
         """
-        if self.images >= self._max_images or self.requests >= _MAX_BODIES:
-            raise self._overloaded()
+        if self.is_full:
+            raise self.overloaded()
         ticket = Ticket()
         self.requests += 1
         try:
@@ -68,7 +73,7 @@ class Admission:
             Refusal: All bodies together have too many bytes.
         """
         if self.bytes + count > self._max_bytes:
-            raise self._overloaded()
+            raise self.overloaded()
         ticket.bytes += count
         self.bytes += count
 
@@ -79,7 +84,7 @@ class Admission:
             Refusal: Others were faster, and there is too much to do now.
         """
         if self.images - ticket.images >= self._max_images:
-            raise self._overloaded()
+            raise self.overloaded()
         self.images += count - ticket.images
         ticket.images = count
         self._show(self.images)
@@ -91,7 +96,8 @@ class Admission:
         """
         self._seconds_per_image += 0.1 * (seconds / images - self._seconds_per_image)
 
-    def _overloaded(self) -> Refusal:
+    def overloaded(self) -> Refusal:
+        """Return the refusal of a request, with the time after which to try again."""
         wait = max(1, round(self.images * self._seconds_per_image))
         return Refusal(
             503,

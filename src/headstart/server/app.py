@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +30,7 @@ from headstart.server.admission import Admission
 from headstart.server.answering import ServedModel
 from headstart.server.asking import ClientLeft
 from headstart.server.decoders import Decoders
-from headstart.server.gate import LOOPBACK, Access, Observed
+from headstart.server.gate import LOOPBACK, Access, Busy, Observed
 from headstart.server.label_studio import routes as label_studio
 from headstart.server.label_studio.backend import Backend
 from headstart.server.metrics import Metrics
@@ -44,6 +46,7 @@ log = logging.getLogger("headstart.server")
 _BODIES = 4
 _CLIENT_LEFT = 499
 _LOG_SECONDS = 30.0
+_NICE = 5
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
         app.include_router(router, responses=RESPONSES)
     _handle_errors(app)
     # The last one that is added sees a request first.
+    app.add_middleware(Busy, admission=state.admission)
     app.add_middleware(Access, key=key, origins=origins, local=options.host in LOOPBACK)
     if origins:
         app.add_middleware(
@@ -153,6 +157,11 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         admission.learn(images, seconds)
 
     def load(name: str, path: str) -> ServedModel:
+        # The threads of an engine inherit the priority of the thread that makes it.
+        with ThreadPoolExecutor(1, initializer=_yield_to_requests) as thread:
+            return thread.submit(make, name, path).result()
+
+    def make(name: str, path: str) -> ServedModel:
         bundle = read_model(path)
         model = ServedModel(
             name,
@@ -173,6 +182,12 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         ThreadPoolExecutor(1, "explain"),
         AnswerLog.at(options.log, features=options.log_features) if options.log else None,
     )
+
+
+def _yield_to_requests() -> None:
+    """Let the thread that receives requests run first, so that it answers while cores are busy."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _handle_errors(app: FastAPI) -> None:

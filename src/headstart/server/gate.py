@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headstart.server.admission import Admission
 from headstart.server.metrics import Metrics
 from headstart.server.refusals import Refusal
 
@@ -24,6 +26,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _OPEN = ("/", "/healthz", "/readyz", "/docs", "/redoc", "/openapi.json")
 _OPEN_BELOW = ("/page/", "/static-offline-docs/", "/v2/health/")
+# The routes that predict, by the end of the path.
+_PREDICTIONS = {"/predict": "/predict", "/infer": "/v2/models/{name}/infer"}
 _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -101,6 +105,29 @@ class Access:
         if kind.lower() == "basic":  # Label Studio sends nothing else.
             given = _password(token)
         return hmac.compare_digest(given.encode(), (self._key or "").encode())
+
+
+class Busy:
+    """Refuses predictions at once while there is too much to do, before anything else is done.
+
+    Args:
+        app: The application.
+        admission: Knows how much there is to do.
+    """
+
+    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
+        self._app, self._admission = app, admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if self._admission.is_full and scope["type"] == "http" and scope["method"] == "POST":
+            for end, route in _PREDICTIONS.items():
+                if scope["path"].endswith(end):
+                    scope["route"] = SimpleNamespace(path=route)
+                    refusal = self._admission.overloaded()
+                    await refusal.response(scope["path"])(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
 
 
 class Observed:
