@@ -28,7 +28,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -323,8 +322,11 @@ def _ask_form(port: int, files: Sequence[bytes]) -> Any:
 
 
 def _files_near(root: Path, work: Path) -> set[tuple[str, int]]:
-    """Return the files, with their times, in all places where a server might write."""
-    places = (root, work, Path(tempfile.gettempdir()), Path.home())
+    """Return the files, with their times, where a server might write.
+
+    Its current folder, its home and the one for temporary files are the same here.
+    """
+    places = (root, work)
     found = set()
     for place in places:
         for folder, folders, names in os.walk(place):
@@ -343,13 +345,15 @@ class Server:
         self, root: Path, models: Sequence[str], *options: str, folder: Path | None = None
     ) -> None:
         self._log, self._folder = root / "server.log", folder
+        places = {name: str(folder) for name in ("HOME", "TMPDIR") if folder}
+        self._env = {**os.environ, **places}
         command = [sys.executable, "-m", "headstart", "serve", *models, "--cache", str(root)]
         self._command = [*command, "--port", "0", *options]
 
     def __enter__(self) -> Self:
         self._file = self._log.open("wb")
         self.process = subprocess.Popen(
-            self._command, stderr=self._file, stdout=self._file, cwd=self._folder
+            self._command, stderr=self._file, stdout=self._file, cwd=self._folder, env=self._env
         )
         for _ in range(1200):
             found = re.search(rb"http://localhost:(\d+)", self._log.read_bytes())

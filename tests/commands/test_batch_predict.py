@@ -461,3 +461,13 @@ def test_killed_processes_are_continued(trained: TrainResult, tmp_path: Path) ->
     assert out.read_bytes() == calm.read_bytes()
     assert len({row["image"] for row in rows(out)}) == len(rows(out)) == 400
     assert not unfinished_folder(out).exists()
+
+
+def test_a_table_that_does_not_exist_is_an_error_before_anything_is_written(
+    trained: TrainResult, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.csv"
+    with pytest.raises(DataError, match=r"Table '.*nofile\.csv' does not exist"):
+        hs.predict(trained.run, tmp_path / "nofile.csv", out=out, progress=False)
+    assert not out.exists()
+    assert not list(tmp_path.iterdir())

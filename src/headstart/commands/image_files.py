@@ -168,6 +168,13 @@ def _with_tables(
 
 
 def _is_existing_table(path: Path) -> bool:
+    """Return whether a path is that of a table.
+
+    Raises:
+        DataError: It is called like a table, but does not exist.
+    """
+    if is_table(path) and not path.exists() and not is_url(str(path)):
+        raise DataError(f"Table '{path}' does not exist.")
     return is_table(path) and path.is_file()
 
 
