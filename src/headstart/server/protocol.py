@@ -27,6 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._timer: TimerHandle | None = None
         self._header_bytes = 0
+        self._unfinished_bytes, self._in_headers = 0, False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401
         """Start waiting for the first request."""
@@ -42,7 +43,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read data, unless the connection is being closed."""
         if self.transport.is_closing():
             return
+        self._unfinished_bytes += len(data)
         super().data_received(data)
+        # The parser passes a header on when it is complete; until then, it keeps it.
+        if self._in_headers and self._unfinished_bytes > 2 * HEADER_BYTES:
+            self._close(431, b"Request Header Fields Too Large")
         if self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait()  # What was sent between two requests is not the beginning of one.
 
@@ -55,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start waiting for the rest of a request."""
         self._wait()
-        self._header_bytes = 0
+        self._header_bytes, self._unfinished_bytes, self._in_headers = 0, 0, True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -67,6 +72,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count a header."""
         self._count(name + value)
         super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to read the body."""
+        self._in_headers = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Stop waiting."""
