@@ -326,6 +326,15 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(data), formats=_formats())
 
 
+def pixel_count(data: bytes) -> int:
+    """Return the number of pixels of an image by its header; 0 for DICOM, or if it has none."""
+    try:
+        with _open(data) as image:
+            return image.width * image.height
+    except Exception:  # What is wrong with it is said when it is decoded.
+        return 0
+
+
 def _scaled_size(size: tuple[int, int], min_side: int) -> tuple[int, int]:
     scale = min_side / min(size)
     return round(size[0] * scale), round(size[1] * scale)

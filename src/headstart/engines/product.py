@@ -30,7 +30,10 @@ class Product:
         self._requests = threading.local()
 
     def __call__(self, rows: Floats) -> Floats:
-        """Return the product of rows, (batch, width), and the matrix, (batch, rows)."""
+        """Return the product of rows, (batch, width), and the matrix, (batch, rows).
+
+        It is valid until the next call on the same thread.
+        """
         request = getattr(self._requests, "request", None)
         if request is None:
             request = self._requests.request = self._compiled.create_infer_request()

@@ -6,13 +6,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
-
-import numpy as np
 
 from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features
@@ -42,20 +40,19 @@ class _Row:
     features: Features | None
 
 
-@dataclass(frozen=True, eq=False)
 class AnswerLog:
     """Collects answers, and writes them when it is told to.
 
-    Attributes:
+    Args:
         folder: The folder, with one folder per day.
         features: Whether features are logged too.
     """
 
-    folder: Path
-    features: bool
-    _rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_MOST_ROWS))
-    _lost: list[int] = field(default_factory=lambda: [0])
-    _writing: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, folder: Path, *, features: bool) -> None:
+        self.folder, self.features = folder, features
+        self._rows: deque[_Row] = deque(maxlen=_MOST_ROWS)
+        self._lost = 0
+        self._writing = threading.Lock()
 
     @classmethod
     def at(cls, folder: Path, *, features: bool) -> Self:
@@ -70,7 +67,7 @@ class AnswerLog:
             raise _not_written(folder, error) from None
         if not os.access(folder, os.W_OK):
             raise OutputError(f"The log '{folder}' cannot be written: it is read-only.")
-        return cls(folder, features)
+        return cls(folder, features=features)
 
     @property
     def is_long(self) -> bool:
@@ -98,7 +95,7 @@ class AnswerLog:
             features: The features, rounded as stored, (width,).
         """
         cells = prediction.answer
-        self._lost[0] += len(self._rows) == _MOST_ROWS
+        self._lost += len(self._rows) == _MOST_ROWS
         self._rows.append(
             _Row(
                 datetime.now(UTC),
@@ -131,7 +128,7 @@ class AnswerLog:
                 raise _not_written(
                     self.folder,
                     error,
-                    f" {len(rows):,} answers wait in memory, and {self._lost[0]:,} are lost.",
+                    f" {len(rows):,} answers wait in memory, and {self._lost:,} are lost.",
                 ) from None
             written = set(map(id, rows))
             while self._rows and id(self._rows[0]) in written:
@@ -157,7 +154,7 @@ class LoggedFeatures:
 
 def is_answer_log(folder: Path) -> bool:
     """Return whether a folder is a log of answers."""
-    return any(True for _ in _files(folder))
+    return next(_files(folder), None) is not None
 
 
 def logged_features(folder: Path, version: str) -> Iterator[LoggedFeatures]:
@@ -194,8 +191,8 @@ def _new_rows(batch: pa.RecordBatch, version: str, seen: set[str]) -> list[int]:
 
 def _taken(batch: pa.RecordBatch, rows: list[int]) -> LoggedFeatures:
     chosen = batch.take(rows)
-    features = np.stack([np.asarray(row.values) for row in chosen["features"]])
-    return LoggedFeatures(tuple(chosen["sha256"].to_pylist()), features.astype(np.float32))
+    values: Features = chosen["features"].flatten().to_numpy()
+    return LoggedFeatures(tuple(chosen["sha256"].to_pylist()), values.reshape(len(rows), -1))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -109,7 +109,6 @@ class ServedModel:
         self._waiting = SimpleQueue[_Job | None]()
         self._engine = predictor.extractor.engine
         self._users, self._retired = 0, False
-        # One more than run at a time, so that the head of a batch does not hold up the network.
         self._workers = [
             Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             for number in range(self._engine.streams)
@@ -174,8 +173,8 @@ class ServedModel:
         self._decoders.submit(prepare)
         return future
 
-    def heat_map(self, data: bytes, prediction: AnyTaskPrediction) -> bytes:
-        """Return an image file, as a JPEG, with the heat map of its prediction drawn on it.
+    def heat_map(self, image: bytes | Pixels, prediction: AnyTaskPrediction) -> bytes:
+        """Return a JPEG of an image with the heat map of its prediction drawn on it.
 
         Raises:
             UnreadableImage: It cannot be decoded.
@@ -184,7 +183,7 @@ class ServedModel:
         from headstart.explanations.explaining import heat_pictures, label_to_explain
 
         label = label_to_explain(prediction)
-        picture = heat_pictures(self.predictor, [data], [label], side=_HEAT_MAP_SIDE)[0]
+        picture = heat_pictures(self.predictor, [image], [label], side=_HEAT_MAP_SIDE)[0]
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=85)
         return file.getvalue()
@@ -253,19 +252,19 @@ class ServedModel:
         names = [job.name for job, _ in rows]
         rules = self._rules(asked.options)
         predictions = self.predictor.answers(features, names, asked.options.top, rules)
-        for (job, row), prediction in zip(rows, predictions, strict=True):
-            neighbours = tuple(self._neighbours(row, asked.nearest))
+        nearest = self._neighbours(features, asked.nearest)
+        for (job, row), prediction, neighbours in zip(rows, predictions, nearest, strict=True):
             job.future.set_result(Answer(prediction, row, neighbours))
 
     def _neighbours(
         self, features: Features, count: int
-    ) -> Iterator[tuple[Neighbour, bytes | None]]:
+    ) -> list[tuple[tuple[Neighbour, bytes | None], ...]]:
+        """Return the similar training images of each image."""
         limits = self.predictor.limits
         if limits.known is None or not count:
-            return
-        among = limits.examples or None
-        for one in limits.known.neighbours(features[np.newaxis], count, among=among)[0]:
-            yield one, limits.examples.get(one.sha256)
+            return [()] * len(features)
+        found = limits.known.neighbours(features, count, among=limits.examples or None)
+        return [tuple((one, limits.examples.get(one.sha256)) for one in each) for each in found]
 
 
 def _end(future: Future[AnswerOrError], error: Exception) -> None:

@@ -10,11 +10,9 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
@@ -47,25 +45,6 @@ _BODIES = 4
 _CLIENT_LEFT = 499
 _LOG_SECONDS = 30.0
 _NICE = 5
-
-
-@dataclass(frozen=True)
-class AppFactory:
-    """Makes the application, in this process or in another one that received this by pickle.
-
-    Attributes:
-        places: Where the models are.
-        options: The options.
-        key: The key that clients must send; None if everyone may ask.
-    """
-
-    places: tuple[Place, ...]
-    options: ServeOptions
-    key: str | None = None
-
-    def __call__(self) -> FastAPI:
-        """Make the application. Its models are loaded when it starts, unless they are before."""
-        return create_app(self.places, self.options, self.key)
 
 
 def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None = None) -> FastAPI:
@@ -200,13 +179,6 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(HeadstartError)
     async def explain(request: Request, error: HeadstartError) -> Response:
         return Refusal(422, str(error)).response(request.url.path)
-
-    @app.exception_handler(RequestValidationError)
-    async def correct(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        name = str(first["loc"][-1])
-        refusal = Refusal(422, f"'{name}' is not valid: {first['msg']}.")
-        return refusal.response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def name_status(request: Request, error: HTTPException) -> Response:

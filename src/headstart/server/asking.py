@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
-from headstart.arrays import Pixels
 from headstart.data.paths import printable
 from headstart.errors import UnreadableImage, suggestion
 from headstart.evaluation.known_images import Neighbour
-from headstart.options import AnswerOptions, SetMethod
+from headstart.options import AnswerOptions
 from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
 from headstart.server.refusals import Refusal
 from headstart.server.state import State
+from headstart.server.uploads import Sent
 
 _Result = TypeVar("_Result")
 _MAX_NEAREST = 20
 _NOT_OPTIONS = {"model", "name"}
 
 
-class Query(BaseModel):
+class Query(AnswerOptions):
     """The options in the URL of a prediction. Text is converted, as a URL has nothing else."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=False)
 
-    top: int = Field(5, ge=1, description=AnswerOptions.model_fields["top"].description)
-    coverage: float | None = Field(
-        None, gt=0, lt=1, description=AnswerOptions.model_fields["coverage"].description
-    )
-    set_method: SetMethod = Field(
-        "lac", description=AnswerOptions.model_fields["set_method"].description
-    )
-    max_error: float | None = Field(
-        None, gt=0, lt=1, description=AnswerOptions.model_fields["max_error"].description
-    )
     nearest: int = Field(
         0, ge=0, le=_MAX_NEAREST, description="Number of similar training images to name."
     )
@@ -86,25 +74,6 @@ def asked_of(request: Request) -> Asked:
         raise Refusal(422, f"'{name}' is not valid: {first['msg']}.") from None
     options = query.model_dump(exclude={"nearest", "explain"})
     return Asked(AnswerOptions.of(**options), query.nearest, query.explain)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """An image that a client sent.
-
-    Attributes:
-        name: What the client calls it.
-        image: The content of a file, or pixels, (height, width, 3).
-    """
-
-    name: str
-    image: bytes | Pixels
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the file or of the pixels."""
-        data = self.image if isinstance(self.image, bytes) else self.image.tobytes()
-        return hashlib.sha256(data).hexdigest()
 
 
 async def answer_images(

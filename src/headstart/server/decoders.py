@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from PIL import Image
-
 from headstart.arrays import Pixels
-from headstart.data.decoding import convert, load_image
+from headstart.data.decoding import decode_image, pixel_count
 from headstart.data.preprocessing import Preprocess
 from headstart.data.quiet import quiet_libraries
 from headstart.options import DecodeLimits
@@ -47,21 +44,20 @@ class Decoders:
         Raises:
             UnreadableImage: It cannot be decoded, or is too large.
         """
-        with self._room_for(data), quiet_libraries():
-            loaded = load_image(
+        with quiet_libraries(), self._room_for(data):
+            image = decode_image(
                 data,
                 path=name,
                 min_side=preprocess.min_side,
                 contract=preprocess.contract,
                 limits=self._limits,
             )
-            image = convert(loaded.image, path=name, contract=preprocess.contract)
             return preprocess.pixels(image)
 
     @contextmanager
     def _room_for(self, data: bytes) -> Iterator[None]:
         """Wait until there is room for the pixels of a file."""
-        count = min(_pixel_count(data), self._limits.max_pixels)
+        count = min(pixel_count(data) or len(data), self._limits.max_pixels)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= count)
             self._free -= count
@@ -71,12 +67,3 @@ class Decoders:
             with self._changed:
                 self._free += count
                 self._changed.notify_all()
-
-
-def _pixel_count(data: bytes) -> int:
-    """Return the pixels of a file by its header; for one of another kind, by its size."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.width * image.height
-    except Exception:  # Whatever is wrong with it is found when it is decoded.
-        return len(data)

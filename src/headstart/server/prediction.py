@@ -11,10 +11,10 @@ from pydantic import JsonValue
 from headstart.errors import UnreadableImage
 from headstart.predictor.predictor import FailedPrediction
 from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
-from headstart.server.asking import PARAMETERS, Sent, answer_images, answer_json, asked_of, wait_for
+from headstart.server.asking import PARAMETERS, answer_images, answer_json, asked_of, wait_for
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
-from headstart.server.uploads import BINARY, MULTIPART, Upload, read_uploads
+from headstart.server.uploads import BINARY, MULTIPART, Sent, read_uploads
 
 router = APIRouter()
 
@@ -61,14 +61,13 @@ async def predict(request: Request) -> JSONResponse:
     served = state.models.get(request.query_params.get("model"))
     served.check(asked.options)
     with state.admission.admitted() as ticket, served.used():
-        uploads = await read_uploads(
+        sent = await read_uploads(
             request, state.options, lambda size: state.admission.count_bytes(ticket, size)
         )
-        state.admission.count_images(ticket, len(uploads))
-        sent = [Sent(one.name, one.data) for one in uploads]
+        state.admission.count_images(ticket, len(sent))
         results = await answer_images(request, state, served, sent, asked)
         _check_any_read(results)
-        values = await _as_json(request, state, served, uploads, results, asked)
+        values = await _as_json(request, state, served, sent, results, asked)
     return JSONResponse(values, headers={VERSION_HEADER: served.version})
 
 
@@ -87,15 +86,15 @@ async def _as_json(
     request: Request,
     state: State,
     served: ServedModel,
-    uploads: Sequence[Upload],
+    sent: Sequence[Sent],
     results: Sequence[AnswerOrError],
     asked: Asked,
 ) -> list[JsonValue]:
     heat_maps: Iterator[bytes] = iter(())
     if asked.explain:
         drawn = [
-            state.explainers.submit(served.heat_map, upload.data, result.prediction)
-            for upload, result in zip(uploads, results, strict=True)
+            state.explainers.submit(served.heat_map, one.image, result.prediction)
+            for one, result in zip(sent, results, strict=True)
             if isinstance(result, Answer)
         ]
         heat_maps = iter(await wait_for(request, drawn, state.options.timeout))

@@ -10,20 +10,22 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from headstart.errors import OptionError, ServerError
 from headstart.files import remove
+from headstart.server import metrics
 from headstart.server.gate import LOOPBACK
 from headstart.server.models import Place
 from headstart.serving_options import ServeOptions
 
 KEY_VARIABLE = "HEADSTART_API_KEY"
 
-_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SHORTEST_KEY = 16
 _WAITING_CONNECTIONS = 2048
 _SHUTDOWN_SECONDS = 120
@@ -59,9 +61,9 @@ def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[Started]
         listening = stack.enter_context(_listen(options.host, options.port))
         if options.workers > 1:
             stack.enter_context(_counting_together())
-        from headstart.server.app import AppFactory
+        from headstart.server.app import create_app
 
-        factory = AppFactory(places, options, key)
+        make = partial(create_app, places, options, key)
         host, port = listening.getsockname()[:2]
         name = "localhost" if host in ("127.0.0.1", "::1") else host
         started = Started(
@@ -69,9 +71,9 @@ def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[Started]
             open=key is None and options.host not in LOOPBACK,
         )
         if options.workers > 1:
-            _run_several(factory, options, listening, lambda: tell(started))
+            _run_several(make, options, listening, lambda: tell(started))
         else:
-            _run_one(factory, listening, lambda: tell(started))
+            _run_one(make, listening, lambda: tell(started))
 
 
 def _places(models: Sequence[str], options: ServeOptions) -> tuple[Place, ...]:
@@ -82,15 +84,17 @@ def _places(models: Sequence[str], options: ServeOptions) -> tuple[Place, ...]:
     return tuple(map(Place.parse, models))
 
 
-def _run_one(factory: Any, listening: socket.socket, tell: Callable[[], None]) -> None:  # noqa: ANN401
-    app = factory()
+def _run_one(
+    make: Callable[[], FastAPI], listening: socket.socket, tell: Callable[[], None]
+) -> None:
+    app = make()
     app.state.headstart.models.load_all()
     tell()
     uvicorn.Server(server_config(app)).run([listening])
 
 
 def _run_several(
-    factory: Any,  # noqa: ANN401
+    make: Callable[[], FastAPI],
     options: ServeOptions,
     listening: socket.socket,
     tell: Callable[[], None],
@@ -99,9 +103,9 @@ def _run_several(
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
-    factory().state.headstart.models.check()
+    make().state.headstart.models.check()
     tell()
-    config = server_config(factory, factory=True, workers=options.workers)
+    config = server_config(make, factory=True, workers=options.workers)
     supervisor = Multiprocess(config, [listening])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
@@ -153,14 +157,14 @@ LOGGING = {
 def _counting_together() -> Iterator[None]:
     """Let the worker processes that are started within a block count in files of one folder.
 
-    Prometheus' library reads the variable when it is imported, so before the application is.
+    Prometheus' library reads the variable when it is imported, which each of them does anew.
     """
     folder = tempfile.mkdtemp(prefix="headstart-metrics-")
-    os.environ[_METRICS_VARIABLE] = folder
+    os.environ[metrics.FOLDER] = folder
     try:
         yield
     finally:
-        del os.environ[_METRICS_VARIABLE]
+        del os.environ[metrics.FOLDER]
         remove(Path(folder))
 
 

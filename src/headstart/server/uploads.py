@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message
 
+from headstart.arrays import Pixels
 from headstart.server.refusals import Refusal
 from headstart.serving_options import LimitOptions
 
@@ -24,23 +26,29 @@ _FIELD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Upload:
-    """An image file that a client sent.
+class Sent:
+    """An image that a client sent.
 
     Attributes:
         name: What the client calls it.
-        data: Its content.
+        image: The content of a file, or pixels, (height, width, 3).
     """
 
     name: str
-    data: bytes
+    image: bytes | Pixels
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the file or of the pixels."""
+        data = self.image if isinstance(self.image, bytes) else self.image.tobytes()
+        return hashlib.sha256(data).hexdigest()
 
 
 Count = Callable[[int], None]
 """Called with the size of each chunk of a body; it raises a `Refusal` if there is no room."""
 
 
-async def read_uploads(request: Request, limits: LimitOptions, count: Count) -> list[Upload]:
+async def read_uploads(request: Request, limits: LimitOptions, count: Count) -> list[Sent]:
     """Read the image files of a request: those of a form, or a body that is one file.
 
     What a file is, is decided by its content: the type and the ending of the name that a client
@@ -55,7 +63,7 @@ async def read_uploads(request: Request, limits: LimitOptions, count: Count) -> 
         return await _form_files(request, limits, count)
     if kind.startswith("image/") or kind in BINARY:
         name = request.query_params.get("name", "image")
-        return [Upload(name, await read_body(request, limits, count))]
+        return [Sent(name, await read_body(request, limits, count))]
     raise Refusal(
         415,
         f"A body of type '{kind[:100]}' is not read. Send image files as {MULTIPART}, or one image "
@@ -76,7 +84,7 @@ async def read_body(request: Request, limits: LimitOptions, count: Count) -> byt
     return body
 
 
-async def _form_files(request: Request, limits: LimitOptions, count: Count) -> list[Upload]:
+async def _form_files(request: Request, limits: LimitOptions, count: Count) -> list[Sent]:
     parser = _InMemory(
         request.headers,
         _limited(request, limits, count).stream(),
@@ -99,7 +107,7 @@ async def _form_files(request: Request, limits: LimitOptions, count: Count) -> l
         if not files:
             raise Refusal(422, "The form contains no file. Send at least one image.")
         return [
-            Upload(file.filename or f"image {number}", await file.read())
+            Sent(file.filename or f"image {number}", await file.read())
             for number, file in enumerate(files, start=1)
         ]
     finally:

@@ -28,10 +28,10 @@ from headstart.answers import MultiPrediction, Prediction
 from headstart.arrays import Anything, Pixels
 from headstart.errors import UnreadableImage
 from headstart.server.answering import Answer, Asked, ServedModel
-from headstart.server.asking import Sent, answer_images
+from headstart.server.asking import answer_images
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
-from headstart.server.uploads import read_body
+from headstart.server.uploads import Sent, read_body
 
 router = APIRouter(prefix="/v2")
 

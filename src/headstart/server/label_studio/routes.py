@@ -16,7 +16,7 @@ from headstart.errors import OutputError, UnreadableImage
 from headstart.server import prediction
 from headstart.server.admission import Ticket
 from headstart.server.answering import Asked, ServedModel
-from headstart.server.asking import Sent, answer_images, wait_for
+from headstart.server.asking import answer_images, wait_for
 from headstart.server.label_studio.backend import Backend
 from headstart.server.label_studio.changes import (
     ANNOTATED,
@@ -43,7 +43,7 @@ from headstart.server.label_studio.protocol import (
 )
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
-from headstart.server.uploads import Count, read_body
+from headstart.server.uploads import Count, Sent, read_body
 
 log = logging.getLogger("headstart.server")
 
