@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from PIL import Image
 
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
+from headstart.engines.precision import cached_trial, try_precisions
+from headstart.record import PrecisionTrial
 from headstart.tasks.single import Single
 
 # Read once, when huggingface_hub is imported, so that no test connects to the hub.
@@ -27,17 +30,24 @@ TINY = "test_efficientnet"
 TASK = Single()
 
 
-@pytest.fixture(autouse=True)
-def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture(scope="session")
+def _session_patch() -> Iterator[pytest.MonkeyPatch]:
+    """Patch for all tests and for the fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_hub(_session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the user's cache and configuration, and the hub, out of every test."""
     for name in ("cache", "config"):
         folder = tmp_path_factory.getbasetemp() / name
-        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(folder))
+        _session_patch.setenv(f"XDG_{name.upper()}_HOME", str(folder))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _convert_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    _session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Take a network that an earlier test has converted from there, whatever the test's cache."""
     shared = tmp_path_factory.getbasetemp() / "networks"
@@ -52,19 +62,39 @@ def _convert_once(
         return engine
 
     for user in ("features.extractor", "tuning.boundary.rows"):
-        monkeypatch.setattr(f"headstart.{user}.make_engine", make)
+        _session_patch.setattr(f"headstart.{user}.make_engine", make)
 
 
-@pytest.fixture(autouse=True)
-def _one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _try_precisions_once(
+    _session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Take the trial of precisions from an earlier test of the network, whatever the cache."""
+    shared = tmp_path_factory.getbasetemp() / "trials"
+
+    def cached(
+        folder: Path, architecture: str, size: int, measure: Callable[[], PrecisionTrial]
+    ) -> PrecisionTrial:
+        def share() -> PrecisionTrial:
+            return cached_trial(shared, architecture, size, measure)
+
+        return cached_trial(folder, architecture, size, share)
+
+    _session_patch.setattr("headstart.features.extractor.cached_trial", cached)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_round(_session_patch: pytest.MonkeyPatch) -> None:
     """Hold out once in fine-tuning, which is quicker than five times for so few images."""
-    monkeypatch.setattr("headstart.tuning.held_out.CROSS_VALIDATE_UP_TO", 0)
+    _session_patch.setattr("headstart.tuning.held_out.CROSS_VALIDATE_UP_TO", 0)
 
 
-@pytest.fixture(autouse=True)
-def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _short_turns(_session_patch: pytest.MonkeyPatch) -> None:
     """Time engines very briefly, as the result does not matter here."""
-    monkeypatch.setattr("headstart.choosing.trials.SECONDS", 0.02)
+    _session_patch.setattr("headstart.choosing.trials.SECONDS", 0.02)
+    briefly = partial(try_precisions, seconds=0.02)
+    _session_patch.setattr("headstart.features.extractor.try_precisions", briefly)
 
 
 def picture(

@@ -40,6 +40,9 @@ Pairs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 """One boolean per image, (images,)."""
 
+Corners = NDArray[np.float32]
+"""The boxes in an image: x1, y1, x2, y2 in pixels of the image as it is seen, (boxes, 4)."""
+
 Thumbnail = NDArray[np.uint8]
 """Grey thumbnail of one image, (16, 17), or of several, (images, 16, 17), values 0 to 255."""
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from headstart.backbones.backbone import load_backbone
-from headstart.engines.precision import PrecisionTrial
+from headstart.engines.precision import PrecisionTrial, cached_trial
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.files import file_sha256
@@ -84,6 +84,7 @@ def auto(tmp_path, monkeypatch, trial):
 
     monkeypatch.setattr("headstart.engines.openvino_engine.cpu_has_bf16", lambda: True)
     monkeypatch.setattr("headstart.features.extractor.try_precisions", run_trial)
+    monkeypatch.setattr("headstart.features.extractor.cached_trial", cached_trial)
     backbone = load_backbone(TINY, weights="random")
     return FeatureExtractor(backbone, cache=tmp_path / "cache"), trials
 

@@ -1,0 +1,65 @@
+"""Labelled boxes in an image, as arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.arrays import Corners, Flags, Numbers, Rows
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The true boxes of an image.
+
+    Attributes:
+        corners: x1, y1, x2, y2 of each box in pixels of the image as it is seen, that is, after
+            its EXIF orientation; shape (boxes, 4), float32. A pixel's left edge is its column's
+            number, so that a box around a whole image is (0, 0, width, height).
+        classes: The class number of each box, shape (boxes,), int64.
+        crowd: Whether a box is around a crowd of objects, in and around which detections are
+            neither right nor wrong; shape (boxes,).
+    """
+
+    corners: Corners
+    classes: Rows
+    crowd: Flags
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    @classmethod
+    def none(cls) -> "Boxes":
+        """Return the boxes of an image without any."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The predicted boxes of an image, the most probable first.
+
+    Attributes:
+        corners: As of `Boxes`.
+        classes: The class number of each box, shape (boxes,), int64.
+        scores: The probability of each box, 0 to 1, shape (boxes,), float64.
+    """
+
+    corners: Corners
+    classes: Rows
+    scores: Numbers
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    @classmethod
+    def none(cls) -> "Detections":
+        """Return the detections in an image without any."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float64))
+
+    def above(self, thresholds: Numbers) -> "Detections":
+        """Return the detections whose probability reaches the threshold of their class.
+
+        Args:
+            thresholds: One per class, shape (classes,).
+        """
+        kept = self.scores >= thresholds[self.classes]
+        return Detections(self.corners[kept], self.classes[kept], self.scores[kept])
