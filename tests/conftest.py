@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from torch.nn import Module
 
+from headstart.backbones.building import check_image_size
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import cached_trial, try_precisions
@@ -28,6 +30,7 @@ settings.load_profile("unhurried")
 
 TINY = "test_efficientnet"
 TASK = Single()
+Trial = Callable[[], PrecisionTrial]
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +75,25 @@ def _try_precisions_once(
     """Take the trial of precisions from an earlier test of the network, whatever the cache."""
     shared = tmp_path_factory.getbasetemp() / "trials"
 
-    def cached(
-        folder: Path, architecture: str, size: int, measure: Callable[[], PrecisionTrial]
-    ) -> PrecisionTrial:
-        def share() -> PrecisionTrial:
-            return cached_trial(shared, architecture, size, measure)
-
-        return cached_trial(folder, architecture, size, share)
+    def cached(folder: Path, name: str, size: int, measure: Trial) -> PrecisionTrial:
+        return cached_trial(folder, name, size, lambda: cached_trial(shared, name, size, measure))
 
     _session_patch.setattr("headstart.features.extractor.cached_trial", cached)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _check_sizes_once(_session_patch: pytest.MonkeyPatch) -> None:
+    """Check once that a network accepts an image size, for all of the same name and shapes."""
+    accepted = set()
+
+    def check(network: Module, architecture: str, size: int, channels: int) -> None:
+        shapes = tuple((name, tensor.shape) for name, tensor in network.state_dict().items())
+        case = (architecture, size, channels, shapes)
+        if case not in accepted:
+            check_image_size(network, architecture, size, channels)
+            accepted.add(case)
+
+    _session_patch.setattr("headstart.backbones.backbone.check_image_size", check)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -95,6 +108,8 @@ def _short_turns(_session_patch: pytest.MonkeyPatch) -> None:
     _session_patch.setattr("headstart.choosing.trials.SECONDS", 0.02)
     briefly = partial(try_precisions, seconds=0.02)
     _session_patch.setattr("headstart.features.extractor.try_precisions", briefly)
+    for timed in ("choosing.trials", "engines.precision"):
+        _session_patch.setattr(f"headstart.{timed}._ROUNDS", 1)
 
 
 def picture(

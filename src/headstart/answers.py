@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from headstart.arrays import Probabilities
+from headstart.boxes import Detections
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,53 @@ class MultiPrediction:
         """The labels as cells of a table, by the name of the column."""
         labels = "|".join(label for label, _ in self.labels)
         return {"labels": labels} | _unknown_cell(self.unknown)
+
+
+@dataclass(frozen=True)
+class PredictedBox:
+    """A predicted box.
+
+    Attributes:
+        label: The name of its class.
+        probability: Its probability, 0 to 1.
+        box: x1, y1, x2, y2 in pixels of the image as it is seen.
+    """
+
+    label: str
+    probability: float
+    box: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        return {"label": self.label, "probability": self.probability, "box": list(self.box)}
+
+
+@dataclass(frozen=True)
+class BoxesPrediction:
+    """The boxes that are predicted in one image.
+
+    Attributes:
+        image: The name of the image, as the user passed it.
+        boxes: Those that reach the threshold of their class, the most probable first.
+        size: Width and height of the image as it is seen, in pixels.
+        detections: All detections, with those below the thresholds.
+    """
+
+    image: str
+    boxes: tuple[PredictedBox, ...]
+    size: tuple[int, int]
+    detections: Detections = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        boxes: list[JsonValue] = [box.to_json() for box in self.boxes]
+        return {"image": self.image, "boxes": boxes}
+
+    @property
+    def answer(self) -> dict[str, str | float | bool]:
+        """The boxes as cells of a table, by the name of the column."""
+        boxes = json.dumps([box.to_json() for box in self.boxes], ensure_ascii=False)
+        return {"labels": "|".join(box.label for box in self.boxes), "boxes": boxes}
 
 
 AnyTaskPrediction = Prediction | MultiPrediction

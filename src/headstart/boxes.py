@@ -61,5 +61,8 @@ class Detections:
         Args:
             thresholds: One per class, shape (classes,).
         """
-        kept = self.scores >= thresholds[self.classes]
+        return self.take(self.scores >= thresholds[self.classes])
+
+    def take(self, kept: Flags) -> "Detections":
+        """Return the detections that are marked, shape (boxes,)."""
         return Detections(self.corners[kept], self.classes[kept], self.scores[kept])

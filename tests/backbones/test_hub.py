@@ -145,8 +145,10 @@ def test_errors_of_the_hub_are_one_clear_error(hub, status, reason):
     assert "\n" not in text
 
 
-def test_a_stalled_server_times_out(hub):
+def test_a_stalled_server_times_out(hub, monkeypatch):
     """A server that never responds leads to the same error instead of an endless wait."""
+    for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        monkeypatch.setattr(constants, name, 0.1)
     hub.stalled = True
     with pytest.raises(WeightsError, match="Cannot download"):
         load_backbone(TINY)

@@ -1,6 +1,9 @@
 """Backbones: the list and the measurements."""
 
+from functools import partial
+
 from headstart.commands.backbones import list_backbones
+from headstart.engines.timing import images_per_second
 from headstart.options import BackbonesOptions
 from headstart.watching import SilentWatcher
 
@@ -52,8 +55,10 @@ def test_weights_that_are_not_for_commercial_use_are_marked(monkeypatch):
     ]
 
 
-def test_measuring(tmp_path):
+def test_measuring(tmp_path, monkeypatch):
     """The speed is positive, and the engine agrees with PyTorch."""
+    briefly = partial(images_per_second, seconds=0.02)
+    monkeypatch.setattr("headstart.commands.backbones.images_per_second", briefly)
     options = BackbonesOptions(measure=True, cache=tmp_path)
     (lite,) = list_backbones("lite0", options, SilentWatcher())
     assert lite.images_per_second > 0

@@ -28,7 +28,12 @@ BOTH = "test_efficientnet=random,test_resnet=random"
 @pytest.fixture
 def options(tmp_path):
     """Return options of a quick recommendation."""
-    return {"backbones": BOTH, "cache": tmp_path / "cache", "out": tmp_path / "out"}
+    return {
+        "backbones": BOTH,
+        "image_size": 64,
+        "cache": tmp_path / "cache",
+        "out": tmp_path / "out",
+    }
 
 
 def test_one_of_the_candidates_is_recommended(make_folder, options):

@@ -1,5 +1,6 @@
 """The OpenVINO engine agrees with PyTorch, and caches the converted network on disk."""
 
+import shutil
 import subprocess
 import sys
 
@@ -116,6 +117,13 @@ def test_a_converted_network_is_cached(tmp_path):
     assert files == ["network.bin", "network.xml", "sha256"]
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """Return a cache with a converted network, and the features of two images."""
+    cache = tmp_path_factory.mktemp("converted")
+    return cache, results(openvino(cache), [photos(2)])
+
+
 def _flip(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
@@ -132,10 +140,10 @@ def _random(path):
 
 @pytest.mark.parametrize("damage", [_flip, _cut, _random, lambda path: path.unlink()])
 @pytest.mark.parametrize("name", ["network.bin", "network.xml", "sha256"])
-def test_a_damaged_network_is_converted_again(tmp_path, damage, name):
+def test_a_damaged_network_is_converted_again(tmp_path, converted, damage, name):
     """If any file is changed or missing, the network is converted and cached again."""
-    images = photos(2)
-    first = results(openvino(tmp_path), [images])
+    (cache, first), images = converted, photos(2)
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
     damage(tmp_path / "net" / name)
     np.testing.assert_array_equal(results(openvino(tmp_path), [images]), first)
     again = results(openvino(tmp_path, network=Refusing()), [images])

@@ -20,7 +20,7 @@ def test_killed_trainings_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", ["Checking images", "Extracting features"])
 def test_an_interrupted_training_leaves_no_partial_run(tmp_path: Path, stage: str) -> None:
     """Ctrl-C exits with 130 and says how to continue, leaves no files, and the next run does."""
-    photos = make_photos(tmp_path / "photos", 600)
+    photos = make_photos(tmp_path / "photos", 300)
     (tmp_path / "runs").mkdir()
     with start(photos, tmp_path / "runs/run", tmp_path / "cache") as process:
         wait_for(process, stage)

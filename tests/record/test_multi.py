@@ -52,8 +52,8 @@ def test_records_without_a_task_have_single_labels() -> None:
 def test_an_unknown_task_is_an_error() -> None:
     """The error says which tasks there are."""
     values = record(metrics()).to_json()
-    values["test"]["task"] = "boxes"
-    with pytest.raises(RecordError, match=r"'boxes'.*'single', 'multi'"):
+    values["test"]["task"] = "masks"
+    with pytest.raises(RecordError, match=r"'masks'.*'single', 'multi', 'boxes'"):
         Record.of(values, "metrics.json")
 
 

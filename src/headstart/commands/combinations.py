@@ -45,7 +45,7 @@ RUN: tuple[Rule[RunOptions], ...] = (
     ),
 )
 
-TRAINING: tuple[Rule[TrainOptions], ...] = (
+FROZEN: tuple[Rule[TrainOptions], ...] = (
     Rule(
         (
             *("minutes", "epochs", "learning_rate", "augment", "views", "batch_size", "mixup"),
@@ -54,6 +54,10 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
         lambda options: options.tune == "none" and options.recipe == "headstart",
         "without fine-tuning. Add --tune, such as --tune auto.",
     ),
+)
+"""Of options that also steer the training of a detector, which needs no fine-tuning."""
+
+TRAINING: tuple[Rule[TrainOptions], ...] = (
     Rule(
         ("backbones", "sample", "budget_ms"),
         lambda options: options.backbone != "auto",
@@ -97,6 +101,20 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
         "with --augment none, which leaves one view per image. Remove it.",
     ),
 )
+
+DETECTION: tuple[Rule[TrainOptions], ...] = (
+    Rule(
+        (
+            *("head", "features", "balanced", "orientations", "scales", "fit", "tune", "recipe"),
+            *("augment", "mixup", "no_hint", "log", "keep_examples", "compare", "learning_curve"),
+            *("leakage", "prevalence", "slices", "backbones", "sample", "budget_ms"),
+            *("patient_key", "labels", "label_separator", "uncertain"),
+        ),
+        lambda _: True,
+        "on a detector of boxes. Remove it.",
+    ),
+)
+"""Of options that are for labels of whole images."""
 
 PREDICTION: tuple[Rule[PredictOptions], ...] = (
     Rule(

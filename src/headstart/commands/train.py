@@ -17,6 +17,8 @@ from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
+from headstart.commands.combinations import FROZEN, reject_ineffective_options
+from headstart.commands.detecting import check_detection, fit_and_measure
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.examples import with_examples
 from headstart.commands.extraction import extract_features
@@ -38,6 +40,7 @@ from headstart.data.paths import data_name
 from headstart.files import size_of
 from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
+from headstart.predictor.detector import Detector
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
 from headstart.report.pictures import Pictures
@@ -47,7 +50,7 @@ from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
 from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
-from headstart.tasks.opening import open_data
+from headstart.tasks.opening import may_have_boxes, open_data
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
@@ -84,7 +87,7 @@ class TrainResult:
     """
 
     run: Path
-    model: Classifier
+    model: Classifier | Detector
     record: Record
     summary: Summary | None
     seconds: dict[str, float]
@@ -142,7 +145,10 @@ def run_training(
         begin: Start of the measured time, by `time.perf_counter`. Default: now.
     """
     clock = Clock.since(begin)
-    check_training(options)
+    if options.task == "boxes":
+        check_detection(options)
+    else:
+        check_training(options, may_have_boxes=may_have_boxes(data, options.task))
     options = _resolved(options)
     request = Request.of(data, options)
     with reserved_folder(
@@ -165,6 +171,17 @@ def _train(
 ) -> TrainResult:
     with clock.step("scan"):
         images = open_data(data, options, watcher, slices=options.slices)
+    if images.task.name == "boxes":
+        check_detection(options)
+        detector, measured_boxes = fit_and_measure(
+            *(data, run, request, images, options, watcher, clock)
+        )
+        summary = _summary(images.task, measured_boxes)
+        return TrainResult(
+            run, detector, measured_boxes, summary, measured_boxes.seconds | clock.total()
+        )
+    reject_ineffective_options(options, FROZEN)
+    with clock.step("scan"):
         key = patient_key(images.manifest, options.patient_key)
         shortcuts = find_file_shortcuts(images.all)
     for shortcut in shortcuts:

@@ -84,7 +84,7 @@ class Columns:
     @property
     def is_plural(self) -> bool:
         """Whether the column of the labels is for several labels by its name."""
-        return not self.one_each and _key(self.labels[0]) == _LABELS
+        return not self.one_each and column_key(self.labels[0]) == _LABELS
 
     def split_of(self, row: Mapping[str, object]) -> str | None:
         """Return the part of the split that a row belongs to; None if it names none.
@@ -110,6 +110,7 @@ def choose_columns(
     known: Collection[str] = (),
     slices: Sequence[str] = (),
     values: Callable[[str], Sequence[str]],
+    label: str | None = None,
 ) -> Columns:
     """Choose the columns of a table by their names, in any case and with their usual synonyms.
 
@@ -121,6 +122,7 @@ def choose_columns(
         known: The classes of a trained model, which may be columns with one label each.
         slices: The columns by which the user slices results.
         values: Returns the different values of a column, or nothing if there are many.
+        label: The column of the labels, if it is not to be found by its name.
 
     Raises:
         DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
@@ -130,7 +132,7 @@ def choose_columns(
     labelling = labelling or Labelling()
     _check_unique(path, names)
     named = _columns_of_labels(path, names, (group, *slices), labelling, known)
-    labels = named or (_label_column(path, names, labelling.task),)
+    labels = named or (label or _label_column(path, names, labelling.task),)
     image = _image_column(path, names)
     if image in named:
         raise OptionError(
@@ -184,21 +186,22 @@ def _columns_of_labels(
 ) -> tuple[str, ...]:
     """Return the columns with one label each: those that the user names, or a model's labels."""
     if labelling.labels is not None:
-        reserved = {name for name in names if _key(name) in _OTHERS or name in others}
+        reserved = {name for name in names if column_key(name) in _OTHERS or name in others}
         return named_label_columns(path, names, labelling.labels, reserved)
-    if labelling.task != "multi" or any(_key(name) in (*_LABEL, _LABELS) for name in names):
+    if labelling.task != "multi" or any(column_key(name) in (*_LABEL, _LABELS) for name in names):
         return ()
     return tuple(name for name in names if normalised(name) in known)
 
 
-def _key(name: str) -> str:
+def column_key(name: str) -> str:
+    """Return a column's name without capitals, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _find(names: Iterable[str], known: Sequence[str]) -> str | None:
     """Return the column with the most preferred of the known names."""
-    found = [name for name in names if _key(name) in known]
-    return min(found, key=lambda name: known.index(_key(name)), default=None)
+    found = [name for name in names if column_key(name) in known]
+    return min(found, key=lambda name: known.index(column_key(name)), default=None)
 
 
 def _named(path: Path, names: Sequence[str], wanted: str, option: str) -> str:
@@ -230,9 +233,9 @@ def _missing(path: Path, names: Sequence[str], *wanted: str) -> DataError:
 
 def _label_column(path: Path, names: Sequence[str], task: TaskOption) -> str:
     """Return the column of the classes, or that of several labels."""
-    found = [name for name in names if _key(name) in _LABEL]
+    found = [name for name in names if column_key(name) in _LABEL]
     several = _find(names, (_LABELS,))
-    exact = [name for name in found if _key(name) == "label"]
+    exact = [name for name in found if column_key(name) == "label"]
     if several and found and task == "auto":
         raise DataError(
             f"Table '{path}' has the columns '{found[0]}' and '{several}'. Pass --task single to "
@@ -267,8 +270,8 @@ def _grouping(path: Path, names: Sequence[str], group: str | None) -> str | None
 
 
 def _group_column(path: Path, names: Sequence[str]) -> str | None:
-    found = [name for name in names if _key(name) in _GROUP]
-    exact = [name for name in found if _key(name) == "group"]
+    found = [name for name in names if column_key(name) in _GROUP]
+    exact = [name for name in found if column_key(name) == "group"]
     if len(found) > 1 and len(exact) != 1:
         raise DataError(
             f"Table '{path}' has several columns that may be the groups: {', '.join(found)}. Pass "
@@ -284,12 +287,12 @@ def _split_columns(
     if (exact := _find(names, _SPLIT[:1])) is not None:
         return {exact: None}
     flags: dict[str, str | None] = {
-        name: _FLAGS[_key(name)] for name in names if _key(name) in _FLAGS
+        name: _FLAGS[column_key(name)] for name in names if column_key(name) in _FLAGS
     }
     others = [
         name
         for name in names
-        if name not in flags and (_key(name) in _SPLIT or _are_parts(values(name)))
+        if name not in flags and (column_key(name) in _SPLIT or _are_parts(values(name)))
     ]
     if len(others) + bool(flags) > 1:
         raise DataError(

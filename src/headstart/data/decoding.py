@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 from pathlib import Path
@@ -21,7 +21,7 @@ from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.medical.dicom import decode_dicom, dicom_header
 from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_dicom
-from headstart.data.metadata import upright, without_metadata
+from headstart.data.metadata import seen_size, upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
 from headstart.errors import UnreadableImage, reason_of
@@ -43,10 +43,12 @@ class LoadedImage:
 
     Attributes:
         image: The image, upright, in any mode, perhaps with transparent pixels.
+        size: Width and height of the whole image as it is seen, before any reduction of its scale.
         repair: What was repaired in the file, as a clause; None if nothing was.
     """
 
     image: Image.Image
+    size: tuple[int, int]
     repair: str | None = None
 
 
@@ -126,7 +128,7 @@ def load_image(
     if not data:
         raise UnreadableImage(path, "the file is empty")
 
-    def load(file: bytes) -> Image.Image:
+    def load(file: bytes) -> LoadedImage:
         return _load(file, path, min_side, contract, limits)
 
     with translate_errors(path, limits):
@@ -165,10 +167,10 @@ _FINAL = (
 )
 
 
-def _load_or_repair(data: bytes, load: Callable[[bytes], Image.Image]) -> LoadedImage:
+def _load_or_repair(data: bytes, load: Callable[[bytes], LoadedImage]) -> LoadedImage:
     """Load a file; if that fails, without its metadata; if that fails, with the end of a JPEG."""
     try:
-        return LoadedImage(load(data))
+        return load(data)
     except _FINAL:
         raise
     except Exception as error:  # See above.
@@ -176,9 +178,9 @@ def _load_or_repair(data: bytes, load: Callable[[bytes], Image.Image]) -> Loaded
     plain = without_metadata(data)
     try:
         if plain != data:
-            return LoadedImage(load(plain))
+            return load(plain)
         if whole := complete_jpeg(plain, _open):
-            return LoadedImage(load(whole), REPAIR)
+            return replace(load(whole), repair=REPAIR)
     except _FINAL:
         raise
     except Exception:
@@ -295,9 +297,10 @@ def read_image(path: str) -> bytes:
 
 def _load(
     data: bytes, path: str, min_side: int | None, contract: PixelContract, limits: DecodeLimits
-) -> Image.Image:
+) -> LoadedImage:
     if is_dicom(data):
-        return decode_dicom(data, window=contract.window, limits=limits)
+        medical = decode_dicom(data, window=contract.window, limits=limits)
+        return LoadedImage(medical, medical.size)
     image = _open(data)
     width, height = image.size
     if width * height > limits.max_pixels:
@@ -306,7 +309,7 @@ def _load(
         image.draft(None, _scaled_size(image.size, ceil(min_side * _DRAFT_MARGIN)))
     loaded = _load_checked(image, data) if contract.version > 1 else image
     loaded.load()
-    return upright(loaded, image.getexif)
+    return LoadedImage(upright(loaded, image.getexif), seen_size((width, height), image.getexif))
 
 
 def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:

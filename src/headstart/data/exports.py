@@ -71,24 +71,27 @@ def read_exported(
     sentences = dict.fromkeys(text for source in sources.values() for text in source.understood)
     split = f"Split: the names of the Parquet files ({parts})."
     warnings = dict.fromkeys(text for source in sources.values() for text in source.warnings)
-    several = _same_labels(data, sources)
+    several, boxes = _same_labels(data, sources)
     guessed = next((one.guessed_group for one in sources.values() if one.guessed_group), None)
     return Source(
         *(data_name(data), entries, (split, *sentences), tuple(warnings), several),
         guessed_group=guessed,
+        boxes=boxes,
     )
 
 
-def _same_labels(data: Path, sources: Mapping[Path, Source]) -> str | None:
-    """Return where all tables have several labels per image; None if all have one."""
-    found = {source.several: file for file, source in sources.items()}
+def _same_labels(data: Path, sources: Mapping[Path, Source]) -> tuple[str | None, str | None]:
+    """Return where all tables have several labels per image, and where boxes; None without them."""
+    boxes = next((source.boxes for source in sources.values() if source.boxes), None)
+    found = {(source.several, source.task): file for file, source in sources.items()}
     if len(found) > 1:
         first, second, *_ = found.values()
         raise DataError(
             f"The tables of '{data}' differ in where their labels are: compare '{first.name}' and "
             f"'{second.name}'."
         )
-    return next(iter(found))
+    (several, _), *_ = found
+    return several, boxes
 
 
 def _part(file: Path) -> str | None:

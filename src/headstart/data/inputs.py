@@ -16,7 +16,7 @@ from typing_extensions import TypeIs
 from headstart.arrays import Anything
 from headstart.data.colour import to_rgb_or_grey
 from headstart.data.contract import CURRENT, PixelContract
-from headstart.data.decoding import decode_image, read_image, translate_errors
+from headstart.data.decoding import convert, load_image, read_image, translate_errors
 from headstart.data.metadata import upright
 from headstart.data.paths import is_url
 from headstart.data.quiet import quiet_libraries
@@ -86,11 +86,19 @@ class ImageInput:
         Raises:
             UnreadableImage: It cannot be decoded.
         """
+        return self.decode_with_size(min_side=min_side, contract=contract)[0]
+
+    def decode_with_size(
+        self, *, min_side: int | None = None, contract: PixelContract = CURRENT
+    ) -> tuple[Image.Image, tuple[int, int]]:
+        """Return what `decode` does, and width and height of the whole image as it is seen."""
         if isinstance(self.source, Image.Image):
-            return _from_pil(self.source, self.name, contract)
+            image = _from_pil(self.source, self.name, contract)
+            return image, image.size
         data = read_path(self.source) if isinstance(self.source, str) else self.source
         with quiet_libraries():
-            return decode_image(data, path=self.name, min_side=min_side, contract=contract)
+            loaded = load_image(data, path=self.name, min_side=min_side, contract=contract)
+            return convert(loaded.image, path=self.name, contract=contract), loaded.size
 
 
 @dataclass(frozen=True)

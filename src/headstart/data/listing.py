@@ -20,6 +20,8 @@ class Source:
         copies_are_one: Whether copies of an image are one image that has the labels of all.
         guessed_group: The column of `Entry.guessed_group`; None without one.
         in_folders: Whether the labels are folders.
+        boxes: Where the boxes were taken from if the labels are boxes, which an entry has as
+            `boxes.labels.write_boxes` writes them; else None.
     """
 
     name: str
@@ -30,10 +32,13 @@ class Source:
     copies_are_one: bool = False
     guessed_group: str | None = None
     in_folders: bool = False
+    boxes: str | None = None
 
     @property
-    def task(self) -> Literal["single", "multi"]:
+    def task(self) -> Literal["single", "multi", "boxes"]:
         """The name of the task that the labels are for."""
+        if self.boxes:
+            return "boxes"
         return "multi" if self.several else "single"
 
     @property

@@ -40,15 +40,26 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_ON_ITS_SIDE = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+
 
 def upright(image: Image.Image, read_exif: Callable[[], Image.Exif]) -> Image.Image:
     """Turn a loaded image by its EXIF orientation; one that cannot be read means upright."""
+    turn = _turn_of(read_exif)
+    return image if turn is None else image.transpose(turn)
+
+
+def seen_size(size: tuple[int, int], read_exif: Callable[[], Image.Exif]) -> tuple[int, int]:
+    """Return width and height of an image as it is seen, that is, after its EXIF orientation."""
+    return size[::-1] if _turn_of(read_exif) in _ON_ITS_SIDE else size
+
+
+def _turn_of(read_exif: Callable[[], Image.Exif]) -> Image.Transpose | None:
     try:
         orientation = read_exif().get(_ORIENTATION)
     except Exception:  # Pillow raises nearly anything on broken EXIF.
-        return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 def without_metadata(data: bytes) -> bytes:

@@ -167,11 +167,15 @@ def _classes(data: object, source: Source, manifest: pa.Table, task: Task) -> tu
     """
     images = usable(manifest)
     names = task.classes(images["label"].to_pylist())
+    if source.boxes and not names and images.num_rows:
+        raise DataError(
+            f"No usable image of '{data}' has a box; they were read from {source.boxes}."
+        )
     if source.several and not names and images.num_rows:
         raise DataError(
             f"No image of '{data}' has a label; they were looked for in {source.several}."
         )
-    if len(names) != 1 or source.several:
+    if len(names) != 1 or source.several or source.boxes:
         return names
     rejected = "".join(f" {sentence}" for sentence in unusable_classes(manifest, task))
     raise DataError(

@@ -92,6 +92,24 @@ class Preprocess:
         pixels = np.asarray(square)
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
+    def placed(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return left, top, width and height of a whole image within the square of `pixels`.
+
+        Args:
+            width: Width of the image, in pixels.
+            height: Height of the image, in pixels.
+
+        Raises:
+            ValueError: The image is cropped, so that it is not whole.
+        """
+        if self.resize == "shorter":
+            raise ValueError("Images that are cropped have no place for their edges.")
+        if self.resize == "squash":
+            return 0, 0, self.size, self.size
+        across = self.size if width >= height else round(width / height * self.size)
+        down = self.size if height >= width else round(height / width * self.size)
+        return round((self.size - across) / 2), round((self.size - down) / 2), across, down
+
     def to_dict(self) -> dict[str, JsonValue]:
         """Convert to plain JSON values."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}

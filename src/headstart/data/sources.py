@@ -2,8 +2,8 @@
 
 Everything that decides how data is understood is here and in the modules that this one calls:
 folders (`folders`, `layouts`), tables (`tables`, `table_files`, `delimited`, `columns`,
-`image_cells`, `locating`, `exports`), labels (`labelling`, `label_columns`, `label_cells`,
-`separators`, `merging`), groups (`path_groups`) and archives.
+`image_cells`, `locating`, `exports`), boxes (`boxes/`), labels (`labelling`, `label_columns`,
+`label_cells`, `separators`, `merging`), groups (`path_groups`) and archives.
 """
 
 import os
@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.data import archives, tables
+from headstart.data.boxes.finding import FoundBoxes, find_boxes, find_boxes_of_file, may_be_label
+from headstart.data.boxes.sources import box_source, without_unknown_labels
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
 from headstart.data.formats import TABLE_SUFFIXES, is_table
@@ -42,12 +44,13 @@ def open_source(
 ) -> Source:
     """List the images of a folder, a table or an archive.
 
-    The source says whether its images have one label or several, see `Source.task`.
+    The source says whether its images have one label or several or boxes, see `Source.task`.
 
     Args:
         data: A folder of class folders, a folder with train/ (val/) test/ of those, a table, a
-            folder of Parquet files that are named after the parts of a split, or a zip or tar of
-            a folder.
+            folder of Parquet files that are named after the parts of a split, a folder with boxes
+            in a usual format, a JSON file of COCO, a YAML file of YOLO, or a zip or tar of a
+            folder.
         staging: Folder for unpacked archives and embedded images.
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
@@ -73,6 +76,8 @@ def open_source(
         )
     elif path.is_dir():
         source = _read_folder(path, path, staging, group, known, labelling, slices)
+    elif path.is_file() and (boxes := find_boxes_of_file(path)):
+        source = _read_boxes(boxes, path, staging, group, labelling, slices)
     else:
         raise _unknown_kind(path)
     if not source.entries:
@@ -82,6 +87,8 @@ def open_source(
         )
     source = with_medical_images(source, staging, reading, required=not known)
     check_slices(entry.slices for entry in source.entries if not entry.rejected)
+    if source.boxes and known:
+        source = without_unknown_labels(source, known)
     if source.several and known:
         source = _without_unknown_labels(source, known)
     return _without_lone_train_part(source if known else _with_guess(source))
@@ -114,7 +121,7 @@ def _read_folder(
     labelling: Labelling,
     slices: Sequence[str],
 ) -> Source:
-    """List the images of a folder, or of the Parquet files in it."""
+    """List the images of a folder, with their boxes if it has some, or of the tables in it."""
     if files := find_exported(folder):
         return read_exported(
             *(data, folder, files),
@@ -124,6 +131,22 @@ def _read_folder(
             known=known,
             slices=slices,
         )
+    found = find_boxes(folder)
+    if labelling.task == "boxes" and found is None:
+        raise DataError(
+            f"'{data}' has no boxes. Pass a folder with images and files of COCO, Pascal VOC or "
+            "YOLO, or a table with the columns path, x1, y1, x2, y2 and label."
+        )
+    classes = _class_folders(folder, data, known) if found else set()
+    if found and (labelling.task == "boxes" or (labelling.task == "auto" and not classes)):
+        return _read_boxes(found, data, staging, group, labelling, slices)
+    if found and labelling.task == "auto" and _most_have_boxes(found, staging, group, slices):
+        source = _read_boxes(found, data, staging, group, labelling, slices)
+        sentence = (
+            f"The folders {list_names(sorted(classes), 3)} might be labels: to use them, pass "
+            "--task single."
+        )
+        return replace(source, understood=(*source.understood, sentence))
     if table := table_of_medical_images(folder):
         try:
             read = tables.read_table(
@@ -142,8 +165,56 @@ def _read_folder(
             "Pass a table with these columns, such as a CSV file."
         )
     labelling.check("for a folder, whose folders are the labels")
+    if found and not classes:
+        raise DataError(
+            f"'{data}' has no class folders, but boxes in {found.kind}. Omit --task, or pass "
+            "--task boxes."
+        )
     source = grouped_by_path(list_folder(folder, data, known), group)
+    if found:
+        sentence = f"The boxes in {found.kind} are not read: to use them, pass --task boxes."
+        source = replace(source, understood=(*source.understood, sentence))
     return _with_several(source) if labelling.task == "multi" else source
+
+
+def _class_folders(folder: Path, data: Path, known: Collection[str]) -> set[str]:
+    """Return the names of class folders, if there are several or a trained model has one."""
+    try:
+        entries = list_folder(folder, data, known).entries
+    except DataError:
+        return set()
+    labels = {entry.label for entry in entries if entry.label and may_be_label(entry.label)}
+    return labels if len(labels) > 1 or labels & set(known) else set()
+
+
+def _most_have_boxes(
+    found: FoundBoxes, staging: Path, group: str | None, slices: Sequence[str]
+) -> bool:
+    """Return whether annotations name at least half of the images of a folder."""
+    boxes = found.read(staging=staging, group=group, slices=slices)
+    return 2 * boxes.annotated >= len(found.files.images)
+
+
+def _read_boxes(
+    found: FoundBoxes,
+    data: Path,
+    staging: Path,
+    group: str | None,
+    labelling: Labelling,
+    slices: Sequence[str],
+) -> Source:
+    """Return the source of boxes in a folder or a file.
+
+    Raises:
+        DataError: The user wants labels, or the boxes cannot be used.
+    """
+    if labelling.task not in ("auto", "boxes"):
+        raise DataError(f"'{data}' has boxes. Omit --task, or pass --task boxes.")
+    labelling.check("for boxes")
+    boxes = found.read(staging=staging, group=group, slices=slices)
+    source = box_source(data_name(data), boxes)
+    by_column = any(entry.group for entry in source.entries)
+    return source if by_column else grouped_by_path(source, group)
 
 
 def _has_folders(folder: Path) -> bool:

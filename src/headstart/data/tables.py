@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headstart.data.boxes.sources import box_source
+from headstart.data.boxes.tables import box_columns_of, read_box_table
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.image_cells import ImageCells
 from headstart.data.label_cells import (
@@ -28,7 +30,7 @@ from headstart.data.path_groups import grouped_by_path
 from headstart.data.paths import data_name, list_names
 from headstart.data.separators import separator_warnings
 from headstart.data.slicing import write_slices
-from headstart.data.table_files import open_table, unreadable_table
+from headstart.data.table_files import Table, open_table, unreadable_table
 from headstart.errors import DataError
 
 
@@ -42,6 +44,8 @@ def read_table(
     slices: Sequence[str] = (),
 ) -> Source:
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
+
+    A table with columns of boxes is read as such, unless the user wants labels.
 
     Columns are found by their usual names, see `columns.choose_columns`. Embedded images are bytes
     or, as Hugging Face exports them, a struct of `bytes` and `path`. Bytes are written to `staging`
@@ -62,6 +66,10 @@ def read_table(
     """
     labelling = labelling or Labelling()
     table = open_table(path)
+    labels_wanted = labelling.task != "auto" or labelling.labels is not None
+    if labelling.task == "boxes" or (not labels_wanted and box_columns_of(table.schema)):
+        labelling.check("for boxes")
+        return _with_boxes(path, table, staging, group, slices)
     columns = choose_columns(
         path,
         table.schema.names,
@@ -96,6 +104,17 @@ def read_table(
     if isinstance(labels, OneLabel):
         return _with_one_label(source, path, columns, labelling)
     return _with_several(source, columns, labels, labelling)
+
+
+def _with_boxes(
+    path: Path, table: Table, staging: Path, group: str | None, slices: Sequence[str]
+) -> Source:
+    """Return the source of a table of boxes."""
+    boxes = read_box_table(path, table, staging=staging, group=group, slices=slices)
+    source = box_source(data_name(path), boxes)
+    source = replace(source, entries=_relative_names(source.entries))
+    by_column = any(entry.group for entry in source.entries)
+    return source if by_column else grouped_by_path(source, group)
 
 
 def _label_cells(

@@ -10,6 +10,7 @@ from headstart.backbones.licences import describe_licence
 from headstart.predictor.card_metadata import card_metadata
 from headstart.predictor.config import BackboneConfig, Config, HeadConfig
 from headstart.record import (
+    BoxClassResult,
     ClassResult,
     Evaluation,
     Interval,
@@ -99,10 +100,8 @@ def _intended_use(config: Config) -> Iterator[str]:
         f"To tell the {len(config.classes):,} classes above apart in {what}, and in others of the "
         "same kind from the same source."
     )
-    yield (
-        "Not for other images, because the model knows no other classes. Nor does it say where in "
-        "an image something is."
-    )
+    where = " Nor does it say where in an image something is." if config.task != "boxes" else ""
+    yield f"Not for other images, because the model knows no other classes.{where}"
     yield _PEOPLE
 
 
@@ -156,12 +155,17 @@ def _weakest(evaluation: Evaluation) -> Iterator[str]:
         if recall == 1:
             return
         interval = f" (95% interval {bounds[0]:.1%} to {bounds[1]:.1%})" if bounds else ""
-        yield f"The weakest class is '{name}': {recall:.1%} of its images are recognised{interval}."
+        what = "boxes are found" if evaluation.task == "boxes" else "images are recognised"
+        yield f"The weakest class is '{name}': {recall:.1%} of its {what}{interval}."
 
 
-def _recall(result: ClassResult | LabelResult) -> tuple[float | None, Interval | None]:
+def _recall(
+    result: ClassResult | LabelResult | BoxClassResult,
+) -> tuple[float | None, Interval | None]:
     if isinstance(result, LabelResult):
         return result.recall.value, result.recall.ci95
+    if isinstance(result, BoxClassResult):
+        return result.recall, None
     return result.recall, result.recall_ci95
 
 

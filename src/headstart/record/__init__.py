@@ -3,6 +3,16 @@
 Terminal tables, the report and the model card read these classes, never the file.
 """
 
+from headstart.record.boxes import (
+    BoxClassResult,
+    BoxErrors,
+    BoxesEvaluation,
+    BoxSize,
+    ErrorKind,
+    RecallAtFalsePositives,
+    SizeResult,
+)
+from headstart.record.detection import DetectionCourse, DetectionEpoch
 from headstart.record.estimates import (
     Disagreement,
     Estimate,
@@ -59,13 +69,20 @@ __all__ = [
     "FILE",
     "SCHEMA",
     "BackboneTrial",
+    "BoxClassResult",
+    "BoxErrors",
+    "BoxSize",
+    "BoxesEvaluation",
     "Candidate",
     "ClassResult",
     "Counts",
     "CurvePoint",
     "Data",
+    "DetectionCourse",
+    "DetectionEpoch",
     "Disagreement",
     "Epoch",
+    "ErrorKind",
     "Estimate",
     "Evaluation",
     "EvaluationRecord",
@@ -81,6 +98,7 @@ __all__ = [
     "MultiEvaluation",
     "OperatingResult",
     "PrecisionTrial",
+    "RecallAtFalsePositives",
     "Recommendation",
     "RecommendationRecord",
     "Record",
@@ -88,6 +106,7 @@ __all__ = [
     "ReliabilityBin",
     "Series",
     "SingleEvaluation",
+    "SizeResult",
     "SliceResult",
     "SliceResults",
     "Source",

@@ -9,6 +9,7 @@ from pydantic import Discriminator, JsonValue, Tag
 
 from headstart.arrays import Temperature
 from headstart.notebook import html_table
+from headstart.record.boxes import BoxesEvaluation
 from headstart.record.estimates import Interval
 from headstart.record.limits import LimitsResult
 from headstart.record.multi import MultiEvaluation
@@ -205,7 +206,9 @@ def _task(evaluation: object) -> str:
 
 
 Evaluation = Annotated[
-    Annotated[SingleEvaluation, Tag("single")] | Annotated[MultiEvaluation, Tag("multi")],
+    Annotated[SingleEvaluation, Tag("single")]
+    | Annotated[MultiEvaluation, Tag("multi")]
+    | Annotated[BoxesEvaluation, Tag("boxes")],
     Discriminator(_task),
 ]
 """The evaluation of any task."""

@@ -15,6 +15,7 @@ from headstart.files import write_atomically
 from headstart.options import TrainOptions
 from headstart.record.comparison import ComparisonRecord
 from headstart.record.data_check import Shortcut
+from headstart.record.detection import DetectionCourse
 from headstart.record.estimates import Disagreement, Leakage, Series, Use
 from headstart.record.evaluation import Evaluation
 from headstart.record.label_audit import LabelAudit
@@ -84,6 +85,7 @@ class Record:
         limits: What the model knows about its own limits; None without a test or validation part,
             and in records of earlier versions.
         compared: The comparison with an earlier run; None without one.
+        detection: The course of the training of a detector; None for other tasks.
         schema: The version of this layout.
     """
 
@@ -124,6 +126,7 @@ class Record:
     learning_curve: LearningCurve | None = None
     limits: LimitsResult | None = None
     compared: ComparisonRecord | None = None
+    detection: DetectionCourse | None = None
     schema: int = SCHEMA
 
     @property
@@ -169,6 +172,7 @@ class Record:
                 name: value for name, value in self.options.items() if name not in _OF_ONE_RUN
             },
             tuning=self.tuning.without_times() if self.tuning else None,
+            detection=self.detection.without_times() if self.detection else None,
         )
 
     @staticmethod

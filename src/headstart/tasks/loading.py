@@ -9,10 +9,11 @@ from headstart.options import ComputeOptions
 from headstart.predictor.bundle import Bundle, read_bundle
 from headstart.predictor.predictor import Predictor
 from headstart.task import Task
+from headstart.tasks.boxes import LabelledBoxes
 from headstart.tasks.multi import Multi
 from headstart.tasks.single import Single
 
-TASKS: dict[str, Task] = {Single.name: Single(), Multi.name: Multi()}
+TASKS: dict[str, Task] = {task.name: task for task in (Single(), Multi(), LabelledBoxes())}
 """Every task by its name."""
 
 

@@ -2,7 +2,11 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
+from headstart.data.boxes.box_columns import find_box_columns, find_objects
+from headstart.data.boxes.finding import find_boxes
+from headstart.data.formats import is_table
 from headstart.data.images import Images
 from headstart.data.labelling import Labelling
 from headstart.data.medical.volumes import Reading, reading_of
@@ -10,6 +14,7 @@ from headstart.data.opening import images_of
 from headstart.data.paths import list_names
 from headstart.data.slicing import sliced_columns
 from headstart.data.sources import open_source
+from headstart.data.table_files import open_table
 from headstart.errors import DataError
 from headstart.options import (
     CompareOptions,
@@ -63,6 +68,24 @@ def open_data(
             progress=progress,
         )
     return _reported(_learnable(data, opened), watcher)
+
+
+def may_have_boxes(data: str | os.PathLike[str], task: TaskOption) -> bool:
+    """Return whether the labels of data may be boxes, without opening its images.
+
+    Args:
+        data: What the user passed.
+        task: The value of `--task`.
+    """
+    path = Path(data)
+    if task != "auto":
+        return task == "boxes"
+    if path.is_dir():
+        return find_boxes(path) is not None
+    if path.is_file() and is_table(path):
+        schema = open_table(path).schema
+        return bool(find_box_columns(schema.names) or find_objects(schema))
+    return path.is_file()  # An archive, or a file of COCO or YOLO.
 
 
 def _learnable(data: str | os.PathLike[str], images: Images) -> Images:

@@ -123,7 +123,10 @@ def time_step(job: Job, network: nn.Module, rows: Tensor) -> Setting:
     settings = candidate_settings(device=job.extractor.device, bf16=job.extractor.allows_bf16)
     if job.options.deterministic:
         return settings[0]
-    return fastest_setting(network, rows, truth, job.heads.task, settings)
+    truth = truth.to(job.extractor.device)
+    return fastest_setting(
+        network, rows, lambda scores: job.heads.task.training_loss(scores, truth), settings
+    )
 
 
 def _time_setting(job: Job, boundary: Boundary, recipe: Recipe) -> Setting:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.tasks.single import Single
 from headstart.tuning.pacing import timing
 from headstart.tuning.pacing.timing import Setting, fastest_setting
 
@@ -27,7 +26,7 @@ def test_timing_of_a_far_too_slow_setting_is_cut_short(monkeypatch):
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
     settings = [Setting(threads=2), Setting(threads=1, channels_last=False)]
     before = torch.get_num_threads()
-    found = fastest_setting(Slow(), torch.ones(4, 3), torch.eye(4, 3), Single(), settings)
+    found = fastest_setting(Slow(), torch.ones(4, 3), torch.Tensor.sum, settings)
     assert steps == [2, 2, 2, 1, 1]
     assert found.name == settings[0].name and found.rate == 4 / 0.5
     assert torch.get_num_threads() == before
@@ -37,7 +36,7 @@ def test_timing_does_not_change_weights_and_statistics():
     """Training starts from the given network, whatever was timed."""
     network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    fastest_setting(network, torch.rand(4, 3), torch.eye(4, 2), Single(), [Setting()])
+    fastest_setting(network, torch.rand(4, 3), torch.Tensor.sum, [Setting()])
     assert all(before[name].equal(tensor) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -45,14 +44,13 @@ def test_timing_does_not_change_weights_and_statistics():
 def test_timing_that_is_interrupted_leaves_them_too():
     """A Ctrl-C between two steps changes neither weights nor statistics, and leaves no gradient."""
 
-    class Interrupted(Single):
-        def training_loss(self, scores, truth, *, smoothing):
-            scores.sum().backward(retain_graph=True)
-            raise KeyboardInterrupt
+    def interrupted(scores):
+        scores.sum().backward(retain_graph=True)
+        raise KeyboardInterrupt
 
     network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
-        fastest_setting(network, torch.rand(4, 3), torch.eye(4, 2), Interrupted(), [Setting()])
+        fastest_setting(network, torch.rand(4, 3), interrupted, [Setting()])
     assert all(before[name].equal(tensor) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())

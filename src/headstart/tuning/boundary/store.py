@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from headstart.engines.engine import Engine
 from headstart.errors import StoreError
 from headstart.features.batches import pixel_batches, stack_batches
 from headstart.files import atomic_create, remove, write_zeros
-from headstart.tuning.boundary.views import ViewPlan
 from headstart.watching import Progress
 
 # Version of the augmentation code; rows of other versions are not read.
@@ -36,6 +35,41 @@ Stored = NDArray[np.floating]
 """Rows on disk, (rows, width), in half or single precision."""
 
 _Number = TypeVar("_Number", bound=np.generic)
+
+
+class Views(Protocol):
+    """The views of a set of images, each made from the image's pixels.
+
+    Attributes:
+        files: Path and sha256 of each image.
+        preset: The kind of augmentation.
+        views: Number of views per image.
+        seed: Random seed of the views.
+    """
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """Path and sha256 of each image."""
+        ...
+
+    @property
+    def preset(self) -> str:
+        """The kind of augmentation."""
+        ...
+
+    @property
+    def views(self) -> int:
+        """Number of views per image."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Random seed of the views."""
+        ...
+
+    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
+        """Return a view of an image."""
+        ...
 
 
 class OutOfTime(Exception):
@@ -51,7 +85,7 @@ class ViewStore:
         bytes: Size on disk.
     """
 
-    def __init__(self, folder: Path, key: str, plan: ViewPlan, width: int, *, half: bool) -> None:
+    def __init__(self, folder: Path, key: str, plan: Views, width: int, *, half: bool) -> None:
         self.plan, self.width = plan, width
         kind = np.float16 if half else np.float32
         self.count = len(plan.files) * plan.views
@@ -71,13 +105,13 @@ class ViewStore:
             ) from None
 
     @staticmethod
-    def path_of(folder: Path, key: str, plan: ViewPlan, *, half: bool) -> Path:
+    def path_of(folder: Path, key: str, plan: Views, *, half: bool) -> Path:
         """Return the file for the rows of a plan, which may not exist yet."""
         content = [_VIEWS_VERSION, key, plan.preset, plan.views, plan.seed, plan.files, half]
         return folder / f"{hashlib.sha256(json.dumps(content).encode()).hexdigest()}.rows"
 
     @staticmethod
-    def size_of(plan: ViewPlan, width: int, *, half: bool) -> int:
+    def size_of(plan: Views, width: int, *, half: bool) -> int:
         """Return the size on disk in bytes for rows of some width, with checksums."""
         return len(plan.files) * plan.views * (width * (2 if half else 4) + 4)
 

@@ -2,14 +2,12 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-
-from headstart.task import Task
 
 _STEPS = 2
 # A setting that is this many times slower than the best is not timed further.
@@ -93,15 +91,17 @@ def candidate_settings(*, device: str, bf16: bool) -> list[Setting]:
 
 
 def fastest_setting(
-    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, settings: Sequence[Setting]
+    network: nn.Module,
+    rows: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    settings: Sequence[Setting],
 ) -> Setting:
     """Time a few steps of each setting and return the fastest; the network does not change.
 
     Args:
         network: The network to train.
         rows: A batch of its inputs.
-        truth: Targets of the batch, from `Task.encode`.
-        task: Defines the loss.
+        loss: The loss of the network's output for this batch, on the device of the settings.
         settings: Candidates.
     """
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -110,7 +110,7 @@ def fastest_setting(
     try:
         for setting in settings:
             best = min(seconds.values(), default=math.inf)
-            seconds[setting.name] = _seconds(network, rows, truth, task, setting, best)
+            seconds[setting.name] = _seconds(network, rows, loss, setting, best)
     finally:  # Runs after Ctrl-C too.
         network.zero_grad(set_to_none=True)
         network.load_state_dict(before)
@@ -119,18 +119,22 @@ def fastest_setting(
 
 
 def _seconds(
-    network: nn.Module, rows: Tensor, truth: Tensor, task: Task, setting: Setting, best: float
+    network: nn.Module,
+    rows: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    setting: Setting,
+    best: float,
 ) -> float:
     """Time forward and backward passes: best of two after a warm-up, or one if far too slow."""
     setting.apply_layout(network)
-    rows, truth = rows.to(setting.device), truth.to(setting.device)
+    rows = rows.to(setting.device)
     times: list[float] = []
     with setting.use_threads():
         while len(times) <= _STEPS and min(times[1:], default=0.0) <= _TOO_SLOW * best:
             start = time.perf_counter()
             with setting.autocast():
-                scores = network(rows)
-            torch.autograd.backward(task.training_loss(scores, truth, smoothing=0.0))
+                outputs = network(rows)
+            torch.autograd.backward(loss(outputs))
             network.zero_grad(set_to_none=True)
             if setting.device == "cuda":  # CUDA kernels run asynchronously.
                 torch.cuda.synchronize()

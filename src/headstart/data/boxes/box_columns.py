@@ -1,0 +1,103 @@
+"""The columns of a table with boxes, by their usual names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from headstart.data.columns import column_key
+
+# x1, y1, x2, y2 as they are called, without capitals, spaces and punctuation.
+_CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("minx", "miny", "maxx", "maxy"),
+    ("left", "top", "right", "bottom"),
+    ("bboxx1", "bboxy1", "bboxx2", "bboxy2"),
+    ("bboxxmin", "bboxymin", "bboxxmax", "bboxymax"),
+)
+_WIDTHS = ("width", "imagewidth", "imgwidth")
+_HEIGHTS = ("height", "imageheight", "imgheight")
+_CROWDS = ("iscrowd", "crowd", "isgroupof")
+_OBJECTS = ("objects", "annotations", "boxes", "bboxes", "detections", "labels", "instances")
+_BOXES = ("bbox", "bboxes", "box", "boxes")
+_CATEGORIES = ("category", "categories", "label", "labels", "class", "classes", "categoryid")
+
+
+@dataclass(frozen=True)
+class BoxColumns:
+    """The columns of one box in each row.
+
+    Attributes:
+        corners: The columns of x1, y1, x2, y2.
+        size: The columns of the image's width and height; None without them.
+        crowd: The column that says whether a box is around a crowd; None without one.
+    """
+
+    corners: tuple[str, ...]
+    size: tuple[str, str] | None = None
+    crowd: str | None = None
+
+    @property
+    def all(self) -> list[str]:
+        """The names of all these columns."""
+        return [*self.corners, *(self.size or ()), *([self.crowd] if self.crowd else [])]
+
+
+@dataclass(frozen=True)
+class ObjectColumn:
+    """The column that has all boxes of an image.
+
+    Attributes:
+        name: Its name.
+        box: The name of the boxes in it.
+        category: The name of the labels in it.
+        size: The columns of the image's width and height; None without them.
+    """
+
+    name: str
+    box: str
+    category: str
+    size: tuple[str, str] | None = None
+
+    @property
+    def all(self) -> list[str]:
+        """The names of all these columns."""
+        return [self.name, *(self.size or ())]
+
+
+def find_box_columns(names: Sequence[str]) -> BoxColumns | None:
+    """Return the columns of boxes; None if there are none."""
+    keys = {column_key(name): name for name in reversed(names)}
+    corners = next((one for one in _CORNERS if all(key in keys for key in one)), None)
+    if corners is None:
+        return None
+    crowd = next((keys[key] for key in _CROWDS if key in keys), None)
+    return BoxColumns(tuple(keys[key] for key in corners), _size(names), crowd)
+
+
+def find_objects(schema: pa.Schema) -> ObjectColumn | None:
+    """Return the column of a list of boxes, or of lists of them; None if there is none."""
+    for column in schema:
+        fields = _fields(column.type) if column_key(column.name) in _OBJECTS else {}
+        box = next((name for key, name in fields.items() if key in _BOXES), None)
+        category = next((fields[key] for key in _CATEGORIES if key in fields), None)
+        if box and category:
+            return ObjectColumn(column.name, box, category, _size(schema.names))
+    return None
+
+
+def _size(names: Sequence[str]) -> tuple[str, str] | None:
+    keys = {column_key(name): name for name in reversed(names)}
+    width = next((keys[key] for key in _WIDTHS if key in keys), None)
+    height = next((keys[key] for key in _HEIGHTS if key in keys), None)
+    return (width, height) if width and height else None
+
+
+def _fields(kind: pa.DataType) -> dict[str, str]:
+    """Return the names of the fields of a struct or of a list of structs, by their keys."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    if not pa.types.is_struct(kind):
+        return {}
+    return {column_key(field.name): field.name for field in kind}

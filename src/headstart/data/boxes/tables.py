@@ -1,0 +1,403 @@
+"""Tables with boxes: a row for each box, or a row for each image with a list of its boxes."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from headstart.data.boxes.annotations import BoxedImage, BoxSet, joined
+from headstart.data.boxes.box_columns import (
+    BoxColumns,
+    ObjectColumn,
+    find_box_columns,
+    find_objects,
+)
+from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
+from headstart.data.boxes.labels import LabelledBox, class_name
+from headstart.data.boxes.numbers import number, size_of
+from headstart.data.boxes.part_names import part_of_name
+from headstart.data.columns import Columns, choose_columns
+from headstart.data.image_cells import ImageCells
+from headstart.data.label_cells import TRUE
+from headstart.data.labelling import Labelling
+from headstart.data.labels import cell_text, normalised
+from headstart.data.paths import list_names
+from headstart.data.slicing import write_slices
+from headstart.data.table_files import Table, open_table, unreadable_table
+from headstart.errors import DataError
+
+_HEAD = 65536
+_WORDS = tuple(word.encode() for word in ("x1", "xmin", "x_min", "minx", "min_x", "left"))
+
+_Row = Mapping[str, object]
+_Images = list[tuple[str, str, str | None]]
+
+
+def box_columns_of(schema: pa.Schema) -> BoxColumns | ObjectColumn | None:
+    """Return the columns of a table that have boxes; None if it has none."""
+    return find_objects(schema) or find_box_columns(schema.names)
+
+
+def find_box_tables(files: FolderFiles) -> list[Path]:
+    """Return the tables of a folder that have columns of boxes.
+
+    If some are named after the parts of a split, only these.
+    """
+    found = [file for file in files.with_suffix(".csv", ".tsv", ".parquet", ".jsonl") if _has(file)]
+    return [file for file in found if part_of_name(file.stem)] or found
+
+
+def _has(file: Path) -> bool:
+    """Return whether a table has columns of boxes; its rows are read only if that is likely."""
+    try:
+        if file.suffix.lower() in (".csv", ".tsv"):
+            with file.open("rb") as opened:
+                head = opened.read(_HEAD).replace(b"\0", b"").split(b"\n")
+            if not any(word in line.lower() for line in head[:2] for word in _WORDS):
+                return False
+        return box_columns_of(open_table(file).schema) is not None
+    except (OSError, DataError):
+        return False
+
+
+def read_box_tables(
+    tables: Sequence[Path],
+    files: FolderFiles,
+    *,
+    staging: Path,
+    group: str | None,
+    slices: Sequence[str],
+) -> BoxSet:
+    """Read the tables of a folder: the only one, or one for each part of a split.
+
+    Raises:
+        DataError: There are several that are not parts of a split, or see `read_box_table`.
+    """
+    parts = {table: part_of_name(table.stem) for table in tables}
+    if len(tables) > 1 and not all(parts.values()):
+        names = list_names([files.name(table) for table in tables])
+        raise DataError(f"'{files.root}' has several tables with boxes: {names}. Pass one of them.")
+    sets = [
+        read_box_table(
+            *(table, open_table(table)), staging=staging, group=group, slices=slices, files=files
+        )
+        for table in tables
+    ]
+    if len(tables) == 1:
+        return replace(sets[0], understood=(_named(tables, files), *sets[0].understood))
+    images: dict[str, BoxedImage] = {}
+    for (table, part), one in zip(parts.items(), sets, strict=True):
+        for image in one.images:
+            if image.split:
+                raise DataError(
+                    f"It is unclear whether the split of '{table}' is in its name or in its "
+                    "column. Remove the column, or pass a table with the images of all parts."
+                )
+            image = replace(image, split=part)
+            first = images.setdefault(image.path, image)
+            images[image.path] = image if first is image else joined(first, image)
+    understood = dict.fromkeys(text for one in sets for text in one.understood)
+    warnings = dict.fromkeys(text for one in sets for text in one.warnings)
+    named = [f"'{files.name(table)}' ({part})" for table, part in parts.items()]
+    return BoxSet(
+        list(images.values()),
+        f"the tables {list_names([files.name(table) for table in tables])}",
+        len(images),
+        (f"Split: the tables {', '.join(named)}.", *understood),
+        tuple(warnings),
+        next((one.guessed_group for one in sets if one.guessed_group), None),
+    )
+
+
+def _named(tables: Sequence[Path], files: FolderFiles) -> str:
+    return f"The table is '{files.name(tables[0])}'."
+
+
+def read_box_table(
+    path: Path,
+    table: Table,
+    *,
+    staging: Path,
+    group: str | None = None,
+    slices: Sequence[str] = (),
+    files: FolderFiles | None = None,
+) -> BoxSet:
+    """Read the boxes of a table.
+
+    There is a row for each box, or for an image without boxes, whose cells of the box are empty. Or
+    there is a row for each image, with its boxes as x, y, width and height in a column such as
+    `objects`, as Hugging Face has them.
+
+    Args:
+        path: The table.
+        table: The same, open.
+        staging: Folder for embedded images.
+        group: The column of the groups.
+        slices: The columns by which results are sliced.
+        files: The files among which images are looked for if they are not at their paths.
+
+    Raises:
+        DataError: A column is missing or cannot be understood, or the table has no rows.
+        OptionError: `group` or a slice is not a column.
+    """
+    boxes = box_columns_of(table.schema)
+    if boxes is None:
+        raise DataError(
+            f"Table '{path}' has no columns of boxes. It needs x1, y1, x2 and y2, or xmin, ymin, "
+            "xmax and ymax."
+        )
+    columns = choose_columns(
+        path,
+        [name for name in table.schema.names if name not in boxes.all],
+        group=group,
+        labelling=Labelling("single"),
+        slices=slices,
+        values=cache(table.values),
+        label=boxes.name if isinstance(boxes, ObjectColumn) else None,
+    )
+    kind = table.schema.field(columns.image).type
+    reader = _Reader(path, columns, _cells(path, table.schema, boxes, columns))
+    find = _finder(path, ImageCells.of(path, kind, staging), files or _beside(path))
+    rows = 0
+    try:
+        for batch in table.batches(list(dict.fromkeys([*columns.used, *boxes.all]))):
+            for row in batch.to_pylist():
+                reader.add(rows, row, find(rows, row[columns.image]))
+                rows += 1
+    except (pa.ArrowInvalid, OSError) as error:
+        raise unreadable_table(path, error) from None
+    if not rows:
+        raise DataError(f"Table '{path}' has no rows below the names of its columns.")
+    images = reader.images
+    has_split = any(image.split for image in images)
+    return BoxSet(
+        images,
+        f"the table '{path.name}'",
+        len(images),
+        _understood(columns, boxes, table.note, has_split=has_split),
+        guessed_group=columns.guessed_group,
+    )
+
+
+def _beside(table: Path) -> FolderFiles:
+    """Return the images in folders of the usual names, in a table's folder and beside it."""
+    around = (table.parent, table.resolve().parent.parent)
+    folders = dict.fromkeys(folder / name for folder in around for name in IMAGE_FOLDERS)
+    found = [FolderFiles.of(folder).images for folder in folders if folder.is_dir()]
+    return FolderFiles(around[1], tuple(image for images in found for image in images), ())
+
+
+def _finder(path: Path, cells: ImageCells, files: FolderFiles) -> Callable[[int, object], _Images]:
+    """Return what finds the images of a cell; each path is looked for only once."""
+    known: dict[str, _Images] = {}
+
+    def look(row: int, cell: str) -> _Images:
+        found = cells.find(row, cell)
+        if not all((one[2] or "").endswith("does not exist") for one in found):
+            return found
+        file, problem = files.find(cell.strip(), path.parent, part_of_name(path.stem))
+        return found if problem else [(files.name(file), str(file), None)]
+
+    def find(row: int, cell: object) -> _Images:
+        if not isinstance(cell, str) or not cell.strip():
+            return cells.find(row, cell)
+        if cell not in known:
+            known[cell] = look(row, cell)
+        return known[cell]
+
+    return find
+
+
+def _understood(
+    columns: Columns, boxes: BoxColumns | ObjectColumn, note: str, *, has_split: bool
+) -> tuple[str, ...]:
+    taken = [f"images from '{columns.image}'"]
+    if isinstance(boxes, BoxColumns):
+        taken += [f"boxes from {list_names(boxes.corners)}", f"labels from '{columns.labels[0]}'"]
+    else:
+        taken.append(f"boxes from '{boxes.name}'")
+    taken += [f"split from {list_names(list(columns.split))}"] if has_split else []
+    taken += [f"groups from '{columns.group}'"] if columns.group else []
+    taken += [f"slices from {list_names(columns.slices)}"] if columns.slices else []
+    sentences = [f"Columns: {', '.join(taken)}."]
+    if columns.split and not has_split:
+        sentences.append(f"Empty columns: {', '.join(columns.split)}.")
+    if columns.unused:
+        sentences.append(f"Unused columns: {', '.join(columns.unused)}.")
+    return (*sentences, f"The table is {note}.") if note else tuple(sentences)
+
+
+_Cells = Callable[[_Row], "tuple[Sequence[LabelledBox], str | None]"]
+"""Returns the boxes in a row, and the problem with them if there is one."""
+
+
+@dataclass
+class _Reader:
+    """Joins the rows of each image.
+
+    Attributes:
+        table: The path of the table.
+        columns: The meaning of its columns, but for those of the boxes.
+        boxes: Reads the boxes of a row.
+        found: The images so far, without their boxes, by the path of their file, or by their row
+            without one.
+        boxes_of: The boxes of each.
+    """
+
+    table: Path
+    columns: Columns
+    boxes: "_BoxCells | _ObjectCells"
+    found: dict[str, BoxedImage] = field(default_factory=dict)
+    boxes_of: dict[str, list[LabelledBox]] = field(default_factory=dict)
+
+    @property
+    def images(self) -> list[BoxedImage]:
+        """The images of all rows so far."""
+        return [replace(one, boxes=self.boxes_of[key]) for key, one in self.found.items()]
+
+    def add(self, number: int, row: _Row, found: _Images) -> None:
+        """Add a row.
+
+        Raises:
+            DataError: Its split is not understood.
+        """
+        try:
+            split = self.columns.split_of(row)
+        except ValueError as error:
+            raise DataError(
+                f"The split of row {number + 1} of '{self.table}' is not understood: {error}. "
+                f"Correct it, or remove the column."
+            ) from None
+        boxes, problem = self.boxes.read(row)
+        problem = problem and f"row {number + 1} of its table has {problem}"
+        guess, group = self.columns.guessed_group, self.columns.group
+        for name, path, missing in found:
+            image = BoxedImage(
+                *(name, path, (), self.boxes.size(row)),
+                split=split,
+                group=cell_text(row[group]) if group else None,
+                rejected=missing or problem,
+                slices=self._slices(row),
+                guessed_group=cell_text(row[guess]) if guess else None,
+            )
+            first = self.found.setdefault(path or name, image)
+            if first is not image:
+                self.found[path or name] = joined(first, image)
+            self.boxes_of.setdefault(path or name, []).extend(boxes)
+
+    def _slices(self, row: _Row) -> str | None:
+        if not self.columns.slices:
+            return None
+        return write_slices({name: cell_text(row[name]) or "" for name in self.columns.slices})
+
+
+def _cells(
+    path: Path, schema: pa.Schema, boxes: BoxColumns | ObjectColumn, columns: Columns
+) -> "_BoxCells | _ObjectCells":
+    if isinstance(boxes, BoxColumns):
+        return _BoxCells(boxes, columns.labels[0])
+    return _ObjectCells(boxes, _names_of(schema, boxes))
+
+
+@dataclass(frozen=True)
+class _BoxCells:
+    """The cells of one box.
+
+    Attributes:
+        columns: The columns.
+        label: The column of the label.
+    """
+
+    columns: BoxColumns
+    label: str
+
+    def read(self, row: _Row) -> tuple[Sequence[LabelledBox], str | None]:
+        """Return the box of a row, and the problem with it if there is one."""
+        cells = [cell_text(row[name]) for name in self.columns.corners]
+        if not any(cells):
+            return (), None
+        label = cell_text(row[self.label])
+        if label is None:
+            return (), "a box without a label"
+        crowd = self.columns.crowd
+        is_crowd = crowd is not None and (cell_text(row[crowd]) or "").lower() in TRUE
+        return (LabelledBox.of(class_name(label), map(number, cells), crowd=is_crowd),), None
+
+    def size(self, row: _Row) -> tuple[float, float] | None:
+        """Return the width and height that a row says its image has."""
+        return _size(row, self.columns.size)
+
+
+@dataclass(frozen=True)
+class _ObjectCells:
+    """The cell of all boxes of an image.
+
+    Attributes:
+        column: The column.
+        names: The names of the classes, if labels may be their numbers.
+    """
+
+    column: ObjectColumn
+    names: Sequence[str] | None
+
+    def read(self, row: _Row) -> tuple[Sequence[LabelledBox], str | None]:
+        """Return the boxes of a row, and the problem with them if there is one."""
+        boxes = []
+        for box, category in self._items(row[self.column.name]):
+            label = self._label(category)
+            if label is None:
+                return (), f"the category {category}, which its table does not name"
+            if not isinstance(box, (list, tuple)) or len(box) != 4:
+                return (), "a box that has not four numbers"
+            left, top, width, height = map(number, box)
+            boxes.append(LabelledBox(label, left, top, left + width, top + height))
+        return boxes, None
+
+    def size(self, row: _Row) -> tuple[float, float] | None:
+        """Return the width and height that a row says its image has."""
+        return _size(row, self.column.size)
+
+    def _items(self, cell: object) -> Iterator[tuple[object, object]]:
+        """Yield each box with its category, from a list of structs or a struct of lists."""
+        if isinstance(cell, Mapping):
+            boxes = cell.get(self.column.box) or ()
+            yield from zip(boxes, cell.get(self.column.category) or (), strict=False)
+        for item in cell if isinstance(cell, list) else ():
+            yield item.get(self.column.box), item.get(self.column.category)
+
+    def _label(self, category: object) -> str | None:
+        text = cell_text(category)
+        if text is None or self.names is None or text in self.names:
+            return text
+        return self.names[int(text)] if text.isdigit() and int(text) < len(self.names) else None
+
+
+def _size(row: _Row, columns: tuple[str, str] | None) -> tuple[float, float] | None:
+    return size_of(row[columns[0]], row[columns[1]]) if columns else None
+
+
+def _names_of(schema: pa.Schema, column: ObjectColumn) -> list[str] | None:
+    """Return the names of the classes in Hugging Face's description of a column."""
+    try:
+        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        feature = info["info"]["features"][column.name]
+    except (ValueError, LookupError, TypeError):
+        return None
+    names = _within(_within(feature, column.category), "names")
+    return [normalised(str(name)) for name in names] if isinstance(names, list) else None
+
+
+def _within(feature: object, key: str) -> object:
+    """Return the value of a key in a description, inside lists and their `feature`."""
+    while True:
+        if isinstance(feature, list) and len(feature) == 1:
+            feature = feature[0]
+        elif isinstance(feature, dict) and key in feature:
+            return feature[key]
+        elif isinstance(feature, dict) and "feature" in feature:
+            feature = feature["feature"]
+        else:
+            return None

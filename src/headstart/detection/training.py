@@ -1,0 +1,219 @@
+"""The training of a detector's head on stored maps, with checkpoints after each epoch."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from headstart.boxes import Detections
+from headstart.detection.examples import DetectionExamples
+from headstart.detection.recipe import DetectionRecipe, optimiser_of
+from headstart.heads.boxes.detections import detections_of
+from headstart.heads.boxes.losses import detection_loss
+from headstart.heads.boxes.network import BoxHead
+from headstart.heads.boxes.points import Points
+from headstart.record import DetectionEpoch
+from headstart.tuning.boundary.rows import predict_rows
+from headstart.tuning.pacing.timing import Setting, to_device
+from headstart.tuning.training.checkpoint import (
+    Checkpoint,
+    Checkpoints,
+    check_same_training,
+    packed_optimiser,
+    read_checkpoint,
+    unpack_optimiser,
+    write_checkpoint,
+)
+from headstart.watching import Progress, Warn, name_place, no_warning
+
+Measure = Callable[[list[Detections]], tuple[float, float]]
+"""Returns mAP50-95 and mAP50 of detections in the held-out images."""
+
+
+@dataclass
+class _State:
+    """What changes during a training, except for tensors."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_map: float = -1.0
+    history: list[DetectionEpoch] = field(default_factory=list)
+
+
+class DetectionTraining:
+    """Trains a head, and keeps its weights of the best epoch.
+
+    Args:
+        head: The head, which is trained.
+        points: The points of its pyramid.
+        examples: The training images.
+        held_out: Images that are measured after each epoch, to keep the best; None to keep the
+            last.
+        recipe: Hyperparameters.
+        setting: How training steps are computed.
+        measure: Measures the detections in the held-out images.
+        checkpoints: Where checkpoints are saved; None for none.
+        deadline: Time limit, by `time.perf_counter`.
+        progress: Called with the numbers of images done and of all images.
+        warn: Called with warnings.
+
+    Attributes:
+        history: The epochs so far.
+        best_epoch: The epoch whose weights are kept, from 1.
+    """
+
+    def __init__(
+        self,
+        head: BoxHead,
+        points: Points,
+        examples: DetectionExamples,
+        held_out: DetectionExamples | None,
+        recipe: DetectionRecipe,
+        setting: Setting,
+        *,
+        measure: Measure,
+        checkpoints: Checkpoints | None = None,
+        deadline: float | None = None,
+        progress: Progress | None = None,
+        warn: Warn = no_warning,
+    ) -> None:
+        setting.apply_layout(head)
+        self._head, self._points = head, points
+        self._examples, self._held_out = examples, held_out
+        self._recipe, self._setting, self._measure = recipe, setting, measure
+        self._checkpoints, self._deadline = checkpoints, deadline
+        self._progress, self._warn = progress, warn
+        self._optimiser = optimiser_of(head, recipe)
+        self._average = ModelEmaV3(head, decay=recipe.average, use_warmup=True, warmup_power=0.9)
+        self._best = _copy(head)
+        self._state = _State()
+
+    @property
+    def history(self) -> tuple[DetectionEpoch, ...]:
+        """The epochs so far."""
+        return tuple(self._state.history)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept, from 1."""
+        return self._state.best_epoch
+
+    def run(self) -> None:
+        """Train until all epochs are done or the time is up; the head gets the best weights.
+
+        Raises:
+            TuningError: The checkpoint belongs to another training.
+        """
+        with self._setting.use_threads():
+            self._resume()
+            while self._state.epoch < self._recipe.epochs and not self._time_is_up():
+                self._epoch()
+                self._save()
+        self._head.load_state_dict(self._best)
+        self._head.eval()
+
+    def _epoch(self) -> None:
+        begin, steps = time.perf_counter(), self._examples.steps(self._recipe.batch_size)
+        total, losses, images = steps * self._recipe.epochs, [], 0
+        self._head.train()
+        batches = self._examples.batches(
+            self._state.epoch, self._recipe.batch_size, self._recipe.seed
+        )
+        for number, (rows, truth) in enumerate(batches, self._state.epoch * steps):
+            for group in self._optimiser.param_groups:
+                group["lr"] = self._recipe.rate(number, total)
+            with self._setting.autocast():
+                outputs = self._head(to_device(rows, self._setting))
+            loss = detection_loss(outputs, self._points, truth)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self._head.parameters(), self._recipe.clip)
+            self._optimiser.step()
+            self._optimiser.zero_grad(set_to_none=True)
+            self._average.update(self._head, step=number + 1)
+            losses.append(float(loss.detach()))
+            images += len(rows)
+            if self._progress:
+                done = self._state.epoch * len(self._examples) + images
+                self._progress(done, self._recipe.epochs * len(self._examples))
+        self._end_epoch(sum(losses) / len(losses), time.perf_counter() - begin)
+
+    def _end_epoch(self, loss: float, seconds: float) -> None:
+        state = self._state
+        state.epoch += 1
+        held_out = self._held_out
+        measured, measured50 = (
+            self._measure(detect(self._average.module, self._points, held_out, self._setting))
+            if held_out
+            else (None, None)
+        )
+        state.history.append(DetectionEpoch(state.epoch, loss, measured, measured50, seconds))
+        better = measured is None or measured >= state.best_map
+        if better and math.isfinite(loss):
+            state.best_map, state.best_epoch = measured or 0.0, state.epoch
+            self._best = _copy(self._average.module)
+
+    def _time_is_up(self) -> bool:
+        return self._deadline is not None and time.perf_counter() > self._deadline
+
+    def _save(self) -> None:
+        if self._checkpoints is None:
+            return
+        parts = {"own": self._head.state_dict(), "average": self._average.module.state_dict()}
+        parts["best"] = self._best
+        tensors = {
+            f"{part}.{name}": tensor.detach().contiguous().clone()
+            for part, state in parts.items()
+            for name, tensor in state.items()
+        }
+        tensors |= packed_optimiser(self._optimiser)
+        state = asdict(self._state) | {"identity": dict(self._checkpoints.identity)}
+        self._checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(self._checkpoints.folder, Checkpoint(tensors, state))
+
+    def _resume(self) -> None:
+        if self._checkpoints is None or not self._checkpoints.resume:
+            return
+        found, problem = read_checkpoint(self._checkpoints.folder)
+        if problem:
+            self._warn(problem)
+        if found is None:
+            return
+        check_same_training(
+            found.state["identity"], self._checkpoints.identity, self._checkpoints.folder
+        )
+        tensors, state = found.tensors, found.state
+        self._head.load_state_dict(_of_part(tensors, "own"))
+        self._average.module.load_state_dict(_of_part(tensors, "average"))
+        self._best = _of_part(tensors, "best")
+        unpack_optimiser(self._optimiser, tensors)
+        history = [DetectionEpoch(**values) for values in state["history"]]
+        self._state = _State(state["epoch"], state["best_epoch"], state["best_map"], history)
+        name_place(self._progress, f"epoch {state['epoch'] + 1} of {self._recipe.epochs}")
+
+
+def detect(
+    head: nn.Module, points: Points, examples: DetectionExamples, setting: Setting
+) -> list[Detections]:
+    """Return the detections of a head in whole images."""
+    outputs = predict_rows(head, examples.source, np.arange(len(examples)), setting)
+    return [
+        detections_of(output, points, examples.plan.placement(number))
+        for number, output in enumerate(outputs)
+    ]
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def _of_part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    start = f"{part}."
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }

@@ -1,0 +1,1 @@
+"""Metrics of detections: average precision as COCO has it, thresholds, and kinds of errors."""

@@ -1,0 +1,111 @@
+"""A feature pyramid with a head that predicts a class and a box at each of its points.
+
+The pyramid is that of Lin et al. (2017), "Feature Pyramid Networks for Object Detection". The head
+has no anchors, as in Tian et al. (2019), "FCOS", and no centre-ness: the class score is trained to
+be the overlap with the true box, as in Feng et al. (2021), "TOOD".
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from headstart.backbones.maps import MapShape, split_maps
+
+# A probability of 1 % at first, so that the many points without an object do not outweigh the rest.
+_FIRST_PROBABILITY = 0.01
+# The first boxes reach three steps of the map from their point, in each direction.
+_FIRST_REACH = 3.0
+
+
+@dataclass(frozen=True)
+class BoxHeadShape:
+    """The shape of the head of a detector.
+
+    Attributes:
+        maps: The maps that it reads, finest first.
+        classes: The number of classes.
+        channels: Channels of the pyramid.
+        depth: Convolutions before the classes, and before the boxes.
+    """
+
+    maps: tuple[MapShape, ...]
+    classes: int
+    channels: int = 96
+    depth: int = 2
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Positions across and down of each level of the pyramid, finest first.
+
+        A transformer has maps of one resolution. Its pyramid has levels of twice and half of that,
+        as in Li et al. (2022), "Exploring Plain Vision Transformer Backbones for Object Detection".
+        """
+        sides = tuple(shape.side for shape in self.maps)
+        return (2 * sides[0], sides[0], math.ceil(sides[0] / 2)) if len(sides) == 1 else sides
+
+
+class BoxHead(nn.Module):
+    """Predict classes and boxes from the rows of `StageMaps`.
+
+    Output: (batch, points, 4 + classes), float32. The first four values are the logarithms of the
+    distances from the point to the left, top, right and bottom edge of the box, in steps of the
+    point's level; the others are the scores of the classes before the sigmoid.
+    """
+
+    def __init__(self, shape: BoxHeadShape) -> None:
+        super().__init__()
+        self.shape = shape
+        width, levels = shape.channels, len(shape.levels)
+        sources = shape.maps if len(shape.maps) > 1 else shape.maps * levels
+        self.lateral = nn.ModuleList(_convolution(map_.channels, width, 1) for map_ in sources)
+        self.smooth = nn.ModuleList(_convolution(width, width, 3) for _ in range(levels))
+        self.class_tower = _tower(width, shape.depth)
+        self.box_tower = _tower(width, shape.depth)
+        self.score = nn.Conv2d(width, shape.classes, 1)
+        self.reach = nn.Conv2d(width, 4, 1)
+        self.scale = nn.Parameter(torch.ones(levels))
+        odds = _FIRST_PROBABILITY / (1 - _FIRST_PROBABILITY)
+        for layer, value in ((self.score, odds), (self.reach, _FIRST_REACH)):
+            assert layer.bias is not None
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.constant_(layer.bias, math.log(value))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return a row for each point of the pyramid."""
+        outputs = []
+        for number, level in enumerate(self._pyramid(split_maps(rows, self.shape.maps))):
+            reach = self.reach(self.box_tower(level)) * self.scale[number]
+            score = self.score(self.class_tower(level))
+            outputs.append(torch.cat([reach.flatten(2), score.flatten(2)], dim=1))
+        return torch.cat(outputs, dim=2).transpose(1, 2).float()
+
+    def _pyramid(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the levels, finest first, each (batch, channels, side, side)."""
+        sides = self.shape.levels
+        sources = maps if len(maps) > 1 else [maps[0]] * len(sides)
+        levels = [lateral(source) for lateral, source in zip(self.lateral, sources, strict=True)]
+        if len(maps) == 1:
+            levels = [_resized(level, side) for level, side in zip(levels, sides, strict=True)]
+        for finer in reversed(range(len(levels) - 1)):
+            levels[finer] = levels[finer] + _resized(levels[finer + 1], sides[finer])
+        return [smooth(level) for smooth, level in zip(self.smooth, levels, strict=True)]
+
+
+def _resized(level: Tensor, side: int) -> Tensor:
+    return interpolate(level, size=(side, side), mode="nearest")
+
+
+def _tower(channels: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(_convolution(channels, channels, 3) for _ in range(depth)))
+
+
+def _convolution(inputs: int, outputs: int, side: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.SiLU(inplace=True),
+    )

@@ -1,0 +1,396 @@
+"""The immutable detector: everything that is needed to predict boxes, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headstart.answers import BoxesPrediction, PredictedBox, Thresholds
+from headstart.arrays import Anything, Pixels, Tensors
+from headstart.backbones.backbone import Backbone
+from headstart.backbones.maps import MapShape, StageMaps
+from headstart.backbones.saved import SavedBackbone
+from headstart.boxes import Detections
+from headstart.data.inputs import ImageInput, ImagesLike, each_image, is_image
+from headstart.data.paths import list_names
+from headstart.data.placement import Placement
+from headstart.data.preprocessing import Preprocess
+from headstart.engines.devices import choose_device, make_engine
+from headstart.engines.engine import Engine
+from headstart.engines.precision import has_bf16
+from headstart.engines.slot import EngineSlot
+from headstart.errors import OptionError, UnreadableImage
+from headstart.features.batches import map_in_order
+from headstart.files import digest
+from headstart.heads.boxes.detections import detections_of
+from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.heads.boxes.points import Points
+from headstart.options import DeviceOption, PrecisionOption, cache_folder
+from headstart.predictor.bundle import Bundle, write_bundle
+from headstart.predictor.card import model_card
+from headstart.predictor.config import (
+    BackboneConfig,
+    Calibration,
+    Config,
+    HeadConfig,
+    Specification,
+)
+from headstart.predictor.predictor import FailedPrediction
+from headstart.record import Record
+from headstart.task import Task
+
+KIND = "boxes"
+"""The kind of a detector's head, and what its features are called."""
+
+_PREFETCH = 32
+_Decoded = tuple[str, tuple[Pixels, Placement] | UnreadableImage]
+
+AnyBoxesPrediction = BoxesPrediction | FailedPrediction
+"""The result for an image, whether or not it could be read."""
+
+
+class DetectorModule(nn.Module):
+    """A detector as one network.
+
+    Input: uint8 images, (batch, size, size, 3). Output: see `BoxHead`.
+    """
+
+    def __init__(self, maps: StageMaps, head: BoxHead) -> None:
+        super().__init__()
+        self.maps, self.head = maps, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return a row for each point of the pyramid."""
+        rows: Tensor = self.head(self.maps(images))
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A trained detector. It is immutable and can be shared between threads.
+
+    Attributes:
+        task: The task.
+        classes: Class names, in the order of their numbers.
+        backbone: The frozen backbone.
+        shape: The shape of the head.
+        head: The weights of the head, by name.
+        thresholds: The operating point, with a value for each class.
+        device: "cpu" or "cuda".
+        precision: "bf16" or "float32".
+        cache: Folder for converted networks.
+        record: The record of the training; None without one.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    backbone: Backbone | SavedBackbone
+    shape: BoxHeadShape
+    head: Tensors
+    thresholds: Thresholds
+    device: str
+    precision: str
+    cache: Path
+    record: Record | None = None
+    _engine: EngineSlot = field(default_factory=EngineSlot, repr=False)
+
+    def __repr__(self) -> str:
+        found = f"; {self.record.test!r}" if self.record and self.record.test else ""
+        return f"Detector({self.backbone.name}; classes: {list_names(self.classes)}{found})"
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing of images."""
+        return self.backbone.preprocess
+
+    @cached_property
+    def points(self) -> Points:
+        """The points of the pyramid."""
+        return Points.of(self.shape.levels, self.preprocess.size)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, created when first needed, once per process."""
+        return self._engine.get(
+            lambda: make_engine(
+                self.module,
+                size=self.preprocess.size,
+                device=self.device,
+                precision=self.precision,
+                cache=self.cache / "networks",
+                key=f"detector-{self.weights_sha256}",
+            )
+        )
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The hash of what the output depends on, except the precision."""
+        backbone = self.backbone
+        known = backbone.weights_sha256
+        preprocess = self.preprocess.to_dict()
+        return digest(
+            {
+                "architecture": backbone.architecture,
+                "backbone": known() if callable(known) else known,
+                "head": {
+                    name: digest_of(np.asarray(value)) for name, value in sorted(self.head.items())
+                },
+                "preprocess": preprocess,
+            }
+        )
+
+    def module(self) -> DetectorModule:
+        """Return the detector as one PyTorch module, in evaluation mode."""
+        backbone = self.backbone
+        network = backbone.build() if isinstance(backbone, SavedBackbone) else backbone
+        head = BoxHead(self.shape)
+        head.load_state_dict(
+            {name: torch.from_numpy(np.array(value)) for name, value in self.head.items()}
+        )
+        return DetectorModule(StageMaps(network), head).eval()
+
+    def predict(
+        self, images: ImagesLike, *, errors: Literal["raise", "keep"] = "raise"
+    ) -> AnyBoxesPrediction | list[AnyBoxesPrediction]:
+        """Predict the boxes in one image, or in each image of a collection or a batch.
+
+        Args:
+            images: See `Predictor.predict`.
+            errors: What to do about an image that cannot be decoded: "raise", or "keep" a
+                `FailedPrediction` in its place.
+
+        Raises:
+            UnreadableImage: An image cannot be decoded.
+            NotAnImage: A value is not an image.
+            OptionError: An option is invalid.
+        """
+        if errors not in ("raise", "keep"):
+            raise OptionError(f"errors must be raise or keep. Got '{errors}'.")
+        results = []
+        for result in self._each(images):
+            if isinstance(result, UnreadableImage) and errors == "raise":
+                raise result
+            results.append(_kept(result))
+        return results[0] if is_image(images) else results
+
+    def predict_each(self, images: ImagesLike) -> Iterator[AnyBoxesPrediction]:
+        """Yield the predictions for images in their order, decoding a few images ahead.
+
+        An image that cannot be decoded yields a `FailedPrediction`.
+        """
+        return map(_kept, self._each(images))
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a bundle: a folder that loads without network access and without pickle.
+
+        Raises:
+            OutputError: The folder exists and `overwrite` is false, or it cannot be written.
+        """
+        write_bundle(self.to_bundle(), Path(folder), overwrite=overwrite)
+
+    def to_bundle(self) -> Bundle:
+        """Return the contents of the detector, ready to be written."""
+        backbone = self.backbone
+        known = backbone.weights_sha256
+        deterministic = bool(self.record and self.record.options.get("deterministic"))
+        record = self.record
+        config = Config(
+            headstart=version("headstart"),
+            created=None if deterministic else datetime.now(UTC).isoformat(timespec="seconds"),
+            task=KIND,
+            classes=self.classes,
+            preprocess=self.preprocess,
+            backbone=BackboneConfig(
+                *(backbone.name, backbone.architecture, backbone.origin),
+                weights_sha256=known() if callable(known) else known,
+                licence=backbone.licence,
+            ),
+            features="maps",
+            stored_as="float16",
+            precision=self.precision,
+            head=HeadConfig(KIND, _numbers(self.shape)),
+            calibration=Calibration(1.0),
+            operating_point=self.thresholds,
+            specification=Specification(kind=KIND),
+            record=record.without_times() if record and deterministic else record,
+        )
+        tensors = {f"backbone.{name}": value for name, value in self._backbone_tensors().items()}
+        tensors |= {f"head.{name}": value for name, value in self.head.items()}
+        return Bundle(config, tensors, model_card(config, self.task))
+
+    @classmethod
+    def of_bundle(
+        cls,
+        bundle: Bundle,
+        task: Task,
+        *,
+        device: DeviceOption = "auto",
+        precision: PrecisionOption = "auto",
+        cache: str | os.PathLike[str] | None = None,
+    ) -> Detector:
+        """Build the detector of a bundle. No network access is needed.
+
+        Args:
+            bundle: The bundle, as read from disk.
+            task: The task that the bundle names.
+            device: The device to run on.
+            precision: "auto" is the precision of the training if the processor supports it.
+            cache: The folder for converted networks.
+        """
+        config, chosen = bundle.config, choose_device(device)
+        if precision == "auto":
+            trained_in = config.precision == "bf16" and has_bf16(chosen)
+            precision = "bf16" if trained_in else "float32"
+        assert config.operating_point is not None
+        return cls(
+            task,
+            config.classes,
+            bundle.backbone(),
+            _shape(config.head.numbers, len(config.classes)),
+            bundle.tensors_of("head"),
+            config.operating_point,
+            chosen,
+            precision,
+            cache_folder(cache),
+            config.record,
+        )
+
+    def with_record(self, record: Record) -> Detector:
+        """Return the same detector with the record of its training."""
+        return replace(self, record=record)
+
+    def answer(self, name: str, detections: Detections, placement: Placement) -> BoxesPrediction:
+        """Return the prediction for an image whose detections are known."""
+        shown = detections.above(np.array(self.thresholds.values))
+        boxes = [
+            PredictedBox(
+                self.classes[number],
+                score,
+                (corners[0], corners[1], corners[2], corners[3]),
+            )
+            for number, score, corners in zip(
+                shown.classes.tolist(), shown.scores.tolist(), shown.corners.tolist(), strict=True
+            )
+        ]
+        size = (placement.width, placement.height)
+        return BoxesPrediction(name, tuple(boxes), size, detections)
+
+    def detections(self, outputs: Anything, placement: Placement) -> Detections:
+        """Return all detections in an image.
+
+        Args:
+            outputs: The output of the network for this image, (points, 4 + classes).
+            placement: Where the image is in the input.
+        """
+        return detections_of(torch.from_numpy(outputs), self.points, placement)
+
+    def _each(self, images: ImagesLike) -> Iterator[BoxesPrediction | UnreadableImage]:
+        """Yield a prediction or an error for each image, in order."""
+        waiting: list[_Decoded] = []
+
+        def batches() -> Iterator[Pixels]:
+            readable: list[Pixels] = []
+            for name, decoded in _decode_ahead(images, self.preprocess):
+                waiting.append((name, decoded))
+                if not isinstance(decoded, UnreadableImage):
+                    readable.append(decoded[0])
+                if len(readable) == self.engine.batch_size:
+                    yield np.stack(readable)
+                    readable = []
+            if readable:
+                yield np.stack(readable)
+
+        for outputs in self.engine.run(batches()):
+            rows = iter(outputs)
+            for _ in range(len(outputs)):
+                while isinstance(waiting[0][1], UnreadableImage):
+                    yield waiting.pop(0)[1]  # type: ignore[misc]
+                name, decoded = waiting.pop(0)
+                assert not isinstance(decoded, UnreadableImage)
+                yield self.answer(name, self.detections(next(rows), decoded[1]), decoded[1])
+        for _, left in waiting:
+            assert isinstance(left, UnreadableImage)
+            yield left
+
+    def _backbone_tensors(self) -> Tensors:
+        if isinstance(self.backbone, SavedBackbone):
+            return self.backbone.tensors
+        return tensors_of(self.backbone.network)
+
+
+def tensors_of(network: nn.Module) -> Tensors:
+    """Return the weights and statistics of a network, by name."""
+    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def digest_of(array: Anything) -> str:
+    """Return the hash of an array's values."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _numbers(shape: BoxHeadShape) -> dict[str, float | str]:
+    maps = ",".join(f"{channels}x{side}" for channels, side in shape.maps)
+    return {"maps": maps, "channels": shape.channels, "depth": shape.depth}
+
+
+def _shape(numbers: Mapping[str, float | str], classes: int) -> BoxHeadShape:
+    maps = [tuple(map(int, text.split("x"))) for text in str(numbers["maps"]).split(",")]
+    return BoxHeadShape(
+        tuple(MapShape(*sides) for sides in maps),
+        classes,
+        channels=int(numbers["channels"]),
+        depth=int(numbers["depth"]),
+    )
+
+
+def _kept(result: BoxesPrediction | UnreadableImage) -> AnyBoxesPrediction:
+    if isinstance(result, UnreadableImage):
+        return FailedPrediction(result.path, result.reason)
+    return result
+
+
+def _decode_ahead(images: ImagesLike, preprocess: Preprocess) -> Iterator[_Decoded]:
+    """Yield the name of each image with its pixels and place, or why it cannot be decoded."""
+
+    def decode(image: ImageInput | UnreadableImage) -> _Decoded:
+        if isinstance(image, UnreadableImage):
+            return image.path, image
+        try:
+            return image.name, decode_placed(image, preprocess)
+        except UnreadableImage as error:
+            return image.name, error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from map_in_order(pool, decode, _inputs(images), ahead=_PREFETCH)
+
+
+def decode_placed(image: ImageInput, preprocess: Preprocess) -> tuple[Pixels, Placement]:
+    """Return the pixels of the input for an image, and where the image is in it.
+
+    Raises:
+        UnreadableImage: It cannot be decoded.
+    """
+    decoded, size = image.decode_with_size(
+        min_side=preprocess.min_side, contract=preprocess.contract
+    )
+    return preprocess.pixels(decoded), Placement.of(preprocess, size, decoded.size)
+
+
+def _inputs(images: ImagesLike) -> Iterator[ImageInput | UnreadableImage]:
+    for image in each_image(images):
+        try:
+            yield ImageInput.of(image)
+        except UnreadableImage as error:
+            yield error

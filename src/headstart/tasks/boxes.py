@@ -1,0 +1,60 @@
+"""The task with labelled boxes.
+
+Splits, folds and samples only need to know which classes an image has, so there it is the task with
+several labels per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from headstart.arrays import Targets
+from headstart.data.boxes.labels import all_labels, labels_in
+from headstart.record import BoxesEvaluation, Evaluation
+from headstart.task import Summary
+from headstart.tasks.multi import Multi
+
+
+@dataclass(frozen=True)
+class LabelledBoxes(Multi):
+    """Labelled boxes; see `headstart.task.Task`."""
+
+    name: ClassVar[str] = "boxes"
+
+    def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """See `Task.classes`."""
+        return tuple(sorted(all_labels(set(labels))))
+
+    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> Targets:
+        """Return 1 for a class of which an image has a box, else 0, (images, classes)."""
+        number = {name: index for index, name in enumerate(classes)}
+        targets = np.zeros((len(labels), len(classes)), dtype=np.int64)
+        for row, text in enumerate(labels):
+            present = [number[name] for name in labels_in(text) if name in number]
+            targets[row, present] = 1
+        return targets
+
+    def conflict(self, labels: Collection[str]) -> str | None:
+        """Return that copies of an image have different boxes; None if they have the same."""
+        return None if len(set(labels)) == 1 else "copies of the image have different boxes"
+
+    def unlearnable(self, targets: Targets, groups: Sequence[str]) -> set[int]:
+        """Return nothing: a class that is in every image can be learnt too."""
+        return set()
+
+    def describe(self, classes: Sequence[str]) -> str:
+        """See `Task.describe`."""
+        return f"a detector of {len(classes)} class{'es' if len(classes) > 1 else ''} of objects"
+
+    def summarise(
+        self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()
+    ) -> Summary:
+        """See `Task.summarise`."""
+        from headstart.evaluation.boxes.summary import summarise_boxes
+
+        assert isinstance(evaluation, BoxesEvaluation)
+        return summarise_boxes(evaluation, split, trained_on)
