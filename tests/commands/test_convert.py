@@ -250,6 +250,85 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     assert not (tmp_path / "again").exists()
 
 
+def test_images_that_cannot_be_turned_are_left_out(tmp_path: Path) -> None:
+    """Their header is sound, but their pixels are not."""
+    folder = write_yolo(tmp_path / "data", {"a.jpg": [CAT], "b.jpg": [DOG]})
+    image(folder / "images/a.jpg", (WIDTH, HEIGHT), 3)
+    data = (folder / "images/a.jpg").read_bytes()
+    (folder / "images/a.jpg").write_bytes(data[: data.index(b"\xff\xda") + 2])
+    conversion = converted(folder, tmp_path / "out")
+    ((name, reason),) = conversion.left_out
+    assert name == "images/a.jpg"
+    assert reason == "it is not an image of a known format"
+    assert list(conversion.warnings()) == [f"Images not written: 1. 'images/a.jpg': {reason}."]
+    assert conversion.turned == 0
+    (folder / "images/b.jpg").write_bytes((folder / "images/a.jpg").read_bytes())
+    with pytest.raises(
+        DataError, match=r"No image of 'data' can be written\. 'images/a\.jpg': it is not"
+    ):
+        converted(folder, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_what_is_said(tmp_path: Path) -> None:
+    """How the data was read, and its warnings and those of what was written."""
+
+    class Listening(SilentWatcher):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+            self.warnings: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+        def warn(self, text: str) -> None:
+            self.warnings.append(text)
+
+    folder = write_yolo(tmp_path / "data", {"a.png": [CAT, CAT], "b.png": [DOG]})
+    (folder / "images/b.png").write_bytes(b"nothing")
+    watcher = Listening()
+    options = ConvertOptions.of(out=tmp_path / "out", cache=tmp_path / "cache")
+    run_convert(folder, options, watcher)
+    assert watcher.notes == ["Boxes: YOLO's label files. Classes: 'data.yaml'."]
+    assert watcher.warnings == [
+        "Boxes with the label and the place of another one, left out: 1 ('images/a.png').",
+        "Images not written: 1. 'images/b.png': it cannot be read as an image.",
+    ]
+
+
+def test_images_without_a_part_become_training_images(tmp_path: Path) -> None:
+    """As they do in a training, if others have a part."""
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    entries = [entry(tmp_path / "a.png", [CAT], "test"), entry(tmp_path / "b.png", [DOG])]
+    conversion = convert(Source("data", entries, boxes="here"), tmp_path / "out", "csv")
+    assert conversion.images == {"test": 1, "train": 1}
+    with pytest.raises(OutputError, match="already exists"):
+        convert(Source("data", entries, boxes="here"), tmp_path / "out", "csv")
+
+
+def test_groups_are_kept_in_a_table(tmp_path: Path) -> None:
+    """Other formats do not have them."""
+    image(tmp_path / "data/a.png")
+    header = "path,x1,y1,x2,y2,label,group"
+    write_csv(tmp_path / "data/boxes.csv", header, ["a.png", *CAT.corners, "cat", "g"])
+    converted(tmp_path / "data", tmp_path / "out", "csv")
+    assert [one.group for one in opened(tmp_path / "out").entries] == ["g"]
+
+
+def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = write_yolo(tmp_path / "data", {"a.png": [CAT]})
+    monkeypatch.setattr("headstart.commands.convert.copy_image", fail)
+    with pytest.raises(OutputError, match="cannot be written: No space left on device"):
+        converted(folder, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
 def test_labels_that_a_table_would_lose(tmp_path: Path) -> None:
     """Are an error, and nothing is written."""
     image(tmp_path / "data/a.png")

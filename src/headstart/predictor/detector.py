@@ -342,7 +342,7 @@ def digest_of(array: Anything) -> str:
 
 def _numbers(shape: BoxHeadShape) -> dict[str, float | str]:
     maps = ",".join(f"{channels}x{side}" for channels, side in shape.maps)
-    return {"maps": maps, "channels": shape.channels, "depth": shape.depth}
+    return {"maps": maps, "channels": float(shape.channels), "depth": float(shape.depth)}
 
 
 def _shape(numbers: Mapping[str, float | str], classes: int) -> BoxHeadShape:

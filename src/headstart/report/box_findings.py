@@ -19,7 +19,8 @@ def describe_boxes(found: BoxFindings) -> list[tuple[str, str]]:
     rows.append(("Classes", list_names(classes)))
     if found.doubles:
         names = list(dict.fromkeys(double.image for double in found.doubles))
-        rows.append(("Nearly the same box twice", f"{len(found.doubles):,}, in {list_names(names)}"))
+        doubles = f"{len(found.doubles):,}, in {list_names(names)}"
+        rows.append(("Nearly the same box twice", doubles))
     return rows
 
 

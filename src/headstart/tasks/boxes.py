@@ -13,10 +13,12 @@ from typing import ClassVar
 import numpy as np
 
 from headstart.arrays import Targets
-from headstart.data.boxes.labels import all_labels, labels_in
+from headstart.data.boxes.labels import LabelledBox, all_labels, labels_in, read_boxes
 from headstart.record import BoxesEvaluation, Evaluation
 from headstart.task import Summary
 from headstart.tasks.multi import Multi
+
+_SAME = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,14 @@ class LabelledBoxes(Multi):
         return targets
 
     def conflict(self, labels: Collection[str]) -> str | None:
-        """Return that copies of an image have different boxes; None if they have the same."""
-        return None if len(set(labels)) == 1 else "copies of the image have different boxes"
+        """Return that copies of an image have different boxes; None if they have the same.
+
+        Nobody draws a box twice alike, so boxes of a label that overlap by half are the same.
+        """
+        first, *others = sorted(set(labels))
+        if all(_same_boxes(read_boxes(first), read_boxes(other)) for other in others):
+            return None
+        return "copies of the image have different boxes"
 
     def unlearnable(self, targets: Targets, groups: Sequence[str]) -> set[int]:
         """Return nothing: a class that is in every image can be learnt too."""
@@ -58,3 +66,26 @@ class LabelledBoxes(Multi):
 
         assert isinstance(evaluation, BoxesEvaluation)
         return summarise_boxes(evaluation, split, trained_on)
+
+
+def _same_boxes(first: Sequence[LabelledBox], second: Sequence[LabelledBox]) -> bool:
+    """Return whether each box of a list has one of the other with the same label and place."""
+    left = list(second)
+    for box in first:
+        best = max(left, key=lambda other: _overlap(box, other), default=None)
+        if best is None or _overlap(box, best) < _SAME:
+            return False
+        left.remove(best)
+    return not left
+
+
+def _overlap(first: LabelledBox, second: LabelledBox) -> float:
+    """Return the intersection over union of two boxes; 0 if their labels differ."""
+    if first.label != second.label:
+        return 0.0
+    width = min(first.x2, second.x2) - max(first.x1, second.x1)
+    height = min(first.y2, second.y2) - max(first.y1, second.y1)
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box.x2 - box.x1) * (box.y2 - box.y1) for box in (first, second)]
+    return width * height / (sum(areas) - width * height)

@@ -129,3 +129,21 @@ def test_other_files_are_still_unknown(tmp_path: Path, name: str) -> None:
     file = write(tmp_path / name, "{}")
     with pytest.raises(DataError, match="is not a folder, a table"):
         open_source(file, staging=tmp_path)
+
+
+def test_a_folder_without_images_has_no_boxes(tmp_path: Path) -> None:
+    """Whatever else it has."""
+    write_coco(tmp_path / "data/coco.json", {"a.png": [CAT]})
+    with pytest.raises(DataError, match="has no boxes"):
+        opened(tmp_path / "data", "boxes")
+    with pytest.raises(DataError, match="has no images"):
+        open_source(tmp_path / "data", staging=tmp_path)
+
+
+def test_files_that_cannot_be_read_are_not_annotations(tmp_path: Path) -> None:
+    """Links to nowhere have the names of all formats."""
+    folder = class_folders(tmp_path / "data", annotated=0)
+    for name in ("a.json", "a.xml", "cat/0.txt", "a.yaml", "a.csv", "a.parquet"):
+        (folder / name).symlink_to(tmp_path / "nowhere")
+    write(folder / "large.yaml", "names: [cat]\n#" + "x" * 2**22)
+    assert open_source(folder, staging=tmp_path).task == "single"

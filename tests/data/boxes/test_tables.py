@@ -263,3 +263,85 @@ def test_categories_that_have_no_name(tmp_path: Path) -> None:
     assert reasons(source) == {
         "b.png": "row 2 of its table has the category 7, which its table does not name"
     }
+
+
+def test_images_of_different_sizes(folder: Path) -> None:
+    """Two rows of an image contradict each other."""
+    rows = [["a.png", 60, 40, "cat", 5, 10, 25, 30], ["a.png", 30, 20, "cat", 1, 2, 3, 4]]
+    rows.append(["b.png", 60, 40, "cat", 5, 10, 25, 30])
+    source = opened(write_csv(folder / "boxes.csv", TENSORFLOW, *rows))
+    assert reasons(source) == {"a.png": "its annotations are for images of different sizes"}
+
+
+def test_splits_that_are_not_understood(folder: Path) -> None:
+    """The row is named; a column beside names of tables is one split too many."""
+    row_of_a = [*row("a.png", CAT), "holiday"]
+    file = write_csv(folder / "boxes.csv", f"{HEADER},split", row_of_a)
+    with pytest.raises(DataError, match=r"The split of row 1 of .* is not understood: 'holiday'"):
+        opened(file)
+    file.unlink()
+    for part in ("train", "test"):
+        write_csv(folder / f"{part}.csv", f"{HEADER},split", [*row("a.png", CAT), part])
+    with pytest.raises(DataError, match=r"It is unclear whether the split of .* is in its name"):
+        opened(folder)
+
+
+def test_columns_that_are_empty(folder: Path) -> None:
+    """A column of the split without any value is said to be empty."""
+    file = write_csv(folder / "boxes.csv", f"{HEADER},split", [*row("a.png", CAT), ""])
+    assert "Empty columns: split." in opened(file).understood
+
+
+def test_tables_without_rows(folder: Path) -> None:
+    """There is nothing to read."""
+    with pytest.raises(DataError, match="has no rows below the names of its columns"):
+        opened(write_csv(folder / "boxes.csv", HEADER))
+
+
+def test_tables_of_other_kinds(folder: Path) -> None:
+    """Lines of JSON, tabs, and a table that is damaged, which is not one of boxes."""
+    lines = [dict(zip(HEADER.split(","), row("a.png", CAT), strict=True))]
+    write(folder / "boxes.jsonl", "\n".join(map(json.dumps, lines)))
+    write(folder / "damaged.parquet", "nothing")
+    write(folder / "other.csv", "path,label\nb.png,cat\n")
+    assert boxes_in(opened(folder)) == {"a.png": [CAT]}
+    (folder / "boxes.jsonl").unlink()
+    write(folder / "boxes.tsv", "\t".join(HEADER.split(",")) + "\na.png\t5\t10\t25\t30\tcat\n")
+    source = opened(folder)
+    assert boxes_in(source) == {"a.png": [CAT]}
+    assert source.understood[-1] == "The table is separated by tabs."
+
+
+def test_a_path_that_is_missing(folder: Path) -> None:
+    """Its row has no image."""
+    rows = [["", 5, 10, 25, 30, "cat"], row("a.png", CAT), ["", 1, 2, 3, 4, "cat"]]
+    source = opened(write_csv(folder / "boxes.csv", HEADER, *rows))
+    assert reasons(source) == {"row 1": "its path is missing", "row 3": "its path is missing"}
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ([5.0, 10.0, 20.0], "row 1 of its table has a box that has not four numbers"),
+        (None, "row 1 of its table has a box that has not four numbers"),
+    ],
+)
+def test_objects_that_are_not_boxes(folder: Path, box: list[float] | None, reason: str) -> None:
+    """Reject their image. Metadata that is not Hugging Face's is ignored."""
+    objects = [
+        {"bbox": [box], "label": ["cat"]},
+        {"bbox": [[5.0, 10.0, 20.0, 20.0]], "label": ["cat"]},
+    ]
+    table = pa.table({"path": ["a.png", "b.png"], "objects": objects})
+    metadata = {"huggingface": '{"info": {"features": {"objects": {"bbox": 1}}}}'}
+    pq.write_table(table.replace_schema_metadata(metadata), folder / "boxes.parquet")
+    source = opened(folder / "boxes.parquet")
+    assert reasons(source) == {"a.png": reason}
+    assert boxes_in(source) == {"b.png": [CAT]}
+
+
+def test_a_column_of_other_objects(folder: Path) -> None:
+    """Is not one of boxes."""
+    table = pa.table({"path": ["a.png", "b.png"], "label": ["x", "y"], "objects": [1, 2]})
+    pq.write_table(table, folder / "labels.parquet")
+    assert open_source(folder / "labels.parquet", staging=folder).task == "single"

@@ -32,9 +32,7 @@ def parse_xml(data: bytes) -> Element:
     parser = XMLParser(target=_WithoutDeclarations())
     try:
         parser.feed(data)
-        root = parser.close()
+        root: Element = parser.close()
     except (ParseError, ValueError, LookupError, RecursionError) as error:
         raise MalformedXml(str(error)) from None
-    if not isinstance(root, Element):
-        raise MalformedXml("it has no element")
     return root

@@ -204,6 +204,8 @@ def _label_files(files: FolderFiles) -> dict[Path, Path]:
     or else in the only other one that has such a file and is of the same part.
     """
     texts = [file for file in files.with_suffix(".txt") if file.name.lower() not in _OTHERS]
+    if not texts:
+        return {}
     known = frozenset(texts)
     stems = Counter(file.stem for file in texts)
     by_stem = {file.stem: file for file in texts if stems[file.stem] == 1}

@@ -67,7 +67,7 @@ def evaluate_boxes(
     return BoxesEvaluation(
         images=len(truths),
         map=interval.of(metrics.map),
-        map50=interval.of(metrics.map50, at=(1,)),
+        map50=interval.of(metrics.map50, at=(0,)),
         map75=metrics.map75,
         ar100=metrics.ar100,
         by_size=_by_size(metrics, truths),
