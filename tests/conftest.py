@@ -18,6 +18,7 @@ from headstart.backbones.building import check_image_size
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import cached_trial, try_precisions
+from headstart.heads.trials import _STRENGTHS as STRENGTHS
 from headstart.record import PrecisionTrial
 from headstart.tasks.single import Single
 
@@ -100,6 +101,12 @@ def _check_sizes_once(_session_patch: pytest.MonkeyPatch) -> None:
 def _one_round(_session_patch: pytest.MonkeyPatch) -> None:
     """Hold out once in fine-tuning, which is quicker than five times for so few images."""
     _session_patch.setattr("headstart.tuning.held_out.CROSS_VALIDATE_UP_TO", 0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _fewer_strengths(_session_patch: pytest.MonkeyPatch) -> None:
+    """Compare heads at full powers of ten only; `tests.heads` compares them at all strengths."""
+    _session_patch.setattr("headstart.heads.trials._STRENGTHS", STRENGTHS[::2])
 
 
 @pytest.fixture(autouse=True, scope="session")

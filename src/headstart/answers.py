@@ -136,12 +136,17 @@ class BoxesPrediction:
         boxes: Those that reach the threshold of their class, the most probable first.
         size: Width and height of the image as it is seen, in pixels.
         detections: All detections, with those below the thresholds.
+        probabilities: The highest probability of a box of each class in the model's order,
+            (classes,).
+        unknown: None, because a detector does not tell whether an image is unlike all others.
     """
 
     image: str
     boxes: tuple[PredictedBox, ...]
     size: tuple[int, int]
     detections: Detections = field(repr=False, compare=False)
+    probabilities: Probabilities = field(repr=False, compare=False)
+    unknown: None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
@@ -156,7 +161,7 @@ class BoxesPrediction:
 
 
 AnyTaskPrediction = Prediction | MultiPrediction
-"""The prediction for one image, by the task."""
+"""The prediction of labels for one image, by the task."""
 
 
 def _said(unknown: bool | None, heat_map: str | None) -> dict[str, JsonValue]:

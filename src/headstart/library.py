@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from headstart.data.images import Images
     from headstart.data.inputs import ImagesLike
     from headstart.hub.pushing import PushedModel
-    from headstart.predictor.predictor import AnyPrediction, Predictor
+    from headstart.predictor.detector import Detector
+    from headstart.predictor.predictor import AnyResult, Predictor
     from headstart.record.comparison import ComparisonRecord
     from headstart.record.data_check import DataCheck
     from headstart.record.export import ExportRecord
@@ -180,7 +181,7 @@ def predict(
     progress: ProgressOption = None,
     watcher: Watcher | None = None,
     **options: Unpack[PredictKeywords],
-) -> list[AnyPrediction]:
+) -> list[AnyResult]:
     """Predict the labels of images.
 
     Args:
@@ -385,7 +386,7 @@ def open_images(
 
 
 @with_keywords(ComputeOptions, ComputeKeywords)
-def load(model: str | os.PathLike[str], **options: Unpack[ComputeKeywords]) -> Predictor:
+def load(model: str | os.PathLike[str], **options: Unpack[ComputeKeywords]) -> Predictor | Detector:
     """Load a trained model. Network access is needed at most once, for a model on the hub.
 
     Args:
@@ -398,9 +399,9 @@ def load(model: str | os.PathLike[str], **options: Unpack[ComputeKeywords]) -> P
         HubError: The model cannot be downloaded from the hub.
         OptionError: An option is invalid.
     """
-    from headstart.tasks.loading import load_predictor
+    from headstart.tasks.loading import load_model
 
-    return load_predictor(model, ComputeOptions.of(**options))
+    return load_model(model, ComputeOptions.of(**options))
 
 
 def _watcher(watcher: Watcher | None, progress: ProgressOption) -> Watcher:

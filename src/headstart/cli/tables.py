@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from headstart.answers import AnyTaskPrediction, MultiPrediction, Prediction
+from headstart.answers import (
+    AnyTaskPrediction,
+    BoxesPrediction,
+    MultiPrediction,
+    Prediction,
+)
 from headstart.cli.columns import Row, print_line, print_table
 from headstart.cli.comparison import show_pair
 from headstart.cli.rejections import show_rejections
 from headstart.cli.slices import show_slices
-from headstart.predictor.predictor import AnyPrediction, FailedPrediction
+from headstart.predictor.predictor import AnyResult, FailedPrediction
 from headstart.record import (
     Candidate,
     Estimate,
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
 
 _MIN_SHARE = 0.01
 _OTHERS = 2
+# Boxes that are listed of an image in a terminal.
+_BOXES = 4
 
 
 def show_training(console: Console, result: TrainResult) -> None:
@@ -84,7 +91,7 @@ def show_evaluation(console: Console, result: EvaluateResult) -> None:
         print_line(console, f"  report  {result.out}/report.html")
 
 
-def show_predictions(console: Console, predictions: Sequence[AnyPrediction]) -> None:
+def show_predictions(console: Console, predictions: Sequence[AnyResult]) -> None:
     """Show one line per image, and below them the images that cannot be read."""
     read = [result for result in predictions if not isinstance(result, FailedPrediction)]
     failed = [result for result in predictions if isinstance(result, FailedPrediction)]
@@ -118,14 +125,21 @@ def _show_counts(console: Console, counts: Counts, failed: Sequence[FailedPredic
         print_table(console, ("image", "reason"), rows)
 
 
-def _prediction_columns(result: AnyTaskPrediction) -> tuple[str, ...]:
+def _prediction_columns(result: AnyTaskPrediction | BoxesPrediction) -> tuple[str, ...]:
+    if isinstance(result, BoxesPrediction):
+        return "boxes>", "labels"
     if isinstance(result, MultiPrediction):
         return "labels", "others"
     columns = ("label", "probability>", "other classes")
     return columns if result.prediction_set is None else (*columns, "set")
 
 
-def _prediction_row(result: AnyTaskPrediction) -> Row:
+def _prediction_row(result: AnyTaskPrediction | BoxesPrediction) -> Row:
+    if isinstance(result, BoxesPrediction):
+        found = _shares([(box.label, box.probability) for box in result.boxes[:_BOXES]])
+        more = len(result.boxes) - _BOXES
+        labels = f"{found} and {more} more" if more > 0 else found or "none"
+        return Text(result.image), Text(str(len(result.boxes)), "bold"), Text(labels)
     if isinstance(result, MultiPrediction):
         rest = [pair for pair in result.top if pair not in result.labels][:_OTHERS]
         labels = _shares(result.labels) or "none"

@@ -137,6 +137,14 @@ EVALUATION: tuple[Rule[EvaluateOptions], ...] = (
     ),
 )
 
+EVALUATION_OF_BOXES: tuple[Rule[EvaluateOptions], ...] = (
+    Rule(
+        ("prevalence", "slices", "labels", "label_separator", "uncertain"),
+        lambda _: True,
+        "on a detector of boxes. Remove it.",
+    ),
+)
+
 OWN_DATA: tuple[Rule[EvaluateOptions], ...] = (
     Rule(
         ("labels", "label_separator", "uncertain"),

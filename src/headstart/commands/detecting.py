@@ -1,5 +1,6 @@
 """Train a detector: what `train` does if the data has boxes."""
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,7 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
+from headstart.arrays import Anything
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
@@ -63,6 +66,19 @@ class FoundBoxes:
                 raise DataError(f"'{prediction.image}' cannot be read any more: {prediction.error}")
             self.detections.append(prediction.detections)
             self.sizes.append(prediction.size)
+
+    def table(self, names: Sequence[str]) -> pa.Table:
+        """Return a row per image: its name, the true and the detected boxes as JSON."""
+        return pa.table(
+            {
+                "image": pa.array(names, pa.string()),
+                "truth": [_as_json(boxes.corners, boxes.classes) for boxes in self.truths],
+                "predicted": [
+                    _as_json(found.corners, found.classes, found.scores)
+                    for found in self.detections
+                ],
+            }
+        )
 
 
 def check_detection(options: TrainOptions) -> None:
@@ -143,10 +159,12 @@ def fit_and_measure(
     with clock.step("write"), watcher.stage("Writing the report"):
         reported, found = (images.test, tested) if test else (images.val, shown)
         part = None
-        if record.reported and found:
-            part = report_of(detector, reported, found, images.all, record)
+        if (evaluation := test or validation) and found:
+            trained_on = record.data.trained_on
+            part = report_of(detector, reported, found, images.all, evaluation, trained_on)
         write_run(
             *(run, detector.to_bundle(), images.manifest, record, part, ()),
+            predictions=tested.table(images.test.names) if tested else None,
             unfinished=unfinished,
         )
         delete_finished(fitted.checkpoints)
@@ -170,11 +188,24 @@ def evaluate_part(
 
 
 def report_of(
-    detector: Detector, images: ImageSet, found: FoundBoxes, every: ImageSet, record: Record
+    detector: Detector,
+    images: ImageSet,
+    found: FoundBoxes,
+    every: ImageSet,
+    evaluation: BoxesEvaluation,
+    trained_on: Sequence[int],
 ) -> ReportPart:
-    """Return the part of the report that shows an evaluation."""
-    assert isinstance(record.reported, BoxesEvaluation)
-    thresholds = [result.threshold for result in record.reported.per_class]
+    """Return the part of the report that shows an evaluation.
+
+    Args:
+        detector: The detector.
+        images: The evaluated images.
+        found: The detections in them.
+        every: All images of the data, whose boxes are described.
+        evaluation: The metrics.
+        trained_on: The number of training boxes of each class.
+    """
+    thresholds = [result.threshold for result in evaluation.per_class]
     rows = worst_images(found.truths, found.detections, np.array(thresholds), limit=_SHOWN)
     names, paths = images.names, images.paths
     pictures = [
@@ -188,9 +219,9 @@ def report_of(
         for row in rows
     ]
     return boxes_part(
-        record.reported,
+        evaluation,
         pictures,
-        trained_on=record.data.trained_on,
+        trained_on=trained_on,
         findings=describe_boxes(find_in_boxes(every.table)),
     )
 
@@ -237,6 +268,12 @@ def _record_of(
         val_used_for=("choice", "calibration") if validation else (),
         detection=fitted.course,
     )
+
+
+def _as_json(*columns: Anything) -> str:
+    """Return the corners, class and probability of each box as JSON."""
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return json.dumps([[*row[0], *row[1:]] for row in rows])
 
 
 def _boxes_by_class(images: ImageSet, classes: Sequence[str]) -> tuple[int, ...]:

@@ -10,10 +10,16 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from headstart.arrays import Probabilities
-from headstart.commands.combinations import EVALUATION, OWN_DATA, reject_ineffective_options
+from headstart.commands.combinations import (
+    EVALUATION,
+    EVALUATION_OF_BOXES,
+    OWN_DATA,
+    reject_ineffective_options,
+)
 from headstart.commands.parts import Part, part_of_data, part_of_run, used_before
 from headstart.data.images import ImageSet
 from headstart.options import EvaluateOptions
+from headstart.predictor.detector import Detector
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation, EvaluationRecord, Record
 from headstart.record.limits import LimitsResult
@@ -21,7 +27,7 @@ from headstart.runs.folders import check_evaluation_folder
 from headstart.runs.images import files_by_hash
 from headstart.runs.predictions import table_of_test_images
 from headstart.task import Summary
-from headstart.tasks.loading import load_predictor
+from headstart.tasks.loading import AnyModel, load_model
 from headstart.watching import Watcher
 
 
@@ -78,12 +84,16 @@ def run_evaluation(
     reject_ineffective_options(options, EVALUATION)
     if options.out:
         check_evaluation_folder(options.out, overwrite=options.overwrite)
-    predictor = load_predictor(model, options)
+    predictor = load_model(model, options)
+    if isinstance(predictor, Detector):
+        reject_ineffective_options(options, EVALUATION_OF_BOXES)
     if data is None:
         reject_ineffective_options(options, OWN_DATA)
         part = part_of_run(Path(model), predictor, options, watcher)
     else:
         part = part_of_data(Path(model), predictor, data, options, watcher, slices=options.slices)
+    if isinstance(predictor, Detector):
+        return _evaluate_boxes(model, predictor, part, options, watcher)
     with watcher.stage("Extracting features") as progress:
         evaluation, probabilities = predictor.measure(
             part.images,
@@ -102,6 +112,32 @@ def run_evaluation(
     return EvaluateResult(record, summary, options.out)
 
 
+def _evaluate_boxes(
+    model: str | os.PathLike[str],
+    detector: Detector,
+    part: Part,
+    options: EvaluateOptions,
+    watcher: Watcher,
+) -> EvaluateResult:
+    """Evaluate a detector on the images of a part."""
+    from headstart.commands.detecting import evaluate_part, report_of
+
+    with watcher.stage("Predicting"):
+        evaluation, found = evaluate_part(detector, part.images)
+    assert evaluation is not None and found is not None
+    record = _record(str(model), detector, part, evaluation, None)
+    if options.out:
+        from headstart.runs.run import write_evaluation
+
+        with watcher.stage("Writing the report"):
+            shown = report_of(
+                *(detector, part.images, found, part.images, evaluation, record.trained_on)
+            )
+            write_evaluation(options.out, record, shown, (), found.table(part.images.names))
+    summary = detector.task.summarise(evaluation, record.kind, record.trained_on)
+    return EvaluateResult(record, summary, options.out)
+
+
 def prevalence_of(
     predictor: Predictor, data: object | None, options: EvaluateOptions
 ) -> float | None:
@@ -114,7 +150,7 @@ def prevalence_of(
 
 def _record(
     model: str,
-    predictor: Predictor,
+    predictor: AnyModel,
     part: Part,
     evaluation: Evaluation,
     limits: LimitsResult | None,
@@ -126,7 +162,7 @@ def _record(
         data=part.data,
         split=part.name,
         evaluation=evaluation,
-        temperature=predictor.temperature,
+        temperature=1.0 if isinstance(predictor, Detector) else predictor.temperature,
         trained_on=predictor.record.data.trained_on if predictor.record else (),
         rejected=part.rejected,
         warnings=part.warnings,

@@ -13,9 +13,9 @@ from headstart.data.manifest import with_column
 from headstart.data.slicing import select_slices, sliced_columns
 from headstart.errors import DataError, OptionError
 from headstart.options import CompareOptions, EvaluateOptions, SplitOption
-from headstart.predictor.predictor import Predictor
 from headstart.record import Record, Rejection, describe_use
 from headstart.runs.images import find_changes, images_of_part, images_of_run, is_run
+from headstart.tasks.loading import AnyModel
 from headstart.tasks.opening import open_for_model
 from headstart.watching import Watcher
 
@@ -47,7 +47,7 @@ class Part:
 
 def part_of_data(
     model: Path,
-    predictor: Predictor,
+    predictor: AnyModel,
     data: str | os.PathLike[str],
     options: EvaluateOptions | CompareOptions,
     watcher: Watcher,
@@ -74,7 +74,7 @@ def part_of_data(
 
 
 def part_of_run(
-    model: Path, predictor: Predictor, options: EvaluateOptions, watcher: Watcher
+    model: Path, predictor: AnyModel, options: EvaluateOptions, watcher: Watcher
 ) -> Part:
     """Choose a part of a run's own data; "auto" is the test part or, without one, the val part.
 

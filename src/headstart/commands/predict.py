@@ -20,20 +20,21 @@ from headstart.commands.image_files import (
 from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.paths import printable
 from headstart.options import PredictOptions
-from headstart.predictor.predictor import AnyPrediction, FailedPrediction, Predictor
+from headstart.predictor.detector import Detector, check_answer_options
+from headstart.predictor.predictor import AnyResult, FailedPrediction, Predictor
 from headstart.runs.predictions import Counts, check_output, write_predictions
 from headstart.runs.unfinished_predictions import (
     UnfinishedPredictions,
     is_being_finished,
     unfinished_predictions,
 )
-from headstart.tasks.loading import load_predictor, predictor_of, read_model
+from headstart.tasks.loading import AnyModel, load_model, model_of, read_model
 from headstart.watching import Progress, Watcher, name_place, name_step
 
 if TYPE_CHECKING:
     from headstart.commands.picture_folder import PictureFolder
 
-_Predict = Callable[[Iterable[ImageLike]], Iterator[AnyPrediction]]
+_Predict = Callable[[Iterable[ImageLike]], Iterator[AnyResult]]
 """Yields the predictions for images."""
 
 # Options that predictions do not depend on; device and precision are replaced by what they mean.
@@ -52,12 +53,12 @@ class WrittenPredictions:
 
     out: Path
     counts: Counts
-    results: Iterable[AnyPrediction]
+    results: Iterable[AnyResult]
 
 
 def run_prediction(
     model: str | os.PathLike[str], images: ImagesLike, options: PredictOptions, watcher: Watcher
-) -> list[AnyPrediction]:
+) -> list[AnyResult]:
     """Run `predict` with validated options, and return all results."""
     if options.out and are_files(images):
         with predict_to_file(model, images, options, watcher) as written:
@@ -66,10 +67,10 @@ def run_prediction(
     check_output(options.out, overwrite=options.overwrite)
     found = found_with_tables(images, options.cache, watcher.warn)
     known = count_of(found)
-    predictor = load_predictor(model, options)
-    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
+    predictor = load_model(model, options)
+    volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
-    results: list[AnyPrediction] = []
+    results: list[AnyResult] = []
     with watcher.stage("Predicting") as progress:
         for result in predict(volumes.unpacked(found)):
             results.append(_named(result, volumes))
@@ -98,7 +99,7 @@ def predict_to_file(
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite or is_being_finished(options.out))
     bundle = read_model(model)
-    predictor = predictor_of(bundle, model, options)
+    predictor = model_of(bundle, model, options)
     with ExitStack() as stack:
         with watcher.stage("Predicting") as progress:
             files = listed_files(images, options.cache, options.explain, watcher.warn)
@@ -117,16 +118,16 @@ def predict_to_file(
 
 
 def _predict_missing(
-    predictor: Predictor,
+    predictor: AnyModel,
     unfinished: UnfinishedPredictions,
     options: PredictOptions,
     progress: Progress,
 ) -> None:
     """Predict the images without results, part by part."""
-    pictures = (one.heat_map for one in unfinished if not isinstance(one, FailedPrediction))
+    pictures = (getattr(one, "heat_map", None) for one in unfinished)
     written = [Path(path).name for path in pictures if path] if options.explain else []
     predict = _predict(predictor, options, resumed=unfinished.continued, written=written)
-    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
+    volumes = Volumes.of(predictor.contract, options.cache)
     done, count = unfinished.done, unfinished.request.count
     if 0 < done < count:
         name_place(progress, f"image {done + 1:,} of {count:,}")
@@ -139,8 +140,8 @@ def _predict_missing(
 
 
 def _reported(
-    results: Iterable[AnyPrediction], begin: int, files: int, total: int, progress: Progress
-) -> Iterator[AnyPrediction]:
+    results: Iterable[AnyResult], begin: int, files: int, total: int, progress: Progress
+) -> Iterator[AnyResult]:
     """Yield the results of some files, and report them; a file may have several."""
     for number, result in enumerate(results, 1):
         yield result
@@ -161,15 +162,14 @@ def _noting_interruption(unfinished: UnfinishedPredictions, watcher: Watcher) ->
         raise
 
 
-def _recorded(options: PredictOptions, predictor: Predictor) -> dict[str, JsonValue]:
+def _recorded(options: PredictOptions, predictor: AnyModel) -> dict[str, JsonValue]:
     """Return the options that predictions depend on."""
-    extractor = predictor.extractor
-    meant = {"device": extractor.device, "precision": extractor.precision}
+    meant = {"device": predictor.device, "precision": predictor.precision}
     return options.model_dump(mode="json", exclude=set(_FREE)) | meant
 
 
 def _predict(
-    predictor: Predictor, options: PredictOptions, *, resumed: bool, written: Iterable[str] = ()
+    predictor: AnyModel, options: PredictOptions, *, resumed: bool, written: Iterable[str] = ()
 ) -> _Predict:
     """Return what predicts images, with heat maps if these are asked for.
 
@@ -179,6 +179,9 @@ def _predict(
         resumed: Whether an earlier command wrote heat maps for this prediction.
         written: The names of these.
     """
+    if isinstance(predictor, Detector):
+        check_answer_options(options)
+        return lambda images: predictor.predict_each(images, options)
     if options.explain is None:
         return lambda images: predictor.predict_each(images, options)
     from headstart.commands.picture_folder import PictureFolder  # It imports the report.
@@ -192,7 +195,7 @@ def _explained(
     images: Iterable[ImageLike],
     options: PredictOptions,
     folder: "PictureFolder",
-) -> Iterator[AnyPrediction]:
+) -> Iterator[AnyResult]:
     """Yield predictions, and write a heat map of each."""
     from headstart.explanations.explaining import explain_each  # It needs PyTorch.
 
@@ -205,7 +208,7 @@ def _explained(
         yield replace(prediction, heat_map=str(path))
 
 
-def was_read(predictions: Iterable[AnyPrediction], images: Iterable[str]) -> bool:
+def was_read(predictions: Iterable[AnyResult], images: Iterable[str]) -> bool:
     """Return whether every file that was passed could be read, and at least one file of a folder.
 
     Args:
@@ -222,7 +225,7 @@ def was_read(predictions: Iterable[AnyPrediction], images: Iterable[str]) -> boo
     return any_read
 
 
-def _named(result: AnyPrediction, volumes: Volumes) -> AnyPrediction:
+def _named(result: AnyResult, volumes: Volumes) -> AnyResult:
     """Return a result with the name of its image, and why it cannot be read."""
     if isinstance(result, FailedPrediction):
         name, error = volumes.named(result.image, result.error)

@@ -1,5 +1,6 @@
 """Where an image lies in the square input of a network, and the way back for boxes."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,12 +37,16 @@ class Placement:
             size: Width and height of the image as it is seen.
             decoded: Width and height that it was decoded at, if its scale was reduced.
         """
-        width, height = decoded or size
-        inside = preprocess.placed(width, height)
+        decoded = decoded or size
+        left, top, across, down = preprocess.placed(*decoded)
+        # A JPEG at 1/8 of its scale has pixels for whole blocks of 8, beyond its right edge too.
+        width, height = (
+            2 ** round(math.log2(whole / part)) * part
+            for whole, part in zip(size, decoded, strict=True)
+        )
+        # Of an image that is a thousand times as long as wide, nothing is left in the input.
         return cls(
-            *size,
-            scale=(inside[2] / size[0], inside[3] / size[1]),
-            offset=(inside[0], inside[1]),
+            *size, scale=(max(across, 1) / width, max(down, 1) / height), offset=(left, top)
         )
 
     def to_input(self, corners: Corners) -> Corners:

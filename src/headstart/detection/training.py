@@ -165,11 +165,11 @@ class DetectionTraining:
         parts = {"own": self._head.state_dict(), "average": self._average.module.state_dict()}
         parts["best"] = self._best
         tensors = {
-            f"{part}.{name}": tensor.detach().contiguous().clone()
-            for part, state in parts.items()
-            for name, tensor in state.items()
+            f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()
         }
         tensors |= packed_optimiser(self._optimiser)
+        # Some have the channels-last layout, which safetensors does not write.
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         state = asdict(self._state) | {"identity": dict(self._checkpoints.identity)}
         self._checkpoints.folder.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self._checkpoints.folder, Checkpoint(tensors, state))

@@ -23,6 +23,7 @@ from headstart.backbones.backbone import Backbone
 from headstart.backbones.maps import MapShape, StageMaps
 from headstart.backbones.saved import SavedBackbone
 from headstart.boxes import Detections
+from headstart.data.contract import PixelContract
 from headstart.data.inputs import ImageInput, ImagesLike, each_image, is_image
 from headstart.data.paths import list_names
 from headstart.data.placement import Placement
@@ -37,7 +38,7 @@ from headstart.files import digest
 from headstart.heads.boxes.detections import detections_of
 from headstart.heads.boxes.network import BoxHead, BoxHeadShape
 from headstart.heads.boxes.points import Points
-from headstart.options import DeviceOption, PrecisionOption, cache_folder
+from headstart.options import AnswerOptions, DeviceOption, PrecisionOption, cache_folder
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (
@@ -109,6 +110,11 @@ class Detector:
     def __repr__(self) -> str:
         found = f"; {self.record.test!r}" if self.record and self.record.test else ""
         return f"Detector({self.backbone.name}; classes: {list_names(self.classes)}{found})"
+
+    @property
+    def contract(self) -> PixelContract:
+        """How the pixels of a file are read."""
+        return self.preprocess.contract
 
     @property
     def preprocess(self) -> Preprocess:
@@ -185,11 +191,18 @@ class Detector:
             results.append(_kept(result))
         return results[0] if is_image(images) else results
 
-    def predict_each(self, images: ImagesLike) -> Iterator[AnyBoxesPrediction]:
+    def predict_each(
+        self, images: ImagesLike, options: AnswerOptions | None = None
+    ) -> Iterator[AnyBoxesPrediction]:
         """Yield the predictions for images in their order, decoding a few images ahead.
 
         An image that cannot be decoded yields a `FailedPrediction`.
+
+        Raises:
+            OptionError: An option has no effect on boxes.
         """
+        if options:
+            check_answer_options(options)
         return map(_kept, self._each(images))
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -285,7 +298,9 @@ class Detector:
             )
         ]
         size = (placement.width, placement.height)
-        return BoxesPrediction(name, tuple(boxes), size, detections)
+        highest = np.zeros(len(self.classes))
+        np.maximum.at(highest, detections.classes, detections.scores)
+        return BoxesPrediction(name, tuple(boxes), size, detections, highest)
 
     def detections(self, outputs: Anything, placement: Placement) -> Detections:
         """Return all detections in an image.
@@ -328,6 +343,19 @@ class Detector:
         if isinstance(self.backbone, SavedBackbone):
             return self.backbone.tensors
         return tensors_of(self.backbone.network)
+
+
+def check_answer_options(options: AnswerOptions) -> None:
+    """Reject options that are for labels of whole images.
+
+    Raises:
+        OptionError: An option has no effect on boxes.
+    """
+    for name in ("top", "coverage", "set_method", "max_error", "explain"):
+        if name in options.given():
+            raise OptionError(
+                f"--{name.replace('_', '-')} has no effect on a detector of boxes. Remove it."
+            )
 
 
 def tensors_of(network: nn.Module) -> Tensors:

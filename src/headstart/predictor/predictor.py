@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, overload
 import numpy as np
 from pydantic import JsonValue
 
-from headstart.answers import AnyTaskPrediction, Thresholds
+from headstart.answers import AnyTaskPrediction, BoxesPrediction, Thresholds
 from headstart.arrays import Features, Pixels, Probabilities, Scores, Temperature
+from headstart.data.contract import PixelContract
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.data.paths import list_names
 from headstart.engines.devices import choose_device
@@ -66,7 +67,10 @@ class FailedPrediction:
 
 
 AnyPrediction: TypeAlias = AnyTaskPrediction | FailedPrediction
-"""The result for an image, whether or not it could be read."""
+"""The result of a predictor for an image, whether or not it could be read."""
+
+AnyResult: TypeAlias = AnyTaskPrediction | BoxesPrediction | FailedPrediction
+"""The result of any model for an image, whether or not it could be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +114,21 @@ class Predictor:
             f"Predictor({self.extractor.source.name}, {self.features} features, "
             f"{self.head.kind}; classes: {list_names(self.classes)}{accuracy})"
         )
+
+    @property
+    def contract(self) -> PixelContract:
+        """How the pixels of a file are read."""
+        return self.extractor.preprocess.contract
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu" or "cuda"."""
+        return self.extractor.device
+
+    @property
+    def precision(self) -> str:
+        """Numeric precision of the backbone: "bf16" or "float32"."""
+        return self.extractor.precision
 
     @overload
     def predict(

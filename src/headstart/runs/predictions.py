@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from headstart.answers import AnyTaskPrediction, Prediction, Thresholds
+from headstart.answers import AnyTaskPrediction, BoxesPrediction, Prediction, Thresholds
 from headstart.arrays import Probabilities
 from headstart.errors import OptionError, OutputError, reason_of
 from headstart.files import atomic_replace, json_list, json_text
-from headstart.predictor.predictor import AnyPrediction, FailedPrediction
+from headstart.predictor.predictor import AnyResult, FailedPrediction
 from headstart.runs.folders import check_writable
 
 if TYPE_CHECKING:  # Importing pyarrow takes time, and most predictions are not written to a file.
@@ -73,20 +73,20 @@ class Counts:
     failed: list[FailedPrediction] = field(default_factory=list)
 
     @classmethod
-    def of(cls, predictions: Iterable[AnyPrediction]) -> Self:
+    def of(cls, predictions: Iterable[AnyResult]) -> Self:
         """Return the counts of predictions."""
         counts = cls()
         for prediction in predictions:
             counts._add(prediction)
         return counts
 
-    def passing(self, predictions: Iterable[AnyPrediction]) -> Iterator[AnyPrediction]:
+    def passing(self, predictions: Iterable[AnyResult]) -> Iterator[AnyResult]:
         """Yield predictions, and count them."""
         for prediction in predictions:
             self._add(prediction)
             yield prediction
 
-    def _add(self, prediction: AnyPrediction) -> None:
+    def _add(self, prediction: AnyResult) -> None:
         self.images += 1
         if isinstance(prediction, FailedPrediction):
             self.unreadable += 1
@@ -97,9 +97,7 @@ class Counts:
         self.abstained += isinstance(prediction, Prediction) and bool(prediction.abstained)
 
 
-def write_predictions(
-    out: Path, predictions: Iterable[AnyPrediction], classes: Sequence[str]
-) -> None:
+def write_predictions(out: Path, predictions: Iterable[AnyResult], classes: Sequence[str]) -> None:
     """Write predictions as CSV, Parquet or JSON, by the suffix, completely or not at all.
 
     Raises:
@@ -113,7 +111,7 @@ def write_predictions(
 
 
 def stream_predictions(
-    path: Path, predictions: Iterable[AnyPrediction], classes: Sequence[str]
+    path: Path, predictions: Iterable[AnyResult], classes: Sequence[str]
 ) -> Counts:
     """Write predictions as CSV, Parquet or JSON, by the suffix, with few in memory at once.
 
@@ -155,7 +153,7 @@ def unwritable(out: Path, error: OSError, advice: str = "") -> OutputError:
     return OutputError(f"Output '{out}' cannot be written: {reason}.{advice}")
 
 
-def _schema(like: AnyTaskPrediction | None, classes: Sequence[str]) -> pa.Schema:
+def _schema(like: AnyTaskPrediction | BoxesPrediction | None, classes: Sequence[str]) -> pa.Schema:
     """Return the columns of predictions: image, the answer, p_CLASS of each class, error.
 
     The answer is "label" and "probability", or "labels" if there may be several.
@@ -173,7 +171,7 @@ def _schema(like: AnyTaskPrediction | None, classes: Sequence[str]) -> pa.Schema
     return pa.schema([*columns.items(), ("error", pa.string())])
 
 
-def _table(predictions: Sequence[AnyPrediction], schema: pa.Schema, classes: int) -> pa.Table:
+def _table(predictions: Sequence[AnyResult], schema: pa.Schema, classes: int) -> pa.Table:
     """Return a row per image. Of one that cannot be read, only name and error are not null."""
     import pyarrow as pa
 

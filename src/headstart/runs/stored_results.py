@@ -1,17 +1,19 @@
 """Predictions as they are kept until all are done: rows of a Parquet file, which lose nothing."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headstart.answers import MultiPrediction, Prediction
+from headstart.answers import BoxesPrediction, MultiPrediction, PredictedBox, Prediction
+from headstart.boxes import Detections
 from headstart.files import atomic_replace
-from headstart.predictor.predictor import AnyPrediction, FailedPrediction
+from headstart.predictor.predictor import AnyResult, FailedPrediction
 from headstart.runs.predictions import in_groups
 
 # The result as JSON, without the probabilities of all classes.
@@ -20,7 +22,7 @@ _SCHEMA = pa.schema({"result": pa.string(), "probabilities": pa.list_(pa.float64
 _ROWS = 256
 
 
-def write_results(path: Path, results: Iterable[AnyPrediction]) -> None:
+def write_results(path: Path, results: Iterable[AnyResult]) -> None:
     """Write results to a file completely or not at all, with few in memory at once.
 
     Raises:
@@ -32,7 +34,7 @@ def write_results(path: Path, results: Iterable[AnyPrediction]) -> None:
             writer.write_table(pa.table(columns, schema=_SCHEMA))
 
 
-def read_results(path: Path) -> Iterator[AnyPrediction]:
+def read_results(path: Path) -> Iterator[AnyResult]:
     """Yield the results in a file, equal to those that were written.
 
     Raises:
@@ -54,21 +56,51 @@ def is_complete(path: Path) -> bool:
     return True
 
 
-def _text(result: AnyPrediction) -> str:
+def _text(result: AnyResult) -> str:
+    if isinstance(result, BoxesPrediction):
+        return json.dumps(_of_boxes(result))
     names = (field.name for field in fields(result) if field.name != "probabilities")
     return json.dumps({name: getattr(result, name) for name in names})
 
 
-def _probabilities(result: AnyPrediction) -> object:
+def _probabilities(result: AnyResult) -> object:
     return None if isinstance(result, FailedPrediction) else result.probabilities
 
 
-def _result(values: dict[str, Any], row: pa.ListScalar) -> AnyPrediction:
+def _result(values: dict[str, Any], row: pa.ListScalar) -> AnyResult:
     if "error" in values:
         return FailedPrediction(**values)
+    if "detections" in values:
+        return _boxes(values, row)
     kind = MultiPrediction if "labels" in values else Prediction
     known: dict[str, Any] = {name: _tuples(value) for name, value in values.items()}
     return kind(**known, probabilities=row.values.to_numpy())
+
+
+def _of_boxes(result: BoxesPrediction) -> dict[str, object]:
+    found = result.detections
+    return {
+        "image": result.image,
+        "size": result.size,
+        "boxes": [(box.label, box.probability, box.box) for box in result.boxes],
+        "detections": [found.corners.tolist(), found.classes.tolist(), found.scores.tolist()],
+    }
+
+
+def _boxes(values: Mapping[str, Any], row: pa.ListScalar) -> BoxesPrediction:
+    corners, classes, scores = values["detections"]
+    width, height = values["size"]
+    return BoxesPrediction(
+        values["image"],
+        tuple(PredictedBox(label, score, tuple(box)) for label, score, box in values["boxes"]),
+        (width, height),
+        Detections(
+            np.array(corners, np.float32).reshape(-1, 4),
+            np.array(classes, np.int64),
+            np.array(scores, np.float64),
+        ),
+        row.values.to_numpy(),
+    )
 
 
 def _tuples(value: object) -> object:

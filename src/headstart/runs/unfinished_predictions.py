@@ -22,7 +22,7 @@ from headstart.data.inputs import ListedImage
 from headstart.errors import OutputError
 from headstart.files import Locked, digest, locked, remove, replace, write_json
 from headstart.predictor.bundle import Bundle
-from headstart.predictor.predictor import AnyPrediction
+from headstart.predictor.predictor import AnyResult
 from headstart.runs.predictions import Counts, stream_predictions, unwritable
 
 IMAGES_PER_PART = 256
@@ -103,7 +103,7 @@ class UnfinishedPredictions:
     request: BatchRequest
     continued: bool
 
-    def __iter__(self) -> Iterator[AnyPrediction]:
+    def __iter__(self) -> Iterator[AnyResult]:
         from headstart.runs.stored_results import read_results
 
         for number in filter(self._is_done, range(self._parts)):
@@ -127,7 +127,7 @@ class UnfinishedPredictions:
                 if not self._is_done(number):
                     yield number, [ListedImage(*json.loads(line)[:3]) for line in part]
 
-    def write(self, number: int, results: Iterable[AnyPrediction]) -> None:
+    def write(self, number: int, results: Iterable[AnyResult]) -> None:
         """Write the results of a part.
 
         Raises:

@@ -7,6 +7,7 @@ from headstart.errors import BundleError
 from headstart.hub.names import on_hub
 from headstart.options import ComputeOptions
 from headstart.predictor.bundle import Bundle, read_bundle
+from headstart.predictor.detector import Detector
 from headstart.predictor.predictor import Predictor
 from headstart.task import Task
 from headstart.tasks.boxes import LabelledBoxes
@@ -17,8 +18,30 @@ TASKS: dict[str, Task] = {task.name: task for task in (Single(), Multi(), Labell
 """Every task by its name."""
 
 
+AnyModel = Predictor | Detector
+"""A trained model of any task."""
+
+
+def load_model(model: str | os.PathLike[str], options: ComputeOptions) -> AnyModel:
+    """Load a trained model of any task; see `load_predictor`."""
+    return model_of(read_model(model), model, options)
+
+
+def model_of(bundle: Bundle, model: str | os.PathLike[str], options: ComputeOptions) -> AnyModel:
+    """Build the model of a bundle that was read from `model`; see `load_predictor`."""
+    if bundle.config.task != LabelledBoxes.name:
+        return predictor_of(bundle, model, options)
+    return Detector.of_bundle(
+        bundle,
+        TASKS[LabelledBoxes.name],
+        device=options.device,
+        precision=options.precision,
+        cache=options.cache,
+    )
+
+
 def load_predictor(model: str | os.PathLike[str], options: ComputeOptions) -> Predictor:
-    """Load a trained model from a run, a bundle or, as "hf-hub:OWNER/NAME", from the hub.
+    """Load a trained model of labels from a run, a bundle or, as "hf-hub:OWNER/NAME", the hub.
 
     Network access is needed only for a model on the hub that is not in the cache.
 
@@ -37,6 +60,11 @@ def predictor_of(
     if bundle.config.task not in TASKS:
         raise BundleError(
             f"Model '{model}' has the unknown task '{bundle.config.task}'. Upgrade headstart."
+        )
+    if bundle.config.task == LabelledBoxes.name:
+        raise BundleError(
+            f"Model '{model}' is a detector of boxes, for which this is not available. Detectors "
+            "can predict, evaluate, export and serve."
         )
     return Predictor.of_bundle(
         bundle,

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from headstart.data.boxes.box_columns import find_box_columns, find_objects
 from headstart.data.boxes.finding import find_boxes
@@ -25,8 +26,7 @@ from headstart.options import (
     TaskOption,
     cache_folder,
 )
-from headstart.predictor.predictor import Predictor
-from headstart.tasks.loading import TASKS
+from headstart.tasks.loading import TASKS, AnyModel
 from headstart.watching import Watcher
 
 
@@ -115,7 +115,7 @@ def _learnable(data: str | os.PathLike[str], images: Images) -> Images:
 
 
 def open_for_model(
-    model: Predictor,
+    model: AnyModel,
     data: str | os.PathLike[str],
     options: EvaluateOptions | CompareOptions,
     watcher: Watcher,
@@ -126,7 +126,7 @@ def open_for_model(
 
     See `open_data` for the arguments.
     """
-    task: TaskOption = "multi" if model.task.name == "multi" else "single"
+    task = cast(TaskOption, model.task.name)
     with watcher.stage("Checking images") as progress:
         source = open_source(
             data,
@@ -134,7 +134,7 @@ def open_for_model(
             labelling=_labelling(options, task),
             known=model.classes,
             slices=sliced_columns(slices),
-            reading=reading_of(model.extractor.preprocess.contract),
+            reading=reading_of(model.contract),
         )
         opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)
     return _reported(opened, watcher)
