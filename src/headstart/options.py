@@ -30,6 +30,7 @@ OrientationsOption = Literal["one", "mirror", "dihedral"]
 ScalesOption = Literal["one", "two"]
 FitOption = Literal["auto", "squash", "pad", "crop"]
 RecipeOption = Literal["headstart", "tutorial"]
+BoxFormat = Literal["coco", "yolo", "csv"]
 TaskOption = Literal["auto", "single", "multi", "boxes"]
 FramesOption = Literal["each", "middle"]
 SetMethod = Literal["lac", "aps"]
@@ -451,6 +452,19 @@ class PredictOptions(AnswerOptions, ComputeOptions):
         None, description="Write a heat map of each prediction to this folder."
     )
     overwrite: bool = Field(False, description="Replace earlier files in --out and --explain.")
+
+
+class ConvertOptions(CacheOptions):
+    """Options of `convert`."""
+
+    panel = Panel.OUTPUT
+
+    format: BoxFormat = Field(
+        "coco",
+        description="Format of the boxes: COCO's JSON, YOLO's label files, or a CSV file with a "
+        "row for each box.",
+    )
+    out: LenientPath = Field(Path("converted"), description="Folder to create.")
 
 
 class ExplainOptions(ComputeOptions):

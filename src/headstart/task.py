@@ -94,6 +94,15 @@ class Task(Protocol):
         ...
 
     @property
+    def before_names(self) -> str:
+        """The beginning of a sentence that names the classes: "Classes:" or "The labels are"."""
+        ...
+
+    def counted(self, classes: Sequence[str]) -> str:
+        """Return what images have, such as "of 3 classes" or "with 1 label"."""
+        ...
+
+    @property
     def activation(self) -> Activation:
         """The function that turns calibrated scores into probabilities."""
         ...

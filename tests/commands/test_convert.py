@@ -16,7 +16,7 @@ from rich.console import Console
 
 from headstart.cli.converting import show_conversion
 from headstart.commands.convert import convert, run_convert
-from headstart.data.boxes.convert_options import ConvertOptions
+from headstart.options import ConvertOptions
 from headstart.data.boxes.labels import LabelledBox, read_boxes, write_boxes
 from headstart.data.decoding import decode
 from headstart.data.labels import normalised

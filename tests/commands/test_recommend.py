@@ -170,6 +170,7 @@ def test_train_reuses_the_features(make_folder, options, tmp_path, monkeypatch):
         folder,
         backbone="test_resnet",
         weights="random",
+        image_size=64,
         head="linear",
         cache=tmp_path / "cache",
         out=tmp_path / "run",

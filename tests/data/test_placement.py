@@ -73,9 +73,7 @@ def test_the_way_back_is_the_inverse(
 
 @pytest.mark.parametrize("resize", ["pad", "squash"])
 @pytest.mark.parametrize("size", [(97, 61), (61, 97), (1000, 100), (64, 64)])
-def test_the_whole_image_is_the_part_that_is_not_padded(
-    size: tuple[int, int], resize: str
-) -> None:
+def test_the_whole_image_is_the_part_that_is_not_padded(size: tuple[int, int], resize: str) -> None:
     """The corners of the image are those of the pixels that are not of the padding's colour."""
     preprocess = Preprocess(64, resize=resize)
     pixels = preprocess.pixels(box_on_plain(size, (0, 0, *size)))

@@ -86,7 +86,7 @@ def test_an_overloaded_server_refuses_at_once_and_answers_what_it_took(
     files = trained.files(40)
     begun, held = threading.Event(), client.app.state.headstart.models.get(None)
     answers: list[int] = []
-    features_of = held.predictor.extractor.engine.infer
+    features_of = held.answerer.engine.infer
 
     def slow(batch):
         begun.set()

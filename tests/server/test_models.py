@@ -204,7 +204,7 @@ def test_a_replaced_model_leaves_memory_at_once(
     (data,) = trained.files(1).values()
     assert label(client, data) == "blue"
     held = client.app.state.headstart.models.get(None)
-    workers, predictor = held._workers, weakref.ref(held.predictor)
+    workers, predictor = held._workers, weakref.ref(held.answerer.predictor)
     gc.disable()
     try:
         swap(other, folder / "first")

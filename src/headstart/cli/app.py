@@ -23,6 +23,7 @@ from headstart.options import (
     CheckOptions,
     ClearOptions,
     CompareOptions,
+    ConvertOptions,
     EvaluateOptions,
     ExplainOptions,
     ExportOptions,
@@ -281,6 +282,22 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
         print_json(result.to_json())
     else:
         show_check(_stdout(), result, options, _arguments.get())
+
+
+@app.command(cls=Command)
+@with_options(ConvertOptions)
+def convert(data: Data, json_: Json = False, *, options: ConvertOptions) -> None:
+    """Write images with boxes in another format."""
+    watcher = _display()
+    with watcher.loading():
+        from headstart.cli.converting import show_conversion
+        from headstart.commands.convert import run_convert
+
+    result = run_convert(data, options, watcher)
+    if json_:
+        print_json(result.to_json())
+    else:
+        show_conversion(_stdout(), result)
 
 
 @app.command(cls=Command)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from headstart.data.boxes.convert_options import BoxFormat, ConvertOptions
 from headstart.data.boxes.copying import copy_image, unique_names
 from headstart.data.boxes.image_sizes import ImageSize, read_sizes
 from headstart.data.boxes.labels import read_boxes
@@ -19,7 +18,7 @@ from headstart.data.manifest import Entry
 from headstart.data.sources import open_source
 from headstart.errors import DataError, OutputError, UnreadableImage
 from headstart.files import atomic_create
-from headstart.options import cache_folder
+from headstart.options import BoxFormat, ConvertOptions, cache_folder
 from headstart.runs.folders import check_writable
 from headstart.watching import Progress, Watcher
 

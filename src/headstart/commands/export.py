@@ -8,12 +8,14 @@ from pathlib import Path
 from headstart.commands.image_files import found_images
 from headstart.data.images import Images
 from headstart.errors import OptionError
-from headstart.exporting.job import ExportJob, check_output
+from headstart.exporting.detector_job import DetectorExportJob, check_detector_options
+from headstart.exporting.job import ExportJob
+from headstart.exporting.output import check_output
 from headstart.options import ComputeOptions, ExportOptions
-from headstart.predictor.predictor import Predictor
+from headstart.predictor.detector import Detector
 from headstart.record.export import ExportRecord
 from headstart.runs.images import images_of_run, is_run
-from headstart.tasks.loading import load_predictor
+from headstart.tasks.loading import AnyModel, load_model
 from headstart.watching import Watcher
 
 # The answers to so many files are compared, as far as there are so many.
@@ -21,15 +23,18 @@ _FILES = 200
 
 
 def run_export(
-    model: str | os.PathLike[str] | Predictor, options: ExportOptions, watcher: Watcher
+    model: str | os.PathLike[str] | AnyModel, options: ExportOptions, watcher: Watcher
 ) -> ExportRecord:
     """Run `export` with validated options."""
     check_output(options.out, overwrite=options.overwrite)
-    if isinstance(model, Predictor):
+    if isinstance(model, AnyModel):
         measured, images = model, None
     else:
-        measured = load_predictor(model, ComputeOptions(cache=options.cache, device="cpu"))
+        measured = load_model(model, ComputeOptions(cache=options.cache, device="cpu"))
         images = images_of_run(Path(model), measured.task) if is_run(Path(model)) else None
+    if isinstance(measured, Detector):
+        check_detector_options(options)
+        return DetectorExportJob(measured, _files(options, images, watcher), options, watcher).run()
     files = _files(options, images, watcher)
     exact = replace(measured, extractor=measured.extractor.in_float32())
     return ExportJob(exact, measured, files, images, options, watcher).run()

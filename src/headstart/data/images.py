@@ -232,12 +232,9 @@ class Images:
         counts = [f"{len(part):,} {name}" for part, name in parts if len(part)]
         split = f" ({', '.join(counts)})" if len(counts) > 1 else ""
         rejected = f", {len(self.rejected):,} rejected" if self.rejected else ""
-        exclusive = self.all.task.activation == "softmax"
-        noun = "classes" if exclusive else "label" if len(self.classes) == 1 else "labels"
-        count = f"{len(self.classes):,} {noun}"
         return (
-            f"{len(self.all):,} images {'of' if exclusive else 'with'} {count}{split}{rejected}. "
-            f"{'Classes: ' if exclusive else 'The labels are '}{list_names(self.classes)}. "
+            f"{len(self.all):,} images {self.task.counted(self.classes)}{split}{rejected}. "
+            f"{self.task.before_names} {list_names(self.classes)}. "
             f"{' '.join(self.understood)}"
         )
 

@@ -45,9 +45,7 @@ class Placement:
             for whole, part in zip(size, decoded, strict=True)
         )
         # Of an image that is a thousand times as long as wide, nothing is left in the input.
-        return cls(
-            *size, scale=(max(across, 1) / width, max(down, 1) / height), offset=(left, top)
-        )
+        return cls(*size, scale=(max(across, 1) / width, max(down, 1) / height), offset=(left, top))
 
     def to_input(self, corners: Corners) -> Corners:
         """Return boxes of the image, (boxes, 4), in pixels of the input."""

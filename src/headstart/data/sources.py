@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.data import archives, tables
-from headstart.data.boxes.finding import FoundBoxes, find_boxes, find_boxes_of_file, may_be_label
+from headstart.data.boxes.annotations import BoxSet
+from headstart.data.boxes.finding import find_boxes, find_boxes_of_file, may_be_label
 from headstart.data.boxes.sources import box_source, without_unknown_labels
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
@@ -76,8 +77,11 @@ def open_source(
         )
     elif path.is_dir():
         source = _read_folder(path, path, staging, group, known, labelling, slices)
-    elif path.is_file() and (boxes := find_boxes_of_file(path)):
-        source = _read_boxes(boxes, path, staging, group, labelling, slices)
+    elif path.is_file() and (found := find_boxes_of_file(path)):
+        if labelling.task not in ("auto", "boxes"):
+            raise DataError(f"'{data}' has boxes. Omit --task, or pass --task boxes.")
+        boxes = found.read(staging=staging, group=group, slices=slices)
+        source = _source_of_boxes(boxes, path, group, labelling)
     else:
         raise _unknown_kind(path)
     if not source.entries:
@@ -138,15 +142,17 @@ def _read_folder(
             "YOLO, or a table with the columns path, x1, y1, x2, y2 and label."
         )
     classes = _class_folders(folder, data, known) if found else set()
-    if found and (labelling.task == "boxes" or (labelling.task == "auto" and not classes)):
-        return _read_boxes(found, data, staging, group, labelling, slices)
-    if found and labelling.task == "auto" and _most_have_boxes(found, staging, group, slices):
-        source = _read_boxes(found, data, staging, group, labelling, slices)
-        sentence = (
-            f"The folders {list_names(sorted(classes), 3)} might be labels: to use them, pass "
-            "--task single."
-        )
-        return replace(source, understood=(*source.understood, sentence))
+    if found and labelling.task in ("auto", "boxes"):
+        boxes = found.read(staging=staging, group=group, slices=slices)
+        if labelling.task == "boxes" or not classes:
+            return _source_of_boxes(boxes, data, group, labelling)
+        if 2 * boxes.annotated >= len(found.files.images):
+            source = _source_of_boxes(boxes, data, group, labelling)
+            sentence = (
+                f"The folders {list_names(sorted(classes), 3)} might be labels: to use them, pass "
+                "--task single."
+            )
+            return replace(source, understood=(*source.understood, sentence))
     if table := table_of_medical_images(folder):
         try:
             read = tables.read_table(
@@ -187,31 +193,14 @@ def _class_folders(folder: Path, data: Path, known: Collection[str]) -> set[str]
     return labels if len(labels) > 1 or labels & set(known) else set()
 
 
-def _most_have_boxes(
-    found: FoundBoxes, staging: Path, group: str | None, slices: Sequence[str]
-) -> bool:
-    """Return whether annotations name at least half of the images of a folder."""
-    boxes = found.read(staging=staging, group=group, slices=slices)
-    return 2 * boxes.annotated >= len(found.files.images)
-
-
-def _read_boxes(
-    found: FoundBoxes,
-    data: Path,
-    staging: Path,
-    group: str | None,
-    labelling: Labelling,
-    slices: Sequence[str],
-) -> Source:
+def _source_of_boxes(boxes: BoxSet, data: Path, group: str | None, labelling: Labelling) -> Source:
     """Return the source of boxes in a folder or a file.
 
     Raises:
-        DataError: The user wants labels, or the boxes cannot be used.
+        DataError: None of the images exist, or none has a box.
+        OptionError: An option for labels or groups has no effect.
     """
-    if labelling.task not in ("auto", "boxes"):
-        raise DataError(f"'{data}' has boxes. Omit --task, or pass --task boxes.")
     labelling.check("for boxes")
-    boxes = found.read(staging=staging, group=group, slices=slices)
     source = box_source(data_name(data), boxes)
     by_column = any(entry.group for entry in source.entries)
     return source if by_column else grouped_by_path(source, group)

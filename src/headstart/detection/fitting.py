@@ -142,6 +142,7 @@ def fit_detector(
             f"held-out images take {needed / 1e6:,.0f} MB in the cache."
         )
         limit = options.store_gb * 1e9
+        maps.check_room(plans, limit)
         examples, measured = (
             DetectionExamples(maps.stored(plan, limit=limit, progress=progress), plan, part.boxes)
             if len(part)
@@ -152,6 +153,7 @@ def fit_detector(
     points, head = _new_head(maps, backbone, len(classes), recipe)
     setting = _time_step(head, points, examples, recipe, options, extractor)
     identity = {
+        "epochs": recipe.epochs,
         "recipe": asdict(recipe),
         "maps": extractor.fingerprint.key,
         "classes": list(classes),

@@ -1,6 +1,8 @@
 """The maps of a frozen backbone for each view of each image, in the boundary store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from headstart.backbones.maps import MapShape, StageMaps, row_width
 from headstart.detection.views import DetectionViews
@@ -47,6 +49,28 @@ class FrozenMaps:
         """Return the size in bytes of the store of a plan."""
         return ViewStore.size_of(plan, row_width(self.shapes), half=True)
 
+    def check_room(self, plans: Sequence[DetectionViews], limit: float) -> None:
+        """Check that the stores of plans fit together.
+
+        Args:
+            plans: The views.
+            limit: The maximum size of all stores, in bytes.
+
+        Raises:
+            OptionError: They would be larger than the limit, or than the disk.
+        """
+        folder, key = self._place
+        present = [ViewStore.path_of(folder, key, plan, half=True) for plan in plans]
+        free = free_bytes(folder) + sum(path.stat().st_size for path in present if path.exists())
+        needed, allowed = sum(map(self.size_of, plans)), min(limit, free * _SPARE_DISK)
+        if needed > allowed:
+            raise OptionError(
+                f"The maps of {sum(len(plan.files) for plan in plans):,} images in up to "
+                f"{max(plan.views for plan in plans)} views take {needed / 1e9:.3g} GB, and "
+                f"{allowed / 1e9:.3g} GB may be used. Use a lower --views or --image-size, or a "
+                "higher --store-gb."
+            )
+
     def stored(
         self, plan: DetectionViews, *, limit: float, progress: Progress | None = None
     ) -> StoredRows:
@@ -54,23 +78,19 @@ class FrozenMaps:
 
         Args:
             plan: The views.
-            limit: The maximum size of the store, in bytes.
+            limit: The maximum size of all stores, in bytes; the least recently used are removed.
             progress: Called with the numbers of views done and missing.
 
         Raises:
-            OptionError: The store would be larger than the limit, or than the disk.
             StoreError: It cannot be written, or a value exceeds the range of half precision.
         """
-        folder, key = self.extractor.cache / "boundary", f"{self.extractor.fingerprint.key}-maps"
-        path, needed = ViewStore.path_of(folder, key, plan, half=True), self.size_of(plan)
-        free = free_bytes(folder) + (path.stat().st_size if path.exists() else 0)
-        if needed > min(limit, free * _SPARE_DISK):
-            raise OptionError(
-                f"The maps of {len(plan.files):,} images in {plan.views} views take "
-                f"{needed / 1e9:.1f} GB, and {min(limit, free * _SPARE_DISK) / 1e9:.1f} GB may be "
-                "used. Use a lower --views or --image-size, or a higher --store-gb."
-            )
+        folder, key = self._place
         store = ViewStore(folder, key, plan, row_width(self.shapes), half=True)
         store.evict_others(limit)
         store.fill(self.engine, plan.decoded, progress=progress)
         return StoredRows(store)
+
+    @property
+    def _place(self) -> tuple[Path, str]:
+        """The folder of the stores, and the key of the maps in it."""
+        return self.extractor.cache / "boundary", f"{self.extractor.fingerprint.key}-maps"

@@ -57,7 +57,7 @@ class DetectionTraining:
         setting: How training steps are computed.
         measure: Measures the detections in the held-out images.
         checkpoints: Where checkpoints are saved; None for none.
-        deadline: Time limit, by `time.perf_counter`.
+        deadline: Time limit, by `time.perf_counter`, after which only a first epoch begins.
         progress: Called with the numbers of images done and of all images.
         warn: Called with warnings.
 
@@ -157,7 +157,9 @@ class DetectionTraining:
             self._best = _copy(self._average.module)
 
     def _time_is_up(self) -> bool:
-        return self._deadline is not None and time.perf_counter() > self._deadline
+        if self._deadline is None or not self._state.epoch:  # Untrained, it finds nothing.
+            return False
+        return time.perf_counter() > self._deadline
 
     def _save(self) -> None:
         if self._checkpoints is None:
@@ -165,12 +167,14 @@ class DetectionTraining:
         parts = {"own": self._head.state_dict(), "average": self._average.module.state_dict()}
         parts["best"] = self._best
         tensors = {
-            f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()
+            f"{part}.{name}": tensor
+            for part, state in parts.items()
+            for name, tensor in state.items()
         }
         tensors |= packed_optimiser(self._optimiser)
         # Some have the channels-last layout, which safetensors does not write.
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        state = asdict(self._state) | {"identity": dict(self._checkpoints.identity)}
+        state = asdict(self._state) | {"identity": dict(self._checkpoints.identity), "step": 0}
         self._checkpoints.folder.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self._checkpoints.folder, Checkpoint(tensors, state))
 

@@ -111,7 +111,7 @@ class DetectionViews:
             size: Width and height of the image.
             number: The number of the view.
         """
-        whole = View(*self.preprocess.placed(*size))
+        whole = View(*_placed(self.preprocess, size))
         if number < 2:
             return replace(whole, mirrored=number == 1)
         digest = hashlib.sha256(f"{self.seed}:{sha256}:{number}".encode()).digest()
@@ -128,7 +128,7 @@ class DetectionViews:
         """
         size = self._size_by_hash[sha256]
         geometry, side = self.of(sha256, size, view), self.preprocess.size
-        left, top, width, height = self.decoded.placed(*size)
+        left, top, width, height = _placed(self.decoded, size)
         image = Image.fromarray(pixels[top : top + height, left : left + width])
         resized = image.resize((geometry.width, geometry.height), Image.Resampling.BICUBIC)
         background = tuple(round(255 * value) for value in self.preprocess.mean)
@@ -156,6 +156,12 @@ class DetectionViews:
     @cached_property
     def _size_by_hash(self) -> dict[str, tuple[int, int]]:
         return {sha256: size for (_, sha256), size in zip(self.files, self.sizes, strict=True)}
+
+
+def _placed(preprocess: Preprocess, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of an image, however thin, in a preprocessed one."""
+    left, top, width, height = preprocess.placed(*size)
+    return left, top, max(width, 1), max(height, 1)
 
 
 def _areas(corners: Corners) -> Corners:

@@ -17,7 +17,7 @@ import torch
 from pydantic import JsonValue
 from torch.export import Dim, ExportedProgram
 
-from headstart.errors import OptionError, OutputError
+from headstart.errors import ExportError, HeadstartError, OptionError, OutputError
 from headstart.exporting.graph import ExportedNetwork
 from headstart.exporting.half_weights import (
     store_onnx_as_half,
@@ -201,6 +201,35 @@ class Torch:
 
 FORMATS: Mapping[ExportFormat, type[Format]] = {"onnx": Onnx, "openvino": OpenVino, "torch": Torch}
 """Every format by its name."""
+
+
+def convert(
+    kind: Format, network: ExportedNetwork, size: int, *, name: str, half: bool = False
+) -> Model:
+    """Convert a network; see `Format.convert`.
+
+    Args:
+        kind: The format.
+        network: The network.
+        size: Side of its input, in pixels.
+        name: What its backbone is called, for errors.
+        half: Whether weights are stored in half precision.
+
+    Raises:
+        ExportError: The converter cannot do it.
+        OptionError: A package is missing.
+    """
+    try:
+        return kind.convert(network, size, half=half)
+    except HeadstartError:
+        raise
+    except Exception as error:  # Converters raise nearly anything.
+        format_ = next(key for key, value in FORMATS.items() if isinstance(kind, value))
+        reason = str(error).strip().splitlines()
+        raise ExportError(
+            f"'{name}' cannot be converted to {format_}: "
+            f"{reason[0] if reason else type(error).__name__}. Try another --format."
+        ) from error
 
 
 def _traced(network: ExportedNetwork, size: int) -> ExportedProgram:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from headstart.answers import Thresholds
 from headstart.evaluation.known_images import NEIGHBOURS, KnownImages
+from headstart.exporting.detector_graph import DetectingNetwork
 from headstart.predictor.module import PredictorModule
 from headstart.predictor.predictor import Predictor
 from headstart.task import Task
@@ -68,7 +69,7 @@ class FeaturesNetwork(nn.Module):
         return (self.pooling(images),)
 
 
-ExportedNetwork = AnsweringNetwork | FeaturesNetwork
+ExportedNetwork = AnsweringNetwork | FeaturesNetwork | DetectingNetwork
 
 
 class _Unknown(nn.Module):

@@ -5,21 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from headstart.arrays import Pixels
+from headstart.data.contract import PixelContract
 from headstart.data.images import Images, ImageSet
-from headstart.errors import (
-    ExportError,
-    HeadstartError,
-    OptionError,
-    OutputError,
-    UnreadableImage,
-    reason_of,
-)
-from headstart.exporting.formats import FORMATS, Format, Layer, Model
+from headstart.errors import ExportError, OptionError, UnreadableImage
+from headstart.exporting.formats import FORMATS, Format, Layer, Model, convert
 from headstart.exporting.graph import AnsweringNetwork, ExportedNetwork, FeaturesNetwork
 from headstart.exporting.int8 import (
     CALIBRATION_IMAGES,
@@ -31,6 +24,7 @@ from headstart.exporting.int8 import (
     quantise,
 )
 from headstart.exporting.metadata import metadata_of
+from headstart.exporting.output import README, file_sizes, new_export
 from headstart.exporting.parity import (
     Answers,
     CheckFiles,
@@ -43,15 +37,12 @@ from headstart.exporting.parity import (
     probabilities_of,
 )
 from headstart.exporting.readme import readme
-from headstart.exporting.script import FIRST_LINE, SCRIPT, script
-from headstart.files import atomic_replace
+from headstart.exporting.script import SCRIPT, script
 from headstart.options import ExportOptions
 from headstart.predictor.decoding import decode_ahead
 from headstart.predictor.predictor import Predictor
 from headstart.record.export import ExportRecord, HalfResult, QuantisationResult
 from headstart.watching import Watcher
-
-README = "README.md"
 
 
 @dataclass(frozen=True)
@@ -82,20 +73,13 @@ class ExportJob:
             OptionError: A package is missing, or no image can be read.
             OutputError: The folder exists, or it cannot be written.
         """
-        out = self.options.out.absolute()
-        check_output(out, overwrite=self.options.overwrite)
-        if self.options.int8:
-            self._labelled()  # It is slow to find out later, and so is the next.
-            check_installed()
-        begin = time.perf_counter()
-        try:
-            with TemporaryDirectory() as work, atomic_replace(out) as partial:
-                partial.mkdir()
-                files = check_files(self.files, self.model, Path(work) / "hard", self.watcher.warn)
-                record = self._write(partial, Path(work), files, begin)
-        except OSError as error:
-            raise OutputError(f"Output '{out}' cannot be written: {reason_of(error)}.") from None
-        return record
+        with new_export(self.options) as (folder, work):
+            if self.options.int8:
+                self._labelled()  # It is slow to find out later, and so is the next.
+                check_installed()
+            begin = time.perf_counter()
+            files = check_files(self.files, self._contract, work / "hard", self.watcher.warn)
+            return self._write(folder, work, files, begin)
 
     def _write(self, folder: Path, work: Path, files: CheckFiles, begin: float) -> ExportRecord:
         """Write all files into a folder, each checked."""
@@ -141,7 +125,11 @@ class ExportJob:
         title = self.model.task.describe(self.model.classes)
         text = readme(record, metadata, kind.file, kind.runtime, title)
         (folder / README).write_text(text, encoding="utf-8")
-        return replace(record, files=_sizes(folder))
+        return replace(record, files=file_sizes(folder))
+
+    @property
+    def _contract(self) -> PixelContract:
+        return self.model.extractor.preprocess.contract
 
     @property
     def _size(self) -> int:
@@ -168,21 +156,8 @@ class ExportJob:
         return AnsweringNetwork(module, self.model)
 
     def _convert(self, kind: Format, network: ExportedNetwork, *, half: bool = False) -> Model:
-        """Convert the network.
-
-        Raises:
-            ExportError: The converter cannot do it.
-        """
-        try:
-            return kind.convert(network, self._size, half=half)
-        except HeadstartError:
-            raise
-        except Exception as error:  # Converters raise nearly anything.
-            name, reason = self.model.extractor.source.name, str(error).strip().splitlines()
-            raise ExportError(
-                f"'{name}' cannot be converted to {self.options.format}: "
-                f"{reason[0] if reason else type(error).__name__}. Try another --format."
-            ) from error
+        name = self.model.extractor.source.name
+        return convert(kind, network, self._size, name=name, half=half)
 
     def _write_script(self, folder: Path, kind: Format, outputs: tuple[str, ...]) -> None:
         preprocess = self.model.extractor.preprocess
@@ -310,38 +285,5 @@ class ExportJob:
         return [pixels for _, pixels in decoded if not isinstance(pixels, UnreadableImage)]
 
 
-def _is_export(folder: Path) -> bool:
-    """Return whether a folder is empty, or has the files of an export and no others."""
-    names = {file.name for file in folder.iterdir()}
-    files = {SCRIPT, README, *(kind.file for kind in FORMATS.values()), "model.bin"}
-    begun = (folder / SCRIPT).read_text("utf-8", "replace") if SCRIPT in names else ""
-    return not names or (names <= files and begun.startswith(FIRST_LINE))
-
-
-def _sizes(folder: Path) -> tuple[tuple[str, int], ...]:
-    return tuple((file.name, file.stat().st_size) for file in sorted(folder.iterdir()))
-
-
 def _paths(images: ImageSet) -> list[Path]:
     return [Path(path) for path in images.paths]
-
-
-def check_output(folder: Path, *, overwrite: bool) -> None:
-    """Check that an export may be written to a folder, before anything slow.
-
-    Raises:
-        OutputError: It exists and is not an earlier export, or `overwrite` is false.
-    """
-    try:
-        if not folder.exists():
-            return
-        is_ours = folder.is_dir() and _is_export(folder)
-    except OSError as error:
-        raise OutputError(f"Output '{folder}' cannot be read: {reason_of(error)}.") from None
-    if not overwrite:
-        raise OutputError(f"Output '{folder}' already exists. Pass --overwrite to replace it.")
-    if not is_ours:
-        raise OutputError(
-            f"Output '{folder}' is not an earlier export, so it was not replaced. "
-            "Choose another folder."
-        )

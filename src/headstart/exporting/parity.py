@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from headstart.answers import MultiPrediction
 from headstart.arrays import Numbers, Probabilities
+from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode, read_image
 from headstart.errors import ExportError, OptionError, UnreadableImage
 from headstart.exporting.hard_cases import write_hard_cases
@@ -77,19 +78,20 @@ class CheckFiles:
         return *self.real, *self.hard
 
 
-def check_files(files: Sequence[Path], model: Predictor, folder: Path, warn: Warn) -> CheckFiles:
+def check_files(
+    files: Sequence[Path], contract: PixelContract, folder: Path, warn: Warn
+) -> CheckFiles:
     """Return the files that can be read, and write hard cases made from the first ones.
 
     Args:
         files: Image files.
-        model: The model.
+        contract: How the model reads the pixels of a file.
         folder: The folder to create for the hard cases.
         warn: Called with warnings for the user.
 
     Raises:
         OptionError: None can be read.
     """
-    contract = model.extractor.preprocess.contract
     readable, pictures, reason = list[Path](), list[Image.Image](), ""
     for file in files:
         try:
@@ -112,10 +114,17 @@ def check_files(files: Sequence[Path], model: Predictor, folder: Path, warn: War
 
 
 def with_readable_copies(
-    files: CheckFiles, answers: Answers, model: Predictor, folder: Path
+    files: CheckFiles, answers: Sequence[object | str], contract: PixelContract, folder: Path
 ) -> CheckFiles:
-    """Replace real files that the script refuses by copies as PNG, in 8 bits per channel."""
-    contract, real, converted = model.extractor.preprocess.contract, list[Path](), 0
+    """Replace real files that the script refuses by copies as PNG, in 8 bits per channel.
+
+    Args:
+        files: The files.
+        answers: The answer to each, or why the script refuses it.
+        contract: How the model reads the pixels of a file.
+        folder: The folder of the copies.
+    """
+    real, converted = list[Path](), 0
     folder.mkdir(parents=True, exist_ok=True)
     for number, (file, answer) in enumerate(zip(files.real, answers, strict=False)):
         if isinstance(answer, str):
@@ -208,7 +217,7 @@ def answers_with_copies(
     got = answers_of_export(folder, files.all, model.classes)
     if not any(isinstance(answer, str) for answer in got[: len(files.real)]):
         return got, files
-    files = with_readable_copies(files, got, model, work)
+    files = with_readable_copies(files, got, model.extractor.preprocess.contract, work)
     return answers_of_export(folder, files.all, model.classes), files
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from headstart.exporting.detector_parity import BoxesParityResult
+from headstart.exporting.formats import Format
 from headstart.exporting.script import templates
-from headstart.record.export import ExportRecord, QuantisationResult
+from headstart.record.export import ExportRecord, ParityResult, QuantisationResult
 
 _OUTPUTS = {
     "probabilities": ("float32", "(batch, classes)"),
@@ -46,15 +48,44 @@ def readme(
     )
 
 
+def detector_readme(
+    record: ExportRecord, metadata: dict[str, JsonValue], kind: Format, title: str, *, points: int
+) -> str:
+    """Return the README of a detector, in Markdown.
+
+    Args:
+        record: The export.
+        metadata: What the file says about itself.
+        kind: The format.
+        title: What the detector is.
+        points: The number of points at which it predicts a box.
+    """
+    preprocess = metadata["preprocess"]
+    assert isinstance(preprocess, dict)
+    return (
+        templates()
+        .get_template("DETECTOR.md.jinja")
+        .render(
+            title=title,
+            metadata=metadata,
+            file=kind.file,
+            runtime=kind.runtime,
+            size=preprocess["size"],
+            points=points,
+            checks=list(checks(record)),
+        )
+    )
+
+
 def checks(record: ExportRecord) -> Iterator[tuple[str, str]]:
     """Yield what was checked and the result, in words."""
     parity, features = record.parity, record.only_features
-    real = f"{parity.images:,} images"
-    if parity.converted:
-        real += f", {parity.converted:,} of them as PNG, as predict.py does not read their format"
+    if isinstance(parity, BoxesParityResult):
+        yield from _checks_of_boxes(parity)
+        return
     if record.weights != "float32":
         yield "compared", "the file in float32, before its weights were rounded"
-    yield "files", f"{real}, and {parity.hard_cases:,} that are easily decoded wrongly"
+    yield "files", _files(parity)
     what = "features, as a share of the largest" if features else "probabilities"
     if not features:
         yield "labels other than the model's in float32", "0"
@@ -69,6 +100,30 @@ def checks(record: ExportRecord) -> Iterator[tuple[str, str]]:
         yield f"largest difference of {what} by half precision", f"{half.difference:.1g}"
     if parity.refused:
         yield "refused by predict.py", ", ".join(parity.refused)
+
+
+def _checks_of_boxes(parity: BoxesParityResult) -> Iterator[tuple[str, str]]:
+    yield "files", _files(parity)
+    yield "boxes that reach their threshold", f"{parity.boxes:,}"
+    yield "boxes other than the model's in float32", "0"
+    if parity.by_rounding:
+        yield "images in which rounding decides about a box", f"{parity.by_rounding:,}"
+    yield "largest distance of an edge, in pixels", f"{parity.distance:.1g}"
+    yield "largest difference of probabilities", f"{parity.difference:.1g}"
+    yield "largest difference between batches of 1 and 16", f"{parity.batch_difference:.1g}"
+    if parity.precision != "float32":
+        name = f"images with other labels in {parity.precision}, in which it was measured"
+        yield name, f"{parity.measured_changed:,}"
+    if parity.refused:
+        yield "refused by predict.py", ", ".join(parity.refused)
+
+
+def _files(parity: ParityResult) -> str:
+    """Return how many files were compared, in words."""
+    real = f"{parity.images:,} images"
+    if parity.converted:
+        real += f", {parity.converted:,} of them as PNG, as predict.py does not read their format"
+    return f"{real}, and {parity.hard_cases:,} that are easily decoded wrongly"
 
 
 def describe(result: QuantisationResult) -> Iterator[str]:

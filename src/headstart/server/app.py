@@ -20,23 +20,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from threadpoolctl import threadpool_limits
 
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, ServerError
 from headstart.options import DecodeLimits
+from headstart.predictor.detector import Detector
 from headstart.runs.answer_log import AnswerLog
 from headstart.server import operations, page, prediction, v2
 from headstart.server.admission import Admission
+from headstart.server.answerer import Answerer
 from headstart.server.answering import ServedModel
 from headstart.server.asking import ClientLeft
+from headstart.server.boxes import BoxAnswerer
 from headstart.server.decoders import Decoders
 from headstart.server.gate import LOOPBACK, Access, Busy, Observed
 from headstart.server.label_studio import routes as label_studio
 from headstart.server.label_studio.backend import Backend
+from headstart.server.labels import LabelAnswerer
 from headstart.server.metrics import Metrics
 from headstart.server.models import Models, Place
 from headstart.server.refusals import RESPONSES, Refusal
 from headstart.server.state import State
 from headstart.serving_options import ServeOptions
-from headstart.tasks.loading import predictor_of, read_model
+from headstart.tasks.loading import AnyModel, model_of, read_model
 
 log = logging.getLogger("headstart.server")
 
@@ -82,7 +86,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
 
     app = FastAPIOffline(
         title="Headstart",
-        summary="Classify images with models that were trained with Headstart.",
+        summary="Classify images, and find objects in them, with models of Headstart.",
         version=version("headstart"),
         lifespan=lifespan,
     )
@@ -144,7 +148,7 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         bundle = read_model(path)
         model = ServedModel(
             name,
-            predictor_of(bundle, path, options),
+            _answerer(model_of(bundle, path, options), path, options),
             version=bundle.version,
             card=bundle.card,
             decoders=decoders,
@@ -161,6 +165,25 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         ThreadPoolExecutor(1, "explain"),
         AnswerLog.at(options.log, features=options.log_features) if options.log else None,
     )
+
+
+def _answerer(model: AnyModel, path: str, options: ServeOptions) -> Answerer:
+    """Return how a model answers.
+
+    Raises:
+        ServerError: An option of the server is not for detectors.
+    """
+    if not isinstance(model, Detector):
+        return LabelAnswerer(model)
+    for given, reason in (
+        (options.label_studio, "--label-studio proposes labels of whole images"),
+        (options.log_features, "--log-features logs the features of classifiers"),
+    ):
+        if given:
+            raise ServerError(
+                f"{reason}, but '{path}' is a detector of boxes. Serve it without this option."
+            )
+    return BoxAnswerer(model)
 
 
 def _yield_to_requests() -> None:

@@ -16,7 +16,8 @@ from headstart.data.paths import printable
 from headstart.errors import UnreadableImage, suggestion
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions
-from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
+from headstart.server.answerer import Answer, Asked, labels_of
+from headstart.server.answering import AnswerOrError, ServedModel
 from headstart.server.refusals import Refusal
 from headstart.server.state import State
 from headstart.server.uploads import Sent
@@ -72,7 +73,7 @@ def asked_of(request: Request) -> Asked:
             hint = suggestion(name, [*Query.model_fields, *_NOT_OPTIONS])
             raise Refusal(422, f"There is no option '{name[:100]}'.{hint}") from None
         raise Refusal(422, f"'{name}' is not valid: {first['msg']}.") from None
-    options = query.model_dump(exclude={"nearest", "explain"})
+    options = query.model_dump(exclude={"nearest", "explain"}, exclude_unset=True)
     return Asked(AnswerOptions.of(**options), query.nearest, query.explain)
 
 
@@ -112,7 +113,7 @@ def _note(
             model=served.name,
             version=served.version,
             sha256=sent.sha256,
-            prediction=result.prediction,
+            prediction=labels_of(result.prediction),
             seconds=seconds,
             features=result.features,
         )

@@ -7,15 +7,40 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+from PIL import Image
 
 from headstart.arrays import Pixels
-from headstart.data.decoding import decode_image, pixel_count
+from headstart.data.decoding import convert, load_image, pixel_count
 from headstart.data.preprocessing import Preprocess
 from headstart.data.quiet import quiet_libraries
 from headstart.options import DecodeLimits
 
 # The pixels of all images that are decoded at a time, in images of the largest size.
 _LARGEST = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An image as a network reads it.
+
+    Attributes:
+        pixels: The pixels, (size, size, 3), as `Preprocess.pixels` returns them.
+        size: Width and height of the image as it is seen.
+        decoded: Width and height that it was decoded at, which may be a fraction of these.
+    """
+
+    pixels: Pixels
+    size: tuple[int, int]
+    decoded: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, image: Image.Image, preprocess: Preprocess, size: tuple[int, int] | None = None
+    ) -> Decoded:
+        """Preprocess an image, whose own size is that of `image` unless it was reduced."""
+        return cls(preprocess.pixels(image), size or image.size, image.size)
 
 
 class Decoders:
@@ -38,21 +63,23 @@ class Decoders:
         """Run something on a thread."""
         self._threads.submit(work)
 
-    def decode(self, name: str, data: bytes, preprocess: Preprocess) -> Pixels:
+    def decode(self, name: str, data: bytes, preprocess: Preprocess) -> Decoded:
         """Decode an image file for a network.
 
         Raises:
             UnreadableImage: It cannot be decoded, or is too large.
         """
         with quiet_libraries(), self._room_for(data):
-            image = decode_image(
+            contract = preprocess.contract
+            loaded = load_image(
                 data,
                 path=name,
                 min_side=preprocess.min_side,
-                contract=preprocess.contract,
+                contract=contract,
                 limits=self._limits,
             )
-            return preprocess.pixels(image)
+            image = convert(loaded.image, path=name, contract=contract)
+            return Decoded.of(image, preprocess, loaded.size)
 
     @contextmanager
     def _room_for(self, data: bytes) -> Iterator[None]:

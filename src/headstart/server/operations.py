@@ -55,26 +55,11 @@ async def model(request: Request, name: str) -> dict[str, JsonValue]:
 
 
 def _described(model: ServedModel, state: State) -> dict[str, JsonValue]:
-    predictor = model.predictor
-    record, limits = predictor.record, predictor.limits
     return {
         "name": model.name,
         "version": model.version,
         "loaded": datetime.fromtimestamp(model.loaded, UTC).isoformat(timespec="seconds"),
         "problem": state.models.problems.get(model.name),
-        "task": predictor.task.name,
-        "classes": list(predictor.classes),
-        "backbone": predictor.extractor.source.name,
-        "precision": predictor.extractor.precision,
-        "image_size": predictor.extractor.preprocess.size,
-        "test": record.test.verdict if record and record.test else None,
-        "operating_point": predictor.thresholds.purpose if predictor.thresholds else None,
-        "can": {
-            "unknown": limits.known is not None,
-            "sets": limits.calibration is not None,
-            "max_error": limits.calibration is not None and predictor.thresholds is None,
-            "nearest": limits.known is not None,
-            "pictures": bool(limits.examples),
-        },
+        **model.answerer.about.to_json(),
         "headstart": version("headstart"),
     }

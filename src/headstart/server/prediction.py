@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from headstart.errors import UnreadableImage
 from headstart.predictor.predictor import FailedPrediction
-from headstart.server.answering import Answer, AnswerOrError, Asked, ServedModel
+from headstart.server.answerer import Answer, Asked
+from headstart.server.answering import AnswerOrError, ServedModel
 from headstart.server.asking import PARAMETERS, answer_images, answer_json, asked_of, wait_for
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
@@ -48,18 +49,18 @@ _MODEL = {
 
 @router.post(
     "/predict",
-    summary="Classify images",
+    summary="Classify images, or find objects in them",
     openapi_extra={"requestBody": _BODY, "parameters": [_MODEL, *PARAMETERS]},
 )
 async def predict(request: Request) -> JSONResponse:
-    """Classify image files: several in a form, or one as the body.
+    """Classify image files, or find objects in them: several in a form, or one as the body.
 
     The answer is a list with an object for each image, as `headstart predict --json` prints it. An
     image that cannot be read has an `error`; if none can be read, the status is 422.
     """
     state, asked = state_of(request), asked_of(request)
     served = state.models.get(request.query_params.get("model"))
-    served.check(asked.options)
+    served.answerer.check(asked)
     with state.admission.admitted() as ticket, served.used():
         sent = await read_uploads(
             request, state.options, lambda size: state.admission.count_bytes(ticket, size)
@@ -93,7 +94,7 @@ async def _as_json(
     heat_maps: Iterator[bytes] = iter(())
     if asked.explain:
         drawn = [
-            state.explainers.submit(served.heat_map, one.image, result.prediction)
+            state.explainers.submit(served.answerer.heat_map, one.image, result.prediction)
             for one, result in zip(sent, results, strict=True)
             if isinstance(result, Answer)
         ]

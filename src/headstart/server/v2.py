@@ -1,8 +1,9 @@
 """The Open Inference Protocol (version 2), as KServe, Triton and OpenVINO Model Server speak it.
 
 The input `image` is either BYTES [N], encoded files, or UINT8 [N, height, width, 3]. The outputs
-are the labels, their probabilities, and those of all classes. Tensors are JSON, or binary after the
-JSON as in Triton's binary tensor data extension.
+are the labels, their probabilities, and those of all classes; for a detector, the boxes of each
+image as JSON. Tensors are JSON, or binary after the JSON as in Triton's binary tensor data
+extension.
 
 See https://github.com/kserve/open-inference-protocol.
 """
@@ -15,7 +16,6 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -24,20 +24,21 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from headstart.answers import MultiPrediction, Prediction
-from headstart.arrays import Anything, Pixels
+from headstart.arrays import Pixels
 from headstart.errors import UnreadableImage
-from headstart.server.answering import Answer, Asked, ServedModel
+from headstart.server.answerer import Answer, Asked
+from headstart.server.answering import ServedModel
 from headstart.server.asking import answer_images
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
+from headstart.server.tensors import TEXT, Tensor
 from headstart.server.uploads import Sent, read_body
 
 router = APIRouter(prefix="/v2")
 
 INPUT = "image"
 _JSON_LENGTH = "Inference-Header-Content-Length"
-_ENCODED, _PIXELS = "BYTES", "UINT8"
+_PIXELS = "UINT8"
 # Parsing JSON holds up all other requests.
 _MAX_JSON = 10_000_000
 
@@ -72,7 +73,7 @@ class InferenceRequest(BaseModel):
     parameters: _Parameters = Field(default_factory=_Parameters)
 
 
-_TEXT = {"type": "string"}
+_STRING = {"type": "string"}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -81,7 +82,7 @@ _BODY: dict[str, Any] = {
                 "type": "object",
                 "required": ["inputs"],
                 "properties": {
-                    "id": _TEXT,
+                    "id": _STRING,
                     "inputs": {
                         "type": "array",
                         "minItems": 1,
@@ -92,7 +93,7 @@ _BODY: dict[str, Any] = {
                             "properties": {
                                 "name": {"const": INPUT},
                                 "shape": {"type": "array", "items": {"type": "integer"}},
-                                "datatype": {"enum": [_ENCODED, _PIXELS]},
+                                "datatype": {"enum": [TEXT, _PIXELS]},
                                 "data": {"type": "array"},
                             },
                         },
@@ -102,7 +103,7 @@ _BODY: dict[str, Any] = {
                         "items": {
                             "type": "object",
                             "required": ["name"],
-                            "properties": {"name": _TEXT},
+                            "properties": {"name": _STRING},
                         },
                     },
                 },
@@ -111,28 +112,6 @@ _BODY: dict[str, Any] = {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One output.
-
-    Attributes:
-        name: Its name.
-        datatype: Its type, in the words of the protocol.
-        values: The values, (images, …).
-    """
-
-    name: str
-    datatype: str
-    values: Anything
-
-    def binary(self) -> bytes:
-        """Return the values as bytes; each text follows its length."""
-        if self.datatype != _ENCODED:
-            return self.values.tobytes()
-        encoded = [str(text).encode() for text in self.values.ravel()]
-        return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
 
 
 @router.get("", summary="The server")
@@ -163,24 +142,16 @@ async def ready(request: Request) -> JSONResponse:
 async def metadata(request: Request, name: str) -> dict[str, JsonValue]:
     """Return the inputs and outputs of a model."""
     model = _model(request, name)
-    count = len(model.predictor.classes)
-    outputs = [("probabilities", "FP32", [-1, count])]
-    if model.predictor.task.name == "single":
-        outputs = [("label", _ENCODED, [-1]), ("probability", "FP32", [-1]), *outputs]
-    else:
-        outputs = [("present", "BOOL", [-1, count]), *outputs]
-    if model.predictor.limits.known is not None:
-        outputs.append(("unknown", "BOOL", [-1]))
     return {
         "name": name,
         "versions": [model.version],
         "platform": "headstart",
-        "inputs": [{"name": INPUT, "datatype": _ENCODED, "shape": [-1]}],
+        "inputs": [{"name": INPUT, "datatype": TEXT, "shape": [-1]}],
         "outputs": [
-            {"name": output, "datatype": kind, "shape": list[JsonValue](shape)}
-            for output, kind, shape in outputs
+            {"name": one.name, "datatype": one.datatype, "shape": list[JsonValue](one.shape)}
+            for one in model.answerer.tensors([])
         ],
-        "parameters": {"classes": "|".join(model.predictor.classes)},
+        "parameters": {"classes": "|".join(model.answerer.about.classes)},
     }
 
 
@@ -193,12 +164,12 @@ async def model_ready(request: Request, name: str) -> dict[str, JsonValue]:
 
 @router.post(
     "/models/{name}/infer",
-    summary="Classify images",
+    summary="Classify images, or find objects in them",
     openapi_extra={"requestBody": _BODY},
 )
 @router.post("/models/{name}/versions/{wanted}/infer", include_in_schema=False)
 async def infer(request: Request, name: str) -> Response:
-    """Classify a batch of images: encoded files (BYTES) or pixels (UINT8)."""
+    """Answer a batch of images: encoded files (BYTES) or pixels (UINT8)."""
     state = state_of(request)
     model = _model(request, name)
     with state.admission.admitted() as ticket, model.used():
@@ -209,7 +180,8 @@ async def infer(request: Request, name: str) -> Response:
         images = _images(asked.inputs[0], binary, state)
         state.admission.count_images(ticket, len(images))
         answers = await _answers(request, state, model, images)
-    return _response(asked, model, list(_tensors(model, answers)))
+    tensors = model.answerer.tensors([answer.prediction for answer in answers])
+    return _response(asked, model, tensors)
 
 
 def _model(request: Request, name: str) -> ServedModel:
@@ -246,7 +218,7 @@ def _images(tensor: _Input, binary: bytes, state: State) -> list[bytes] | list[P
     """Return the files or the pixels of the input."""
     if tensor.name != INPUT:
         raise Refusal(422, f"The input is named '{INPUT}', not '{tensor.name[:100]}'.")
-    is_files = tensor.datatype == _ENCODED and len(tensor.shape) in (1, 2)
+    is_files = tensor.datatype == TEXT and len(tensor.shape) in (1, 2)
     if not is_files and not (
         tensor.datatype == _PIXELS and len(tensor.shape) == 4 and tensor.shape[3] == 3
     ):
@@ -334,27 +306,6 @@ async def _answers(
             raise Refusal(422, str(result))
         answers.append(result)
     return answers
-
-
-def _tensors(model: ServedModel, answers: Sequence[Answer]) -> Iterator[Tensor]:
-    predictions = [answer.prediction for answer in answers]
-    single = [one for one in predictions if isinstance(one, Prediction)]
-    if single:
-        yield Tensor("label", _ENCODED, np.array([one.label for one in single]))
-        values = np.array([one.probability for one in single], np.float32)
-        yield Tensor("probability", "FP32", values)
-    else:
-        classes = model.predictor.classes
-        present = [
-            [name in dict(one.labels) for name in classes]
-            for one in predictions
-            if isinstance(one, MultiPrediction)
-        ]
-        yield Tensor("present", "BOOL", np.array(present))
-    rows = np.array([one.probabilities for one in predictions], np.float32)
-    yield Tensor("probabilities", "FP32", rows)
-    if model.predictor.limits.known is not None:
-        yield Tensor("unknown", "BOOL", np.array([bool(one.unknown) for one in predictions]))
 
 
 def _response(asked: InferenceRequest, model: ServedModel, tensors: Sequence[Tensor]) -> Response:

@@ -26,6 +26,11 @@ class LabelledBoxes(Multi):
     """Labelled boxes; see `headstart.task.Task`."""
 
     name: ClassVar[str] = "boxes"
+    before_names: ClassVar[str] = "Classes:"
+
+    def counted(self, classes: Sequence[str]) -> str:
+        """See `Task.counted`."""
+        return f"with boxes of {len(classes):,} class{'' if len(classes) == 1 else 'es'}"
 
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
         """See `Task.classes`."""

@@ -47,7 +47,12 @@ class Multi:
 
     name: ClassVar[str] = "multi"
     least_classes: ClassVar[int] = 1
+    before_names: ClassVar[str] = "The labels are"
     activation: ClassVar[Activation] = "sigmoid"
+
+    def counted(self, classes: Sequence[str]) -> str:
+        """See `Task.counted`."""
+        return f"with {len(classes):,} label{'' if len(classes) == 1 else 's'}"
 
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
         """See `Task.classes`."""

@@ -53,7 +53,12 @@ class Single:
 
     name: ClassVar[str] = "single"
     least_classes: ClassVar[int] = 2
+    before_names: ClassVar[str] = "Classes:"
     activation: ClassVar[Activation] = "softmax"
+
+    def counted(self, classes: Sequence[str]) -> str:
+        """See `Task.counted`."""
+        return f"of {len(classes):,} classes"
 
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
         """See `Task.classes`."""

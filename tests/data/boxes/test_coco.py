@@ -102,6 +102,14 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
     ]
 
 
+def test_smaller_copies_of_images(tmp_path: Path) -> None:
+    """The image in the fewest folders is meant."""
+    for name in ("photos/a.png", "photos/small/a.png"):
+        image(tmp_path / "data" / name)
+    write_coco(tmp_path / "data/annotations/coco.json", {"a.png": [CAT]})
+    assert boxes_in(opened(tmp_path / "data")) == {"photos/a.png": [CAT]}
+
+
 def test_categories_without_boxes_are_named(tmp_path: Path) -> None:
     """They are no classes, since nothing can be learnt of them."""
     categories = [*coco_of(SET)["categories"], {"id": 9, "name": "bird"}]

@@ -253,7 +253,7 @@ def test_a_few_pixels_among_shares_reject_their_image(tmp_path: Path) -> None:
     """The line is named. A box that leaves its image by less is clipped."""
     folder = write_yolo(tmp_path / "data", {f"{one}.png": [CAT, DOG] for one in range(9)})
     write(folder / "labels/0.txt", f"{yolo_of([CAT])}0 15 20 20 20\n")
-    write(folder / "labels/1.txt", "0 0.9 0.5 0.4 0.5\n")
+    write(folder / "labels/1.txt", "0 1.1 0.5 0.4 0.5\n")
     source = opened(folder)
     assert reasons(source) == {
         "images/0.png": "line 2 of its label file has the number 20, but YOLO's are shares of the "

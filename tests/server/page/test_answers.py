@@ -50,7 +50,7 @@ def test_an_answer_is_announced(page: Visit, photos: Path) -> None:
     spoken = "document.querySelector('#spoken[role=status]').textContent"
     assert page.evaluate(spoken).startswith("blue.png: blue ")
     page.classify(*(photos / name for name in ("red.png", "stranger.png", "notes.png")))
-    assert page.evaluate(spoken) == "3 images done, 1 unknown, 1 could not be classified."
+    assert page.evaluate(spoken) == "3 images done, 1 unknown, 1 failed."
     page.evaluate("document.querySelectorAll('.entry')[2].click()")
     assert page.evaluate(spoken) == (
         "notes.png: This file cannot be read: it is not an image of a known format."

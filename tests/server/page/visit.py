@@ -16,7 +16,7 @@ _SECONDS = 20.0
 _READY = "document.querySelector('#choose')?.matches(':enabled')"
 _BUSY = "!document.querySelector('#progress').hidden"
 _PENDING = """[...document.querySelectorAll('.said')].some(
-  (said) => ['Waiting', 'Being classified …'].includes(said.textContent))"""
+  (said) => ['Waiting', 'In progress …'].includes(said.textContent))"""
 
 # A camera that films a red picture. Its streams are kept, to see whether they are stopped.
 CAMERA = """

@@ -1,7 +1,6 @@
 """Tables with boxes: a row for each box, or a row for each image with a list of its boxes."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,15 +14,14 @@ from headstart.data.boxes.box_columns import (
     find_box_columns,
     find_objects,
 )
+from headstart.data.boxes.cells import BoxCells, ObjectCells, Row, box_cells
 from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
-from headstart.data.boxes.labels import LabelledBox, class_name
-from headstart.data.boxes.numbers import number, size_of
+from headstart.data.boxes.labels import LabelledBox
 from headstart.data.boxes.part_names import part_of_name
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.image_cells import ImageCells
-from headstart.data.label_cells import TRUE
 from headstart.data.labelling import Labelling
-from headstart.data.labels import cell_text, normalised
+from headstart.data.labels import cell_text
 from headstart.data.paths import list_names
 from headstart.data.slicing import write_slices
 from headstart.data.table_files import Table, open_table, unreadable_table
@@ -32,7 +30,6 @@ from headstart.errors import DataError
 _HEAD = 65536
 _WORDS = tuple(word.encode() for word in ("x1", "xmin", "x_min", "minx", "min_x", "left"))
 
-_Row = Mapping[str, object]
 _Images = list[tuple[str, str, str | None]]
 
 
@@ -159,7 +156,7 @@ def read_box_table(
         label=boxes.name if isinstance(boxes, ObjectColumn) else None,
     )
     kind = table.schema.field(columns.image).type
-    reader = _Reader(path, columns, _cells(path, table.schema, boxes, columns))
+    reader = _Reader(path, columns, box_cells(table.schema, boxes, columns))
     find = _finder(path, ImageCells.of(path, kind, staging), files or _beside(path))
     rows = 0
     try:
@@ -230,10 +227,6 @@ def _understood(
     return (*sentences, f"The table is {note}.") if note else tuple(sentences)
 
 
-_Cells = Callable[[_Row], "tuple[Sequence[LabelledBox], str | None]"]
-"""Returns the boxes in a row, and the problem with them if there is one."""
-
-
 @dataclass
 class _Reader:
     """Joins the rows of each image.
@@ -249,7 +242,7 @@ class _Reader:
 
     table: Path
     columns: Columns
-    boxes: "_BoxCells | _ObjectCells"
+    boxes: BoxCells | ObjectCells
     found: dict[str, BoxedImage] = field(default_factory=dict)
     boxes_of: dict[str, list[LabelledBox]] = field(default_factory=dict)
 
@@ -258,7 +251,7 @@ class _Reader:
         """The images of all rows so far."""
         return [replace(one, boxes=self.boxes_of[key]) for key, one in self.found.items()]
 
-    def add(self, number: int, row: _Row, found: _Images) -> None:
+    def add(self, number: int, row: Row, found: _Images) -> None:
         """Add a row.
 
         Raises:
@@ -288,116 +281,7 @@ class _Reader:
                 self.found[path or name] = joined(first, image)
             self.boxes_of.setdefault(path or name, []).extend(boxes)
 
-    def _slices(self, row: _Row) -> str | None:
+    def _slices(self, row: Row) -> str | None:
         if not self.columns.slices:
             return None
         return write_slices({name: cell_text(row[name]) or "" for name in self.columns.slices})
-
-
-def _cells(
-    path: Path, schema: pa.Schema, boxes: BoxColumns | ObjectColumn, columns: Columns
-) -> "_BoxCells | _ObjectCells":
-    if isinstance(boxes, BoxColumns):
-        return _BoxCells(boxes, columns.labels[0])
-    return _ObjectCells(boxes, _names_of(schema, boxes))
-
-
-@dataclass(frozen=True)
-class _BoxCells:
-    """The cells of one box.
-
-    Attributes:
-        columns: The columns.
-        label: The column of the label.
-    """
-
-    columns: BoxColumns
-    label: str
-
-    def read(self, row: _Row) -> tuple[Sequence[LabelledBox], str | None]:
-        """Return the box of a row, and the problem with it if there is one."""
-        cells = [cell_text(row[name]) for name in self.columns.corners]
-        if not any(cells):
-            return (), None
-        label = cell_text(row[self.label])
-        if label is None:
-            return (), "a box without a label"
-        crowd = self.columns.crowd
-        is_crowd = crowd is not None and (cell_text(row[crowd]) or "").lower() in TRUE
-        return (LabelledBox.of(class_name(label), map(number, cells), crowd=is_crowd),), None
-
-    def size(self, row: _Row) -> tuple[float, float] | None:
-        """Return the width and height that a row says its image has."""
-        return _size(row, self.columns.size)
-
-
-@dataclass(frozen=True)
-class _ObjectCells:
-    """The cell of all boxes of an image.
-
-    Attributes:
-        column: The column.
-        names: The names of the classes, if labels may be their numbers.
-    """
-
-    column: ObjectColumn
-    names: Sequence[str] | None
-
-    def read(self, row: _Row) -> tuple[Sequence[LabelledBox], str | None]:
-        """Return the boxes of a row, and the problem with them if there is one."""
-        boxes = []
-        for box, category in self._items(row[self.column.name]):
-            label = self._label(category)
-            if label is None:
-                return (), f"the category {category}, which its table does not name"
-            if not isinstance(box, (list, tuple)) or len(box) != 4:
-                return (), "a box that has not four numbers"
-            left, top, width, height = map(number, box)
-            boxes.append(LabelledBox(label, left, top, left + width, top + height))
-        return boxes, None
-
-    def size(self, row: _Row) -> tuple[float, float] | None:
-        """Return the width and height that a row says its image has."""
-        return _size(row, self.column.size)
-
-    def _items(self, cell: object) -> Iterator[tuple[object, object]]:
-        """Yield each box with its category, from a list of structs or a struct of lists."""
-        if isinstance(cell, Mapping):
-            boxes = cell.get(self.column.box) or ()
-            yield from zip(boxes, cell.get(self.column.category) or (), strict=False)
-        for item in cell if isinstance(cell, list) else ():
-            yield item.get(self.column.box), item.get(self.column.category)
-
-    def _label(self, category: object) -> str | None:
-        text = cell_text(category)
-        if text is None or self.names is None or text in self.names:
-            return text
-        return self.names[int(text)] if text.isdigit() and int(text) < len(self.names) else None
-
-
-def _size(row: _Row, columns: tuple[str, str] | None) -> tuple[float, float] | None:
-    return size_of(row[columns[0]], row[columns[1]]) if columns else None
-
-
-def _names_of(schema: pa.Schema, column: ObjectColumn) -> list[str] | None:
-    """Return the names of the classes in Hugging Face's description of a column."""
-    try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        feature = info["info"]["features"][column.name]
-    except (ValueError, LookupError, TypeError):
-        return None
-    names = _within(_within(feature, column.category), "names")
-    return [normalised(str(name)) for name in names] if isinstance(names, list) else None
-
-
-def _within(feature: object, key: str) -> object:
-    """Return the value of a key in a description, inside lists and their `feature`."""
-    while True:
-        if isinstance(feature, list) and len(feature) == 1:
-            feature = feature[0]
-        elif isinstance(feature, dict) and key in feature:
-            return feature[key]
-        elif isinstance(feature, dict) and "feature" in feature:
-            feature = feature["feature"]
-        else:
-            return None

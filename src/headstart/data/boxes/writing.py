@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 
 import yaml  # type: ignore[import-untyped]
 
-from headstart.data.boxes.convert_options import BoxFormat
 from headstart.data.boxes.labels import LabelledBox
 from headstart.data.labels import cell_text
 from headstart.errors import DataError
+from headstart.options import BoxFormat
 
 IMAGES = "images"
 """The folder of the images."""

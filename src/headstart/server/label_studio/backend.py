@@ -91,7 +91,7 @@ class Backend:
 
     def by_class(self, served: ServedModel, choices: ImageChoices) -> dict[str, str]:
         """Return the choice for each class of a model, and log once which ones have none."""
-        classes = served.predictor.classes
+        classes = served.answerer.about.classes
         found = choices.by_class(classes)
         compared = (served.version, choices)
         if compared != self._compared:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, JsonValue
 from headstart.errors import OutputError, UnreadableImage
 from headstart.server import prediction
 from headstart.server.admission import Ticket
-from headstart.server.answering import Asked, ServedModel
+from headstart.server.answerer import Asked, labels_of
+from headstart.server.answering import ServedModel
 from headstart.server.asking import answer_images, wait_for
 from headstart.server.label_studio.backend import Backend
 from headstart.server.label_studio.changes import (
@@ -207,7 +208,8 @@ async def _predictions(
         if isinstance(answer, UnreadableImage):
             _say_why_not(tasks[number].id, tasks[number].image(choices), answer.reason)
         else:
-            results[number] = prediction_json(answer.prediction, choices, by_class, served.version)
+            prediction = labels_of(answer.prediction)
+            results[number] = prediction_json(prediction, choices, by_class, served.version)
     return results
 
 

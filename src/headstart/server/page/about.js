@@ -36,10 +36,13 @@ export function showAbout(models, model) {
 
 function purpose(model) {
   const { classes, task, test, operating_point: point, can } = model;
-  const several = task === "multi";
-  const noun = several ? "labels" : "classes";
+  const noun = task === "multi" ? "labels" : "classes";
   const which = classes.length > NAMED ? `${classes.length} ${noun}` : listed(classes, "and");
-  const said = [several ? `Finds ${which} in images.` : `Tells ${which} apart.`];
+  const does = {
+    boxes: `Finds ${which} in images, and draws a box around each object.`,
+    multi: `Finds ${which} in images.`,
+  };
+  const said = [does[task] ?? `Tells ${which} apart.`];
   if (test) said.push(sentence(`On held-out test images: ${test}`));
   if (point) said.push(`Operating point: ${point}.`);
   if (!can.unknown) said.push("It cannot tell when an image is unlike its training images.");

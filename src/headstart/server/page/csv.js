@@ -1,4 +1,4 @@
-// The file that "Save as CSV" writes, with the columns of `headstart predict --out`.
+// The file that "Save as CSV" writes: for labels, with the columns of `headstart predict --out`.
 const MARK = "\ufeff";
 
 // Spreadsheets compute text that begins like a formula, even if it is quoted.
@@ -36,10 +36,30 @@ function columns(entries, model, coverage) {
   ];
 }
 
+const cornerOf = (number) => (row) => (row.box ? String(row.box.box[number]) : "");
+
+// A row for each box, so that the file can also be read as labelled boxes.
+const BOXES = [
+  ["image", ({ name }) => text(name)],
+  ...["x1", "y1", "x2", "y2"].map((title, number) => [title, cornerOf(number)]),
+  ["label", ({ box }) => (box ? text(box.label) : "")],
+  ["probability", ({ box }) => (box ? String(box.probability) : "")],
+  ["error", ({ reason }) => (reason ? text(reason) : "")],
+];
+
+// An image without any box has a row too.
+function rowsOf(entry) {
+  const boxes = entry.answer?.boxes ?? [];
+  return boxes.length ? boxes.map((box) => ({ ...entry, box })) : [entry];
+}
+
 // Entries have a name and an answer, or the reason why there is none.
 export function toCsv(entries, model, coverage) {
-  const table = columns(entries, model, coverage);
-  const rows = entries.map((entry) => table.map(([, cell]) => cell(entry)));
+  const finds = model.task === "boxes";
+  const table = finds ? BOXES : columns(entries, model, coverage);
+  const rows = (finds ? entries.flatMap(rowsOf) : entries).map((row) =>
+    table.map(([, cell]) => cell(row)),
+  );
   const lines = [table.map(([title]) => text(title)), ...rows].map((cells) => cells.join(","));
   return `${MARK}${lines.join("\r\n")}\r\n`;
 }

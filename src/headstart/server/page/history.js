@@ -3,7 +3,7 @@ import { byId, element } from "./dom.js";
 import { drawThumbnail, suffixOf } from "./thumbnails.js";
 import { verdict } from "./words.js";
 
-const STATES = { waiting: "Waiting", working: "Being classified …" };
+const STATES = { waiting: "Waiting", working: "In progress …" };
 
 export function makeRow(entry, open) {
   const holder = element(

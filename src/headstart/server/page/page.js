@@ -2,6 +2,7 @@
 import { showAbout, showCard } from "./about.js";
 import { listenForFiles } from "./adding.js";
 import { connect } from "./api.js";
+import { watchBoxes } from "./boxes.js";
 import { offerCamera } from "./camera.js";
 import { save, toCsv } from "./csv.js";
 import { byId, closable, say } from "./dom.js";
@@ -34,6 +35,7 @@ const coverage = () => Number(byId("coverage").value) || null;
 const queue = makeQueue(classify, AT_ONCE, showProgress);
 
 function query(entry) {
+  if (model.task === "boxes") return { model: model.name, name: entry.name };
   const asked = { model: model.name, name: entry.name, top: Math.min(model.classes.length, TOP) };
   if (model.can.nearest) asked.nearest = NEAREST;
   if (model.can.sets && coverage()) asked.coverage = coverage();
@@ -177,7 +179,7 @@ function showProgress({ done, total, left }) {
   if (images < 2) return;
   const parts = [`${count(images, "image")} done`];
   if (unknown) parts.push(`${unknown} unknown`);
-  if (failed) parts.push(`${failed} could not be classified`);
+  if (failed) parts.push(`${failed} failed`);
   speak(`${parts.join(", ")}.`);
 }
 
@@ -267,7 +269,7 @@ async function noticeVersion(version) {
     return;
   }
   askAllAgain();
-  status("The model was replaced. Your images are classified again.");
+  status("The model was replaced. Your images are sent to the new one.");
 }
 
 function choose(name) {
@@ -319,6 +321,7 @@ byId("save").addEventListener("click", () => {
 closable(byId("card"));
 byId("read-card").addEventListener("click", () => showCard(api, model));
 watchPicture();
+watchBoxes();
 listenForFiles(add);
 offerCamera(add);
 await start();

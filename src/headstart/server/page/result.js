@@ -1,10 +1,11 @@
 // The image that is open, and the answer to it.
+import { showBoxes } from "./boxes.js";
 import { byId, element, say } from "./dom.js";
 import { suffixOf } from "./thumbnails.js";
-import { count, listed, percent, verdict } from "./words.js";
+import { count, kinds, listed, percent, verdict } from "./words.js";
 
 const SHOWN = 5;
-const STATES = { waiting: "This image waits for its turn.", working: "Being classified …" };
+const STATES = { waiting: "This image waits for its turn.", working: "In progress …" };
 
 let shown = null;
 let address = "";
@@ -18,6 +19,7 @@ export function showNothing() {
   revoke();
   shown = null;
   byId("picture").removeAttribute("src");
+  showBoxes(null);
 }
 
 export function showResult(entry, model, coverage) {
@@ -34,8 +36,23 @@ export function showResult(entry, model, coverage) {
   byId("error").hidden = entry.state !== "failed";
   byId("error").querySelector("p").textContent = entry.error ?? "";
   byId("again").hidden = !entry.passing;
-  byId("answer").hidden = byId("details").hidden = !entry.answer;
-  if (entry.answer) showAnswer(entry.answer, model, coverage);
+  byId("answer").hidden = !entry.answer;
+  const finds = model.task === "boxes";
+  byId("result").classList.toggle("finds", finds);
+  byId("details").hidden = !entry.answer || finds;
+  showBoxes(finds ? entry.answer : null, model);
+  if (!entry.answer) return;
+  if (finds) showFound(entry.answer);
+  else showAnswer(entry.answer, model, coverage);
+}
+
+function showFound({ boxes }) {
+  byId("kind").textContent = "Found";
+  const text = boxes.length ? count(boxes.length, "object") : "No objects found";
+  byId("label").replaceChildren(text);
+  byId("label").classList.toggle("doubtful", !boxes.length);
+  for (const id of ["unknown", "differs", "set"]) byId(id).hidden = true;
+  say(byId("kinds"), kinds(boxes).join(", "));
 }
 
 function showPicture(entry) {
@@ -47,11 +64,11 @@ function showPicture(entry) {
     byId("no-picture").hidden = true;
     picture.src = source;
   }
-  const explained = entry.answer && explainedLabel(entry.answer);
+  const explained = heat && explainedLabel(entry.answer);
   picture.alt = heat ? `Heat map of ${entry.name} for ${explained}` : entry.name;
-  say(byId("caption"), captionOf(entry, heat && explained));
+  say(byId("caption"), captionOf(entry, explained));
   const button = byId("heat");
-  button.hidden = !entry.answer;
+  button.hidden = !entry.answer || Boolean(entry.answer.boxes);
   button.setAttribute("aria-disabled", String(entry.drawing));
   button.setAttribute("aria-pressed", String(Boolean(heat)));
 }
@@ -84,6 +101,7 @@ function showAnswer(answer, model, coverage) {
   const { text, value } = verdict(answer);
   const several = model.task === "multi";
   byId("kind").textContent = several ? "Labels" : "Label";
+  byId("kinds").hidden = true;
   byId("label").replaceChildren(
     ...(several && !answer.labels.length
       ? [element("span", {}, "None reaches its threshold")]

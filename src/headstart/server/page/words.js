@@ -22,11 +22,31 @@ export function sentence(text) {
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
+// The classes of the objects that were found, the most frequent first.
+export function kinds(boxes) {
+  const numbers = new Map();
+  for (const { label } of boxes) numbers.set(label, (numbers.get(label) ?? 0) + 1);
+  return [...numbers]
+    .sort(([, one], [, other]) => other - one)
+    .map(([label, number]) => (number > 1 ? `${label} × ${number}` : label));
+}
+
 // What an answer says in a few words.
 export function verdict(answer) {
+  if (answer.boxes) return { text: objects(answer.boxes), value: "" };
   if (!answer.labels) return { text: answer.label, value: percent(answer.probability) };
   const [first, ...others] = answer.labels;
   if (!first) return { text: "no label", value: "" };
   const text = [first, ...others].map(({ label }) => label).join(", ");
   return { text, value: others.length ? "" : percent(first.probability) };
+}
+
+// So many classes are named in a few words.
+const NAMED = 3;
+
+function objects(boxes) {
+  if (!boxes.length) return "No objects found";
+  const all = kinds(boxes);
+  const others = all.length - NAMED;
+  return [...all.slice(0, NAMED), ...(others > 0 ? [`${others} more`] : [])].join(", ");
 }

@@ -1,0 +1,184 @@
+"""What the server asks of a model, whatever its task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from headstart.answers import AnyTaskPrediction, BoxesPrediction, MultiPrediction
+from headstart.arrays import Features, Pixels
+from headstart.data.preprocessing import Preprocess
+from headstart.engines.engine import Engine
+from headstart.evaluation.known_images import Neighbour
+from headstart.options import AnswerOptions
+from headstart.server.decoders import Decoded
+from headstart.server.tensors import Tensor
+
+AnyAnswer = AnyTaskPrediction | BoxesPrediction
+"""The prediction for one image, by the task."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    Attributes:
+        options: What the model says about an image.
+        nearest: The number of similar training images to find.
+        explain: Whether to draw a heat map.
+    """
+
+    options: AnswerOptions = field(default_factory=AnswerOptions)
+    nearest: int = 0
+    explain: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer to one image.
+
+    Attributes:
+        prediction: The prediction.
+        features: The features, rounded as stored, (width,); empty for a detector.
+        neighbours: Similar training images, nearest first, each with a small JPEG if the model
+            keeps one.
+    """
+
+    prediction: AnyAnswer
+    features: Features
+    neighbours: tuple[tuple[Neighbour, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """An image that the network has seen.
+
+    Attributes:
+        name: The name of the image.
+        image: What the network read.
+        output: The output of the network for this image.
+    """
+
+    name: str
+    image: Decoded
+    output: Features
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model can say about an image beyond its labels or boxes.
+
+    Attributes:
+        unknown: Whether the image is unlike all training images.
+        sets: The set of labels that it may have.
+        max_error: Nothing, where errors would be too frequent.
+        nearest: Which training images are similar.
+        pictures: What these look like.
+        explain: Which parts of it support the label.
+    """
+
+    unknown: bool = False
+    sets: bool = False
+    max_error: bool = False
+    nearest: bool = False
+    pictures: bool = False
+    explain: bool = False
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        return {**vars(self)}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model is, for those who ask it.
+
+    Attributes:
+        task: The name of its task.
+        classes: Its classes.
+        backbone: The name of its backbone.
+        precision: The precision in which the network is computed.
+        image_size: The side of the input, in pixels.
+        test: The main metric on the test images, in words; None without a test.
+        operating_point: What its thresholds were chosen for; None without any.
+        can: What it can say beyond labels or boxes.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    backbone: str
+    precision: str
+    image_size: int
+    test: str | None
+    operating_point: str | None
+    can: Abilities
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        return {**vars(self), "classes": list(self.classes), "can": self.can.to_json()}
+
+
+class Answerer(Protocol):
+    """A model of any task. Several threads may call it at a time."""
+
+    @property
+    def about(self) -> About:
+        """What the model is."""
+        ...
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing of images."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, which says how many images and batches are computed at a time."""
+        ...
+
+    def check(self, asked: Asked) -> None:
+        """Check that the model can do what is asked for.
+
+        Raises:
+            OptionError: It cannot.
+        """
+        ...
+
+    def infer(self, pixels: Pixels) -> Features:
+        """Return the output of the network for a batch, with a row for each image.
+
+        Args:
+            pixels: Preprocessed images, (images, size, size, 3).
+        """
+        ...
+
+    def answers(self, images: Sequence[Computed], asked: Asked) -> list[Answer]:
+        """Return the answers to images of which the same is asked, which has been checked."""
+        ...
+
+    def heat_map(self, image: bytes | Pixels, prediction: AnyAnswer) -> bytes:
+        """Return a JPEG of an image with the heat map of its prediction drawn on it.
+
+        Raises:
+            UnreadableImage: It cannot be decoded.
+            OptionError: The model has no heat maps.
+        """
+        ...
+
+    def tensors(self, predictions: Sequence[AnyAnswer]) -> list[Tensor]:
+        """Return predictions as the outputs of the Open Inference Protocol.
+
+        The first dimension of each is that of the images, of which there may be none.
+        """
+        ...
+
+
+def labels_of(prediction: AnyAnswer) -> AnyTaskPrediction:
+    """Return a prediction without its boxes: only the label of each of them is left."""
+    if not isinstance(prediction, BoxesPrediction):
+        return prediction
+    labels = tuple((box.label, box.probability) for box in prediction.boxes)
+    return MultiPrediction(prediction.image, labels, labels, prediction.probabilities)

@@ -1,0 +1,98 @@
+"""Detectors of boxes, as the server asks them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from headstart.answers import BoxesPrediction
+from headstart.arrays import Features, Pixels
+from headstart.data.placement import Placement
+from headstart.data.preprocessing import Preprocess
+from headstart.engines.engine import Engine
+from headstart.errors import OptionError
+from headstart.predictor.detector import Detector
+from headstart.server.answerer import Abilities, About, Answer, AnyAnswer, Asked, Computed
+from headstart.server.tensors import TEXT, Tensor
+
+_NO_FEATURES = np.zeros(0, np.float32)
+
+
+class BoxAnswerer:
+    """A detector of boxes; see `Answerer`.
+
+    Args:
+        detector: The model.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    @property
+    def about(self) -> About:
+        """What the model is."""
+        detector, record = self.detector, self.detector.record
+        return About(
+            task=detector.task.name,
+            classes=detector.classes,
+            backbone=detector.backbone.name,
+            precision=detector.precision,
+            image_size=self.preprocess.size,
+            test=record.test.verdict if record and record.test else None,
+            operating_point=detector.thresholds.purpose,
+            can=Abilities(),
+        )
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing of images."""
+        return self.detector.preprocess
+
+    @property
+    def engine(self) -> Engine:
+        """The engine."""
+        return self.detector.engine
+
+    def check(self, asked: Asked) -> None:
+        """Check that nothing is asked for that is for labels of whole images.
+
+        Raises:
+            OptionError: Something is.
+        """
+        beyond = {"nearest": asked.nearest, "explain": asked.explain}
+        given = [*asked.options.given(), *(name for name, value in beyond.items() if value)]
+        if given:
+            raise OptionError(f"'{given[0]}' has no effect on a detector of boxes. Leave it out.")
+
+    def infer(self, pixels: Pixels) -> Features:
+        """Return the output of the network, (images, points, 4 + classes)."""
+        return self.detector.engine.infer(pixels)
+
+    def answers(self, images: Sequence[Computed], asked: Asked) -> list[Answer]:
+        """Return the boxes in each image, in pixels of the image as it is seen."""
+        return [Answer(self._boxes(image), _NO_FEATURES) for image in images]
+
+    def heat_map(self, image: bytes | Pixels, prediction: AnyAnswer) -> bytes:
+        """Raise an error: the boxes themselves say which part of the image is meant.
+
+        Raises:
+            OptionError: Always.
+        """
+        raise OptionError("A detector of boxes has no heat maps.")
+
+    def tensors(self, predictions: Sequence[AnyAnswer]) -> list[Tensor]:
+        """Return the boxes of each image as JSON, because their number differs."""
+        texts = [
+            json.dumps([box.to_json() for box in one.boxes], ensure_ascii=False)
+            for one in predictions
+            if isinstance(one, BoxesPrediction)
+        ]
+        return [Tensor("boxes", TEXT, np.array(texts, np.str_))]
+
+    def _boxes(self, image: Computed) -> BoxesPrediction:
+        whole, decoded = image.image.size, image.image.decoded
+        placement = Placement.of(self.preprocess, whole, decoded)
+        detections = self.detector.detections(image.output, placement)
+        return self.detector.answer(image.name, detections, placement)

@@ -1,0 +1,162 @@
+"""Views of images with boxes, whose boxes follow their pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.data.preprocessing import Preprocess
+from headstart.detection.views import DetectionViews, View
+from tests.detection.scenes import DARK, PLAIN, background, box_on_plain, dark_box
+
+SIDE = 64
+PREPROCESS = Preprocess(SIDE, resize="pad")
+SIZES = [(96, 72), (61, 97), (300, 30), (30, 300), (50, 41)]
+
+
+def views_of(*sizes, seed=0, views=6, preprocess=PREPROCESS):
+    """Return the views of images of these sizes."""
+    files = tuple((f"{number}.png", f"hash {number}") for number in range(len(sizes)))
+    return DetectionViews(files, tuple(sizes), preprocess, views, seed)
+
+
+def view_of(plan, image, view, number=0):
+    """Return the pixels of a view of an image."""
+    return plan.view(plan.decoded.pixels(image), plan.files[number][1], view)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_view_0_is_the_image_as_it_is_predicted(size):
+    """It differs from the preprocessed image only as resizing twice does."""
+    image = background(3, size).resize((size[0] // 4 + 1, size[1] // 4 + 1)).resize(size)
+    made = view_of(views_of(size), image, 0)
+    assert made.shape == (SIDE, SIDE, 3)
+    assert made.dtype == np.uint8
+    expected = PREPROCESS.pixels(image)
+    difference = np.abs(made.astype(int) - expected)
+    assert difference.mean() < 1.5
+    left, top, width, height = PREPROCESS.placed(*size)
+    made = made.copy()
+    made[top : top + height, left : left + width] = PLAIN
+    assert (made == PLAIN).all()
+
+
+def test_view_1_is_view_0_mirrored():
+    """Pixel by pixel."""
+    plan, image = views_of((96, 72)), background(3, (96, 72))
+    assert np.array_equal(view_of(plan, image, 1), view_of(plan, image, 0)[:, ::-1])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_boxes_follow_their_pixels(size):
+    """In every view, the painted box is found where the plan says, within one pixel."""
+    plan = views_of(size, views=12, preprocess=Preprocess(128, resize="pad"))
+    box = (size[0] // 4, size[1] // 6, size[0] * 3 // 4, size[1] * 5 // 6)
+    image, found = box_on_plain(size, box), 0
+    for view in range(12):
+        corners, visible = plan.truth(0, view, np.array([box], np.float32))
+        made = view_of(plan, image, view)
+        if not visible[0]:
+            continue
+        if (corners[0, 2:] - corners[0, :2]).min() < 4:  # Too thin to be found exactly.
+            continue
+        assert np.abs(dark_box(made) - corners[0]).max() < 1, view
+        found += 1
+    assert found >= 6
+
+
+def test_boxes_are_exact_in_the_whole_image():
+    """View 0 has the boxes of the placement, by which detections come back to the image."""
+    plan = views_of((96, 72), (61, 97))
+    boxes = np.array([[3, 4, 50, 60], [0, 0, 61, 72]], np.float32)
+    for number in range(2):
+        corners, visible = plan.truth(number, 0, boxes)
+        placed = plan.placement(number).to_input(boxes)
+        np.testing.assert_allclose(corners[0], placed[0], atol=1e-4)
+        assert visible.all()
+        back = plan.placement(number).to_image(corners[:1])
+        np.testing.assert_allclose(back, boxes[:1], atol=1e-4)
+
+
+def test_mirrored_boxes_keep_their_left_edge_left():
+    """The left edge of a mirrored box is its right edge before."""
+    plan = views_of((64, 64))
+    corners, _ = plan.truth(0, 1, np.array([[4, 8, 20, 30]], np.float32))
+    assert corners.tolist() == [[44, 8, 60, 30]]
+
+
+def test_a_box_of_which_little_is_visible_is_no_box():
+    """Less than 30 % of its area; what is left of others is cut at the edge."""
+    view = View(left=-32, top=0, width=128, height=64)
+    shares = np.array(
+        [
+            [0.0, 0, 0.2, 1],  # Left of the view.
+            [0.2, 0, 0.28, 1],  # Of 8 % of the width, 3 % are within.
+            [0.2, 0, 0.29, 1],  # Of 9 %, 4 %.
+            [0.3, 0.2, 0.7, 0.8],
+            [0.5, 0.5, 0.5, 0.5],  # Empty.
+        ],
+        np.float32,
+    )
+    corners, visible = view.corners(shares, 64)
+    assert visible.tolist() == [False, True, True, True, False]
+    assert corners.min() >= 0 and corners.max() <= 64
+    assert corners[2].tolist() == pytest.approx([0, 0, 0.29 * 128 - 32, 64], abs=1e-4)
+    barely = np.array([[0.18, 0, 0.279, 1]], np.float32)  # 2.9 of 9.9.
+    assert not view.corners(barely, 64)[1][0]
+
+
+def test_views_depend_on_seed_image_and_number_only():
+    """Two plans with the same seed are equal; other seeds, images and numbers have other views."""
+    sizes = ((96, 72),) * 5
+    drawn = [
+        [plan.of(f"hash {image}", (96, 72), view) for image in range(5) for view in range(2, 6)]
+        for plan in (views_of(*sizes), views_of(*sizes), views_of(*sizes, seed=1))
+    ]
+    assert drawn[0] == drawn[1]
+    assert not set(drawn[0]) & set(drawn[2])
+    assert len(set(drawn[0])) == 20
+    fewer = views_of(*sizes, views=3)
+    assert fewer.of("hash 1", (96, 72), 2) == views_of(*sizes).of("hash 1", (96, 72), 2)
+
+
+def test_drawn_views_vary_in_scale_aspect_place_and_direction():
+    """Scales from 0.5 to 1.5, aspect ratios within 1.2, half of them mirrored, none outside."""
+    plan = views_of((96, 72))
+    drawn = [plan.of(f"hash {image}", (96, 72), 2) for image in range(400)]
+    whole = plan.of("hash 0", (96, 72), 0)
+    assert (whole.left, whole.top, whole.width, whole.height) == (0, 8, 64, 48)
+    scales = np.array([(v.width * v.height / (64 * 48)) ** 0.5 for v in drawn])
+    stretch = np.array([v.width / v.height / (64 / 48) for v in drawn])
+    assert 0.45 < scales.min() < 0.6 and 1.4 < scales.max() < 1.55
+    assert 0.78 < stretch.min() < 0.9 and 1.1 < stretch.max() < 1.28
+    assert 0.4 < np.mean([view.mirrored for view in drawn]) < 0.6
+    for view in drawn:
+        for begin, side in ((view.left, view.width), (view.top, view.height)):
+            assert min(0, SIDE - side) <= begin <= max(0, SIDE - side)
+    assert len({(view.left, view.top) for view in drawn}) > 100
+
+
+def test_the_rest_of_a_view_has_the_colour_of_padding():
+    """It is that of `Preprocess.pixels`, so that the network has seen it."""
+    plan, image = views_of((96, 72), views=30), Image.new("RGB", (96, 72), DARK)
+    small = next(view for view in range(2, 30) if plan.of("hash 0", (96, 72), view).width < 50)
+    made = view_of(plan, image, small)
+    assert {tuple(pixel) for pixel in made.reshape(-1, 3).tolist()} == {PLAIN, DARK}
+
+
+def test_images_are_decoded_larger_than_the_input():
+    """So that views can enlarge parts of them without blur."""
+    plan = views_of((96, 72))
+    assert plan.decoded == replace(PREPROCESS, size=96)
+
+
+@pytest.mark.parametrize("size", [(3000, 3), (3, 3000), (1, 1)])
+def test_extreme_images_have_views(size):
+    """A line of pixels is no error."""
+    plan, image = views_of(size), Image.new("RGB", size, DARK)
+    for view in range(6):
+        assert view_of(plan, image, view).shape == (SIDE, SIDE, 3)
+        corners, _ = plan.truth(0, view, np.array([[0, 0, *size]], np.float32))
+        assert np.isfinite(corners).all()
