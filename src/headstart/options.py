@@ -30,6 +30,7 @@ OrientationsOption = Literal["one", "mirror", "dihedral"]
 ScalesOption = Literal["one", "two"]
 FitOption = Literal["auto", "squash", "pad", "crop"]
 RecipeOption = Literal["headstart", "tutorial"]
+PredictionFormat = Literal["headstart", "coco"]
 BoxFormat = Literal["coco", "yolo", "csv"]
 TaskOption = Literal["auto", "single", "multi", "boxes"]
 FramesOption = Literal["each", "middle"]
@@ -447,6 +448,11 @@ class PredictOptions(AnswerOptions, ComputeOptions):
         None,
         description="Write the predictions to a file that ends in .csv, .parquet or .json. If "
         "interrupted, the same command continues.",
+    )
+    format: PredictionFormat = Field(
+        "headstart",
+        description="Format of the predictions in --out; coco is for boxes, and writes COCO's "
+        "results as .json.",
     )
     explain: LenientPath | None = Field(
         None, description="Write a heat map of each prediction to this folder."

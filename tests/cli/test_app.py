@@ -579,7 +579,13 @@ def test_recommend_shows_all_trials(
     headstart: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     """Each backbone has a row, the recommended one is marked, and the next command is shown."""
-    arguments = (make_folder(), "--backbones", "test_efficientnet=random,test_resnet=random")
+    arguments = (
+        make_folder(),
+        "--image-size",
+        "64",
+        "--backbones",
+        "test_efficientnet=random,test_resnet=random",
+    )
     where = ("--cache", tmp_path / "cache", "--out", tmp_path / "out")
     done = headstart("recommend", *arguments, *where)
     assert done.code == 0

@@ -17,6 +17,7 @@ from PIL import Image
 import headstart as hs
 from headstart.answers import BoxesPrediction, Thresholds
 from headstart.backbones.maps import StageMaps
+from headstart.data.placement import Placement
 from headstart.engines.slot import EngineSlot
 from headstart.errors import NotAnImage, OptionError, OutputError, UnreadableImage
 from headstart.heads.boxes.network import BoxHead, BoxHeadShape
@@ -45,11 +46,16 @@ TURNS = {
 def make(cache, name=TINY, size=64):
     """Return a detector with random weights, which finds many boxes."""
     backbone = hs.load_backbone(name, weights="random", image_size=size, fit="pad").freeze()
-    shape = BoxHeadShape(StageMaps(backbone).shapes, len(CLASSES), channels=16)
+    maps = StageMaps(backbone).eval()
+    shape = BoxHeadShape(maps.shapes, len(CLASSES), channels=16)
     torch.manual_seed(0)
-    head = BoxHead(shape).eval()
+    head = BoxHead(shape)
+    pixels = np.stack([backbone.preprocess.pixels(image) for image in SCENES])
     with torch.no_grad():
-        head.score.weight.mul_(300)
+        rows = maps(torch.from_numpy(pixels))
+        for _ in range(20):
+            head(rows)  # Sets the statistics of the norms.
+        head.score.weight.mul_(500)
     thresholds = Thresholds("f1", (0.1, 0.3), ("", ""))
     options = {"device": "cpu", "precision": "float32", "cache": cache}
     return Detector(
@@ -152,13 +158,10 @@ def test_a_turned_photo_of_reduced_scale_has_its_boxes_in_place(finder, tmp_path
 
 
 @pytest.mark.parametrize(
-    "size", [(64, 64), (1, 40), (97, 61), (61, 97), (1000, 100), (100, 1000), (1001, 333)]
+    "size", [(64, 64), (97, 61), (61, 97), (1000, 100), (100, 1000), (1001, 333)]
 )
 def test_odd_sizes_and_panoramas_have_boxes_in_place(finder, size):
     """Within half a pixel, for a proportion of 1:10 too."""
-    if min(size) == 1:
-        assert finder.predict(Image.new("RGB", size)).size == size
-        return
     box = (size[0] // 5, size[1] // 6, size[0] * 4 // 5, size[1] * 5 // 6)
     prediction = finder.predict(box_on_plain(size, box))
     np.testing.assert_allclose(corners(prediction), box, atol=0.5)
@@ -191,8 +194,6 @@ def test_the_boxes_are_those_of_the_module(detector):
     with torch.no_grad():
         outputs = detector.module()(torch.from_numpy(pixels)).numpy()
     for image, output, prediction in zip(SCENES, outputs, detector.predict(SCENES), strict=True):
-        from headstart.data.placement import Placement
-
         placement = Placement.of(detector.preprocess, image.size)
         expected = detector.answer("", detector.detections(output, placement), placement)
         assert [box.label for box in prediction.boxes] == [box.label for box in expected.boxes]
@@ -361,7 +362,7 @@ def test_a_detector_of_other_weights_has_another_network(detector):
 
 def test_a_detector_shows_itself_in_one_line(detector):
     """Its backbone and its classes."""
-    assert repr(detector) == "Detector(test_efficientnet; classes: disc, square)"
+    assert repr(detector) == "Detector(test_efficientnet; classes: 'disc', 'square')"
 
 
 def test_a_prediction_is_plain_json(finder):

@@ -24,6 +24,7 @@ from headstart.server.running import server_config
 from headstart.serving_options import ServeOptions
 from tests.commands.conftest import QUICK
 from tests.conftest import write_blue_and_red
+from tests.server.detecting import Detecting
 
 BOUNDARY = "form-boundary"
 
@@ -153,6 +154,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(
         result.run, root / "photos", root / "cache", load(result.run, cache=root / "cache")
     )
+
+
+@pytest.fixture(scope="package")
+def detecting(tmp_path_factory: pytest.TempPathFactory) -> Detecting:
+    """A tiny detector."""
+    return Detecting.at(tmp_path_factory.mktemp("detecting"))
 
 
 @pytest.fixture(scope="package")

@@ -123,6 +123,11 @@ PREDICTION: tuple[Rule[PredictOptions], ...] = (
         "without --out. Add --out with the file to replace.",
     ),
     Rule(
+        ("format",),
+        lambda options: options.out is None,
+        "without --out. Add --out, such as --out results.json.",
+    ),
+    Rule(
         ("set_method",),
         lambda options: options.coverage is None,
         "without --coverage. Add --coverage, such as --coverage 0.9.",

@@ -19,6 +19,7 @@ from headstart.commands.image_files import (
 )
 from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.paths import printable
+from headstart.errors import OptionError
 from headstart.options import PredictOptions
 from headstart.predictor.detector import Detector, check_answer_options
 from headstart.predictor.predictor import AnyResult, FailedPrediction, Predictor
@@ -38,7 +39,7 @@ _Predict = Callable[[Iterable[ImageLike]], Iterator[AnyResult]]
 """Yields the predictions for images."""
 
 # Options that predictions do not depend on; device and precision are replaced by what they mean.
-_FREE = ("out", "overwrite", "cache", "device", "precision")
+_FREE = ("out", "format", "overwrite", "cache", "device", "precision")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def run_prediction(
         with predict_to_file(model, images, options, watcher) as written:
             return list(written.results)
     reject_ineffective_options(options, PREDICTION)
-    check_output(options.out, overwrite=options.overwrite)
+    check_output(options.out, overwrite=options.overwrite, format_=options.format)
     found = found_with_tables(images, options.cache, watcher.warn)
     known = count_of(found)
     predictor = load_model(model, options)
@@ -76,7 +77,7 @@ def run_prediction(
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
     if options.out:
-        write_predictions(options.out, results, predictor.classes)
+        write_predictions(options.out, results, predictor.classes, options.format)
     return results
 
 
@@ -97,7 +98,8 @@ def predict_to_file(
     """
     assert options.out
     reject_ineffective_options(options, PREDICTION)
-    check_output(options.out, overwrite=options.overwrite or is_being_finished(options.out))
+    overwrite = options.overwrite or is_being_finished(options.out)
+    check_output(options.out, overwrite=overwrite, format_=options.format)
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
     with ExitStack() as stack:
@@ -112,7 +114,7 @@ def predict_to_file(
             stack.enter_context(_noting_interruption(unfinished, watcher))
             _predict_missing(predictor, unfinished, options, progress)
             name_step(progress, f"writing {options.out.name}")
-            counts = unfinished.join(predictor.classes)
+            counts = unfinished.join(predictor.classes, options.format)
         stack.callback(unfinished.remove)
         yield WrittenPredictions(options.out, counts, unfinished)
 
@@ -182,6 +184,8 @@ def _predict(
     if isinstance(predictor, Detector):
         check_answer_options(options)
         return lambda images: predictor.predict_each(images, options)
+    if options.format == "coco":
+        raise OptionError("--format coco is for boxes, which this model does not predict.")
     if options.explain is None:
         return lambda images: predictor.predict_each(images, options)
     from headstart.commands.picture_folder import PictureFolder  # It imports the report.

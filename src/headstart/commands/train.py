@@ -158,29 +158,38 @@ def run_training(
         resume=request if options.resume else None,
         note=watcher.note,
     ) as run:
-        return _train(data, run, request, options, watcher, clock)
+        with clock.step("scan"):
+            images = open_data(data, options, watcher, slices=options.slices)
+        if images.task.name == "boxes":
+            return _train_detector(data, run, request, images, options, watcher, clock)
+        reject_ineffective_options(options, FROZEN)
+        return _train_classifier(data, run, request, images, options, watcher, clock)
 
 
-def _train(
+def _train_detector(
     data: str | os.PathLike[str],
     run: Path,
     request: Request,
+    images: Images,
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
 ) -> TrainResult:
-    with clock.step("scan"):
-        images = open_data(data, options, watcher, slices=options.slices)
-    if images.task.name == "boxes":
-        check_detection(options)
-        detector, measured_boxes = fit_and_measure(
-            *(data, run, request, images, options, watcher, clock)
-        )
-        summary = _summary(images.task, measured_boxes)
-        return TrainResult(
-            run, detector, measured_boxes, summary, measured_boxes.seconds | clock.total()
-        )
-    reject_ineffective_options(options, FROZEN)
+    check_detection(options)
+    detector, record = fit_and_measure(data, run, request, images, options, watcher, clock)
+    summary = _summary(images.task, record)
+    return TrainResult(run, detector, record, summary, record.seconds | clock.total())
+
+
+def _train_classifier(
+    data: str | os.PathLike[str],
+    run: Path,
+    request: Request,
+    images: Images,
+    options: TrainOptions,
+    watcher: Watcher,
+    clock: Clock,
+) -> TrainResult:
     with clock.step("scan"):
         key = patient_key(images.manifest, options.patient_key)
         shortcuts = find_file_shortcuts(images.all)

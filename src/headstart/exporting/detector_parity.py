@@ -7,11 +7,10 @@ the network are compared too, at all points, as most of their boxes are never sh
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from headstart.arrays import Flags, Numbers
 from headstart.boxes import Detections
@@ -34,7 +33,7 @@ FoundBoxes = list[Detections | str]
 _SHOWN = 5
 
 
-class _PrintedBox(TypedDict):
+class _PrintedBox(BaseModel):
     label: str
     probability: float
     box: tuple[float, float, float, float]
@@ -276,15 +275,15 @@ def _parsed(values: dict[str, JsonValue], classes: Sequence[str]) -> Detections 
         return str(values["error"])
     try:
         boxes = _BOXES.validate_python(values.get("boxes"))
-        numbers = [classes.index(box["label"]) for box in boxes]
+        numbers = [classes.index(box.label) for box in boxes]
     except (ValidationError, ValueError):
         raise ExportError(
             f"The exported model does not print boxes of the classes {', '.join(classes)}: {values}"
         ) from None
     return Detections(
-        np.array([box["box"] for box in boxes], np.float32).reshape(-1, 4),
+        np.array([box.box for box in boxes], np.float32).reshape(-1, 4),
         np.array(numbers, np.int64),
-        np.array([box["probability"] for box in boxes], np.float64),
+        np.array([box.probability for box in boxes], np.float64),
     )
 
 

@@ -18,7 +18,7 @@ from headstart.exporting.metadata import CANDIDATES, MOST_BOXES, SAME_OBJECT
 from headstart.predictor.detector import Detector, decode_placed
 
 # A detector suppresses boxes of a class at an offset, which costs the small ones some digits.
-_OVERLAP_ROUNDING = 0.01
+_OVERLAP_ROUNDING = 0.002
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Candidates:
     def of(cls, detector: Detector, file: Path) -> "Candidates":
         """Return those that a detector finds in an image file."""
         pixels, placement = decode_placed(ImageInput.of(str(file)), detector.preprocess)
-        outputs = torch.from_numpy(detector.engine.infer(pixels[np.newaxis])[0])
+        outputs = torch.from_numpy(detector.engine.infer(np.stack([pixels]))[0])
         probabilities = outputs[:, 4:].sigmoid().numpy()
         places = np.argsort(-probabilities, axis=None, kind="stable")[:CANDIDATES]
         points, classes = np.divmod(places, probabilities.shape[1])
@@ -76,9 +76,9 @@ def may_be_left(
 ) -> bool:
     """Return whether suppression may leave these boxes of the candidates.
 
-    That is so if each is a candidate, none overlaps another, and each candidate that is not among
-    them overlaps one of them that is more probable: this is what suppression leaves, and nothing
-    else, except where rounding decides.
+    That is so if each is a candidate that reaches its threshold, none overlaps another, and each
+    candidate that is not among them overlaps one of them that is more probable: this is what
+    suppression leaves, and nothing else, except where rounding decides.
 
     Args:
         found: The boxes that reach the thresholds.
@@ -89,7 +89,8 @@ def may_be_left(
     """
     boxes = candidates.boxes
     same, _ = are_same(found, boxes, distance=distance, difference=difference)
-    if not same.any(axis=1).all():
+    reaches = found.scores >= thresholds[found.classes] - difference
+    if not (reaches & same.any(axis=1)).all():
         return False
     gaps = np.abs(found.scores[:, np.newaxis] - boxes.scores)
     chosen = np.where(same, gaps, np.inf).argmin(axis=1)
@@ -98,16 +99,16 @@ def may_be_left(
         return False
     suppresses = boxes.scores[chosen] >= boxes.scores[:, np.newaxis] - difference
     suppressed = suppresses & (overlap >= SAME_OBJECT - _OVERLAP_ROUNDING)
-    return not (
-        _must_be_shown(found, boxes, thresholds + difference) & ~suppressed.any(axis=1)
-    ).any()
+    shown = _must_be_shown(found, boxes, thresholds, difference)
+    return not (shown & ~suppressed.any(axis=1)).any()
 
 
 def _overlap(candidates: Candidates, chosen: Rows) -> Numbers:
     """Return the overlap with each of the chosen candidates of its class, (boxes, chosen)."""
     classes = candidates.boxes.classes
     others = Boxes(candidates.inside[chosen], classes[chosen], np.zeros(len(chosen), np.bool_))
-    return overlaps(candidates.inside, others) * (classes[:, np.newaxis] == classes[chosen])
+    same = classes[:, np.newaxis] == classes[chosen]
+    return np.where(same, overlaps(candidates.inside, others), 0.0)
 
 
 def _must_be_shown(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -110,6 +111,11 @@ class Detector:
     def __repr__(self) -> str:
         found = f"; {self.record.test!r}" if self.record and self.record.test else ""
         return f"Detector({self.backbone.name}; classes: {list_names(self.classes)}{found})"
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Detector], tuple[bytes]]:
+        """Pickle to bytes, without the engine; see `FeatureExtractor.__reduce__`."""
+        names = [one.name for one in fields(self) if one.name != "_engine"]
+        return _restored, (pickle.dumps({name: getattr(self, name) for name in names}),)
 
     @property
     def contract(self) -> PixelContract:
@@ -356,6 +362,11 @@ def check_answer_options(options: AnswerOptions) -> None:
             raise OptionError(
                 f"--{name.replace('_', '-')} has no effect on a detector of boxes. Remove it."
             )
+
+
+def _restored(values: bytes) -> Detector:
+    """Restore a detector from the values of `Detector.__reduce__`."""
+    return Detector(**pickle.loads(values))
 
 
 def tensors_of(network: nn.Module) -> Tensors:

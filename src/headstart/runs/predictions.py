@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
+from pydantic import JsonValue
 
 from headstart.answers import AnyTaskPrediction, BoxesPrediction, Prediction, Thresholds
 from headstart.arrays import Probabilities
 from headstart.errors import OptionError, OutputError, reason_of
 from headstart.files import atomic_replace, json_list, json_text
+from headstart.options import PredictionFormat
 from headstart.predictor.predictor import AnyResult, FailedPrediction
 from headstart.runs.folders import check_writable
 
@@ -34,7 +36,9 @@ _NAMED = 10
 _Item = TypeVar("_Item")
 
 
-def check_output(out: Path | None, *, overwrite: bool) -> None:
+def check_output(
+    out: Path | None, *, overwrite: bool, format_: PredictionFormat = "headstart"
+) -> None:
     """Check the file for predictions before any work is done.
 
     Raises:
@@ -45,6 +49,8 @@ def check_output(out: Path | None, *, overwrite: bool) -> None:
         return
     if out.suffix.lower() not in SUFFIXES:
         raise OptionError(f"Output '{out}' must end in .csv, .parquet or .json.")
+    if format_ == "coco" and out.suffix.lower() != ".json":
+        raise OptionError(f"Output '{out}' must end in .json for --format coco.")
     if out.is_dir():
         raise OutputError(f"Output '{out}' is a folder. Pass the name of a file.")
     check_writable(out)
@@ -97,7 +103,12 @@ class Counts:
         self.abstained += isinstance(prediction, Prediction) and bool(prediction.abstained)
 
 
-def write_predictions(out: Path, predictions: Iterable[AnyResult], classes: Sequence[str]) -> None:
+def write_predictions(
+    out: Path,
+    predictions: Iterable[AnyResult],
+    classes: Sequence[str],
+    format_: PredictionFormat = "headstart",
+) -> None:
     """Write predictions as CSV, Parquet or JSON, by the suffix, completely or not at all.
 
     Raises:
@@ -105,13 +116,16 @@ def write_predictions(out: Path, predictions: Iterable[AnyResult], classes: Sequ
     """
     try:
         with atomic_replace(out) as partial:
-            stream_predictions(partial, predictions, classes)
+            stream_predictions(partial, predictions, classes, format_)
     except OSError as error:
         raise unwritable(out, error) from None
 
 
 def stream_predictions(
-    path: Path, predictions: Iterable[AnyResult], classes: Sequence[str]
+    path: Path,
+    predictions: Iterable[AnyResult],
+    classes: Sequence[str],
+    format_: PredictionFormat = "headstart",
 ) -> Counts:
     """Write predictions as CSV, Parquet or JSON, by the suffix, with few in memory at once.
 
@@ -120,12 +134,18 @@ def stream_predictions(
         predictions: They are iterated over twice: all of them have the columns of the first one of
             an image that could be read.
         classes: The classes of the model.
+        format_: "coco" for COCO's results, of which a file has one item for each box.
 
     Raises:
         OSError: The file cannot be written.
     """
     counts = Counts()
     passing = counts.passing(predictions)
+    if format_ == "coco":
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(json_list(map(json_text, _coco_results(passing, classes))))
+            file.write("\n")
+        return counts
     if path.suffix.lower() == ".json":
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json_list(json_text(one.to_json()) for one in passing))
@@ -137,6 +157,33 @@ def stream_predictions(
     tables = (_table(group, schema, len(classes)) for group in in_groups(passing, size))
     (_write_parquet if path.suffix.lower() == ".parquet" else _write_csv)(path, schema, tables)
     return counts
+
+
+def _coco_results(
+    predictions: Iterable[AnyResult], classes: Sequence[str]
+) -> Iterator[dict[str, JsonValue]]:
+    """Yield all detections as COCO's results; images are numbered from 1 in their order.
+
+    Those below the thresholds are among them: average precision is computed from all.
+    """
+    for number, prediction in enumerate(predictions, 1):
+        if not isinstance(prediction, BoxesPrediction):
+            continue
+        found = prediction.detections
+        for (x1, y1, x2, y2), category, score in zip(
+            found.corners.astype(float).tolist(),
+            found.classes.tolist(),
+            found.scores.tolist(),
+            strict=True,
+        ):
+            yield {
+                "image_id": number,
+                "file_name": prediction.image,
+                "category_id": category + 1,
+                "category": classes[category],
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": score,
+            }
 
 
 def in_groups(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

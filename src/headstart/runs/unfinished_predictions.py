@@ -21,6 +21,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from headstart.data.inputs import ListedImage
 from headstart.errors import OutputError
 from headstart.files import Locked, digest, locked, remove, replace, write_json
+from headstart.options import PredictionFormat
 from headstart.predictor.bundle import Bundle
 from headstart.predictor.predictor import AnyResult
 from headstart.runs.predictions import Counts, stream_predictions, unwritable
@@ -140,8 +141,8 @@ class UnfinishedPredictions:
         except OSError as error:
             raise unwritable(self._part(number), error, self._advice) from None
 
-    def join(self, classes: tuple[str, ...]) -> Counts:
-        """Write the output, with the results of all parts.
+    def join(self, classes: tuple[str, ...], format_: PredictionFormat = "headstart") -> Counts:
+        """Write the output, with the results of all parts; see `stream_predictions`.
 
         Raises:
             OutputError: It cannot be written; an existing file is unchanged.
@@ -149,7 +150,7 @@ class UnfinishedPredictions:
         joined = self.folder / f"joined{self.out.suffix}"
         try:
             (self.folder / _COMPLETE).touch()
-            counts = stream_predictions(joined, self, classes)
+            counts = stream_predictions(joined, self, classes, format_)
             replace(joined, self.out)
         except OSError as error:
             remove(joined)

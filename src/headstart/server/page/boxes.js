@@ -12,6 +12,7 @@ const ROOM = 3;
 let answered = null;
 let found = []; // The most probable first.
 let pinned = null;
+let lit = null;
 
 function drawn(tag, attributes = {}) {
   const made = document.createElementNS(SVG, tag);
@@ -22,7 +23,7 @@ function drawn(tag, attributes = {}) {
 // Shows the boxes of an answer, or none.
 export function showBoxes(answer, model) {
   if (answer === answered) return;
-  [answered, pinned] = [answer, null];
+  [answered, pinned, lit] = [answer, null, null];
   found = (answer?.boxes ?? []).map((one) => makeBox(one, model.classes));
   const overlay = byId("boxes");
   overlay.classList.remove("lit");
@@ -145,6 +146,8 @@ const touch = (one, other) =>
 
 // Highlights a box and its line in the list, or none.
 function light(one) {
+  if (one === lit) return;
+  lit = one;
   byId("boxes").classList.toggle("lit", Boolean(one));
   for (const each of found) {
     for (const part of [each.mark, each.tag, each.item])

@@ -22,13 +22,14 @@ export function sentence(text) {
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
-// The classes of the objects that were found, the most frequent first.
+// The classes of the objects that were found, the most frequent first. Each name is isolated, as it
+// may be written from right to left.
 export function kinds(boxes) {
   const numbers = new Map();
   for (const { label } of boxes) numbers.set(label, (numbers.get(label) ?? 0) + 1);
   return [...numbers]
     .sort(([, one], [, other]) => other - one)
-    .map(([label, number]) => (number > 1 ? `${label} × ${number}` : label));
+    .map(([label, number]) => `\u2068${label}\u2069${number > 1 ? `\u00a0×\u00a0${number}` : ""}`);
 }
 
 // What an answer says in a few words.
