@@ -23,6 +23,7 @@ from headstart.options import (
     OrientationsOption,
     Panel,
     PrecisionOption,
+    PredictionFormat,
     RecipeOption,
     ScalesOption,
     SetMethod,
@@ -209,6 +210,7 @@ class PredictKeywords(AnswerKeywords, ComputeKeywords, total=False):
     """See `PredictOptions`."""
 
     out: str | Path | None
+    format: PredictionFormat
     explain: str | Path | None
     overwrite: bool
 
