@@ -40,6 +40,7 @@ def show_check(
     _show_copies(console, "One picture, several labels", record.conflicts)
     _show_leaks(console, record.leaks)
     _show_label_errors(console, record.label_errors)
+    _show_boxes(console, record.boxes)
     _show_findings(console, record)
     print_line(console, f"Done in {record.seconds:.1f} s")
     if options.report:
@@ -70,6 +71,11 @@ def _show_findings(console: Console, record: DataCheck) -> None:
     print_line(console, f"{len(sentences):,} {noun}:" if sentences else "Nothing was found.")
     for sentence in sentences:
         print_line(console, f"  - {sentence}")
+
+
+def _show_boxes(console: Console, boxes: Sequence[tuple[str, str]]) -> None:
+    for name, value in boxes:
+        print_line(console, f"{name}: {value}")
 
 
 def _show_copies(console: Console, title: str, groups: Sequence[Copies]) -> None:

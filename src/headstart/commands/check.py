@@ -18,6 +18,7 @@ from headstart.commands.extraction import extract_features
 from headstart.commands.inspecting import inspect_images
 from headstart.commands.label_audit import doubtful_labels
 from headstart.commands.proposing import propose_steps
+from headstart.data.boxes.findings import find_in_boxes
 from headstart.data.contract import PixelContract
 from headstart.data.images import Images
 from headstart.data.manifest import with_column
@@ -27,6 +28,7 @@ from headstart.errors import DataError, OptionError, OutputError
 from headstart.heads.specs import AutoHead, LinearHead
 from headstart.options import CheckOptions
 from headstart.record.data_check import DataCheck, LabelError
+from headstart.report.box_findings import describe_boxes
 from headstart.report.data_check import render_check
 from headstart.report.page import write_page
 from headstart.report.pictures import Pictures
@@ -74,6 +76,8 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     steps = read_plan(options.apply) if options.apply else []
     start = time.perf_counter()
     images = open_data(data, options, watcher)
+    if images.task.name == "boxes":
+        _check_boxes(options)
     if options.apply and options.out:
         return _apply(data, images, steps, options.apply, options.out, watcher)
     contract = PixelContract(background=images.all.background, window=images.all.window)
@@ -82,7 +86,7 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     warnings = list(images.warnings)
     errors: tuple[LabelError, ...] = ()
     accuracy = None
-    if not options.no_label_errors:
+    if not options.no_label_errors and images.task.name != "boxes":
         try:
             errors, accuracy = _label_errors(images, options, watcher)
         except DataError as error:
@@ -96,6 +100,7 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
         label_errors=errors,
         accuracy=accuracy,
         warnings=tuple(warnings),
+        boxes=_describe_boxes(images),
         seconds=time.perf_counter() - start,
     )
     if options.report:
@@ -105,6 +110,23 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     if options.plan:
         write_plan(options.plan, propose_steps(record, images))
     return CheckResult(record)
+
+
+def _check_boxes(options: CheckOptions) -> None:
+    """Reject what is for labels of whole images.
+
+    Raises:
+        OptionError: The option has no effect on boxes.
+    """
+    for name in ("plan", "apply", "no_label_errors", "backbone", "weights"):
+        if name in options.given():
+            raise OptionError(f"--{name.replace('_', '-')} has no effect on boxes. Remove it.")
+
+
+def _describe_boxes(images: Images) -> tuple[tuple[str, str], ...]:
+    if images.task.name != "boxes":
+        return ()
+    return tuple(describe_boxes(find_in_boxes(images.all.table)))
 
 
 def _check_outputs(data: str | os.PathLike[str], options: CheckOptions) -> None:

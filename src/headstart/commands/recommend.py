@@ -11,6 +11,7 @@ from headstart.choosing.candidates import candidates_of
 from headstart.choosing.trials import try_backbones
 from headstart.commands.combinations import RUN, reject_ineffective_options
 from headstart.data.paths import data_name
+from headstart.errors import DataError
 from headstart.notebook import html_table
 from headstart.options import RecommendOptions
 from headstart.record import BackboneTrial, Recommendation, RecommendationRecord, Source
@@ -71,6 +72,11 @@ def run_recommendation(
     name = f"{data_name(data)}-backbones"
     with reserved_folder(options.out, name, overwrite=options.overwrite, note=watcher.note) as run:
         images = open_data(data, options, watcher)
+        if images.task.name == "boxes":
+            raise DataError(
+                f"'{data}' has boxes, for which backbones are not compared yet. Train with one, "
+                "such as --backbone resnet50."
+            )
         recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
         if text := licence_warning(recommendation.recommended, licence):

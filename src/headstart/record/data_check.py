@@ -182,6 +182,7 @@ class DataCheck:
             none were looked for.
         warnings: Other things that may be wrong, in sentences.
         seconds: The time that it took.
+        boxes: What the boxes are like, as names and values; empty for other labels.
     """
 
     headstart: str
@@ -205,6 +206,7 @@ class DataCheck:
     accuracy: float | None = None
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    boxes: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return all of it as plain JSON values."""

@@ -3,6 +3,8 @@
 from headstart.data.boxes.findings import BoxFindings, Quartiles
 from headstart.data.paths import list_names
 
+_CLASSES = 20
+
 
 def describe_boxes(found: BoxFindings) -> list[tuple[str, str]]:
     """Return names and values for the report."""
@@ -15,8 +17,10 @@ def describe_boxes(found: BoxFindings) -> list[tuple[str, str]]:
         rows.append(("Side of a box, as a share of the image's", _quartiles(found.sides, "{:.0%}")))
     sizes = f"{found.small:,} small, {found.medium:,} medium, {found.large:,} large"
     rows.append(("Sizes, as COCO counts them", sizes))
-    classes = [f"{name} {count:,}" for name, count in found.by_class]
-    rows.append(("Classes", list_names(classes)))
+    shown = [f"{name} {count:,}" for name, count in found.by_class[:_CLASSES]]
+    if (more := len(found.by_class) - _CLASSES) > 0:
+        shown.append(f"and {more:,} more")
+    rows.append(("Boxes of each class", ", ".join(shown)))
     if found.doubles:
         names = list(dict.fromkeys(double.image for double in found.doubles))
         doubles = f"{len(found.doubles):,}, in {list_names(names)}"
