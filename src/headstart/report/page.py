@@ -41,7 +41,7 @@ from headstart.report.feature_plot import plot_features
 from headstart.report.learning_curve import plot_learning_curve
 from headstart.report.test_images import TestImages
 from headstart.report.threshold_curve import plot_threshold_curve
-from headstart.report.tuning import tuning_gain, tuning_panels
+from headstart.report.tuning import detection_panels, tuning_gain, tuning_panels
 from headstart.task import ReportPart
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def render_report(
         reasons=frequent_reasons(record.rejected),
         gain=tuning_gain(record.tuning),
         described=describe_gain(record.tuning) if record.tuning else "",
-        panels=tuning_panels(record.tuning),
+        panels=tuning_panels(record.tuning) or detection_panels(record.detection),
         plot=plot_backbones(recommendation.backbones) if recommendation else None,
         **_single_images(test_images, record.data.classes),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from headstart.record import Epoch, Tuning
+from headstart.record import DetectionCourse, DetectionEpoch, Epoch, Tuning
 from headstart.report.axes import LinearAxis, Tick, round_step
 
 WIDTH, HEIGHT = 100.0, 62.0
@@ -127,6 +127,19 @@ def tuning_panels(tuning: Tuning | None) -> list[Panel]:
     return [panel for panel in panels if panel]
 
 
+def detection_panels(course: DetectionCourse | None) -> list[Panel]:
+    """Plot the loss and the average precision of the training of a detector by epoch."""
+    if course is None or not course.history:
+        return []
+    precision = {"mAP50": "map50", "mAP50-95": "map"}
+    quantities = [
+        _Quantity("Training loss", {"Training": "train_loss"}, _decimals),
+        _Quantity("On held-out images", precision, _decimals, base=0.0, maximum=1.0),
+    ]
+    panels = [_panel(quantity, course.history) for quantity in quantities]
+    return [panel for panel in panels if panel]
+
+
 def tuning_gain(tuning: Tuning | None) -> Gain | None:
     """Place the gain in accuracy and its interval on a scale with zero in the middle."""
     if tuning is None or tuning.gain_ci95 is None:
@@ -145,7 +158,7 @@ def tuning_gain(tuning: Tuning | None) -> Gain | None:
     return Gain(value, (low, high), 0.5, position(value), (position(low), position(high)))
 
 
-def _panel(quantity: _Quantity, epochs: Sequence[Epoch]) -> Panel | None:
+def _panel(quantity: _Quantity, epochs: Sequence[Epoch] | Sequence[DetectionEpoch]) -> Panel | None:
     series = {
         name: [_or_nan(getattr(epoch, field)) for epoch in epochs]
         for name, field in quantity.fields.items()
