@@ -22,22 +22,27 @@ from headstart.data.preprocessing import Preprocess
 from headstart.errors import ExportError, OptionError
 from headstart.exporting import detector_job
 from headstart.exporting.detector_graph import DetectingNetwork
-from headstart.exporting.detector_job import in_float32
+from headstart.exporting.detector_job import DetectorExportJob, in_float32
 from headstart.exporting.detector_parity import (
     _check_same,
     _parsed,
     boxes_of_detector,
+    boxes_of_export,
     check_detector_parity,
     compare_boxes,
 )
-from headstart.exporting.metadata import _preprocess
+from headstart.exporting.formats import Torch
+from headstart.exporting.metadata import _preprocess, metadata_of_detector
 from headstart.exporting.parity import check_files
+from headstart.exporting.readme import checks
 from headstart.exporting.script import detecting_script
 from headstart.exporting.suppression import Candidates, may_be_left
 from headstart.heads.boxes import detections
 from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.options import ExportOptions
 from headstart.predictor.detector import Detector, decode_placed, tensors_of
 from headstart.tasks.boxes import LabelledBoxes
+from headstart.watching import SilentWatcher
 from tests.conftest import TINY
 from tests.detection.scenes import scene
 from tests.exporting.conftest import parsed
@@ -138,6 +143,20 @@ def test_the_record_says_what_was_compared(exported):
     assert set(values["files"]) == {"README.md", "model.onnx", "predict.py"}
 
 
+def test_what_was_compared_in_words(exported, checked, detector):
+    """Rounding and the precision of the training are mentioned where they matter."""
+    rounded = replace(exported.parity, by_rounding=2)
+    assert ("images in which rounding decides about a box", "2") in [
+        *checks(replace(exported, parity=rounded))
+    ]
+    limits = Thresholds("f1", (1.0, 0.4), ("", ""))
+    parity = checked(measured=replace(detector, precision="bf16", thresholds=limits))
+    assert (parity.precision, parity.boxes) == ("bf16", exported.parity.boxes)
+    rows = dict(checks(replace(exported, parity=parity)))
+    changed = rows["images with other labels in bf16, in which it was measured"]
+    assert int(changed) == parity.measured_changed > 3
+
+
 def test_the_file_says_what_it_needs(exported, detector):
     """The metadata has the thresholds, the preprocessing and the suppression."""
     import onnxruntime
@@ -172,10 +191,13 @@ def test_the_readme_explains_inputs_and_outputs(exported, detector):
 
 def test_a_program_of_pytorch(detector, images, tmp_path):
     """It finds the same boxes."""
-    out = tmp_path / "torch"
-    record = hs.export(detector, format="torch", out=out, images=images, progress=False)
-    assert record.parity.boxes > 50 and record.parity.distance < 0.1
-    assert {name for name, _ in record.files} == {"README.md", "model.pt2", "predict.py"}
+    job = DetectorExportJob(detector, (), ExportOptions(format="torch"), SilentWatcher())
+    job._write_model(Torch(), metadata_of_detector(detector, DetectingNetwork.outputs), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt2", "predict.py"]
+    files = sorted(images.iterdir())
+    found = boxes_of_export(tmp_path, files, detector.classes)
+    for got, expected in zip(found, boxes_of_detector(detector, files), strict=True):
+        assert len(got) > 0 and compare_boxes(expected, got).is_same
 
 
 def test_a_bundle_on_the_command_line(headstart, detector, images, tmp_path):
@@ -234,12 +256,15 @@ def checked(exported, detector, images, tmp_path_factory):
     contract = detector.contract
     files = check_files(real, contract, root / "hard", lambda _: None)
 
-    def check(old, new):
+    def check(*changes, detector=detector, measured=None):
         folder = shutil.copytree(exported.folder, root / str(len(list(root.iterdir()))))
         text = (folder / "predict.py").read_text()
-        assert old in text
-        (folder / "predict.py").write_text(text.replace(old, new))
-        return check_detector_parity(folder, files, (detector, detector), folder / "work")
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "predict.py").write_text(text)
+        detectors = detector, measured or detector
+        return check_detector_parity(folder, files, detectors, folder / "work")
 
     return check
 
@@ -255,19 +280,9 @@ class Shifted(DetectingNetwork):
         return boxes + self.shift, probabilities
 
 
-class Mixed(DetectingNetwork):
-    """A network whose probabilities depend on the batch."""
-
-    def forward(self, images):
-        """Return probabilities that fall with the number of images."""
-        boxes, probabilities = super().forward(images)
-        return boxes, probabilities * 0.999 ** (images.float().sum((1, 2, 3)) * 0 + 1).sum()
-
-
-@pytest.mark.parametrize("network", [Shifted, Mixed])
-def test_another_network_is_refused(refused, monkeypatch, network):
+def test_another_network_is_refused(refused, monkeypatch):
     """The message lists files with boxes that only one of the two finds."""
-    monkeypatch.setattr(detector_job, "DetectingNetwork", network)
+    monkeypatch.setattr(detector_job, "DetectingNetwork", Shifted)
     first, *lines = refused().splitlines()
     assert first.startswith("The exported model finds other boxes, so it was not written (")
     assert first.endswith("0.5 pixels and 0.0001 of a probability are allowed):")
@@ -275,16 +290,30 @@ def test_another_network_is_refused(refused, monkeypatch, network):
     assert lines[-1].startswith("  and ")
 
 
-def test_outputs_that_are_not_shown_are_compared_too(detector, images, tmp_path, monkeypatch):
+RUN = 'session.run(None, {"images": batch})'
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        (f"[{RUN}[0] + 1, {RUN}[1]]", "boxes differ by up to 1 pixels of the input, and "),
+        (f"[{RUN}[0], {RUN}[1] + np.nan]", "probabilities by up to nan, or nan between "),
+        (f"[{RUN}[0], {RUN}[1] / (len(batch) > 1)]", "or inf between a batch of one image"),
+        (
+            f"[{RUN}[0], {RUN}[1] * (1 - 0.01 * (len(batch) == 1))]",
+            "and probabilities by up to 1e-06, or 0.01 between a batch of one image and of 16.",
+        ),
+    ],
+    ids=["boxes", "nan", "alone", "batch"],
+)
+def test_outputs_that_are_not_shown_are_compared_too(checked, detector, run, text):
     """If no box reaches its threshold, a wrong network is found by its outputs."""
-    monkeypatch.setattr(detector_job, "DetectingNetwork", Shifted)
     high = replace(detector, thresholds=Thresholds("f1", (1.0, 1.0), ("", "")))
-    options = {"format": "openvino", "images": images, "out": tmp_path / "out"}
     with pytest.raises(ExportError) as caught:
-        hs.export(high, progress=False, **options)
-    text = str(caught.value)
-    assert text.startswith("The outputs of the exported model are not those of the model, so it ")
-    assert "boxes differ by up to 1 pixels of the input" in text
+        checked(("limits[number]", "1.0"), (RUN, run), detector=high)
+    start = "The outputs of the exported model are not those of the model, so it was not written: "
+    assert str(caught.value).startswith(start)
+    assert text in re.sub(r"\d(?:\.\d)?e-0\d", "1e-06", str(caught.value))
 
 
 @pytest.mark.parametrize(
@@ -303,7 +332,7 @@ def test_outputs_that_are_not_shown_are_compared_too(detector, images, tmp_path,
 def test_another_script_is_refused(checked, old, new):
     """Suppression, placement and thresholds are checked, as printed."""
     with pytest.raises(ExportError, match=r"^The exported model finds other boxes"):
-        checked(old, new)
+        checked((old, new))
 
 
 def test_without_a_box_there_is_a_warning(detector, images, tmp_path):

@@ -16,7 +16,7 @@ from headstart.record import Record
 from tests.conftest import TINY
 from tests.detection.scenes import scenes, write_yolo
 
-KILLS = 4
+KILLS = 3
 OPTIONS = {"backbone": TINY, "weights": "random", "image_size": 64, "epochs": 8, "views": 3}
 # Timing would choose the precision and the layout.
 OPTIONS |= {"precision": "float32", "deterministic": True}
@@ -65,13 +65,13 @@ def test_killed_trainings_end_with_the_same_weights(tmp_path: Path) -> None:
     # Importing takes longer than training.
     PROCESSES.set_forkserver_preload(["headstart.commands.train", "tests.detection.scenes"])
     data, cache, run = write_yolo(tmp_path / "scenes", scenes(30)), tmp_path / "cache", "run"
-    expected = finish(data, out=tmp_path / "undisturbed", cache=tmp_path / "other")
+    expected = finish(data, out=tmp_path / "undisturbed", cache=cache)
     course = expected.detection
     assert course is not None
     shown = (expected.data.images.train - course.held_out) * len(course.history)
     draw = random.Random(0)
     # Later each time, as a kill before the first checkpoint of a process would be no progress.
-    for number, after in enumerate(sorted(draw.sample(range(shown // 8, shown), KILLS))):
+    for number, after in enumerate(sorted(draw.sample(range(shown // 8, 3 * shown // 4), KILLS))):
         process, progress = start(data, out=tmp_path / run, cache=cache, resume=number > 0)
         read_to(progress, lambda done, total, after=after: total == shown and done > after)
         time.sleep(draw.uniform(0, 0.05))

@@ -258,9 +258,10 @@ def _check_outputs(folder: Path, detector: Detector, files: Sequence[Path], work
     matter = probabilities.max(axis=2) >= LEAST_SCORE
     difference = float(np.abs(several[1] - probabilities).max())
     batches = float(np.abs(several[1] - single[1]).max())
-    distances = [np.abs(boxes.clip(0, side) - corners)[matter] for boxes, _ in (several, single)]
-    distance = max(float(one.max(initial=0)) for one in distances)
-    if not (max(difference, batches) <= TOLERANCE and distance <= DISTANCE):
+    apart = [np.abs(boxes.clip(0, side) - corners)[matter] for boxes, _ in (several, single)]
+    distance = float(np.max(apart, initial=0))
+    within = difference <= TOLERANCE, batches <= TOLERANCE, distance <= DISTANCE
+    if not all(within):  # What is not a number is not within either.
         raise ExportError(
             "The outputs of the exported model are not those of the model, so it was not written: "
             f"boxes differ by up to {distance:.2g} pixels of the input, and probabilities by up to "

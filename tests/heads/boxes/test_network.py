@@ -74,7 +74,7 @@ def test_coarse_maps_inform_the_fine_levels():
 def test_the_depth_is_the_number_of_convolutions(depth):
     """Before the classes, and as many before the boxes."""
     head = head_of(THREE, depth=depth)
-    assert len(head.class_tower) == len(head.box_tower) == depth
+    assert len(head.class_tower.convolutions) == len(head.box_tower.convolutions) == depth
 
 
 @pytest.mark.parametrize("maps", [THREE, ONE])
@@ -84,3 +84,16 @@ def test_every_weight_is_trained(maps):
     head(torch.randn(2, row_width(maps))).square().sum().backward()
     idle = [name for name, weight in head.named_parameters() if not weight.grad.abs().sum() > 0]
     assert idle == []
+
+
+@pytest.mark.parametrize("maps", [THREE, ONE])
+def test_what_is_trained_is_what_predicts(maps):
+    """Levels differ in their statistics; each predicts with those that it was trained with."""
+    head = head_of(maps).train()
+    rows = torch.randn(16, row_width(maps)) * torch.linspace(0.1, 8, row_width(maps))
+    with torch.no_grad():
+        for _ in range(100):
+            trained = head(rows)
+        predicted = head.eval()(rows)
+    scale = trained.std(dim=(0, 1))
+    assert ((predicted - trained).abs().mean(dim=(0, 1)) < 0.1 * scale).all()

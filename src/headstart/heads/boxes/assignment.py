@@ -17,6 +17,8 @@ from headstart.heads.boxes.points import Points
 _POINTS_PER_BOX = 10
 _SCORE_POWER, _OVERLAP_POWER = 0.5, 6.0
 _TINY = 1e-9
+# The sixth power of the overlap with a small box may be far smaller than the above.
+_SMALLEST_FIT = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ def assign(points: Points, corners: Tensor, scores: Tensor, truth: TrueBoxes) ->
     chosen = _best(fit, allowed, overlap)
     fit, overlap = fit * chosen, overlap * chosen
     # The best point of a box gets its overlap as the score, the others less in proportion.
-    quality = fit / (fit.amax(dim=2, keepdim=True) + _TINY) * overlap.amax(dim=2, keepdim=True)
+    quality = fit / (fit.amax(dim=2, keepdim=True) + _SMALLEST_FIT) * overlap.amax(dim=2, keepdim=True)
     return Assignment(chosen.any(dim=1), chosen.float().argmax(dim=1), quality.amax(dim=1))
 
 

@@ -8,10 +8,11 @@ be the overlap with the true box, as in Feng et al. (2021), "TOOD".
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, silu
 
 from headstart.backbones.maps import MapShape, split_maps
 
@@ -63,8 +64,8 @@ class BoxHead(nn.Module):
         sources = shape.maps if len(shape.maps) > 1 else shape.maps * levels
         self.lateral = nn.ModuleList(_convolution(map_.channels, width, 1) for map_ in sources)
         self.smooth = nn.ModuleList(_convolution(width, width, 3) for _ in range(levels))
-        self.class_tower = _tower(width, shape.depth)
-        self.box_tower = _tower(width, shape.depth)
+        self.class_tower = _Tower(width, shape.depth, levels)
+        self.box_tower = _Tower(width, shape.depth, levels)
         self.score = nn.Conv2d(width, shape.classes, 1)
         self.reach = nn.Conv2d(width, 4, 1)
         self.scale = nn.Parameter(torch.ones(levels))
@@ -78,8 +79,8 @@ class BoxHead(nn.Module):
         """Return a row for each point of the pyramid."""
         outputs = []
         for number, level in enumerate(self._pyramid(split_maps(rows, self.shape.maps))):
-            reach = self.reach(self.box_tower(level)) * self.scale[number]
-            score = self.score(self.class_tower(level))
+            reach = self.reach(self.box_tower(level, number)) * self.scale[number]
+            score = self.score(self.class_tower(level, number))
             outputs.append(torch.cat([reach.flatten(2), score.flatten(2)], dim=1))
         return torch.cat(outputs, dim=2).transpose(1, 2).float()
 
@@ -95,12 +96,32 @@ class BoxHead(nn.Module):
         return [smooth(level) for smooth, level in zip(self.smooth, levels, strict=True)]
 
 
+class _Tower(nn.Module):
+    """Convolutions that all levels share, with norms of each level.
+
+    Levels have different statistics. A norm that they share would see those of one level at a time
+    in training, but a mixture of all when it predicts.
+    """
+
+    def __init__(self, channels: int, depth: int, levels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(depth)
+        )
+        self.norms = nn.ModuleList(
+            nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(depth)) for _ in range(levels)
+        )
+
+    def forward(self, level: Tensor, number: int) -> Tensor:
+        """Return the features of a level, whose number is that of its norms."""
+        norms = cast(nn.ModuleList, self.norms[number])
+        for convolution, norm in zip(self.convolutions, norms, strict=True):
+            level = silu(norm(convolution(level)), inplace=True)
+        return level
+
+
 def _resized(level: Tensor, side: int) -> Tensor:
     return interpolate(level, size=(side, side), mode="nearest")
-
-
-def _tower(channels: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(*(_convolution(channels, channels, 3) for _ in range(depth)))
 
 
 def _convolution(inputs: int, outputs: int, side: int) -> nn.Sequential:
