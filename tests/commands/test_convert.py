@@ -16,7 +16,6 @@ from rich.console import Console
 
 from headstart.cli.converting import show_conversion
 from headstart.commands.convert import convert, run_convert
-from headstart.options import ConvertOptions
 from headstart.data.boxes.labels import LabelledBox, read_boxes, write_boxes
 from headstart.data.decoding import decode
 from headstart.data.labels import normalised
@@ -24,6 +23,7 @@ from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.sources import open_source
 from headstart.errors import DataError, OptionError, OutputError
+from headstart.options import ConvertOptions
 from headstart.watching import SilentWatcher
 from tests.data.boxes.builders import (
     CAT,

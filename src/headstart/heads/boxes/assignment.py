@@ -69,7 +69,8 @@ def assign(points: Points, corners: Tensor, scores: Tensor, truth: TrueBoxes) ->
     chosen = _best(fit, allowed, overlap)
     fit, overlap = fit * chosen, overlap * chosen
     # The best point of a box gets its overlap as the score, the others less in proportion.
-    quality = fit / (fit.amax(dim=2, keepdim=True) + _SMALLEST_FIT) * overlap.amax(dim=2, keepdim=True)
+    best = fit.amax(dim=2, keepdim=True) + _SMALLEST_FIT
+    quality = fit / best * overlap.amax(dim=2, keepdim=True)
     return Assignment(chosen.any(dim=1), chosen.float().argmax(dim=1), quality.amax(dim=1))
 
 
