@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import headstart as hs
-from headstart.backbones.maps import MapShape, StageMaps, _coarsest, row_width, split_maps
+from headstart.backbones.layout import MapShape
+from headstart.backbones.maps import StageMaps, _coarsest, row_width, split_maps
 from headstart.errors import BackboneError
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.backbones.maps import MapShape, row_width
+from headstart.backbones.layout import MapShape
+from headstart.backbones.maps import row_width
 from headstart.boxes import Boxes
 from headstart.detection.examples import DetectionExamples
 from headstart.detection.recipe import DetectionRecipe
 from headstart.detection.training import DetectionTraining, detect
 from headstart.errors import TuningError
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
+from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.tuning.pacing.timing import Setting
 from headstart.tuning.training.checkpoint import NEWEST, Checkpoints
 from headstart.watching import with_place

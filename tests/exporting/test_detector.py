@@ -38,7 +38,8 @@ from headstart.exporting.readme import checks
 from headstart.exporting.script import detecting_script
 from headstart.exporting.suppression import Candidates, may_be_left
 from headstart.heads.boxes import detections
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.heads.boxes.network import BoxHead
+from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import ExportOptions
 from headstart.predictor.detector import Detector, decode_placed, tensors_of
 from headstart.tasks.boxes import LabelledBoxes

@@ -20,7 +20,8 @@ from headstart.backbones.maps import StageMaps
 from headstart.data.placement import Placement
 from headstart.engines.slot import EngineSlot
 from headstart.errors import NotAnImage, OptionError, OutputError, UnreadableImage
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.heads.boxes.network import BoxHead
+from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.detector import Detector, tensors_of
 from headstart.predictor.predictor import FailedPrediction

@@ -14,7 +14,8 @@ from headstart import load
 from headstart.answers import Thresholds
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.maps import StageMaps
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.heads.boxes.network import BoxHead
+from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.predictor.detector import Detector, tensors_of
 from headstart.tasks.boxes import LabelledBoxes
 from tests.conftest import TINY

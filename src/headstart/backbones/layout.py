@@ -1,7 +1,7 @@
-"""The meaning of each column of the features."""
+"""The meaning of each column of the features, and the shape of maps."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,23 @@ SMALL = "small."
 """The beginning of the names of the smaller scale's blocks."""
 
 Reads = Literal["stages", "last", "map"]
+
+
+class MapShape(NamedTuple):
+    """The shape of a map.
+
+    Attributes:
+        channels: Values at each position.
+        side: Positions across and down.
+    """
+
+    channels: int
+    side: int
+
+    @property
+    def values(self) -> int:
+        """The number of values of the map of one image."""
+        return self.channels * self.side**2
 
 
 @dataclass(frozen=True)

@@ -2,33 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
+from headstart.backbones.layout import MapShape
 from headstart.backbones.pooling import StagePooling
 from headstart.errors import BackboneError
 
 _LEVELS = 3
-
-
-class MapShape(NamedTuple):
-    """The shape of a map.
-
-    Attributes:
-        channels: Values at each position.
-        side: Positions across and down.
-    """
-
-    channels: int
-    side: int
-
-    @property
-    def values(self) -> int:
-        """The number of values of the map of one image."""
-        return self.channels * self.side**2
 
 
 class StageMaps(nn.Module):

@@ -26,8 +26,9 @@ from headstart.evaluation.boxes.coco_metrics import measure_coco
 from headstart.evaluation.boxes.thresholds import choose_thresholds
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.boxes.losses import detection_loss
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
+from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import TrainOptions, cache_folder
 from headstart.predictor.detector import Detector, tensors_of
 from headstart.record import DetectionCourse

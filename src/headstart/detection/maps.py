@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from headstart.backbones.maps import MapShape, StageMaps, row_width
+from headstart.backbones.layout import MapShape
+from headstart.backbones.maps import StageMaps, row_width
 from headstart.detection.views import DetectionViews
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine

@@ -35,7 +35,7 @@ class DetectionRecipe:
     clip: float = 10.0
     average: float = 0.998
     views: int = 6
-    channels: int = 96
+    channels: int = 64
     seed: int = 0
 
     def rate(self, step: int, steps: int) -> float:

@@ -5,7 +5,8 @@ import copy
 from torch import Tensor, nn
 
 from headstart.heads.boxes.points import Points
-from headstart.predictor.detector import Detector, DetectorModule
+from headstart.predictor.detector import Detector
+from headstart.predictor.detector_module import DetectorModule
 
 
 class DetectingNetwork(nn.Module):

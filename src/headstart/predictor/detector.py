@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from headstart.answers import BoxesPrediction, PredictedBox, Thresholds
 from headstart.arrays import Anything, Pixels, Tensors
-from headstart.backbones.backbone import Backbone
-from headstart.backbones.maps import MapShape, StageMaps
+from headstart.backbones.layout import MapShape
 from headstart.backbones.saved import SavedBackbone
 from headstart.boxes import Detections
 from headstart.data.contract import PixelContract
@@ -36,9 +33,7 @@ from headstart.engines.slot import EngineSlot
 from headstart.errors import OptionError, UnreadableImage
 from headstart.features.batches import map_in_order
 from headstart.files import digest
-from headstart.heads.boxes.detections import detections_of
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
-from headstart.heads.boxes.points import Points
+from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import AnswerOptions, DeviceOption, PrecisionOption, cache_folder
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
@@ -53,6 +48,13 @@ from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Record
 from headstart.task import Task
 
+if TYPE_CHECKING:  # Importing PyTorch is slow, and other models do not need it to predict.
+    from torch import nn
+
+    from headstart.backbones.backbone import Backbone
+    from headstart.heads.boxes.points import Points
+    from headstart.predictor.detector_module import DetectorModule
+
 KIND = "boxes"
 """The kind of a detector's head, and what its features are called."""
 
@@ -61,22 +63,6 @@ _Decoded = tuple[str, tuple[Pixels, Placement] | UnreadableImage]
 
 AnyBoxesPrediction = BoxesPrediction | FailedPrediction
 """The result for an image, whether or not it could be read."""
-
-
-class DetectorModule(nn.Module):
-    """A detector as one network.
-
-    Input: uint8 images, (batch, size, size, 3). Output: see `BoxHead`.
-    """
-
-    def __init__(self, maps: StageMaps, head: BoxHead) -> None:
-        super().__init__()
-        self.maps, self.head = maps, head
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return a row for each point of the pyramid."""
-        rows: Tensor = self.head(self.maps(images))
-        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +116,8 @@ class Detector:
     @cached_property
     def points(self) -> Points:
         """The points of the pyramid."""
+        from headstart.heads.boxes.points import Points
+
         return Points.of(self.shape.levels, self.preprocess.size)
 
     @property
@@ -165,6 +153,12 @@ class Detector:
 
     def module(self) -> DetectorModule:
         """Return the detector as one PyTorch module, in evaluation mode."""
+        import torch
+
+        from headstart.backbones.maps import StageMaps
+        from headstart.heads.boxes.network import BoxHead
+        from headstart.predictor.detector_module import DetectorModule
+
         backbone = self.backbone
         network = backbone.build() if isinstance(backbone, SavedBackbone) else backbone
         head = BoxHead(self.shape)
@@ -315,6 +309,10 @@ class Detector:
             outputs: The output of the network for this image, (points, 4 + classes).
             placement: Where the image is in the input.
         """
+        import torch
+
+        from headstart.heads.boxes.detections import detections_of
+
         return detections_of(torch.from_numpy(outputs), self.points, placement)
 
     def _each(self, images: ImagesLike) -> Iterator[BoxesPrediction | UnreadableImage]:

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from headstart.backbones.maps import MapShape, row_width
-from headstart.heads.boxes.network import BoxHead, BoxHeadShape
+from headstart.backbones.layout import MapShape
+from headstart.backbones.maps import row_width
+from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
+from headstart.heads.boxes.shape import BoxHeadShape
 
 THREE = (MapShape(6, 8), MapShape(10, 4), MapShape(12, 2))
 ONE = (MapShape(16, 5),)

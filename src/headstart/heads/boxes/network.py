@@ -7,46 +7,19 @@ be the overlap with the true box, as in Feng et al. (2021), "TOOD".
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
-from headstart.backbones.maps import MapShape, split_maps
+from headstart.backbones.maps import split_maps
+from headstart.heads.boxes.shape import BoxHeadShape
 
 # A probability of 1 % at first, so that the many points without an object do not outweigh the rest.
 _FIRST_PROBABILITY = 0.01
 # The first boxes reach three steps of the map from their point, in each direction.
 _FIRST_REACH = 3.0
-
-
-@dataclass(frozen=True)
-class BoxHeadShape:
-    """The shape of the head of a detector.
-
-    Attributes:
-        maps: The maps that it reads, finest first.
-        classes: The number of classes.
-        channels: Channels of the pyramid.
-        depth: Convolutions before the classes, and before the boxes.
-    """
-
-    maps: tuple[MapShape, ...]
-    classes: int
-    channels: int = 96
-    depth: int = 2
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """Positions across and down of each level of the pyramid, finest first.
-
-        A transformer has maps of one resolution. Its pyramid has levels of twice and half of that,
-        as in Li et al. (2022), "Exploring Plain Vision Transformer Backbones for Object Detection".
-        """
-        sides = tuple(shape.side for shape in self.maps)
-        return (2 * sides[0], sides[0], math.ceil(sides[0] / 2)) if len(sides) == 1 else sides
 
 
 class BoxHead(nn.Module):
