@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 # Small sets need more epochs: an epoch of 160 images has only ten steps.
-_IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 8000, 10, 60
+_IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 6000, 10, 60
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class DetectionRecipe:
     warm_up: float = 0.1
     clip: float = 10.0
     average: float = 0.998
-    views: int = 6
+    views: int = 10
     channels: int = 64
     seed: int = 0
 
