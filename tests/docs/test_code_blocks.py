@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import COLOURS, picture
+from tests.detection.scenes import scenes, write_yolo
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,7 +21,7 @@ BLOCKS = [
 def test_code_block_runs(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each block runs on its own in a folder with photos/, new.jpg and newer.jpg."""
+    """Each block runs on its own in a folder with photos/, new.jpg, newer.jpg and scenes/."""
     for label in ("blue", "red"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(15):
@@ -28,6 +29,8 @@ def test_code_block_runs(
             image.save(tmp_path / "photos" / label / f"{index}.png")
     for number, name in enumerate(("new.jpg", "newer.jpg")):
         picture(900 + number, COLOURS["green"]).save(tmp_path / name)
+    if '"scenes"' in block:
+        write_yolo(tmp_path / "scenes", scenes(16))
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "block", "exec"), {})
     printed = capsys.readouterr().out

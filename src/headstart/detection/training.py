@@ -88,7 +88,7 @@ class DetectionTraining:
         self._checkpoints, self._deadline = checkpoints, deadline
         self._progress, self._warn = progress, warn
         self._optimiser = optimiser_of(head, recipe)
-        self._average = ModelEmaV3(head, decay=recipe.average, use_warmup=True, warmup_power=0.9)
+        self._average = ModelEmaV3(head, decay=recipe.average, use_warmup=True)
         self._best = _copy(head)
         self._state = _State()
 
