@@ -28,15 +28,7 @@ def model(trained):
 @pytest.fixture(scope="package")
 def onnx_layers():
     """List the layers of the run's network in ONNX, once that has been exported."""
-    found, write = [], Onnx.write
-
-    def writing(self, model, *rest):
-        found.extend(self.layers(model))
-        write(self, model, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Onnx, "write", writing)
-        yield found
+    return []
 
 
 @pytest.fixture(scope="package")
@@ -44,7 +36,18 @@ def exported(trained, onnx_layers, tmp_path_factory):
     """Return a function that exports the run in a format, once."""
     root = tmp_path_factory.mktemp("exports")
     options = {"cache": trained.run.parent / "cache", "progress": False}
-    return cache(lambda name: hs.export(trained.run, format=name, out=root / name, **options))
+    write = Onnx.write
+
+    def writing(self, model, *rest):
+        onnx_layers.extend(self.layers(model))
+        write(self, model, *rest)
+
+    def export(name):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Onnx, "write", writing)
+            return hs.export(trained.run, format=name, out=root / name, **options)
+
+    return cache(export)
 
 
 @pytest.fixture(scope="package")

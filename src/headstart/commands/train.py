@@ -148,7 +148,9 @@ def run_training(
     if options.task == "boxes":
         check_detection(options)
     else:
-        check_training(options, may_have_boxes=may_have_boxes(data, options.task))
+        with clock.step("scan"):
+            boxes = may_have_boxes(data, options.task)
+        check_training(options, may_have_boxes=boxes)
     options = _resolved(options)
     request = Request.of(data, options)
     with reserved_folder(
