@@ -41,7 +41,7 @@ from headstart.heads.boxes import detections
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import ExportOptions
-from headstart.predictor.detector import Detector, decode_placed, tensors_of
+from headstart.predictor.detector import Detector, decode_placed, head_tensors
 from headstart.tasks.boxes import LabelledBoxes
 from headstart.watching import SilentWatcher
 from tests.conftest import TINY
@@ -74,7 +74,7 @@ def detector(images, tmp_path_factory):
         ("disc", "square"),
         backbone,
         shape,
-        tensors_of(lively_head(shape, maps(torch.from_numpy(np.stack(pixels))))),
+        head_tensors(lively_head(shape, maps(torch.from_numpy(np.stack(pixels))))),
         Thresholds("f1", (0.3, 0.4), ("", "")),
         "cpu",
         "float32",

@@ -23,7 +23,7 @@ from headstart.errors import NotAnImage, OptionError, OutputError, UnreadableIma
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.predictor.bundle import read_bundle
-from headstart.predictor.detector import Detector, tensors_of
+from headstart.predictor.detector import Detector, head_tensors
 from headstart.predictor.predictor import FailedPrediction
 from headstart.tasks.boxes import LabelledBoxes
 from tests.conftest import TINY
@@ -61,7 +61,7 @@ def make(cache, name=TINY, size=64):
     thresholds = Thresholds("f1", (0.1, 0.3), ("", ""))
     options = {"device": "cpu", "precision": "float32", "cache": cache}
     return Detector(
-        LabelledBoxes(), CLASSES, backbone, shape, tensors_of(head), thresholds, **options
+        LabelledBoxes(), CLASSES, backbone, shape, head_tensors(head), thresholds, **options
     )
 
 

@@ -16,7 +16,7 @@ from headstart.backbones.backbone import load_backbone
 from headstart.backbones.maps import StageMaps
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.shape import BoxHeadShape
-from headstart.predictor.detector import Detector, tensors_of
+from headstart.predictor.detector import Detector, head_tensors
 from headstart.tasks.boxes import LabelledBoxes
 from tests.conftest import TINY
 from tests.detection.scenes import CLASSES, scene
@@ -34,7 +34,7 @@ def tiny_detector(cache: Path, *, threshold: float = 0.5, seed: int = 1) -> Dete
         head.score.bias.fill_(-2)
     thresholds = Thresholds("f1", (threshold,) * len(CLASSES), ("",) * len(CLASSES))
     return Detector(
-        *(LabelledBoxes(), CLASSES, backbone, head.eval().shape, tensors_of(head), thresholds),
+        *(LabelledBoxes(), CLASSES, backbone, head.eval().shape, head_tensors(head), thresholds),
         *("cpu", "float32", cache),
     )
 

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
 
 
+def tensors_of(backbone: Backbone | SavedBackbone) -> Tensors:
+    """Return the weights of a backbone's network, by name."""
+    if isinstance(backbone, SavedBackbone):
+        return backbone.tensors
+    state = backbone.network.state_dict()
+    return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class SavedBackbone:
     """A description of a backbone that does not need PyTorch or timm.

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -155,7 +156,7 @@ def fit_and_measure(
         test, tested = evaluate_part(detector, images.test)
     seconds = {"extract": 0.0, "tune": 0.0} | clock.total()
     record = _record_of(data, options, images, fitted, test, validation, seconds)
-    detector = detector.with_record(record)
+    detector = replace(detector, record=record)
     with clock.step("write"), watcher.stage("Writing the report"):
         reported, found = (images.test, tested) if test else (images.val, shown)
         part = None

@@ -30,7 +30,7 @@ from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import TrainOptions, cache_folder
-from headstart.predictor.detector import Detector, tensors_of
+from headstart.predictor.detector import Detector, head_tensors
 from headstart.record import DetectionCourse
 from headstart.task import Task
 from headstart.tuning.pacing.timing import Setting, candidate_settings, fastest_setting
@@ -185,7 +185,7 @@ def fit_detector(
     found = detect(head, points, measured, setting) if measured else []
     thresholds = _thresholds(held_out, found, classes, options.operating_point)
     detector = Detector(
-        *(task, classes, backbone, head.shape, tensors_of(head), thresholds),
+        *(task, classes, backbone, head.shape, head_tensors(head), thresholds),
         device=extractor.device,
         precision=extractor.precision,
         cache=extractor.cache,

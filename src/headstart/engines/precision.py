@@ -44,6 +44,19 @@ def has_bf16(device: str) -> bool:
     return cpu_has_bf16()
 
 
+def precision_of_model(requested: PrecisionOption, trained_in: str, device: str) -> PrecisionOption:
+    """Return the precision in which a saved model runs: by default, that of its training.
+
+    Args:
+        requested: What the user asked for.
+        trained_in: The precision of its training.
+        device: "cpu" or "cuda"; without bf16, the model runs in float32.
+    """
+    if requested != "auto":
+        return requested
+    return "bf16" if trained_in == "bf16" and has_bf16(device) else "float32"
+
+
 def resolve_precision(precision: PrecisionOption, device: str) -> str | None:
     """Return the precision, or None if a trial has to decide.
 

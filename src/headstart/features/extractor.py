@@ -12,7 +12,7 @@ from PIL import Image
 
 from headstart.arrays import Features, Pixels, Tensors
 from headstart.backbones.layout import FeatureLayout, Reads
-from headstart.backbones.saved import SavedBackbone
+from headstart.backbones.saved import SavedBackbone, tensors_of
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.devices import Device, choose_device, make_engine
 from headstart.engines.engine import Engine
@@ -121,12 +121,7 @@ class FeatureExtractor:
 
     def tensors(self) -> Tensors:
         """Return the weights of the network, by name."""
-        if isinstance(self.source, SavedBackbone):
-            return self.source.tensors
-        return {
-            name: tensor.detach().cpu().numpy()
-            for name, tensor in self.source.network.state_dict().items()
-        }
+        return tensors_of(self.source)
 
     @property
     def trial(self) -> PrecisionTrial | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from headstart.arrays import Pixels
 from headstart.data.inputs import ImageInput, ImagesLike, each_image
@@ -14,29 +15,47 @@ from headstart.features.batches import map_in_order
 
 _PREFETCH = 32
 
+Result = TypeVar("Result")
+
 
 def decode_ahead(
     images: ImagesLike, preprocess: Preprocess
 ) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
     """Yield the name of each image with its pixels, or the error if it cannot be decoded.
 
-    A few images are decoded ahead on several threads. Arrays and files are read on the caller's
-    thread, so that the caller may reuse them for the next image.
+    See `work_ahead`.
     """
-
     side, contract = preprocess.min_side, preprocess.contract
 
-    def decode(image: ImageInput | UnreadableImage) -> tuple[str, Pixels | UnreadableImage]:
+    def decode(image: ImageInput) -> Pixels:
+        return preprocess.pixels(image.decode(min_side=side, contract=contract))
+
+    return work_ahead(images, decode)
+
+
+def work_ahead(
+    images: ImagesLike, decode: Callable[[ImageInput], Result]
+) -> Iterator[tuple[str, Result | UnreadableImage]]:
+    """Yield the name of each image with what it is decoded to, or the error if it cannot be.
+
+    A few images are decoded ahead on several threads. Arrays and files are read on the caller's
+    thread, so that the caller may reuse them for the next image.
+
+    Args:
+        images: The images.
+        decode: Decodes an image; it raises `UnreadableImage` if it cannot.
+    """
+
+    def work(image: ImageInput | UnreadableImage) -> tuple[str, Result | UnreadableImage]:
         if isinstance(image, UnreadableImage):
             return image.path, image
         try:
-            decoded = image.decode(min_side=side, contract=contract)
-            return image.name, preprocess.pixels(decoded)
+            return image.name, decode(image)
         except UnreadableImage as error:
             return image.name, error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from map_in_order(pool, decode, _inputs(images), ahead=_PREFETCH)
+        yield from map_in_order(pool, work, _inputs(images), ahead=_PREFETCH)
 
 
 def _inputs(images: ImagesLike) -> Iterator[ImageInput | UnreadableImage]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,19 +19,19 @@ import numpy as np
 from headstart.answers import BoxesPrediction, PredictedBox, Thresholds
 from headstart.arrays import Anything, Pixels, Tensors
 from headstart.backbones.layout import MapShape
-from headstart.backbones.saved import SavedBackbone
+from headstart.backbones.saved import SavedBackbone, tensors_of
 from headstart.boxes import Detections
 from headstart.data.contract import PixelContract
-from headstart.data.inputs import ImageInput, ImagesLike, each_image, is_image
+from headstart.data.inputs import ImageInput, ImagesLike, is_image
 from headstart.data.paths import list_names
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.devices import choose_device, make_engine
 from headstart.engines.engine import Engine
-from headstart.engines.precision import has_bf16
+from headstart.engines.precision import precision_of_model
 from headstart.engines.slot import EngineSlot
 from headstart.errors import OptionError, UnreadableImage
-from headstart.features.batches import map_in_order
+from headstart.features.batches import stack_batches
 from headstart.files import digest
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import AnswerOptions, DeviceOption, PrecisionOption, cache_folder
@@ -44,6 +44,7 @@ from headstart.predictor.config import (
     HeadConfig,
     Specification,
 )
+from headstart.predictor.decoding import work_ahead
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Record
 from headstart.task import Task
@@ -57,9 +58,6 @@ if TYPE_CHECKING:  # Importing PyTorch is slow, and other models do not need it 
 
 KIND = "boxes"
 """The kind of a detector's head, and what its features are called."""
-
-_PREFETCH = 32
-_Decoded = tuple[str, tuple[Pixels, Placement] | UnreadableImage]
 
 AnyBoxesPrediction = BoxesPrediction | FailedPrediction
 """The result for an image, whether or not it could be read."""
@@ -137,17 +135,13 @@ class Detector:
     @cached_property
     def weights_sha256(self) -> str:
         """The hash of what the output depends on, except the precision."""
-        backbone = self.backbone
-        known = backbone.weights_sha256
-        preprocess = self.preprocess.to_dict()
+        head = {name: _sha256(np.asarray(value)) for name, value in sorted(self.head.items())}
         return digest(
             {
-                "architecture": backbone.architecture,
-                "backbone": known() if callable(known) else known,
-                "head": {
-                    name: digest_of(np.asarray(value)) for name, value in sorted(self.head.items())
-                },
-                "preprocess": preprocess,
+                "architecture": self.backbone.architecture,
+                "backbone": self._backbone_sha256,
+                "head": head,
+                "preprocess": self.preprocess.to_dict(),
             }
         )
 
@@ -215,10 +209,8 @@ class Detector:
 
     def to_bundle(self) -> Bundle:
         """Return the contents of the detector, ready to be written."""
-        backbone = self.backbone
-        known = backbone.weights_sha256
-        deterministic = bool(self.record and self.record.options.get("deterministic"))
-        record = self.record
+        backbone, record = self.backbone, self.record
+        deterministic = bool(record and record.options.get("deterministic"))
         config = Config(
             headstart=version("headstart"),
             created=None if deterministic else datetime.now(UTC).isoformat(timespec="seconds"),
@@ -227,7 +219,7 @@ class Detector:
             preprocess=self.preprocess,
             backbone=BackboneConfig(
                 *(backbone.name, backbone.architecture, backbone.origin),
-                weights_sha256=known() if callable(known) else known,
+                weights_sha256=self._backbone_sha256,
                 licence=backbone.licence,
             ),
             features="maps",
@@ -239,7 +231,7 @@ class Detector:
             specification=Specification(kind=KIND),
             record=record.without_times() if record and deterministic else record,
         )
-        tensors = {f"backbone.{name}": value for name, value in self._backbone_tensors().items()}
+        tensors = {f"backbone.{name}": value for name, value in tensors_of(self.backbone).items()}
         tensors |= {f"head.{name}": value for name, value in self.head.items()}
         return Bundle(config, tensors, model_card(config, self.task))
 
@@ -263,9 +255,6 @@ class Detector:
             cache: The folder for converted networks.
         """
         config, chosen = bundle.config, choose_device(device)
-        if precision == "auto":
-            trained_in = config.precision == "bf16" and has_bf16(chosen)
-            precision = "bf16" if trained_in else "float32"
         assert config.operating_point is not None
         return cls(
             task,
@@ -275,14 +264,10 @@ class Detector:
             bundle.tensors_of("head"),
             config.operating_point,
             chosen,
-            precision,
+            precision_of_model(precision, config.precision, chosen),
             cache_folder(cache),
             config.record,
         )
-
-    def with_record(self, record: Record) -> Detector:
-        """Return the same detector with the record of its training."""
-        return replace(self, record=record)
 
     def answer(self, name: str, detections: Detections, placement: Placement) -> BoxesPrediction:
         """Return the prediction for an image whose detections are known."""
@@ -317,36 +302,32 @@ class Detector:
 
     def _each(self, images: ImagesLike) -> Iterator[BoxesPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
-        waiting: list[_Decoded] = []
+        waiting: deque[tuple[str, Placement] | UnreadableImage] = deque()
 
-        def batches() -> Iterator[Pixels]:
-            readable: list[Pixels] = []
-            for name, decoded in _decode_ahead(images, self.preprocess):
-                waiting.append((name, decoded))
-                if not isinstance(decoded, UnreadableImage):
-                    readable.append(decoded[0])
-                if len(readable) == self.engine.batch_size:
-                    yield np.stack(readable)
-                    readable = []
-            if readable:
-                yield np.stack(readable)
+        def readable() -> Iterator[Pixels]:
+            decode = partial(decode_placed, preprocess=self.preprocess)
+            for name, decoded in work_ahead(images, decode):
+                if isinstance(decoded, UnreadableImage):
+                    waiting.append(decoded)
+                    continue
+                pixels, placement = decoded
+                waiting.append((name, placement))
+                yield pixels
 
-        for outputs in self.engine.run(batches()):
-            rows = iter(outputs)
-            for _ in range(len(outputs)):
-                while isinstance(waiting[0][1], UnreadableImage):
-                    yield waiting.pop(0)[1]  # type: ignore[misc]
-                name, decoded = waiting.pop(0)
-                assert not isinstance(decoded, UnreadableImage)
-                yield self.answer(name, self.detections(next(rows), decoded[1]), decoded[1])
-        for _, left in waiting:
+        for outputs in self.engine.run(stack_batches(readable(), self.engine.batch_size)):
+            for row in outputs:
+                while isinstance(image := waiting.popleft(), UnreadableImage):
+                    yield image
+                name, placement = image
+                yield self.answer(name, self.detections(row, placement), placement)
+        for left in waiting:
             assert isinstance(left, UnreadableImage)
             yield left
 
-    def _backbone_tensors(self) -> Tensors:
-        if isinstance(self.backbone, SavedBackbone):
-            return self.backbone.tensors
-        return tensors_of(self.backbone.network)
+    @property
+    def _backbone_sha256(self) -> str:
+        known = self.backbone.weights_sha256
+        return known() if callable(known) else known or ""
 
 
 def check_answer_options(options: AnswerOptions) -> None:
@@ -367,13 +348,12 @@ def _restored(values: bytes) -> Detector:
     return Detector(**pickle.loads(values))
 
 
-def tensors_of(network: nn.Module) -> Tensors:
-    """Return the weights and statistics of a network, by name."""
-    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+def head_tensors(head: nn.Module) -> Tensors:
+    """Return the weights and statistics of a head, by name."""
+    return {name: value.detach().cpu().numpy() for name, value in head.state_dict().items()}
 
 
-def digest_of(array: Anything) -> str:
-    """Return the hash of an array's values."""
+def _sha256(array: Anything) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
@@ -398,21 +378,6 @@ def _kept(result: BoxesPrediction | UnreadableImage) -> AnyBoxesPrediction:
     return result
 
 
-def _decode_ahead(images: ImagesLike, preprocess: Preprocess) -> Iterator[_Decoded]:
-    """Yield the name of each image with its pixels and place, or why it cannot be decoded."""
-
-    def decode(image: ImageInput | UnreadableImage) -> _Decoded:
-        if isinstance(image, UnreadableImage):
-            return image.path, image
-        try:
-            return image.name, decode_placed(image, preprocess)
-        except UnreadableImage as error:
-            return image.name, error
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from map_in_order(pool, decode, _inputs(images), ahead=_PREFETCH)
-
-
 def decode_placed(image: ImageInput, preprocess: Preprocess) -> tuple[Pixels, Placement]:
     """Return the pixels of the input for an image, and where the image is in it.
 
@@ -423,11 +388,3 @@ def decode_placed(image: ImageInput, preprocess: Preprocess) -> tuple[Pixels, Pl
         min_side=preprocess.min_side, contract=preprocess.contract
     )
     return preprocess.pixels(decoded), Placement.of(preprocess, size, decoded.size)
-
-
-def _inputs(images: ImagesLike) -> Iterator[ImageInput | UnreadableImage]:
-    for image in each_image(images):
-        try:
-            yield ImageInput.of(image)
-        except UnreadableImage as error:
-            yield error

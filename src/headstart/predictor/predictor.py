@@ -20,7 +20,7 @@ from headstart.data.contract import PixelContract
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.data.paths import list_names
 from headstart.engines.devices import choose_device
-from headstart.engines.precision import has_bf16
+from headstart.engines.precision import precision_of_model
 from headstart.errors import DataError, OptionError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
@@ -403,14 +403,11 @@ class Predictor:
             BundleError: A part is missing.
         """
         config = bundle.config
-        if precision == "auto":
-            trained_in = config.precision == "bf16" and has_bf16(choose_device(device))
-            precision = "bf16" if trained_in else "float32"
         extractor = FeatureExtractor(
             bundle.backbone(),
             cache=cache_folder(cache),
             device=device,
-            precision=precision,
+            precision=precision_of_model(precision, config.precision, choose_device(device)),
             reads="map" if config.features == "flatten" else "stages",
         )
         head = fitted.from_arrays(config.head.kind, config.head.numbers, bundle.tensors_of("head"))
