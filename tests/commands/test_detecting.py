@@ -122,7 +122,7 @@ def test_metrics_json_has_the_metrics_of_coco(trained):
 
 def test_the_test_images_are_measured_once_more_the_same(trained):
     """By predicting them again, and measuring with the detector's thresholds."""
-    from headstart.commands.detecting import evaluate_part
+    from headstart.commands.found_boxes import evaluate_part
 
     images = hs.open_images(trained.run.parent / "scenes", cache=trained.run.parent / "cache").test
     evaluation, found = evaluate_part(trained.model, images)

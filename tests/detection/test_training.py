@@ -11,6 +11,7 @@ import torch
 from headstart.backbones.layout import MapShape
 from headstart.backbones.maps import row_width
 from headstart.boxes import Boxes
+from headstart.detection import training as module
 from headstart.detection.examples import DetectionExamples
 from headstart.detection.recipe import DetectionRecipe
 from headstart.detection.training import DetectionTraining, detect
@@ -317,3 +318,29 @@ def test_the_rate_of_each_step_follows_the_recipe(make, monkeypatch):
     monkeypatch.setattr(DetectionRecipe, "rate", rate)
     make(recipe=replace(RECIPE, epochs=2)).run()
     assert sorted(set(asked)) == [(step, 6) for step in range(6)]
+
+
+def test_a_training_that_diverges_at_once_says_so(make):
+    """Without an epoch to keep, there is no detector."""
+    training = make(recipe=replace(RECIPE, learning_rate=1e30, clip=1e30, batch_size=2))
+    with pytest.raises(TuningError, match=r"The loss was (nan|inf) in epoch 1\. Use a lower"):
+        training.run()
+
+
+def test_a_training_that_diverges_later_keeps_its_best_epoch(make, monkeypatch):
+    """The weights that were good are not lost."""
+    warnings = []
+    training = make(warn=warnings.append)
+    steps, real = [], module.detection_loss
+
+    def diverging(outputs, points, truth):
+        steps.append(outputs)
+        loss = real(outputs, points, truth)
+        return loss if len(training.history) < 2 else loss * np.nan
+
+    monkeypatch.setattr(module, "detection_loss", diverging)
+    training.run()
+    assert len(training.history) == 2 and 1 <= training.best_epoch <= 2
+    assert warnings == [
+        "Training ended early: The loss was nan in epoch 3. The best epoch so far is kept."
+    ]

@@ -512,13 +512,19 @@ def cache_clear_command(json_: Json = False, *, options: ClearOptions) -> None:
 
 def _reject_at_once(data: Path | None, options: TrainOptions | RecommendOptions) -> None:
     """Reject what can be found wrong before libraries are loaded, which takes seconds."""
-    from headstart.commands.combinations import FROZEN, RUN, TRAINING, reject_ineffective_options
+    from headstart.commands.combinations import (
+        FROZEN,
+        RUN,
+        TRAINING,
+        gives_any,
+        reject_ineffective_options,
+    )
     from headstart.data.paths import existing_path
 
     reject_ineffective_options(options, RUN)
     if isinstance(options, TrainOptions):
         reject_ineffective_options(options, TRAINING)
-        if {name for rule in FROZEN for name in rule.names} & set(options.given()):
+        if gives_any(options, FROZEN):
             from headstart.tasks.opening import may_have_boxes
 
             if data is None or not may_have_boxes(data, options.task):

@@ -1,29 +1,38 @@
 """Check the options of a training before any work is done."""
 
+import os
+
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
 from headstart.choosing.candidates import candidates_of
-from headstart.commands.combinations import FROZEN, RUN, TRAINING, reject_ineffective_options
+from headstart.commands.combinations import (
+    FROZEN,
+    RUN,
+    TRAINING,
+    gives_any,
+    reject_ineffective_options,
+)
 from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
 from headstart.options import TrainOptions
+from headstart.tasks.opening import may_have_boxes
 from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.fine_tuning import check_scales
 
 
-def check_training(options: TrainOptions, *, may_have_boxes: bool = False) -> None:
+def check_training(options: TrainOptions, data: str | os.PathLike[str]) -> None:
     """Reject options without an effect and unknown names.
 
     Args:
         options: What to do.
-        may_have_boxes: Whether the data may have boxes, for which some options need no fine-tuning.
+        data: See `train`. If it may have boxes, some options need no fine-tuning.
 
     Raises:
         OptionError: An option has no effect, is unknown, or cannot be combined with another one.
     """
     reject_ineffective_options(options, RUN)
     reject_ineffective_options(options, TRAINING)
-    if not may_have_boxes:
+    if gives_any(options, FROZEN) and not may_have_boxes(data, options.task):
         reject_ineffective_options(options, FROZEN)
     check_listeners(options.listeners)
     if options.tune != "none":

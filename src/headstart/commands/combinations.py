@@ -223,6 +223,12 @@ def reject_ineffective_options(options: _OptionsT, rules: Sequence[Rule[_Options
                 raise OptionError(f"{_flag(name, given[name])} has no effect {rule.why}")
 
 
+def gives_any(options: Options, rules: Sequence[Rule[_OptionsT]]) -> bool:
+    """Return whether the user passed an option that some rules are about."""
+    given = options.given()
+    return any(name in given for rule in rules for name in rule.names)
+
+
 def _flag(name: str, value: object) -> str:
     """Return an option as it is written on the command line."""
     flag = f"--{name.replace('_', '-')}"

@@ -120,7 +120,7 @@ def _evaluate_boxes(
     watcher: Watcher,
 ) -> EvaluateResult:
     """Evaluate a detector on the images of a part."""
-    from headstart.commands.detecting import evaluate_part, report_of
+    from headstart.commands.found_boxes import evaluate_part, report_of
 
     with watcher.stage("Predicting"):
         evaluation, found = evaluate_part(detector, part.images)

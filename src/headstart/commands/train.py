@@ -50,7 +50,7 @@ from headstart.runs.predictions import table_of_test_images
 from headstart.runs.run import events_below, write_run
 from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
-from headstart.tasks.opening import may_have_boxes, open_data
+from headstart.tasks.opening import open_data
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
@@ -148,9 +148,7 @@ def run_training(
     if options.task == "boxes":
         check_detection(options)
     else:
-        with clock.step("scan"):
-            boxes = may_have_boxes(data, options.task)
-        check_training(options, may_have_boxes=boxes)
+        check_training(options, data)
     options = _resolved(options)
     request = Request.of(data, options)
     with reserved_folder(

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from headstart.answers import Thresholds
 from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone
 from headstart.boxes import Boxes, Detections
@@ -22,7 +21,7 @@ from headstart.detection.recipe import DetectionRecipe, epochs_for
 from headstart.detection.training import DetectionTraining, detect
 from headstart.detection.views import DetectionViews
 from headstart.errors import DataError
-from headstart.evaluation.boxes.coco_metrics import measure_coco
+from headstart.evaluation.boxes.coco_metrics import CocoMetrics, measure_coco
 from headstart.evaluation.boxes.thresholds import choose_thresholds
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.boxes.losses import detection_loss
@@ -100,49 +99,85 @@ class LabelledImages:
         return len(self.files)
 
 
-def fit_detector(
-    backbone: Backbone,
-    train: ImageSet,
-    val: ImageSet,
-    options: TrainOptions,
-    *,
-    task: Task,
-    checkpoints: Path | None,
-    watcher: Watcher,
-) -> FittedDetector:
-    """Fit a detector on a frozen backbone.
+@dataclass(frozen=True)
+class StoredImages:
+    """Images whose maps are in the boundary store, ready for the training of a head.
+
+    Attributes:
+        maps: The frozen backbone.
+        recipe: Hyperparameters.
+        train: The images to learn from.
+        held_out: The images on which the epoch and the thresholds are chosen; may be empty.
+        chosen_on: Where the latter are from: "val", or "train" for the training part.
+        examples: The maps of the views of the former.
+        measured: The maps of the latter; None without any.
+        store_bytes: The size of both stores.
+    """
+
+    maps: FrozenMaps
+    recipe: DetectionRecipe
+    train: LabelledImages
+    held_out: LabelledImages
+    chosen_on: str
+    examples: DetectionExamples
+    measured: DetectionExamples | None
+    store_bytes: int
+
+    def identity(self, classes: Sequence[str]) -> dict[str, object]:
+        """Return what must be equal for a training to be resumed."""
+        return {
+            "epochs": self.recipe.epochs,  # Read by `Training`, which says how far it has come.
+            "recipe": asdict(self.recipe),
+            "maps": self.maps.extractor.fingerprint.key,
+            "classes": list(classes),
+            "images": [sha256 for _, sha256 in self.train.files],
+            "boxes": [boxes.corners.tolist() for boxes in self.train.boxes],
+            "held_out": [sha256 for _, sha256 in self.held_out.files],
+        }
+
+    def measure(self, found: Sequence[Detections], classes: Sequence[str]) -> CocoMetrics:
+        """Measure detections in the held-out images."""
+        held_out = self.held_out
+        return measure_coco(held_out.boxes, found, held_out.sizes, classes, by_size=False)
+
+
+def store_maps(
+    backbone: Backbone, train: ImageSet, val: ImageSet, options: TrainOptions, watcher: Watcher
+) -> StoredImages:
+    """Run a frozen backbone once for each view of each image.
 
     Args:
         backbone: The backbone, whose preprocessing pads.
         train: The training images.
         val: The validation part; if it is empty, a part of the training images is held out.
-        options: How it is trained.
-        task: The task.
-        checkpoints: Folder of the checkpoints of all trainings of this data; None for none.
+        options: How the detector is trained.
         watcher: Follows the stages.
+
+    Raises:
+        OptionError: The maps take more space than there is.
+        StoreError: They cannot be written.
     """
-    classes = train.classes
     recipe = recipe_of(options, len(train))
-    extractor = FeatureExtractor(
-        backbone,
-        cache=cache_folder(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
-    learnt, held_out, chosen_on = _parts(train, val, classes, options.seed)
+    learnt, held_out, chosen_on = _parts(train, val, options.seed)
     with watcher.stage("Preparing the network"):
-        maps = FrozenMaps.of(extractor)
+        maps = FrozenMaps.of(
+            FeatureExtractor(
+                backbone,
+                cache=cache_folder(options.cache),
+                device=options.device,
+                precision=options.precision,
+            )
+        )
     with watcher.stage("Computing the maps") as progress:
         plans = [
             DetectionViews(part.files, part.sizes, backbone.preprocess, views, recipe.seed)
             for part, views in ((learnt, recipe.views), (held_out, 1))
         ]
-        needed = sum(map(maps.size_of, plans))
+        needed, limit = sum(map(maps.size_of, plans)), options.store_gb * 1e9
         watcher.note(
             f"The maps of {len(learnt):,} images in {recipe.views} views and of {len(held_out):,} "
             f"held-out images take {needed / 1e6:,.0f} MB in the cache."
         )
-        limit = options.store_gb * 1e9
         maps.check_room(plans, limit)
         examples, measured = (
             DetectionExamples(maps.stored(plan, limit=limit, progress=progress), plan, part.boxes)
@@ -151,59 +186,82 @@ def fit_detector(
             for plan, part in zip(plans, (learnt, held_out), strict=True)
         )
     assert examples is not None
-    points, head = _new_head(maps, backbone, len(classes), recipe)
-    setting = _time_step(head, points, examples, recipe, options, extractor)
-    identity = {
-        "epochs": recipe.epochs,
-        "recipe": asdict(recipe),
-        "maps": extractor.fingerprint.key,
-        "classes": list(classes),
-        "images": [sha256 for _, sha256 in learnt.files],
-        "boxes": [boxes.corners.tolist() for boxes in learnt.boxes],
-        "held_out": [sha256 for _, sha256 in held_out.files],
-    }
+    return StoredImages(maps, recipe, learnt, held_out, chosen_on, examples, measured, needed)
+
+
+def fit_detector(
+    stored: StoredImages,
+    classes: tuple[str, ...],
+    options: TrainOptions,
+    *,
+    task: Task,
+    checkpoints: Path | None,
+    watcher: Watcher,
+) -> FittedDetector:
+    """Train a head on stored maps, and choose the thresholds.
+
+    Args:
+        stored: The images and their maps.
+        classes: The names of the classes.
+        options: How the detector is trained.
+        task: The task.
+        checkpoints: Folder of the checkpoints of all trainings of this data; None for none.
+        watcher: Follows the stages.
+
+    Raises:
+        TuningError: The training diverged in its first epoch, or cannot be resumed.
+    """
+    extractor, measured = stored.maps.extractor, stored.measured
+    points, head = _new_head(stored, len(classes))
+    setting = _time_step(head, points, stored, deterministic=options.deterministic)
+    identity = stored.identity(classes)
 
     def measure(found: list[Detections]) -> tuple[float, float]:
-        result = measure_coco(held_out.boxes, found, held_out.sizes, classes, by_size=False)
+        result = stored.measure(found, classes)
         return result.map or 0.0, result.map50 or 0.0
 
     with (
         training_folder(checkpoints, identity, resume=options.resume, warn=watcher.warn) as folder,
         watcher.stage("Training the detector") as progress,
     ):
-        deadline = time.perf_counter() + options.minutes * 60 if options.minutes else None
         training = DetectionTraining(
-            *(head, points, examples, measured, recipe, setting),
+            *(head, points, stored.examples, measured, stored.recipe, setting),
             measure=measure,
             checkpoints=Checkpoints(folder / "head", identity, options.resume) if folder else None,
-            deadline=deadline,
+            deadline=time.perf_counter() + options.minutes * 60 if options.minutes else None,
             progress=progress,
             warn=watcher.warn,
         )
         training.run()
         mark_finished(folder)
     found = detect(head, points, measured, setting) if measured else []
-    thresholds = _thresholds(held_out, found, classes, options.operating_point)
+    matches = stored.measure(found, classes).matches
     detector = Detector(
-        *(task, classes, backbone, head.shape, head_tensors(head), thresholds),
+        *(task, classes, stored.maps.extractor.backbone, head.shape, head_tensors(head)),
+        thresholds=choose_thresholds(matches, classes, options.operating_point),
         device=extractor.device,
         precision=extractor.precision,
         cache=extractor.cache,
     )
-    course = DetectionCourse(
+    return FittedDetector(detector, _course(stored, training, setting), folder)
+
+
+def _course(stored: StoredImages, training: DetectionTraining, setting: Setting) -> DetectionCourse:
+    recipe, seconds = stored.recipe, sum(epoch.seconds for epoch in training.history)
+    images = len(training.history) * len(stored.train)
+    return DetectionCourse(
         history=training.history,
         best_epoch=training.best_epoch,
-        held_out=len(held_out),
-        chosen_on=chosen_on,
+        held_out=len(stored.held_out),
+        chosen_on=stored.chosen_on,
         views=recipe.views,
-        store_bytes=needed,
+        store_bytes=stored.store_bytes,
         setting=setting.name,
-        images_per_second=_rate(training.history, len(examples)),
+        images_per_second=images / seconds if seconds else None,
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         channels=recipe.channels,
     )
-    return FittedDetector(detector, course, folder)
 
 
 def recipe_of(options: TrainOptions, images: int) -> DetectionRecipe:
@@ -216,58 +274,34 @@ def recipe_of(options: TrainOptions, images: int) -> DetectionRecipe:
     return replace(recipe, batch_size=max(2, min(recipe.batch_size, images)))
 
 
-def _parts(
-    train: ImageSet, val: ImageSet, classes: Sequence[str], seed: int
-) -> tuple[LabelledImages, LabelledImages, str]:
+def _parts(train: ImageSet, val: ImageSet, seed: int) -> tuple[LabelledImages, LabelledImages, str]:
     """Return the images to train on, those that are held out, and where the latter are from."""
-    images = LabelledImages.of(train, classes)
+    images = LabelledImages.of(train, train.classes)
     if len(val):
-        return images, LabelledImages.of(val, classes), "val"
+        return images, LabelledImages.of(val, train.classes), "val"
     with suppress(DataError):  # There are too few images to hold some out.
         learnt, held_out = train.folds(_FOLDS, seed=seed)[0]
         return images.take(learnt), images.take(held_out), "train"
     return images, images.take(np.zeros(0, np.int64)), "train"
 
 
-def _new_head(
-    maps: FrozenMaps, backbone: Backbone, classes: int, recipe: DetectionRecipe
-) -> tuple[Points, BoxHead]:
-    shape = BoxHeadShape(maps.shapes, classes, channels=recipe.channels)
+def _new_head(stored: StoredImages, classes: int) -> tuple[Points, BoxHead]:
+    shape = BoxHeadShape(stored.maps.shapes, classes, channels=stored.recipe.channels)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(stored.recipe.seed)
         head = BoxHead(shape)
-    return Points.of(shape.levels, backbone.preprocess.size), head
+    return Points.of(shape.levels, stored.maps.extractor.preprocess.size), head
 
 
 def _time_step(
-    head: BoxHead,
-    points: Points,
-    examples: DetectionExamples,
-    recipe: DetectionRecipe,
-    options: TrainOptions,
-    extractor: FeatureExtractor,
+    head: BoxHead, points: Points, stored: StoredImages, *, deterministic: bool
 ) -> Setting:
     """Return the fastest setting for a training step."""
+    extractor, recipe = stored.maps.extractor, stored.recipe
     settings = candidate_settings(device=extractor.device, bf16=extractor.allows_bf16)
-    if options.deterministic:
+    if deterministic:
         return settings[0]
-    rows, truth = next(examples.batches(0, recipe.batch_size, recipe.seed))
+    rows, truth = next(stored.examples.batches(0, recipe.batch_size, recipe.seed))
     return fastest_setting(
         head, rows, lambda outputs: detection_loss(outputs.cpu(), points, truth), settings
     )
-
-
-def _thresholds(
-    held_out: LabelledImages,
-    found: Sequence[Detections],
-    classes: Sequence[str],
-    purpose: str | None,
-) -> Thresholds:
-    """Return the operating point, chosen on the held-out images."""
-    metrics = measure_coco(held_out.boxes, found, held_out.sizes, classes, by_size=False)
-    return choose_thresholds(metrics.matches, classes, purpose)
-
-
-def _rate(history: Sequence[object], images: int) -> float | None:
-    seconds = sum(getattr(epoch, "seconds", 0.0) for epoch in history)
-    return len(history) * images / seconds if seconds else None

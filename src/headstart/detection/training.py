@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from headstart.boxes import Detections
 from headstart.detection.examples import DetectionExamples
 from headstart.detection.recipe import DetectionRecipe, optimiser_of
+from headstart.errors import TuningError
 from headstart.heads.boxes.detections import detections_of
 from headstart.heads.boxes.losses import detection_loss
 from headstart.heads.boxes.network import BoxHead
@@ -106,17 +107,23 @@ class DetectionTraining:
         """Train until all epochs are done or the time is up; the head gets the best weights.
 
         Raises:
-            TuningError: The checkpoint belongs to another training.
+            TuningError: The checkpoint belongs to another training, or the loss was not finite in
+                the first epoch.
         """
         with self._setting.use_threads():
             self._resume()
             while self._state.epoch < self._recipe.epochs and not self._time_is_up():
-                self._epoch()
+                if problem := self._epoch():
+                    if not self._state.best_epoch:
+                        raise TuningError(f"{problem} Use a lower --learning-rate.")
+                    self._warn(f"Training ended early: {problem} The best epoch so far is kept.")
+                    break
                 self._save()
         self._head.load_state_dict(self._best)
         self._head.eval()
 
-    def _epoch(self) -> None:
+    def _epoch(self) -> str | None:
+        """Train for an epoch; return why if that is impossible."""
         begin, steps = time.perf_counter(), self._examples.steps(self._recipe.batch_size)
         total, losses, images = steps * self._recipe.epochs, [], 0
         self._head.train()
@@ -128,18 +135,21 @@ class DetectionTraining:
                 group["lr"] = self._recipe.rate(number, total)
             with self._setting.autocast():
                 outputs = self._head(to_device(rows, self._setting))
-            loss = detection_loss(outputs, self._points, truth)
+            loss = detection_loss(outputs.cpu(), self._points, truth)
+            if not math.isfinite(value := float(loss.detach())):
+                return f"The loss was {value} in epoch {self._state.epoch + 1}."
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self._head.parameters(), self._recipe.clip)
             self._optimiser.step()
             self._optimiser.zero_grad(set_to_none=True)
             self._average.update(self._head, step=number + 1)
-            losses.append(float(loss.detach()))
+            losses.append(value)
             images += len(rows)
             if self._progress:
                 done = self._state.epoch * len(self._examples) + images
                 self._progress(done, self._recipe.epochs * len(self._examples))
         self._end_epoch(sum(losses) / len(losses), time.perf_counter() - begin)
+        return None
 
     def _end_epoch(self, loss: float, seconds: float) -> None:
         state = self._state
@@ -151,8 +161,7 @@ class DetectionTraining:
             else (None, None)
         )
         state.history.append(DetectionEpoch(state.epoch, loss, measured, measured50, seconds))
-        better = measured is None or measured >= state.best_map
-        if better and math.isfinite(loss):
+        if measured is None or measured >= state.best_map:
             state.best_map, state.best_epoch = measured or 0.0, state.epoch
             self._best = _copy(self._average.module)
 
@@ -174,7 +183,9 @@ class DetectionTraining:
         tensors |= packed_optimiser(self._optimiser)
         # Some have the channels-last layout, which safetensors does not write.
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        state = asdict(self._state) | {"identity": dict(self._checkpoints.identity), "step": 0}
+        # Read by `Training`, as checkpoints are written between epochs: "step 0".
+        step = {"step": 0}
+        state = asdict(self._state) | {"identity": dict(self._checkpoints.identity)} | step
         self._checkpoints.folder.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self._checkpoints.folder, Checkpoint(tensors, state))
 

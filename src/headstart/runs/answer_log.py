@@ -41,7 +41,7 @@ class _Row:
 
 
 class AnswerLog:
-    """Collects answers, and writes them when it is told to.
+    """Collects answers, and writes them when asked.
 
     Args:
         folder: The folder, with one folder per day.

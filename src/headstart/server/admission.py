@@ -90,7 +90,7 @@ class Admission:
         self._show(self.images)
 
     def learn(self, images: int, seconds: float) -> None:
-        """Learn from a batch how long an image takes, for what refused clients are told.
+        """Learn from a batch how long an image takes, on which Retry-After depends.
 
         Other threads may call this: an estimate may miss a batch.
         """

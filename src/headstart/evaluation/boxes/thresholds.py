@@ -60,8 +60,8 @@ def parse_purpose(text: str | None) -> BoxPurpose:
         case HighestF1() as point:
             return point
     raise OptionError(
-        f"operating_point cannot be '{text}' for boxes: there is no number of places without a "
-        f"box. Use {_ALLOWED}."
+        f"operating_point cannot be '{text}' for boxes, which have no true negatives. "
+        f"Use {_ALLOWED}."
     )
 
 
