@@ -35,7 +35,7 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.boxes import Detections
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImageInput
-from headstart.detection.fitting import LabelledImages
+from headstart.detection.stored import LabelledImages
 from headstart.detection.views import DetectionViews
 from headstart.evaluation.boxes.coco_metrics import measure_coco
 from headstart.features.batches import pixel_batches

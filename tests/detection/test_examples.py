@@ -30,7 +30,7 @@ def examples(plan_of):
     """Ten images: with a box, without any, and with a crowd."""
     boxes = [boxes_at((10, 10, 40, 40, number % 2)) for number in range(8)]
     boxes += [Boxes.none(), boxes_at((10, 10, 40, 40, 1), crowd=True)]
-    return DetectionExamples(Numbered(), plan_of(10, 4), boxes)
+    return DetectionExamples.of(Numbered(), plan_of(10, 4), boxes)
 
 
 def test_an_epoch_shows_every_image_once(examples):
@@ -77,6 +77,18 @@ def test_crowds_and_missing_boxes_are_not_learnt(examples):
 )
 def test_the_number_of_steps(plan_of, images, size, steps):
     """Images by the size of a batch, rounded up."""
-    assert DetectionExamples(Numbered(), plan_of(images), [Boxes.none()] * images).steps(size) == (
-        steps
-    )
+    assert DetectionExamples.of(Numbered(), plan_of(images), [Boxes.none()] * images).steps(
+        size
+    ) == (steps)
+
+
+def test_a_part_of_the_examples(examples):
+    """It keeps the numbers of its images, so that it reads their rows, boxes and sizes."""
+    part = examples.take(np.array([7, 2, 8]))
+    assert len(part) == 3
+    shown = torch.cat([rows for rows, _ in part.batches(0, 2, seed=0)])
+    assert sorted(shown[:, 0].tolist()) == [2, 7, 8]
+    assert part.true_boxes == [examples.boxes[number] for number in (7, 2, 8)]
+    assert part.hashes == [examples.hashes[number] for number in (7, 2, 8)]
+    assert part.sizes == [(96, 72)] * 3
+    assert part.take(np.array([1])).images.tolist() == [2]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.detection.fitting import recipe_of
-from headstart.detection.recipe import DetectionRecipe, epochs_for, optimiser_of
+from headstart.detection.recipe import DetectionRecipe, epochs_for, optimiser_of, views_for
+from headstart.detection.stored import recipe_of
 from headstart.options import TrainOptions
 
 
@@ -16,6 +16,14 @@ from headstart.options import TrainOptions
 def test_small_sets_have_more_epochs(images, epochs):
     """About 6,000 images in all, in 10 to 60 epochs."""
     assert epochs_for(images) == epochs
+
+
+@pytest.mark.parametrize(
+    ("images", "views"), [(1, 24), (160, 24), (200, 20), (400, 10), (667, 6), (100_000, 6)]
+)
+def test_small_sets_have_more_views(images, views):
+    """About 4,000 views in all, 6 to 24 of each image."""
+    assert views_for(images) == views
 
 
 def test_the_rate_rises_and_then_falls_as_a_cosine():
@@ -50,7 +58,7 @@ def test_norms_and_biases_do_not_decay():
 
 def test_what_the_user_gives_counts():
     """The rest follows from the number of images."""
-    assert recipe_of(TrainOptions.of(), 160) == DetectionRecipe(epochs=38)
+    assert recipe_of(TrainOptions.of(), 160) == DetectionRecipe(epochs=38, views=24)
     given = {"epochs": 3, "views": 2, "batch_size": 4, "learning_rate": 0.1, "seed": 7}
     expected = DetectionRecipe(3, batch_size=4, learning_rate=0.1, views=2, seed=7)
     assert recipe_of(TrainOptions.of(**given), 160) == expected

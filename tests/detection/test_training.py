@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def examples(plan_of):
         )
         for number in range(9)
     ]
-    return DetectionExamples(Random(), plan_of(10, 2), [*boxes, Boxes.none()])
+    return DetectionExamples.of(Random(), plan_of(10, 2), [*boxes, Boxes.none()])
 
 
 @pytest.fixture
@@ -79,17 +80,17 @@ def make(examples):
 def measured(*values):
     """Return a measurement that has these values of mAP, one after the other."""
     left = list(values)
-    return lambda found: (left.pop(0), 0.5)
+    return lambda found: SimpleNamespace(map=left.pop(0), map50=0.5)
 
 
 def constant(found):
     """Measure the same in each epoch, so that the last is kept."""
-    return 0.5, 0.5
+    return SimpleNamespace(map=0.5, map50=0.5)
 
 
 def weights_of(training):
     """Return the weights of the head of a training."""
-    return {name: tensor.clone() for name, tensor in training._head.state_dict().items()}
+    return {name: tensor.clone() for name, tensor in training.head.state_dict().items()}
 
 
 def same(first, second):
@@ -122,8 +123,8 @@ def test_a_training_learns(make, examples):
     assert len(losses) == 30
     assert losses[-1] < 0.7 * losses[0]
     assert not any(before[name].equal(now) for name, now in weights_of(training).items())
-    assert not training._head.training
-    found = detect(training._head, POINTS, examples, SETTING)
+    assert not training.head.training
+    found = detect(training.head, POINTS, examples, SETTING)
     assert len(found) == 10
     assert all(np.isfinite(one.corners).all() for one in found)
 
@@ -277,7 +278,7 @@ def test_a_deadline_is_checked_after_each_epoch(make):
     def measure(found):
         if len(training.history) == 1:
             training._deadline = time.perf_counter() - 1
-        return 0.1, 0.1
+        return constant(found)
 
     training._measure = measure
     training.run()

@@ -15,7 +15,8 @@ from headstart.commands.combinations import DETECTION, RUN, reject_ineffective_o
 from headstart.commands.found_boxes import evaluate_part, report_of
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import Images, ImageSet
-from headstart.detection.fitting import FittedDetector, fit_detector, store_maps
+from headstart.detection.fitting import FittedDetector, fit_detector
+from headstart.detection.stored import store_maps
 from headstart.engines.devices import choose_device
 from headstart.errors import BackboneError
 from headstart.evaluation.boxes.thresholds import parse_purpose
@@ -96,7 +97,7 @@ def fit_and_measure(
     checkpoints = request.checkpoints(images.name)
     with clock.step("head"), marked_unfinished(run, request, checkpoints):
         fitted = fit_detector(
-            *(stored, images.classes, options),
+            *(stored, options),
             task=images.task,
             checkpoints=checkpoints,
             watcher=watcher,

@@ -1,7 +1,8 @@
 """Images for the training of a detector: rows from the store, and their true boxes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,18 +23,44 @@ class DetectionExamples:
     Attributes:
         source: Source of the maps of each view, as rows.
         plan: The views.
-        boxes: The true boxes of each image.
+        boxes: The true boxes of each image of the plan.
+        images: The numbers of the images in the plan that are examples.
     """
 
     source: RowSource
     plan: DetectionViews
     boxes: Sequence[Boxes]
+    images: Rows
+
+    @classmethod
+    def of(cls, source: RowSource, plan: DetectionViews, boxes: Sequence[Boxes]) -> Self:
+        """Return all images of a plan as examples."""
+        return cls(source, plan, boxes, np.arange(len(boxes)))
+
+    def take(self, rows: Rows) -> Self:
+        """Return the examples with the given numbers."""
+        return replace(self, images=self.images[rows])
+
+    @property
+    def true_boxes(self) -> list[Boxes]:
+        """The true boxes of each example."""
+        return [self.boxes[image] for image in self.images]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of the image of each example."""
+        return [self.plan.sizes[image] for image in self.images]
+
+    @property
+    def hashes(self) -> list[str]:
+        """The sha256 of the image of each example."""
+        return [self.plan.files[image][1] for image in self.images]
 
     def __len__(self) -> int:
-        return len(self.boxes)
+        return len(self.images)
 
     def truth(self, images: Rows, views: Rows) -> TrueBoxes:
-        """Return the true boxes in a view of each image."""
+        """Return the true boxes in a view of each image, given by its number in the plan."""
         corners, classes = [], []
         for image, view in zip(images.tolist(), views.tolist(), strict=True):
             boxes = self.boxes[image]
@@ -46,7 +73,7 @@ class DetectionExamples:
     def batches(self, epoch: int, size: int, seed: int) -> Iterator[tuple[Tensor, TrueBoxes]]:
         """Yield rows and boxes, in an order and of views that depend on epoch and seed only."""
         rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(self))
+        order = rng.permutation(self.images)
         views = rng.integers(0, self.plan.views, len(order))
         for part in np.array_split(np.arange(len(order)), self.steps(size)):
             images, chosen = order[part], views[part]

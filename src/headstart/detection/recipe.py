@@ -8,6 +8,8 @@ from torch import nn
 
 # Small sets need more epochs: an epoch of 160 images has only ten steps.
 _IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 6000, 10, 60
+# They also need more views: a head that sees an image in the same views too often learns them.
+_VIEWS_IN_ALL, _FEWEST_VIEWS, _MOST_VIEWS = 4000, 6, 24
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class DetectionRecipe:
 def epochs_for(images: int) -> int:
     """Return the number of epochs for so many training images."""
     return min(max(_FEWEST_EPOCHS, math.ceil(_IMAGES_IN_ALL / images)), _MOST_EPOCHS)
+
+
+def views_for(images: int) -> int:
+    """Return the number of views of each of so many training images."""
+    return min(max(_FEWEST_VIEWS, math.ceil(_VIEWS_IN_ALL / images)), _MOST_VIEWS)
 
 
 def optimiser_of(network: nn.Module, recipe: DetectionRecipe) -> torch.optim.Optimizer:

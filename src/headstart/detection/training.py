@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -13,6 +12,7 @@ from headstart.boxes import Detections
 from headstart.detection.examples import DetectionExamples
 from headstart.detection.recipe import DetectionRecipe, optimiser_of
 from headstart.errors import TuningError
+from headstart.evaluation.boxes.coco_metrics import CocoMetrics
 from headstart.heads.boxes.detections import detections_of
 from headstart.heads.boxes.losses import detection_loss
 from headstart.heads.boxes.network import BoxHead
@@ -31,8 +31,8 @@ from headstart.tuning.training.checkpoint import (
 )
 from headstart.watching import Progress, Warn, name_place, no_warning
 
-Measure = Callable[[list[Detections]], tuple[float, float]]
-"""Returns mAP50-95 and mAP50 of detections in the held-out images."""
+Measure = Callable[[Sequence[Detections]], CocoMetrics]
+"""Measures detections in the held-out images."""
 
 
 @dataclass
@@ -52,8 +52,8 @@ class DetectionTraining:
         head: The head, which is trained.
         points: The points of its pyramid.
         examples: The training images.
-        held_out: Images that are measured after each epoch, to keep the best; None to keep the
-            last.
+        held_out: Images that are measured after each epoch, to keep the best; None or none to
+            keep the last.
         recipe: Hyperparameters.
         setting: How training steps are computed.
         measure: Measures the detections in the held-out images.
@@ -63,6 +63,7 @@ class DetectionTraining:
         warn: Called with warnings.
 
     Attributes:
+        head: The head.
         history: The epochs so far.
         best_epoch: The epoch whose weights are kept, from 1.
     """
@@ -83,7 +84,7 @@ class DetectionTraining:
         warn: Warn = no_warning,
     ) -> None:
         setting.apply_layout(head)
-        self._head, self._points = head, points
+        self.head, self._points = head, points
         self._examples, self._held_out = examples, held_out
         self._recipe, self._setting, self._measure = recipe, setting, measure
         self._checkpoints, self._deadline = checkpoints, deadline
@@ -119,14 +120,14 @@ class DetectionTraining:
                     self._warn(f"Training ended early: {problem} The best epoch so far is kept.")
                     break
                 self._save()
-        self._head.load_state_dict(self._best)
-        self._head.eval()
+        self.head.load_state_dict(self._best)
+        self.head.eval()
 
     def _epoch(self) -> str | None:
         """Train for an epoch; return why if that is impossible."""
         begin, steps = time.perf_counter(), self._examples.steps(self._recipe.batch_size)
         total, losses, images = steps * self._recipe.epochs, [], 0
-        self._head.train()
+        self.head.train()
         batches = self._examples.batches(
             self._state.epoch, self._recipe.batch_size, self._recipe.seed
         )
@@ -134,15 +135,15 @@ class DetectionTraining:
             for group in self._optimiser.param_groups:
                 group["lr"] = self._recipe.rate(number, total)
             with self._setting.autocast():
-                outputs = self._head(to_device(rows, self._setting))
+                outputs = self.head(to_device(rows, self._setting))
             loss = detection_loss(outputs.cpu(), self._points, truth)
             if not math.isfinite(value := float(loss.detach())):
                 return f"The loss was {value} in epoch {self._state.epoch + 1}."
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self._head.parameters(), self._recipe.clip)
+            nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip)
             self._optimiser.step()
             self._optimiser.zero_grad(set_to_none=True)
-            self._average.update(self._head, step=number + 1)
+            self._average.update(self.head, step=number + 1)
             losses.append(value)
             images += len(rows)
             if self._progress:
@@ -154,12 +155,11 @@ class DetectionTraining:
     def _end_epoch(self, loss: float, seconds: float) -> None:
         state = self._state
         state.epoch += 1
-        held_out = self._held_out
-        measured, measured50 = (
-            self._measure(detect(self._average.module, self._points, held_out, self._setting))
-            if held_out
-            else (None, None)
-        )
+        measured, measured50 = None, None
+        if held_out := self._held_out:
+            found = detect(self._average.module, self._points, held_out, self._setting)
+            metrics = self._measure(found)
+            measured, measured50 = metrics.map or 0.0, metrics.map50 or 0.0
         state.history.append(DetectionEpoch(state.epoch, loss, measured, measured50, seconds))
         if measured is None or measured >= state.best_map:
             state.best_map, state.best_epoch = measured or 0.0, state.epoch
@@ -173,7 +173,7 @@ class DetectionTraining:
     def _save(self) -> None:
         if self._checkpoints is None:
             return
-        parts = {"own": self._head.state_dict(), "average": self._average.module.state_dict()}
+        parts = {"own": self.head.state_dict(), "average": self._average.module.state_dict()}
         parts["best"] = self._best
         tensors = {
             f"{part}.{name}": tensor
@@ -201,7 +201,7 @@ class DetectionTraining:
             found.state["identity"], self._checkpoints.identity, self._checkpoints.folder
         )
         tensors, state = found.tensors, found.state
-        self._head.load_state_dict(_of_part(tensors, "own"))
+        self.head.load_state_dict(_of_part(tensors, "own"))
         self._average.module.load_state_dict(_of_part(tensors, "average"))
         self._best = _of_part(tensors, "best")
         unpack_optimiser(self._optimiser, tensors)
@@ -214,10 +214,10 @@ def detect(
     head: nn.Module, points: Points, examples: DetectionExamples, setting: Setting
 ) -> list[Detections]:
     """Return the detections of a head in whole images."""
-    outputs = predict_rows(head, examples.source, np.arange(len(examples)), setting)
+    outputs = predict_rows(head, examples.source, examples.images, setting)
     return [
-        detections_of(output, points, examples.plan.placement(number))
-        for number, output in enumerate(outputs)
+        detections_of(output, points, examples.plan.placement(image))
+        for image, output in zip(examples.images.tolist(), outputs, strict=True)
     ]
 
 

@@ -29,7 +29,7 @@ class DetectionCourse:
 
     Attributes:
         history: The epochs.
-        best_epoch: The epoch whose weights are kept.
+        best_epoch: The best epoch on the held-out images.
         held_out: The number of images on which the epoch and the thresholds were chosen.
         chosen_on: "val" for a validation part, or "train" for a part of the training images.
         views: The number of views of each image in the boundary store.
@@ -39,6 +39,8 @@ class DetectionCourse:
         batch_size: Images per step.
         learning_rate: The peak rate.
         channels: Channels of the pyramid.
+        refit: The epochs of a second training on all training images, which gave the weights of
+            the detector; empty if those of the best epoch were kept.
     """
 
     history: tuple[DetectionEpoch, ...]
@@ -52,8 +54,12 @@ class DetectionCourse:
     batch_size: int
     learning_rate: float
     channels: int
+    refit: tuple[DetectionEpoch, ...] = ()
 
     def without_times(self) -> "DetectionCourse":
         """Return the course without the values that differ between two deterministic runs."""
-        history = tuple(replace(epoch, seconds=0.0) for epoch in self.history)
-        return replace(self, history=history, images_per_second=None)
+        history, refit = (
+            tuple(replace(epoch, seconds=0.0) for epoch in epochs)
+            for epochs in (self.history, self.refit)
+        )
+        return replace(self, history=history, refit=refit, images_per_second=None)
