@@ -11,10 +11,10 @@ from headstart.options import TrainOptions
 
 @pytest.mark.parametrize(
     ("images", "epochs"),
-    [(1, 60), (100, 60), (101, 60), (160, 38), (300, 20), (600, 10), (100_000, 10)],
+    [(1, 80), (100, 80), (160, 50), (300, 27), (800, 10), (100_000, 10)],
 )
 def test_small_sets_have_more_epochs(images, epochs):
-    """About 6,000 images in all, in 10 to 60 epochs."""
+    """About 8,000 images in all, in 10 to 80 epochs."""
     assert epochs_for(images) == epochs
 
 
@@ -58,7 +58,7 @@ def test_norms_and_biases_do_not_decay():
 
 def test_what_the_user_gives_counts():
     """The rest follows from the number of images."""
-    assert recipe_of(TrainOptions.of(), 160) == DetectionRecipe(epochs=38, views=24)
+    assert recipe_of(TrainOptions.of(), 160) == DetectionRecipe(epochs=50, views=24)
     given = {"epochs": 3, "views": 2, "batch_size": 4, "learning_rate": 0.1, "seed": 7}
     expected = DetectionRecipe(3, batch_size=4, learning_rate=0.1, views=2, seed=7)
     assert recipe_of(TrainOptions.of(**given), 160) == expected

@@ -50,8 +50,9 @@ def fit_detector(
 ) -> FittedDetector:
     """Train a head on stored maps, and choose the thresholds.
 
-    The number of epochs and the thresholds are chosen on held-out images. If these are training
-    images, a new head is then trained on all of them for that number of epochs.
+    The best epoch and the thresholds are chosen on held-out images. If these are training images,
+    a new head is then trained on all of them for as many epochs, and its last epoch is kept: the
+    best of a few held-out images is often too early.
 
     Args:
         stored: The images and their maps.
@@ -104,7 +105,7 @@ def fit_detector(
                 "Training it again, on all images",
                 stored.train,
                 None,
-                replace(stored.recipe, epochs=chosen.best_epoch),
+                replace(stored.recipe, epochs=len(chosen.history)),
                 folder=folder and folder / "all",
                 seconds=limit,
             )

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 # Small sets need more epochs: an epoch of 160 images has only ten steps.
-_IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 6000, 10, 60
+_IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 8000, 10, 80
 # They also need more views: a head that sees an image in the same views too often learns them.
 _VIEWS_IN_ALL, _FEWEST_VIEWS, _MOST_VIEWS = 4000, 6, 24
 
