@@ -39,7 +39,7 @@ from headstart.detection.stored import LabelledImages
 from headstart.detection.views import DetectionViews
 from headstart.evaluation.boxes.coco_metrics import measure_coco
 from headstart.features.batches import pixel_batches
-from headstart.predictor.detector import decode_placed
+from headstart.predictor.placed import decode_placed
 
 SIZE, BATCH = 320, 8
 

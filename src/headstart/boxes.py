@@ -1,5 +1,6 @@
 """Labelled boxes in an image, as arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,15 @@ class Detections:
         """
         return self.take(self.scores >= thresholds[self.classes])
 
-    def take(self, kept: Flags) -> "Detections":
-        """Return the detections that are marked, shape (boxes,)."""
+    @classmethod
+    def joined(cls, parts: Sequence["Detections"]) -> "Detections":
+        """Return the detections of several parts of an image, part by part."""
+        return cls(
+            np.concatenate([part.corners for part in parts]),
+            np.concatenate([part.classes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+    def take(self, kept: Flags | Rows) -> "Detections":
+        """Return the detections that are marked, shape (boxes,), or whose numbers are given."""
         return Detections(self.corners[kept], self.classes[kept], self.scores[kept])

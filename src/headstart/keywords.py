@@ -179,6 +179,12 @@ class ExampleKeywords(TypedDict, total=False):
     keep_examples: int
 
 
+class TileKeywords(TypedDict, total=False):
+    """See `TileOptions`."""
+
+    tiles: int | None
+
+
 class TrainKeywords(
     ExampleKeywords,
     RunKeywords,
@@ -190,6 +196,7 @@ class TrainKeywords(
     SliceKeywords,
     PrevalenceKeywords,
     HeadKeywords,
+    TileKeywords,
     TryKeywords,
     BackboneKeywords,
     total=False,
@@ -206,9 +213,10 @@ class AnswerKeywords(TypedDict, total=False):
     max_error: float | None
 
 
-class PredictKeywords(AnswerKeywords, ComputeKeywords, total=False):
+class PredictKeywords(AnswerKeywords, TileKeywords, ComputeKeywords, total=False):
     """See `PredictOptions`."""
 
+    max_pixels: int
     out: str | Path | None
     format: PredictionFormat
     explain: str | Path | None

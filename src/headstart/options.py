@@ -51,7 +51,6 @@ class DecodeLimits(Options):
     max_pixels: int = Field(
         100_000_000,
         gt=0,
-        le=178_956_970,  # Pillow refuses more in any case.
         description="Maximum width times height; guards against decompression bombs.",
     )
 
@@ -396,6 +395,19 @@ class BackboneOptions(Options):
 
 
 # A panel shows the fields of the last base first.
+class TileOptions(Options):
+    """How a detector of boxes reads large images."""
+
+    panel = Panel.BOXES
+
+    tiles: int | None = Field(
+        None,
+        ge=64,
+        description="For small objects: also cut larger images into overlapping tiles of this "
+        "side, in pixels.",
+    )
+
+
 class TrainOptions(
     ExampleOptions,
     RunOptions,
@@ -407,6 +419,7 @@ class TrainOptions(
     SliceOptions,
     PrevalenceOptions,
     HeadOptions,
+    TileOptions,
     TryOptions,
     BackboneOptions,
 ):
@@ -439,10 +452,16 @@ class AnswerOptions(Options):
     )
 
 
-class PredictOptions(AnswerOptions, ComputeOptions):
+class PredictOptions(AnswerOptions, TileOptions, ComputeOptions):
     """Options of `predict`."""
 
     panel = Panel.OUTPUT
+
+    max_pixels: int = Field(
+        DecodeLimits.model_fields["max_pixels"].default,
+        gt=0,
+        description="Largest width times height of an image that is read.",
+    )
 
     out: LenientPath | None = Field(
         None,

@@ -27,6 +27,7 @@ class Panel(StrEnum):
     BACKBONE = "Backbone"
     HEAD = "Features and head"
     TUNING = "Fine-tuning"
+    BOXES = "Boxes"
     SERVER = "Server"
     LIMITS = "Limits"
     OUTPUT = "Output"

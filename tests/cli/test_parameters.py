@@ -75,6 +75,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
             *("--augment", "--views", "--batch-size", "--mixup", "--store-gb", "--recipe"),
             "--log",
         ],
+        "Boxes": ["--tiles"],
         "Output": ["--out", "--overwrite", "--keep-examples", "--json", "--help"],
         "Machine": ["--device", "--precision", "--cache", "--deterministic"],
     }
@@ -83,9 +84,15 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
 @pytest.mark.parametrize(
     ("command", "panels"),
     [
-        ("demo", ["Data", "Backbone", "Features and head", "Fine-tuning", "Output", "Machine"]),
+        (
+            "demo",
+            [
+                *("Data", "Backbone", "Features and head", "Fine-tuning", "Boxes", "Output"),
+                "Machine",
+            ],
+        ),
         ("recommend", ["Arguments", "Data", "Backbone", "Output", "Machine"]),
-        ("predict", ["Arguments", "Output", "Machine"]),
+        ("predict", ["Arguments", "Boxes", "Output", "Machine"]),
         ("evaluate", ["Arguments", "Data", "Output", "Machine"]),
         ("compare", ["Arguments", "Data", "Output", "Machine"]),
         ("check", ["Arguments", "Data", "Backbone", "Output", "Machine"]),

@@ -61,6 +61,7 @@ def train(trained, tmp_path):
     def run(data=None, **options):
         root = trained.run.parent
         options = QUICK | {"cache": root / "cache"} | options
+        options = {name: value for name, value in options.items() if value is not None}
         return hs.train(data or root / "scenes", out=tmp_path / "run", **options)
 
     return run
@@ -91,6 +92,7 @@ def test_the_record_describes_the_training(trained, made):
     assert [epoch.epoch for epoch in course.history] == [1, 2]
     assert all(epoch.map is not None and np.isfinite(epoch.train_loss) for epoch in course.history)
     assert course.best_epoch in (1, 2)
+    assert [(epoch.epoch, epoch.map) for epoch in course.refit] == [(1, None), (2, None)]
     assert (course.views, course.chosen_on) == (2, "train")
     assert 0 < course.held_out < counts.train / 3
     assert course.learning_rate == 2e-3
@@ -181,6 +183,7 @@ def test_a_given_split_is_kept(train, made, tmp_path):
     result = train(data)
     assert result.record.data.images == Counts(8, 4, 4, 0)
     assert (result.record.detection.chosen_on, result.record.detection.held_out) == ("val", 4)
+    assert result.record.detection.refit == ()
     assert result.record.validation.images == result.record.test.images == 4
     assert result.record.val_used_for == ("choice", "calibration")
 
@@ -246,7 +249,7 @@ def test_the_number_of_epochs_follows_the_images(train, trained, monkeypatch):
     """Without --epochs."""
     asked = []
     monkeypatch.setattr(
-        "headstart.detection.fitting.epochs_for", lambda images: asked.append(images) or 2
+        "headstart.detection.stored.epochs_for", lambda images: asked.append(images) or 2
     )
     result = train()
     assert asked == [trained.record.data.images.train]
@@ -383,3 +386,37 @@ def test_shapes_are_learnt_in_seconds(tmp_path):
     result = hs.train(data, out=tmp_path / "run", cache=tmp_path, epochs=6, views=2, **options)
     assert result.record.test.map50.value > 0.7
     assert result.record.test.map.value > 0.3
+
+
+def test_large_images_are_cut_into_tiles(train, tmp_path):
+    """In training, in the test and in predictions; `predict` can cut them more finely."""
+    made = {
+        f"{number}.png": scene(number, size=(150, 60 + 30 * (number % 2)), sides=(12, 30))
+        for number in range(12)
+    }
+    data = write_yolo(tmp_path / "data", made)
+    notes = RecordingWatcher()
+    result = train(data, tiles=80, watcher=notes)
+    images = result.record.data.images.train
+    assert result.model.tiles == 80
+    assert any(
+        re.search(rf"The maps of {images} images, cut into \d\d tiles, in 2 views take", note)
+        for note in notes.notes
+    )
+    assert result.record.detection.held_out < images
+    assert result.record.test.images == result.record.data.images.test
+    image = str(data / "images/1.png")
+    (found,) = hs.predict(result.run, [image], cache=result.run.parent / "cache")
+    assert found.boxes == result.model.predict(image).boxes
+    (finer,) = hs.predict(result.run, [image], tiles=64, cache=result.run.parent / "cache")
+    assert len(finer.detections) != len(found.detections)
+    with pytest.raises(OptionError, match="This detector cuts images into tiles"):
+        hs.export(result.run, out=tmp_path / "export", images=data)
+
+
+def test_views_are_as_many_as_fit_on_the_disk(train, tmp_path):
+    """If nobody says how many."""
+    result = train(write_yolo(tmp_path / "data", scenes(8)), views=None, store_gb=0.0005)
+    course = result.record.detection
+    assert 2 <= course.views < 24
+    assert course.store_bytes <= 5e5

@@ -15,7 +15,7 @@ from headstart.data.decoding import (
     read_image,
 )
 from headstart.data.inputs import as_image
-from headstart.errors import OptionError, UnreadableImage
+from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from tests.conftest import picture
 from tests.data.files import encoded, png_file
@@ -269,15 +269,14 @@ def test_decompression_bomb_is_refused_by_its_header(side: int, reason: str) -> 
     assert caught.value.reason == reason
 
 
-def test_a_pixel_limit_above_pillow_s_own_is_refused() -> None:
-    """Pillow refuses more than twice its own limit, so ours cannot be larger."""
-    most = 178_956_970
-    assert DecodeLimits.of(max_pixels=most).max_pixels == most
-    with pytest.raises(OptionError) as caught:
-        DecodeLimits.of(max_pixels=most + 1)
-    assert str(caught.value) == (
-        "Option 'max_pixels' cannot be 178956971: Input should be less than or equal to 178956970."
-    )
+def test_a_pixel_limit_above_pillow_s_own_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow refuses more than twice its own limit, which is raised only if it is asked for."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    data = encoded(Image.new("L", (60, 50), 7), "PNG")
+    assert decode_image(data, limits=DecodeLimits.of(max_pixels=3000)).size == (60, 50)
+    assert Image.MAX_IMAGE_PIXELS == 3000
+    with pytest.raises(UnreadableImage, match="more pixels than the limit of 2,999"):
+        decode_image(data, limits=DecodeLimits.of(max_pixels=2999))
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

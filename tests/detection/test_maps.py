@@ -43,7 +43,7 @@ def test_rows_are_the_maps_of_the_views(frozen, plan_of):
     plan = plan_of(3, 4)
     rows = frozen.stored(plan, limit=1e9).rows(np.array([2, 0]), np.array([3, 1]))
     pixels = [
-        plan.view(plan.decoded.pixels(as_image(plan.files[image][0])), plan.files[image][1], view)
+        plan.view(plan.decoded.pixels(as_image(plan.files[image][0])), image, view)
         for image, view in ((2, 3), (0, 1))
     ]
     maps = StageMaps(frozen.extractor.backbone).eval()

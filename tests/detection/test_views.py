@@ -1,7 +1,5 @@
 """Views of images with boxes, whose boxes follow their pixels."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,7 +21,7 @@ def views_of(*sizes, seed=0, views=6, preprocess=PREPROCESS):
 
 def view_of(plan, image, view, number=0):
     """Return the pixels of a view of an image."""
-    return plan.view(plan.decoded.pixels(image), plan.files[number][1], view)
+    return plan.view(plan.decoded.pixels(image), number, view)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -111,21 +109,21 @@ def test_views_depend_on_seed_image_and_number_only():
     """Two plans with the same seed are equal; other seeds, images and numbers have other views."""
     sizes = ((96, 72),) * 5
     drawn = [
-        [plan.of(f"hash {image}", (96, 72), view) for image in range(5) for view in range(2, 6)]
+        [plan.of(image, view) for image in range(5) for view in range(2, 6)]
         for plan in (views_of(*sizes), views_of(*sizes), views_of(*sizes, seed=1))
     ]
     assert drawn[0] == drawn[1]
     assert not set(drawn[0]) & set(drawn[2])
     assert len(set(drawn[0])) == 20
     fewer = views_of(*sizes, views=3)
-    assert fewer.of("hash 1", (96, 72), 2) == views_of(*sizes).of("hash 1", (96, 72), 2)
+    assert fewer.of(1, 2) == views_of(*sizes).of(1, 2)
 
 
 def test_drawn_views_vary_in_scale_aspect_place_and_direction():
     """Scales from 0.5 to 1.5, aspect ratios within 1.2, half of them mirrored, none outside."""
-    plan = views_of((96, 72))
-    drawn = [plan.of(f"hash {image}", (96, 72), 2) for image in range(400)]
-    whole = plan.of("hash 0", (96, 72), 0)
+    plan = views_of(*((96, 72),) * 400)
+    drawn = [plan.of(image, 2) for image in range(400)]
+    whole = plan.of(0, 0)
     assert (whole.left, whole.top, whole.width, whole.height) == (0, 8, 64, 48)
     scales = np.array([(v.width * v.height / (64 * 48)) ** 0.5 for v in drawn])
     stretch = np.array([v.width / v.height / (64 / 48) for v in drawn])
@@ -141,15 +139,17 @@ def test_drawn_views_vary_in_scale_aspect_place_and_direction():
 def test_the_rest_of_a_view_has_the_colour_of_padding():
     """It is that of `Preprocess.pixels`, so that the network has seen it."""
     plan, image = views_of((96, 72), views=30), Image.new("RGB", (96, 72), DARK)
-    small = next(view for view in range(2, 30) if plan.of("hash 0", (96, 72), view).width < 50)
+    small = next(view for view in range(2, 30) if plan.of(0, view).width < 50)
     made = view_of(plan, image, small)
     assert {tuple(pixel) for pixel in made.reshape(-1, 3).tolist()} == {PLAIN, DARK}
 
 
 def test_images_are_decoded_larger_than_the_input():
     """So that views can enlarge parts of them without blur."""
-    plan = views_of((96, 72))
-    assert plan.decoded == replace(PREPROCESS, size=96)
+    decoded = views_of((96, 72)).decoded
+    assert decoded.min_side == 96
+    assert decoded.pixels(Image.new("RGB", (400, 300))).shape == (72, 96, 3)
+    assert decoded.pixels(Image.new("L", (10, 20))).shape == (96, 48, 3)
 
 
 @pytest.mark.parametrize("size", [(3000, 3), (3, 3000), (1, 1)])
@@ -160,3 +160,57 @@ def test_extreme_images_have_views(size):
         assert view_of(plan, image, view).shape == (SIDE, SIDE, 3)
         corners, _ = plan.truth(0, view, np.array([[0, 0, *size]], np.float32))
         assert np.isfinite(corners).all()
+
+
+def tiles_of(*sizes, side=128, views=6):
+    """Return the views of images that are cut into tiles."""
+    files = tuple((f"{number}.png", f"hash {number}") for number in range(len(sizes)))
+    return DetectionViews(files, tuple(sizes), PREPROCESS, views, 0, side)
+
+
+def test_large_images_have_the_views_of_their_tiles():
+    """The whole image first; an image that is not larger than a tile is its only one."""
+    plan = tiles_of((300, 200), (128, 100))
+    assert plan.image_of.tolist() == [0] * 7 + [1]
+    assert plan.files == (("0.png", "hash 0"),) * 7 + (("1.png", "hash 1"),)
+    assert plan.preset != views_of((300, 200)).preset
+    geometries = {(tile, plan.of(tile, view)) for tile in range(8) for view in range(6)}
+    assert len(geometries) == 48
+    assert len({plan.of(tile, 3) for tile in range(7)}) == 7
+
+
+def test_tiles_are_decoded_at_their_scale():
+    """At 1.5 times what the input shows of a tile, but never enlarged."""
+    decoded = tiles_of((300, 200)).decoded
+    assert decoded.min_side is None
+    assert decoded.pixels(Image.new("RGB", (1280, 640))).shape == (480, 960, 3)
+    assert decoded.pixels(Image.new("RGB", (100, 50))).shape == (48, 96, 3)
+    assert tiles_of((9, 9), side=80).decoded.pixels(Image.new("L", (500, 90))).shape == (90, 500, 3)
+
+
+def test_boxes_follow_their_pixels_in_tiles():
+    """In every view of every tile, as in whole images; a tile without the box shows none."""
+    size, box = (300, 200), (110, 60, 150, 95)
+    plan = DetectionViews(
+        (("0.png", "hash"),), (size,), Preprocess(128, resize="pad"), 8, 0, side=128
+    )
+    pixels = plan.decoded.pixels(box_on_plain(size, box))
+    found = 0
+    for tile in range(len(plan.tiles)):
+        for view in range(8):
+            corners, visible = plan.truth(tile, view, np.array([box], np.float32))
+            made = plan.view(pixels, tile, view)
+            if visible[0]:
+                assert np.abs(dark_box(made) - corners[0]).max() < 1, (tile, view)
+                found += 1
+    assert found >= 20
+
+
+def test_a_tile_is_seen_as_it_is_predicted():
+    """View 0 of a tile has the pixels that `decode_tiles` cuts out, which is resized once."""
+    image = background(3, (80, 60)).resize((320, 240))
+    plan = tiles_of(image.size)
+    pixels = plan.decoded.pixels(image)
+    for number, (_, tile) in enumerate(plan.tiles):
+        expected = PREPROCESS.pixels_of(image, tile).astype(int)
+        assert np.abs(plan.view(pixels, number, 0) - expected).mean() < 2.5

@@ -41,7 +41,8 @@ from headstart.heads.boxes import detections
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import ExportOptions
-from headstart.predictor.detector import Detector, decode_placed, head_tensors
+from headstart.predictor.detector import Detector, head_tensors
+from headstart.predictor.placed import decode_placed
 from headstart.tasks.boxes import LabelledBoxes
 from headstart.watching import SilentWatcher
 from tests.conftest import TINY

@@ -93,10 +93,14 @@ class Finder:
             yield np.stack([self._output(pixels) for pixels in batch])
 
     def _output(self, pixels):
-        box = torch.from_numpy(dark_box(pixels)).float()
         output = torch.full((len(self._points), self._width), -30.0)
+        if (pixels[:, :, 0] < 70).sum() < 40:
+            return output.numpy()
+        box = torch.from_numpy(dark_box(pixels)).float()
         centres = self._points.centres
         inside = ((centres > box[:2]) & (centres < box[2:])).all(dim=1)
+        if not inside.any():  # A tile shows a little of it only.
+            return output.numpy()
         point = int(inside.nonzero()[0])
         distances = torch.cat([centres[point] - box[:2], box[2:] - centres[point]])
         output[point, :4] = (distances / self._points.steps[point]).log()
@@ -383,3 +387,54 @@ def test_a_prediction_is_plain_json(finder):
     assert box["label"] == "square"
     assert box["probability"] == pytest.approx(0.982, abs=1e-3)
     assert box["box"] == pytest.approx([20, 30, 70, 90], abs=0.1)
+
+
+TILED = [((700, 500), 256), ((1600, 160), 256), ((130, 1300), 200), ((257, 256), 256)]
+
+
+@pytest.mark.parametrize(("size", "side"), TILED)
+@pytest.mark.parametrize("place", [(0.1, 0.2), (0.45, 0.5), (0.8, 0.7)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_boxes_in_tiles_are_those_of_the_image(finder, tmp_path, size, side, place, orientation):
+    """Within half a pixel, wherever an object is; what its tiles show of it is found once."""
+    left, top = (round(share * length) for share, length in zip(place, size, strict=True))
+    box = (left, top, min(left + 60, size[0] - 3), min(top + 45, size[1] - 3))
+    path = stored(box_on_plain(size, box), tmp_path / "image.png", orientation)
+    found = replace(finder, tiles=side).predict(path)
+    assert found.size == size
+    assert np.abs(corners(found) - box).max() <= 0.5
+
+
+def test_an_object_larger_than_a_tile_is_found_in_the_whole_image(finder):
+    """What the tiles show of it are not boxes of their own."""
+    box = (100, 80, 600, 420)
+    found = replace(finder, tiles=128).predict(box_on_plain((700, 500), box))
+    assert np.abs(corners(found) - box).max() <= 700 / 128 / 2
+
+
+def test_images_of_few_and_many_tiles_keep_their_order(finder):
+    """Batches mix tiles of several images, and errors keep their place."""
+    boxes = [(20, 30, 60, 70), (400, 300, 450, 360), (10, 10, 50, 60), (900, 20, 960, 60)]
+    images = [
+        box_on_plain(size, box)
+        for size, box in zip([(128, 96), (700, 500), (100, 100), (1000, 90)], boxes, strict=True)
+    ]
+    given = [images[0], b"no image", images[1], images[2], b"", images[3]]
+    results = replace(finder, tiles=256).predict(given, errors="keep")
+    assert [isinstance(one, FailedPrediction) for one in results] == [
+        *(False, True, False, False, True, False)
+    ]
+    found = [one for one in results if isinstance(one, BoxesPrediction)]
+    for one, box in zip(found, boxes, strict=True):
+        assert np.abs(corners(one) - box).max() <= 0.75
+
+
+def test_tiles_are_saved_with_the_detector(detector, cache, tmp_path):
+    """A loaded detector cuts images as it did in training."""
+    replace(detector, tiles=200).save(tmp_path / "model")
+    detector.save(tmp_path / "plain")
+    loaded = [
+        Detector.of_bundle(read_bundle(tmp_path / name), LabelledBoxes(), cache=cache)
+        for name in ("model", "plain")
+    ]
+    assert [one.tiles for one in loaded] == [200, None]

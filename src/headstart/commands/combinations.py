@@ -13,6 +13,7 @@ from headstart.options import (
     Options,
     PredictOptions,
     RunOptions,
+    TileOptions,
     TrainOptions,
 )
 
@@ -56,6 +57,11 @@ FROZEN: tuple[Rule[TrainOptions], ...] = (
     ),
 )
 """Of options that also steer the training of a detector, which needs no fine-tuning."""
+
+LABELS: tuple[Rule[TileOptions], ...] = (
+    Rule(("tiles",), lambda _: True, "on labels of whole images. Remove it."),
+)
+"""Of options that are for boxes."""
 
 TRAINING: tuple[Rule[TrainOptions], ...] = (
     Rule(
@@ -126,6 +132,11 @@ PREDICTION: tuple[Rule[PredictOptions], ...] = (
         ("format",),
         lambda options: options.out is None,
         "without --out. Add --out, such as --out results.json.",
+    ),
+    Rule(
+        ("max_pixels",),
+        lambda options: options.explain is not None,
+        "with --explain, which reads images of at most 100 million pixels. Remove one of the two.",
     ),
     Rule(
         ("set_method",),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from headstart.commands.combinations import PREDICTION, reject_ineffective_options
+from headstart.commands.combinations import LABELS, PREDICTION, reject_ineffective_options
 from headstart.commands.image_files import (
     Volumes,
     are_files,
@@ -20,7 +20,7 @@ from headstart.commands.image_files import (
 from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.paths import printable
 from headstart.errors import OptionError
-from headstart.options import PredictOptions
+from headstart.options import DecodeLimits, PredictOptions
 from headstart.predictor.detector import Detector, check_answer_options
 from headstart.predictor.predictor import AnyResult, FailedPrediction, Predictor
 from headstart.runs.predictions import Counts, check_output, write_predictions
@@ -181,13 +181,16 @@ def _predict(
         resumed: Whether an earlier command wrote heat maps for this prediction.
         written: The names of these.
     """
+    limits = DecodeLimits(max_pixels=options.max_pixels)
     if isinstance(predictor, Detector):
         check_answer_options(options)
-        return lambda images: predictor.predict_each(images, options)
+        detector = replace(predictor, tiles=options.tiles or predictor.tiles)
+        return lambda images: detector.predict_each(images, options, limits)
+    reject_ineffective_options(options, LABELS)
     if options.format == "coco":
         raise OptionError("--format coco is for boxes, which this model does not predict.")
     if options.explain is None:
-        return lambda images: predictor.predict_each(images, options)
+        return lambda images: predictor.predict_each(images, options, limits)
     from headstart.commands.picture_folder import PictureFolder  # It imports the report.
 
     folder = PictureFolder(options.explain, overwrite=options.overwrite or resumed, written=written)

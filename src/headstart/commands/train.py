@@ -17,7 +17,7 @@ from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
-from headstart.commands.combinations import FROZEN, reject_ineffective_options
+from headstart.commands.combinations import FROZEN, LABELS, reject_ineffective_options
 from headstart.commands.detecting import check_detection, fit_and_measure
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.examples import with_examples
@@ -162,6 +162,7 @@ def run_training(
             images = open_data(data, options, watcher, slices=options.slices)
         if images.task.name == "boxes":
             return _train_detector(data, run, request, images, options, watcher, clock)
+        reject_ineffective_options(options, LABELS)
         reject_ineffective_options(options, FROZEN)
         return _train_classifier(data, run, request, images, options, watcher, clock)
 

@@ -121,6 +121,7 @@ def load_image(
         UnreadableImage: As `decode`, except that it may be fully transparent.
     """
     limits = limits or DecodeLimits()
+    _raise_own_limit(limits.max_pixels)
     if len(data) > limits.max_bytes:
         raise UnreadableImage(
             path, f"it has {len(data):,} bytes; the limit is {limits.max_bytes:,}"
@@ -321,6 +322,12 @@ def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     check_rows(loaded, data)
     check_end(loaded, data, _open)
     return loaded
+
+
+def _raise_own_limit(pixels: int) -> None:
+    """Let Pillow open images of so many pixels; it refuses twice as many as its own limit."""
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = pixels
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

@@ -75,21 +75,30 @@ class ImageInput:
         return cls(name, _source(image, name))
 
     def decode(
-        self, *, min_side: int | None = None, contract: PixelContract = CURRENT
+        self,
+        *,
+        min_side: int | None = None,
+        contract: PixelContract = CURRENT,
+        limits: DecodeLimits | None = None,
     ) -> Image.Image:
         """Return the decoded image, of mode "RGB" or "L".
 
         Args:
             min_side: See `decoding.decode`.
             contract: See `decoding.decode`.
+            limits: See `decoding.decode`.
 
         Raises:
             UnreadableImage: It cannot be decoded.
         """
-        return self.decode_with_size(min_side=min_side, contract=contract)[0]
+        return self.decode_with_size(min_side=min_side, contract=contract, limits=limits)[0]
 
     def decode_with_size(
-        self, *, min_side: int | None = None, contract: PixelContract = CURRENT
+        self,
+        *,
+        min_side: int | None = None,
+        contract: PixelContract = CURRENT,
+        limits: DecodeLimits | None = None,
     ) -> tuple[Image.Image, tuple[int, int]]:
         """Return what `decode` does, and width and height of the whole image as it is seen."""
         if isinstance(self.source, Image.Image):
@@ -97,7 +106,9 @@ class ImageInput:
             return image, image.size
         data = read_path(self.source) if isinstance(self.source, str) else self.source
         with quiet_libraries():
-            loaded = load_image(data, path=self.name, min_side=min_side, contract=contract)
+            loaded = load_image(
+                data, path=self.name, min_side=min_side, contract=contract, limits=limits
+            )
             return convert(loaded.image, path=self.name, contract=contract), loaded.size
 
 

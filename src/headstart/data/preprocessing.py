@@ -10,6 +10,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from headstart.arrays import Pixels
 from headstart.data.contract import CURRENT, FIRST, PixelContract
+from headstart.data.tiling import Tile
 from headstart.options import FitOption, OrientationsOption, ScalesOption
 
 Resize = Literal["squash", "shorter", "pad"]
@@ -86,11 +87,17 @@ class Preprocess:
         Returns:
             Array of shape (size, size, 3), values 0 to 255.
         """
-        square = {"squash": self._squash, "shorter": self._crop, "pad": self._pad}[self.resize](
-            image
-        )
-        pixels = np.asarray(square)
-        return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+        resized = {"squash": self._squash, "shorter": self._crop, "pad": self._pad}
+        return self._as_array(resized[self.resize](image))
+
+    def pixels_of(self, image: Image.Image, tile: Tile) -> Pixels:
+        """Return what `pixels` does for a tile of an image, which is padded."""
+        left, top, across, down = self.placed(tile.width, tile.height)
+        box = (tile.left, tile.top, tile.left + tile.width, tile.top + tile.height)
+        size = max(across, 1), max(down, 1)
+        square = Image.new(image.mode, (self.size, self.size), self._background(image.mode))
+        square.paste(image.resize(size, _FILTERS[self.interpolation], box), (left, top))
+        return self._as_array(square)
 
     def placed(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Return left, top, width and height of a whole image within the square of `pixels`.
@@ -127,14 +134,22 @@ class Preprocess:
         contract = _CONTRACT.validate_python(values["contract"]) if "contract" in values else FIRST
         return build(**(dict(values) | tuples | {"contract": contract}))
 
+    @staticmethod
+    def _as_array(square: Image.Image) -> Pixels:
+        pixels = np.asarray(square)
+        return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+
     def _squash(self, image: Image.Image) -> Image.Image:
         return image.resize((self.size, self.size), _FILTERS[self.interpolation])
 
     def _pad(self, image: Image.Image) -> Image.Image:
-        mean = [round(255 * value) for value in self.mean]
-        colour = tuple(mean) if image.mode == "RGB" else round(sum(mean) / len(mean))
-        filter_ = _FILTERS[self.interpolation]
+        colour, filter_ = self._background(image.mode), _FILTERS[self.interpolation]
         return ImageOps.pad(image, (self.size, self.size), filter_, colour)
+
+    def _background(self, mode: str) -> int | tuple[int, ...]:
+        """Return the mean colour."""
+        mean = [round(255 * value) for value in self.mean]
+        return tuple(mean) if mode == "RGB" else round(sum(mean) / len(mean))
 
     def _crop(self, image: Image.Image) -> Image.Image:
         width, height = image.size

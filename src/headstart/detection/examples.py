@@ -1,7 +1,8 @@
-"""Images for the training of a detector: rows from the store, and their true boxes."""
+"""Examples for the training of a detector: rows from the store, and their true boxes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -18,13 +19,13 @@ from headstart.tuning.boundary.rows import RowSource
 
 @dataclass(frozen=True)
 class DetectionExamples:
-    """Images with their boxes and the maps of their views.
+    """Images, or their tiles, with the maps of their views and their boxes.
 
     Attributes:
         source: Source of the maps of each view, as rows.
         plan: The views.
         boxes: The true boxes of each image of the plan.
-        images: The numbers of the images in the plan that are examples.
+        images: The numbers of the images of the plan whose tiles are the examples.
     """
 
     source: RowSource
@@ -38,33 +39,38 @@ class DetectionExamples:
         return cls(source, plan, boxes, np.arange(len(boxes)))
 
     def take(self, rows: Rows) -> Self:
-        """Return the examples with the given numbers."""
+        """Return the examples in the images with the given numbers."""
         return replace(self, images=self.images[rows])
 
     @property
     def true_boxes(self) -> list[Boxes]:
-        """The true boxes of each example."""
+        """The true boxes of each image."""
         return [self.boxes[image] for image in self.images]
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Width and height of the image of each example."""
+        """Width and height of each image."""
         return [self.plan.sizes[image] for image in self.images]
 
     @property
     def hashes(self) -> list[str]:
-        """The sha256 of the image of each example."""
-        return [self.plan.files[image][1] for image in self.images]
+        """The sha256 of each image."""
+        return [self.plan.images[image][1] for image in self.images]
+
+    @cached_property
+    def tiles(self) -> Rows:
+        """The numbers of the tiles of the images, in ascending order."""
+        return np.flatnonzero(np.isin(self.plan.image_of, self.images))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.tiles)
 
-    def truth(self, images: Rows, views: Rows) -> TrueBoxes:
-        """Return the true boxes in a view of each image, given by its number in the plan."""
+    def truth(self, tiles: Rows, views: Rows) -> TrueBoxes:
+        """Return the true boxes in a view of each tile."""
         corners, classes = [], []
-        for image, view in zip(images.tolist(), views.tolist(), strict=True):
-            boxes = self.boxes[image]
-            placed, visible = self.plan.truth(image, view, boxes.corners)
+        for tile, view in zip(tiles.tolist(), views.tolist(), strict=True):
+            boxes = self.boxes[self.plan.image_of[tile]]
+            placed, visible = self.plan.truth(tile, view, boxes.corners)
             kept = visible & ~boxes.crowd
             corners.append(torch.from_numpy(placed[kept]))
             classes.append(torch.from_numpy(boxes.classes[kept]))
@@ -73,11 +79,11 @@ class DetectionExamples:
     def batches(self, epoch: int, size: int, seed: int) -> Iterator[tuple[Tensor, TrueBoxes]]:
         """Yield rows and boxes, in an order and of views that depend on epoch and seed only."""
         rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(self.images)
+        order = rng.permutation(self.tiles)
         views = rng.integers(0, self.plan.views, len(order))
         for part in np.array_split(np.arange(len(order)), self.steps(size)):
-            images, chosen = order[part], views[part]
-            yield self.source.rows(images, chosen), self.truth(images, chosen)
+            tiles, chosen = order[part], views[part]
+            yield self.source.rows(tiles, chosen), self.truth(tiles, chosen)
 
     def steps(self, size: int) -> int:
         """Return the number of batches of an epoch."""

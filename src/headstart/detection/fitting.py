@@ -118,6 +118,7 @@ def fit_detector(
         device=extractor.device,
         precision=extractor.precision,
         cache=extractor.cache,
+        tiles=stored.train.plan.side,
     )
     return FittedDetector(detector, _course(stored, chosen, final, setting), folder)
 
@@ -130,7 +131,7 @@ def _course(
     return DetectionCourse(
         history=chosen.history,
         best_epoch=chosen.best_epoch,
-        held_out=len(stored.held_out),
+        held_out=len(stored.held_out.images),
         chosen_on=stored.chosen_on,
         views=recipe.views,
         store_bytes=stored.store_bytes,

@@ -123,7 +123,6 @@ def store_maps(
         OptionError: The maps take more space than there is.
         StoreError: They cannot be written.
     """
-    recipe = recipe_of(options, len(train))
     with watcher.stage("Preparing the network"):
         maps = FrozenMaps.of(
             FeatureExtractor(
@@ -136,13 +135,25 @@ def store_maps(
     with watcher.stage("Computing the maps") as progress:
         parts = [LabelledImages.of(part, train.classes) for part in (train, val) if len(part)]
         plans = [
-            DetectionViews(part.files, part.sizes, backbone.preprocess, views, recipe.seed)
-            for part, views in zip(parts, (recipe.views, 1), strict=False)
+            DetectionViews(
+                *(part.files, part.sizes, backbone.preprocess),
+                views=1,
+                seed=options.seed,
+                side=options.tiles,
+            )
+            for part in parts
         ]
-        needed, limit = sum(map(maps.size_of, plans)), options.store_gb * 1e9
+        limit = options.store_gb * 1e9
+        recipe = recipe_of(options, len(plans[0].tiles))
+        if "views" not in options.given():
+            fitting = int((limit - sum(map(maps.size_of, plans[1:]))) / maps.size_of(plans[0]))
+            recipe = replace(recipe, views=max(2, min(recipe.views, fitting)))
+        plans[0] = replace(plans[0], views=recipe.views)
+        needed = sum(map(maps.size_of, plans))
         validation = f", and of {len(val):,} validation images," if len(val) else ""
+        tiles = f", cut into {len(plans[0].tiles):,} tiles," if options.tiles else ""
         watcher.note(
-            f"The maps of {len(train):,} images in {recipe.views} views{validation} take "
+            f"The maps of {len(train):,} images{tiles} in {recipe.views} views{validation} take "
             f"{needed / 1e6:,.0f} MB in the cache."
         )
         maps.check_room(plans, limit)
@@ -163,7 +174,7 @@ def store_maps(
 
 
 def recipe_of(options: TrainOptions, images: int) -> DetectionRecipe:
-    """Return the recipe for so many training images, with what the user has given."""
+    """Return the recipe for so many training images or tiles, with what the user has given."""
     given = options.given()
     names = ("learning_rate", "batch_size", "views", "epochs")
     chosen = {name: given[name] for name in names if name in given}

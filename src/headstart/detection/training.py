@@ -9,11 +9,12 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from headstart.boxes import Detections
+from headstart.data.placement import Placement
 from headstart.detection.examples import DetectionExamples
 from headstart.detection.recipe import DetectionRecipe, optimiser_of
 from headstart.errors import TuningError
 from headstart.evaluation.boxes.coco_metrics import CocoMetrics
-from headstart.heads.boxes.detections import detections_of
+from headstart.heads.boxes.detections import detections_of, merge_tiles
 from headstart.heads.boxes.losses import detection_loss
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
@@ -214,11 +215,14 @@ def detect(
     head: nn.Module, points: Points, examples: DetectionExamples, setting: Setting
 ) -> list[Detections]:
     """Return the detections of a head in whole images."""
-    outputs = predict_rows(head, examples.source, examples.images, setting)
-    return [
-        detections_of(output, points, examples.plan.placement(image))
-        for image, output in zip(examples.images.tolist(), outputs, strict=True)
-    ]
+    plan = examples.plan
+    outputs = predict_rows(head, examples.source, examples.tiles, setting)
+    found: dict[int, list[tuple[Detections, Placement]]] = {image: [] for image in examples.images}
+    for tile, output in zip(examples.tiles.tolist(), outputs, strict=True):
+        placement = plan.placement(tile)
+        part = detections_of(output, points, placement)
+        found[plan.image_of[tile]].append((part, placement))
+    return [merge_tiles(*zip(*parts, strict=True)) for parts in found.values()]
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

@@ -9,9 +9,11 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from headstart.arrays import Corners, Flags, Pixels
+from headstart.arrays import Corners, Flags, Pixels, Rows
+from headstart.data.contract import PixelContract
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
+from headstart.data.tiling import Tile, tiles_of
 
 # Images are decoded at this many times the side of the input, so that views can enlarge parts.
 _LARGER = 1.5
@@ -74,94 +76,149 @@ class View:
 
 
 @dataclass(frozen=True)
+class WholeImages:
+    """How images are decoded that views are made from; see `features.batches.Decoding`.
+
+    Attributes:
+        preprocess: The preprocessing of the network's input.
+        side: The side of the tiles, in pixels; None without.
+    """
+
+    preprocess: Preprocess
+    side: int | None
+
+    @property
+    def contract(self) -> PixelContract:
+        """How the pixels of a file are read."""
+        return self.preprocess.contract
+
+    @property
+    def min_side(self) -> int | None:
+        """Pixels that the shorter side of a photo needs; None if it is not reduced."""
+        return None if self.side else round(self.preprocess.size * _LARGER)
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the pixels of an image at the scale that views need, (height, width, 3)."""
+        wanted, longest = self.preprocess.size * _LARGER, max(image.size)
+        scale = min(1.0, wanted / min(self.side, longest)) if self.side else wanted / longest
+        width, height = (max(1, round(scale * side)) for side in image.size)
+        resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(resized.convert("RGB"))
+
+
+@dataclass(frozen=True)
 class DetectionViews:
     """The views of a set of images; see `tuning.boundary.store.Views`.
 
-    View 0 is the whole image, view 1 is that mirrored, and the others are drawn.
+    Large images are cut into tiles, each of which has its views. View 0 is the tile, view 1 is
+    that mirrored, and the others are drawn. Without tiles, an image is its only tile.
 
     Attributes:
-        files: Path and sha256 of each image.
+        images: Path and sha256 of each image.
         sizes: Width and height of each image as it is seen.
         preprocess: The preprocessing of the network's input, which pads.
-        views: Number of views per image.
+        views: Number of views per tile.
         seed: Random seed of the views.
+        side: The side of the tiles, in pixels; None if images are not cut.
     """
 
-    files: tuple[tuple[str, str], ...]
+    images: tuple[tuple[str, str], ...]
     sizes: tuple[tuple[int, int], ...]
     preprocess: Preprocess
     views: int
     seed: int
+    side: int | None = None
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[int, Tile], ...]:
+        """The image and the place of each tile, image by image."""
+        return tuple(
+            (image, tile)
+            for image, size in enumerate(self.sizes)
+            for tile in tiles_of(size, self.side)
+        )
+
+    @cached_property
+    def image_of(self) -> Rows:
+        """The number of the image of each tile."""
+        return np.array([image for image, _ in self.tiles], np.int64)
+
+    @cached_property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """Path and sha256 of the image of each tile."""
+        return tuple(self.images[image] for image, _ in self.tiles)
 
     @property
     def preset(self) -> str:
         """The kind of augmentation."""
-        return "boxes"
+        return f"boxes in tiles of {self.side}" if self.side else "boxes"
 
     @property
-    def decoded(self) -> Preprocess:
-        """The preprocessing of the pixels that views are made from."""
-        return replace(self.preprocess, size=round(self.preprocess.size * _LARGER))
+    def decoded(self) -> WholeImages:
+        """How the images are decoded that views are made from."""
+        return WholeImages(self.preprocess, self.side)
 
-    def of(self, sha256: str, size: tuple[int, int], number: int) -> View:
-        """Return the geometry of a view of an image.
+    def of(self, tile: int, view: int) -> View:
+        """Return the geometry of a view.
 
         Args:
-            sha256: The hash of the image.
-            size: Width and height of the image.
-            number: The number of the view.
+            tile: The number of the tile.
+            view: The number of the view.
         """
-        whole = View(*_placed(self.preprocess, size))
-        if number < 2:
-            return replace(whole, mirrored=number == 1)
-        digest = hashlib.sha256(f"{self.seed}:{sha256}:{number}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+        image, _ = self.tiles[tile]
+        placement, (width, height) = self.placement(tile), self.sizes[image]
+        across, down = placement.scale
+        left, top = map(round, placement.offset)
+        whole = View(left, top, max(1, round(across * width)), max(1, round(down * height)))
+        if view < 2:
+            return replace(whole, mirrored=view == 1)
+        number = (tile - int(np.searchsorted(self.image_of, image))) * self.views + view
+        key = f"{self.seed}:{self.images[image][1]}:{number}"
+        rng = np.random.default_rng(
+            int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        )
         return View.drawn(whole, self.preprocess.size, rng)
 
-    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
+    def view(self, pixels: Pixels, tile: int, view: int) -> Pixels:
         """Return the pixels of a view, (size, size, 3).
 
         Args:
-            pixels: The image, preprocessed by `decoded`.
-            sha256: Its hash.
+            pixels: The whole image, as `decoded` returns it.
+            tile: The number of the tile.
             view: The number of the view.
         """
-        size = self._size_by_hash[sha256]
-        geometry, side = self.of(sha256, size, view), self.preprocess.size
-        left, top, width, height = _placed(self.decoded, size)
-        image = Image.fromarray(pixels[top : top + height, left : left + width])
-        resized = image.resize((geometry.width, geometry.height), Image.Resampling.BICUBIC)
+        geometry, side = self.of(tile, view), self.preprocess.size
         background = tuple(round(255 * value) for value in self.preprocess.mean)
         canvas = Image.new("RGB", (side, side), background)
-        canvas.paste(resized, (geometry.left, geometry.top))
+        left, top = max(0, geometry.left), max(0, geometry.top)
+        right = min(side, geometry.left + geometry.width)
+        bottom = min(side, geometry.top + geometry.height)
+        if right > left and bottom > top:
+            shown = np.array([left, top, right, bottom]) - [geometry.left, geometry.top] * 2
+            height, width = pixels.shape[:2]
+            scale = np.tile([width / geometry.width, height / geometry.height], 2)
+            part = Image.fromarray(pixels).resize(
+                (right - left, bottom - top), Image.Resampling.BICUBIC, tuple(shown * scale)
+            )
+            canvas.paste(part, (left, top))
         made = np.asarray(canvas)
         return np.ascontiguousarray(made[:, ::-1] if geometry.mirrored else made)
 
-    def truth(self, image: int, view: int, corners: Corners) -> tuple[Corners, Flags]:
+    def truth(self, tile: int, view: int, corners: Corners) -> tuple[Corners, Flags]:
         """Return the boxes of an image in a view, in pixels of the input; see `View.corners`.
 
         Args:
-            image: The number of the image.
+            tile: The number of the tile.
             view: The number of the view.
             corners: The boxes in pixels of the image, (boxes, 4).
         """
-        size = self.sizes[image]
-        geometry = self.of(self.files[image][1], size, view)
-        return geometry.corners(corners / np.tile(size, 2), self.preprocess.size)
+        shares = corners / np.tile(self.sizes[self.tiles[tile][0]], 2)
+        return self.of(tile, view).corners(shares, self.preprocess.size)
 
-    def placement(self, image: int) -> Placement:
-        """Return where the whole image is in view 0."""
-        return Placement.of(self.preprocess, self.sizes[image])
-
-    @cached_property
-    def _size_by_hash(self) -> dict[str, tuple[int, int]]:
-        return {sha256: size for (_, sha256), size in zip(self.files, self.sizes, strict=True)}
-
-
-def _placed(preprocess: Preprocess, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of an image, however thin, in a preprocessed one."""
-    left, top, width, height = preprocess.placed(*size)
-    return left, top, max(width, 1), max(height, 1)
+    def placement(self, tile: int) -> Placement:
+        """Return where a tile is in its view 0."""
+        image, place = self.tiles[tile]
+        return Placement.of_tile(self.preprocess, self.sizes[image], place)
 
 
 def _areas(corners: Corners) -> Corners:

@@ -44,10 +44,16 @@ class DetectorExportJob:
 
         Raises:
             ExportError: The exported file finds other boxes.
-            OptionError: A package is missing, or no image can be read.
+            OptionError: A package is missing, no image can be read, or the detector cuts images
+                into tiles.
             OutputError: The folder exists, or it cannot be written.
         """
         begin = time.perf_counter()
+        if self.measured.tiles:
+            raise OptionError(
+                "This detector cuts images into tiles, which an exported network does not do. Use "
+                "headstart predict."
+            )
         with new_export(self.options) as (folder, work):
             contract = self.measured.contract
             files = check_files(self.files, contract, work / "hard", self.watcher.warn)

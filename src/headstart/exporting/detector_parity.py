@@ -20,7 +20,8 @@ from headstart.exporting.parity import MAY_BE_REFUSED, TOLERANCE, CheckFiles, wi
 from headstart.exporting.script import BATCH, run_network, run_script
 from headstart.exporting.suppression import Candidates, are_same, may_be_left
 from headstart.heads.boxes.detections import LEAST_SCORE
-from headstart.predictor.detector import Detector, decode_placed
+from headstart.predictor.detector import Detector
+from headstart.predictor.placed import decode_placed
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record.export import ParityResult
 

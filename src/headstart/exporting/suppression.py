@@ -15,7 +15,8 @@ from headstart.boxes import Boxes, Detections
 from headstart.data.inputs import ImageInput
 from headstart.evaluation.boxes.overlaps import overlaps
 from headstart.exporting.metadata import CANDIDATES, MOST_BOXES, SAME_OBJECT
-from headstart.predictor.detector import Detector, decode_placed
+from headstart.predictor.detector import Detector
+from headstart.predictor.placed import decode_placed
 
 # A detector suppresses boxes of a class at an offset, which costs the small ones some digits.
 _OVERLAP_ROUNDING = 0.002

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from headstart.arrays import Pixels
+from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
-from headstart.data.preprocessing import Preprocess
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import DataError
 from headstart.options import DecodeLimits
@@ -23,11 +24,29 @@ Result = TypeVar("Result")
 _AHEAD_BATCHES = 4
 
 
+class Decoding(Protocol):
+    """How images are decoded: a `Preprocess`, or what does the like."""
+
+    @property
+    def contract(self) -> PixelContract:
+        """How the pixels of a file are read."""
+        ...
+
+    @property
+    def min_side(self) -> int | None:
+        """Pixels that the shorter side of a photo needs; None if it is not reduced."""
+        ...
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the pixels of an image, (height, width, 3)."""
+        ...
+
+
 @contextmanager
 def pixel_batches(
     files: Iterable[tuple[str, str]],
     batch_size: int,
-    preprocess: Preprocess,
+    preprocess: Decoding,
     limits: DecodeLimits | None = None,
 ) -> Iterator[Iterator[Pixels]]:
     """Decode files on a thread pool, a few batches ahead of the consumer.
@@ -35,11 +54,12 @@ def pixel_batches(
     Args:
         files: sha256 and path of each image.
         batch_size: Images per batch; the last batch may have fewer.
-        preprocess: The preprocessing of the pixels.
+        preprocess: How images are decoded.
         limits: Maximum bytes and pixels per image.
 
     Yields:
-        An iterator of arrays (images, size, size, 3), in the order of the files.
+        An iterator of arrays (images, height, width, 3), in the order of the files; images of
+        different sizes need batches of one.
     """
     limits = limits or DecodeLimits()
 

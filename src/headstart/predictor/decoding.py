@@ -12,14 +12,16 @@ from headstart.data.inputs import ImageInput, ImagesLike, each_image
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import UnreadableImage
 from headstart.features.batches import map_in_order
+from headstart.options import DecodeLimits
 
-_PREFETCH = 32
+AHEAD = 32
+"""How many images wait decoded."""
 
 Result = TypeVar("Result")
 
 
 def decode_ahead(
-    images: ImagesLike, preprocess: Preprocess
+    images: ImagesLike, preprocess: Preprocess, limits: DecodeLimits | None = None
 ) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
     """Yield the name of each image with its pixels, or the error if it cannot be decoded.
 
@@ -28,13 +30,13 @@ def decode_ahead(
     side, contract = preprocess.min_side, preprocess.contract
 
     def decode(image: ImageInput) -> Pixels:
-        return preprocess.pixels(image.decode(min_side=side, contract=contract))
+        return preprocess.pixels(image.decode(min_side=side, contract=contract, limits=limits))
 
     return work_ahead(images, decode)
 
 
 def work_ahead(
-    images: ImagesLike, decode: Callable[[ImageInput], Result]
+    images: ImagesLike, decode: Callable[[ImageInput], Result], *, ahead: int = AHEAD
 ) -> Iterator[tuple[str, Result | UnreadableImage]]:
     """Yield the name of each image with what it is decoded to, or the error if it cannot be.
 
@@ -44,6 +46,7 @@ def work_ahead(
     Args:
         images: The images.
         decode: Decodes an image; it raises `UnreadableImage` if it cannot.
+        ahead: The number of images that wait decoded, at most.
     """
 
     def work(image: ImageInput | UnreadableImage) -> tuple[str, Result | UnreadableImage]:
@@ -55,7 +58,7 @@ def work_ahead(
             return image.name, error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from map_in_order(pool, work, _inputs(images), ahead=_PREFETCH)
+        yield from map_in_order(pool, work, _inputs(images), ahead=ahead)
 
 
 def _inputs(images: ImagesLike) -> Iterator[ImageInput | UnreadableImage]:

@@ -22,7 +22,7 @@ from headstart.backbones.layout import MapShape
 from headstart.backbones.saved import SavedBackbone, tensors_of
 from headstart.boxes import Detections
 from headstart.data.contract import PixelContract
-from headstart.data.inputs import ImageInput, ImagesLike, is_image
+from headstart.data.inputs import ImagesLike, is_image
 from headstart.data.paths import list_names
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
@@ -34,7 +34,13 @@ from headstart.errors import OptionError, UnreadableImage
 from headstart.features.batches import stack_batches
 from headstart.files import digest
 from headstart.heads.boxes.shape import BoxHeadShape
-from headstart.options import AnswerOptions, DeviceOption, PrecisionOption, cache_folder
+from headstart.options import (
+    AnswerOptions,
+    DecodeLimits,
+    DeviceOption,
+    PrecisionOption,
+    cache_folder,
+)
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (
@@ -44,7 +50,8 @@ from headstart.predictor.config import (
     HeadConfig,
     Specification,
 )
-from headstart.predictor.decoding import work_ahead
+from headstart.predictor.decoding import AHEAD, work_ahead
+from headstart.predictor.placed import AHEAD_IN_TILES, PlacedImage, decode_tiles
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Record
 from headstart.task import Task
@@ -77,6 +84,8 @@ class Detector:
         device: "cpu" or "cuda".
         precision: "bf16" or "float32".
         cache: Folder for converted networks.
+        tiles: The side of the tiles into which larger images are cut, in pixels; None if images
+            are not cut.
         record: The record of the training; None without one.
     """
 
@@ -89,6 +98,7 @@ class Detector:
     device: str
     precision: str
     cache: Path
+    tiles: int | None = None
     record: Record | None = None
     _engine: EngineSlot = field(default_factory=EngineSlot, repr=False)
 
@@ -186,7 +196,10 @@ class Detector:
         return results[0] if is_image(images) else results
 
     def predict_each(
-        self, images: ImagesLike, options: AnswerOptions | None = None
+        self,
+        images: ImagesLike,
+        options: AnswerOptions | None = None,
+        limits: DecodeLimits | None = None,
     ) -> Iterator[AnyBoxesPrediction]:
         """Yield the predictions for images in their order, decoding a few images ahead.
 
@@ -197,7 +210,7 @@ class Detector:
         """
         if options:
             check_answer_options(options)
-        return map(_kept, self._each(images))
+        return map(_kept, self._each(images, limits))
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write a bundle: a folder that loads without network access and without pickle.
@@ -225,7 +238,7 @@ class Detector:
             features="maps",
             stored_as="float16",
             precision=self.precision,
-            head=HeadConfig(KIND, _numbers(self.shape)),
+            head=HeadConfig(KIND, _numbers(self.shape, self.tiles)),
             calibration=Calibration(1.0),
             operating_point=self.thresholds,
             specification=Specification(kind=KIND),
@@ -266,6 +279,7 @@ class Detector:
             chosen,
             precision_of_model(precision, config.precision, chosen),
             cache_folder(cache),
+            int(config.head.numbers.get("tiles", 0)) or None,
             config.record,
         )
 
@@ -300,26 +314,36 @@ class Detector:
 
         return detections_of(torch.from_numpy(outputs), self.points, placement)
 
-    def _each(self, images: ImagesLike) -> Iterator[BoxesPrediction | UnreadableImage]:
+    def _each(
+        self, images: ImagesLike, limits: DecodeLimits | None = None
+    ) -> Iterator[BoxesPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
-        waiting: deque[tuple[str, Placement] | UnreadableImage] = deque()
+        from headstart.heads.boxes.detections import merge_tiles
 
-        def readable() -> Iterator[Pixels]:
-            decode = partial(decode_placed, preprocess=self.preprocess)
-            for name, decoded in work_ahead(images, decode):
+        waiting: deque[tuple[str, PlacedImage] | UnreadableImage] = deque()
+        decode = partial(decode_tiles, preprocess=self.preprocess, side=self.tiles, limits=limits)
+        ahead = AHEAD_IN_TILES if self.tiles else AHEAD
+
+        def inputs() -> Iterator[Pixels]:
+            for name, decoded in work_ahead(images, decode, ahead=ahead):
                 if isinstance(decoded, UnreadableImage):
                     waiting.append(decoded)
                     continue
-                pixels, placement = decoded
-                waiting.append((name, placement))
-                yield pixels
+                waiting.append((name, decoded))
+                yield from decoded.pixels
 
-        for outputs in self.engine.run(stack_batches(readable(), self.engine.batch_size)):
+        found: list[Detections] = []
+        for outputs in self.engine.run(stack_batches(inputs(), self.engine.batch_size)):
             for row in outputs:
-                while isinstance(image := waiting.popleft(), UnreadableImage):
+                while isinstance(image := waiting[0], UnreadableImage):
+                    waiting.popleft()
                     yield image
-                name, placement = image
-                yield self.answer(name, self.detections(row, placement), placement)
+                name, placements = image[0], image[1].placements
+                found.append(self.detections(row, placements[len(found)]))
+                if len(found) == len(placements):
+                    waiting.popleft()
+                    yield self.answer(name, merge_tiles(found, placements), placements[0])
+                    found = []
         for left in waiting:
             assert isinstance(left, UnreadableImage)
             yield left
@@ -357,9 +381,10 @@ def _sha256(array: Anything) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def _numbers(shape: BoxHeadShape) -> dict[str, float | str]:
+def _numbers(shape: BoxHeadShape, tiles: int | None) -> dict[str, float | str]:
     maps = ",".join(f"{channels}x{side}" for channels, side in shape.maps)
-    return {"maps": maps, "channels": float(shape.channels), "depth": float(shape.depth)}
+    numbers = {"channels": float(shape.channels), "depth": float(shape.depth)}
+    return {"maps": maps} | numbers | ({"tiles": float(tiles)} if tiles else {})
 
 
 def _shape(numbers: Mapping[str, float | str], classes: int) -> BoxHeadShape:
@@ -376,15 +401,3 @@ def _kept(result: BoxesPrediction | UnreadableImage) -> AnyBoxesPrediction:
     if isinstance(result, UnreadableImage):
         return FailedPrediction(result.path, result.reason)
     return result
-
-
-def decode_placed(image: ImageInput, preprocess: Preprocess) -> tuple[Pixels, Placement]:
-    """Return the pixels of the input for an image, and where the image is in it.
-
-    Raises:
-        UnreadableImage: It cannot be decoded.
-    """
-    decoded, size = image.decode_with_size(
-        min_side=preprocess.min_side, contract=preprocess.contract
-    )
-    return preprocess.pixels(decoded), Placement.of(preprocess, size, decoded.size)

@@ -27,7 +27,13 @@ from headstart.features.rounding import as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import FittedHead, NearestModel
 from headstart.keywords import AnswerKeywords, with_keywords
-from headstart.options import AnswerOptions, DeviceOption, PrecisionOption, cache_folder
+from headstart.options import (
+    AnswerOptions,
+    DecodeLimits,
+    DeviceOption,
+    PrecisionOption,
+    cache_folder,
+)
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (
@@ -181,13 +187,16 @@ class Predictor:
         return results[0] if is_image(images) else results
 
     def predict_each(
-        self, images: ImagesLike, options: AnswerOptions | None = None
+        self,
+        images: ImagesLike,
+        options: AnswerOptions | None = None,
+        limits: DecodeLimits | None = None,
     ) -> Iterator[AnyPrediction]:
         """Yield the predictions for images in their order, decoding a few images ahead.
 
         An image that cannot be decoded yields a `FailedPrediction`. See `predict`.
         """
-        for result in self._predict_or_fail(images, options or AnswerOptions()):
+        for result in self._predict_or_fail(images, options or AnswerOptions(), limits):
             if isinstance(result, UnreadableImage):
                 yield FailedPrediction(result.path, result.reason)
             else:
@@ -427,11 +436,11 @@ class Predictor:
         return predictions
 
     def _predict_or_fail(
-        self, images: ImagesLike, options: AnswerOptions
+        self, images: ImagesLike, options: AnswerOptions, limits: DecodeLimits | None = None
     ) -> Iterator[AnyTaskPrediction | UnreadableImage]:
         """Yield a prediction or an error for each image, in order."""
         rules = self.limits.rules(options, self.thresholds)
-        for batch, features in self.features_each(images):
+        for batch, features in self.features_each(images, limits):
             names = [image for image in batch if not isinstance(image, UnreadableImage)]
             answers = self.answers(features, names, options.top, rules)
             for image in batch:
@@ -467,7 +476,7 @@ class Predictor:
         return as_stored(self.extractor.engine.infer(pixels), self.stored_as)
 
     def features_each(
-        self, images: ImagesLike
+        self, images: ImagesLike, limits: DecodeLimits | None = None
     ) -> Iterator[tuple[list[str | UnreadableImage], Features]]:
         """Yield the features of images in batches, decoding a few images ahead.
 
@@ -478,7 +487,7 @@ class Predictor:
         pending: deque[str | UnreadableImage] = deque()
 
         def readable() -> Iterator[Pixels]:
-            for name, decoded in decode_ahead(images, self.extractor.preprocess):
+            for name, decoded in decode_ahead(images, self.extractor.preprocess, limits):
                 pending.append(decoded if isinstance(decoded, UnreadableImage) else name)
                 if not isinstance(decoded, UnreadableImage):
                     yield decoded

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from headstart.boxes import Detections
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
-from headstart.heads.boxes.detections import LEAST_SCORE, detections_of
+from headstart.data.tiling import tiles_of
+from headstart.heads.boxes.detections import LEAST_SCORE, detections_of, merge_tiles
 from headstart.heads.boxes.points import Points
 
 POINTS = Points.of((16, 8), 64)
@@ -117,3 +119,51 @@ def test_more_candidates_than_points_are_no_error():
     """With few points, all are candidates."""
     points = Points.of((2, 1), 64)
     assert len(detections_of(torch.zeros(5, 6), points, WHOLE)) > 0
+
+
+def in_tiles(*found, size=(180, 100), side=100):
+    """Return what is left of boxes: tile, x1, y1, x2, y2, class, score."""
+    preprocess = Preprocess(100, resize="pad")
+    places = [Placement.of_tile(preprocess, size, tile) for tile in tiles_of(size, side)]
+    rows = np.array(found, np.float64).reshape(-1, 7)
+    parts = []
+    for number in range(len(places)):
+        own = rows[rows[:, 0] == number]
+        parts.append(Detections(own[:, 1:5].astype(np.float32), own[:, 5].astype(int), own[:, 6]))
+    return merge_tiles(parts, places)
+
+
+def test_an_object_that_two_tiles_show_is_found_once():
+    """The most probable box of it is kept; other classes and other places are other objects."""
+    merged = in_tiles(
+        (1, 82, 10, 98, 40, 0, 0.7),
+        (2, 83, 10, 97, 41, 0, 0.9),
+        (2, 83, 10, 97, 41, 1, 0.6),
+        (2, 120, 50, 140, 60, 0, 0.8),
+    )
+    assert merged.scores.tolist() == [0.9, 0.8, 0.6]
+    assert merged.corners[0].tolist() == [83, 10, 97, 41]
+
+
+def test_what_a_tile_shows_of_an_object_is_no_object():
+    """Even if it is the more probable; if no tile shows the object whole, the part is kept."""
+    half, whole = (1, 60, 20, 100, 60, 0, 0.9), (0, 60, 20, 140, 60, 0, 0.5)
+    assert in_tiles(half, whole).scores.tolist() == [0.5]
+    assert in_tiles(half).scores.tolist() == [0.9]
+    other = (0, 60, 20, 140, 60, 1, 0.5)
+    assert in_tiles(half, other).scores.tolist() == [0.9, 0.5]
+    elsewhere = (2, 90, 70, 140, 95, 0, 0.4)
+    assert in_tiles(half, elsewhere).scores.tolist() == [0.9, 0.4]
+
+
+def test_an_object_at_the_edge_of_the_image_is_whole():
+    """Only where the image goes on is a box cut."""
+    edge, around = (1, 0, 0, 30, 99, 0, 0.6), (0, 0, 0, 120, 100, 0, 0.5)
+    assert in_tiles(edge, around).scores.tolist() == [0.6, 0.5]
+
+
+def test_without_detections_nothing_is_merged():
+    """Nor with a single tile, whose boxes stay as they are."""
+    assert len(in_tiles()) == 0
+    one = (0, 5, 5, 99, 50, 0, 0.5)
+    assert in_tiles(one, size=(100, 90)).scores.tolist() == [0.5]

@@ -74,7 +74,7 @@ class ImageRows:
         hashed = [(self._plan.files[index][1], self._plan.files[index][0]) for index in indices]
         with pixel_batches(hashed, 1, self._preprocess) as decoded:
             pixels = [
-                self._plan.view(image[0], self._plan.files[index][1], int(view))
+                self._plan.view(image[0], index, int(view))
                 for index, view, image in zip(
                     indices, np.broadcast_to(views, len(indices)), decoded, strict=True
                 )

@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,10 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.arrays import Features, Pixels, Rows
-from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import StoreError
-from headstart.features.batches import pixel_batches, stack_batches
+from headstart.features.batches import Decoding, pixel_batches, stack_batches
 from headstart.files import atomic_create, remove, write_zeros
 from headstart.watching import Progress
 
@@ -67,8 +67,8 @@ class Views(Protocol):
         """Random seed of the views."""
         ...
 
-    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
-        """Return a view of an image."""
+    def view(self, pixels: Pixels, image: int, view: int) -> Pixels:
+        """Return a view of an image, given by its number."""
         ...
 
 
@@ -133,7 +133,7 @@ class ViewStore:
     def fill(
         self,
         engine: Engine,
-        preprocess: Preprocess,
+        preprocess: Decoding,
         *,
         progress: Progress | None = None,
         deadline: float | None = None,
@@ -142,7 +142,7 @@ class ViewStore:
 
         Args:
             engine: Runs what is below the boundary.
-            preprocess: Preprocessing of the pixels.
+            preprocess: How images are decoded.
             progress: Called with the numbers of rows computed and rows missing.
             deadline: Time limit, by `time.perf_counter`.
 
@@ -200,21 +200,20 @@ class ViewStore:
 
     @contextmanager
     def _view_batches(
-        self, wanted: Sequence[tuple[int, int]], batch_size: int, preprocess: Preprocess
+        self, wanted: Sequence[tuple[int, int]], batch_size: int, preprocess: Decoding
     ) -> Iterator[Iterator[Pixels]]:
-        """Yield batches of views, decoding each image once for all of its missing views."""
-        views_of: dict[int, list[int]] = {}
-        for image, view in wanted:
-            views_of.setdefault(image, []).append(view)
-        files = [(self.plan.files[image][1], self.plan.files[image][0]) for image in views_of]
+        """Yield batches of views, decoding each file once for all of its missing views."""
+        by_file = [
+            (file, list(same))
+            for file, same in groupby(wanted, lambda one: self.plan.files[one[0]])
+        ]
+        files = [(sha256, path) for (path, sha256), _ in by_file]
         with pixel_batches(files, 1, preprocess) as decoded:
 
             def views() -> Iterator[Pixels]:
-                for (sha256, _), numbers, pixels in zip(
-                    files, views_of.values(), decoded, strict=True
-                ):
-                    for number in numbers:
-                        yield self.plan.view(pixels[0], sha256, number)
+                for (_, same), pixels in zip(by_file, decoded, strict=True):
+                    for image, view in same:
+                        yield self.plan.view(pixels[0], image, view)
 
             yield stack_batches(views(), batch_size)
 

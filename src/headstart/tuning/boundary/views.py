@@ -39,8 +39,15 @@ class ViewPlan:
         digest = hashlib.sha256(f"{self.seed}:{sha256}:{view}".encode()).digest()
         return int.from_bytes(digest[:4], "big")
 
-    def view(self, pixels: Pixels, sha256: str, view: int) -> Pixels:
-        """Return a view of an image; view 0 is the image, and flips and rotations do not repeat."""
+    def view(self, pixels: Pixels, image: int, view: int) -> Pixels:
+        """Return a view of an image; view 0 is the image, and flips and rotations do not repeat.
+
+        Args:
+            pixels: The image, (size, size, 3).
+            image: Its number in `files`.
+            view: The number of the view.
+        """
+        sha256 = self.files[image][1]
         if view == 0:
             return pixels
         if self.preset == "flip":
