@@ -1,6 +1,6 @@
 """Detectors: accuracy and time on a set with boxes, beside networks that are trained end to end.
 
-    python -m benchmarks.detection accuracy DATA [SEEDS]
+    python -m benchmarks.detection accuracy DATA [SEEDS, such as 0,1,2]
     python -m benchmarks.detection baselines DATA SECONDS [SEED]
     python -m benchmarks.detection speed DATA
 
@@ -14,7 +14,7 @@ as https://github.com/datitran/raccoon_dataset, with its own split.
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,12 @@ from headstart.predictor.placed import decode_placed
 SIZE, BATCH = 320, 8
 
 
-def accuracy(data: str, seeds: int) -> None:
+def accuracy(data: str, seeds: Sequence[int]) -> None:
     """Print mAP and time of `train` for each seed, with its own cold cache."""
     print("| seed | mAP50 | 95% | mAP50-95 | 95% | best epoch | maps, MB | images/s | seconds |")
     print("| --- " * 9 + "|")
     results = []
-    for seed in range(seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
             result = hs.train(
@@ -236,7 +236,7 @@ def _batches(images: LabelledImages, seed: int) -> Iterator[tuple[Tensor, list[d
             for image in part.tolist():
                 boxes = images.boxes[image]
                 corners, visible = plan.truth(image, epoch, boxes.corners)
-                views.append(plan.view(pixels[image], images.files[image][1], epoch))
+                views.append(plan.view(pixels[image], image, epoch))
                 targets.append(
                     {
                         "boxes": torch.from_numpy(corners[visible]),
@@ -286,10 +286,7 @@ def speed(data: str) -> None:
         with pixel_batches(
             [(sha256, path) for path, sha256 in images.train.files], 1, plan.decoded
         ) as decoded:
-            views = [
-                plan.view(pixels[0], sha256, 2)
-                for (_, sha256), pixels in zip(images.train.files, decoded, strict=True)
-            ]
+            views = [plan.view(pixels[0], number, 2) for number, pixels in enumerate(decoded)]
         list(detector.engine.run(np.stack(views[at : at + 8]) for at in range(0, len(views), 8)))
         recomputed = (time.perf_counter() - begin) * count / len(views)
         print(
@@ -332,7 +329,7 @@ if __name__ == "__main__":
     what, data, *rest = sys.argv[1:]
     print(describe())
     if what == "accuracy":
-        accuracy(data, int(rest[0]) if rest else 5)
+        accuracy(data, [int(seed) for seed in rest[0].split(",")] if rest else range(5))
     elif what == "baselines":
         baselines(data, float(rest[0]), int(rest[1]) if len(rest) > 1 else 0)
     else:

@@ -396,7 +396,7 @@ def test_large_images_are_cut_into_tiles(train, tmp_path):
     }
     data = write_yolo(tmp_path / "data", made)
     notes = RecordingWatcher()
-    result = train(data, tiles=80, watcher=notes)
+    result = train(data, tiles=80, watcher=notes, epochs=12, learning_rate=0.02)
     images = result.record.data.images.train
     assert result.model.tiles == 80
     assert any(
