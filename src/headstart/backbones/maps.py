@@ -49,6 +49,15 @@ class StageMaps(nn.Module):
             )
         self.shapes = tuple(MapShape(one.shape[1], one.shape[2]) for one in chosen)
 
+    @property
+    def network(self) -> nn.Module:
+        """The timm module."""
+        return self._pooling.network
+
+    def blank(self) -> Tensor:
+        """Return one black image, (1, size, size, 3), on the network's device."""
+        return self._pooling.blank()
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the maps as rows."""
         maps = self._pooling.maps(images)[0].stages

@@ -1,8 +1,10 @@
 """The maps of a frozen backbone for each view of each image, in the boundary store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import nn
 
 from headstart.backbones.layout import MapShape
 from headstart.backbones.maps import StageMaps, row_width
@@ -11,6 +13,7 @@ from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.errors import OptionError
 from headstart.features.extractor import FeatureExtractor
+from headstart.tuning.boundary.cutting import cut
 from headstart.tuning.boundary.rows import StoredRows
 from headstart.tuning.boundary.store import ViewStore, free_bytes
 from headstart.watching import Progress
@@ -20,35 +23,53 @@ _SPARE_DISK = 0.9
 
 @dataclass(frozen=True)
 class FrozenMaps:
-    """A frozen backbone that computes maps.
+    """A frozen backbone that computes maps, or its frozen part below the stages that are trained.
 
     Attributes:
         extractor: The extractor of the backbone, which says how it is run.
         shapes: The shapes of the maps.
-        engine: Runs the backbone.
+        engine: Runs the frozen part.
+        width: The number of values that it computes for an image.
+        name: What is computed, for the names of stores.
     """
 
     extractor: FeatureExtractor
     shapes: tuple[MapShape, ...]
     engine: Engine
+    width: int
+    name: str
 
     @classmethod
     def of(cls, extractor: FeatureExtractor) -> "FrozenMaps":
         """Prepare the backbone of an extractor."""
         maps = StageMaps(extractor.backbone).eval()
-        engine = make_engine(
-            lambda: maps,
-            size=maps.size,
-            device=extractor.device,
-            precision=extractor.precision,
-            cache=extractor.cache / "networks",
-            key=f"{extractor.fingerprint.network_key}-maps",
-        )
-        return cls(extractor, maps.shapes, engine)
+        engine = _engine_of(extractor, maps, "maps")
+        return cls(extractor, maps.shapes, engine, row_width(maps.shapes), "maps")
+
+    def below(self, part: str) -> tuple["FrozenMaps", nn.Module]:
+        """Return what is below a part of the backbone, and the part, which computes the maps.
+
+        Args:
+            part: "stages:N" or "layers:N". It shares its weights with the backbone.
+
+        Raises:
+            OptionError: There is no such part, or nothing is below it.
+            BackboneError: The network cannot be cut.
+        """
+        backbone = self.extractor.backbone
+        after = backbone.parts().stages_below(part)
+        if not after:
+            raise OptionError(
+                f"'{part}' leaves no stage of the backbone frozen, whose output could be stored. "
+                "Train fewer stages, such as --tune stages:2."
+            )
+        halves, name = cut(StageMaps(backbone).eval(), after), f"maps-below-{after}"
+        engine = _engine_of(self.extractor, halves.below.eval(), name)
+        return replace(self, engine=engine, width=halves.row_width, name=name), halves.above
 
     def size_of(self, plan: DetectionViews) -> int:
         """Return the size in bytes of the store of a plan."""
-        return ViewStore.size_of(plan, row_width(self.shapes), half=True)
+        return ViewStore.size_of(plan, self.width, half=True)
 
     def check_room(self, plans: Sequence[DetectionViews], limit: float) -> None:
         """Check that the stores of plans fit together.
@@ -86,7 +107,7 @@ class FrozenMaps:
             StoreError: It cannot be written, or a value exceeds the range of half precision.
         """
         folder, key = self._place
-        store = ViewStore(folder, key, plan, row_width(self.shapes), half=True)
+        store = ViewStore(folder, key, plan, self.width, half=True)
         store.evict_others(limit)
         store.fill(self.engine, plan.decoded, progress=progress)
         return StoredRows(store)
@@ -94,4 +115,15 @@ class FrozenMaps:
     @property
     def _place(self) -> tuple[Path, str]:
         """The folder of the stores, and the key of the maps in it."""
-        return self.extractor.cache / "boundary", f"{self.extractor.fingerprint.key}-maps"
+        return self.extractor.cache / "boundary", f"{self.extractor.fingerprint.key}-{self.name}"
+
+
+def _engine_of(extractor: FeatureExtractor, network: nn.Module, name: str) -> Engine:
+    return make_engine(
+        lambda: network,
+        size=extractor.preprocess.size,
+        device=extractor.device,
+        precision=extractor.precision,
+        cache=extractor.cache / "networks",
+        key=f"{extractor.fingerprint.network_key}-{name}",
+    )

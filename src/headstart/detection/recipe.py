@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,6 +11,9 @@ from torch import nn
 _IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 8000, 10, 80
 # They also need more views: a head that sees an image in the same views too often learns them.
 _VIEWS_IN_ALL, _FEWEST_VIEWS, _MOST_VIEWS = 4000, 6, 24
+
+BACKBONE = "above."
+"""The beginning of the names of parameters of the backbone in a network that is trained."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class DetectionRecipe:
         average: Decay of the moving average of weights, which is evaluated and kept.
         views: Number of views per image in the store.
         channels: Channels of the pyramid.
+        backbone_rate: Factor on the learning rate for the stages of the backbone that are trained.
         seed: Random seed.
     """
 
@@ -38,6 +43,7 @@ class DetectionRecipe:
     average: float = 0.998
     views: int = 10
     channels: int = 64
+    backbone_rate: float = 0.2
     seed: int = 0
 
     def rate(self, step: int, steps: int) -> float:
@@ -60,11 +66,17 @@ def views_for(images: int) -> int:
 
 
 def optimiser_of(network: nn.Module, recipe: DetectionRecipe) -> torch.optim.Optimizer:
-    """Create AdamW, without weight decay of norms and biases."""
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    """Create AdamW for what is trainable, without weight decay of norms and biases.
+
+    The groups of the backbone's layers have a factor on the learning rate, "scale".
+    """
+    trainable = [item for item in network.named_parameters() if item[1].requires_grad]
+    groups: list[dict[str, Any]] = []
+    for in_backbone in (False, True):
+        own = [value for name, value in trainable if name.startswith(BACKBONE) == in_backbone]
+        scale = recipe.backbone_rate if in_backbone else 1.0
+        for is_weight, decay in ((True, recipe.weight_decay), (False, 0.0)):
+            params = [value for value in own if (value.ndim > 1) == is_weight]
+            if params:
+                groups.append({"params": params, "weight_decay": decay, "scale": scale})
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)

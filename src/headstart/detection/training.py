@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -16,7 +17,6 @@ from headstart.errors import TuningError
 from headstart.evaluation.boxes.coco_metrics import CocoMetrics
 from headstart.heads.boxes.detections import detections_of, merge_tiles
 from headstart.heads.boxes.losses import detection_loss
-from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
 from headstart.record import DetectionEpoch
 from headstart.tuning.boundary.rows import predict_rows
@@ -31,6 +31,9 @@ from headstart.tuning.training.checkpoint import (
     write_checkpoint,
 )
 from headstart.watching import Progress, Warn, name_place, no_warning
+
+_MOST_EPOCHS = 100_000
+"""More than any training has; the random numbers of each epoch have a seed of their own."""
 
 Measure = Callable[[Sequence[Detections]], CocoMetrics]
 """Measures detections in the held-out images."""
@@ -50,7 +53,7 @@ class DetectionTraining:
     """Trains a head, and keeps its weights of the best epoch.
 
     Args:
-        head: The head, which is trained.
+        head: The head, which is trained, or stages of the backbone with a head.
         points: The points of its pyramid.
         examples: The training images.
         held_out: Images that are measured after each epoch, to keep the best; None or none to
@@ -71,7 +74,7 @@ class DetectionTraining:
 
     def __init__(
         self,
-        head: BoxHead,
+        head: nn.Module,
         points: Points,
         examples: DetectionExamples,
         held_out: DetectionExamples | None,
@@ -101,6 +104,11 @@ class DetectionTraining:
         return tuple(self._state.history)
 
     @property
+    def best_map(self) -> float:
+        """mAP50-95 of that epoch on the held-out images; 0 without any."""
+        return self._state.best_map
+
+    @property
     def best_epoch(self) -> int:
         """The epoch whose weights are kept, from 1."""
         return self._state.best_epoch
@@ -112,7 +120,7 @@ class DetectionTraining:
             TuningError: The checkpoint belongs to another training, or the loss was not finite in
                 the first epoch.
         """
-        with self._setting.use_threads():
+        with self._setting.use_threads(), torch.random.fork_rng(devices=[]):
             self._resume()
             while self._state.epoch < self._recipe.epochs and not self._time_is_up():
                 if problem := self._epoch():
@@ -127,6 +135,8 @@ class DetectionTraining:
     def _epoch(self) -> str | None:
         """Train for an epoch; return why if that is impossible."""
         begin, steps = time.perf_counter(), self._examples.steps(self._recipe.batch_size)
+        # Dropout depends on seed and epoch only, so that a resumed training is the same.
+        torch.manual_seed(self._recipe.seed * _MOST_EPOCHS + self._state.epoch)
         total, losses, images = steps * self._recipe.epochs, [], 0
         self.head.train()
         batches = self._examples.batches(
@@ -134,7 +144,7 @@ class DetectionTraining:
         )
         for number, (rows, truth) in enumerate(batches, self._state.epoch * steps):
             for group in self._optimiser.param_groups:
-                group["lr"] = self._recipe.rate(number, total)
+                group["lr"] = self._recipe.rate(number, total) * group["scale"]
             with self._setting.autocast():
                 outputs = self.head(to_device(rows, self._setting))
             loss = detection_loss(outputs.cpu(), self._points, truth)

@@ -1,7 +1,9 @@
 """A feature pyramid with a head that predicts a class and a box at each of its points.
 
-The pyramid is that of Lin et al. (2017), "Feature Pyramid Networks for Object Detection". The head
-has no anchors, as in Tian et al. (2019), "FCOS", and no centre-ness: the class score is trained to
+The pyramid is that of Lin et al. (2017), "Feature Pyramid Networks for Object Detection", with the
+way back from fine to coarse of Liu et al. (2018), "Path Aggregation Network for Instance
+Segmentation": the edges of large objects, too, are exact only on the fine maps. The head has no
+anchors, as in Tian et al. (2019), "FCOS", and no centre-ness: the class score is trained to
 be the overlap with the true box, as in Feng et al. (2021), "TOOD".
 """
 
@@ -16,6 +18,8 @@ from torch.nn.functional import interpolate, silu
 from headstart.backbones.maps import split_maps
 from headstart.heads.boxes.shape import BoxHeadShape
 
+# The share of the maps' channels that are left out in each step of the training.
+_DROPOUT = 0.1
 # A probability of 1 % at first, so that the many points without an object do not outweigh the rest.
 _FIRST_PROBABILITY = 0.01
 # The first boxes reach three steps of the map from their point, in each direction.
@@ -35,8 +39,11 @@ class BoxHead(nn.Module):
         self.shape = shape
         width, levels = shape.channels, len(shape.levels)
         sources = shape.maps if len(shape.maps) > 1 else shape.maps * levels
+        self.dropout = nn.Dropout2d(_DROPOUT)
         self.lateral = nn.ModuleList(_convolution(map_.channels, width, 1) for map_ in sources)
         self.smooth = nn.ModuleList(_convolution(width, width, 3) for _ in range(levels))
+        self.down = nn.ModuleList(_convolution(width, width, 3, step=2) for _ in range(levels - 1))
+        self.merge = nn.ModuleList(_convolution(width, width, 3) for _ in range(levels - 1))
         self.class_tower = _Tower(width, shape.depth, levels)
         self.box_tower = _Tower(width, shape.depth, levels)
         self.score = nn.Conv2d(width, shape.classes, 1)
@@ -60,13 +67,18 @@ class BoxHead(nn.Module):
     def _pyramid(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return the levels, finest first, each (batch, channels, side, side)."""
         sides = self.shape.levels
-        sources = maps if len(maps) > 1 else [maps[0]] * len(sides)
+        maps = [self.dropout(map_) for map_ in maps]
+        sources = maps if len(maps) > 1 else maps * len(sides)
         levels = [lateral(source) for lateral, source in zip(self.lateral, sources, strict=True)]
         if len(maps) == 1:
             levels = [_resized(level, side) for level, side in zip(levels, sides, strict=True)]
         for finer in reversed(range(len(levels) - 1)):
             levels[finer] = levels[finer] + _resized(levels[finer + 1], sides[finer])
-        return [smooth(level) for smooth, level in zip(self.smooth, levels, strict=True)]
+        levels = [smooth(level) for smooth, level in zip(self.smooth, levels, strict=True)]
+        for finer, (down, merge) in enumerate(zip(self.down, self.merge, strict=True)):
+            coarser = _resized(down(levels[finer]), sides[finer + 1])
+            levels[finer + 1] = merge(levels[finer + 1] + coarser)
+        return levels
 
 
 class _Tower(nn.Module):
@@ -94,12 +106,14 @@ class _Tower(nn.Module):
 
 
 def _resized(level: Tensor, side: int) -> Tensor:
-    return interpolate(level, size=(side, side), mode="nearest")
+    return (
+        interpolate(level, size=(side, side), mode="nearest") if level.shape[2] != side else level
+    )
 
 
-def _convolution(inputs: int, outputs: int, side: int) -> nn.Sequential:
+def _convolution(inputs: int, outputs: int, side: int, step: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=False),
+        nn.Conv2d(inputs, outputs, side, step, padding=side // 2, bias=False),
         nn.BatchNorm2d(outputs),
         nn.SiLU(inplace=True),
     )

@@ -1,7 +1,7 @@
 """A network cut at a boundary: the frozen half runs once, the trainable half in each epoch.
 
-Together the halves compute the same features of all stages as `StagePooling`, so a head fitted on
-stored features can be put on the upper half without changes.
+Together the halves compute the same features of all stages as `StagePooling`, or the same maps as
+`StageMaps`, so a head fitted on those can be put on the upper half without changes.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
 from headstart.backbones import cutting
+from headstart.backbones.maps import StageMaps
 from headstart.backbones.parts import last_node_in, stage_names, trace
 from headstart.backbones.pooling import StagePooling
 from headstart.errors import OptionError
@@ -24,9 +25,9 @@ class Halves:
 
     Attributes:
         below: Computes rows (batch, row_width) from uint8 images (batch, height, width, 3).
-        above: Computes the features of all stages (batch, width) from rows.
-        row_width: Numbers per row: the features of stages below the boundary, then the feature
-            map at the boundary.
+        above: Computes the features or maps of the stages (batch, width) from rows.
+        row_width: Numbers per row: the features or maps of stages below the boundary, then the
+            feature map at the boundary.
     """
 
     below: nn.Module
@@ -49,7 +50,7 @@ class Below(nn.Module):
 
 
 class Above(nn.Module):
-    """The trainable half, which computes features from rows."""
+    """The trainable half, which computes features or maps from rows."""
 
     def __init__(self, graph: fx.GraphModule, shapes: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Above(nn.Module):
         self._shapes = [tuple(shape) for shape in shapes]
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return the features of all stages: shape (batch, width)."""
+        """Return the features or maps of the stages: shape (batch, width)."""
         sizes = [int(torch.Size(shape).numel()) for shape in self._shapes]
         parts = torch.split(rows, sizes, dim=1)
         maps = [_unflattened(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
@@ -65,23 +66,29 @@ class Above(nn.Module):
         return features
 
 
-def cut(pooling: StagePooling, after: int) -> Halves:
+def cut(whole: StagePooling | StageMaps, after: int) -> Halves:
     """Cut a network after a stage, counted from 1 at the stem.
+
+    Args:
+        whole: The network with what is computed from its stages.
+        after: The stage.
 
     Raises:
         OptionError: There is no such stage.
         BackboneError: The network cannot be cut.
     """
-    stages = stage_names(pooling.network)
+    network = whole.network
+    stages = stage_names(network)
     if not 1 <= after <= len(stages):
         raise OptionError(
             f"There is no boundary after stage {after}: the backbone has {len(stages)} stages. "
             f"Use 1 to {len(stages)}."
         )
-    graph = trace(pooling, pooling.network)
-    end = last_node_in(graph, f"network.{stages[after - 1]}", pooling.network)
+    graph = trace(whole, network)
+    name = next(name for name, module in whole.named_modules() if module is network)
+    end = last_node_in(graph, f"{name}.{stages[after - 1]}", network)
     crossing = cutting.crossing_nodes(graph, end)
-    values = _values(pooling, graph, crossing)
+    values = _values(whole, graph, crossing)
     numbers = {
         node: cast(Argument, value)
         for node, value in values.items()
@@ -90,8 +97,8 @@ def cut(pooling: StagePooling, after: int) -> Halves:
     shapes = [tuple(value.shape[1:]) for value in values.values() if isinstance(value, Tensor)]
     halves = cutting.cut(graph, crossing, numbers)
     return Halves(
-        Below(fx.GraphModule(pooling, halves.below)),
-        Above(fx.GraphModule(pooling, halves.above), shapes),
+        Below(fx.GraphModule(whole, halves.below)),
+        Above(fx.GraphModule(whole, halves.above), shapes),
         sum(int(torch.Size(shape).numel()) for shape in shapes),
     )
 
@@ -127,9 +134,9 @@ class _Recorder(fx.Interpreter):
 
 @torch.no_grad()
 def _values(
-    pooling: StagePooling, graph: fx.Graph, crossing: Sequence[fx.Node]
+    whole: StagePooling | StageMaps, graph: fx.Graph, crossing: Sequence[fx.Node]
 ) -> dict[fx.Node, object]:
     """Compute the values that cross the boundary for a blank image."""
-    recorder = _Recorder(pooling, graph, crossing)
-    recorder.run(pooling.blank())
+    recorder = _Recorder(whole, graph, crossing)
+    recorder.run(whole.blank())
     return {node: recorder.found[node.name] for node in crossing}
