@@ -11,6 +11,7 @@ from PIL import Image
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.data.boxes.labels import LabelledBox
+from headstart.detection.training import DetectionTraining
 from headstart.errors import DataError, OptionError, RunInterrupted
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.detector import Detector
@@ -281,7 +282,6 @@ def test_too_little_disk_space_is_an_error(train, tmp_path):
     [
         ({"head": "mlp"}, "--head mlp"),
         ({"features": "last"}, "--features last"),
-        ({"tune": "stages:1"}, "--tune stages:1"),
         ({"augment": "dihedral"}, "--augment dihedral"),
         ({"balanced": True}, "--balanced"),
         ({"fit": "crop"}, "--fit crop"),
@@ -420,3 +420,62 @@ def test_views_are_as_many_as_fit_on_the_disk(train, tmp_path):
     course = result.record.detection
     assert 2 <= course.views < 24
     assert course.store_bytes <= 5e5
+
+
+@pytest.fixture(scope="module")
+def tuned(trained, tmp_path_factory) -> TrainResult:
+    """Fine-tune the last two stages of the backbone of the first training."""
+    root = trained.run.parent
+    options = QUICK | {"epochs": 6, "learning_rate": 0.01, "tune": "stages:2"}
+    folder = tmp_path_factory.mktemp("tuned")
+    return hs.train(root / "scenes", out=folder / "run", cache=root / "cache", **options)
+
+
+def test_the_last_stages_are_tuned_with_the_head(tuned, trained):
+    """They are used if the held-out images say so, trained again on all images."""
+    course = tuned.record.detection
+    tuning = course.tuning
+    assert tuning.part == "stages:2"
+    assert [epoch.epoch for epoch in tuning.history] == [1, 2, 3, 4, 5, 6]
+    assert tuning.kept == (tuning.best_map > course.best_map)
+    assert tuning.store_bytes > 0
+    assert len(tuning.refit) == (6 if tuning.kept else 0)
+    assert tuned.record.tuned == ("stages:2" if tuning.kept else None)
+    changed = tuned.model.weights_sha256 != trained.model.weights_sha256
+    assert changed
+    backbones = [one.model.backbone.weights_sha256() for one in (tuned, trained)]
+    assert (backbones[0] != backbones[1]) == tuning.kept
+    text = (tuned.run / "report.html").read_text()
+    assert "learned together with the head, for 6 epochs." in text
+    assert ("the fine-tuned backbone is used" in text) == tuning.kept
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_tuned_stages_are_kept_only_if_they_are_better(train, monkeypatch, better):
+    """By mAP on the held-out images; what predicts is what was measured."""
+    best = DetectionTraining.best_map
+    monkeypatch.setattr(
+        DetectionTraining,
+        "best_map",
+        property(lambda self: (1 if better else -1) if self.recipe.epochs == 1 else best),
+    )
+    result = train(tune="stages:1", epochs=1)
+    again = Detector.of_bundle(read_bundle(result.run), LabelledBoxes(), cache=result.run / "c")
+    assert result.record.detection.tuning.kept is better
+    pixels = np.zeros((1, 64, 64, 3), np.uint8)
+    np.testing.assert_allclose(
+        again.engine.infer(pixels), result.model.engine.infer(pixels), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("all", "'all' leaves no stage of the backbone frozen"),
+        ("stages:99", "'stages:99' exceeds the backbone, which has"),
+    ],
+)
+def test_stages_that_there_are_not(train, part, message):
+    """The error says what is possible."""
+    with pytest.raises(OptionError, match=message):
+        train(tune=part, epochs=1)

@@ -111,7 +111,7 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
 DETECTION: tuple[Rule[TrainOptions], ...] = (
     Rule(
         (
-            *("head", "features", "balanced", "orientations", "scales", "fit", "tune", "recipe"),
+            *("head", "features", "balanced", "orientations", "scales", "fit", "recipe"),
             *("augment", "mixup", "no_hint", "log", "keep_examples", "compare", "learning_curve"),
             *("leakage", "prevalence", "slices", "backbones", "sample", "budget_ms"),
             *("patient_key", "labels", "label_separator", "uncertain"),

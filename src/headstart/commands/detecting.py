@@ -135,7 +135,7 @@ def _record_of(
     validation: BoxesEvaluation | None,
     seconds: dict[str, float],
 ) -> Record:
-    detector = fitted.detector
+    detector, course = fitted.detector, fitted.course
     counts = Counts(len(images.train), len(images.val), len(images.test), len(images.rejected))
     trained_on = _boxes_by_class(images.train, detector.classes)
     return Record(
@@ -150,7 +150,7 @@ def _record_of(
         features="maps",
         head="boxes",
         temperature=1.0,
-        tuned=None,
+        tuned=course.tuning.part if course.tuning and course.tuning.kept else None,
         tuning=None,
         engine="openvino" if detector.device == "cpu" else "torch",
         precision=detector.precision,
@@ -166,7 +166,7 @@ def _record_of(
         seconds=seconds,
         validation=validation,
         val_used_for=("choice", "calibration") if validation else (),
-        detection=fitted.course,
+        detection=course,
     )
 
 

@@ -1,28 +1,32 @@
-"""Fit a detector: the training of a head on the maps of a frozen backbone."""
+"""Fit a detector: a head on stored maps and, if it helps, the last stages of the backbone."""
 
-import time
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
-from headstart.detection.examples import DetectionExamples
-from headstart.detection.recipe import DetectionRecipe
-from headstart.detection.stored import StoredImages
-from headstart.detection.training import DetectionTraining, detect
+from headstart.backbones.backbone import with_weights
+from headstart.boxes import Detections
+from headstart.detection.recipe import tuning_recipe
+from headstart.detection.stages import StagesWithHead
+from headstart.detection.stored import StoredImages, store_below
+from headstart.detection.training import DetectionTraining
+from headstart.detection.trainings import Trainings
 from headstart.evaluation.boxes.thresholds import choose_thresholds
-from headstart.heads.boxes.losses import detection_loss
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import TrainOptions
 from headstart.predictor.detector import Detector, head_tensors
-from headstart.record import DetectionCourse
+from headstart.record import DetectionCourse, DetectionTuning
 from headstart.task import Task
-from headstart.tuning.pacing.timing import Setting, candidate_settings, fastest_setting
-from headstart.tuning.training.checkpoint import Checkpoints
 from headstart.tuning.trainings import mark_finished, training_folder
+from headstart.tuning.unfreezing import Unfrozen, unfrozen
 from headstart.watching import Watcher
+
+_AUTO_PART = "stages:2"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,23 @@ class FittedDetector:
     checkpoints: Path | None
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """What has been trained so far.
+
+    Attributes:
+        chosen: The head of the training in which images were held out.
+        head: The head that is kept: the same, or that of a training on all images.
+        found: The detections of the former in the held-out images.
+        weights: The weights of the backbone; None if it is frozen.
+    """
+
+    chosen: BoxHead
+    head: BoxHead
+    found: list[Detections]
+    weights: dict[str, Tensor] | None = None
+
+
 def fit_detector(
     stored: StoredImages,
     options: TrainOptions,
@@ -48,11 +69,10 @@ def fit_detector(
     checkpoints: Path | None,
     watcher: Watcher,
 ) -> FittedDetector:
-    """Train a head on stored maps, and choose the thresholds.
+    """Train a head on stored maps, fine-tune the last stages if asked to, choose the thresholds.
 
-    The best epoch and the thresholds are chosen on held-out images. If these are training images,
-    a new head is then trained on all of them for as many epochs, and its last epoch is kept: the
-    best of a few held-out images is often too early.
+    The best epoch, whether tuned stages are kept, and the thresholds are decided on held-out
+    images. If these are training images, what was decided is trained again on all of them.
 
     Args:
         stored: The images and their maps.
@@ -62,86 +82,117 @@ def fit_detector(
         watcher: Follows the stages.
 
     Raises:
-        TuningError: The training diverged in its first epoch, or cannot be resumed.
+        OptionError: The backbone does not have the part to tune, or the output of the frozen stages
+            below it takes more space than there is.
+        TuningError: A training diverged in its first epoch, or cannot be resumed.
     """
-    extractor, identity, begin = stored.maps.extractor, stored.identity(), time.perf_counter()
+    part = _AUTO_PART if options.tune == "auto" else options.tune
+    extractor, identity = stored.maps.extractor, stored.identity() | {"tune": part}
     points = Points.of(_shape(stored).levels, extractor.preprocess.size)
-    setting = _time_step(points, stored, deterministic=options.deterministic)
-
-    def train(
-        stage: str,
-        examples: DetectionExamples,
-        held_out: DetectionExamples | None,
-        recipe: DetectionRecipe,
-        *,
-        folder: Path | None,
-        seconds: float | None,
-    ) -> DetectionTraining:
-        """Train a new head until so many seconds after the beginning."""
-        with watcher.stage(stage) as progress:
-            training = DetectionTraining(
-                *(_new_head(stored), points, examples, held_out, recipe, setting),
-                measure=stored.measure,
-                checkpoints=Checkpoints(folder, identity, options.resume) if folder else None,
-                deadline=begin + seconds if seconds else None,
-                progress=progress,
-                warn=watcher.warn,
-            )
-            training.run()
-        return training
-
-    limit = options.minutes * 60 if options.minutes else None
+    planned = (1 if part == "none" else 2) * (2 if stored.can_refit else 1)
     with training_folder(checkpoints, identity, resume=options.resume, warn=watcher.warn) as folder:
-        final = chosen = train(
-            "Training the detector",
-            stored.learnt,
-            stored.held_out,
-            stored.recipe,
-            folder=folder and folder / "head",
-            seconds=limit and (limit / 2 if stored.can_refit else limit),
-        )
-        if stored.can_refit:
-            final = train(
-                "Training it again, on all images",
-                stored.train,
-                None,
-                replace(stored.recipe, epochs=len(chosen.history)),
-                folder=folder and folder / "all",
-                seconds=limit,
-            )
+        trainings = Trainings(points, options, folder, identity, planned, watcher)
+        fitted, course = _fit_head(trainings, stored)
+        if part != "none":
+            with unfrozen(extractor.backbone, extractor.device) as backbone:
+                backbone.unfreeze(part)
+                below, above = store_below(stored, part, options, watcher)
+                fitted, course = _tune(part, trainings, below, above, backbone, fitted, course)
         mark_finished(folder)
-    found = detect(chosen.head, points, stored.held_out, setting) if stored.held_out else []
-    matches = stored.measure(found).matches
+    matches = stored.measure(fitted.found).matches
+    frozen = extractor.backbone
     detector = Detector(
-        *(task, stored.classes, extractor.backbone, final.head.shape, head_tensors(final.head)),
-        thresholds=choose_thresholds(matches, stored.classes, options.operating_point),
-        device=extractor.device,
-        precision=extractor.precision,
-        cache=extractor.cache,
+        task,
+        stored.classes,
+        with_weights(frozen, fitted.weights) if fitted.weights else frozen,
+        fitted.head.shape,
+        head_tensors(fitted.head),
+        choose_thresholds(matches, stored.classes, options.operating_point),
+        extractor.device,
+        extractor.precision,
+        extractor.cache,
         tiles=stored.train.plan.side,
     )
-    return FittedDetector(detector, _course(stored, chosen, final, setting), folder)
+    return FittedDetector(detector, course, folder)
+
+
+def _fit_head(trainings: Trainings, stored: StoredImages) -> tuple[_Fitted, DetectionCourse]:
+    """Train a head on the maps of the frozen backbone."""
+    head, name = _new_head(stored), "the detector"
+    first = trainings.run(name, head, stored, stored.recipe)
+    fitted, again = _Fitted(head, head, first.detect(stored.held_out)), None
+    if stored.can_refit:
+        fitted = replace(fitted, head=_new_head(stored))
+        again = trainings.again(name, fitted.head, stored, first)
+    return fitted, _course(stored, first, again)
+
+
+def _tune(
+    part: str,
+    trainings: Trainings,
+    below: StoredImages,
+    above: nn.Module,
+    backbone: Unfrozen,
+    frozen: _Fitted,
+    course: DetectionCourse,
+) -> tuple[_Fitted, DetectionCourse]:
+    """Train the last stages with the head, and keep them if mAP on the held-out images rises.
+
+    Args:
+        part: The stages, such as "stages:2".
+        trainings: The trainings.
+        below: The images, with the output of the stages that stay frozen.
+        above: The other stages, which compute the maps.
+        backbone: The backbone, which has these stages.
+        frozen: The head on the frozen backbone.
+        course: The course of its training.
+    """
+    name = "the last stages"
+    network = StagesWithHead(above, copy.deepcopy(frozen.chosen))
+    first = trainings.run(name, network, below, tuning_recipe(below.recipe))
+    tuning = DetectionTuning(
+        part=part,
+        kept=first.best_map > (course.best_map or 0.0),
+        history=first.history,
+        best_epoch=first.best_epoch,
+        store_bytes=below.store_bytes,
+        images_per_second=_speed(first, below),
+    )
+    if not tuning.kept:
+        return frozen, replace(course, tuning=tuning)
+    fitted = _Fitted(network.head, network.head, first.detect(below.held_out), backbone.weights())
+    if below.can_refit:
+        backbone.reset()
+        network = StagesWithHead(above, copy.deepcopy(frozen.head))
+        again = trainings.again(name, network, below, first)
+        tuning = replace(tuning, refit=again.history)
+        fitted = replace(fitted, head=network.head, weights=backbone.weights())
+    return fitted, replace(course, tuning=tuning)
 
 
 def _course(
-    stored: StoredImages, chosen: DetectionTraining, final: DetectionTraining, setting: Setting
+    stored: StoredImages, first: DetectionTraining, again: DetectionTraining | None
 ) -> DetectionCourse:
-    recipe, seconds = stored.recipe, sum(epoch.seconds for epoch in chosen.history)
-    images = len(chosen.history) * len(stored.learnt)
+    recipe = stored.recipe
     return DetectionCourse(
-        history=chosen.history,
-        best_epoch=chosen.best_epoch,
+        history=first.history,
+        best_epoch=first.best_epoch,
         held_out=len(stored.held_out.images),
         chosen_on=stored.chosen_on,
         views=recipe.views,
         store_bytes=stored.store_bytes,
-        setting=setting.name,
-        images_per_second=images / seconds if seconds else None,
+        setting=first.setting.name,
+        images_per_second=_speed(first, stored),
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         channels=recipe.channels,
-        refit=final.history if final is not chosen else (),
+        refit=again.history if again else (),
     )
+
+
+def _speed(training: DetectionTraining, stored: StoredImages) -> float | None:
+    seconds = sum(epoch.seconds for epoch in training.history)
+    return len(training.history) * len(stored.learnt) / seconds if seconds else None
 
 
 def _shape(stored: StoredImages) -> BoxHeadShape:
@@ -152,18 +203,3 @@ def _new_head(stored: StoredImages) -> BoxHead:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stored.recipe.seed)
         return BoxHead(_shape(stored))
-
-
-def _time_step(points: Points, stored: StoredImages, *, deterministic: bool) -> Setting:
-    """Return the fastest setting for a training step."""
-    extractor, recipe = stored.maps.extractor, stored.recipe
-    settings = candidate_settings(device=extractor.device, bf16=extractor.allows_bf16)
-    if deterministic:
-        return settings[0]
-    rows, truth = next(stored.learnt.batches(0, recipe.batch_size, recipe.seed))
-    return fastest_setting(
-        _new_head(stored),
-        rows,
-        lambda outputs: detection_loss(outputs.cpu(), points, truth),
-        settings,
-    )

@@ -1,7 +1,7 @@
 """Hyperparameters of the training of a detector's head, and its optimiser."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch import nn
 _IMAGES_IN_ALL, _FEWEST_EPOCHS, _MOST_EPOCHS = 8000, 10, 80
 # They also need more views: a head that sees an image in the same views too often learns them.
 _VIEWS_IN_ALL, _FEWEST_VIEWS, _MOST_VIEWS = 4000, 6, 24
+
+_MOST_TUNING_EPOCHS = 10
 
 BACKBONE = "above."
 """The beginning of the names of parameters of the backbone in a network that is trained."""
@@ -63,6 +65,12 @@ def epochs_for(images: int) -> int:
 def views_for(images: int) -> int:
     """Return the number of views of each of so many training images."""
     return min(max(_FEWEST_VIEWS, math.ceil(_VIEWS_IN_ALL / images)), _MOST_VIEWS)
+
+
+def tuning_recipe(recipe: DetectionRecipe) -> DetectionRecipe:
+    """Return the recipe for the last stages with a head that has been trained by a recipe."""
+    epochs = min(recipe.epochs, _MOST_TUNING_EPOCHS)
+    return replace(recipe, epochs=epochs, learning_rate=recipe.learning_rate / 2)
 
 
 def optimiser_of(network: nn.Module, recipe: DetectionRecipe) -> torch.optim.Optimizer:

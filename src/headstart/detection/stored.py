@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from torch import nn
 
 from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone
@@ -171,6 +172,43 @@ def store_maps(
     return StoredImages(
         *(maps, recipe, train.classes, examples, learnt, held_out, chosen_on), store_bytes=needed
     )
+
+
+def store_below(
+    stored: StoredImages, part: str, options: TrainOptions, watcher: Watcher
+) -> tuple[StoredImages, nn.Module]:
+    """Run what is below a part of the backbone once for each view of the same images.
+
+    Args:
+        stored: The images.
+        part: The part, such as "stages:2".
+        options: How the detector is trained.
+        watcher: Follows the stages.
+
+    Returns:
+        The images with what was computed; and the part, which computes the maps from that.
+
+    Raises:
+        OptionError: There is no such part, nothing is below it, or the disk space is too small.
+        BackboneError: The network cannot be cut.
+        StoreError: The output cannot be written.
+    """
+    with watcher.stage("Preparing the stages"):
+        maps, above = stored.maps.below(part)
+    plans = list({id(one.plan): one.plan for one in (stored.train, stored.held_out)}.values())
+    needed, limit = sum(map(maps.size_of, plans)), options.store_gb * 1e9
+    watcher.note(f"The output below {part} takes {needed / 1e6:,.0f} MB in the cache.")
+    maps.check_room(plans, limit)
+    with watcher.stage("Computing what is below") as progress:
+        rows = {id(plan): maps.stored(plan, limit=limit, progress=progress) for plan in plans}
+    train, learnt, held_out = (
+        replace(one, source=rows[id(one.plan)])
+        for one in (stored.train, stored.learnt, stored.held_out)
+    )
+    below = replace(
+        stored, maps=maps, train=train, learnt=learnt, held_out=held_out, store_bytes=needed
+    )
+    return below, above
 
 
 def recipe_of(options: TrainOptions, images: int) -> DetectionRecipe:

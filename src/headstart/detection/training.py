@@ -68,6 +68,8 @@ class DetectionTraining:
 
     Attributes:
         head: The head.
+        recipe: Hyperparameters.
+        setting: How training steps are computed.
         history: The epochs so far.
         best_epoch: The epoch whose weights are kept, from 1.
     """
@@ -90,7 +92,7 @@ class DetectionTraining:
         setting.apply_layout(head)
         self.head, self._points = head, points
         self._examples, self._held_out = examples, held_out
-        self._recipe, self._setting, self._measure = recipe, setting, measure
+        self.recipe, self.setting, self._measure = recipe, setting, measure
         self._checkpoints, self._deadline = checkpoints, deadline
         self._progress, self._warn = progress, warn
         self._optimiser = optimiser_of(head, recipe)
@@ -120,9 +122,9 @@ class DetectionTraining:
             TuningError: The checkpoint belongs to another training, or the loss was not finite in
                 the first epoch.
         """
-        with self._setting.use_threads(), torch.random.fork_rng(devices=[]):
+        with self.setting.use_threads(), torch.random.fork_rng(devices=[]):
             self._resume()
-            while self._state.epoch < self._recipe.epochs and not self._time_is_up():
+            while self._state.epoch < self.recipe.epochs and not self._time_is_up():
                 if problem := self._epoch():
                     if not self._state.best_epoch:
                         raise TuningError(f"{problem} Use a lower --learning-rate.")
@@ -132,26 +134,30 @@ class DetectionTraining:
         self.head.load_state_dict(self._best)
         self.head.eval()
 
+    def detect(self, examples: DetectionExamples) -> list[Detections]:
+        """Return the detections of the head in whole images; none if there are no images."""
+        return detect(self.head, self._points, examples, self.setting) if len(examples) else []
+
     def _epoch(self) -> str | None:
         """Train for an epoch; return why if that is impossible."""
-        begin, steps = time.perf_counter(), self._examples.steps(self._recipe.batch_size)
+        begin, steps = time.perf_counter(), self._examples.steps(self.recipe.batch_size)
         # Dropout depends on seed and epoch only, so that a resumed training is the same.
-        torch.manual_seed(self._recipe.seed * _MOST_EPOCHS + self._state.epoch)
-        total, losses, images = steps * self._recipe.epochs, [], 0
+        torch.manual_seed(self.recipe.seed * _MOST_EPOCHS + self._state.epoch)
+        total, losses, images = steps * self.recipe.epochs, [], 0
         self.head.train()
         batches = self._examples.batches(
-            self._state.epoch, self._recipe.batch_size, self._recipe.seed
+            self._state.epoch, self.recipe.batch_size, self.recipe.seed
         )
         for number, (rows, truth) in enumerate(batches, self._state.epoch * steps):
             for group in self._optimiser.param_groups:
-                group["lr"] = self._recipe.rate(number, total) * group["scale"]
-            with self._setting.autocast():
-                outputs = self.head(to_device(rows, self._setting))
+                group["lr"] = self.recipe.rate(number, total) * group["scale"]
+            with self.setting.autocast():
+                outputs = self.head(to_device(rows, self.setting))
             loss = detection_loss(outputs.cpu(), self._points, truth)
             if not math.isfinite(value := float(loss.detach())):
                 return f"The loss was {value} in epoch {self._state.epoch + 1}."
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip)
+            nn.utils.clip_grad_norm_(self.head.parameters(), self.recipe.clip)
             self._optimiser.step()
             self._optimiser.zero_grad(set_to_none=True)
             self._average.update(self.head, step=number + 1)
@@ -159,7 +165,7 @@ class DetectionTraining:
             images += len(rows)
             if self._progress:
                 done = self._state.epoch * len(self._examples) + images
-                self._progress(done, self._recipe.epochs * len(self._examples))
+                self._progress(done, self.recipe.epochs * len(self._examples))
         self._end_epoch(sum(losses) / len(losses), time.perf_counter() - begin)
         return None
 
@@ -168,7 +174,7 @@ class DetectionTraining:
         state.epoch += 1
         measured, measured50 = None, None
         if held_out := self._held_out:
-            found = detect(self._average.module, self._points, held_out, self._setting)
+            found = detect(self._average.module, self._points, held_out, self.setting)
             metrics = self._measure(found)
             measured, measured50 = metrics.map or 0.0, metrics.map50 or 0.0
         state.history.append(DetectionEpoch(state.epoch, loss, measured, measured50, seconds))
@@ -218,7 +224,7 @@ class DetectionTraining:
         unpack_optimiser(self._optimiser, tensors)
         history = [DetectionEpoch(**values) for values in state["history"]]
         self._state = _State(state["epoch"], state["best_epoch"], state["best_map"], history)
-        name_place(self._progress, f"epoch {state['epoch'] + 1} of {self._recipe.epochs}")
+        name_place(self._progress, f"epoch {state['epoch'] + 1} of {self.recipe.epochs}")
 
 
 def detect(

@@ -12,7 +12,7 @@ from headstart.record.boxes import (
     RecallAtFalsePositives,
     SizeResult,
 )
-from headstart.record.detection import DetectionCourse, DetectionEpoch
+from headstart.record.detection import DetectionCourse, DetectionEpoch, DetectionTuning
 from headstart.record.estimates import (
     Disagreement,
     Estimate,
@@ -80,6 +80,7 @@ __all__ = [
     "Data",
     "DetectionCourse",
     "DetectionEpoch",
+    "DetectionTuning",
     "Disagreement",
     "Epoch",
     "ErrorKind",

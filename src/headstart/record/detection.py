@@ -24,6 +24,39 @@ class DetectionEpoch:
 
 
 @dataclass(frozen=True)
+class DetectionTuning:
+    """The fine-tuning of a detector: the last stages of the backbone with the head.
+
+    Attributes:
+        part: The stages, such as "stages:2".
+        kept: Whether mAP50-95 on the held-out images rose, so that the tuned stages are used.
+        history: The epochs.
+        best_epoch: The best epoch on the held-out images.
+        store_bytes: The size of the boundary store below the stages.
+        images_per_second: The speed of training steps.
+        refit: The epochs of a second training on all training images; empty without.
+    """
+
+    part: str
+    kept: bool
+    history: tuple[DetectionEpoch, ...]
+    best_epoch: int
+    store_bytes: int
+    images_per_second: float | None
+    refit: tuple[DetectionEpoch, ...] = ()
+
+    @property
+    def best_map(self) -> float | None:
+        """mAP50-95 of the best epoch on the held-out images; None without any."""
+        return _best(self.history)
+
+    def without_times(self) -> "DetectionTuning":
+        """See `DetectionCourse.without_times`."""
+        history, refit = _untimed(self.history), _untimed(self.refit)
+        return replace(self, history=history, refit=refit, images_per_second=None)
+
+
+@dataclass(frozen=True)
 class DetectionCourse:
     """The course of the training of a detector.
 
@@ -41,6 +74,7 @@ class DetectionCourse:
         channels: Channels of the pyramid.
         refit: The epochs of a second training on all training images, which gave the weights of
             the detector; empty if those of the best epoch were kept.
+        tuning: The fine-tuning of the last stages after that; None without.
     """
 
     history: tuple[DetectionEpoch, ...]
@@ -55,11 +89,23 @@ class DetectionCourse:
     learning_rate: float
     channels: int
     refit: tuple[DetectionEpoch, ...] = ()
+    tuning: DetectionTuning | None = None
+
+    @property
+    def best_map(self) -> float | None:
+        """mAP50-95 of the best epoch on the held-out images; None without any."""
+        return _best(self.history)
 
     def without_times(self) -> "DetectionCourse":
         """Return the course without the values that differ between two deterministic runs."""
-        history, refit = (
-            tuple(replace(epoch, seconds=0.0) for epoch in epochs)
-            for epochs in (self.history, self.refit)
-        )
-        return replace(self, history=history, refit=refit, images_per_second=None)
+        history, refit = _untimed(self.history), _untimed(self.refit)
+        tuning = self.tuning.without_times() if self.tuning else None
+        return replace(self, history=history, refit=refit, tuning=tuning, images_per_second=None)
+
+
+def _best(history: tuple[DetectionEpoch, ...]) -> float | None:
+    return max((epoch.map for epoch in history if epoch.map is not None), default=None)
+
+
+def _untimed(history: tuple[DetectionEpoch, ...]) -> tuple[DetectionEpoch, ...]:
+    return tuple(replace(epoch, seconds=0.0) for epoch in history)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from headstart.backbones.backbone import load_backbone
+from headstart.backbones.maps import StageMaps
 from headstart.backbones.parts import stage_names
 from headstart.backbones.pooling import StagePooling
 from headstart.errors import OptionError
@@ -27,6 +28,18 @@ def test_two_halves_compute_the_same_as_the_whole_network(name, reads):
         rows = halves.below(images)
         assert rows.shape == (3, halves.row_width)
         torch.testing.assert_close(halves.above(rows), whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@torch.no_grad()
+def test_two_halves_compute_the_same_maps(name):
+    """So that the head of a detector fits on the upper half."""
+    maps = StageMaps(load_backbone(name, weights="random", image_size=64, fit="pad")).eval()
+    images = torch.randint(256, (2, 64, 64, 3), dtype=torch.uint8)
+    whole = maps(images)
+    for after in range(1, len(stage_names(maps.network)) + 1):
+        halves = cut(maps, after)
+        torch.testing.assert_close(halves.above(halves.below(images)), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_a_missing_boundary_is_an_error():
