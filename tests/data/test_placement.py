@@ -46,7 +46,8 @@ def test_a_jpeg_of_reduced_scale_has_its_boxes_in_the_same_place(
     preprocess = Preprocess(side, resize=resize)
     box = (size[0] // 5, size[1] // 4, size[0] * 4 // 5, size[1] * 7 // 8)
     data = encoded(box_on_plain(size, box), "JPEG", quality=95, subsampling=0)
-    image, seen = ImageInput("x.jpg", data).decode_with_size(min_side=preprocess.min_side)
+    loaded = ImageInput("x.jpg", data).decode_with_size(min_side=preprocess.min_side)
+    image, seen = loaded.image, loaded.size
     assert (image.size, seen) == (decoded, size)
     placement = Placement.of(preprocess, seen, image.size)
     found = placement.to_image(dark_box(preprocess.pixels(image))[None])[0]

@@ -73,10 +73,11 @@ def test_crowds_and_missing_boxes_are_not_learnt(examples):
 
 
 @pytest.mark.parametrize(
-    ("images", "size", "steps"), [(1, 2, 1), (2, 2, 1), (3, 2, 2), (10, 16, 1)]
+    ("images", "size", "steps"),
+    [(1, 2, 1), (2, 2, 1), (3, 2, 1), (4, 2, 2), (17, 16, 2), (10, 16, 1)],
 )
 def test_the_number_of_steps(plan_of, images, size, steps):
-    """Images by the size of a batch, rounded up."""
+    """Images by the size of a batch, rounded up, unless one would be left alone."""
     assert DetectionExamples.of(Numbered(), plan_of(images), [Boxes.none()] * images).steps(
         size
     ) == (steps)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -28,9 +29,14 @@ def tiny_detector(cache: Path, *, threshold: float = 0.5, seed: int = 1) -> Dete
     """Return a detector of random weights whose scores differ from point to point."""
     backbone = load_backbone(TINY, weights="random", image_size=SIDE, fit="pad", seed=0)
     torch.manual_seed(seed)
-    head = BoxHead(BoxHeadShape(StageMaps(backbone).shapes, len(CLASSES), channels=16, depth=1))
+    maps = StageMaps(backbone).eval()
+    head = BoxHead(BoxHeadShape(maps.shapes, len(CLASSES), channels=16, depth=1))
+    seen = [backbone.preprocess.pixels(scene(number).image) for number in range(8)]
     with torch.no_grad():
-        head.score.weight.mul_(20_000)
+        rows = maps(torch.from_numpy(np.stack(seen)))
+        for _ in range(20):
+            head(rows)  # Sets the statistics of the norms.
+        head.score.weight.mul_(3 / head.eval()(rows)[..., 4:].std())
         head.score.bias.fill_(-2)
     thresholds = Thresholds("f1", (threshold,) * len(CLASSES), ("",) * len(CLASSES))
     return Detector(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil
+from math import ceil, log2
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.medical.dicom import decode_dicom, dicom_header
 from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_dicom
-from headstart.data.metadata import seen_size, upright, without_metadata
+from headstart.data.metadata import seen_begin, seen_size, upright, without_metadata
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
 from headstart.errors import UnreadableImage, reason_of
@@ -44,12 +44,20 @@ class LoadedImage:
     Attributes:
         image: The image, upright, in any mode, perhaps with transparent pixels.
         size: Width and height of the whole image as it is seen, before any reduction of its scale.
+        begin: Where the image begins in `image`, from the left and from the top, in pixels of it:
+            a JPEG of reduced scale has pixels for whole blocks, beyond the edges of the image.
         repair: What was repaired in the file, as a clause; None if nothing was.
     """
 
     image: Image.Image
     size: tuple[int, int]
+    begin: tuple[float, float] = (0.0, 0.0)
     repair: str | None = None
+
+
+def as_loaded(image: Image.Image) -> LoadedImage:
+    """Return an image in memory as one that was loaded."""
+    return LoadedImage(image, image.size)
 
 
 def decode(
@@ -310,7 +318,18 @@ def _load(
         image.draft(None, _scaled_size(image.size, ceil(min_side * _DRAFT_MARGIN)))
     loaded = _load_checked(image, data) if contract.version > 1 else image
     loaded.load()
-    return LoadedImage(upright(loaded, image.getexif), seen_size((width, height), image.getexif))
+    beyond = loaded.width - width / reduction(width, loaded.width)
+    below = loaded.height - height / reduction(height, loaded.height)
+    return LoadedImage(
+        upright(loaded, image.getexif),
+        seen_size((width, height), image.getexif),
+        seen_begin((beyond, below), image.getexif),
+    )
+
+
+def reduction(side: int, decoded: int) -> int:
+    """Return how many pixels of an image became one when it was decoded: 1, 2, 4 or 8."""
+    return int(2 ** round(log2(side / decoded)))
 
 
 def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:

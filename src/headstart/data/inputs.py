@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
@@ -16,7 +16,14 @@ from typing_extensions import TypeIs
 from headstart.arrays import Anything
 from headstart.data.colour import to_rgb_or_grey
 from headstart.data.contract import CURRENT, PixelContract
-from headstart.data.decoding import convert, load_image, read_image, translate_errors
+from headstart.data.decoding import (
+    LoadedImage,
+    as_loaded,
+    convert,
+    load_image,
+    read_image,
+    translate_errors,
+)
 from headstart.data.metadata import upright
 from headstart.data.paths import is_url
 from headstart.data.quiet import quiet_libraries
@@ -91,7 +98,7 @@ class ImageInput:
         Raises:
             UnreadableImage: It cannot be decoded.
         """
-        return self.decode_with_size(min_side=min_side, contract=contract, limits=limits)[0]
+        return self.decode_with_size(min_side=min_side, contract=contract, limits=limits).image
 
     def decode_with_size(
         self,
@@ -99,17 +106,18 @@ class ImageInput:
         min_side: int | None = None,
         contract: PixelContract = CURRENT,
         limits: DecodeLimits | None = None,
-    ) -> tuple[Image.Image, tuple[int, int]]:
-        """Return what `decode` does, and width and height of the whole image as it is seen."""
+    ) -> LoadedImage:
+        """Return what `decode` does, with width and height of the whole image as it is seen."""
         if isinstance(self.source, Image.Image):
             image = _from_pil(self.source, self.name, contract)
-            return image, image.size
+            return as_loaded(image)
         data = read_path(self.source) if isinstance(self.source, str) else self.source
         with quiet_libraries():
             loaded = load_image(
                 data, path=self.name, min_side=min_side, contract=contract, limits=limits
             )
-            return convert(loaded.image, path=self.name, contract=contract), loaded.size
+            image = convert(loaded.image, path=self.name, contract=contract)
+            return replace(loaded, image=image)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,28 @@ def seen_size(size: tuple[int, int], read_exif: Callable[[], Image.Exif]) -> tup
     return size[::-1] if _turn_of(read_exif) in _ON_ITS_SIDE else size
 
 
+def seen_begin(
+    beyond: tuple[float, float], read_exif: Callable[[], Image.Exif]
+) -> tuple[float, float]:
+    """Return how many pixels are left of a turned image and above it.
+
+    Args:
+        beyond: How many were to its right and below it before it was turned.
+        read_exif: Returns its metadata.
+    """
+    right, below = beyond
+    begins = {
+        Image.Transpose.FLIP_LEFT_RIGHT: (right, 0.0),
+        Image.Transpose.ROTATE_180: (right, below),
+        Image.Transpose.FLIP_TOP_BOTTOM: (0.0, below),
+        Image.Transpose.ROTATE_270: (below, 0.0),
+        Image.Transpose.TRANSVERSE: (below, right),
+        Image.Transpose.ROTATE_90: (0.0, right),
+    }
+    turn = _turn_of(read_exif)
+    return begins.get(turn, (0.0, 0.0)) if turn is not None else (0.0, 0.0)
+
+
 def _turn_of(read_exif: Callable[[], Image.Exif]) -> Image.Transpose | None:
     try:
         orientation = read_exif().get(_ORIENTATION)

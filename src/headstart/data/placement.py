@@ -1,12 +1,12 @@
 """Where an image or a tile is in the square input of a network, and the way back for boxes."""
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from headstart.arrays import Corners, Flags
+from headstart.data.decoding import reduction
 from headstart.data.preprocessing import Preprocess
 from headstart.data.tiling import Tile
 
@@ -31,7 +31,11 @@ class Placement:
 
     @classmethod
     def of(
-        cls, preprocess: Preprocess, size: tuple[int, int], decoded: tuple[int, int] | None = None
+        cls,
+        preprocess: Preprocess,
+        size: tuple[int, int],
+        decoded: tuple[int, int] | None = None,
+        begin: tuple[float, float] = (0.0, 0.0),
     ) -> Self:
         """Return where `Preprocess.pixels` places an image that it squashes or pads.
 
@@ -39,16 +43,15 @@ class Placement:
             preprocess: The preprocessing.
             size: Width and height of the image as it is seen.
             decoded: Width and height that it was decoded at, if its scale was reduced.
+            begin: Where it begins in what was decoded; see `LoadedImage`.
         """
         decoded = decoded or size
         left, top, across, down = preprocess.placed(*decoded)
-        width, height = (
-            reduction * part
-            for reduction, part in zip(reduced(size, decoded), decoded, strict=True)
-        )
         # Of an image that is a thousand times as long as wide, nothing is left in the input.
-        scale = max(across, 1) / width, max(down, 1) / height
-        return cls(*size, scale=scale, offset=(left, top), tile=Tile(0, 0, *size))
+        steps = max(across, 1) / decoded[0], max(down, 1) / decoded[1]
+        scale = steps[0] / reduction(size[0], decoded[0]), steps[1] / reduction(size[1], decoded[1])
+        offset = left + begin[0] * steps[0], top + begin[1] * steps[1]
+        return cls(*size, scale=scale, offset=offset, tile=Tile(0, 0, *size))
 
     @classmethod
     def of_tile(cls, preprocess: Preprocess, size: tuple[int, int], tile: Tile) -> Self:
@@ -96,12 +99,3 @@ class Placement:
     @property
     def _high(self) -> Corners:
         return self._low + np.tile(np.array([self.tile.width, self.tile.height], np.float32), 2)
-
-
-def reduced(size: tuple[int, int], decoded: tuple[int, int]) -> tuple[int, int]:
-    """Return how many pixels of an image became one when it was decoded, across and down.
-
-    A JPEG at 1/8 of its scale has pixels for whole blocks of 8, beyond its right edge too.
-    """
-    across, down = (2 ** round(math.log2(a / b)) for a, b in zip(size, decoded, strict=True))
-    return across, down

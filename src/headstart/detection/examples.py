@@ -80,11 +80,13 @@ class DetectionExamples:
         """Yield rows and boxes, in an order and of views that depend on epoch and seed only."""
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(self.tiles)
+        if len(order) == 1:
+            order = order.repeat(2)
         views = rng.integers(0, self.plan.views, len(order))
         for part in np.array_split(np.arange(len(order)), self.steps(size)):
             tiles, chosen = order[part], views[part]
             yield self.source.rows(tiles, chosen), self.truth(tiles, chosen)
 
     def steps(self, size: int) -> int:
-        """Return the number of batches of an epoch."""
-        return max(1, -(-len(self) // size))
+        """Return the number of batches of an epoch, each of two examples or more, for norms."""
+        return max(1, min(-(-len(self) // size), len(self) // 2))

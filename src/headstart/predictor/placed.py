@@ -36,10 +36,11 @@ def decode_placed(
     Raises:
         UnreadableImage: It cannot be decoded.
     """
-    decoded, size = image.decode_with_size(
+    loaded = image.decode_with_size(
         min_side=preprocess.min_side, contract=preprocess.contract, limits=limits
     )
-    return preprocess.pixels(decoded), Placement.of(preprocess, size, decoded.size)
+    placement = Placement.of(preprocess, loaded.size, loaded.image.size, loaded.begin)
+    return preprocess.pixels(loaded.image), placement
 
 
 def decode_tiles(
@@ -62,9 +63,9 @@ def decode_tiles(
     if side is None:
         pixels, placement = decode_placed(image, preprocess, limits)
         return PlacedImage([pixels], [placement])
-    decoded, size = image.decode_with_size(contract=preprocess.contract, limits=limits)
-    tiles = tiles_of(size, side)
+    loaded = image.decode_with_size(contract=preprocess.contract, limits=limits)
+    tiles = tiles_of(loaded.size, side)
     return PlacedImage(
-        (preprocess.pixels_of(decoded, tile) for tile in tiles),
-        [Placement.of_tile(preprocess, size, tile) for tile in tiles],
+        (preprocess.pixels_of(loaded.image, tile) for tile in tiles),
+        [Placement.of_tile(preprocess, loaded.size, tile) for tile in tiles],
     )

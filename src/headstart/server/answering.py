@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.arrays import Pixels
+from headstart.data.decoding import as_loaded
 from headstart.errors import UnreadableImage
 from headstart.server.answerer import Answer, Answerer, Asked, Computed
 from headstart.server.decoders import Decoded, Decoders
@@ -75,7 +76,7 @@ class ServedModel:
 
     def start(self) -> None:
         """Answer once with each size of batch, the first of which take longer; then be ready."""
-        black = Decoded.of(Image.new("RGB", (1, 1)), self.answerer.preprocess)
+        black = Decoded.of(as_loaded(Image.new("RGB", (1, 1))), self.answerer.preprocess)
         for count in range(1, self._engine.batch_size + 1):
             outputs = self.answerer.infer(np.stack([black.pixels] * count))
             self.answerer.answers([Computed("", black, row) for row in outputs], Asked())
@@ -128,7 +129,7 @@ class ServedModel:
         preprocess = self.answerer.preprocess
         if isinstance(image, bytes):
             return self._decoders.decode(name, image, preprocess)
-        return Decoded.of(Image.fromarray(image), preprocess)
+        return Decoded.of(as_loaded(Image.fromarray(image)), preprocess)
 
     def _stop_if_unused(self) -> None:
         if self._retired and not self._users:

@@ -92,7 +92,7 @@ class BoxAnswerer:
         return [Tensor("boxes", TEXT, np.array(texts, np.str_))]
 
     def _boxes(self, image: Computed) -> BoxesPrediction:
-        whole, decoded = image.image.size, image.image.decoded
-        placement = Placement.of(self.preprocess, whole, decoded)
+        read = image.image
+        placement = Placement.of(self.preprocess, read.size, read.decoded, read.begin)
         detections = self.detector.detections(image.output, placement)
         return self.detector.answer(image.name, detections, placement)

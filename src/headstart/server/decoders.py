@@ -7,12 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-from PIL import Image
+from dataclasses import dataclass, replace
 
 from headstart.arrays import Pixels
-from headstart.data.decoding import convert, load_image, pixel_count
+from headstart.data.decoding import LoadedImage, convert, load_image, pixel_count
 from headstart.data.preprocessing import Preprocess
 from headstart.data.quiet import quiet_libraries
 from headstart.options import DecodeLimits
@@ -29,18 +27,19 @@ class Decoded:
         pixels: The pixels, (size, size, 3), as `Preprocess.pixels` returns them.
         size: Width and height of the image as it is seen.
         decoded: Width and height that it was decoded at, which may be a fraction of these.
+        begin: Where the image begins in what was decoded; see `LoadedImage`.
     """
 
     pixels: Pixels
     size: tuple[int, int]
     decoded: tuple[int, int]
+    begin: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def of(
-        cls, image: Image.Image, preprocess: Preprocess, size: tuple[int, int] | None = None
-    ) -> Decoded:
-        """Preprocess an image, whose own size is that of `image` unless it was reduced."""
-        return cls(preprocess.pixels(image), size or image.size, image.size)
+    def of(cls, loaded: LoadedImage, preprocess: Preprocess) -> Decoded:
+        """Preprocess an image that has been converted."""
+        pixels = preprocess.pixels(loaded.image)
+        return cls(pixels, loaded.size, loaded.image.size, loaded.begin)
 
 
 class Decoders:
@@ -79,7 +78,7 @@ class Decoders:
                 limits=self._limits,
             )
             image = convert(loaded.image, path=name, contract=contract)
-            return Decoded.of(image, preprocess, loaded.size)
+            return Decoded.of(replace(loaded, image=image), preprocess)
 
     @contextmanager
     def _room_for(self, data: bytes) -> Iterator[None]:
