@@ -36,7 +36,7 @@ def tiny_detector(cache: Path, *, threshold: float = 0.5, seed: int = 1) -> Dete
         rows = maps(torch.from_numpy(np.stack(seen)))
         for _ in range(20):
             head(rows)  # Sets the statistics of the norms.
-        head.score.weight.mul_(3 / head.eval()(rows)[..., 4:].std())
+        head.score.weight.mul_(2.5 / head.eval()(rows)[..., 4:].std())
         head.score.bias.fill_(-2)
     thresholds = Thresholds("f1", (threshold,) * len(CLASSES), ("",) * len(CLASSES))
     return Detector(
