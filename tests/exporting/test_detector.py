@@ -220,11 +220,12 @@ def test_a_bundle_on_the_command_line(headstart, detector, images, tmp_path):
 @pytest.mark.parametrize("resize", ["pad", "squash"])
 def test_the_script_places_images_as_the_detector_does(images, tmp_path, resize):
     """Pixels and places are equal, also of large photos, of turned ones and of panoramas."""
-    turned = Image.Exif()
-    turned[0x0112] = 6
+    turned, other = Image.Exif(), Image.Exif()
+    turned[0x0112], other[0x0112] = 6, 3
     large = scene(5, size=(1203, 907), sides=(200, 400)).image
     large.save(tmp_path / "large.jpg")
     large.save(tmp_path / "turned.jpg", exif=turned)
+    large.save(tmp_path / "upside-down.jpg", exif=other)
     large.resize((3000, 37)).convert("L").save(tmp_path / "panorama.jpg")
     scene(6, size=(90, 60)).image.save(tmp_path / "turned.tif", exif=turned)
     values = {"format": "onnx", "runtime": "onnxruntime", "contract": 2, "resize": resize}

@@ -329,7 +329,7 @@ def _load(
 
 def reduction(side: int, decoded: int) -> int:
     """Return how many pixels of an image became one when it was decoded: 1, 2, 4 or 8."""
-    return int(2 ** round(log2(side / decoded)))
+    return max(1, int(2 ** round(log2(side / decoded))))
 
 
 def _load_checked(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
