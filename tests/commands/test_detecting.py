@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -479,3 +480,17 @@ def test_stages_that_there_are_not(train, part, message):
     """The error says what is possible."""
     with pytest.raises(OptionError, match=message):
         train(tune=part, epochs=1)
+
+
+def test_stages_that_diverge_leave_the_frozen_detector(train, trained, monkeypatch):
+    """Nothing that was learnt is lost; a warning says why."""
+    monkeypatch.setattr(
+        "headstart.detection.fitting.tuning_recipe",
+        lambda recipe: replace(recipe, learning_rate=1e30, clip=1e30, batch_size=2),
+    )
+    watcher = RecordingWatcher()
+    result = train(tune="stages:1", watcher=watcher)
+    (warning,) = [text for text in watcher.warnings if "Fine-tuning" in text]
+    assert warning.startswith("Fine-tuning failed, so the backbone stays frozen: The loss was")
+    assert result.record.detection.tuning is None
+    assert result.model.weights_sha256 == trained.model.weights_sha256

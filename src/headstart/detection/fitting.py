@@ -12,7 +12,7 @@ from headstart.boxes import Detections
 from headstart.detection.recipe import tuning_recipe
 from headstart.detection.stages import StagesWithHead
 from headstart.detection.stored import StoredImages, store_below
-from headstart.detection.training import DetectionTraining
+from headstart.detection.training import DetectionTraining, Diverged
 from headstart.detection.trainings import Trainings
 from headstart.evaluation.boxes.thresholds import choose_thresholds
 from headstart.heads.boxes.network import BoxHead
@@ -97,7 +97,10 @@ def fit_detector(
             with unfrozen(extractor.backbone, extractor.device) as backbone:
                 backbone.unfreeze(part)
                 below, above = store_below(stored, part, options, watcher)
-                fitted, course = _tune(part, trainings, below, above, backbone, fitted, course)
+                try:
+                    fitted, course = _tune(part, trainings, below, above, backbone, fitted, course)
+                except Diverged as error:
+                    watcher.warn(f"Fine-tuning failed, so the backbone stays frozen: {error}")
         mark_finished(folder)
     matches = stored.measure(fitted.found).matches
     frozen = extractor.backbone

@@ -39,6 +39,10 @@ Measure = Callable[[Sequence[Detections]], CocoMetrics]
 """Measures detections in the held-out images."""
 
 
+class Diverged(TuningError):
+    """The loss was not finite in the first epoch."""
+
+
 @dataclass
 class _State:
     """What changes during a training, except for tensors."""
@@ -119,15 +123,15 @@ class DetectionTraining:
         """Train until all epochs are done or the time is up; the head gets the best weights.
 
         Raises:
-            TuningError: The checkpoint belongs to another training, or the loss was not finite in
-                the first epoch.
+            TuningError: The checkpoint belongs to another training.
+            Diverged: The loss was not finite in the first epoch.
         """
         with self.setting.use_threads(), torch.random.fork_rng(devices=[]):
             self._resume()
             while self._state.epoch < self.recipe.epochs and not self._time_is_up():
                 if problem := self._epoch():
                     if not self._state.best_epoch:
-                        raise TuningError(f"{problem} Use a lower --learning-rate.")
+                        raise Diverged(f"{problem} Use a lower --learning-rate.")
                     self._warn(f"Training ended early: {problem} The best epoch so far is kept.")
                     break
                 self._save()
