@@ -12,6 +12,7 @@ from PIL import Image
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.data.boxes.labels import LabelledBox
+from headstart.detection.maps import FrozenMaps
 from headstart.detection.training import DetectionTraining
 from headstart.errors import DataError, OptionError, RunInterrupted
 from headstart.predictor.bundle import read_bundle
@@ -355,8 +356,6 @@ def test_a_turned_photo_is_learnt_where_it_is_seen(train, made, tmp_path):
 
 def test_another_run_warns_of_an_unfinished_one(train, trained, monkeypatch):
     """A training that was killed is named with its progress, and not overwritten."""
-    from headstart.detection.training import DetectionTraining
-
     run = DetectionTraining._end_epoch
     calls = []
 
@@ -477,9 +476,33 @@ def test_tuned_stages_are_kept_only_if_they_are_better(train, monkeypatch, bette
     ],
 )
 def test_stages_that_there_are_not(train, part, message):
-    """The error says what is possible."""
+    """The error says what is possible, before anything is trained."""
+    watcher = RecordingWatcher()
     with pytest.raises(OptionError, match=message):
-        train(tune=part, epochs=1)
+        train(tune=part, epochs=1, watcher=watcher)
+    assert watcher.stages[-1] == "Loading the backbone"
+
+
+def test_nothing_is_tuned_without_images_to_judge_it(train, tmp_path):
+    """A warning says so."""
+    watcher = RecordingWatcher()
+    data = write_yolo(tmp_path / "data", scenes(1))
+    result = train(data, tune="stages:1", test=0, watcher=watcher)
+    assert result.record.detection.tuning is None
+    assert any("too few images to hold some out" in text for text in watcher.warnings)
+
+
+def test_too_little_space_for_tuning_leaves_the_frozen_detector(train, trained, monkeypatch):
+    """What has been trained by then is not lost."""
+    monkeypatch.setattr(
+        "headstart.detection.fitting.store_below",
+        lambda *arguments: FrozenMaps.check_room(arguments[0].maps, [arguments[0].train.plan], 1),
+    )
+    watcher = RecordingWatcher()
+    result = train(tune="stages:1", watcher=watcher)
+    (warning,) = [text for text in watcher.warnings if "Fine-tuning" in text]
+    assert re.search(r"the backbone stays frozen: The maps of \d+ images .* may be used", warning)
+    assert result.model.weights_sha256 == trained.model.weights_sha256
 
 
 def test_stages_that_diverge_leave_the_frozen_detector(train, trained, monkeypatch):

@@ -15,7 +15,8 @@ from headstart.commands.combinations import DETECTION, RUN, reject_ineffective_o
 from headstart.commands.found_boxes import evaluate_part, report_of
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import Images, ImageSet
-from headstart.detection.fitting import FittedDetector, fit_detector
+from headstart.detection.fitting import FittedDetector, fit_detector, part_of
+from headstart.detection.maps import stages_below
 from headstart.detection.stored import store_maps
 from headstart.engines.devices import choose_device
 from headstart.errors import BackboneError
@@ -92,6 +93,8 @@ def fit_and_measure(
     """
     with clock.step("load"), watcher.stage("Loading the backbone"):
         backbone = load_detection_backbone(options)
+        if (tuned := part_of(options)) != "none":
+            stages_below(backbone, tuned)  # An error now, not after the head has been trained.
     with clock.step("extract"):
         stored = store_maps(backbone, images.train, images.val, options, watcher)
     checkpoints = request.checkpoints(images.name)

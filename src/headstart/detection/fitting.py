@@ -14,6 +14,7 @@ from headstart.detection.stages import StagesWithHead
 from headstart.detection.stored import StoredImages, store_below
 from headstart.detection.training import DetectionTraining, Diverged
 from headstart.detection.trainings import Trainings
+from headstart.errors import OptionError
 from headstart.evaluation.boxes.thresholds import choose_thresholds
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
@@ -82,24 +83,27 @@ def fit_detector(
         watcher: Follows the stages.
 
     Raises:
-        OptionError: The backbone does not have the part to tune, or the output of the frozen stages
-            below it takes more space than there is.
-        TuningError: A training diverged in its first epoch, or cannot be resumed.
+        TuningError: The training of the head diverged in its first epoch, or cannot be resumed.
     """
-    part = _AUTO_PART if options.tune == "auto" else options.tune
+    part = part_of(options)
     extractor, identity = stored.maps.extractor, stored.identity() | {"tune": part}
     points = Points.of(_shape(stored).levels, extractor.preprocess.size)
     planned = (1 if part == "none" else 2) * (2 if stored.can_refit else 1)
     with training_folder(checkpoints, identity, resume=options.resume, warn=watcher.warn) as folder:
         trainings = Trainings(points, options, folder, identity, planned, watcher)
         fitted, course = _fit_head(trainings, stored)
-        if part != "none":
+        if part != "none" and not len(stored.held_out):
+            watcher.warn(
+                "There are too few images to hold some out, which would decide about fine-tuning, "
+                "so the backbone stays frozen."
+            )
+        elif part != "none":
             with unfrozen(extractor.backbone, extractor.device) as backbone:
                 backbone.unfreeze(part)
-                below, above = store_below(stored, part, options, watcher)
                 try:
+                    below, above = store_below(stored, part, options, watcher)
                     fitted, course = _tune(part, trainings, below, above, backbone, fitted, course)
-                except Diverged as error:
+                except (Diverged, OptionError) as error:
                     watcher.warn(f"Fine-tuning failed, so the backbone stays frozen: {error}")
         mark_finished(folder)
     matches = stored.measure(fitted.found).matches
@@ -117,6 +121,11 @@ def fit_detector(
         tiles=stored.train.plan.side,
     )
     return FittedDetector(detector, course, folder)
+
+
+def part_of(options: TrainOptions) -> str:
+    """Return the part of the backbone that is fine-tuned, or "none"."""
+    return _AUTO_PART if options.tune == "auto" else options.tune
 
 
 def _fit_head(trainings: Trainings, stored: StoredImages) -> tuple[_Fitted, DetectionCourse]:

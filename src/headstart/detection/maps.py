@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from headstart.backbones.backbone import Backbone
 from headstart.backbones.layout import MapShape
 from headstart.backbones.maps import StageMaps, row_width
 from headstart.detection.views import DetectionViews
@@ -53,16 +54,11 @@ class FrozenMaps:
             part: "stages:N" or "layers:N". It shares its weights with the backbone.
 
         Raises:
-            OptionError: There is no such part, or nothing is below it.
+            OptionError: The backbone does not have this part, or has nothing below it.
             BackboneError: The network cannot be cut.
         """
         backbone = self.extractor.backbone
-        after = backbone.parts().stages_below(part)
-        if not after:
-            raise OptionError(
-                f"'{part}' leaves no stage of the backbone frozen, whose output could be stored. "
-                "Train fewer stages, such as --tune stages:2."
-            )
+        after = stages_below(backbone, part)
         halves, name = cut(StageMaps(backbone).eval(), after), f"maps-below-{after}"
         engine = _engine_of(self.extractor, halves.below.eval(), name)
         return replace(self, engine=engine, width=halves.row_width, name=name), halves.above
@@ -116,6 +112,22 @@ class FrozenMaps:
     def _place(self) -> tuple[Path, str]:
         """The folder of the stores, and the key of the maps in it."""
         return self.extractor.cache / "boundary", f"{self.extractor.fingerprint.key}-{self.name}"
+
+
+def stages_below(backbone: Backbone, part: str) -> int:
+    """Return the number of stages that stay frozen if a part of a backbone is trained.
+
+    Raises:
+        OptionError: The backbone does not have this part, or has nothing below it.
+        BackboneError: The network cannot be traced.
+    """
+    after = backbone.parts().stages_below(part)
+    if not after:
+        raise OptionError(
+            f"'{part}' leaves no stage of the backbone frozen, whose output could be stored. "
+            "Train fewer stages, such as --tune stages:2."
+        )
+    return after
 
 
 def _engine_of(extractor: FeatureExtractor, network: nn.Module, name: str) -> Engine:

@@ -189,7 +189,7 @@ def store_below(
         The images with what was computed; and the part, which computes the maps from that.
 
     Raises:
-        OptionError: There is no such part, nothing is below it, or the disk space is too small.
+        OptionError: The output takes more space than there is.
         BackboneError: The network cannot be cut.
         StoreError: The output cannot be written.
     """

@@ -32,8 +32,8 @@ from headstart.tuning.training.checkpoint import (
 )
 from headstart.watching import Progress, Warn, name_place, no_warning
 
-_MOST_EPOCHS = 100_000
-"""More than any training has; the random numbers of each epoch have a seed of their own."""
+_SEED_STEP = 100_000
+"""How far apart the seeds of two trainings are, so that each of their epochs has its own."""
 
 Measure = Callable[[Sequence[Detections]], CocoMetrics]
 """Measures detections in the held-out images."""
@@ -146,7 +146,7 @@ class DetectionTraining:
         """Train for an epoch; return why if that is impossible."""
         begin, steps = time.perf_counter(), self._examples.steps(self.recipe.batch_size)
         # Dropout depends on seed and epoch only, so that a resumed training is the same.
-        torch.manual_seed(self.recipe.seed * _MOST_EPOCHS + self._state.epoch)
+        torch.manual_seed(self.recipe.seed * _SEED_STEP + self._state.epoch)
         total, losses, images = steps * self.recipe.epochs, [], 0
         self.head.train()
         batches = self._examples.batches(

@@ -82,7 +82,7 @@ def choose_thresholds(
         The thresholds; a class without right detections has 0.5, and a note that says so.
 
     Raises:
-        OptionError: There is no such purpose.
+        OptionError: The purpose is unknown.
     """
     point = parse_purpose(purpose)
     chosen = [_choose(point, each, name) for each, name in zip(matches, classes, strict=True)]

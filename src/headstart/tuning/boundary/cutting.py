@@ -74,7 +74,7 @@ def cut(whole: StagePooling | StageMaps, after: int) -> Halves:
         after: The stage.
 
     Raises:
-        OptionError: There is no such stage.
+        OptionError: The network has fewer stages.
         BackboneError: The network cannot be cut.
     """
     network = whole.network
