@@ -194,18 +194,73 @@ class _Bomb:
         return print, ("executed",)
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".bin", ".pt", ".pkl"])
-def test_a_pickle_is_refused_and_not_executed(tmp_path, capsys, suffix):
-    """A file that could run code is refused because of its name, without being opened."""
+@pytest.mark.parametrize("suffix", [".bin", ".pkl", ""])
+def test_another_format_is_refused_and_not_executed(tmp_path, capsys, suffix):
+    """A file is refused because of its name, without being opened."""
     file = tmp_path / f"model{suffix}"
     file.write_bytes(pickle.dumps(_Bomb()))
     with pytest.raises(WeightsError) as caught:
         load_backbone(TINY, weights=str(file))
     assert str(caught.value) == (
-        f"Weights '{file}' are not in the safetensors format, and other formats can run code. "
-        "Convert them with safetensors.torch.save_file."
+        f"Weights '{file}' are not in a known format. Use a .safetensors file, or a .pth or .pt "
+        "file that PyTorch saved."
     )
     assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_pytorch_gives_the_same_backbone(tmp_path):
+    """The format of a file makes no difference."""
+    state = timm.create_model(TINY).state_dict()
+    save_file(state, tmp_path / "model.safetensors")
+    torch.save(state, tmp_path / "model.pth")
+    torch.save({"state_dict": state, "epoch": 7}, tmp_path / "checkpoint.pt")
+    # The format before PyTorch 1.6, which torchvision's older files have.
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    names = ("model.safetensors", "model.pth", "checkpoint.pt", "old.pth")
+    found = {load_backbone(TINY, weights=tmp_path / name).weights_sha256() for name in names}
+    assert len(found) == 1
+
+
+def _pickled(file):
+    file.write_bytes(pickle.dumps(_Bomb()))
+
+
+def _saved(file):
+    torch.save({"conv_stem.weight": torch.ones(3), "other": _Bomb()}, file)
+
+
+def _truncated(file):
+    torch.save({"conv_stem.weight": torch.ones(100)}, file)
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize("write", [_pickled, _saved, _truncated, lambda file: file.touch()])
+@pytest.mark.parametrize("suffix", [".pth", ".pt"])
+def test_code_in_a_file_of_pytorch_is_not_executed(tmp_path, capsys, suffix, write):
+    """Objects other than tensors and plain values are refused, and damaged files too."""
+    file = tmp_path / f"model{suffix}"
+    write(file)
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=str(file))
+    assert str(caught.value) == (
+        f"Weights '{file}' cannot be read. The file is incomplete or damaged, or contains more "
+        "than tensors and plain values, which could run code: download it again, or save the "
+        "state_dict of the network only."
+    )
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("saved", [torch.ones(3), {"model": 3}, {"epoch": 3}, [torch.ones(3)]])
+def test_a_file_of_pytorch_without_a_network(tmp_path, saved):
+    """The error says what to save."""
+    file = tmp_path / "model.pth"
+    torch.save(saved, file)
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(TINY, weights=file)
+    assert str(caught.value) == (
+        f"Weights '{file}' are not the state_dict of a network. Save it with "
+        "torch.save(network.state_dict(), PATH)."
+    )
 
 
 def test_a_pickle_named_safetensors_is_not_executed(tmp_path, capsys):

@@ -1,29 +1,23 @@
 """Steps 1 to 3 of transfer learning: choose a network, load it without classifier, freeze it."""
 
 import copy
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import Any, Self, get_args
+from typing import Self, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from timm.data import resolve_data_config
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from headstart.backbones.building import as_timm, build_network, check_image_size
 from headstart.backbones.catalogue import architecture_of, entry_of
-from headstart.backbones.classifiers import (
-    classifier_prefixes,
-    drop_classifier,
-    drop_last_layer,
-    has_hidden_layers,
-)
+from headstart.backbones.classifiers import drop_classifier, drop_last_layer, has_hidden_layers
+from headstart.backbones.detectors import Normalisation
 from headstart.backbones.licences import licence_of
+from headstart.backbones.loading import load_pretrained, load_state
 from headstart.backbones.parts import (
     Parts,
     is_frozen,
@@ -31,11 +25,12 @@ from headstart.backbones.parts import (
     mark_frozen,
     trace_parts,
 )
-from headstart.backbones.weights import State, digest, load_weights
+from headstart.backbones.weights import digest
 from headstart.data.contract import PixelContract
 from headstart.data.preprocessing import RESIZE, Preprocess
-from headstart.errors import BackboneError, OptionError, WeightsError
+from headstart.errors import BackboneError, OptionError
 from headstart.options import FitOption, OrientationsOption, ScalesOption
+from headstart.watching import Note, no_note
 
 
 class Backbone(nn.Module):
@@ -201,12 +196,15 @@ def load_backbone(
     scales: ScalesOption = "one",
     fit: FitOption = "squash",
     seed: int = 0,
+    note: Note = no_note,
 ) -> Backbone:
     """Load a pretrained network without its classifier, frozen.
 
     Args:
         name: A name from the catalogue or any architecture of timm.
-        weights: "imagenet", "random", a safetensors file or folder, or "hf-hub:" and an id.
+        weights: "imagenet", "random", a safetensors, .pth or .pt file, a folder with
+            model.safetensors, or "hf-hub:" and an id. Of a detector of torchvision, the backbone is
+            loaded.
         image_size: Side of the square input, in pixels. Default: the size that the network was
             trained with; `Classifier.fit` may choose another one that suits the images.
         channels: Number of image channels, 3 for colour. The first convolution is adapted as timm
@@ -217,6 +215,7 @@ def load_backbone(
         fit: How an image becomes a square: "squash" stretches it, "pad" fills it up with the mean
             colour, "crop" takes its centre; with "auto", `Classifier.fit` chooses by folds.
         seed: Seed of random weights.
+        note: Called with a sentence about what is loaded, if only part of a file is.
 
     Raises:
         UnknownBackbone: The name is unknown; the nearest names are suggested.
@@ -237,12 +236,9 @@ def load_backbone(
         raise OptionError(f"fit must be auto, squash, pad or crop. Got {fit!r}.")
     size = image_size or _catalogue_size(name)
     network = build_network(architecture, size, channels, seed=seed)
-    state = load_weights(architecture, weights, network)
-    if state is not None:
-        state = _adapt(state, network, channels)
-        _load_state(network, state, name, weights, optional=classifier_prefixes(network))
+    normalisation = load_pretrained(network, architecture, name, weights, channels, note)
     preprocess = replace(
-        _preprocess(network, size, channels),
+        _preprocess(network, size, channels, normalisation),
         orientations=orientations,
         scales=scales,
         resize=RESIZE[fit],
@@ -272,7 +268,7 @@ def rebuild_backbone(
     drop = drop_last_layer if has_hidden_layers(network, tensors) else drop_classifier
     drop(network)
     state = {key: torch.from_numpy(value) for key, value in tensors.items()}
-    _load_state(network, state, name, "the bundle", optional=())
+    load_state(network, state, name, "the bundle", optional=())
     return Backbone(network, name, architecture, preprocess, origin).freeze()
 
 
@@ -351,61 +347,16 @@ def _catalogue_size(name: str) -> int | None:
     return entry.image_size if entry else None
 
 
-def _adapt(state: State, network: nn.Module, channels: int) -> State:
-    """Convert the tensors of a file to the form of the network, as timm does.
+def _preprocess(
+    network: nn.Module, image_size: int | None, channels: int, normalisation: Normalisation | None
+) -> Preprocess:
+    """Return the network's own size and filter, without its centre crop.
 
-    Position embeddings are resampled to the image size, old names are replaced by new ones, and the
-    first convolution is adapted to the number of channels.
-    """
-    module = sys.modules[type(network).__module__]
-    adapt = getattr(module, "checkpoint_filter_fn", None)
-    with suppress(Exception):  # Wrong weights are reported when they are loaded.
-        state = adapt(state, network) if adapt else state
-    if channels == 3:
-        return state
-    settings: dict[str, Any] = getattr(network, "pretrained_cfg", {})
-    names = settings.get("first_conv") or ()
-    for name in (names,) if isinstance(names, str) else names:
-        key = f"{name}.weight"
-        if key in state and state[key].shape[1] == 3:
-            state = {**state, key: adapt_input_conv(channels, state[key])}
-    return state
-
-
-def _load_state(
-    network: nn.Module, state: State, name: str, weights: str, *, optional: tuple[str, ...]
-) -> None:
-    """Load weights; names with an optional prefix may be missing or have another shape."""
-    own = network.state_dict()
-    classifier = {key for key in own if key.startswith(optional)}
-    missing = [key for key in own if key not in state and key not in classifier]
-    unexpected = [key for key in state if key not in own]
-    shapes = [
-        f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and key not in classifier and state[key].shape != own[key].shape
-    ]
-    if missing or unexpected or shapes:
-        problems = [f"{key} is missing" for key in missing] + shapes
-        problems += [f"{key} is unexpected" for key in unexpected]
-        raise WeightsError(
-            f"Weights '{weights}' do not match backbone '{name}': {problems[0]}"
-            + (f", and {len(problems) - 1} more differences." if len(problems) > 1 else ".")
-        )
-    for key, tensor in state.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(f"Weights '{weights}' have values that are not finite in '{key}'.")
-    matching = {key: tensor for key, tensor in state.items() if tensor.shape == own[key].shape}
-    network.load_state_dict(matching, strict=False)
-
-
-def _preprocess(network: nn.Module, image_size: int | None, channels: int) -> Preprocess:
-    """Return the network's own size, filter and normalisation, without its centre crop.
-
-    The whole image is used, for the reasons in docs/decisions/whole-image.md.
+    The whole image is used, for the reasons in docs/decisions/whole-image.md. The normalisation is
+    the network's own unless its weights were trained with another.
     """
     config = resolve_data_config({}, model=network, verbose=False)
-    mean, std = tuple(config["mean"]), tuple(config["std"])
+    mean, std = normalisation or (tuple(config["mean"]), tuple(config["std"]))
     if channels != 3:
         mean, std = (sum(mean) / 3,) * channels, (sum(std) / 3,) * channels
     return Preprocess(

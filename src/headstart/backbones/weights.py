@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import re
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,10 @@ State = dict[str, torch.Tensor]
 _HUB_FILE = "model.safetensors"
 _HUB_PREFIX = "hf-hub:"
 _SHA256 = re.compile("[0-9a-f]{64}")
+_PICKLES = (".pth", ".pt")
+# Where training scripts put the tensors in a checkpoint: torchvision's and timm's, and PyTorch's
+# tutorial.
+_STATES = ("model", "state_dict", "model_state_dict")
 
 
 def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> State | None:
@@ -29,8 +34,8 @@ def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> S
 
     Args:
         architecture: timm's name.
-        weights: "imagenet", "random", a safetensors file or a folder with one, or "hf-hub:" and
-            an id.
+        weights: "imagenet", "random", a safetensors, .pth or .pt file, a folder with
+            model.safetensors, or "hf-hub:" and an id.
         network: An instance of the architecture with its classifier, for the names of tensors.
 
     Returns:
@@ -119,10 +124,12 @@ def _from_path(path: Path, given: str) -> State:
             f"Weights '{given}' are neither 'imagenet', 'random', 'hf-hub:OWNER/NAME' nor a file. "
             f"A folder must contain '{_HUB_FILE}'."
         )
+    if path.suffix in _PICKLES:
+        return _from_pickle(path)
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"Weights '{path}' are not in the safetensors format, and other formats can run code. "
-            "Convert them with safetensors.torch.save_file."
+            f"Weights '{path}' are not in a known format. Use a .safetensors file, or a .pth or "
+            ".pt file that PyTorch saved."
         )
     try:
         return load_file(path)
@@ -131,6 +138,28 @@ def _from_path(path: Path, given: str) -> State:
             f"Weights '{path}' cannot be read: {error}. The file is incomplete or damaged: "
             "download it again."
         ) from None
+
+
+def _from_pickle(path: Path) -> State:
+    """Read the tensors of a file that PyTorch saved, without running any code in it."""
+    try:
+        # Checkpoints of torchvision and timm keep the options of the script with the tensors.
+        with torch.serialization.safe_globals([Namespace]):
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # PyTorch has many, depending on where the damage is.
+        raise WeightsError(
+            f"Weights '{path}' cannot be read. The file is incomplete or damaged, or contains "
+            "more than tensors and plain values, which could run code: download it again, or save "
+            "the state_dict of the network only."
+        ) from None
+    if isinstance(saved, Mapping):
+        saved = next((saved[key] for key in _STATES if key in saved), saved)
+    if not isinstance(saved, Mapping) or not all(map(torch.is_tensor, saved.values())):
+        raise WeightsError(
+            f"Weights '{path}' are not the state_dict of a network. Save it with "
+            "torch.save(network.state_dict(), PATH)."
+        )
+    return dict(saved)
 
 
 def weights_available(architecture: str) -> bool:
