@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from headstart.data import colour
 from headstart.data.backgrounds import background_warnings, best_background
 from headstart.data.colour import blank_on, to_rgb_or_grey
 from headstart.data.contract import FIRST, PixelContract
@@ -53,6 +54,18 @@ def test_transparent_pixels_become_the_background(background: str, level: int) -
     mixed = [round(128 / 255 * red + 127 / 255 * level) for red in RED]
     assert pixels[0, 0].tolist() == [level] * 3
     assert np.abs(pixels[0, 1].astype(int) - mixed).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(64, 50), (200, 3), (3, 200)])
+def test_large_transparent_images_are_composited_in_strips(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the pixels of the whole."""
+    values = np.random.default_rng(0).integers(0, 256, (*size[::-1], 4), dtype=np.uint8)
+    image, contract = Image.fromarray(values), PixelContract(background="grey")
+    whole = np.asarray(to_rgb_or_grey(image, contract))
+    monkeypatch.setattr(colour, "_STRIP", 128)
+    assert np.array_equal(to_rgb_or_grey(image, contract), whole)
 
 
 def test_an_image_without_a_visible_pixel_is_refused() -> None:

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headstart.data import decoding
 from headstart.data.decoding import (
     decode,
     decode_image,
+    load_image,
     read_header,
     read_image,
 )
 from headstart.data.inputs import as_image
+from headstart.data.tiling import Tile, TileScale
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from tests.conftest import picture
@@ -194,6 +197,47 @@ def test_large_jpeg_is_decoded_at_reduced_scale(min_side: int, side: int) -> Non
     """A JPEG is decoded at the smallest scale that leaves 3/2 of the size needed."""
     data = encoded(picture(2, side=1024), "JPEG")
     assert decode(data, min_side=min_side).shape == (side, side, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "needed", "decoded"),
+    [
+        ((1024, 1024), TileScale(192, 64), (512, 512)),
+        ((1024, 1024), TileScale(191, 64), (1024, 1024)),
+        ((1024, 768), TileScale(384, 64), (256, 192)),
+        ((1024, 768), TileScale(5000, 64), (128, 96)),
+        ((1023, 1022), TileScale(192, 64), (512, 511)),
+        ((2000, 9), TileScale(640, 64), (500, 3)),
+    ],
+)
+def test_jpeg_in_tiles_is_decoded_at_the_scale_of_tiles(
+    size: tuple[int, int], needed: TileScale, decoded: tuple[int, int]
+) -> None:
+    """At the smallest scale that leaves 3/2 of what an input shows of a tile."""
+    data = encoded(picture(2).resize(size), "JPEG")
+    assert load_image(data, min_side=needed).image.size == decoded
+    assert load_image(encoded(Image.new("L", size), "PNG"), min_side=needed).image.size == size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiles_of_a_large_jpeg_are_decoded_at_their_own_scale(
+    orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where 3/2 of it would take too much memory; each tile is where it is in the whole image."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = picture(2).resize((1001, 803))
+    data = encoded(image, "JPEG", exif=exif, quality=95, subsampling=0)
+    tile, whole = Tile(310, 240, 300, 256), load_image(data)
+    monkeypatch.setattr(decoding, "_LARGE", 1001 * 803 - 1)
+    reduced = load_image(data, min_side=TileScale(300, 150))
+    assert sorted(reduced.image.size) == [402, 501]
+    assert reduced.size == whole.size
+    shown = [
+        np.asarray(one.image.resize((75, 64), Image.Resampling.BOX, one.box_of(tile)), np.int64)
+        for one in (whole, reduced)
+    ]
+    assert np.abs(shown[0] - shown[1]).max() <= 3
 
 
 def test_jpeg_is_decoded_at_full_scale_by_default() -> None:

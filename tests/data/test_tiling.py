@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.data.tiling import Tile, tiles_of
+from headstart.data.tiling import Tile, TileScale, tiles_of
 
 
 @pytest.mark.parametrize("size", [(1, 1), (640, 640), (640, 3), (500, 639)])
@@ -33,3 +33,10 @@ def test_as_few_tiles_as_the_overlap_allows():
     """1,152 pixels are two tiles of 640 that share 128; one more needs a third."""
     assert len(tiles_of((1152, 640), 640)) == 1 + 2
     assert len(tiles_of((1153, 640), 640)) == 1 + 3
+
+
+def test_an_image_is_needed_at_the_scale_of_its_tiles():
+    """Or larger, if it is smaller than a tile; a panorama too."""
+    scale = TileScale(640, 320)
+    assert scale.of((4000, 3000)) == scale.of((640, 640)) == scale.of((9, 4000)) == 0.5
+    assert scale.of((200, 320)) == 1

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from headstart.backbones.maps import StageMaps, row_width
+from headstart.data.decoding import as_loaded
 from headstart.data.inputs import as_image
 from headstart.errors import OptionError
 
@@ -38,14 +39,16 @@ def test_the_size_of_the_store_is_predicted(moved, plan_of, tmp_path, count, vie
     assert sum(stores(tmp_path).values()) == predicted
 
 
+def decoded(plan, image):
+    """Return the pixels that the views of an image are made from."""
+    return plan.decoded.pixels_of(as_loaded(as_image(plan.files[image][0])))
+
+
 def test_rows_are_the_maps_of_the_views(frozen, plan_of):
     """In half precision, those that PyTorch computes from the pixels of the view."""
     plan = plan_of(3, 4)
     rows = frozen.stored(plan, limit=1e9).rows(np.array([2, 0]), np.array([3, 1]))
-    pixels = [
-        plan.view(plan.decoded.pixels(as_image(plan.files[image][0])), image, view)
-        for image, view in ((2, 3), (0, 1))
-    ]
+    pixels = [plan.view(decoded(plan, image), image, view) for image, view in ((2, 3), (0, 1))]
     maps = StageMaps(frozen.extractor.backbone).eval()
     with torch.no_grad():
         expected = maps(torch.from_numpy(np.stack(pixels)))

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headstart.data.decoding import as_loaded, decode_loaded
 from headstart.data.preprocessing import Preprocess
-from headstart.detection.views import DetectionViews, View
+from headstart.detection.views import DetectionViews, View, WholeImages, resized_part
+from headstart.predictor.placed import side_needed
+from tests.data.files import encoded
 from tests.detection.scenes import DARK, PLAIN, background, box_on_plain, dark_box
 
 SIDE = 64
@@ -21,7 +24,7 @@ def views_of(*sizes, seed=0, views=6, preprocess=PREPROCESS):
 
 def view_of(plan, image, view, number=0):
     """Return the pixels of a view of an image."""
-    return plan.view(plan.decoded.pixels(image), number, view)
+    return plan.view(plan.decoded.pixels_of(as_loaded(image)), number, view)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -148,8 +151,8 @@ def test_images_are_decoded_larger_than_the_input():
     """So that views can enlarge parts of them without blur."""
     decoded = views_of((96, 72)).decoded
     assert decoded.min_side == 96
-    assert decoded.pixels(Image.new("RGB", (400, 300))).shape == (72, 96, 3)
-    assert decoded.pixels(Image.new("L", (10, 20))).shape == (96, 48, 3)
+    assert decoded.pixels_of(as_loaded(Image.new("RGB", (400, 300)))).shape == (72, 96, 3)
+    assert decoded.pixels_of(as_loaded(Image.new("L", (10, 20)))).shape == (96, 48, 3)
 
 
 @pytest.mark.parametrize("size", [(3000, 3), (3, 3000), (1, 1)])
@@ -182,10 +185,12 @@ def test_large_images_have_the_views_of_their_tiles():
 def test_tiles_are_decoded_at_their_scale():
     """At 1.5 times what the input shows of a tile, but never enlarged."""
     decoded = tiles_of((300, 200)).decoded
-    assert decoded.min_side is None
-    assert decoded.pixels(Image.new("RGB", (1280, 640))).shape == (480, 960, 3)
-    assert decoded.pixels(Image.new("RGB", (100, 50))).shape == (48, 96, 3)
-    assert tiles_of((9, 9), side=80).decoded.pixels(Image.new("L", (500, 90))).shape == (90, 500, 3)
+    assert decoded.min_side == side_needed(PREPROCESS, 128)
+    assert decoded.pixels_of(as_loaded(Image.new("RGB", (1280, 640)))).shape == (480, 960, 3)
+    assert decoded.pixels_of(as_loaded(Image.new("RGB", (100, 50)))).shape == (48, 96, 3)
+    assert tiles_of((9, 9), side=80).decoded.pixels_of(
+        as_loaded(Image.new("L", (500, 90)))
+    ).shape == (90, 500, 3)
 
 
 def test_boxes_follow_their_pixels_in_tiles():
@@ -194,7 +199,7 @@ def test_boxes_follow_their_pixels_in_tiles():
     plan = DetectionViews(
         (("0.png", "hash"),), (size,), Preprocess(128, resize="pad"), 8, 0, side=128
     )
-    pixels = plan.decoded.pixels(box_on_plain(size, box))
+    pixels = plan.decoded.pixels_of(as_loaded(box_on_plain(size, box)))
     found = 0
     for tile in range(len(plan.tiles)):
         for view in range(8):
@@ -210,7 +215,56 @@ def test_a_tile_is_seen_as_it_is_predicted():
     """View 0 of a tile has the pixels that `decode_tiles` cuts out, which is resized once."""
     image = background(3, (80, 60)).resize((320, 240))
     plan = tiles_of(image.size)
-    pixels = plan.decoded.pixels(image)
+    pixels = plan.decoded.pixels_of(as_loaded(image))
     for number, (_, tile) in enumerate(plan.tiles):
-        expected = PREPROCESS.pixels_of(image, tile).astype(int)
+        expected = PREPROCESS.pixels_of(as_loaded(image), tile).astype(int)
         assert np.abs(plan.view(pixels, number, 0) - expected).mean() < 2.5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("side", [None, 450])
+def test_boxes_follow_their_pixels_in_a_photo_of_reduced_scale(side, orientation):
+    """Within half a pixel of the input, whichever way it is turned, with and without tiles."""
+    stored, box, exif = (1001, 907), (310, 250, 520, 480), Image.Exif()
+    exif[0x0112] = orientation
+    image = box_on_plain(stored, box)
+    loaded = decode_loaded(
+        encoded(image, "JPEG", quality=95, subsampling=0, exif=exif),
+        min_side=WholeImages(PREPROCESS, side).min_side,
+    )
+    assert max(loaded.image.size) < max(stored) / 2 + 1
+    seen = turned(np.array(box), stored, orientation)
+    plan = DetectionViews((("0.jpg", "hash"),), (loaded.size,), PREPROCESS, 2, 0, side)
+    pixels, found = plan.decoded.pixels_of(loaded), 0
+    for tile in range(len(plan.tiles)):
+        corners, visible = plan.truth(tile, 0, np.array([seen], np.float32))
+        if visible[0] and corners.min() > 0 and corners.max() < SIDE:
+            made = plan.view(pixels, tile, 0)
+            assert np.abs(dark_box(made) - corners[0]).max() < 0.5, tile
+            found += 1
+    assert found
+
+
+def turned(box, size, orientation):
+    """Return a box of a stored image in the image as it is seen."""
+    left, top, right, bottom = box
+    width, height = size
+    if orientation in (2, 3, 7, 8):
+        left, right = width - right, width - left
+    if orientation in (3, 4, 6, 7):
+        top, bottom = height - bottom, height - top
+    upright = (left, top, right, bottom)
+    return upright if orientation < 5 else (top, left, bottom, right)
+
+
+def test_a_view_needs_only_the_pixels_around_it():
+    """It is resized from these as from the whole image, to within rounding."""
+    size = (900, 700)
+    pixels, rng = np.asarray(background(3, size)), np.random.default_rng(0)
+    for _ in range(50):
+        left, top = (rng.uniform(0, side - 300) for side in size)
+        box = np.array([left, top, left + rng.uniform(1, 300), top + rng.uniform(1, 300)])
+        wanted = tuple(rng.integers(1, 330, 2).tolist())
+        whole = Image.fromarray(pixels).resize(wanted, Image.Resampling.BICUBIC, tuple(box))
+        made = np.asarray(resized_part(pixels, box, wanted)).astype(int)
+        assert np.abs(made - np.asarray(whole)).max() <= 2

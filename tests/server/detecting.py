@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,16 @@ class Detecting:
     detector: Detector
 
     @classmethod
-    def at(cls, root: Path, name: str = "scenes", *, threshold: float = 0.5) -> Detecting:
+    def at(
+        cls,
+        root: Path,
+        name: str = "scenes",
+        *,
+        threshold: float = 0.5,
+        tiles: int | None = None,
+    ) -> Detecting:
         """Write a detector to a folder of a name."""
-        tiny_detector(root / "cache", threshold=threshold).save(root / name)
+        replace(tiny_detector(root / "cache", threshold=threshold), tiles=tiles).save(root / name)
         detector = load(root / name, cache=root / "cache")
         assert isinstance(detector, Detector)
         return cls(root / name, root / "cache", detector)

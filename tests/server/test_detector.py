@@ -6,8 +6,10 @@ import base64
 import json
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow.dataset as ds
@@ -32,6 +34,17 @@ INFER = "/v2/models/scenes/infer"
 def finder(detecting: Detecting) -> Iterator[Client]:
     with serving(detecting.model, cache=detecting.cache) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def cutting(tmp_path_factory: pytest.TempPathFactory) -> Detecting:
+    """A detector that cuts images into tiles."""
+    return Detecting.at(tmp_path_factory.mktemp("cutting"), tiles=100)
+
+
+def free(client: Client) -> int:
+    """Return the room that is left for decoded images."""
+    return client.app.state.headstart.models.get(None)._decoders._free
 
 
 def expected(detecting: Detecting, sent: dict[str, bytes]) -> list[Any]:
@@ -193,3 +206,116 @@ def test_a_detector_is_served_beside_a_classifier(detecting: Detecting, trained:
         assert "boxes" in client.post("/predict?model=scenes", data).json[0]
         assert "label" in client.post("/predict?model=colours&top=1", data).json[0]
         assert client.post("/predict?model=scenes&top=1", data).status == 422
+
+
+def test_a_detector_that_cuts_images_answers_as_it_predicts(cutting: Detecting) -> None:
+    """Files of one and of many tiles, turned and at reduced scale, together and as tensors."""
+    exif = Image.Exif()
+    exif[_ORIENTATION] = _TURNED
+    large = scene(3, size=(150, 90)).image.resize((1501, 907))
+    sent = {
+        "small.png": encoded(scene(0, size=(90, 70)).image),
+        "wide.png": encoded(scene(1, size=(400, 90)).image),
+        "large.jpg": encoded(large, "JPEG"),
+        "turned.jpg": encoded(large, "JPEG", exif=exif),
+        "notes.txt": b"Not an image.",
+        "tall.png": encoded(scene(2, size=(110, 333)).image),
+    }
+    readable = {name: data for name, data in sent.items() if name != "notes.txt"}
+    wanted = expected(cutting, readable)
+    with serving(cutting.model, cache=cutting.cache) as client:
+        before = free(client)
+        answers = client.post_files("/predict", sent).json
+        assert answers.pop(4)["error"] == "it is not an image of a known format"
+        assert same(answers, wanted)
+        assert same(client.post("/predict?name=wide.png", sent["wide.png"]).json, wanted[1:2])
+        pixels = np.asarray(scene(1, size=(400, 90)).image)[None]
+        tensor = {"name": "image", "shape": pixels.shape, "datatype": "UINT8"}
+        inputs = [tensor | {"data": pixels.ravel().tolist()}]
+        (output,) = client.send("POST", INFER, json.dumps({"inputs": inputs})).json["outputs"]
+        assert same(json.loads(output["data"][0]), wanted[1]["boxes"])
+        assert free(client) == before
+    assert max(len(one["boxes"]) for one in wanted) > 20
+
+
+def test_many_clients_of_a_detector_that_cuts_images_get_their_own_boxes(
+    cutting: Detecting,
+) -> None:
+    sent = files(12, size=(333, 210))
+    found: dict[str, Any] = {}
+    with serving(cutting.model, cache=cutting.cache) as client:
+
+        def ask(name: str) -> None:
+            found[name] = client.post(f"/predict?name={name}", sent[name]).json[0]
+
+        threads = [threading.Thread(target=ask, args=(name,)) for name in sent]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert same([found[name] for name in sent], expected(cutting, sent))
+
+
+def test_a_large_image_does_not_hold_up_a_small_one(cutting: Detecting) -> None:
+    """Tiles take turns with other images; the answer of the large one comes last."""
+    (small,), (large,) = files(1).values(), files(1, size=(2000, 1500)).values()
+    ended: list[str] = []
+    with serving(cutting.model, cache=cutting.cache) as client:
+        held = client.app.state.headstart.models.get(None)
+        infer, begun = held._engine.infer, threading.Event()
+
+        def slow(batch: Any) -> Any:
+            begun.set()
+            time.sleep(0.01)
+            return infer(batch)
+
+        def ask(name: str, data: bytes) -> None:
+            assert client.post("/predict", data).status == 200
+            ended.append(name)
+
+        with patch.object(held._engine, "infer", slow):
+            first = threading.Thread(target=ask, args=("large", large))
+            first.start()
+            assert begun.wait(10)
+            ask("small", small)
+            first.join()
+    assert ended == ["small", "large"]
+
+
+def test_tiles_that_nobody_waits_for_are_not_computed(cutting: Detecting) -> None:
+    """After a request has taken too long, what it occupied is free again."""
+    (large,) = files(1, size=(2000, 1500)).values()
+    computed: list[int] = []
+    with serving(cutting.model, cache=cutting.cache, timeout=1) as client:
+        held, before = client.app.state.headstart.models.get(None), free(client)
+        infer = held._engine.infer
+
+        def slow(batch: Any) -> Any:
+            computed.append(len(batch))
+            time.sleep(0.2)
+            return infer(batch)
+
+        with patch.object(held._engine, "infer", slow):
+            assert client.post("/predict", large).status == 504
+            assert free(client) == before
+            time.sleep(0.5)
+            count = len(computed)
+            time.sleep(0.5)
+            assert len(computed) == count
+        (small,) = files(1).values()
+        assert client.post("/predict", small).status == 200
+
+
+def test_a_tile_that_fails_ends_its_image_only(cutting: Detecting) -> None:
+    """With one answer, although the tiles of several batches fail."""
+    (large,), (small,) = files(1, size=(900, 900)).values(), files(1).values()
+    with serving(cutting.model, cache=cutting.cache) as client:
+        held, before = client.app.state.headstart.models.get(None), free(client)
+
+        def failing(_: Any) -> Any:
+            raise RuntimeError("the device was lost")
+
+        with patch.object(held._engine, "infer", failing):
+            assert client.post("/predict", large).status == 500
+        assert free(client) == before
+        assert client.post("/predict", small).status == 200

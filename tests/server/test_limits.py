@@ -231,12 +231,9 @@ def test_large_images_wait_for_each_other() -> None:
     lock = threading.Lock()
     file = encoded(Image.new("L", (100, 100)), "PNG")
 
-    class Slow:
-        """Stands for the preprocessing of a network."""
-
-        min_side, contract = 8, CURRENT
-
-        def pixels(self, _: Image.Image) -> None:
+    def decode() -> None:
+        with decoders.room_for(file):
+            decoders.decode("x", file, 8, CURRENT)
             with lock:
                 running[0] += 1
                 most[0] = max(most[0], running[0])
@@ -244,7 +241,7 @@ def test_large_images_wait_for_each_other() -> None:
             with lock:
                 running[0] -= 1
 
-    threads = [threading.Thread(target=decoders.decode, args=("x", file, Slow())) for _ in range(6)]
+    threads = [threading.Thread(target=decode) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

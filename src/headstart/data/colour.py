@@ -15,6 +15,7 @@ _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 # Differences up to this are not visible, and hardly change a feature.
 _BLANK = 8
 _PIXELS = 512 * 512
+_STRIP = 2**22  # pixels
 
 
 def to_rgb_or_grey(image: Image.Image, contract: PixelContract = CURRENT) -> Image.Image:
@@ -29,7 +30,7 @@ def to_rgb_or_grey(image: Image.Image, contract: PixelContract = CURRENT) -> Ima
     if image.mode in ("I", "F"):
         return _wide_range_to_grey(np.asarray(image, dtype=np.float64))
     if has_alpha(image):
-        layer = image.convert("RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         if contract.version > 1 and _is_transparent(layer):
             raise UnreadableImage("image", "it is fully transparent")
         return _on(layer, contract.background)
@@ -75,9 +76,14 @@ def _is_blank(image: Image.Image) -> bool:
 
 
 def _on(layer: Image.Image, background: Background) -> Image.Image:
-    level = LEVELS[background]
-    ground = Image.new("RGBA", layer.size, (level, level, level, 255))
-    return Image.alpha_composite(ground, layer).convert("RGB")
+    """Return an image on a background, in strips so that a large one is not copied as a whole."""
+    level, (width, height) = LEVELS[background], layer.size
+    opaque, rows = Image.new("RGB", layer.size), max(1, _STRIP // max(width, 1))
+    for top in range(0, height, rows):
+        strip = layer.crop((0, top, width, min(top + rows, height)))
+        ground = Image.new("RGBA", strip.size, (level, level, level, 255))
+        opaque.paste(Image.alpha_composite(ground, strip), (0, top))
+    return opaque
 
 
 def _wide_range_to_grey(values: Numbers) -> Image.Image:

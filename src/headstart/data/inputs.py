@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
@@ -18,9 +18,9 @@ from headstart.data.colour import to_rgb_or_grey
 from headstart.data.contract import CURRENT, PixelContract
 from headstart.data.decoding import (
     LoadedImage,
+    MinSide,
     as_loaded,
-    convert,
-    load_image,
+    decode_loaded,
     read_image,
     translate_errors,
 )
@@ -103,7 +103,7 @@ class ImageInput:
     def decode_with_size(
         self,
         *,
-        min_side: int | None = None,
+        min_side: MinSide = None,
         contract: PixelContract = CURRENT,
         limits: DecodeLimits | None = None,
     ) -> LoadedImage:
@@ -113,11 +113,9 @@ class ImageInput:
             return as_loaded(image)
         data = read_path(self.source) if isinstance(self.source, str) else self.source
         with quiet_libraries():
-            loaded = load_image(
+            return decode_loaded(
                 data, path=self.name, min_side=min_side, contract=contract, limits=limits
             )
-            image = convert(loaded.image, path=self.name, contract=contract)
-            return replace(loaded, image=image)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class Placement:
         left, top, across, down = preprocess.placed(*decoded)
         # Of an image that is a thousand times as long as wide, nothing is left in the input.
         steps = max(across, 1) / decoded[0], max(down, 1) / decoded[1]
-        scale = steps[0] / reduction(size[0], decoded[0]), steps[1] / reduction(size[1], decoded[1])
+        reduced = reduction(max(size), max(decoded))
+        scale = steps[0] / reduced, steps[1] / reduced
         offset = left + begin[0] * steps[0], top + begin[1] * steps[1]
         return cls(*size, scale=scale, offset=offset, tile=Tile(0, 0, *size))
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from headstart.arrays import Pixels
 from headstart.data.contract import CURRENT, FIRST, PixelContract
+from headstart.data.decoding import LoadedImage
 from headstart.data.tiling import Tile
 from headstart.options import FitOption, OrientationsOption, ScalesOption
 
@@ -90,13 +91,15 @@ class Preprocess:
         resized = {"squash": self._squash, "shorter": self._crop, "pad": self._pad}
         return self._as_array(resized[self.resize](image))
 
-    def pixels_of(self, image: Image.Image, tile: Tile) -> Pixels:
-        """Return what `pixels` does for a tile of an image, which is padded."""
+    def pixels_of(self, loaded: LoadedImage, tile: Tile | None = None) -> Pixels:
+        """Return what `pixels` does for a loaded image or for a tile of it, which is padded."""
+        image = loaded.image
+        if tile is None:
+            return self.pixels(image)
         left, top, across, down = self.placed(tile.width, tile.height)
-        box = (tile.left, tile.top, tile.left + tile.width, tile.top + tile.height)
-        size = max(across, 1), max(down, 1)
+        filter_, size = _FILTERS[self.interpolation], (max(across, 1), max(down, 1))
         square = Image.new(image.mode, (self.size, self.size), self._background(image.mode))
-        square.paste(image.resize(size, _FILTERS[self.interpolation], box), (left, top))
+        square.paste(image.resize(size, filter_, loaded.box_of(tile)), (left, top))
         return self._as_array(square)
 
     def placed(self, width: int, height: int) -> tuple[int, int, int, int]:

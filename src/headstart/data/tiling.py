@@ -24,6 +24,29 @@ class Tile:
     height: int
 
 
+@dataclass(frozen=True)
+class TileScale:
+    """The scale at which a network sees tiles, and so the scale at which an image is needed.
+
+    Attributes:
+        side: The side of a tile, in pixels of the image.
+        size: The side of the input that a tile fills, in pixels.
+    """
+
+    side: int
+    size: int
+
+    def of(self, size: tuple[int, int]) -> float:
+        """Return how many pixels of the input one pixel of an image becomes in its tiles.
+
+        The whole image, if it is larger than a tile, is needed at a lower scale.
+
+        Args:
+            size: Width and height of the image.
+        """
+        return self.size / min(self.side, max(size))
+
+
 def tiles_of(size: tuple[int, int], side: int | None) -> tuple[Tile, ...]:
     """Return the whole image and, if it is larger than a tile, its tiles row by row.
 

@@ -11,15 +11,20 @@ from PIL import Image
 
 from headstart.arrays import Corners, Flags, Pixels, Rows
 from headstart.data.contract import PixelContract
+from headstart.data.decoding import LoadedImage, MinSide
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.data.tiling import Tile, tiles_of
+from headstart.predictor.placed import side_needed
 
 # Images are decoded at this many times the side of the input, so that views can enlarge parts.
 _LARGER = 1.5
 # Scales of the views; beyond the side that was decoded, they would only be blurred.
 _SCALES = (0.5, 1.5)
 _ASPECT = 1.2
+# How far from its edges pixels matter for a part that is resized, in pixels of the smaller scale:
+# two for a bicubic filter, and one for rounding.
+_REACH = 3
 # A box of which less is visible in a view is not one of its boxes.
 _VISIBLE = 0.3
 
@@ -93,16 +98,19 @@ class WholeImages:
         return self.preprocess.contract
 
     @property
-    def min_side(self) -> int | None:
-        """Pixels that the shorter side of a photo needs; None if it is not reduced."""
-        return None if self.side else round(self.preprocess.size * _LARGER)
+    def min_side(self) -> MinSide:
+        """What a photo of reduced scale needs; tiles are read as a prediction reads them."""
+        if self.side:
+            return side_needed(self.preprocess, self.side)
+        return round(self.preprocess.size * _LARGER)
 
-    def pixels(self, image: Image.Image) -> Pixels:
+    def pixels_of(self, loaded: LoadedImage) -> Pixels:
         """Return the pixels of an image at the scale that views need, (height, width, 3)."""
-        wanted, longest = self.preprocess.size * _LARGER, max(image.size)
+        wanted, longest = self.preprocess.size * _LARGER, max(loaded.size)
         scale = min(1.0, wanted / min(self.side, longest)) if self.side else wanted / longest
-        width, height = (max(1, round(scale * side)) for side in image.size)
-        resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        width, height = (max(1, round(scale * side)) for side in loaded.size)
+        box = loaded.box_of(Tile(0, 0, *loaded.size))
+        resized = loaded.image.resize((width, height), Image.Resampling.BICUBIC, box)
         return np.asarray(resized.convert("RGB"))
 
 
@@ -197,9 +205,7 @@ class DetectionViews:
             shown = np.array([left, top, right, bottom]) - [geometry.left, geometry.top] * 2
             height, width = pixels.shape[:2]
             scale = np.tile([width / geometry.width, height / geometry.height], 2)
-            part = Image.fromarray(pixels).resize(
-                (right - left, bottom - top), Image.Resampling.BICUBIC, tuple(shown * scale)
-            )
+            part = resized_part(pixels, shown * scale, (right - left, bottom - top))
             canvas.paste(part, (left, top))
         made = np.asarray(canvas)
         return np.ascontiguousarray(made[:, ::-1] if geometry.mirrored else made)
@@ -219,6 +225,22 @@ class DetectionViews:
         """Return where a tile is in its view 0."""
         image, place = self.tiles[tile]
         return Placement.of_tile(self.preprocess, self.sizes[image], place)
+
+
+def resized_part(pixels: Pixels, box: Corners, size: tuple[int, int]) -> Image.Image:
+    """Return a part of an image in another size, without a copy of the whole image.
+
+    Args:
+        pixels: The image, (height, width, 3).
+        box: The edges of the part, in pixels.
+        size: Width and height to return.
+    """
+    scale = np.maximum((box[2:] - box[:2]) / size, 1)
+    begin = np.maximum(np.floor(box[:2] - _REACH * scale), 0).astype(int)
+    right, bottom = np.ceil(box[2:] + _REACH * scale).astype(int)
+    near = pixels[begin[1] : bottom, begin[0] : right]
+    moved = box - np.tile(begin, 2)
+    return Image.fromarray(near).resize(size, Image.Resampling.BICUBIC, tuple(moved))
 
 
 def _areas(corners: Corners) -> Corners:

@@ -52,7 +52,7 @@ class DetectorExportJob:
         if self.measured.tiles:
             raise OptionError(
                 "This detector cuts images into tiles, which an exported network does not do. Use "
-                "headstart predict."
+                "headstart serve or headstart predict, which do."
             )
         with new_export(self.options) as (folder, work):
             contract = self.measured.contract

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from headstart.arrays import Pixels
 from headstart.data.contract import PixelContract
-from headstart.data.decoding import decode_image, read_image
+from headstart.data.decoding import LoadedImage, MinSide, decode_loaded, read_image
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import DataError
 from headstart.options import DecodeLimits
@@ -33,11 +32,11 @@ class Decoding(Protocol):
         ...
 
     @property
-    def min_side(self) -> int | None:
-        """Pixels that the shorter side of a photo needs; None if it is not reduced."""
+    def min_side(self) -> MinSide:
+        """What a photo of reduced scale needs."""
         ...
 
-    def pixels(self, image: Image.Image) -> Pixels:
+    def pixels_of(self, loaded: LoadedImage) -> Pixels:
         """Return the pixels of an image, (height, width, 3)."""
         ...
 
@@ -69,8 +68,9 @@ def pixel_batches(
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(f"'{path}' changed while it was being read. Run again.")
         side, contract = preprocess.min_side, preprocess.contract
-        image = decode_image(data, path=path, min_side=side, contract=contract, limits=limits)
-        return preprocess.pixels(image)
+        return preprocess.pixels_of(
+            decode_loaded(data, path=path, min_side=side, contract=contract, limits=limits)
+        )
 
     workers = os.cpu_count() or 1
     with quiet_libraries(), ThreadPoolExecutor(workers) as pool:

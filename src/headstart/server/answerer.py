@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pydantic import JsonValue
 
 from headstart.answers import AnyTaskPrediction, BoxesPrediction, MultiPrediction
 from headstart.arrays import Features, Pixels
+from headstart.boxes import Detections
+from headstart.data.decoding import LoadedImage, MinSide
+from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions
-from headstart.server.decoders import Decoded
 from headstart.server.tensors import Tensor
 
 AnyAnswer = AnyTaskPrediction | BoxesPrediction
 """The prediction for one image, by the task."""
+
+Found: TypeAlias = Features | Detections
+"""What a network finds in an input: features of a whole image, or the boxes in a tile."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +58,32 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
+class Inputs:
+    """An image as a network reads it: whole, or in tiles.
+
+    Attributes:
+        pixels: The pixels of each input, (size, size, 3). Those of tiles are cut out only when they
+            are needed.
+        placements: Where each input is in the image; None if that does not matter.
+    """
+
+    pixels: Iterable[Pixels]
+    placements: Sequence[Placement | None]
+
+
+@dataclass(frozen=True, eq=False)
 class Computed:
     """An image that the network has seen.
 
     Attributes:
         name: The name of the image.
-        image: What the network read.
-        output: The output of the network for this image.
+        placements: Where each input is in the image; None if that does not matter.
+        found: What the network found in each input.
     """
 
     name: str
-    image: Decoded
-    output: Features
+    placements: Sequence[Placement | None]
+    found: Sequence[Found]
 
 
 @dataclass(frozen=True)
@@ -147,11 +166,21 @@ class Answerer(Protocol):
         """
         ...
 
-    def infer(self, pixels: Pixels) -> Features:
-        """Return the output of the network for a batch, with a row for each image.
+    @property
+    def needed(self) -> MinSide:
+        """The scale at which photos are needed."""
+        ...
+
+    def read(self, loaded: LoadedImage) -> Inputs:
+        """Return what the network reads of an image, which has been converted."""
+        ...
+
+    def infer(self, pixels: Pixels, placements: Sequence[Placement | None]) -> Sequence[Found]:
+        """Return what the network finds in each input of a batch.
 
         Args:
-            pixels: Preprocessed images, (images, size, size, 3).
+            pixels: The inputs, (inputs, size, size, 3).
+            placements: Where each of them is in its image.
         """
         ...
 

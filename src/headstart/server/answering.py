@@ -1,4 +1,7 @@
-"""One model that answers many requests: images are decoded on threads and joined into batches."""
+"""One model that answers many requests: images are decoded on threads and joined into batches.
+
+An image that is cut into tiles takes its turn for each of them, so that it does not hold up others.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,80 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 
 import numpy as np
 from PIL import Image
 
 from headstart.arrays import Pixels
-from headstart.data.decoding import as_loaded
+from headstart.data.decoding import LoadedImage, as_loaded
+from headstart.data.placement import Placement
 from headstart.errors import UnreadableImage
-from headstart.server.answerer import Answer, Answerer, Asked, Computed
-from headstart.server.decoders import Decoded, Decoders
+from headstart.server.answerer import Answer, Answerer, Asked, Computed, Found, Inputs
+from headstart.server.decoders import Decoders
 
 AnswerOrError = Answer | UnreadableImage
 """The answer to one image, or why it cannot be decoded."""
 
 
-@dataclass(frozen=True, eq=False)
 class _Job:
-    """An image that waits for the network."""
+    """An image that waits for the network, which takes its inputs one by one.
 
-    name: str
-    image: Decoded
-    asked: Asked
-    future: Future[AnswerOrError]
+    Args:
+        name: The name of the image.
+        inputs: What the network reads.
+        asked: What to answer.
+        future: Receives the answer.
+    """
+
+    def __init__(
+        self, name: str, inputs: Inputs, asked: Asked, future: Future[AnswerOrError]
+    ) -> None:
+        self.asked, self.future = asked, future
+        self._name, self._placements = name, inputs.placements
+        self._left = zip(range(len(inputs.placements)), inputs.pixels, strict=True)
+        self._found: dict[int, Found] = {}
+        self._lock = Lock()
+
+    def take(self) -> _Taken:
+        """Return the next input, which is the work of one thread at a time."""
+        number, pixels = next(self._left)
+        is_last = number + 1 == len(self._placements)
+        return _Taken(self, number, self._placements[number], pixels, is_last=is_last)
+
+    def computed(self, number: int, found: Found) -> Computed | None:
+        """Keep what was found in an input; return all of it if this was the last to be found."""
+        with self._lock:
+            self._found[number] = found
+            if len(self._found) < len(self._placements):
+                return None
+        every = [self._found[number] for number in range(len(self._placements))]
+        return Computed(self._name, self._placements, every)
+
+    def end(self, answer: AnswerOrError | Exception) -> None:
+        """Give the answer, or the error, unless another batch has ended the work with an error."""
+        with self._lock:
+            if not self.future.done():
+                _end(self.future, answer)
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """An input that a batch has taken."""
+
+    job: _Job
+    number: int
+    placement: Placement | None
+    pixels: Pixels
+    is_last: bool
 
 
 Measure = Callable[[int, float], None]
-"""Called with the number of images in a batch and the seconds that it took."""
+"""Called with the number of images or tiles in a batch and the seconds that it took."""
 
 
 class ServedModel:
@@ -76,10 +123,11 @@ class ServedModel:
 
     def start(self) -> None:
         """Answer once with each size of batch, the first of which take longer; then be ready."""
-        black = Decoded.of(as_loaded(Image.new("RGB", (1, 1))), self.answerer.preprocess)
+        black = self.answerer.read(as_loaded(Image.new("RGB", (1, 1))))
+        (pixels,), (placement,) = black.pixels, black.placements
         for count in range(1, self._engine.batch_size + 1):
-            outputs = self.answerer.infer(np.stack([black.pixels] * count))
-            self.answerer.answers([Computed("", black, row) for row in outputs], Asked())
+            found = self.answerer.infer(np.stack([pixels] * count), [placement] * count)
+            self.answerer.answers([Computed("", [placement], [one]) for one in found], Asked())
         for worker in self._workers:
             worker.start()
 
@@ -115,21 +163,26 @@ class ServedModel:
             if future.cancelled():
                 return
             try:
-                decoded = self._prepared(name, image)
+                with ExitStack() as room:
+                    if isinstance(image, bytes):
+                        room.enter_context(self._decoders.room_for(image))
+                    inputs = self.answerer.read(self._loaded(name, image))
+                    if len(inputs.placements) > 1:  # Tiles are still to be cut out of it.
+                        kept = room.pop_all()
+                        future.add_done_callback(lambda _: kept.close())
             except Exception as error:
                 _end(future, error)
             else:
-                self._waiting.put(_Job(name, decoded, asked, future))
+                self._waiting.put(_Job(name, inputs, asked, future))
 
         self._decoders.submit(prepare)
         return future
 
-    def _prepared(self, name: str, image: bytes | Pixels) -> Decoded:
-        """Return what the network reads."""
-        preprocess = self.answerer.preprocess
-        if isinstance(image, bytes):
-            return self._decoders.decode(name, image, preprocess)
-        return Decoded.of(as_loaded(Image.fromarray(image)), preprocess)
+    def _loaded(self, name: str, image: bytes | Pixels) -> LoadedImage:
+        if not isinstance(image, bytes):
+            return as_loaded(Image.fromarray(image))
+        needed, contract = self.answerer.needed, self.answerer.preprocess.contract
+        return self._decoders.decode(name, image, needed, contract)
 
     def _stop_if_unused(self) -> None:
         if self._retired and not self._users:
@@ -139,16 +192,27 @@ class ServedModel:
     def _work(self) -> None:
         """Answer what waits, in batches, until the model is stopped."""
         while (first := self._waiting.get()) is not None:
-            jobs = [
-                job for job in (first, *self._more()) if job.future.set_running_or_notify_cancel()
-            ]
+            batch = list(self._batch(first))
             try:
-                if jobs:
-                    self._answer(jobs)
+                if batch:
+                    self._answer(batch)
             except Exception as error:
-                for job in jobs:
-                    if not job.future.done():
-                        job.future.set_exception(error)
+                for taken in batch:
+                    taken.job.end(error)
+
+    def _batch(self, first: _Job) -> Iterator[_Taken]:
+        """Yield an input of each image in turn, of those that wait at the moment, up to a batch."""
+        for job in chain((first,), self._more()):
+            if job.future.done():  # Nobody waits for it any more.
+                continue
+            try:
+                taken = job.take()
+            except Exception as error:
+                job.end(error)
+                continue
+            if not taken.is_last:
+                self._waiting.put(job)
+            yield taken
 
     def _more(self) -> Iterator[_Job]:
         """Yield what else waits at the moment, up to a batch."""
@@ -162,24 +226,26 @@ class ServedModel:
                 return
             yield job
 
-    def _answer(self, jobs: Sequence[_Job]) -> None:
+    def _answer(self, batch: Sequence[_Taken]) -> None:
         begin = time.perf_counter()
-        outputs = self.answerer.infer(np.stack([job.image.pixels for job in jobs]))
+        pixels = np.stack([taken.pixels for taken in batch])
+        found = self.answerer.infer(pixels, [taken.placement for taken in batch])
         alike = defaultdict[Asked, list[tuple[_Job, Computed]]](list)
-        for job, output in zip(jobs, outputs, strict=True):
-            alike[job.asked].append((job, Computed(job.name, job.image, output)))
+        for taken, one in zip(batch, found, strict=True):
+            if computed := taken.job.computed(taken.number, one):
+                alike[taken.job.asked].append((taken.job, computed))
         for asked, rows in alike.items():
             answers = self.answerer.answers([computed for _, computed in rows], asked)
             for (job, _), answer in zip(rows, answers, strict=True):
-                job.future.set_result(answer)
-        self._measure(len(jobs), time.perf_counter() - begin)
+                job.end(answer)
+        self._measure(len(batch), time.perf_counter() - begin)
 
 
-def _end(future: Future[AnswerOrError], error: Exception) -> None:
-    """Say why there is no answer, unless nobody waits for it any more."""
+def _end(future: Future[AnswerOrError], answer: AnswerOrError | Exception) -> None:
+    """Give the answer, or say why there is none, unless nobody waits for it any more."""
     if not future.set_running_or_notify_cancel():
         return
-    if isinstance(error, UnreadableImage):
-        future.set_result(error)
+    if isinstance(answer, Answer | UnreadableImage):
+        future.set_result(answer)
     else:
-        future.set_exception(error)
+        future.set_exception(answer)

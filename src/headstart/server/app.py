@@ -183,10 +183,6 @@ def _answerer(model: AnyModel, path: str, options: ServeOptions) -> Answerer:
             raise ServerError(
                 f"{reason}, but '{path}' is a detector of boxes. Serve it without this option."
             )
-    if model.tiles:
-        raise ServerError(
-            f"'{path}' cuts images into tiles, which the server does not do. Use headstart predict."
-        )
     return BoxAnswerer(model)
 
 

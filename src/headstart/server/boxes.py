@@ -8,13 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.answers import BoxesPrediction
-from headstart.arrays import Features, Pixels
+from headstart.arrays import Pixels
+from headstart.boxes import Detections
+from headstart.data.decoding import LoadedImage, MinSide
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.errors import OptionError
 from headstart.predictor.detector import Detector
-from headstart.server.answerer import Abilities, About, Answer, AnyAnswer, Asked, Computed
+from headstart.predictor.placed import PlacedImage, side_needed
+from headstart.server.answerer import (
+    Abilities,
+    About,
+    Answer,
+    AnyAnswer,
+    Asked,
+    Computed,
+    Inputs,
+)
 from headstart.server.tensors import TEXT, Tensor
 
 _NO_FEATURES = np.zeros(0, np.float32)
@@ -66,12 +77,27 @@ class BoxAnswerer:
         if given:
             raise OptionError(f"'{given[0]}' has no effect on a detector of boxes. Leave it out.")
 
-    def infer(self, pixels: Pixels) -> Features:
-        """Return the output of the network, (images, points, 4 + classes)."""
-        return self.detector.engine.infer(pixels)
+    @property
+    def needed(self) -> MinSide:
+        """The scale at which photos are needed."""
+        return side_needed(self.preprocess, self.detector.tiles)
+
+    def read(self, loaded: LoadedImage) -> Inputs:
+        """Return the pixels of an image or, if the detector cuts it, of its tiles."""
+        placed = PlacedImage.of(loaded, self.preprocess, self.detector.tiles)
+        return Inputs(placed.pixels, placed.placements)
+
+    def infer(self, pixels: Pixels, placements: Sequence[Placement | None]) -> list[Detections]:
+        """Return the boxes in each input, in pixels of its image as it is seen."""
+        outputs = self.detector.engine.infer(pixels)
+        return [
+            self.detector.detections(output, placement)
+            for output, placement in zip(outputs, placements, strict=True)
+            if placement
+        ]
 
     def answers(self, images: Sequence[Computed], asked: Asked) -> list[Answer]:
-        """Return the boxes in each image, in pixels of the image as it is seen."""
+        """Return the boxes in each image."""
         return [Answer(self._boxes(image), _NO_FEATURES) for image in images]
 
     def heat_map(self, image: bytes | Pixels, prediction: AnyAnswer) -> bytes:
@@ -92,7 +118,8 @@ class BoxAnswerer:
         return [Tensor("boxes", TEXT, np.array(texts, np.str_))]
 
     def _boxes(self, image: Computed) -> BoxesPrediction:
-        read = image.image
-        placement = Placement.of(self.preprocess, read.size, read.decoded, read.begin)
-        detections = self.detector.detections(image.output, placement)
-        return self.detector.answer(image.name, detections, placement)
+        from headstart.heads.boxes.detections import merge_tiles  # It needs PyTorch.
+
+        placements = [one for one in image.placements if one]
+        found = merge_tiles([one for one in image.found if isinstance(one, Detections)], placements)
+        return self.detector.answer(image.name, found, placements[0])

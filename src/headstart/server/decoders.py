@@ -7,39 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
-from headstart.arrays import Pixels
-from headstart.data.decoding import LoadedImage, convert, load_image, pixel_count
-from headstart.data.preprocessing import Preprocess
+from headstart.data.contract import PixelContract
+from headstart.data.decoding import LoadedImage, MinSide, decode_loaded, pixel_count
 from headstart.data.quiet import quiet_libraries
 from headstart.options import DecodeLimits
 
 # The pixels of all images that are decoded at a time, in images of the largest size.
 _LARGEST = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """An image as a network reads it.
-
-    Attributes:
-        pixels: The pixels, (size, size, 3), as `Preprocess.pixels` returns them.
-        size: Width and height of the image as it is seen.
-        decoded: Width and height that it was decoded at, which may be a fraction of these.
-        begin: Where the image begins in what was decoded; see `LoadedImage`.
-    """
-
-    pixels: Pixels
-    size: tuple[int, int]
-    decoded: tuple[int, int]
-    begin: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def of(cls, loaded: LoadedImage, preprocess: Preprocess) -> Decoded:
-        """Preprocess an image that has been converted."""
-        pixels = preprocess.pixels(loaded.image)
-        return cls(pixels, loaded.size, loaded.image.size, loaded.begin)
 
 
 class Decoders:
@@ -62,27 +37,28 @@ class Decoders:
         """Run something on a thread."""
         self._threads.submit(work)
 
-    def decode(self, name: str, data: bytes, preprocess: Preprocess) -> Decoded:
-        """Decode an image file for a network.
+    def decode(
+        self, name: str, data: bytes, needed: MinSide, contract: PixelContract
+    ) -> LoadedImage:
+        """Decode an image file for a network, once there is room for its pixels.
+
+        Args:
+            name: The name of the image.
+            data: The content of the file.
+            needed: The scale at which it is needed.
+            contract: How the pixels of a file are read.
 
         Raises:
             UnreadableImage: It cannot be decoded, or is too large.
         """
-        with quiet_libraries(), self._room_for(data):
-            contract = preprocess.contract
-            loaded = load_image(
-                data,
-                path=name,
-                min_side=preprocess.min_side,
-                contract=contract,
-                limits=self._limits,
+        with quiet_libraries():
+            return decode_loaded(
+                data, path=name, min_side=needed, contract=contract, limits=self._limits
             )
-            image = convert(loaded.image, path=name, contract=contract)
-            return Decoded.of(replace(loaded, image=image), preprocess)
 
     @contextmanager
-    def _room_for(self, data: bytes) -> Iterator[None]:
-        """Wait until there is room for the pixels of a file."""
+    def room_for(self, data: bytes) -> Iterator[None]:
+        """Wait until there is room for the pixels of a file, and keep it for a block."""
         count = min(pixel_count(data) or len(data), self._limits.max_pixels)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= count)

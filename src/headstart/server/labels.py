@@ -10,6 +10,8 @@ import numpy as np
 
 from headstart.answers import MultiPrediction, Prediction
 from headstart.arrays import Features, Pixels
+from headstart.data.decoding import LoadedImage, MinSide
+from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.evaluation.known_images import Neighbour
@@ -24,6 +26,7 @@ from headstart.server.answerer import (
     AnyAnswer,
     Asked,
     Computed,
+    Inputs,
     labels_of,
 )
 from headstart.server.tensors import TEXT, Tensor
@@ -84,13 +87,24 @@ class LabelAnswerer:
         """
         self._rules(asked.options)
 
-    def infer(self, pixels: Pixels) -> Features:
-        """Return the features of a batch, rounded as stored, (images, width)."""
-        return self.predictor.features_of(pixels)
+    @property
+    def needed(self) -> MinSide:
+        """The scale at which photos are needed."""
+        return self.preprocess.min_side
+
+    def read(self, loaded: LoadedImage) -> Inputs:
+        """Return the pixels of the whole image."""
+        return Inputs([self.preprocess.pixels_of(loaded)], [None])
+
+    def infer(self, pixels: Pixels, placements: Sequence[Placement | None]) -> list[Features]:
+        """Return the features of each image, rounded as stored, (width,)."""
+        return list(self.predictor.features_of(pixels))
 
     def answers(self, images: Sequence[Computed], asked: Asked) -> list[Answer]:
         """Return the answers to images of which the same is asked."""
-        features = np.stack([image.output for image in images])
+        features = np.stack(
+            [one for image in images for one in image.found if isinstance(one, np.ndarray)]
+        )
         names = [image.name for image in images]
         rules = self._rules(asked.options)
         predictions = self.predictor.answers(features, names, asked.options.top, rules)
