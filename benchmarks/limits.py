@@ -24,11 +24,11 @@ import headstart as hs
 from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
 from headstart.arrays import Features, Numbers, Rows
-from headstart.classifier.limits import known_images
 from headstart.commands.demo import write_solar_cells
 from headstart.data.formats import is_image_file
 from headstart.evaluation.limits import measure_limits
 from headstart.evaluation.shift import estimate_accuracy
+from headstart.evaluation.training_images import known_images
 from headstart.evaluation.two_sample import two_sample_test
 from headstart.features.rounding import as_stored
 

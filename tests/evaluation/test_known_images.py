@@ -91,7 +91,7 @@ def test_a_constant_column_is_ignored():
 
 def test_many_images_are_sampled(monkeypatch):
     """Of more images than fit, a sample is kept, and few images are unknown as before."""
-    monkeypatch.setattr("headstart.evaluation.known_images._MAX_POINTS", 100)
+    monkeypatch.setattr("headstart.evaluation.known_images.MAX_POINTS", 100)
     names = [str(row) for row in range(400)]
     weights = np.ones(WIDTH, np.float32)
     known = KnownImages.of(features(400, 1), weights, names, names, folds(400), seed=0)

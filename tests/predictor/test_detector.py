@@ -17,6 +17,8 @@ from PIL import Image
 import headstart as hs
 from headstart.answers import BoxesPrediction, Thresholds
 from headstart.backbones.maps import StageMaps
+from headstart.data import decoding
+from headstart.data.inputs import ImageInput
 from headstart.data.placement import Placement
 from headstart.engines.slot import EngineSlot
 from headstart.errors import NotAnImage, OptionError, OutputError, UnreadableImage
@@ -24,6 +26,7 @@ from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.detector import Detector, head_tensors
+from headstart.predictor.placed import side_needed
 from headstart.predictor.predictor import FailedPrediction
 from headstart.tasks.boxes import LabelledBoxes
 from tests.conftest import TINY
@@ -406,6 +409,33 @@ def test_boxes_in_tiles_are_those_of_the_image(finder, tmp_path, size, side, pla
     found = replace(finder, tiles=side).predict(path)
     assert found.size == size
     assert np.abs(corners(found) - box).max() <= 0.5
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize(
+    ("size", "side", "reduction", "largest"),
+    [
+        ((3001, 2203), 800, 4, 100_000_000),
+        ((1703, 1201), 400, 2, 100_000_000),
+        ((1703, 1201), 300, 1, 100_000_000),
+        ((1703, 1201), 300, 2, 2_000_000),
+    ],
+)
+def test_boxes_in_tiles_of_a_photo_of_reduced_scale_are_in_place(
+    finder, tmp_path, monkeypatch, orientation, size, side, reduction, largest
+):
+    """To half a pixel of the input. A large photo is decoded down to the input's own scale."""
+    monkeypatch.setattr(decoding, "_LARGE", largest)
+    begin = (size[0] * 3 // 5, size[1] * 2 // 3)
+    box = (*begin, begin[0] + side // 3, begin[1] + side // 4)
+    image = box_on_plain(size, box)
+    path = stored(image, tmp_path / "x.jpg", orientation, quality=95, subsampling=0)
+    needed = side_needed(finder.preprocess, side)
+    loaded = ImageInput.of(path).decode_with_size(min_side=needed)
+    assert loaded.image.size == tuple(-(-length // reduction) for length in size)
+    found = replace(finder, tiles=side).predict(path)
+    assert found.size == size
+    assert np.abs(corners(found) - box).max() <= 0.5 * side / finder.preprocess.size
 
 
 def test_an_object_larger_than_a_tile_is_found_in_the_whole_image(finder):

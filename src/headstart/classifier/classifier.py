@@ -18,13 +18,14 @@ from headstart.backbones.backbone import Backbone, with_weights
 from headstart.choosing.fit import fitted_for
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.reading import reading_as
-from headstart.classifier.limits import calibration_set, known_images, limits_of
+from headstart.classifier.limits import calibration_set, limits_of
 from headstart.classifier.specifying import HeadSettings, as_head
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.evaluation.learning_curve import measure_learning_curve
+from headstart.evaluation.training_images import known_images
 from headstart.features.extractor import FeatureExtractor
 from headstart.heads.choice import HeadChoice, ValidationPart
 from headstart.heads.problem import Candidate, Decider, HeadFit, HeldOutEstimate

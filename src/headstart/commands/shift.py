@@ -20,11 +20,13 @@ from headstart.evaluation.slices import holm
 from headstart.evaluation.two_sample import two_sample_test
 from headstart.files import file_sha256
 from headstart.options import ShiftOptions
+from headstart.predictor.detector import Detector
+from headstart.predictor.observing import observe
 from headstart.predictor.predictor import Predictor
 from headstart.record import Rejection
 from headstart.record.shift import ALARM, MovedTrait, ShiftRecord, StrangeImage
 from headstart.runs.answer_log import is_answer_log, logged_features
-from headstart.tasks.loading import predictor_of, read_model
+from headstart.tasks.loading import AnyModel, model_of, read_model
 from headstart.watching import Watcher
 
 MIN_IMAGES = 20
@@ -50,7 +52,7 @@ class _Read:
         sha256s: The hash of each, if they are from a log.
         points: Their points, in batches.
         strangeness: How unlike the training images each is, in batches.
-        probabilities: Their probabilities, in batches.
+        probabilities: The probabilities of the classes in them, in batches.
         rejected: Images that cannot be read.
     """
 
@@ -68,28 +70,34 @@ def run_shift(
 ) -> ShiftRecord:
     """Run `shift` with validated options."""
     bundle = read_model(model)
-    predictor = predictor_of(bundle, model, options)
-    known = predictor.limits.known
+    trained = model_of(bundle, model, options)
+    known = trained.limits.known
     if known is None:
         raise OptionError(
             f"'{model}' does not keep its training images as points, so other images cannot be "
-            "compared with them: it was trained by an earlier version, on fewer than 20 images, or "
-            "on unpooled features (flatten, tutorial)."
+            f"compared with them: it was trained by an earlier version{_otherwise(trained)}."
         )
     log = _log(images)
     read = (
-        _read_log(predictor, known, log, bundle.version)
+        _read_log(trained, known, log, bundle.version)
         if log
-        else _read(predictor, known, images, options, watcher)
+        else _read(trained, known, images, options, watcher)
     )
     if not read.names:
         first = "".join(f" '{one.image}': {one.reason}." for one in read.rejected[:1])
         raise DataError(f"No image can be read, so there is nothing to compare.{first}")
     with watcher.stage("Comparing"):
-        record = _record(str(model), predictor, known, read, options)
+        record = _record(str(model), trained, known, read, options)
     for warning in record.warnings:
         watcher.warn(warning)
     return record
+
+
+def _otherwise(model: AnyModel) -> str:
+    """Return why else a model does not keep its training images as points."""
+    if isinstance(model, Detector):
+        return " or on fewer than 20 images"
+    return ", on fewer than 20 images, or on unpooled features (flatten, tutorial)"
 
 
 def _log(images: ImagesLike) -> Path | None:
@@ -100,17 +108,22 @@ def _log(images: ImagesLike) -> Path | None:
     return None
 
 
-def _read_log(predictor: Predictor, known: KnownImages, log: Path, version: str) -> _Read:
+def _read_log(model: AnyModel, known: KnownImages, log: Path, version: str) -> _Read:
     """Read the features in a log. Its images have no names: they are called by their hash.
 
     Raises:
         DataError: The log has no features of this model.
     """
+    if not isinstance(model, Predictor):
+        raise DataError(
+            f"'{log}' is the log of a server, which has no features of the images that a detector "
+            "of boxes answered. Pass the images themselves."
+        )
     read = _Read()
     for some in logged_features(log, version):
         read.points.append(known.points_of(some.features))
         read.strangeness.append(known.strangeness(some.features))
-        read.probabilities.append(predictor.probabilities(some.features))
+        read.probabilities.append(model.probabilities(some.features))
         read.names += some.sha256s
         read.sha256s += some.sha256s
     if not read.names:
@@ -122,7 +135,7 @@ def _read_log(predictor: Predictor, known: KnownImages, log: Path, version: str)
 
 
 def _read(
-    predictor: Predictor,
+    model: AnyModel,
     known: KnownImages,
     images: ImagesLike,
     options: ShiftOptions,
@@ -130,15 +143,15 @@ def _read(
 ) -> _Read:
     found = found_images(images, watcher.warn)
     count = count_of(found)
-    volumes = Volumes.of(predictor.extractor.preprocess.contract, options.cache)
+    volumes = Volumes.of(model.contract, options.cache)
     read = _Read()
     with watcher.stage("Reading images") as progress:
-        for batch, features in predictor.features_each(volumes.unpacked(found)):
-            if len(features):
-                read.points.append(known.points_of(features))
-                read.strangeness.append(known.strangeness(features))
-                read.probabilities.append(predictor.probabilities(features))
-            for image in batch:
+        for some in observe(model, volumes.unpacked(found)):
+            if len(some.features):
+                read.points.append(known.points_of(some.features))
+                read.strangeness.append(known.strangeness(some.features))
+                read.probabilities.append(some.probabilities)
+            for image in some.images:
                 _add(read, image, volumes)
             done = len(read.names) + len(read.rejected)
             progress(done, max(done, count))
@@ -155,8 +168,8 @@ def _add(read: _Read, image: str | UnreadableImage, volumes: Volumes) -> None:
 
 
 def _record(
-    model: str,
-    predictor: Predictor,
+    name: str,
+    model: AnyModel,
     known: KnownImages,
     read: _Read,
     options: ShiftOptions,
@@ -166,7 +179,7 @@ def _record(
     seen = _seen(read, known)
     enough = len(points) >= MIN_IMAGES and seen <= _MAX_SEEN * len(points)
     test = two_sample_test(known.points[known.fitted :], points) if enough else None
-    calibration = None if predictor.thresholds else predictor.limits.calibration
+    calibration = None if model.thresholds else model.limits.calibration
     unknown = int((strangeness > 1).sum())
     familiar = unknown <= _MAX_UNKNOWN * len(points)
     accuracy, interval = (
@@ -177,7 +190,7 @@ def _record(
     order = np.argsort(-strangeness, kind="stable")
     first = label_first(points, _uncertainty(probabilities), known.points, options.label_first)
     return ShiftRecord(
-        model=model,
+        model=name,
         images=len(points),
         seen=seen,
         auroc=test.auroc if test else None,
@@ -191,10 +204,12 @@ def _record(
         unlike=tuple(
             StrangeImage(read.names[row], float(strangeness[row])) for row in order[:_UNLIKE]
         ),
-        traits=tuple(_moved(predictor, read.paths)),
+        traits=tuple(_moved(model, read.paths)),
         label_first=tuple(read.names[row] for row in first),
         rejected=tuple(read.rejected),
-        warnings=tuple(_warnings(len(points), seen, familiar=familiar)),
+        warnings=tuple(
+            _warnings(len(points), seen, familiar=familiar, estimates=calibration is not None)
+        ),
     )
 
 
@@ -211,13 +226,13 @@ def _seen(read: _Read, known: KnownImages) -> int:
     return sum(sha256 in hashes for sha256 in found)
 
 
-def _moved(predictor: Predictor, paths: Sequence[str]) -> Iterator[MovedTrait]:
+def _moved(model: AnyModel, paths: Sequence[str]) -> Iterator[MovedTrait]:
     """Yield the statistics of the pictures that differ by more than chance."""
-    before, files = predictor.limits.traits, [path for path in paths if path]
+    before, files = model.limits.traits, [path for path in paths if path]
     if before is None or len(files) < MIN_IMAGES:
         return
     rows = np.random.default_rng(0).permutation(len(files))[:_MEASURED]
-    now = trait_values([files[row] for row in rows], predictor.extractor.preprocess.contract)
+    now = trait_values([files[row] for row in rows], model.contract)
     columns = {
         name: (_finite(old), _finite(new))
         for name, old, new in zip(NAMES, before.T, now.T, strict=True)
@@ -245,16 +260,18 @@ def _finite(values: Floats) -> Floats:
     return values[np.isfinite(values)]
 
 
-def _warnings(images: int, seen: int, *, familiar: bool) -> Iterator[str]:
+def _warnings(images: int, seen: int, *, familiar: bool, estimates: bool) -> Iterator[str]:
     if images < MIN_IMAGES:
         yield (
             f"{images} {'image is' if images == 1 else 'images are'} too few to tell whether they "
             f"are like the training images: at least {MIN_IMAGES} are needed."
         )
     elif not familiar:
-        yield (
-            "More than half of the images are unknown. The model's confidence says nothing about "
-            "its accuracy on them, so that is not estimated."
+        yield "More than half of the images are unknown. " + (
+            "The model's confidence says nothing about its accuracy on them, so that is not "
+            "estimated."
+            if estimates
+            else "The results on the test images say nothing about them."
         )
     if seen:
         number = "All" if seen == images else f"At least {seen:,}"

@@ -27,11 +27,13 @@ MIN_IMAGES = 20
 NEIGHBOURS = 3
 """The distance of an image is its mean distance to so many training images."""
 
+MAX_POINTS = 5_000
+"""Of more training images, a sample is kept."""
+
 _COMPONENTS = 64
 # The principal components of so many images are those of all. They are learnt from at most half of
 # the images, so that the other half can be compared with new images.
 _MAX_FITTED = 2_000
-_MAX_POINTS = 5_000
 # Images whose distances are computed at a time, to bound memory.
 _BLOCK = 1_000
 
@@ -124,7 +126,7 @@ class KnownImages:
 
         from headstart.heads.spaces import standardise
 
-        rows = np.random.default_rng(seed).permutation(rows)[:_MAX_POINTS]
+        rows = np.random.default_rng(seed).permutation(rows)[:MAX_POINTS]
         fitted = min(_MAX_FITTED, len(rows) // 2)
         standardised = standardise(
             torch.from_numpy(features[rows[:fitted]]), torch.from_numpy(weights)

@@ -1,22 +1,28 @@
-"""Decode the images of a prediction ahead of the network, and keep the errors in their place."""
+"""Decode images ahead of the network, and keep the errors in their place."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from headstart.arrays import Pixels
+import numpy as np
+
+from headstart.arrays import Features, Pixels
 from headstart.data.inputs import ImageInput, ImagesLike, each_image
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import UnreadableImage
 from headstart.features.batches import map_in_order
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.rounding import as_stored
 from headstart.options import DecodeLimits
 
 AHEAD = 32
 """How many images wait decoded."""
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -59,6 +65,48 @@ def work_ahead(
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from map_in_order(pool, work, _inputs(images), ahead=ahead)
+
+
+def with_features(
+    images: Iterable[tuple[Item, Pixels] | UnreadableImage],
+    extractor: FeatureExtractor,
+    stored_as: str,
+) -> Iterator[tuple[list[Item | UnreadableImage], Features]]:
+    """Yield images in batches with their features.
+
+    Args:
+        images: What stands for each image, and its preprocessed pixels; or the error of one that
+            cannot be decoded.
+        extractor: Computes the features.
+        stored_as: The precision to which they are rounded.
+
+    Yields:
+        What stands for each image, or its error; and the features of those without an error,
+        (images, width).
+    """
+    pending: deque[Item | UnreadableImage] = deque()
+
+    def readable() -> Iterator[Pixels]:
+        for image in images:
+            if isinstance(image, UnreadableImage):
+                pending.append(image)
+            else:
+                pending.append(image[0])
+                yield image[1]
+
+    for features in extractor.of_pixels(readable()):
+        yield _taken(pending, len(features)), as_stored(features, stored_as)
+    if pending:
+        yield list(pending), np.zeros((0, extractor.layout.width), np.float32)
+
+
+def _taken(pending: deque[Item | UnreadableImage], readable: int) -> list[Item | UnreadableImage]:
+    """Remove and return images up to the given number of readable ones."""
+    taken = []
+    while readable:
+        taken.append(pending.popleft())
+        readable -= not isinstance(taken[-1], UnreadableImage)
+    return taken
 
 
 def _inputs(images: ImagesLike) -> Iterator[ImageInput | UnreadableImage]:

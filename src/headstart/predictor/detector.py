@@ -6,7 +6,7 @@ import hashlib
 import os
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -26,12 +26,13 @@ from headstart.data.inputs import ImagesLike, is_image
 from headstart.data.paths import list_names
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
-from headstart.engines.devices import choose_device, make_engine
+from headstart.engines.devices import Device, choose_device, make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import precision_of_model
 from headstart.engines.slot import EngineSlot
 from headstart.errors import OptionError, UnreadableImage
 from headstart.features.batches import stack_batches
+from headstart.features.extractor import FeatureExtractor
 from headstart.files import digest
 from headstart.heads.boxes.shape import BoxHeadShape
 from headstart.options import (
@@ -51,6 +52,7 @@ from headstart.predictor.config import (
     Specification,
 )
 from headstart.predictor.decoding import AHEAD, work_ahead
+from headstart.predictor.limits import Limits
 from headstart.predictor.placed import AHEAD_IN_TILES, PlacedImage, decode_tiles
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Record
@@ -65,6 +67,9 @@ if TYPE_CHECKING:  # Importing PyTorch is slow, and other models do not need it 
 
 KIND = "boxes"
 """The kind of a detector's head, and what its features are called."""
+
+STORED_AS = "float16"
+"""The precision to which maps and features are rounded."""
 
 AnyBoxesPrediction = BoxesPrediction | FailedPrediction
 """The result for an image, whether or not it could be read."""
@@ -87,6 +92,7 @@ class Detector:
         tiles: The side of the tiles into which larger images are cut, in pixels; None if images
             are not cut.
         record: The record of the training; None without one.
+        limits: What it keeps of its training images, to tell whether others are like them.
     """
 
     task: Task
@@ -95,11 +101,12 @@ class Detector:
     shape: BoxHeadShape
     head: Tensors
     thresholds: Thresholds
-    device: str
+    device: Device
     precision: str
     cache: Path
     tiles: int | None = None
     record: Record | None = None
+    limits: Limits = field(default_factory=Limits)
     _engine: EngineSlot = field(default_factory=EngineSlot, repr=False)
 
     def __repr__(self) -> str:
@@ -127,6 +134,16 @@ class Detector:
         from headstart.heads.boxes.points import Points
 
         return Points.of(self.shape.levels, self.preprocess.size)
+
+    @cached_property
+    def extractor(self) -> FeatureExtractor:
+        """Extracts the features by which images are compared with the training images."""
+        return FeatureExtractor(
+            self.backbone,
+            cache=self.cache,
+            device=self.device,
+            precision="bf16" if self.precision == "bf16" else "float32",
+        )
 
     @property
     def engine(self) -> Engine:
@@ -236,7 +253,7 @@ class Detector:
                 licence=backbone.licence,
             ),
             features="maps",
-            stored_as="float16",
+            stored_as=STORED_AS,
             precision=self.precision,
             head=HeadConfig(KIND, _numbers(self.shape, self.tiles)),
             calibration=Calibration(1.0),
@@ -246,7 +263,8 @@ class Detector:
         )
         tensors = {f"backbone.{name}": value for name, value in tensors_of(self.backbone).items()}
         tensors |= {f"head.{name}": value for name, value in self.head.items()}
-        return Bundle(config, tensors, model_card(config, self.task))
+        tensors |= {f"limits.{name}": value for name, value in self.limits.to_arrays().items()}
+        return Bundle(config, tensors, model_card(config, self.task, kept=self.limits.kept))
 
     @classmethod
     def of_bundle(
@@ -281,6 +299,7 @@ class Detector:
             cache_folder(cache),
             int(config.head.numbers.get("tiles", 0)) or None,
             config.record,
+            Limits.from_arrays(bundle.tensors_of("limits")),
         )
 
     def answer(self, name: str, detections: Detections, placement: Placement) -> BoxesPrediction:
@@ -314,18 +333,25 @@ class Detector:
 
         return detections_of(torch.from_numpy(outputs), self.points, placement)
 
-    def _each(
-        self, images: ImagesLike, limits: DecodeLimits | None = None
+    @property
+    def ahead(self) -> int:
+        """How many images wait decoded, at most."""
+        return AHEAD_IN_TILES if self.tiles else AHEAD
+
+    def answers(
+        self, images: Iterable[tuple[str, PlacedImage | UnreadableImage]]
     ) -> Iterator[BoxesPrediction | UnreadableImage]:
-        """Yield a prediction or an error for each image, in order."""
+        """Yield a prediction or an error for each image, in order.
+
+        Args:
+            images: The name of each image, and the decoded image or why it cannot be decoded.
+        """
         from headstart.heads.boxes.detections import merge_tiles
 
         waiting: deque[tuple[str, PlacedImage] | UnreadableImage] = deque()
-        decode = partial(decode_tiles, preprocess=self.preprocess, side=self.tiles, limits=limits)
-        ahead = AHEAD_IN_TILES if self.tiles else AHEAD
 
         def inputs() -> Iterator[Pixels]:
-            for name, decoded in work_ahead(images, decode, ahead=ahead):
+            for name, decoded in images:
                 if isinstance(decoded, UnreadableImage):
                     waiting.append(decoded)
                     continue
@@ -347,6 +373,13 @@ class Detector:
         for left in waiting:
             assert isinstance(left, UnreadableImage)
             yield left
+
+    def _each(
+        self, images: ImagesLike, limits: DecodeLimits | None = None
+    ) -> Iterator[BoxesPrediction | UnreadableImage]:
+        """Yield a prediction or an error for each image, in order."""
+        decode = partial(decode_tiles, preprocess=self.preprocess, side=self.tiles, limits=limits)
+        return self.answers(work_ahead(images, decode, ahead=self.ahead))
 
     @property
     def _backbone_sha256(self) -> str:

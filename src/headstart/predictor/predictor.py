@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -43,7 +42,7 @@ from headstart.predictor.config import (
     HeadConfig,
     Specification,
 )
-from headstart.predictor.decoding import decode_ahead
+from headstart.predictor.decoding import decode_ahead, with_features
 from headstart.predictor.limits import AnswerRules, Limits
 from headstart.record import Evaluation, Record
 from headstart.record.limits import LimitsResult
@@ -484,18 +483,11 @@ class Predictor:
             The name of each image, or the error in the place of one that cannot be decoded; and the
             features of the others, rounded as stored, (images, width).
         """
-        pending: deque[str | UnreadableImage] = deque()
-
-        def readable() -> Iterator[Pixels]:
-            for name, decoded in decode_ahead(images, self.extractor.preprocess, limits):
-                pending.append(decoded if isinstance(decoded, UnreadableImage) else name)
-                if not isinstance(decoded, UnreadableImage):
-                    yield decoded
-
-        for features in self.extractor.of_pixels(readable()):
-            yield _taken(pending, len(features)), as_stored(features, self.stored_as)
-        if pending:
-            yield list(pending), np.zeros((0, self.extractor.layout.width), np.float32)
+        decoded = (
+            pixels if isinstance(pixels, UnreadableImage) else (name, pixels)
+            for name, pixels in decode_ahead(images, self.extractor.preprocess, limits)
+        )
+        return with_features(decoded, self.extractor, self.stored_as)
 
 
 def check_classes(images: ImageSet, classes: Sequence[str]) -> None:
@@ -521,12 +513,3 @@ def _check_known(images: ImageSet, classes: Sequence[str]) -> None:
             f"There are images of the {noun} {list_names(unknown)}, but the model only has "
             f"{list_names(list(classes))}. Leave them out, or correct their labels."
         )
-
-
-def _taken(pending: deque[str | UnreadableImage], readable: int) -> list[str | UnreadableImage]:
-    """Remove and return images up to the given number of readable ones."""
-    taken = []
-    while readable:
-        taken.append(pending.popleft())
-        readable -= not isinstance(taken[-1], UnreadableImage)
-    return taken

@@ -57,9 +57,9 @@ class ShiftRecord:
         unknown: The share of images that the model calls unknown.
         unknown_ci95: Wilson interval of that.
         false_alarms: The share of images like the training images that it calls unknown.
-        estimated_accuracy: The accuracy on these images, estimated by their confidence; None with
-            several labels per image or an operating point, with too few images, or if most of them
-            are unknown.
+        estimated_accuracy: The accuracy on these images, estimated by their confidence; None for
+            boxes, with several labels per image or an operating point, with too few images, or if
+            most of them are unknown.
         ci95: Its 95% interval.
         held_out_accuracy: The accuracy on held-out training images, to compare with; None likewise.
         unlike: The images most unlike the training images, most unlike first.
