@@ -3,14 +3,19 @@
     python -m benchmarks.detection accuracy DATA [SEEDS, such as 0,1,2]
     python -m benchmarks.detection baselines DATA SECONDS [SEED]
     python -m benchmarks.detection speed DATA
+    python -m benchmarks.detection growth [SIZES, such as 100,200]
 
 accuracy: `train` with the defaults, everything cold, for seeds 0 to 4. baselines: torchvision's
 RetinaNet and SSDLite on the same backbone and weights, trained end to end for so many seconds, and
 for four times as long; each is evaluated on the same test images by pycocotools. speed: an epoch
-with stored maps and without, and prediction beside a classifier on the same backbone. DATA is such
-as https://github.com/datitran/raccoon_dataset, with its own split.
+with stored maps and without, and prediction beside a classifier on the same backbone. growth: mAP
+on 500 made-up scenes (see `scenes`), of detectors that learnt from 100 to 2,000 others. DATA is
+such as https://github.com/datitran/raccoon_dataset, with its own split.
 """
 
+import json
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +36,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 import headstart as hs
 from benchmarks.machine import describe
+from benchmarks.scenes import write_scenes
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.maps import StageMaps
 from headstart.boxes import Detections
@@ -43,6 +49,7 @@ from headstart.features.batches import pixel_batches
 from headstart.predictor.placed import decode_placed
 
 SIZE, BATCH = 320, 8
+SCENES = (100, 200, 500, 1000, 2000)
 
 
 def accuracy(data: str, seeds: Sequence[int]) -> None:
@@ -324,6 +331,46 @@ def speed(data: str) -> None:
         print(f"  same backbone at {SIZE} px {other:.0f}; ratio {ratio:.2f}")
 
 
+def growth(sizes: Sequence[int]) -> None:
+    """Print mAP after training on the first scenes, by their number."""
+    print("| scenes | boxes | mAP50 | mAP50-95 | 95% | epochs | maps, MB | peak memory, MB | s |")
+    print("| --- " * 9 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        test = write_scenes(root / "test", 500, part="t10k", seed=1)
+        every = json.loads(write_scenes(root / "train", max(sizes)).read_text())
+        for size in sizes:
+            kept = {image["id"] for image in every["images"][:size]}
+            boxes = [one for one in every["annotations"] if one["image_id"] in kept]
+            some = {"images": every["images"][:size], "annotations": boxes}
+            data = root / "train" / f"{size}.json"
+            data.write_text(json.dumps(every | some))
+            code = f"from benchmarks.detection import grow; grow({str(data)!r}, {str(test)!r})"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(done.stderr)
+            print(f"| {size:,} | {len(boxes):,} | {done.stdout.strip()} |", flush=True)
+
+
+def grow(data: str, test: str) -> None:
+    """Train on scenes in this process, evaluate on others, and print the cells of a row."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin, options = time.perf_counter(), {"cache": folder, "progress": False}
+        result = hs.train(data, test=0, out=Path(folder) / "run", **options)
+        seconds, memory = time.perf_counter() - begin, _peak_memory()
+        found = hs.evaluate(result.run, test, **options).evaluation
+        course = result.record.detection
+    print(
+        f"{found.map50.value:.3f} | {found.map.value:.3f} | {_interval(found.map.ci95)} | "
+        f"{len(course.history)} | {course.store_bytes / 1e6:.0f} | {memory:.0f} | {seconds:.0f}"
+    )
+
+
+def _peak_memory() -> float:
+    """Return the most memory that this process has used, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
 def _rate(work: Callable[[], object]) -> float:
     """Return how often work is done in a second, the best of three."""
     work()
@@ -335,12 +382,20 @@ def _rate(work: Callable[[], object]) -> float:
     return 1 / min(times)
 
 
-if __name__ == "__main__":
-    what, data, *rest = sys.argv[1:]
+def main(what: str, *arguments: str) -> None:
+    """Run what the command line asks for."""
     print(describe())
+    if what == "growth":
+        growth([int(size) for size in arguments[0].split(",")] if arguments else SCENES)
+        return
+    data, *rest = arguments
     if what == "accuracy":
         accuracy(data, [int(seed) for seed in rest[0].split(",")] if rest else range(5))
     elif what == "baselines":
         baselines(data, float(rest[0]), int(rest[1]) if len(rest) > 1 else 0)
     else:
         speed(data)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

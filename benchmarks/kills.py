@@ -1,10 +1,12 @@
 """Kill a training at random moments; the next one must end as an undisturbed one does.
 
-    python -m benchmarks.kills [extract|tune] [KILLS]
+    python -m benchmarks.kills [extract|tune|boxes] [KILLS]
 
 extract: killed while features are extracted; the next run must tell the same probabilities.
 tune: killed while the last stage is fine-tuned, checkpoints every 5 steps; the resumed run must
     end with the same weights, to the bit.
+boxes: a detector is killed again and again while it is trained and resumed each time; it must end
+    with the same weights, to the bit.
 """
 
 import json
@@ -16,12 +18,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 import headstart as hs
 from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
+from benchmarks.scenes import write_scenes
 from headstart.backbones.backbone import load_backbone
 from headstart.commands.demo import write_solar_cells
 from headstart.engines.precision import has_bf16
+from headstart.predictor.bundle import read_bundle
+from headstart.record import Record
 from headstart.tuning import workbench
 from headstart.tuning.pacing.timing import Setting
 from headstart.tuning.training import checkpoint
@@ -133,6 +140,54 @@ def kill_tuning(kills: int) -> None:
     )
 
 
+def kill_detection(kills: int) -> None:
+    """Kill the training of a detector, resume it, kill it again, and compare the weights."""
+    draw = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        data, cache = write_scenes(root / "data", 100), root / "cache"
+        options = ["--cache", str(cache), "--deterministic", "--epochs", "24", "--views", "4"]
+
+        def train(out: Path, *more: str) -> subprocess.Popen[str]:
+            command = [HEADSTART, "train", str(data), "--out", str(out), *options, *more]
+            return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+        train(root / "filled").communicate()  # The maps are stored.
+        begin, calm = time.perf_counter(), train(root / "calm")
+        wait_for(calm, "Training the detector")
+        ready = time.perf_counter() - begin
+        calm.communicate()
+        course = Record.read(root / "calm").detection
+        whole = sum(epoch.seconds for epoch in (*course.history, *course.refit))
+        print(f"Until training begins: {ready:.0f} s; training: {whole:.0f} s.\n")
+        print("| kill | after s of training | was running | kept before |")
+        print("| --- | --- | --- | --- |")
+        for number in range(1, kills + 1):
+            after = draw.uniform(0.5, 1.5) * whole / (kills + 1)
+            process = train(root / "run", *(["--resume"] if number > 1 else []))
+            wait_for(process, "Training the detector")
+            time.sleep(after)
+            running = process.poll() is None
+            process.kill()
+            process.communicate()
+            heads = sorted((cache / "tuning").rglob("checkpoint.json"))
+            steps = ", ".join(
+                f"{p.parent.name}: {json.loads(p.read_text())['step']}" for p in heads
+            )
+            print(f"| {number} | {after:.1f} | {running} | {steps or 'nothing'} |", flush=True)
+        train(root / "run", "--resume").communicate()
+        first, second = (read_bundle(root / name).tensors for name in ("calm", "run"))
+        same = all(np.array_equal(value, second[name]) for name, value in first.items())
+    print(f"\nAfter {kills} kills, the weights are {'identical' if same else 'DIFFERENT'}.")
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    """Read what a training prints up to a text, or to its end."""
+    for line in process.stderr or ():
+        if text in line:
+            return
+
+
 def main() -> None:
     """Kill as often as asked, 20 times by default."""
     given = sys.argv[1:]
@@ -141,7 +196,9 @@ def main() -> None:
         return
     kills = next((int(one) for one in given if one.isdigit()), 20)
     print(f"machine: {describe()}\n")
-    if "tune" in given:
+    if "boxes" in given:
+        kill_detection(kills)
+    elif "tune" in given:
         kill_tuning(kills)
     else:
         kill_extraction(kills)

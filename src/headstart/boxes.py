@@ -33,6 +33,16 @@ class Boxes:
         """Return the boxes of an image without any."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
 
+    def renumbered(self, numbers: Rows) -> "Boxes":
+        """Return the boxes with other class numbers.
+
+        Args:
+            numbers: The new number of each class; -1 if its boxes are left out. Shape (classes,).
+        """
+        classes = numbers[self.classes]
+        kept = classes >= 0
+        return Boxes(self.corners[kept], classes[kept], self.crowd[kept])
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -63,6 +73,12 @@ class Detections:
             thresholds: One per class, shape (classes,).
         """
         return self.take(self.scores >= thresholds[self.classes])
+
+    def renumbered(self, numbers: Rows) -> "Detections":
+        """Return the detections with other class numbers; see `Boxes.renumbered`."""
+        classes = numbers[self.classes]
+        kept = classes >= 0
+        return Detections(self.corners[kept], classes[kept], self.scores[kept])
 
     @classmethod
     def joined(cls, parts: Sequence["Detections"]) -> "Detections":

@@ -5,7 +5,12 @@ from html import escape
 
 
 def html_table(
-    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, limit: int = 100
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    trained_on: Sequence[int] = (),
+    limit: int = 100,
 ) -> str:
     """Return a table in which all text is escaped.
 
@@ -13,9 +18,14 @@ def html_table(
         caption: The text above the table.
         columns: Names of the columns; those that end in ">" are right-aligned, like numbers.
         rows: The cells of each row.
+        trained_on: The number of training images or boxes of each row, which is a last column;
+            nothing if it is unknown.
         limit: Maximum number of rows; a last row has the number of the others.
     """
     lines = list(rows)
+    if trained_on:
+        columns = [*columns, "trained on>"]
+        lines = [(*row, f"{count:,}") for row, count in zip(lines, trained_on, strict=True)]
     aligned = ["right" if column.endswith(">") else "left" for column in columns]
     names = [column.removesuffix(">") for column in columns]
     body = [_row("td", cells, aligned) for cells in lines[:limit]]

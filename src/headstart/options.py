@@ -376,7 +376,7 @@ class BackboneOptions(Options):
     )
     weights: str = Field(
         "imagenet",
-        description="imagenet, random, a safetensors file or its folder, or hf-hub:OWNER/NAME.",
+        description="imagenet, random, a .safetensors or .pth file, or hf-hub:OWNER/NAME.",
     )
     orientations: OrientationsOption = Field(
         "one",
@@ -621,7 +621,7 @@ class LabelErrorOptions(Options):
     backbone: str = Field("efficientnet-lite0", description="Pretrained network of these features.")
     weights: str = Field(
         "imagenet",
-        description="imagenet, random, a safetensors file or its folder, or hf-hub:OWNER/NAME.",
+        description="imagenet, random, a .safetensors or .pth file, or hf-hub:OWNER/NAME.",
     )
 
 

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 import headstart as hs
+from headstart.answers import Thresholds
 from headstart.commands.train import TrainResult
-from headstart.data.boxes.labels import LabelledBox
+from headstart.data.boxes.labels import LabelledBox, read_boxes
+from headstart.detection import fitting
 from headstart.detection.maps import FrozenMaps
 from headstart.detection.training import DetectionTraining
 from headstart.errors import DataError, OptionError, RunInterrupted
@@ -41,6 +43,8 @@ QUICK = {
     "deterministic": True,
 }
 COUNT = 16
+# At these thresholds, every detection counts.
+LOW = Thresholds("precision=0.9", (0.0, 0.0), ("", ""))
 
 
 @pytest.fixture(scope="module")
@@ -410,8 +414,41 @@ def test_large_images_are_cut_into_tiles(train, tmp_path):
     assert found.boxes == result.model.predict(image).boxes
     (finer,) = hs.predict(result.run, [image], tiles=64, cache=result.run.parent / "cache")
     assert len(finer.detections) != len(found.detections)
-    with pytest.raises(OptionError, match="This detector cuts images into tiles"):
+    with pytest.raises(OptionError) as raised:
         hs.export(result.run, out=tmp_path / "export", images=data)
+    assert str(raised.value) == (
+        "This detector cuts images into tiles, which an exported network does not do. Use "
+        "headstart serve or headstart predict, which do."
+    )
+
+
+def test_boxes_that_are_probably_missing_are_listed(train, trained, monkeypatch):
+    """Of test images and of those on which thresholds were chosen, also in the report."""
+    monkeypatch.setattr(fitting, "choose_thresholds", lambda matches, classes, purpose: LOW)
+    result = train(epochs=8, learning_rate=0.02)
+    missing = result.record.missing_boxes
+    assert missing and list(missing) == sorted(missing, key=lambda one: -one.probability)
+    assert {one.part for one in missing} == {"train", "test"}
+    rows = pq.read_table(result.run / "manifest.parquet").to_pylist()
+    parts, labels = ({row["image"]: row[name] for row in rows} for name in ("split", "label"))
+    for one in missing:
+        assert parts[one.image] == one.part
+        for box in read_boxes(labels[one.image]):
+            shared = intersection(one.box, box.corners)
+            assert shared / (area(one.box) + area(box.corners) - shared) < 0.1
+    assert "Labels that may be missing" in (result.run / "report.html").read_text()
+
+
+def intersection(first, second):
+    """Return the area that two boxes share."""
+    both = list(zip(first, second, strict=True))
+    (x1, y1), (x2, y2) = (max(pair) for pair in both[:2]), (min(pair) for pair in both[2:])
+    return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+
+
+def area(box):
+    """Return the area of a box."""
+    return intersection(box, box)
 
 
 def test_views_are_as_many_as_fit_on_the_disk(train, tmp_path):

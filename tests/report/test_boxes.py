@@ -14,15 +14,17 @@ from PIL import Image
 from headstart.answers import Thresholds
 from headstart.boxes import Boxes, Detections
 from headstart.evaluation.boxes.measure import evaluate_boxes
-from headstart.record import BoxesEvaluation, EvaluationRecord, MetricValue
+from headstart.record import BoxesEvaluation, EvaluationRecord, MetricValue, MissingBox
 from headstart.report import render_evaluation, render_report
 from headstart.report.box_pictures import (
     MAX_CROPS,
     MAX_NAMED,
     AnalysedPicture,
+    BoxCrops,
     Drawing,
     false_alarm_crops,
     missed_crops,
+    missing_crop,
 )
 from headstart.report.boxes import BoxesPicture, boxes_part
 from tests.evaluation.boxes.scenes import boxes, found, make_scenes
@@ -270,6 +272,19 @@ def test_kinds_of_errors_are_bars() -> None:
     bars = boxes_part(EVALUATION).values["errors"]
     most = max(one.count for one in EVALUATION.errors)
     assert [bar.share for bar in bars] == [one.count / most for one in EVALUATION.errors]
+
+
+def test_boxes_that_may_be_missing_are_crops() -> None:
+    """With what was found there, and where; without any, there is no section."""
+    one = MissingBox("street/1.jpg", "train", "dog", 0.97, (600, 10, 630, 40))
+    crop = missing_crop(one, pixels(), TRUTH, None)
+    assert crop.facts == (("Found", "dog, 97%"), ("Part", "train"))
+    near = [box for box in crop.drawing.boxes if box.kind == "predicted"]
+    assert [(box.x, box.y, box.width, box.height) for box in near] == [(600, 10, 30, 30)]
+    text = spaced(page(missing=BoxCrops((crop,), 4)).html)
+    assert "Labels that may be missing" in text
+    assert "Found dog, 97% Part train" in text and "And 4 more." in text
+    assert "Labels that may be missing" not in page().text
 
 
 def test_findings_about_the_labels_are_a_table() -> None:

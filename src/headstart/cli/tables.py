@@ -24,6 +24,7 @@ from headstart.predictor.predictor import AnyResult, FailedPrediction
 from headstart.record import (
     Candidate,
     Estimate,
+    MissingBox,
     Recommendation,
     Record,
     Tuning,
@@ -67,6 +68,8 @@ def show_training(console: Console, result: TrainResult) -> None:
         print_line(console, sentence)
     if record.label_audit and record.label_audit.message:
         print_line(console, record.label_audit.message)
+    if record.missing_boxes:
+        print_line(console, _missing(record.missing_boxes))
     if record.learning_curve:
         print_line(console, record.learning_curve.sentence)
     if record.compared:
@@ -338,6 +341,15 @@ def _show_summary(console: Console, summary: Summary) -> None:
     print_table(console, summary.columns, [_row(*row) for row in summary.rows])
     for sentence in summary.operating:
         print_line(console, sentence)
+
+
+def _missing(boxes: Sequence[MissingBox]) -> str:
+    images = len({one.image for one in boxes})
+    return (
+        f"Labels may be missing: {len(boxes):,} confident "
+        f"{'detection' if len(boxes) == 1 else 'detections'} in {images:,} "
+        f"{'image' if images == 1 else 'images'} where nothing is labelled. The report shows them."
+    )
 
 
 def _row(*cells: object, style: str = "") -> Row:

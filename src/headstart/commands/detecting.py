@@ -6,24 +6,35 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import DETECTION, RUN, reject_ineffective_options
-from headstart.commands.found_boxes import evaluate_part, report_of
+from headstart.commands.found_boxes import FoundBoxes, evaluate_part, report_of
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import Images, ImageSet
 from headstart.detection.fitting import FittedDetector, fit_detector, part_of
+from headstart.detection.limits import limits_of
 from headstart.detection.maps import stages_below
 from headstart.detection.stored import store_maps
 from headstart.engines.devices import choose_device
 from headstart.errors import BackboneError
+from headstart.evaluation.boxes.likely_missing import LikelyMissing, find_likely_missing
 from headstart.evaluation.boxes.thresholds import parse_purpose
 from headstart.options import TrainOptions
 from headstart.predictor.detector import Detector
-from headstart.record import BoxesEvaluation, Counts, Data, Leak, Record, Rejection
+from headstart.record import (
+    BoxesEvaluation,
+    Counts,
+    Data,
+    Leak,
+    MissingBox,
+    Record,
+    Rejection,
+)
 from headstart.runs.marking import marked_unfinished
 from headstart.runs.run import write_run
 from headstart.runs.unfinished import Request, list_unfinished
@@ -40,14 +51,14 @@ def check_detection(options: TrainOptions) -> None:
     Raises:
         OptionError: An option has no effect, or is unknown.
     """
-    reject_ineffective_options(options, RUN)
     reject_ineffective_options(options, DETECTION)
+    reject_ineffective_options(options, RUN)
     choose_device(options.device)
     parse_purpose(options.operating_point)
     check_reachable(architecture_of(options.backbone), options.weights)
 
 
-def load_detection_backbone(options: TrainOptions) -> Backbone:
+def load_detection_backbone(options: TrainOptions, watcher: Watcher) -> Backbone:
     """Load the backbone for images that are padded to a square.
 
     Raises:
@@ -61,6 +72,7 @@ def load_detection_backbone(options: TrainOptions) -> Backbone:
             image_size=size,
             fit="pad",
             seed=options.seed,
+            note=watcher.note,
         )
 
     if options.image_size is not None:
@@ -92,7 +104,7 @@ def fit_and_measure(
         clock: Measures the steps.
     """
     with clock.step("load"), watcher.stage("Loading the backbone"):
-        backbone = load_detection_backbone(options)
+        backbone = load_detection_backbone(options, watcher)
         if (tuned := part_of(options)) != "none":
             stages_below(backbone, tuned)  # An error now, not after the head has been trained.
     with clock.step("extract"):
@@ -105,20 +117,26 @@ def fit_and_measure(
             checkpoints=checkpoints,
             watcher=watcher,
         )
+        detector = fitted.detector
+        limits = limits_of(images.train, detector.extractor, seed=options.seed, watcher=watcher)
+        detector = replace(detector, limits=limits)
     unfinished = None if is_finished(fitted.checkpoints) else request
-    detector = fitted.detector
     with clock.step("evaluate"), watcher.stage("Evaluating"):
         validation, shown = evaluate_part(detector, images.val)
         test, tested = evaluate_part(detector, images.test)
     seconds = {"tune": 0.0} | clock.total()
     record = _record_of(data, options, images, fitted, test, validation, seconds)
+    record = replace(record, missing_boxes=tuple(_missing_boxes(fitted, images, tested)))
     detector = replace(detector, record=record)
     with clock.step("write"), watcher.stage("Writing the report"):
         reported, found = (images.test, tested) if test else (images.val, shown)
         part = None
         if (evaluation := test or validation) and found:
             trained_on = record.data.trained_on
-            part = report_of(detector, reported, found, images.all, evaluation, trained_on)
+            part = report_of(
+                *(detector, reported, found, images.all, evaluation, trained_on),
+                missing=record.missing_boxes,
+            )
         write_run(
             *(run, detector.to_bundle(), images.manifest, record, part, ()),
             predictions=tested.table(images.test.names) if tested else None,
@@ -171,6 +189,27 @@ def _record_of(
         val_used_for=("choice", "calibration") if validation else (),
         detection=course,
     )
+
+
+def _missing_boxes(
+    fitted: FittedDetector, images: Images, tested: FoundBoxes | None
+) -> list[MissingBox]:
+    """Return the boxes that are probably missing in the labels, the most probable first."""
+    part: Literal["train", "val"] = "val" if fitted.course.chosen_on == "val" else "train"
+    held_out = images.val if part == "val" else images.train
+    names = dict(zip(held_out.sha256s, held_out.names, strict=True))
+    classes = fitted.detector.classes
+    found = [_missing_box(one, names[sha256], part, classes) for sha256, one in fitted.missing]
+    if tested:
+        missing = find_likely_missing(tested.truths, tested.detections, fitted.confident)
+        found += [_missing_box(one, images.test.names[one.row], "test", classes) for one in missing]
+    return sorted(found, key=lambda one: -one.probability)
+
+
+def _missing_box(
+    one: LikelyMissing, image: str, part: Literal["train", "val", "test"], classes: Sequence[str]
+) -> MissingBox:
+    return MissingBox(image, part, classes[one.category], one.score, one.box)
 
 
 def _boxes_by_class(images: ImageSet, classes: Sequence[str]) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ import numpy as np
 from headstart.arrays import Probabilities, Rows
 from headstart.commands.pairing import (
     common_classes,
+    different_tasks,
+    measure_labels,
     record_comparison,
     restricted_to,
     warn_of_classes,
@@ -56,10 +58,8 @@ class EarlierRun:
                 f"--compare {path} has no effect without test images. Add --test 0.2, or remove it."
             )
         if predictor.task.name != images.task.name:
-            raise DataError(
-                f"The run '{path}' cannot be compared with this training: one predicts one label "
-                "per image, the other several."
-            )
+            different = different_tasks(predictor.task, images.task)
+            raise DataError(f"The run '{path}' cannot be compared with this training: {different}.")
         common = [name for name in images.classes if name in predictor.classes]
         if len(common) < images.task.least_classes:
             raise DataError(
@@ -101,7 +101,8 @@ class EarlierRun:
         for warning in warnings:
             watcher.warn(warning)
         part = Part("test", shown, name, own=False, rejected=(), warnings=())
-        return record_comparison(task, answers, part, left_out, warnings)
+        measured = measure_labels(task, answers, part.images)
+        return record_comparison(measured, part, left_out, warnings)
 
     def _warnings(self, images: ImageSet) -> Iterator[str]:
         for warning in used_before(self.path, self.predictor.record, images):

@@ -11,6 +11,7 @@ import pyarrow as pa
 from headstart.arrays import Anything
 from headstart.boxes import Boxes, Detections
 from headstart.data.boxes.findings import find_in_boxes
+from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import ImageSet
 from headstart.errors import DataError
@@ -18,9 +19,9 @@ from headstart.evaluation.boxes.measure import evaluate_boxes
 from headstart.evaluation.boxes.worst_images import worst_images
 from headstart.predictor.detector import Detector
 from headstart.predictor.predictor import FailedPrediction
-from headstart.record import BoxesEvaluation
+from headstart.record import BoxesEvaluation, MissingBox
 from headstart.report.box_findings import describe_boxes
-from headstart.report.box_pictures import SIDE
+from headstart.report.box_pictures import MAX_CROPS, SIDE, BoxCrops, missing_crop
 from headstart.report.boxes import MAX_PICTURES, BoxesPicture, boxes_part
 from headstart.report.thumbnails import thumbnail
 from headstart.task import ReportPart
@@ -92,6 +93,7 @@ def report_of(
     every: ImageSet,
     evaluation: BoxesEvaluation,
     trained_on: Sequence[int],
+    missing: Sequence[MissingBox] = (),
 ) -> ReportPart:
     """Return the part of the report that shows an evaluation.
 
@@ -102,6 +104,7 @@ def report_of(
         every: All images of the data, whose boxes are described.
         evaluation: The metrics.
         trained_on: The number of training boxes of each class.
+        missing: Boxes that are probably missing in the labels of the data, the most probable first.
     """
     thresholds = [result.threshold for result in evaluation.per_class]
     rows = worst_images(found.truths, found.detections, np.array(thresholds), limit=MAX_PICTURES)
@@ -121,7 +124,23 @@ def report_of(
         pictures,
         trained_on=trained_on,
         findings=describe_boxes(find_in_boxes(every.table)),
+        missing=_crops_of(missing, every, detector),
     )
+
+
+def _crops_of(missing: Sequence[MissingBox], images: ImageSet, detector: Detector) -> BoxCrops:
+    """Return crops of the first boxes that are probably missing."""
+    contract = detector.preprocess.contract
+    rows = {name: row for row, name in enumerate(images.names)}
+    paths, labels = images.paths, images.table["label"].to_pylist()
+    shown = []
+    for one in missing[:MAX_CROPS]:
+        row = rows[one.image]
+        picture = thumbnail(paths[row], contract, side=2 * SIDE)
+        truth = boxes_of(labels[row], detector.classes)
+        (size,) = read_sizes([paths[row]])
+        shown.append(missing_crop(one, picture, truth, size.seen if size else None))
+    return BoxCrops(tuple(shown), len(missing) - len(shown))
 
 
 def _as_json(*columns: Anything) -> str:

@@ -1,7 +1,7 @@
 """Models compared on the same images: their common classes, and each pair."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import combinations
@@ -18,9 +18,10 @@ from headstart.errors import DataError
 from headstart.evaluation.slices import holm
 from headstart.evaluation.subsets import compare_subsets
 from headstart.predictor.predictor import Predictor
-from headstart.record.comparison import ComparisonRecord, Pair
+from headstart.record.comparison import ComparisonRecord, MetricDifference, Pair
 from headstart.task import Task
 from headstart.tasks.grouping import group_numbers
+from headstart.tasks.loading import AnyModel
 from headstart.watching import Watcher
 
 MAX_LISTED = 500
@@ -29,8 +30,23 @@ MAX_LISTED = 500
 Answers = tuple[Probabilities, Thresholds | None]
 """Probabilities of a model, (images, classes), and its operating point."""
 
+_PREDICTS = {"single": "one label per image", "multi": "several", "boxes": "boxes"}
 
-def common_classes(predictors: Mapping[str, Predictor]) -> tuple[Task, tuple[str, ...]]:
+
+@dataclass(frozen=True)
+class Measured:
+    """Models that were measured on the same images, ready to be compared in pairs.
+
+    Attributes:
+        hits: Which images each model predicts correctly, (images,), by its name.
+        differences: Returns the metrics of two models with their differences, from their names.
+    """
+
+    hits: Mapping[str, Flags]
+    differences: Callable[[str, str], tuple[MetricDifference, ...]]
+
+
+def common_classes(predictors: Mapping[str, AnyModel]) -> tuple[Task, tuple[str, ...]]:
     """Return the task and the classes that all models have, in the order of the first one.
 
     Raises:
@@ -39,10 +55,8 @@ def common_classes(predictors: Mapping[str, Predictor]) -> tuple[Task, tuple[str
     (first, model), *others = predictors.items()
     for name, other in others:
         if other.task.name != model.task.name:
-            raise DataError(
-                f"'{first}' and '{name}' cannot be compared: one predicts one label per image, the "
-                "other several."
-            )
+            different = different_tasks(model.task, other.task)
+            raise DataError(f"'{first}' and '{name}' cannot be compared: {different}.")
     common = [label for label in model.classes if all(label in o.classes for _, o in others)]
     if len(common) < model.task.least_classes:
         raise DataError(
@@ -50,6 +64,11 @@ def common_classes(predictors: Mapping[str, Predictor]) -> tuple[Task, tuple[str
             "cannot be compared."
         )
     return model.task, tuple(common)
+
+
+def different_tasks(first: Task, second: Task) -> str:
+    """Return in words how two tasks differ."""
+    return f"one predicts {_PREDICTS[first.name]}, the other {_PREDICTS[second.name]}"
 
 
 def restricted_to(
@@ -73,7 +92,7 @@ def dependent_groups(images: ImageSet) -> Sequence[str]:
 
 
 def warn_of_classes(
-    predictors: Mapping[str, Predictor], classes: Sequence[str], watcher: Watcher
+    predictors: Mapping[str, AnyModel], classes: Sequence[str], watcher: Watcher
 ) -> tuple[str, ...]:
     """Return the classes that only some models have, and say that they are left out."""
     found = {label for one in predictors.values() for label in one.classes}
@@ -85,15 +104,13 @@ def warn_of_classes(
     return left_out
 
 
-def check_readings(predictors: Mapping[str, Predictor], images: ImageSet) -> None:
+def check_readings(predictors: Mapping[str, AnyModel], images: ImageSet) -> None:
     """Check that all models read medical images alike: each has its window and frames.
 
     Raises:
         DataError: They do not, and some of the images are medical.
     """
-    readings = {
-        name: reading_of(one.extractor.preprocess.contract) for name, one in predictors.items()
-    }
+    readings = {name: reading_of(one.contract) for name, one in predictors.items()}
     if len(set(readings.values())) > 1 and images.is_medical:
         listed = ", ".join(
             f"'{name}' --window {one.window} --frames {one.frames}"
@@ -105,18 +122,30 @@ def check_readings(predictors: Mapping[str, Predictor], images: ImageSet) -> Non
         )
 
 
-def record_comparison(
-    task: Task,
-    answers: Mapping[str, Answers],
-    part: Part,
-    left_out: tuple[str, ...],
-    warnings: Sequence[str],
-) -> ComparisonRecord:
-    """Compare all pairs of models, and record it.
+def measure_labels(task: Task, answers: Mapping[str, Answers], images: ImageSet) -> Measured:
+    """Measure the predictions of models that predict labels of whole images.
 
     Args:
         task: Their task.
         answers: The predictions of each model for the images, by its name.
+        images: The images, with the classes that all models have.
+    """
+    targets, groups = images.labels, dependent_groups(images)
+
+    def differences(first: str, second: str) -> tuple[MetricDifference, ...]:
+        return task.compare(answers[first], answers[second], targets, groups=groups)
+
+    hits = {name: task.hits(found, targets, limits) for name, (found, limits) in answers.items()}
+    return Measured(hits, differences)
+
+
+def record_comparison(
+    measured: Measured, part: Part, left_out: tuple[str, ...], warnings: Sequence[str]
+) -> ComparisonRecord:
+    """Compare all pairs of models, and record it.
+
+    Args:
+        measured: The models on the images.
         part: The images, with the classes that all models have.
         left_out: Classes that only some of the models have.
         warnings: What may be wrong, in sentences.
@@ -125,37 +154,30 @@ def record_comparison(
     return ComparisonRecord(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        models=tuple(answers),
+        models=tuple(measured.hits),
         data=part.data,
         split=part.name,
         images=len(part.images),
         groups=len(set(groups)) if groups else None,
         classes=part.images.classes,
         left_out=left_out,
-        pairs=compare_pairs(task, answers, part.images, groups),
+        pairs=_pairs(measured, part.images, groups),
         rejected=part.rejected,
         warnings=tuple(warnings),
     )
 
 
-def compare_pairs(
-    task: Task, answers: Mapping[str, Answers], images: ImageSet, groups: Sequence[str]
-) -> tuple[Pair, ...]:
+def _pairs(measured: Measured, images: ImageSet, groups: Sequence[str]) -> tuple[Pair, ...]:
     """Compare all pairs of models; p-values are corrected for their number.
 
     Args:
-        task: Their task.
-        answers: The predictions of each model for the images, by its name.
+        measured: The models on the images.
         images: The images.
         groups: The group of each image; nothing if each is a group of its own.
     """
-    targets = images.labels
-    hits = {name: task.hits(found, targets, limits) for name, (found, limits) in answers.items()}
     names, members = np.array(images.names, dtype=object), _members(images)
     pairs = []
-    for first, second in combinations(answers, 2):
-        differences = task.compare(answers[first], answers[second], targets, groups=groups)
-        one, other = hits[first], hits[second]
+    for (first, one), (second, other) in combinations(measured.hits.items(), 2):
         pairs.append(
             Pair(
                 first,
@@ -164,7 +186,7 @@ def compare_pairs(
                 only_first=int((one & ~other).sum()),
                 only_second=int((~one & other).sum()),
                 neither=int((~one & ~other).sum()),
-                differences=differences,
+                differences=measured.differences(first, second),
                 subsets=compare_subsets(one, other, members, group_numbers(groups)),
                 images_only_first=tuple(names[one & ~other][:MAX_LISTED].tolist()),
                 images_only_second=tuple(names[~one & other][:MAX_LISTED].tolist()),
@@ -180,9 +202,8 @@ def compare_pairs(
 
 def _members(images: ImageSet) -> dict[tuple[str, str], Flags]:
     """Return which images belong to each class, and to each value of a sliced column."""
-    exclusive = images.task.activation == "softmax"
     present = images.task.encode(images.labels, len(images.classes)).numpy() == 1
-    kind = "class" if exclusive else "label"
+    kind = "label" if images.task.name == "multi" else "class"
     members = {(kind, name): present[:, number] for number, name in enumerate(images.classes)}
     for column, values in images.slices.items():
         texts = np.array(values, dtype=object)

@@ -202,7 +202,7 @@ def _train_classifier(
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
     with clock.step("load"), watcher.stage("Loading the backbone"):
-        backbone = _load_backbone(name, weights, options)
+        backbone = _load_backbone(name, weights, options, watcher)
     _warn_of_weights(name, weights, backbone, watcher)
     # 4: add a new classifier.
     with clock.step("prepare"), watcher.stage("Preparing the network"):
@@ -306,7 +306,7 @@ def _choose_backbone(
     return recommendation.recommended, recommendation.weights, recommendation
 
 
-def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
+def _load_backbone(name: str, weights: str, options: TrainOptions, watcher: Watcher) -> Backbone:
     """Load the backbone, and check that it has the part to fine-tune."""
     backbone = load_backbone(
         name,
@@ -316,6 +316,7 @@ def _load_backbone(name: str, weights: str, options: TrainOptions) -> Backbone:
         scales=options.scales,
         fit=options.fit,
         seed=options.seed,
+        note=watcher.note,
     )
     if options.recipe == "tutorial":
         backbone.size_is_open = backbone.fit_is_open = False

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from headstart.answers import Thresholds
 from headstart.backbones.backbone import with_weights
 from headstart.boxes import Detections
 from headstart.detection.recipe import tuning_recipe
@@ -15,6 +16,7 @@ from headstart.detection.stored import StoredImages, store_below
 from headstart.detection.training import DetectionTraining, Diverged
 from headstart.detection.trainings import Trainings
 from headstart.errors import OptionError
+from headstart.evaluation.boxes.likely_missing import LikelyMissing, find_likely_missing
 from headstart.evaluation.boxes.thresholds import choose_thresholds
 from headstart.heads.boxes.network import BoxHead
 from headstart.heads.boxes.points import Points
@@ -28,6 +30,7 @@ from headstart.tuning.unfreezing import Unfrozen, unfrozen
 from headstart.watching import Watcher
 
 _AUTO_PART = "stages:2"
+_CONFIDENT = "precision=0.9"
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,17 @@ class FittedDetector:
         detector: The detector.
         course: The course of its training.
         checkpoints: The folder of its checkpoints; None without.
+        confident: The probabilities from which 90% of the detections in the held-out images are
+            right.
+        missing: Boxes that are probably missing in the labels of the held-out images, with the
+            sha256 of each image.
     """
 
     detector: Detector
     course: DetectionCourse
     checkpoints: Path | None
+    confident: Thresholds
+    missing: tuple[tuple[str, LikelyMissing], ...]
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,9 @@ def fit_detector(
                 except (Diverged, OptionError) as error:
                     watcher.warn(f"Fine-tuning failed, so the backbone stays frozen: {error}")
         mark_finished(folder)
-    matches = stored.measure(fitted.found).matches
+    matches, held_out = stored.measure(fitted.found).matches, stored.held_out
+    confident = choose_thresholds(matches, stored.classes, _CONFIDENT)
+    missing = find_likely_missing(held_out.true_boxes, fitted.found, confident)
     frozen = extractor.backbone
     detector = Detector(
         task,
@@ -120,7 +131,8 @@ def fit_detector(
         extractor.cache,
         tiles=stored.train.plan.side,
     )
-    return FittedDetector(detector, course, folder)
+    named = tuple((held_out.hashes[one.row], one) for one in missing)
+    return FittedDetector(detector, course, folder, confident, named)
 
 
 def part_of(options: TrainOptions) -> str:

@@ -88,10 +88,16 @@ def compare(
 
 
 def compare_metrics(
-    first: Mapping[str, Metric], second: Mapping[str, Metric], groups: Rows | None = None
+    first: Mapping[str, Metric],
+    second: Mapping[str, Metric],
+    groups: Rows | None = None,
+    *,
+    resamples: int = RESAMPLES,
 ) -> tuple[MetricDifference, ...]:
     """Compare all metrics of two models on the same images; see `compare`."""
-    found = {name: compare(first[name], second[name], groups) for name in first}
+    found = {
+        name: compare(first[name], second[name], groups, resamples=resamples) for name in first
+    }
     return tuple(
         MetricDifference(name, one.first, one.second, one.value, one.ci95, one.p, one.method)
         for name, one in found.items()

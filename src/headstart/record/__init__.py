@@ -12,7 +12,12 @@ from headstart.record.boxes import (
     RecallAtFalsePositives,
     SizeResult,
 )
-from headstart.record.detection import DetectionCourse, DetectionEpoch, DetectionTuning
+from headstart.record.detection import (
+    DetectionCourse,
+    DetectionEpoch,
+    DetectionTuning,
+    MissingBox,
+)
 from headstart.record.estimates import (
     Disagreement,
     Estimate,
@@ -96,6 +101,7 @@ __all__ = [
     "Leakage",
     "Means",
     "MetricValue",
+    "MissingBox",
     "MultiEvaluation",
     "OperatingResult",
     "PrecisionTrial",

@@ -1,6 +1,6 @@
 """The evaluation of a detector: its metrics on images with labelled boxes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
@@ -198,11 +198,8 @@ class BoxesEvaluation:
             trained_on: The number of training boxes of each class, or nothing if unknown.
         """
         columns = ["class", "AP>", "AP50>", "recall>", "precision>", "boxes>"]
-        rows: Iterable[tuple[str, ...]] = map(_cells, self.per_class)
-        if trained_on:
-            columns.append("trained on>")
-            rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
-        return html_table(repr(self), columns, rows)
+        rows = map(_cells, self.per_class)
+        return html_table(repr(self), columns, rows, trained_on=trained_on)
 
     @property
     def boxes(self) -> int:

@@ -1,6 +1,7 @@
 """The course of the training of a detector."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,25 @@ class DetectionCourse:
         history, refit = _untimed(self.history), _untimed(self.refit)
         tuning = self.tuning.without_times() if self.tuning else None
         return replace(self, history=history, refit=refit, tuning=tuning, images_per_second=None)
+
+
+@dataclass(frozen=True)
+class MissingBox:
+    """A confident detection where nothing is labelled: a label is probably missing.
+
+    Attributes:
+        image: The name of the image.
+        part: Its part: "train", "val" or "test".
+        label: The class of the detection.
+        probability: Its probability.
+        box: x1, y1, x2, y2 in pixels of the image as it is seen.
+    """
+
+    image: str
+    part: Literal["train", "val", "test"]
+    label: str
+    probability: float
+    box: tuple[float, float, float, float]
 
 
 def _best(history: tuple[DetectionEpoch, ...]) -> float | None:

@@ -1,6 +1,6 @@
 """The evaluation of a model: its metrics on labelled images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Annotated, Literal
@@ -132,11 +132,8 @@ class SingleEvaluation:
             trained_on: The number of training images of each class, or nothing if unknown.
         """
         columns = ["class", "precision>", "recall>", "F1>", "images>"]
-        rows: Iterable[tuple[str, ...]] = map(_cells, self.per_class)
-        if trained_on:
-            columns.append("trained on>")
-            rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
-        return html_table(repr(self), columns, rows)
+        rows = map(_cells, self.per_class)
+        return html_table(repr(self), columns, rows, trained_on=trained_on)
 
     @property
     def slice_warnings(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The evaluation of a model for several labels per image: its metrics on labelled images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
@@ -193,11 +193,8 @@ class MultiEvaluation:
             trained_on: The number of training images with each label, or nothing if unknown.
         """
         columns = ["label", "AUROC>", "average precision>", "recall>", "precision>", "images>"]
-        rows: Iterable[tuple[str, ...]] = map(_cells, self.per_class)
-        if trained_on:
-            columns.append("trained on>")
-            rows = ((*row, f"{count:,}") for row, count in zip(rows, trained_on, strict=True))
-        return html_table(repr(self), columns, rows)
+        rows = map(_cells, self.per_class)
+        return html_table(repr(self), columns, rows, trained_on=trained_on)
 
     @property
     def slice_warnings(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from headstart.files import write_atomically
 from headstart.options import TrainOptions
 from headstart.record.comparison import ComparisonRecord
 from headstart.record.data_check import Shortcut
-from headstart.record.detection import DetectionCourse
+from headstart.record.detection import DetectionCourse, MissingBox
 from headstart.record.estimates import Disagreement, Leakage, Series, Use
 from headstart.record.evaluation import Evaluation
 from headstart.record.label_audit import LabelAudit
@@ -86,6 +86,8 @@ class Record:
             and in records of earlier versions.
         compared: The comparison with an earlier run; None without one.
         detection: The course of the training of a detector; None for other tasks.
+        missing_boxes: Boxes that are probably missing in the labels of the test images and of
+            those on which thresholds were chosen, the most probable first.
         schema: The version of this layout.
     """
 
@@ -127,6 +129,7 @@ class Record:
     limits: LimitsResult | None = None
     compared: ComparisonRecord | None = None
     detection: DetectionCourse | None = None
+    missing_boxes: tuple[MissingBox, ...] = ()
     schema: int = SCHEMA
 
     @property

@@ -9,6 +9,9 @@ from headstart.record.estimates import MetricValue, describe_metric
 
 _TITLES = {
     "macro_f1": "macro-F1",
+    "f1": "F1",
+    "map": "mAP50-95",
+    "map50": "mAP50",
     "auroc": "AUROC",
     "macro_auroc": "macro AUROC",
     "macro_ap": "macro average precision",

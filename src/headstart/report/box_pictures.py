@@ -14,7 +14,7 @@ from headstart.arrays import Corners, Pixels
 from headstart.boxes import Boxes, Detections
 from headstart.evaluation.boxes.coco_files import Size
 from headstart.evaluation.boxes.error_kinds import ImageErrors, find_errors
-from headstart.record import ErrorKind
+from headstart.record import ErrorKind, MissingBox
 from headstart.report.data_uri import data_uri
 from headstart.report.thumbnails import as_jpeg
 
@@ -160,6 +160,10 @@ class BoxCrops:
 
     shown: tuple[ShownBoxes, ...]
     more: int
+
+
+NO_CROPS = BoxCrops((), 0)
+"""No errors."""
 
 
 class AnalysedPicture:
@@ -341,6 +345,27 @@ def false_alarm_crops(pictures: Sequence[AnalysedPicture]) -> BoxCrops:
 def missed_crops(pictures: Sequence[AnalysedPicture]) -> BoxCrops:
     """Return the largest true boxes that are not found."""
     return _highest([one for picture in pictures for one in picture.misses()])
+
+
+def missing_crop(
+    missing: MissingBox, image: Pixels | bytes, truth: Boxes, size: Size | None
+) -> ShownBoxes:
+    """Return a crop of a box that is probably missing in the labels.
+
+    Args:
+        missing: The box.
+        image: The image, see `BoxesPicture`.
+        truth: The boxes that are labelled.
+        size: The width and height of the image itself, see `BoxesPicture`.
+    """
+    found = Detections(
+        np.array([missing.box], np.float32), np.zeros(1, np.int64), np.array([missing.probability])
+    )
+    labelled = replace(truth, classes=np.zeros(len(truth), np.int64))
+    picture = BoxesPicture(missing.image, image, labelled, found, size)
+    ((_, shown),) = AnalysedPicture(picture, [missing.label], [0.0]).false_alarms()
+    facts = (("Found", f"{missing.label}, {missing.probability:.0%}"), ("Part", missing.part))
+    return replace(shown, facts=facts)
 
 
 def _highest(crops: list[tuple[float, ShownBoxes]]) -> BoxCrops:

@@ -10,7 +10,9 @@ from itertools import zip_longest
 from headstart.record import BoxClassResult, BoxErrors, BoxesEvaluation, CurvePoint, ErrorKind
 from headstart.report.box_pictures import (
     KIND_NAMES,
+    NO_CROPS,
     AnalysedPicture,
+    BoxCrops,
     BoxesPicture,
     false_alarm_crops,
     missed_crops,
@@ -76,6 +78,7 @@ def boxes_part(
     *,
     trained_on: Sequence[int] = (),
     findings: Sequence[tuple[str, str]] = (),
+    missing: BoxCrops = NO_CROPS,
 ) -> ReportPart:
     """Return the template, the values and the script that show an evaluation.
 
@@ -84,6 +87,7 @@ def boxes_part(
         pictures: The images to show; the worst of them come first.
         trained_on: The number of training boxes of each class, or nothing if unknown.
         findings: What was found in the labels of the data: names and values.
+        missing: Crops of boxes that are probably missing in the labels.
     """
     panels = [
         _panel(result, count) for result, count in zip_longest(evaluation.per_class, trained_on)
@@ -105,6 +109,7 @@ def boxes_part(
         "misses": missed_crops(worst),
         "false_alarms": false_alarm_crops(worst),
         "findings": tuple(findings),
+        "missing": missing,
     }
     return ReportPart("boxes.html.jinja", values, read_scripts("sorting", "contents"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from headstart.record.comparison import ComparisonRecord, Pair
@@ -12,8 +12,13 @@ from headstart.report.pictures import Gallery, Pictures
 _SHOWN = 12
 
 
-def render_comparison(record: ComparisonRecord, pictures: Pictures) -> str:
-    """Render the page; see `page.render_report`."""
+def render_comparison(record: ComparisonRecord, pictures: Mapping[str, Pictures]) -> str:
+    """Render the page; see `page.render_report`.
+
+    Args:
+        record: The comparison.
+        pictures: Shows the images that a model gets wrong, by its name.
+    """
     return render_template(
         "comparing.html.jinja",
         record=record,
@@ -25,14 +30,14 @@ def render_comparison(record: ComparisonRecord, pictures: Pictures) -> str:
     )
 
 
-def pair_galleries(pair: Pair, pictures: Pictures) -> Iterator[Gallery]:
+def pair_galleries(pair: Pair, pictures: Mapping[str, Pictures]) -> Iterator[Gallery]:
     """Yield the images that only one of two models predicts correctly."""
     for names, one, other in (
         (pair.images_only_second, pair.second, pair.first),
         (pair.images_only_first, pair.first, pair.second),
     ):
         if names:
-            yield _only(names, one, other, pictures)
+            yield _only(names, one, other, pictures[other])
 
 
 def _only(names: Sequence[str], one: str, other: str, pictures: Pictures) -> Gallery:

@@ -64,7 +64,7 @@ def predictor_of(
     if bundle.config.task == LabelledBoxes.name:
         raise BundleError(
             f"Model '{model}' is a detector of boxes, for which this is not available. Detectors "
-            "can predict, evaluate, export and serve."
+            "can predict, evaluate, compare, measure shift, export and serve."
         )
     return Predictor.of_bundle(
         bundle,

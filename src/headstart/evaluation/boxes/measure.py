@@ -9,6 +9,7 @@ from headstart.arrays import Rows
 from headstart.boxes import Boxes, Detections
 from headstart.evaluation.bootstrap import bootstrap, number_groups
 from headstart.evaluation.boxes.average_precision import AveragePrecision
+from headstart.evaluation.boxes.class_matches import ClassMatches
 from headstart.evaluation.boxes.class_results import (
     measure_classes,
     rates,
@@ -59,7 +60,7 @@ def evaluate_boxes(
     metrics = measure_coco(truths, detections, sizes, classes)
     numbers, count = number_groups(np.array(groups) if len(groups) else None, len(truths))
     grouped = count < len(truths)
-    drawn = _resamples(metrics, resamples)
+    drawn = affordable_resamples(metrics.matches, resamples)
     interval = _Intervals(metrics, numbers if grouped else None, drawn)
     by_class = measure_classes(metrics, classes, thresholds)
     hits, predicted = sum(one.hits for one in by_class), sum(one.predicted for one in by_class)
@@ -106,8 +107,9 @@ class _Intervals:
         return MetricValue(value, ci95, method if ci95 else None)
 
 
-def _resamples(metrics: CocoMetrics, wished: int) -> int:
-    right = sum(int(each.hits().sum()) for each in metrics.matches)
+def affordable_resamples(matches: Sequence[ClassMatches], wished: int = RESAMPLES) -> int:
+    """Return how many resamples can be drawn in seconds, at most as many as are wished."""
+    right = sum(int(each.hits().sum()) for each in matches)
     return int(np.clip(_MAX_WORK // max(right, 1), min(_FEWEST, wished), wished))
 
 
