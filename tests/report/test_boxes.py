@@ -276,11 +276,14 @@ def test_kinds_of_errors_are_bars() -> None:
 
 def test_boxes_that_may_be_missing_are_crops() -> None:
     """With what was found there, and where; without any, there is no section."""
-    one = MissingBox("street/1.jpg", "train", "dog", 0.97, (600, 10, 630, 40))
-    crop = missing_crop(one, pixels(), TRUTH, None)
+    one = MissingBox("street/1.jpg", "train", "dog", 0.97, (522, 300, 552, 330))
+    crop = missing_crop(one, pixels(), TRUTH, NAMES, None)
     assert crop.facts == (("Found", "dog, 97%"), ("Part", "train"))
     near = [box for box in crop.drawing.boxes if box.kind == "predicted"]
-    assert [(box.x, box.y, box.width, box.height) for box in near] == [(600, 10, 30, 30)]
+    assert [(box.x, box.y, box.width, box.height) for box in near] == [(522, 300, 30, 30)]
+    titles = [(box.title, box.wrong) for box in crop.drawing.boxes]
+    assert sorted(titles) == [("Predicted: dog 97%", False), ("True: cat", False)]
+    assert crop.drawing.described == "dog, 97%, found where nothing is labelled, in street/1.jpg"
     text = spaced(page(missing=BoxCrops((crop,), 4)).html)
     assert "Labels that may be missing" in text
     assert "Found dog, 97% Part train" in text and "And 4 more." in text

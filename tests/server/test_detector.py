@@ -263,9 +263,11 @@ def test_a_large_image_does_not_hold_up_a_small_one(cutting: Detecting) -> None:
     with serving(cutting.model, cache=cutting.cache) as client:
         held = client.app.state.headstart.models.get(None)
         infer, begun = held._engine.infer, threading.Event()
+        before, left = free(client), list[int]()
 
         def slow(batch: Any) -> Any:
             begun.set()
+            left.append(free(client))
             time.sleep(0.01)
             return infer(batch)
 
@@ -280,6 +282,7 @@ def test_a_large_image_does_not_hold_up_a_small_one(cutting: Detecting) -> None:
             ask("small", small)
             first.join()
     assert ended == ["small", "large"]
+    assert max(left) < before
 
 
 def test_tiles_that_nobody_waits_for_are_not_computed(cutting: Detecting) -> None:

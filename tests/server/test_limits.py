@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from queue import SimpleQueue
 
 import pytest
 from PIL import Image
 
-from headstart.data.contract import CURRENT
 from headstart.options import DecodeLimits
 from headstart.server import protocol
 from headstart.server.admission import Admission
@@ -225,25 +225,37 @@ def test_connections_whose_bodies_have_not_arrived_keep_nobody_out(
         assert client.post("/predict", data).status == 200
 
 
-def test_large_images_wait_for_each_other() -> None:
+def test_large_images_wait_for_each_other_and_small_ones_pass() -> None:
+    """What waits keeps no thread, and takes its turn when room is freed."""
     decoders = Decoders(DecodeLimits(max_pixels=10_000))
-    running, most = [0], [0]
-    lock = threading.Lock()
-    file = encoded(Image.new("L", (100, 100)), "PNG")
+    large, small = (encoded(Image.new("L", size), "PNG") for size in ((100, 90), (10, 10)))
+    started = SimpleQueue[tuple[str, Callable[[], None]]]()
 
-    def decode() -> None:
-        with decoders.room_for(file):
-            decoders.decode("x", file, 8, CURRENT)
-            with lock:
-                running[0] += 1
-                most[0] = max(most[0], running[0])
-            time.sleep(0.05)
-            with lock:
-                running[0] -= 1
+    def submit(name: str, data: bytes | None) -> None:
+        decoders.submit(lambda free: started.put((name, free)), data)
 
-    threads = [threading.Thread(target=decode) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most[0] == 2
+    for _ in range(20):
+        submit("large", large)
+    (first, free), (second, free_too) = (started.get(timeout=10) for _ in range(2))
+    assert (first, second) == ("large", "large")
+    submit("small", small)
+    assert started.get(timeout=10)[0] == "small"
+    submit("pixels", None)
+    assert started.get(timeout=10)[0] == "pixels"
+    for release in (free, free_too):
+        assert started.empty()
+        release()
+        assert started.get(timeout=10)[0] == "large"
+
+
+def test_the_time_of_an_image_is_that_of_all_its_tiles() -> None:
+    """The batches before the one that answers it count too."""
+    admission, single = (Admission(max_images=3, max_bytes=10) for _ in range(2))
+    for _ in range(3):
+        admission.learn(0, 2.0)
+    admission.learn(2, 2.0)
+    single.learn(1, 4.0)
+    for one in (admission, single):
+        with one.admitted() as ticket:
+            one.count_images(ticket, 25)
+            assert one.overloaded().headers == {"Retry-After": "10"}

@@ -87,7 +87,7 @@ def _imagenet(architecture: str, network: torch.nn.Module) -> State:
         raise WeightsError(
             f"timm has no pretrained weights for '{architecture}'. "
             + (f"Use {instead} instead. " if instead else "")
-            + "Pass --weights with a safetensors file, or --weights random."
+            + "Pass --weights with a .safetensors or .pth file, or --weights random."
         )
     return _from_hub(settings.hf_hub_id)
 

@@ -348,7 +348,8 @@ def _missing(boxes: Sequence[MissingBox]) -> str:
     return (
         f"Labels may be missing: {len(boxes):,} confident "
         f"{'detection' if len(boxes) == 1 else 'detections'} in {images:,} "
-        f"{'image' if images == 1 else 'images'} where nothing is labelled. The report shows them."
+        f"{'image' if images == 1 else 'images'} where nothing is labelled. metrics.json lists "
+        "them."
     )
 
 

@@ -21,7 +21,9 @@ from headstart.watching import Watcher
 
 @dataclass(frozen=True, eq=False)
 class FoundBy:
-    """What a detector finds in the images, as if it had only the classes that are compared.
+    """What a detector finds in the images, of the classes that are compared.
+
+    At most 100 boxes per image are found, of all its classes.
 
     Attributes:
         boxes: The true and the detected boxes.

@@ -110,15 +110,17 @@ def fit_and_measure(
     with clock.step("extract"):
         stored = store_maps(backbone, images.train, images.val, options, watcher)
     checkpoints = request.checkpoints(images.name)
-    with clock.step("head"), marked_unfinished(run, request, checkpoints):
-        fitted = fit_detector(
-            *(stored, options),
-            task=images.task,
-            checkpoints=checkpoints,
-            watcher=watcher,
-        )
+    with marked_unfinished(run, request, checkpoints):
+        with clock.step("head"):
+            fitted = fit_detector(
+                *(stored, options),
+                task=images.task,
+                checkpoints=checkpoints,
+                watcher=watcher,
+            )
         detector = fitted.detector
-        limits = limits_of(images.train, detector.extractor, seed=options.seed, watcher=watcher)
+        with clock.step("limits"):
+            limits = limits_of(images.train, detector.extractor, seed=options.seed, watcher=watcher)
         detector = replace(detector, limits=limits)
     unfinished = None if is_finished(fitted.checkpoints) else request
     with clock.step("evaluate"), watcher.stage("Evaluating"):
@@ -197,9 +199,8 @@ def _missing_boxes(
     """Return the boxes that are probably missing in the labels, the most probable first."""
     part: Literal["train", "val"] = "val" if fitted.course.chosen_on == "val" else "train"
     held_out = images.val if part == "val" else images.train
-    names = dict(zip(held_out.sha256s, held_out.names, strict=True))
-    classes = fitted.detector.classes
-    found = [_missing_box(one, names[sha256], part, classes) for sha256, one in fitted.missing]
+    names, classes = held_out.names, fitted.detector.classes
+    found = [_missing_box(one, names[one.row], part, classes) for one in fitted.missing]
     if tested:
         missing = find_likely_missing(tested.truths, tested.detections, fitted.confident)
         found += [_missing_box(one, images.test.names[one.row], "test", classes) for one in missing]

@@ -22,9 +22,10 @@ from headstart.data.medical.volumes import reading_of
 from headstart.data.paths import list_names
 from headstart.errors import DataError, OptionError
 from headstart.options import TrainOptions
+from headstart.predictor.detector import Detector
 from headstart.predictor.predictor import Predictor
 from headstart.record.comparison import ComparisonRecord
-from headstart.tasks.loading import load_predictor
+from headstart.tasks.loading import load_model
 from headstart.watching import Watcher
 
 NEW = "this model"
@@ -52,12 +53,12 @@ class EarlierRun:
             DataError: It has another task, or hardly any class in common.
             OptionError: There are no images to compare on.
         """
-        predictor = load_predictor(path, options)
+        predictor = load_model(path, options)
         if not len(images.test):
             raise OptionError(
                 f"--compare {path} has no effect without test images. Add --test 0.2, or remove it."
             )
-        if predictor.task.name != images.task.name:
+        if predictor.task.name != images.task.name or isinstance(predictor, Detector):
             different = different_tasks(predictor.task, images.task)
             raise DataError(f"The run '{path}' cannot be compared with this training: {different}.")
         common = [name for name in images.classes if name in predictor.classes]

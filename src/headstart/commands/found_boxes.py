@@ -139,7 +139,8 @@ def _crops_of(missing: Sequence[MissingBox], images: ImageSet, detector: Detecto
         picture = thumbnail(paths[row], contract, side=2 * SIDE)
         truth = boxes_of(labels[row], detector.classes)
         (size,) = read_sizes([paths[row]])
-        shown.append(missing_crop(one, picture, truth, size.seen if size else None))
+        seen = size.seen if size else None
+        shown.append(missing_crop(one, picture, truth, detector.classes, seen))
     return BoxCrops(tuple(shown), len(missing) - len(shown))
 
 

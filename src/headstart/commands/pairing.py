@@ -30,7 +30,7 @@ MAX_LISTED = 500
 Answers = tuple[Probabilities, Thresholds | None]
 """Probabilities of a model, (images, classes), and its operating point."""
 
-_PREDICTS = {"single": "one label per image", "multi": "several", "boxes": "boxes"}
+_PREDICTS = {"single": "one label per image", "multi": "several labels per image", "boxes": "boxes"}
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,10 @@ def run_shift(
 def _otherwise(model: AnyModel) -> str:
     """Return why else a model does not keep its training images as points."""
     if isinstance(model, Detector):
-        return " or on fewer than 20 images"
-    return ", on fewer than 20 images, or on unpooled features (flatten, tutorial)"
+        return ", or on fewer than 20 images or groups of them"
+    return (
+        ", on fewer than 20 images or groups of them, or on unpooled features (flatten, tutorial)"
+    )
 
 
 def _log(images: ImagesLike) -> Path | None:

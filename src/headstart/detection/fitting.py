@@ -43,15 +43,15 @@ class FittedDetector:
         checkpoints: The folder of its checkpoints; None without.
         confident: The probabilities from which 90% of the detections in the held-out images are
             right.
-        missing: Boxes that are probably missing in the labels of the held-out images, with the
-            sha256 of each image.
+        missing: Boxes that are probably missing in the labels of the held-out images; their rows
+            are those of the part that these are from.
     """
 
     detector: Detector
     course: DetectionCourse
     checkpoints: Path | None
     confident: Thresholds
-    missing: tuple[tuple[str, LikelyMissing], ...]
+    missing: tuple[LikelyMissing, ...]
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,9 @@ def fit_detector(
         extractor.cache,
         tiles=stored.train.plan.side,
     )
-    named = tuple((held_out.hashes[one.row], one) for one in missing)
-    return FittedDetector(detector, course, folder, confident, named)
+    rows = held_out.images.tolist()
+    numbered = tuple(replace(one, row=rows[one.row]) for one in missing)
+    return FittedDetector(detector, course, folder, confident, numbered)
 
 
 def part_of(options: TrainOptions) -> str:

@@ -17,6 +17,8 @@ from headstart.data.preprocessing import Preprocess
 from headstart.data.tiling import Tile, tiles_of
 from headstart.predictor.placed import side_needed
 
+# Of how views are made; stored maps of views of other versions are not read.
+_VERSION = 2
 # Images are decoded at this many times the side of the input, so that views can enlarge parts.
 _LARGER = 1.5
 # Scales of the views; beyond the side that was decoded, they would only be blurred.
@@ -159,7 +161,8 @@ class DetectionViews:
     @property
     def preset(self) -> str:
         """The kind of augmentation."""
-        return f"boxes in tiles of {self.side}" if self.side else "boxes"
+        kind = f"boxes in tiles of {self.side}" if self.side else "boxes"
+        return f"{kind}, version {_VERSION}"
 
     @property
     def decoded(self) -> WholeImages:

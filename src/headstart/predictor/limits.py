@@ -27,7 +27,7 @@ class Limits:
 
     Attributes:
         calibration: Predictions for training images by models that were not fitted on them; None
-            with several labels per image, and in bundles of earlier versions.
+            with several labels per image, for boxes, and in bundles of earlier versions.
         known: The training images as points; None if there were too few, and in bundles of earlier
             versions.
         traits: The traits of some training images, (images, traits), see `data.traits.NAMES`; None

@@ -68,8 +68,8 @@ class Record:
         rejected: Images that could not be used.
         warnings: Warnings about the data.
         leaks: Copies of images that are in different parts of a given split.
-        seconds: Duration of each step: start (of the command), scan, extract, head, tune,
-            total.
+        seconds: Duration of each step: start (of the command), scan, extract, head, tune, limits
+            (of a detector), total.
         recommendation: How the backbone was chosen; None if the user chose it.
         chosen_on: What decided between the heads: "folds" or "val", the validation part.
         why_chosen: The reason, as a clause; "" if nothing was compared.

@@ -151,11 +151,11 @@ class ShownBoxes:
 
 @dataclass(frozen=True)
 class BoxCrops:
-    """Crops of errors.
+    """Crops of errors, or of boxes that may be missing in the labels.
 
     Attributes:
         shown: The crops.
-        more: The number of errors in the same pictures that are not shown.
+        more: The number of others that are not shown.
     """
 
     shown: tuple[ShownBoxes, ...]
@@ -163,7 +163,7 @@ class BoxCrops:
 
 
 NO_CROPS = BoxCrops((), 0)
-"""No errors."""
+"""None."""
 
 
 class AnalysedPicture:
@@ -348,7 +348,11 @@ def missed_crops(pictures: Sequence[AnalysedPicture]) -> BoxCrops:
 
 
 def missing_crop(
-    missing: MissingBox, image: Pixels | bytes, truth: Boxes, size: Size | None
+    missing: MissingBox,
+    image: Pixels | bytes,
+    truth: Boxes,
+    classes: Sequence[str],
+    size: Size | None,
 ) -> ShownBoxes:
     """Return a crop of a box that is probably missing in the labels.
 
@@ -356,16 +360,28 @@ def missing_crop(
         missing: The box.
         image: The image, see `BoxesPicture`.
         truth: The boxes that are labelled.
+        classes: The names of the classes.
         size: The width and height of the image itself, see `BoxesPicture`.
     """
     found = Detections(
-        np.array([missing.box], np.float32), np.zeros(1, np.int64), np.array([missing.probability])
+        np.array([missing.box], np.float32),
+        np.array([classes.index(missing.label)]),
+        np.array([missing.probability]),
     )
-    labelled = replace(truth, classes=np.zeros(len(truth), np.int64))
-    picture = BoxesPicture(missing.image, image, labelled, found, size)
-    ((_, shown),) = AnalysedPicture(picture, [missing.label], [0.0]).false_alarms()
-    facts = (("Found", f"{missing.label}, {missing.probability:.0%}"), ("Part", missing.part))
-    return replace(shown, facts=facts)
+    picture = BoxesPicture(missing.image, image, truth, found, size)
+    ((_, shown),) = AnalysedPicture(picture, classes, [0.0] * len(classes)).false_alarms()
+    named = f"{missing.label}, {missing.probability:.0%}"
+    drawing = replace(
+        shown.drawing,
+        described=f"{named}, found where nothing is labelled, in {missing.image}",
+        boxes=tuple(_plainly_titled(box) for box in shown.drawing.boxes),
+    )
+    return replace(shown, drawing=drawing, facts=(("Found", named), ("Part", missing.part)))
+
+
+def _plainly_titled(box: DrawnBox) -> DrawnBox:
+    """Return a box whose tooltip does not say whether it is an error."""
+    return replace(box, wrong=False, title=box.title.rpartition(", ")[0])
 
 
 def _highest(crops: list[tuple[float, ShownBoxes]]) -> BoxCrops:

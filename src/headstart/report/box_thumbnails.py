@@ -16,9 +16,8 @@ from headstart.report.data_uri import data_uri
 from headstart.report.pictures import Pictures
 from headstart.report.thumbnails import as_jpeg, thumbnail
 
-TRUE, PREDICTED = "#35e07f", "#ff9d3b"
-"""The colours of boxes."""
-
+# The colours of boxes in boxes.css.
+_TRUE, _PREDICTED = "#35e07f", "#ff9d3b"
 _SIDE = 320
 _WIDTH = 3
 
@@ -34,6 +33,8 @@ class BoxThumbnails(Pictures):
         sizes: Its width and height, in whose pixels boxes are.
     """
 
+    key = "True boxes are green, predicted ones orange."
+
     def __init__(
         self,
         paths: Mapping[str, str],
@@ -47,13 +48,14 @@ class BoxThumbnails(Pictures):
 
     def _source(self, image: str) -> str:
         try:
-            small = Image.open(io.BytesIO(thumbnail(self._paths[image], self._contract, _SIDE)))
+            jpeg = thumbnail(self._paths[image], self._contract, _SIDE)
         except UnreadableImage:
             return ""
+        small = Image.open(io.BytesIO(jpeg)).convert("RGB")
         scale = small.width / self._sizes[image][0]
         draw = ImageDraw.Draw(small)
-        _draw(draw, self._truths[image].corners, scale, TRUE)
-        _draw(draw, self._predicted[image].corners, scale, PREDICTED)
+        _draw(draw, self._truths[image].corners, scale, _TRUE)
+        _draw(draw, self._predicted[image].corners, scale, _PREDICTED)
         return data_uri(as_jpeg(small))
 
 

@@ -54,7 +54,13 @@ class Gallery:
 
 
 class Pictures:
-    """Makes thumbnails of images by name; each is decoded once."""
+    """Makes thumbnails of images by name; each is decoded once.
+
+    Attributes:
+        key: What is drawn on them, in a sentence.
+    """
+
+    key = ""
 
     def __init__(self, paths: Mapping[str, str], contract: PixelContract) -> None:
         self._paths, self._contract = paths, contract

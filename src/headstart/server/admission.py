@@ -40,7 +40,7 @@ class Admission:
     ) -> None:
         self.images, self.bytes, self.requests = 0, 0, 0
         self._max_images, self._max_bytes, self._show = max_images, max_bytes, show
-        self._seconds_per_image = 0.0
+        self._seconds, self._seconds_per_image = 0.0, 0.0
 
     @property
     def is_full(self) -> bool:
@@ -93,8 +93,15 @@ class Admission:
         """Learn from a batch how long an image takes, on which Retry-After depends.
 
         Other threads may call this: an estimate may miss a batch.
+
+        Args:
+            images: The number of images that were answered; 0 if all wait for further tiles.
+            seconds: The duration of the batch.
         """
-        self._seconds_per_image += 0.1 * (seconds / images - self._seconds_per_image)
+        self._seconds += seconds
+        if images:
+            self._seconds_per_image += 0.1 * (self._seconds / images - self._seconds_per_image)
+            self._seconds = 0.0
 
     def overloaded(self) -> Refusal:
         """Return the refusal of a request, with the time after which to try again."""

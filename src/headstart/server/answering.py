@@ -81,8 +81,9 @@ class _Taken:
     is_last: bool
 
 
-Measure = Callable[[int, float], None]
-"""Called with the number of images or tiles in a batch and the seconds that it took."""
+Measure = Callable[[int, int, float], None]
+"""Called with the number of images or tiles in a batch, of images that were answered after it, and
+the seconds that it took."""
 
 
 class ServedModel:
@@ -159,23 +160,22 @@ class ServedModel:
         """
         future = Future[AnswerOrError]()
 
-        def prepare() -> None:
-            if future.cancelled():
-                return
-            try:
-                with ExitStack() as room:
-                    if isinstance(image, bytes):
-                        room.enter_context(self._decoders.room_for(image))
+        def prepare(free: Callable[[], None]) -> None:
+            with ExitStack() as room:
+                room.callback(free)
+                if future.cancelled():
+                    return
+                try:
                     inputs = self.answerer.read(self._loaded(name, image))
-                    if len(inputs.placements) > 1:  # Tiles are still to be cut out of it.
-                        kept = room.pop_all()
-                        future.add_done_callback(lambda _: kept.close())
-            except Exception as error:
-                _end(future, error)
-            else:
+                except Exception as error:
+                    _end(future, error)
+                    return
+                if len(inputs.placements) > 1:  # Tiles are still to be cut out of it.
+                    kept = room.pop_all()
+                    future.add_done_callback(lambda _: kept.close())
                 self._waiting.put(_Job(name, inputs, asked, future))
 
-        self._decoders.submit(prepare)
+        self._decoders.submit(prepare, image if isinstance(image, bytes) else None)
         return future
 
     def _loaded(self, name: str, image: bytes | Pixels) -> LoadedImage:
@@ -238,7 +238,7 @@ class ServedModel:
             answers = self.answerer.answers([computed for _, computed in rows], asked)
             for (job, _), answer in zip(rows, answers, strict=True):
                 job.end(answer)
-        self._measure(len(batch), time.perf_counter() - begin)
+        self._measure(len(batch), sum(map(len, alike.values())), time.perf_counter() - begin)
 
 
 def _end(future: Future[AnswerOrError], answer: AnswerOrError | Exception) -> None:

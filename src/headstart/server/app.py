@@ -135,9 +135,9 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
     )
     decoders = Decoders(DecodeLimits(max_pixels=options.max_pixels))
 
-    def measure(images: int, seconds: float) -> None:
-        metrics.batch(images, seconds)
-        admission.learn(images, seconds)
+    def measure(inputs: int, answered: int, seconds: float) -> None:
+        metrics.batch(inputs, seconds)
+        admission.learn(answered, seconds)
 
     def load(name: str, path: str) -> ServedModel:
         # The threads of an engine inherit the priority of the thread that makes it.

@@ -52,7 +52,7 @@ class Metrics:
         )
         self.batches = Histogram(
             "headstart_batch_images",
-            "Images that the network computed at a time.",
+            "Images, or tiles of images, that the network computed at a time.",
             buckets=_BATCHES,
             registry=registry,
         )
@@ -63,9 +63,9 @@ class Metrics:
             registry=registry,
         )
 
-    def batch(self, images: int, seconds: float) -> None:
-        """Count a batch of images. Several threads may call this."""
-        self.batches.observe(images)
+    def batch(self, inputs: int, seconds: float) -> None:
+        """Count a batch of images or tiles. Several threads may call this."""
+        self.batches.observe(inputs)
         self.batch_seconds.observe(seconds)
 
     def text(self) -> bytes:
