@@ -252,14 +252,14 @@ def test_epochs_views_batch_size_and_rate_have_an_effect(train):
     assert (course.views, course.batch_size, course.learning_rate) == (1, 4, 1e-3)
 
 
-def test_the_number_of_epochs_follows_the_images(train, trained, monkeypatch):
+def test_the_number_of_epochs_follows_the_images_and_classes(train, trained, monkeypatch):
     """Without --epochs."""
     asked = []
     monkeypatch.setattr(
-        "headstart.detection.stored.epochs_for", lambda images: asked.append(images) or 2
+        "headstart.detection.stored.epochs_for", lambda *count: asked.append(count) or 2
     )
     result = train()
-    assert asked == [trained.record.data.images.train]
+    assert asked == [(trained.record.data.images.train, 2)]
     assert len(result.record.detection.history) == 2
 
 

@@ -10,12 +10,15 @@ from headstart.options import TrainOptions
 
 
 @pytest.mark.parametrize(
-    ("images", "epochs"),
-    [(1, 80), (100, 80), (160, 50), (300, 27), (800, 10), (100_000, 10)],
+    ("images", "classes", "epochs"),
+    [
+        *((1, 1, 80), (100, 1, 80), (160, 1, 50), (300, 1, 27), (800, 1, 10), (100_000, 1, 10)),
+        *((100, 2, 80), (250, 3, 80), (500, 10, 40), (2000, 10, 10), (100_000, 10, 10)),
+    ],
 )
-def test_small_sets_have_more_epochs(images, epochs):
-    """About 8,000 images in all, in 10 to 80 epochs."""
-    assert epochs_for(images) == epochs
+def test_small_sets_have_more_epochs(images, classes, epochs):
+    """About 8,000 images in all with one class, and 20,000 with several, in 10 to 80 epochs."""
+    assert epochs_for(images, classes) == epochs
 
 
 @pytest.mark.parametrize(
@@ -58,13 +61,14 @@ def test_norms_and_biases_do_not_decay():
 
 def test_what_the_user_gives_counts():
     """The rest follows from the number of images."""
-    assert recipe_of(TrainOptions.of(), 160) == DetectionRecipe(epochs=50, views=24)
+    assert recipe_of(TrainOptions.of(), 160, 1) == DetectionRecipe(epochs=50, views=24)
+    assert recipe_of(TrainOptions.of(), 400, 2) == DetectionRecipe(epochs=50, views=10)
     given = {"epochs": 3, "views": 2, "batch_size": 4, "learning_rate": 0.1, "seed": 7}
     expected = DetectionRecipe(3, batch_size=4, learning_rate=0.1, views=2, seed=7)
-    assert recipe_of(TrainOptions.of(**given), 160) == expected
+    assert recipe_of(TrainOptions.of(**given), 160, 1) == expected
 
 
 @pytest.mark.parametrize(("images", "batch_size"), [(1, 2), (2, 2), (5, 5), (16, 16), (500, 16)])
 def test_a_batch_is_at_most_all_images(images, batch_size):
     """But its norms need two."""
-    assert recipe_of(TrainOptions.of(), images).batch_size == batch_size
+    assert recipe_of(TrainOptions.of(), images, 1).batch_size == batch_size

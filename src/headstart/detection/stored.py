@@ -135,22 +135,8 @@ def store_maps(
         )
     with watcher.stage("Computing the maps") as progress:
         parts = [LabelledImages.of(part, train.classes) for part in (train, val) if len(part)]
-        plans = [
-            DetectionViews(
-                *(part.files, part.sizes, backbone.preprocess),
-                views=1,
-                seed=options.seed,
-                side=options.tiles,
-            )
-            for part in parts
-        ]
-        limit = options.store_gb * 1e9
-        recipe = recipe_of(options, len(plans[0].tiles))
-        if "views" not in options.given():
-            fitting = int((limit - sum(map(maps.size_of, plans[1:]))) / maps.size_of(plans[0]))
-            recipe = replace(recipe, views=max(2, min(recipe.views, fitting)))
-        plans[0] = replace(plans[0], views=recipe.views)
-        needed = sum(map(maps.size_of, plans))
+        recipe, plans = _planned(parts, len(train.classes), maps, options)
+        needed, limit = sum(map(maps.size_of, plans)), options.store_gb * 1e9
         validation = f", and of {len(val):,} validation images," if len(val) else ""
         tiles = f", cut into {len(plans[0].tiles):,} tiles," if options.tiles else ""
         watcher.note(
@@ -172,6 +158,31 @@ def store_maps(
     return StoredImages(
         *(maps, recipe, train.classes, examples, learnt, held_out, chosen_on), store_bytes=needed
     )
+
+
+def _planned(
+    parts: Sequence[LabelledImages], classes: int, maps: FrozenMaps, options: TrainOptions
+) -> tuple[DetectionRecipe, list[DetectionViews]]:
+    """Return the recipe, and the views of the images of each part, the training part first.
+
+    Unless the user says how many, there are as many views as there is space for.
+    """
+    plans = [
+        DetectionViews(
+            *(part.files, part.sizes, maps.extractor.preprocess),
+            views=1,
+            seed=options.seed,
+            side=options.tiles,
+        )
+        for part in parts
+    ]
+    recipe = recipe_of(options, len(plans[0].tiles), classes)
+    if "views" not in options.given():
+        free = options.store_gb * 1e9 - sum(map(maps.size_of, plans[1:]))
+        recipe = replace(
+            recipe, views=max(2, min(recipe.views, int(free / maps.size_of(plans[0]))))
+        )
+    return recipe, [replace(plans[0], views=recipe.views), *plans[1:]]
 
 
 def store_below(
@@ -211,13 +222,13 @@ def store_below(
     return below, above
 
 
-def recipe_of(options: TrainOptions, images: int) -> DetectionRecipe:
+def recipe_of(options: TrainOptions, images: int, classes: int) -> DetectionRecipe:
     """Return the recipe for so many training images or tiles, with what the user has given."""
     given = options.given()
     names = ("learning_rate", "batch_size", "views", "epochs")
     chosen = {name: given[name] for name in names if name in given}
-    recipe = DetectionRecipe(epochs=epochs_for(images), views=views_for(images), seed=options.seed)
-    recipe = replace(recipe, **chosen)
+    epochs, views = epochs_for(images, classes), views_for(images)
+    recipe = replace(DetectionRecipe(epochs=epochs, views=views, seed=options.seed), **chosen)
     return replace(recipe, batch_size=max(2, min(recipe.batch_size, images)))
 
 
