@@ -23,6 +23,7 @@ def test_the_public_names_are_these() -> None:
         "Backbone",
         "Classifier",
         "Featurizer",
+        "Gallery",
         "HeadstartError",
         "HeadstartWarning",
         "ImageSet",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from headstart.data.images import Images, ImageSet
     from headstart.errors import HeadstartError, HeadstartWarning, UnreadableImage
     from headstart.features.featurizer import Featurizer
+    from headstart.gallery import Gallery
     from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
     from headstart.library import (
         check,
@@ -33,6 +34,7 @@ __all__ = [
     "Backbone",
     "Classifier",
     "Featurizer",
+    "Gallery",
     "HeadstartError",
     "HeadstartWarning",
     "ImageSet",
@@ -66,6 +68,7 @@ _MODULES = {
     "Backbone": "backbones.backbone",
     "Classifier": "classifier",
     "Featurizer": "features.featurizer",
+    "Gallery": "gallery",
     "HeadstartError": "errors",
     "HeadstartWarning": "errors",
     "ImageSet": "data.images",

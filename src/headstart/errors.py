@@ -94,6 +94,10 @@ class BundleError(HeadstartError):
     """A saved model is missing, damaged or of an unknown version."""
 
 
+class GalleryError(HeadstartError):
+    """A gallery is missing, damaged, empty, or changed by another process."""
+
+
 class HubError(HeadstartError):
     """The hub cannot be reached, or refuses what it was asked for."""
 

@@ -168,15 +168,19 @@ class Locked(Exception):
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: float = 0) -> Iterator[None]:
     """Hold a lock file; the operating system releases it when the process ends, even by a crash.
 
     On a full or read-only disk there is no lock, since nothing can be written there anyway.
 
+    Args:
+        path: The file.
+        wait: How many seconds to wait until another process or thread releases it.
+
     Raises:
         Locked: Another process holds it.
     """
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=wait)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -143,8 +143,9 @@ def test_weights_that_could_run_code(train: Cli, make_folder: MakeFolder, tmp_pa
     """A pickle file is refused without being opened."""
     (tmp_path / "model.pth").write_bytes(b"\x80\x04.")
     assert error_line(train(make_folder(), "--weights", tmp_path / "model.pth")) == (
-        f"Error: Weights '{tmp_path / 'model.pth'}' are not in the safetensors format, and other "
-        "formats can run code. Convert them with safetensors.torch.save_file."
+        f"Error: Weights '{tmp_path / 'model.pth'}' cannot be read. The file is incomplete or "
+        "damaged, or contains more than tensors and plain values, which could run code: download "
+        "it again, or save the state_dict of the network only."
     )
 
 

@@ -14,8 +14,10 @@ import typer
 
 from headstart.cli.again import command_again
 from headstart.cli.clock import process_start
+from headstart.cli.console import display, print_error, stderr, stdout
+from headstart.cli.gallery import gallery_app
 from headstart.cli.json_output import print_json
-from headstart.cli.parameters import Command, with_options
+from headstart.cli.parameters import Command, Json, with_options
 from headstart.errors import HeadstartError, RunInterrupted
 from headstart.options import (
     BackbonesOptions,
@@ -27,7 +29,6 @@ from headstart.options import (
     EvaluateOptions,
     ExplainOptions,
     ExportOptions,
-    Panel,
     PredictOptions,
     PushOptions,
     RecommendOptions,
@@ -38,10 +39,7 @@ from headstart.options import (
 from headstart.serving_options import ServeOptions
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from headstart.commands.train import TrainResult
-    from headstart.watching.display import Display
 
 _INTERRUPTED = 130
 
@@ -58,6 +56,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 cache_app = typer.Typer(no_args_is_help=True, help="Show or clear the cache of computed features.")
+app.add_typer(gallery_app, name="gallery")
 app.add_typer(cache_app, name="cache")
 
 
@@ -83,15 +82,6 @@ def headstart(
     """Train, evaluate and use image classifiers built on pretrained networks."""
 
 
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        help="Print the result as JSON to stdout and everything else to stderr.",
-        metavar="",
-        rich_help_panel=Panel.OUTPUT,
-    ),
-]
 Data = Annotated[
     Path,
     typer.Argument(
@@ -130,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     except HeadstartError as error:
-        _print_error(str(error))
+        print_error(str(error))
         status = 1
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -151,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def demo(json_: Json = False, *, options: TrainOptions) -> None:
     """Train on 2,624 photos of solar cells, as an example."""
     _reject_at_once(None, options)
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.commands.demo import run_demo
 
@@ -165,7 +155,7 @@ def demo(json_: Json = False, *, options: TrainOptions) -> None:
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     """Train a model on labelled images and evaluate it."""
     _reject_at_once(data, options)
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.commands.train import run_training
 
@@ -195,14 +185,14 @@ def predict(
     With --out, there may be any number of images, and the same command continues if it was
     interrupted. The exit status is 1 if a file that is named cannot be read, or no file at all.
     """
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.predicting import print_predictions, write_predictions
 
     # Of predictions, what is kept is said by the command itself.
     with _continued(kept="") if options.out else nullcontext():
         predict = write_predictions if options.out else print_predictions
-        read = predict(_stdout(), model, images, options, watcher, json_=json_)
+        read = predict(stdout(), model, images, options, watcher, json_=json_)
     if not read:
         raise typer.Exit(1)
 
@@ -224,7 +214,7 @@ def evaluate(
     options: EvaluateOptions,
 ) -> None:
     """Evaluate a trained model on labelled images, or again on its own test images."""
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.tables import show_evaluation
         from headstart.commands.evaluate import run_evaluation
@@ -233,7 +223,7 @@ def evaluate(
     if json_:
         print_json(result.to_json())
     else:
-        show_evaluation(_stdout(), result)
+        show_evaluation(stdout(), result)
 
 
 @app.command(cls=Command)
@@ -252,7 +242,7 @@ def compare(
     options: CompareOptions,
 ) -> None:
     """Compare trained models on the same labelled images: are the differences more than chance?"""
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.comparison import show_comparison
         from headstart.commands.compare import run_comparison
@@ -262,7 +252,7 @@ def compare(
     if json_:
         print_json(record.to_json())
     else:
-        show_comparison(_stdout(), record, written=options.report)
+        show_comparison(stdout(), record, written=options.report)
 
 
 @app.command(cls=Command)
@@ -272,7 +262,7 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
 
     With --plan and --apply, faults are corrected on a copy.
     """
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.checking import show_check
         from headstart.commands.check import run_check
@@ -281,14 +271,14 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
     if json_:
         print_json(result.to_json())
     else:
-        show_check(_stdout(), result, options, _arguments.get())
+        show_check(stdout(), result, options, _arguments.get())
 
 
 @app.command(cls=Command)
 @with_options(ConvertOptions)
 def convert(data: Data, json_: Json = False, *, options: ConvertOptions) -> None:
     """Write images with boxes in another format."""
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.converting import show_conversion
         from headstart.commands.convert import run_convert
@@ -297,7 +287,7 @@ def convert(data: Data, json_: Json = False, *, options: ConvertOptions) -> None
     if json_:
         print_json(result.to_json())
     else:
-        show_conversion(_stdout(), result)
+        show_conversion(stdout(), result)
 
 
 @app.command(cls=Command)
@@ -316,7 +306,7 @@ def explain(
 
     The exit status is 1 if no image can be read.
     """
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.explaining import show_explanations
         from headstart.commands.explain import run_explanation
@@ -325,7 +315,7 @@ def explain(
     if json_:
         print_json([one.to_json() for one in explained])
     elif explained:
-        show_explanations(_stdout(), explained)
+        show_explanations(stdout(), explained)
     if not any("heat_map" in one.to_json() for one in explained):
         raise typer.Exit(1)
 
@@ -338,7 +328,7 @@ def export(model: Model, json_: Json = False, *, options: ExportOptions) -> None
     Its answers to real image files are compared with the model's first. If any differs, nothing is
     written.
     """
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.exporting import show_export
         from headstart.commands.export import run_export
@@ -347,7 +337,7 @@ def export(model: Model, json_: Json = False, *, options: ExportOptions) -> None
     if json_:
         print_json(record.to_json())
     else:
-        show_export(_stdout(), record)
+        show_export(stdout(), record)
 
 
 @app.command(cls=Command)
@@ -367,7 +357,7 @@ def shift(
     options: ShiftOptions,
 ) -> None:
     """Are unlabelled images like the training images? What to expect of the model on them."""
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.shifting import show_shift
         from headstart.commands.shift import run_shift
@@ -376,7 +366,7 @@ def shift(
     if json_:
         print_json(record.to_json())
     else:
-        show_shift(_stdout(), record)
+        show_shift(stdout(), record)
 
 
 @app.command(cls=Command)
@@ -399,7 +389,7 @@ def push(
     options: PushOptions,
 ) -> None:
     """Push a trained model to the Hugging Face hub."""
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.pushing import show_push
         from headstart.commands.push import run_push
@@ -408,7 +398,7 @@ def push(
     if json_:
         print_json(pushed.to_json())
     else:
-        show_push(_stdout(), pushed)
+        show_push(stdout(), pushed)
 
 
 @app.command(cls=Command)
@@ -429,7 +419,7 @@ def serve(
     """Serve models over HTTP, with a page to try them."""
     from headstart.cli.serving import run_server
 
-    run_server(_stderr(), models, options)
+    run_server(stderr(), models, options)
 
 
 @app.command(cls=Command)
@@ -437,7 +427,7 @@ def serve(
 def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> None:
     """Compare backbones on your images and recommend one."""
     _reject_at_once(data, options)
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.tables import show_recommendation
         from headstart.commands.recommend import run_recommendation
@@ -447,7 +437,7 @@ def recommend(data: Data, json_: Json = False, *, options: RecommendOptions) -> 
     if json_:
         print_json(recommendation_json(result.recommendation))
     else:
-        show_recommendation(_stdout(), result, data)
+        show_recommendation(stdout(), result, data)
 
 
 @app.command(cls=Command)
@@ -466,7 +456,7 @@ def backbones(
     options: BackbonesOptions,
 ) -> None:
     """List the available pretrained networks."""
-    watcher = _display()
+    watcher = display()
     with watcher.loading():
         from headstart.cli.tables import show_backbones
         from headstart.commands.backbones import list_backbones
@@ -475,7 +465,7 @@ def backbones(
     if json_:
         print_json([backbone.to_dict() for backbone in listed])
     else:
-        show_backbones(_stdout(), listed, measured=options.measure)
+        show_backbones(stdout(), listed, measured=options.measure)
 
 
 @cache_app.command("info", cls=Command)
@@ -493,7 +483,7 @@ def cache_info_command(json_: Json = False, *, options: CacheOptions) -> None:
         ]
         print_json({"folder": str(info.folder), "tables": tables, "bytes": info.bytes})
     else:
-        show_cache(_stdout(), info)
+        show_cache(stdout(), info)
 
 
 @cache_app.command("clear", cls=Command)
@@ -507,7 +497,7 @@ def cache_clear_command(json_: Json = False, *, options: ClearOptions) -> None:
     if json_:
         print_json({"folder": str(folder), "freed_bytes": freed})
     else:
-        _stdout().print(f"Freed {megabytes(freed)} in {folder}", highlight=False)
+        stdout().print(f"Freed {megabytes(freed)} in {folder}", highlight=False)
 
 
 def _reject_at_once(data: Path | None, options: TrainOptions | RecommendOptions) -> None:
@@ -539,7 +529,7 @@ def _print_training(result: "TrainResult", json_: bool) -> None:
     if json_:
         print_json(result.to_json())
     else:
-        show_training(_stdout(), result)
+        show_training(stdout(), result)
     if result.interrupted:
         _again.set(command_again(_arguments.get(), resumed=result.run))
         raise typer.Exit(_INTERRUPTED)
@@ -555,28 +545,3 @@ def _continued(kept: str = " Everything computed so far is kept.") -> Iterator[N
         run = interruption.run if isinstance(interruption, RunInterrupted) else None
         _again.set(command_again(_arguments.get(), resumed=run))
         raise
-
-
-def _display() -> "Display":
-    from headstart.watching.display import Display
-
-    return Display(_stderr())
-
-
-def _print_error(text: str) -> None:
-    from rich.text import Text
-
-    _stderr().print(Text("Error: ", style="bold red").append(text, style="default"), soft_wrap=True)
-
-
-def _stdout() -> "Console":
-    from rich.console import Console
-
-    # Lines of piped output are not wrapped, so that grep and less see them whole.
-    return Console() if sys.stdout.isatty() else Console(width=10_000)
-
-
-def _stderr() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True)

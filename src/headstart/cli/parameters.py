@@ -13,6 +13,17 @@ from typer.models import OptionInfo
 from headstart.keywords import set_signature
 from headstart.options import Options, Panel
 
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the result as JSON to stdout and everything else to stderr.",
+        metavar="",
+        rich_help_panel=Panel.OUTPUT,
+    ),
+]
+"""The option of every command whose result may be JSON."""
+
 
 class Command(TyperCommand):
     """A command that lists --help next to --json instead of above all other options."""

@@ -106,6 +106,21 @@ def read_table(
     return _with_several(source, columns, labels, labelling)
 
 
+def other_columns(path: Path, group: str | None = None) -> tuple[str, ...]:
+    """Return the columns of a table of labelled images that are used for nothing, such as a price.
+
+    Args:
+        path: The table.
+        group: The column of the groups, or a regular expression on the path.
+
+    Raises:
+        DataError: The file cannot be parsed, or a column is missing or cannot be understood.
+    """
+    table = open_table(path)
+    values = cache(table.values)
+    return choose_columns(path, table.schema.names, group=group, values=values).unused
+
+
 def _with_boxes(
     path: Path, table: Table, staging: Path, group: str | None, slices: Sequence[str]
 ) -> Source:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import lance
@@ -24,6 +25,7 @@ from headstart.files import atomic_create, remove, size_of
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 _ATTEMPTS = 20
+_DELETED_AT_ONCE = 1_000
 _RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
 # Temporary errors, after which an intact table must not be discarded.
 _TEMPORARY = ("Permission denied", "Too many open files", "Cannot allocate memory")
@@ -195,10 +197,42 @@ class FeatureStore:
             self.folder / f"{fingerprint.key}-float32.lance", fingerprint, "float32"
         )
 
+    def forget(self, sha256s: Sequence[str]) -> None:
+        """Delete the features of images from all tables, and from their files.
+
+        Raises:
+            StoreError: A table cannot be written.
+        """
+        for path in sorted(self.folder.glob("*.lance")):
+            with suppress(DamagedTable), _translate_errors():
+                dataset = lance.dataset(str(path))
+                known = _rows(dataset)
+                found = [sha256 for sha256 in sha256s if sha256 in known]
+                if found:
+                    delete_images(dataset, found)
+                    erase_deleted(path)
+
     def infos(self) -> list[TableInfo]:
         """Summarise every table, including damaged ones."""
         tables = sorted(self.folder.glob("*.lance"))
         return [_info(path) for path in tables if not path.name.startswith(".")]
+
+
+def delete_images(dataset: lance.LanceDataset, sha256s: Sequence[str]) -> None:
+    """Delete the rows of images from a table, which still has them on disk."""
+    for begin in range(0, len(sha256s), _DELETED_AT_ONCE):
+        listed = ", ".join(f"'{one}'" for one in sha256s[begin : begin + _DELETED_AT_ONCE])
+        dataset.delete(f"sha256 IN ({listed})")
+
+
+def erase_deleted(path: Path) -> None:
+    """Delete what a table still has on disk of rows that were deleted, and its earlier versions.
+
+    What another process is writing at the moment may be lost.
+    """
+    options = {"materialize_deletions": True, "materialize_deletions_threshold": 0.0}
+    lance.dataset(str(path)).optimize.compact_files(**options)
+    lance.dataset(str(path)).cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
 
 def _rows(dataset: lance.LanceDataset) -> dict[str, int]:

@@ -1,0 +1,128 @@
+"""The commands of `headstart gallery`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headstart.cli.console import display, stdout
+from headstart.cli.json_output import print_json
+from headstart.cli.parameters import Command, Json, with_options
+from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions, SearchOptions
+from headstart.options import ComputeOptions
+
+gallery_app = typer.Typer(
+    no_args_is_help=True, help="Find the same product or person among enrolled images."
+)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="GALLERY", show_default=False, help="The folder of a gallery.")
+]
+Labelled = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        show_default=False,
+        help="A folder with a folder for each product or person, a CSV or Parquet file with "
+        "'label' and any other columns, or an archive.",
+    ),
+]
+
+
+@gallery_app.command(cls=Command)
+@with_options(CreateOptions)
+def create(data: Labelled, json_: Json = False, *, options: CreateOptions) -> None:
+    """Make a gallery of labelled images."""
+    watcher = display()
+    with watcher.loading():
+        from headstart.cli.galleries import show_change, show_trials
+        from headstart.commands.galleries import create_gallery
+
+    result = create_gallery(data, options, watcher)
+    if json_:
+        print_json(result.to_json())
+    else:
+        show_trials(stdout(), result.gallery)
+        show_change(stdout(), result, "Enrolled")
+
+
+@gallery_app.command(cls=Command)
+@with_options(AddOptions)
+def add(folder: Folder, data: Labelled, json_: Json = False, *, options: AddOptions) -> None:
+    """Enrol further labelled images, of new labels or of old ones."""
+    watcher = display()
+    with watcher.loading():
+        from headstart.cli.galleries import show_change
+        from headstart.commands.galleries import add_images
+
+    result = add_images(folder, data, options, watcher)
+    if json_:
+        print_json(result.to_json())
+    else:
+        show_change(stdout(), result, "Added")
+
+
+@gallery_app.command(cls=Command)
+@with_options(RemoveOptions)
+def remove(
+    folder: Folder,
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME…", show_default=False, help="Labels, or images.")
+    ],
+    json_: Json = False,
+    *,
+    options: RemoveOptions,
+) -> None:
+    """Remove labels or images, with every trace of their embeddings."""
+    with display().loading():
+        from headstart.cli.galleries import show_change
+        from headstart.commands.galleries import remove_images
+
+    kind = "images" if options.images else "labels"
+    result = remove_images(folder, options, **{kind: names})
+    if json_:
+        print_json(result.to_json())
+    else:
+        show_change(stdout(), result, "Removed")
+
+
+@gallery_app.command(cls=Command)
+@with_options(SearchOptions)
+def search(
+    folder: Folder,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE…", show_default=False, help="Images, or folders of images."),
+    ],
+    json_: Json = False,
+    *,
+    options: SearchOptions,
+) -> None:
+    """Which enrolled product or person do images show?"""
+    with display().loading():
+        from headstart.cli.galleries import show_answers
+        from headstart.commands.galleries import answers_of, open_gallery
+        from headstart.commands.image_files import found_images
+
+    gallery, found = open_gallery(folder, options), found_images(images, display().warn)
+    answers = list(answers_of(gallery, found, options.hits))
+    if json_:
+        print_json([one.to_json() for one in answers])
+    else:
+        show_answers(stdout(), answers)
+
+
+@gallery_app.command("list", cls=Command)
+@with_options(ComputeOptions)
+def list_command(folder: Folder, json_: Json = False, *, options: ComputeOptions) -> None:
+    """List the labels and the number of their images."""
+    with display().loading():
+        from headstart.cli.galleries import show_labels
+        from headstart.commands.galleries import open_gallery
+
+    gallery = open_gallery(folder, options)
+    counts = gallery.labels()
+    if json_:
+        print_json({"images": sum(counts.values()), "labels": counts})
+    else:
+        show_labels(stdout(), gallery, counts)

@@ -1,0 +1,182 @@
+"""Galleries: make one from labelled images, add to it, remove from it, search it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from headstart.arrays import Features
+from headstart.backbones.backbone import load_backbone
+from headstart.data.formats import is_table
+from headstart.data.images import ImageSet
+from headstart.data.inputs import ImagesLike
+from headstart.data.opening import images_of
+from headstart.data.sources import open_source
+from headstart.data.tables import other_columns
+from headstart.errors import OptionError, UnreadableImage
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.store import FeatureStore
+from headstart.galleries.store import HITS, Change, GalleryStore, SearchResult
+from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
+from headstart.options import ComputeOptions, cache_folder
+from headstart.predictor.predictor import FailedPrediction
+from headstart.record import Rejection
+from headstart.tasks.loading import TASKS, load_predictor
+from headstart.watching import Watcher
+
+AnySearchResult = SearchResult | FailedPrediction
+"""The answer to an image, whether or not it could be read."""
+
+
+@dataclass(frozen=True)
+class GalleryChange:
+    """What a command did to a gallery.
+
+    Attributes:
+        gallery: The gallery.
+        change: What was added or removed.
+        rejected: Images that cannot be used, with the reasons.
+    """
+
+    gallery: GalleryStore
+    change: Change
+    rejected: tuple[Rejection, ...] = ()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain JSON values."""
+        change = self.change
+        return {
+            "gallery": str(self.gallery.folder),
+            "images": change.images,
+            "labels": change.labels,
+            "changed": change.changed,
+            "enrolled_before": list(change.known),
+            "rejected": [{"image": one.image, "reason": one.reason} for one in self.rejected],
+        }
+
+
+def create_gallery(
+    data: str | os.PathLike[str], options: CreateOptions, watcher: Watcher
+) -> GalleryChange:
+    """Make a gallery of labelled images.
+
+    Args:
+        data: A folder with a folder for each item, or a table with `label` and any other columns.
+        options: What to do.
+        watcher: Follows the stages.
+    """
+    out = options.out or Path("galleries") / Path(data).resolve().stem
+    if out.exists():
+        raise OptionError(
+            f"'{out}' exists already. Pass another folder with --out, or add to it: headstart "
+            f"gallery add {out} {data}"
+        )
+    with watcher.stage("Loading the model"):
+        extractor = _extractor(options)
+    images, rejected = _open(data, options.group, options.cache, watcher)
+    features, stored_as = _features(extractor, images, watcher)
+    with watcher.stage("Choosing what to compare"):
+        gallery = GalleryStore.create(
+            *(out, images, features, extractor),
+            stored_as=stored_as,
+            false_accepts=options.false_accepts,
+        )
+    return GalleryChange(gallery, gallery.everything(), rejected)
+
+
+def add_images(
+    gallery: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    options: AddOptions,
+    watcher: Watcher,
+) -> GalleryChange:
+    """Enrol labelled images in a gallery."""
+    opened = open_gallery(gallery, options)
+    images, rejected = _open(data, options.group, options.cache, watcher)
+    features, _ = _features(opened.extractor, images, watcher)
+    with watcher.stage("Adding"):
+        change = opened.add(images, features)
+    return GalleryChange(opened, change, rejected)
+
+
+def remove_images(
+    gallery: str | os.PathLike[str],
+    options: RemoveOptions,
+    *,
+    labels: Sequence[str] = (),
+    images: Sequence[str] = (),
+) -> GalleryChange:
+    """Remove images from a gallery and, with --forget, from the feature store.
+
+    Args:
+        gallery: The folder of the gallery.
+        options: What to do.
+        labels: All images of these labels are removed.
+        images: Images of these names are removed.
+    """
+    opened = open_gallery(gallery, options)
+    change = opened.remove(labels=labels, images=images)
+    if options.forget:
+        FeatureStore(cache_folder(options.cache) / "features").forget(change.sha256s)
+    return GalleryChange(opened, change)
+
+
+def answers_of(
+    gallery: GalleryStore, images: ImagesLike, hits: int = HITS
+) -> Iterator[AnySearchResult]:
+    """Yield the answer to each image, or why it cannot be read."""
+    for found in gallery.search(images, hits=hits):
+        if isinstance(found, UnreadableImage):
+            yield FailedPrediction(found.path, found.reason)
+        else:
+            yield found
+
+
+def open_gallery(gallery: str | os.PathLike[str], options: ComputeOptions) -> GalleryStore:
+    """Open a gallery; see `GalleryStore.open`."""
+    return GalleryStore.open(
+        gallery,
+        cache=cache_folder(options.cache),
+        device=options.device,
+        precision=options.precision,
+    )
+
+
+def _extractor(options: CreateOptions) -> FeatureExtractor:
+    """Return the extractor of a model, or of a backbone."""
+    if Path(options.model).exists() or options.model.startswith("hf-hub:"):
+        return load_predictor(options.model, options).extractor
+    return FeatureExtractor(
+        load_backbone(options.model, weights=options.weights),
+        cache=cache_folder(options.cache),
+        device=options.device,
+        precision=options.precision,
+    )
+
+
+def _open(
+    data: str | os.PathLike[str], group: str | None, cache: Path | None, watcher: Watcher
+) -> tuple[ImageSet, tuple[Rejection, ...]]:
+    """Return all usable images of labelled data; a single label is enough."""
+    columns = other_columns(Path(data), group) if is_table(Path(data)) else ()
+    with watcher.stage("Checking images") as progress:
+        source = open_source(
+            data, staging=cache_folder(cache) / "images", group=group, slices=columns
+        )
+        labels = sorted({entry.label for entry in source.entries if entry.label})
+        images = images_of(source, data, task=TASKS["single"], classes=labels, progress=progress)
+    watcher.note(images.summary)
+    for warning in images.warnings:
+        watcher.warn(warning)
+    return images.all, tuple(Rejection(*one) for one in images.rejected)
+
+
+def _features(
+    extractor: FeatureExtractor, images: ImageSet, watcher: Watcher
+) -> tuple[Features, str]:
+    with watcher.stage("Extracting features") as progress:
+        return extractor.of_files(images.files, progress=progress, warn=watcher.warn)

@@ -1,0 +1,1 @@
+"""Galleries: enrolled images that are searched by their features."""

@@ -1,0 +1,62 @@
+"""The options of `gallery`, with their defaults."""
+
+from pydantic import Field
+
+from headstart.options import ComputeOptions, LenientPath, Panel
+
+
+class EnrolOptions(ComputeOptions):
+    """How labelled images are read that are enrolled."""
+
+    panel = Panel.DATA
+
+    group: str | None = Field(
+        None,
+        description="Column of the groups, such as the photo session: when distances are learnt, "
+        "an image is not compared with its own group.",
+    )
+
+
+class CreateOptions(EnrolOptions):
+    """Options of `gallery create`."""
+
+    panel = Panel.OUTPUT
+
+    out: LenientPath | None = Field(
+        None, description="Folder of the gallery; galleries/ with the name of the data by default."
+    )
+    model: str = Field(
+        "efficientnet-lite0", description="A run, its bundle, or the name of a backbone."
+    )
+    weights: str = Field(
+        "imagenet", description="Weights of a backbone that is named; as for train."
+    )
+    false_accepts: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="The share of strangers that may be taken for an enrolled item.",
+    )
+
+
+class AddOptions(EnrolOptions):
+    """Options of `gallery add`."""
+
+
+class RemoveOptions(ComputeOptions):
+    """Options of `gallery remove`."""
+
+    panel = Panel.OUTPUT
+
+    images: bool = Field(False, description="The names are those of images, not labels.")
+    forget: bool = Field(
+        False, description="Remove their features from the feature store in the cache too."
+    )
+
+
+class SearchOptions(ComputeOptions):
+    """Options of `gallery search`."""
+
+    panel = Panel.OUTPUT
+
+    hits: int = Field(5, ge=1, le=1000, description="Number of nearest enrolled images to show.")
