@@ -164,7 +164,7 @@ def test_a_network_without_weights_names_a_substitute():
     assert str(caught.value) == (
         "timm has no pretrained weights for 'mnasnet_050'. "
         "Use mnasnet_small or mobilenetv3_small_050 instead. "
-        "Pass --weights with a safetensors file, or --weights random."
+        "Pass --weights with a .safetensors or .pth file, or --weights random."
     )
     with pytest.raises(WeightsError, match=r"Use tf_efficientnet_b6\.aa_in1k instead\."):
         load_backbone("efficientnet_b6")
