@@ -15,6 +15,7 @@ HeadstartError
 ├── RecordError           the record of a run is missing, damaged or of a later version
 ├── BundleError           a saved model that is missing, damaged or of an unknown version
 ├── ExportError           a model cannot be exported in this form
+├── GalleryError          a gallery is missing, damaged, empty, or changed by another process
 ├── HubError              the hub cannot be reached, or refuses
 └── ServerError           a model cannot be served in this way
 """

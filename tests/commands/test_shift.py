@@ -236,8 +236,8 @@ def test_a_detector_without_points(detecting: TrainResult, tmp_path: Path) -> No
         hs.shift(tmp_path / "model", [image], cache=cache)
     assert str(error.value) == (
         f"'{tmp_path / 'model'}' does not keep its training images as points, so other images "
-        "cannot be compared with them: it was trained by an earlier version or on fewer than 20 "
-        "images."
+        "cannot be compared with them: it was trained by an earlier version, or on fewer than 20 "
+        "images or groups of them."
     )
 
 
