@@ -160,7 +160,7 @@ def kill_detection(kills: int) -> None:
         course = Record.read(root / "calm").detection
         whole = sum(epoch.seconds for epoch in (*course.history, *course.refit))
         print(f"Until training begins: {ready:.0f} s; training: {whole:.0f} s.\n")
-        print("| kill | after s of training | was running | kept before |")
+        print("| kill | after s of training | was running | checkpoints of |")
         print("| --- | --- | --- | --- |")
         for number in range(1, kills + 1):
             after = draw.uniform(0.5, 1.5) * whole / (kills + 1)
@@ -170,11 +170,10 @@ def kill_detection(kills: int) -> None:
             running = process.poll() is None
             process.kill()
             process.communicate()
-            heads = sorted((cache / "tuning").rglob("checkpoint.json"))
-            steps = ", ".join(
-                f"{p.parent.name}: {json.loads(p.read_text())['step']}" for p in heads
+            heads = sorted(path.parent.name for path in (cache / "tuning").rglob("checkpoint.json"))
+            print(
+                f"| {number} | {after:.1f} | {running} | {', '.join(heads) or 'none'} |", flush=True
             )
-            print(f"| {number} | {after:.1f} | {running} | {steps or 'nothing'} |", flush=True)
         train(root / "run", "--resume").communicate()
         first, second = (read_bundle(root / name).tensors for name in ("calm", "run"))
         same = all(np.array_equal(value, second[name]) for name, value in first.items())
