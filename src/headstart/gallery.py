@@ -84,7 +84,7 @@ class Gallery:
 
         Raises:
             OptionError: The folder exists, or an option is invalid.
-            DataError: The data cannot be used, or an image has two labels.
+            DataError: The data cannot be used.
         """
         from headstart.commands.galleries import create_gallery
 
@@ -135,7 +135,7 @@ class Gallery:
             forget: Remove their features from the feature store in the cache too.
 
         Raises:
-            DataError: There is no such label or image.
+            DataError: The gallery does not have one of the labels or images.
         """
         from headstart.commands.galleries import remove_images
 

@@ -16,6 +16,7 @@ from headstart.errors import DataError, GalleryError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.files import file_sha256
 from headstart.galleries.store import GalleryStore
+from headstart.galleries.table import GalleryTable
 from tests.conftest import TINY, picture
 from tests.galleries.test_table import holds
 
@@ -94,6 +95,27 @@ def test_what_is_removed_is_gone(gallery: hs.Gallery, tmp_path: Path, cache: Pat
     assert gallery.search(tmp_path / "query.png").label != "item-2"
 
 
+def test_an_interrupted_removal_is_finished_by_the_next_change(
+    gallery: hs.Gallery, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if that changes nothing itself."""
+    store = GalleryStore.open(gallery.folder, cache=cache)
+    gone = store.table.enrolled()
+    point = gone.points[gone.labels.index("item-2")]
+
+    def killed(table: GalleryTable) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GalleryTable, "erase", killed)
+        with pytest.raises(KeyboardInterrupt):
+            gallery.remove(labels=["item-2"])
+    assert holds(gallery.folder, point)
+    with pytest.raises(DataError, match="has no label 'item-2'"):
+        gallery.remove(labels=["item-2"])
+    assert not holds(gallery.folder, point)
+
+
 def _stored_features(path: Path, cache: Path) -> np.ndarray:
     extractor = FeatureExtractor(
         load_backbone(TINY, weights="random"), cache=cache, precision="float32"
@@ -117,7 +139,7 @@ def test_an_image_is_enrolled_once(gallery: hs.Gallery, tmp_path: Path) -> None:
     (tmp_path / "twice/b").mkdir()
     for name in "ab":
         photo(9, 2).save(tmp_path / "twice" / name / "same.png")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="copies of the image have different labels: a and b"):
         hs.Gallery.create(tmp_path / "twice", out=tmp_path / "none", **QUICK)
     assert not (tmp_path / "none").exists()
 

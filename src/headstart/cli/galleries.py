@@ -53,7 +53,11 @@ def show_change(console: Console, result: GalleryChange, verb: str) -> None:
     change = result.change
     if change.known:
         some = ", ".join(f"'{name}'" for name in change.known[:_SHOWN_KNOWN])
-        more = f" and {len(change.known) - _SHOWN_KNOWN:,} more" if len(change.known) > 5 else ""
+        more = (
+            f" and {len(change.known) - _SHOWN_KNOWN:,} more"
+            if len(change.known) > _SHOWN_KNOWN
+            else ""
+        )
         print_line(console, f"Enrolled before, not added again: {some}{more}.")
     print_line(
         console,

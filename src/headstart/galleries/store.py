@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.model_selection import GroupKFold
 
-from headstart.arrays import Features, Floats, Folds, Rows, Tensors
-from headstart.backbones.saved import SavedBackbone
+from headstart.arrays import Features, Floats, Folds, Rows
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.engines.devices import choose_device
@@ -34,10 +32,12 @@ from headstart.galleries.retrieval import retrieve
 from headstart.galleries.settings import GallerySettings, Trial
 from headstart.galleries.table import Enrolled, GalleryTable, Row
 from headstart.options import DeviceOption, PrecisionOption
+from headstart.predictor.bundle import part_of
 from headstart.predictor.config import BackboneConfig
 from headstart.predictor.decoding import decode_ahead, with_features
 
-SETTINGS, TENSORS, TABLE, LOCK = "gallery.json", "model.safetensors", "images.lance", ".lock"
+SETTINGS, TENSORS, TABLE = "gallery.json", "model.safetensors", "images.lance"
+LOCK, ERASING = ".lock", ".erasing"
 
 HITS = 5
 """The number of nearest images of an answer."""
@@ -194,7 +194,6 @@ class GalleryStore:
 
         Raises:
             OutputError: The folder exists, or cannot be written.
-            DataError: An image has two labels.
         """
         if folder.exists():
             raise OutputError(
@@ -215,7 +214,7 @@ class GalleryStore:
                 settings = GallerySettings(
                     headstart=version("headstart"),
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
-                    backbone=_backbone_of(extractor),
+                    backbone=BackboneConfig.of(extractor),
                     preprocess=extractor.preprocess,
                     precision=extractor.precision,
                     stored_as=stored_as,
@@ -260,17 +259,7 @@ class GalleryStore:
             tensors = load_file(path)
         except SafetensorError:
             raise _damaged(place, TENSORS) from None
-        backbone = settings.backbone
-        saved = SavedBackbone(
-            backbone.name,
-            backbone.architecture,
-            backbone.origin,
-            backbone.licence,
-            settings.preprocess,
-            _part(tensors, "backbone."),
-            backbone.weights_sha256,
-            backbone.blocks,
-        )
+        saved = settings.backbone.saved(settings.preprocess, part_of(tensors, "backbone"))
         chosen = choose_device(device)
         extractor = FeatureExtractor(
             saved,
@@ -278,7 +267,7 @@ class GalleryStore:
             device=device,
             precision=precision_of_model(precision, settings.precision, chosen),
         )
-        arrays = _part(tensors, "embedding.")
+        arrays = part_of(tensors, "embedding")
         embedding = Embedding.from_arrays(settings.features, settings.treatment, arrays)
         return cls(place, settings, embedding, extractor)
 
@@ -290,7 +279,7 @@ class GalleryStore:
             features: Their features, (images, width).
 
         Raises:
-            DataError: An image is enrolled under another label, or has two labels.
+            DataError: An image is enrolled under another label.
             GalleryError: Another process changes the gallery for too long.
         """
         rows = _once(images)
@@ -318,7 +307,7 @@ class GalleryStore:
             images: Images of these names are removed.
 
         Raises:
-            DataError: There is no such label or image.
+            DataError: The gallery does not have one of the labels or images.
             GalleryError: Another process changes the gallery for too long.
         """
         with self._alone():
@@ -327,7 +316,9 @@ class GalleryStore:
             _check_known("image", images, {row.image for row in rows})
             gone = [row.sha256 for row in rows if row.label in labels or row.image in images]
             if gone:
+                (self.folder / ERASING).touch()
                 self.table.remove(gone)
+                (self.folder / ERASING).unlink()
                 self._learn_again()
         return self._change(gone, ())
 
@@ -366,8 +357,7 @@ class GalleryStore:
 
     def labels(self) -> dict[str, int]:
         """Return the number of images of each label, sorted by label."""
-        counts = Counter(row.label for row in self.table.rows())
-        return dict(sorted(counts.items()))
+        return dict(sorted(self.table.labels().items()))
 
     def _answer(self, name: str, point: Floats, hits: int) -> SearchResult:
         # More images than are shown, as the nearest ones may all have the same label.
@@ -395,6 +385,9 @@ class GalleryStore:
         try:
             with locked(self.folder / LOCK, wait=_WAIT):
                 self.settings = _read_settings(self.folder)
+                if (self.folder / ERASING).exists():  # A removal was killed before its end.
+                    self.table.erase()
+                    (self.folder / ERASING).unlink()
                 yield
         except Locked:
             raise GalleryError(
@@ -432,39 +425,9 @@ def _damaged(folder: Path, name: str) -> GalleryError:
     )
 
 
-def _part(tensors: Tensors, prefix: str) -> Tensors:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def _backbone_of(extractor: FeatureExtractor) -> BackboneConfig:
-    source = extractor.source
-    return BackboneConfig(
-        *(source.name, source.architecture, source.origin),
-        weights_sha256=extractor.fingerprint.weights,
-        blocks=extractor.layout.blocks,
-        licence=source.licence,
-    )
-
-
 def _once(images: ImageSet) -> Rows:
-    """Return the row of each image, once for copies.
-
-    Raises:
-        DataError: Copies have different labels.
-    """
-    labels, names = images.table["label"].to_pylist(), images.names
-    first: dict[str, int] = {}
-    for row, sha256 in enumerate(images.sha256s):
-        other = first.setdefault(sha256, row)
-        if labels[other] != labels[row]:
-            raise DataError(
-                f"'{names[other]}' and '{names[row]}' are the same image, with the labels "
-                f"'{labels[other]}' and '{labels[row]}'. Keep one of them."
-            )
+    """Return the row of each image, once for copies, which have the same label."""
+    first = {sha256: row for row, sha256 in reversed(list(enumerate(images.sha256s)))}
     return np.array(sorted(first.values()), dtype=np.int64)
 
 

@@ -1,6 +1,6 @@
 """The table of a gallery: enrolled images and their embeddings, in Lance.
 
-Every change is one atomic commit. Writers take turns; readers need no lock. A removal leaves no
+Images are added in one atomic commit. Writers take turns; readers need no lock. A removal leaves no
 embedding behind: the files that held it, the versions that referred to them and the index are
 deleted, not only marked.
 """
@@ -8,6 +8,7 @@ deleted, not only marked.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +113,12 @@ class GalleryTable:
 
     def remove(self, sha256s: Sequence[str]) -> None:
         """Remove images by the hashes of their files, and every trace of their embeddings."""
+        delete_images(self._open(), sha256s)
+        self.erase()
+
+    def erase(self) -> None:
+        """Delete what is still on disk of images that were removed. Nobody else may be writing."""
         dataset = self._open()
-        delete_images(dataset, sha256s)
         if _has_index(dataset):
             dataset.drop_index(_INDEX)
         erase_deleted(self.path)
@@ -125,6 +130,10 @@ class GalleryTable:
         if self._cached is None or self._cached[0] != dataset.version:
             self._cached = (dataset.version, _enrolled(dataset.to_table()))
         return self._cached[1]
+
+    def labels(self) -> dict[str, int]:
+        """Return the number of images of each label."""
+        return Counter(self._open().to_table(columns=["label"])["label"].to_pylist())
 
     def rows(self) -> list[Row]:
         """Return all images without their embeddings."""

@@ -45,25 +45,21 @@ class Bundle:
 
     def tensors_of(self, part: str) -> Tensors:
         """Return the weights of a part, "backbone" or "head", by their name within it."""
-        return {
-            name.removeprefix(f"{part}."): value
-            for name, value in self.tensors.items()
-            if name.startswith(f"{part}.")
-        }
+        return part_of(self.tensors, part)
 
     def backbone(self) -> SavedBackbone:
         """Return the backbone, whose network is built only if it is needed."""
-        backbone = self.config.backbone
-        return SavedBackbone(
-            backbone.name,
-            backbone.architecture,
-            backbone.origin,
-            backbone.licence,
-            self.config.preprocess,
-            self.tensors_of("backbone"),
-            backbone.weights_sha256,
-            backbone.blocks,
-        )
+        config = self.config
+        return config.backbone.saved(config.preprocess, self.tensors_of("backbone"))
+
+
+def part_of(tensors: Tensors, part: str) -> Tensors:
+    """Return the tensors whose names begin with a part and a dot, by the rest of their names."""
+    return {
+        name.removeprefix(f"{part}."): value
+        for name, value in tensors.items()
+        if name.startswith(f"{part}.")
+    }
 
 
 def write_bundle(bundle: Bundle, folder: Path, *, overwrite: bool = False) -> None:

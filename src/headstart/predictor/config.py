@@ -1,18 +1,25 @@
 """The configuration of a bundle: everything about a model except its weights."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headstart.answers import Thresholds
-from headstart.arrays import Temperature
+from headstart.arrays import Temperature, Tensors
+from headstart.backbones.saved import SavedBackbone
 from headstart.data.contract import FIRST
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import BundleError, RecordError
 from headstart.options import FeaturesOption
 from headstart.record import Record
+
+if TYPE_CHECKING:
+    from headstart.features.extractor import FeatureExtractor
 
 SCHEMA = 4
 """Version 1 has no task and no head specification, and calls the record "metrics". Version 2 has no
@@ -43,6 +50,37 @@ class BackboneConfig:
     weights_sha256: str | None = None
     blocks: tuple[tuple[str, int], ...] | None = None
     licence: str | None = None
+
+    @classmethod
+    def of(cls, extractor: FeatureExtractor) -> Self:
+        """Return the backbone of an extractor."""
+        source = extractor.source
+        return cls(
+            source.name,
+            source.architecture,
+            source.origin,
+            extractor.fingerprint.weights,
+            extractor.layout.blocks,
+            source.licence,
+        )
+
+    def saved(self, preprocess: Preprocess, tensors: Tensors) -> SavedBackbone:
+        """Return the backbone, whose network is built only if it is needed.
+
+        Args:
+            preprocess: The preprocessing of images.
+            tensors: Weights of the network, by name.
+        """
+        return SavedBackbone(
+            self.name,
+            self.architecture,
+            self.origin,
+            self.licence,
+            preprocess,
+            tensors,
+            self.weights_sha256,
+            self.blocks,
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +164,7 @@ class Config:
         return {"schema": SCHEMA, **values}
 
     @staticmethod
-    def of(values: Mapping[str, JsonValue], name: str) -> "Config":
+    def of(values: Mapping[str, JsonValue], name: str) -> Config:
         """Build a configuration from the JSON values of any version up to this one.
 
         Args:

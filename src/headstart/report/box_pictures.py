@@ -163,7 +163,7 @@ class BoxCrops:
 
 
 NO_CROPS = BoxCrops((), 0)
-"""None."""
+"""No crops."""
 
 
 class AnalysedPicture:
