@@ -20,7 +20,8 @@ from headstart.data.tables import other_columns
 from headstart.errors import OptionError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureStore
-from headstart.galleries.store import HITS, Change, GalleryStore, SearchResult
+from headstart.galleries.answers import HITS, SearchResult
+from headstart.galleries.store import Change, GalleryStore
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
 from headstart.options import ComputeOptions, cache_folder
 from headstart.predictor.predictor import FailedPrediction

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import GalleryError
 from headstart.galleries.certainty import Certainty
-from headstart.galleries.embedding import Treatment
+from headstart.galleries.embedding import Treatment, TriedEmbedding
 from headstart.predictor.config import BackboneConfig
 
 SCHEMA = 1
@@ -32,6 +33,12 @@ class Trial:
     treatment: Treatment
     recall_at_1: float
     map_at_r: float
+
+    @classmethod
+    def of(cls, tried: TriedEmbedding) -> Self:
+        """Return what was found with an embedding."""
+        found = tried.retrieval
+        return cls(tried.features, tried.treatment, found.recall(1), found.map_at_r)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from pydantic import JsonValue
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from sklearn.model_selection import GroupKFold
 
-from headstart.arrays import Features, Floats, Folds, Rows
+from headstart.arrays import Features, Floats, Rows
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.engines.devices import choose_device
@@ -26,9 +24,9 @@ from headstart.engines.precision import precision_of_model
 from headstart.errors import DataError, GalleryError, OutputError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.files import Locked, atomic_create, file_sha256, locked, write_json
-from headstart.galleries.certainty import Certainty
-from headstart.galleries.embedding import Embedding, TriedEmbedding, choose_embedding
-from headstart.galleries.retrieval import retrieve
+from headstart.galleries.answers import HITS, SearchResult, answer, needed
+from headstart.galleries.embedding import Embedding
+from headstart.galleries.learning import certainty_of, choose
 from headstart.galleries.settings import GallerySettings, Trial
 from headstart.galleries.table import Enrolled, GalleryTable, Row
 from headstart.options import DeviceOption, PrecisionOption
@@ -39,90 +37,9 @@ from headstart.predictor.decoding import decode_ahead, with_features
 SETTINGS, TENSORS, TABLE = "gallery.json", "model.safetensors", "images.lance"
 LOCK, ERASING = ".lock", ".erasing"
 
-HITS = 5
-"""The number of nearest images of an answer."""
-
 _WAIT = 60.0
-# An embedding is chosen on so many images, and distances are learnt from so many.
-_CHOSEN_ON, _LOOKED_UP = 4_000, 2_000
-_FOLDS, _FEWEST_QUERIES = 5, 20
 # Certainty is learnt again when so large a share of the images is new or gone.
 _CHANGED = 0.1
-
-
-@dataclass(frozen=True)
-class Hit:
-    """An enrolled image that is near.
-
-    Attributes:
-        image: Its name.
-        label: Its label.
-        distance: Its cosine distance, 0 to 2.
-        fields: Its other columns, such as a price.
-    """
-
-    image: str
-    label: str
-    distance: float
-    fields: dict[str, str]
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return plain JSON values."""
-        fields: dict[str, JsonValue] = {"fields": dict(self.fields)} if self.fields else {}
-        named: dict[str, JsonValue] = {"image": self.image, "label": self.label}
-        return named | {"distance": round(self.distance, 6)} | fields
-
-
-@dataclass(frozen=True)
-class RankedLabel:
-    """A label with the probability that an image shows the same item.
-
-    Attributes:
-        label: The label.
-        probability: 0 to 1; None if the gallery has too few images to say.
-        distance: The distance of its nearest image.
-    """
-
-    label: str
-    probability: float | None
-    distance: float
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The answer to an image.
-
-    Attributes:
-        image: Its name.
-        labels: The labels of the nearest images, the nearest first.
-        unknown: Whether even the nearest is too far.
-        hits: The nearest images.
-    """
-
-    image: str
-    labels: tuple[RankedLabel, ...]
-    unknown: bool
-    hits: tuple[Hit, ...]
-
-    @property
-    def label(self) -> str | None:
-        """The label; None if it is unknown."""
-        return None if self.unknown else self.labels[0].label
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return plain JSON values."""
-        first = self.labels[0]
-        return {
-            "image": self.image,
-            "label": self.label,
-            "probability": first.probability,
-            "unknown": self.unknown,
-            "labels": [
-                {"label": one.label, "probability": one.probability, "distance": one.distance}
-                for one in self.labels
-            ],
-            "hits": [hit.to_json() for hit in self.hits],
-        }
 
 
 @dataclass(frozen=True)
@@ -201,7 +118,7 @@ class GalleryStore:
             )
         rows = _once(images)
         images, features = images.take(rows), features[rows]
-        embedding, tried = _chosen(features, images, extractor)
+        embedding, tried = choose(features, images, extractor.layout)
         enrolled = _enrolled(images, embedding.of_features(features))
         try:
             with atomic_create(folder) as partial:
@@ -221,8 +138,8 @@ class GalleryStore:
                     features=embedding.features,
                     treatment=embedding.treatment,
                     tensors=file_sha256(partial / TENSORS),
-                    certainty=_certainty(enrolled, false_accepts),
-                    trials=tuple(map(_trial, tried)),
+                    certainty=certainty_of(enrolled, false_accepts),
+                    trials=tuple(map(Trial.of, tried)),
                 )
                 write_json(partial / SETTINGS, settings.to_json())
                 GalleryTable.create(partial / TABLE, embedding.dimensions).append(enrolled)
@@ -349,7 +266,8 @@ class GalleryStore:
                 if isinstance(name, UnreadableImage):
                     yield name
                 else:
-                    yield self._answer(name, next(points), hits)
+                    rows, distances = self.table.nearest(next(points), needed(hits))
+                    yield answer(name, rows, distances, self.settings.certainty, hits)
 
     def everything(self) -> Change:
         """Return the enrolment of all images, as if it had just been done."""
@@ -358,22 +276,6 @@ class GalleryStore:
     def labels(self) -> dict[str, int]:
         """Return the number of images of each label, sorted by label."""
         return dict(sorted(self.table.labels().items()))
-
-    def _answer(self, name: str, point: Floats, hits: int) -> SearchResult:
-        # More images than are shown, as the nearest ones may all have the same label.
-        rows, distances = self.table.nearest(point, max(4 * hits, 50))
-        certainty, nearest = self.settings.certainty, dict[str, float]()
-        for row, distance in zip(rows, distances.tolist(), strict=True):
-            nearest.setdefault(row.label, distance)
-        ranked = tuple(
-            RankedLabel(label, certainty.probability(distance), distance)
-            for label, distance in nearest.items()
-        )
-        shown = tuple(
-            Hit(row.image, row.label, distance, dict(row.fields))
-            for row, distance in zip(rows[:hits], distances.tolist()[:hits], strict=True)
-        )
-        return SearchResult(name, ranked[:hits], certainty.unknown(ranked[0].distance), shown)
 
     def _change(self, changed: Sequence[str], known: tuple[str, ...]) -> Change:
         labels = self.labels()
@@ -400,7 +302,7 @@ class GalleryStore:
         count, before = len(self.table), self.settings.certainty
         if abs(count - before.enrolled) <= _CHANGED * before.enrolled:
             return
-        certainty = _certainty(self.table.enrolled(), before.false_accepts)
+        certainty = certainty_of(self.table.enrolled(), before.false_accepts)
         self.settings = replace(self.settings, certainty=certainty)
         write_json(self.folder / SETTINGS, self.settings.to_json())
 
@@ -461,56 +363,3 @@ def _enrolled(images: ImageSet, points: Floats) -> Enrolled:
         fields,
         points,
     )
-
-
-def _chosen(
-    features: Features, images: ImageSet, extractor: FeatureExtractor
-) -> tuple[Embedding, tuple[TriedEmbedding, ...]]:
-    labels, groups = _numbered(images.table["label"].to_pylist()), _numbered(images.groups)
-    rows = _sample_of_labels(labels, _CHOSEN_ON)
-    embedding, tried = choose_embedding(
-        features[rows],
-        extractor.layout,
-        labels[rows],
-        groups[rows],
-        _folds(labels[rows], groups[rows]),
-    )
-    if len(rows) < len(features) and tried:  # What was chosen is learnt from all images.
-        embedding = Embedding.of(
-            features, extractor.layout, embedding.features, embedding.treatment
-        )
-    return embedding, tried
-
-
-def _certainty(enrolled: Enrolled, false_accepts: float) -> Certainty:
-    labels, groups = _numbered(enrolled.labels), _numbered(enrolled.groups)
-    rows = np.random.default_rng(0).permutation(len(enrolled))[:_LOOKED_UP]
-    found = retrieve(enrolled.points, labels, groups, rows)
-    return Certainty.of(found, false_accepts, enrolled=len(enrolled))
-
-
-def _numbered(values: Sequence[str]) -> Rows:
-    return np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)[1]
-
-
-def _sample_of_labels(labels: Rows, count: int) -> Rows:
-    """Return the rows of whole labels, drawn at random, of about so many images."""
-    if len(labels) <= count:
-        return np.arange(len(labels))
-    order = np.random.default_rng(0).permutation(labels.max() + 1)
-    rank = np.argsort(order)[labels]
-    return np.sort(np.argsort(rank, kind="stable")[:count])
-
-
-def _folds(labels: Rows, groups: Rows) -> Folds | None:
-    """Return pairs of rows, (others, looked up), that keep groups together; None if too few."""
-    queries = sum(len(set(groups[labels == one])) > 1 for one in np.unique(labels))
-    if queries < 2 or len(np.unique(groups)) < _FEWEST_QUERIES:
-        return None
-    split = GroupKFold(_FOLDS).split(labels, groups=groups)
-    return [(others, rows) for others, rows in split]
-
-
-def _trial(tried: TriedEmbedding) -> Trial:
-    found = tried.retrieval
-    return Trial(tried.features, tried.treatment, found.recall(1), found.map_at_r)

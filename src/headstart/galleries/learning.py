@@ -1,0 +1,72 @@
+"""What a gallery learns from its images: how to compare them, and what distances say."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+
+from headstart.arrays import Features, Folds, Rows
+from headstart.backbones.layout import FeatureLayout
+from headstart.data.images import ImageSet
+from headstart.galleries.certainty import Certainty
+from headstart.galleries.embedding import Embedding, TriedEmbedding, choose_embedding
+from headstart.galleries.retrieval import retrieve
+from headstart.galleries.table import Enrolled
+
+# An embedding is chosen on so many images, and distances are learnt from so many.
+_CHOSEN_ON, _LOOKED_UP = 4_000, 2_000
+_FOLDS, _FEWEST_QUERIES = 5, 20
+
+
+def choose(
+    features: Features, images: ImageSet, layout: FeatureLayout
+) -> tuple[Embedding, tuple[TriedEmbedding, ...]]:
+    """Choose an embedding for images; see `choose_embedding`.
+
+    Args:
+        features: Their features, (images, layout.width).
+        images: The images.
+        layout: The meaning of the columns of the features.
+    """
+    labels, groups = _numbered(images.table["label"].to_pylist()), _numbered(images.groups)
+    rows = _sample_of_labels(labels, _CHOSEN_ON)
+    folds = _folds(labels[rows], groups[rows])
+    embedding, tried = choose_embedding(features[rows], layout, labels[rows], groups[rows], folds)
+    if len(rows) < len(features) and tried:  # What was chosen is learnt from all images.
+        embedding = Embedding.of(features, layout, embedding.features, embedding.treatment)
+    return embedding, tried
+
+
+def certainty_of(enrolled: Enrolled, false_accepts: float) -> Certainty:
+    """Learn what distances say in a gallery of these images.
+
+    Args:
+        enrolled: The images.
+        false_accepts: The share of strangers that may be accepted, between 0 and 1.
+    """
+    labels, groups = _numbered(enrolled.labels), _numbered(enrolled.groups)
+    rows = np.random.default_rng(0).permutation(len(enrolled))[:_LOOKED_UP]
+    found = retrieve(enrolled.points, labels, groups, rows)
+    return Certainty.of(found, false_accepts, enrolled=len(enrolled))
+
+
+def _numbered(values: Sequence[str]) -> Rows:
+    return np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)[1]
+
+
+def _sample_of_labels(labels: Rows, count: int) -> Rows:
+    """Return the rows of whole labels, drawn at random, of about so many images."""
+    if len(labels) <= count:
+        return np.arange(len(labels))
+    order = np.random.default_rng(0).permutation(labels.max() + 1)
+    rank = np.argsort(order)[labels]
+    return np.sort(np.argsort(rank, kind="stable")[:count])
+
+
+def _folds(labels: Rows, groups: Rows) -> Folds | None:
+    """Return pairs of rows, (others, looked up), that keep groups together; None if too few."""
+    queries = sum(len(set(groups[labels == one])) > 1 for one in np.unique(labels))
+    if queries < 2 or len(np.unique(groups)) < _FEWEST_QUERIES:
+        return None
+    split = GroupKFold(_FOLDS).split(labels, groups=groups)
+    return [(others, rows) for others, rows in split]
