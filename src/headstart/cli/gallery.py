@@ -8,7 +8,13 @@ import typer
 from headstart.cli.console import display, stdout
 from headstart.cli.json_output import print_json
 from headstart.cli.parameters import Command, Json, with_options
-from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions, SearchOptions
+from headstart.gallery_options import (
+    AddOptions,
+    CreateOptions,
+    EvaluateGalleryOptions,
+    RemoveOptions,
+    SearchOptions,
+)
 from headstart.options import ComputeOptions
 
 gallery_app = typer.Typer(
@@ -110,6 +116,36 @@ def search(
         print_json([one.to_json() for one in answers])
     else:
         show_answers(stdout(), answers)
+
+
+@gallery_app.command(cls=Command)
+@with_options(EvaluateGalleryOptions)
+def evaluate(
+    folder: Folder,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="Labelled images to look up, as for create; those of labels that are not enrolled "
+            "are strangers (default: each enrolled image is looked up among the others).",
+        ),
+    ] = None,
+    json_: Json = False,
+    *,
+    options: EvaluateGalleryOptions,
+) -> None:
+    """Measure how well images are found, and strangers told from what is enrolled."""
+    watcher = display()
+    with watcher.loading():
+        from headstart.cli.gallery_evaluation import show_gallery_evaluation
+        from headstart.commands.gallery_evaluation import run_gallery_evaluation
+
+    record = run_gallery_evaluation(folder, data, options, watcher)
+    if json_:
+        print_json(record.to_json())
+    else:
+        show_gallery_evaluation(stdout(), record, out=options.out)
 
 
 @gallery_app.command("list", cls=Command)

@@ -78,8 +78,8 @@ def create_gallery(
         )
     with watcher.stage("Loading the model"):
         extractor = _extractor(options)
-    images, rejected = _open(data, options.group, options.cache, watcher)
-    features, stored_as = _features(extractor, images, watcher)
+    images, rejected = open_labelled(data, options.group, options.cache, watcher)
+    features, stored_as = features_of(extractor, images, watcher)
     with watcher.stage("Choosing what to compare"):
         gallery = GalleryStore.create(
             *(out, images, features, extractor),
@@ -97,8 +97,8 @@ def add_images(
 ) -> GalleryChange:
     """Enrol labelled images in a gallery."""
     opened = open_gallery(gallery, options)
-    images, rejected = _open(data, options.group, options.cache, watcher)
-    features, _ = _features(opened.extractor, images, watcher)
+    images, rejected = open_labelled(data, options.group, options.cache, watcher)
+    features, _ = features_of(opened.extractor, images, watcher)
     with watcher.stage("Adding"):
         change = opened.add(images, features)
     return GalleryChange(opened, change, rejected)
@@ -159,10 +159,10 @@ def _extractor(options: CreateOptions) -> FeatureExtractor:
     )
 
 
-def _open(
+def open_labelled(
     data: str | os.PathLike[str], group: str | None, cache: Path | None, watcher: Watcher
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
-    """Return all usable images of labelled data; a single label is enough."""
+    """Return all usable images of labelled data, with those that are not; one label is enough."""
     columns = other_columns(Path(data), group) if is_table(Path(data)) else ()
     with watcher.stage("Checking images") as progress:
         source = open_source(
@@ -176,8 +176,9 @@ def _open(
     return images.all, tuple(Rejection(*one) for one in images.rejected)
 
 
-def _features(
+def features_of(
     extractor: FeatureExtractor, images: ImageSet, watcher: Watcher
 ) -> tuple[Features, str]:
+    """Return the features of images, and the precision to which they are rounded."""
     with watcher.stage("Extracting features") as progress:
         return extractor.of_files(images.files, progress=progress, warn=watcher.warn)

@@ -269,6 +269,16 @@ class GalleryStore:
                     rows, distances = self.table.nearest(next(points), needed(hits))
                     yield answer(name, rows, distances, self.settings.certainty, hits)
 
+    def embedded(self, images: ImageSet, features: Features) -> Enrolled:
+        """Return images with their embeddings, once for copies, without enrolling them.
+
+        Args:
+            images: The images.
+            features: Their features, (images, width).
+        """
+        rows = _once(images)
+        return _enrolled(images.take(rows), self.embedding.of_features(features[rows]))
+
     def everything(self) -> Change:
         """Return the enrolment of all images, as if it had just been done."""
         return self._change([row.sha256 for row in self.table.rows()], ())
