@@ -64,12 +64,12 @@ def evaluate_retrieval(
         recall_at_10=outcome.share(found.rank <= 10, known),
         map_at_r=outcome.measure(Ratio(found.precision_at_r, np.ones(len(found))), known),
         open_set=outcome.open_set(),
-        own_limit=outcome.at_limit(limit),
+        own_limit=outcome.at_limit(certainty),
         per_label=outcome.per_label(),
         confusions=outcome.confusions(),
         misses=tuple(outcome.misses()),
         accepted=tuple(outcome.accepted(limit)),
-        histogram=outcome.histogram(),
+        histogram=outcome.histogram(limit),
     )
 
 
@@ -168,12 +168,14 @@ class _Outcome:
         limit = float(metric.limits(np.ones((1, len(self.queries))))[0])
         return Identified(share, self.measure(metric, self.known | self.stranger), limit)
 
-    def at_limit(self, limit: float | None) -> OwnLimit:
+    def at_limit(self, certainty: Certainty) -> OwnLimit:
+        limit = certainty.limit
         known, right = self.known, self.right
         accepted = self._accepted(np.minimum(self.found.same, self.found.other), limit)
         passed = self._accepted(self.found.other, limit)
         return OwnLimit(
             limit,
+            certainty.false_accepts,
             self.share(right & accepted, known),
             self.share(~right & accepted, known),
             self.share(~accepted, known),
@@ -212,9 +214,9 @@ class _Outcome:
         rows = np.flatnonzero(taken if self.real else np.zeros_like(taken))
         yield from self._listed(rows[np.argsort(self.found.other[rows], kind="stable")])
 
-    def histogram(self) -> DistanceHistogram:
+    def histogram(self, limit: float | None) -> DistanceHistogram:
         same, other = self.found.same[self.known], self.found.other[self.stranger]
-        highest = max(float(np.concatenate([same, other]).max()), 1e-6)
+        highest = max(float(np.concatenate([same, other, [1.02 * (limit or 0)]]).max()), 1e-6)
         edges = np.linspace(0, highest, _BINS + 1)
         same_counts, other_counts = (
             tuple(np.histogram(np.clip(one, 0, highest), edges)[0].tolist())

@@ -79,6 +79,7 @@ class OwnLimit:
 
     Attributes:
         distance: The distance beyond which an image is unknown; None if the gallery has no limit.
+        false_accepts: The share of strangers for which it was set.
         right: The share of known images whose answer is their label.
         wrong: The share of known images whose answer is another label.
         unknown: The share of known images that are called unknown.
@@ -86,6 +87,7 @@ class OwnLimit:
     """
 
     distance: float | None
+    false_accepts: float
     right: MetricValue
     wrong: MetricValue
     unknown: MetricValue
@@ -250,16 +252,29 @@ _EVALUATION = TypeAdapter(GalleryEvaluation)
 def _notes(record: GalleryEvaluation) -> Iterator[str]:
     yield from _about_queries(record)
     yield from _about_strangers(record)
-    limit = record.measures.own_limit.distance
-    if limit is None:
-        yield "The gallery has no limit, as it has too few images, so nothing is called unknown."
+    yield from _about_limit(record)
     if record.data is None:
-        learnt = (
-            "The way of comparing was" if limit is None else "The limit and the comparison were"
-        )
         yield (
-            f"{learnt} learnt from these images, so other images may fare slightly worse. Pass "
+            "How images are compared, and the limit, were learnt from these very images. On other "
+            "images the figures differ, above all those of strangers if the gallery is small. Pass "
             "labelled images that are not enrolled to measure that."
+        )
+
+
+def _about_limit(record: GalleryEvaluation) -> Iterator[str]:
+    own = record.measures.own_limit
+    if own.distance is None:
+        yield "The gallery has no limit, as it has too few images, so nothing is called unknown."
+        return
+    unknown = own.strangers_unknown
+    if unknown.value is None or unknown.ci95 is None:
+        return
+    low, high = (1 - bound for bound in reversed(unknown.ci95))
+    if low > own.false_accepts:
+        yield (
+            f"The limit of {own.distance:.3f} was set to accept {own.false_accepts:.0%} of "
+            f"strangers, but accepts {1 - unknown.value:.0%} of these (95% interval {low:.0%} to "
+            f"{high:.0%}). Do not rely on it for images like these."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.record.estimates import MetricValue
@@ -48,7 +49,7 @@ class HistogramPlot:
     Attributes:
         same: The outline of the distances of the same item.
         strangers: The outline of those of strangers.
-        limit: Where the gallery's limit is; None without one, or if it is further right.
+        limit: Where the gallery's limit is; None without one.
         x_ticks: Distances.
         y_ticks: Shares of the images.
     """
@@ -94,6 +95,7 @@ def render_gallery_evaluation(
     return render_template(
         "gallery_evaluation.html.jinja",
         record=record,
+        title=Path(record.gallery).name,
         policy=page_policy(None),
         created_at=datetime.fromisoformat(record.created),
         figures=tuple(figures(record)),
@@ -150,7 +152,7 @@ def plot_histogram(histogram: DistanceHistogram, limit: float | None) -> Histogr
     return HistogramPlot(
         tuple(_outline(histogram.edges, same, axis)),
         tuple(_outline(histogram.edges, strangers, axis)),
-        _WIDTH * limit / highest if limit is not None and limit <= highest else None,
+        None if limit is None else _WIDTH * limit / highest,
         tuple(_x_ticks(highest)),
         tuple(Tick(position, f"{100 * level:.3g}") for position, level in levels),
     )
@@ -188,7 +190,7 @@ def _shown(
 def _of_miss(miss: Miss, queries: Pictures, enrolled: Pictures) -> Iterator[ShownMatch]:
     source = queries.show(miss.image).source
     yield ShownMatch("Looked up", miss.image, miss.label, None, source)
-    yield _of_match("Found instead" if miss.right else "Taken for", miss.found, enrolled)
+    yield _of_match("Found" if miss.right else "Taken for", miss.found, enrolled)
     if miss.right:
         yield _of_match("Nearest right", miss.right, enrolled)
 
