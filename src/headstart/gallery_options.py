@@ -54,16 +54,23 @@ class RemoveOptions(ComputeOptions):
     )
 
 
-class EvaluateGalleryOptions(ComputeOptions):
-    """Options of `gallery evaluate`."""
+class LookUpOptions(ComputeOptions):
+    """How labelled images are read that are looked up."""
 
-    panel = Panel.OUTPUT
+    panel = Panel.DATA
 
     group: str | None = Field(
         None,
         description="Column of DATA with the groups, such as the photo session: an image is left "
         "out if one of its group is enrolled, and intervals are over groups.",
     )
+
+
+class EvaluateGalleryOptions(LookUpOptions):
+    """Options of `gallery evaluate`."""
+
+    panel = Panel.OUTPUT
+
     out: LenientPath | None = Field(
         None, description="Folder for a report with the worst misses and the figures as JSON."
     )

@@ -135,7 +135,8 @@ class _Outcome:
         interval, method = found.ci95, found.method
         if interval is None and found.value in (0, 1):
             count = len(np.unique(self.groups[self.known]))
-            interval, method = wilson(count if found.value else 0, count), "Wilson, groups"
+            interval = wilson(count if found.value else 0, count)
+            method = "Wilson" if method == "bootstrap" else "Wilson, groups"
         return MetricValue(found.value, interval, method if interval else None)
 
     def counts(self, queries: Queries) -> QueryCounts:
@@ -203,7 +204,7 @@ class _Outcome:
         return tuple(LabelConfusion(*pair, count, images[pair[0]]) for pair, count in ranked)
 
     def misses(self) -> Iterator[Miss]:
-        """Yield the known images for which another label is nearer, by how much it is nearer."""
+        """Yield the known images for which another label is nearer, the clearest misses first."""
         rows = np.flatnonzero(self.known & ~self.right)
         nearer = (self.found.same - self.found.other)[rows]
         yield from self._listed(rows[np.argsort(-nearer, kind="stable")])

@@ -304,7 +304,7 @@ def _about_strangers(record: GalleryEvaluation) -> Iterator[str]:
             "There are no images of labels that are not enrolled, so each image stands for a "
             "stranger too: it is looked up as if its own label were not in the gallery."
         )
-    elif found.labels < _FEW_LABELS:
+    if found.labels < _FEW_LABELS:
         yield (
             f"The strangers are of only {found.labels:,} "
             f"label{'' if found.labels == 1 else 's'}. Images of one label are alike, so the "

@@ -95,7 +95,7 @@ def render_gallery_evaluation(
     return render_template(
         "gallery_evaluation.html.jinja",
         record=record,
-        title=Path(record.gallery).name,
+        title=Path(record.gallery).resolve().name,
         policy=page_policy(None),
         created_at=datetime.fromisoformat(record.created),
         figures=tuple(figures(record)),
