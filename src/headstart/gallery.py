@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from headstart.data.inputs import is_image
-from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions, SearchOptions
+from headstart.gallery_options import (
+    AddOptions,
+    CreateOptions,
+    EvaluateGalleryOptions,
+    RemoveOptions,
+    SearchOptions,
+)
 from headstart.options import CropOption, DeviceOption, PrecisionOption
 from headstart.watching import ProgressOption, watcher_for
 
 if TYPE_CHECKING:
     from headstart.commands.galleries import AnySearchResult, GalleryChange
     from headstart.data.inputs import ImagesLike
+    from headstart.record.gallery_evaluation import GalleryEvaluation
 
 
 class Gallery:
@@ -38,7 +45,7 @@ class Gallery:
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
     ) -> None:
-        from headstart.commands.galleries import open_gallery
+        from headstart.commands.embedding import open_gallery
 
         self._options: dict[str, str] = {"device": device, "precision": precision}
         self._options |= {} if cache is None else {"cache": os.fspath(cache)}
@@ -164,6 +171,44 @@ class Gallery:
 
         found = list(answers_of(self._store, images, hits))
         return found[0] if is_image(images) else found
+
+    def evaluate(
+        self,
+        data: str | os.PathLike[str] | None = None,
+        *,
+        group: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        pictures: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        progress: ProgressOption = None,
+    ) -> GalleryEvaluation:
+        """Measure how well images are found, and how well strangers are told from enrolled items.
+
+        Args:
+            data: Labelled images to look up, as for `create`; images of labels that are not
+                enrolled are strangers. Default: each enrolled image is looked up among the others.
+            group: The column of the groups of `data`: an image is left out if one of its group is
+                enrolled, and intervals are over groups.
+            out: A folder for a report with the worst misses, and the figures as JSON.
+            pictures: A folder with the enrolled images, which a gallery does not keep, to show them
+                in the report.
+            overwrite: Replace an earlier evaluation in `out`.
+            progress: As for `train`.
+
+        Raises:
+            GalleryError: The gallery is empty, has one label, or no two images of a label.
+            DataError: The data cannot be used, or none of it is both new and of an enrolled label.
+            OutputError: `out` exists and may not be replaced, or is in the gallery.
+        """
+        from headstart.commands.gallery_evaluation import run_gallery_evaluation
+
+        values = {"group": group, "out": out, "pictures": pictures}
+        options = EvaluateGalleryOptions.of(
+            **self._options,
+            **{name: value for name, value in values.items() if value is not None},
+            overwrite=overwrite,
+        )
+        return run_gallery_evaluation(self.folder, data, options, watcher_for(progress))
 
     def labels(self) -> dict[str, int]:
         """Return the number of images of each label, sorted by label."""

@@ -79,6 +79,34 @@ class RemoveOptions(ComputeOptions):
     )
 
 
+class LookUpOptions(ComputeOptions):
+    """How labelled images are read that are looked up."""
+
+    panel = Panel.DATA
+
+    group: str | None = Field(
+        None,
+        description="Column of DATA with the groups, such as the photo session: an image is left "
+        "out if one of its group is enrolled, and intervals are over groups.",
+    )
+
+
+class EvaluateGalleryOptions(LookUpOptions):
+    """Options of `gallery evaluate`."""
+
+    panel = Panel.OUTPUT
+
+    out: LenientPath | None = Field(
+        None, description="Folder for a report with the worst misses and the figures as JSON."
+    )
+    pictures: LenientPath | None = Field(
+        None,
+        description="Folder with the enrolled images, which a gallery does not keep, to show them "
+        "in the report; they are found by their content.",
+    )
+    overwrite: bool = Field(False, description="Replace an earlier evaluation in --out.")
+
+
 class SearchOptions(ComputeOptions):
     """Options of `gallery search`."""
 

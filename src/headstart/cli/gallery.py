@@ -11,6 +11,7 @@ from headstart.cli.parameters import Command, Json, with_options
 from headstart.gallery_options import (
     AddOptions,
     CreateOptions,
+    EvaluateGalleryOptions,
     RemoveOptions,
     SearchOptions,
     VerifyOptions,
@@ -107,7 +108,8 @@ def search(
     """Which enrolled product or person do images show?"""
     with display().loading():
         from headstart.cli.galleries import show_answers
-        from headstart.commands.galleries import answers_of, open_gallery
+        from headstart.commands.embedding import open_gallery
+        from headstart.commands.galleries import answers_of
         from headstart.commands.image_files import found_images
 
     gallery, found = open_gallery(folder, options), found_images(images, display().warn)
@@ -153,13 +155,43 @@ def verify(
         show_verification(stdout(), result)
 
 
+@gallery_app.command(cls=Command)
+@with_options(EvaluateGalleryOptions)
+def evaluate(
+    folder: Folder,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="Labelled images to look up, as for create; those of labels that are not enrolled "
+            "are strangers (default: each enrolled image is looked up among the others).",
+        ),
+    ] = None,
+    json_: Json = False,
+    *,
+    options: EvaluateGalleryOptions,
+) -> None:
+    """Measure how well images are found, and strangers told from what is enrolled."""
+    watcher = display()
+    with watcher.loading():
+        from headstart.cli.gallery_evaluation import show_gallery_evaluation
+        from headstart.commands.gallery_evaluation import run_gallery_evaluation
+
+    record = run_gallery_evaluation(folder, data, options, watcher)
+    if json_:
+        print_json(record.to_json())
+    else:
+        show_gallery_evaluation(stdout(), record, out=options.out)
+
+
 @gallery_app.command("list", cls=Command)
 @with_options(ComputeOptions)
 def list_command(folder: Folder, json_: Json = False, *, options: ComputeOptions) -> None:
     """List the labels and the number of their images."""
     with display().loading():
         from headstart.cli.galleries import show_labels
-        from headstart.commands.galleries import open_gallery
+        from headstart.commands.embedding import open_gallery
 
     gallery = open_gallery(folder, options)
     counts = gallery.labels()

@@ -1,4 +1,4 @@
-"""What galleries and pairs compare images by: an extractor, and which images have a face."""
+"""What the commands of galleries share: models, labelled images, and which have a face."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.arrays import Features
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.faces import DLIB_FACE, dlib_face
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
+from headstart.data.formats import is_table
 from headstart.data.images import ImageSet
+from headstart.data.opening import images_of
 from headstart.data.paths import list_names
-from headstart.errors import UnreadableImage
+from headstart.data.sources import open_source
+from headstart.data.tables import other_columns
+from headstart.errors import DataError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
-from headstart.gallery_options import EmbedderOptions
-from headstart.options import cache_folder
+from headstart.galleries.store import GalleryStore
+from headstart.gallery_options import EmbedderOptions, EnrolOptions, LookUpOptions
+from headstart.options import ComputeOptions, cache_folder
 from headstart.record import Rejection
-from headstart.tasks.loading import load_predictor
+from headstart.tasks.loading import TASKS, load_predictor
 from headstart.watching import Watcher
 
 
@@ -42,6 +48,49 @@ def extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
         return extractor
     require_faces()
     return extractor.with_contract(replace(contract, crop=options.crop))
+
+
+def open_gallery(gallery: str | os.PathLike[str], options: ComputeOptions) -> GalleryStore:
+    """Open a gallery; see `GalleryStore.open`."""
+    return GalleryStore.open(
+        gallery,
+        cache=cache_folder(options.cache),
+        device=options.device,
+        precision=options.precision,
+    )
+
+
+def open_labelled(
+    data: str | os.PathLike[str],
+    extractor: FeatureExtractor,
+    options: EnrolOptions | LookUpOptions,
+    watcher: Watcher,
+) -> tuple[ImageSet, tuple[Rejection, ...]]:
+    """Return all usable images of labelled data, with those that are not; one label is enough."""
+    group, cache = options.group, options.cache
+    columns = other_columns(Path(data), group) if is_table(Path(data)) else ()
+    with watcher.stage("Checking images") as progress:
+        source = open_source(
+            data, staging=cache_folder(cache) / "images", group=group, slices=columns
+        )
+        labels = sorted({entry.label for entry in source.entries if entry.label})
+        images = images_of(source, data, task=TASKS["single"], classes=labels, progress=progress)
+    watcher.note(images.summary)
+    for warning in images.warnings:
+        watcher.warn(warning)
+    rejected = [Rejection(*one) for one in images.rejected]
+    usable, faceless = with_faces(images.all, extractor, watcher)
+    if not len(usable):
+        raise DataError(f"No face is found in any image of '{data}'.")
+    return usable, (*rejected, *faceless)
+
+
+def features_of(
+    extractor: FeatureExtractor, images: ImageSet, watcher: Watcher
+) -> tuple[Features, str]:
+    """Return the features of images, and the precision to which they are rounded."""
+    with watcher.stage("Extracting features") as progress:
+        return extractor.of_files(images.files, progress=progress, warn=watcher.warn)
 
 
 def with_faces(

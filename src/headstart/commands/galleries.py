@@ -9,24 +9,21 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from headstart.arrays import Features
-from headstart.commands.embedding import extractor_of, with_faces
-from headstart.data.formats import is_table
-from headstart.data.images import ImageSet
+from headstart.commands.embedding import (
+    extractor_of,
+    features_of,
+    open_gallery,
+    open_labelled,
+)
 from headstart.data.inputs import ImagesLike
-from headstart.data.opening import images_of
-from headstart.data.sources import open_source
-from headstart.data.tables import other_columns
-from headstart.errors import DataError, OptionError, UnreadableImage
-from headstart.features.extractor import FeatureExtractor
+from headstart.errors import OptionError, UnreadableImage
 from headstart.features.store import FeatureStore
 from headstart.galleries.answers import HITS, SearchResult
 from headstart.galleries.store import Change, GalleryStore
-from headstart.gallery_options import AddOptions, CreateOptions, EnrolOptions, RemoveOptions
-from headstart.options import ComputeOptions, cache_folder
+from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
+from headstart.options import cache_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
-from headstart.tasks.loading import TASKS
 from headstart.watching import Watcher
 
 AnySearchResult = SearchResult | FailedPrediction
@@ -78,8 +75,8 @@ def create_gallery(
         )
     with watcher.stage("Loading the model"):
         extractor = extractor_of(options.model, options)
-    images, rejected = _open(data, extractor, options, watcher)
-    features, stored_as = _features(extractor, images, watcher)
+    images, rejected = open_labelled(data, extractor, options, watcher)
+    features, stored_as = features_of(extractor, images, watcher)
     with watcher.stage("Choosing what to compare"):
         gallery = GalleryStore.create(
             *(out, images, features, extractor),
@@ -97,8 +94,8 @@ def add_images(
 ) -> GalleryChange:
     """Enrol labelled images in a gallery."""
     opened = open_gallery(gallery, options)
-    images, rejected = _open(data, opened.extractor, options, watcher)
-    features, _ = _features(opened.extractor, images, watcher)
+    images, rejected = open_labelled(data, opened.extractor, options, watcher)
+    features, _ = features_of(opened.extractor, images, watcher)
     with watcher.stage("Adding"):
         change = opened.add(images, features)
     return GalleryChange(opened, change, rejected)
@@ -135,45 +132,3 @@ def answers_of(
             yield FailedPrediction(found.path, found.reason)
         else:
             yield found
-
-
-def open_gallery(gallery: str | os.PathLike[str], options: ComputeOptions) -> GalleryStore:
-    """Open a gallery; see `GalleryStore.open`."""
-    return GalleryStore.open(
-        gallery,
-        cache=cache_folder(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
-
-
-def _open(
-    data: str | os.PathLike[str],
-    extractor: FeatureExtractor,
-    options: EnrolOptions,
-    watcher: Watcher,
-) -> tuple[ImageSet, tuple[Rejection, ...]]:
-    """Return all usable images of labelled data; a single label is enough."""
-    group, cache = options.group, options.cache
-    columns = other_columns(Path(data), group) if is_table(Path(data)) else ()
-    with watcher.stage("Checking images") as progress:
-        source = open_source(
-            data, staging=cache_folder(cache) / "images", group=group, slices=columns
-        )
-        labels = sorted({entry.label for entry in source.entries if entry.label})
-        images = images_of(source, data, task=TASKS["single"], classes=labels, progress=progress)
-    watcher.note(images.summary)
-    for warning in images.warnings:
-        watcher.warn(warning)
-    rejected = [Rejection(*one) for one in images.rejected]
-    usable, faceless = with_faces(images.all, extractor, watcher)
-    if not len(usable):
-        raise DataError(f"No face is found in any image of '{data}'.")
-    return usable, (*rejected, *faceless)
-
-
-def _features(
-    extractor: FeatureExtractor, images: ImageSet, watcher: Watcher
-) -> tuple[Features, str]:
-    with watcher.stage("Extracting features") as progress:
-        return extractor.of_files(images.files, progress=progress, warn=watcher.warn)

@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from headstart.commands.embedding import extractor_of, unusable
+from headstart.commands.embedding import extractor_of, open_gallery, unusable
 from headstart.data.pairs import Pairs, read_pairs
 from headstart.features.extractor import FeatureExtractor
 from headstart.files import file_sha256
 from headstart.galleries.embedding import Embedding
-from headstart.galleries.store import SETTINGS, GalleryStore
+from headstart.galleries.store import SETTINGS
 from headstart.galleries.verification import Verification, verify_pairs
 from headstart.gallery_options import VerifyOptions
-from headstart.options import cache_folder
 from headstart.record import Rejection
 from headstart.watching import Watcher
 
@@ -90,12 +89,7 @@ def _embedder(model: str, options: VerifyOptions) -> tuple[FeatureExtractor, Emb
     """Return what computes features and, of a gallery, what turns them into embeddings."""
     if not (Path(model) / SETTINGS).is_file():
         return extractor_of(model, options), None
-    gallery = GalleryStore.open(
-        model,
-        cache=cache_folder(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
+    gallery = open_gallery(model, options)
     return gallery.extractor, gallery.embedding
 
 

@@ -33,6 +33,8 @@ class Certainty:
             too few images of different labels.
         false_accepts: The share of strangers that are nearer than the limit.
         enrolled: The number of images that the gallery had then.
+        nearer: How much nearer strangers are than images of enrolled labels are to other labels,
+            0 to 1; see `Choice`.
     """
 
     slope: float | None
@@ -40,15 +42,19 @@ class Certainty:
     limit: float | None
     false_accepts: float
     enrolled: int
+    nearer: float = 1.0
 
     @classmethod
-    def of(cls, found: Retrieval, false_accepts: float, *, enrolled: int) -> Self:
+    def of(
+        cls, found: Retrieval, false_accepts: float, *, enrolled: int, nearer: float = 1.0
+    ) -> Self:
         """Learn from images that were looked up among the others.
 
         Args:
             found: What was found.
             false_accepts: The share of strangers that may be accepted, between 0 and 1.
             enrolled: The number of images in the gallery.
+            nearer: See the class.
         """
         same, other = (values[np.isfinite(values)] for values in (found.same, found.other))
         slope = intercept = limit = None
@@ -61,7 +67,7 @@ class Certainty:
             # A larger distance never makes it more probable.
             slope = min(0.0, float(model.coef_[0, 0]))
             intercept = float(model.intercept_[0])
-        return cls(slope, intercept, limit, false_accepts, enrolled)
+        return cls(slope, intercept, limit, false_accepts, enrolled, nearer)
 
     def probability(self, distance: float) -> float | None:
         """Return the probability that two images at a distance show the same item, 0 to 1.

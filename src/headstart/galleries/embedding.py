@@ -22,6 +22,9 @@ Treatment = Literal["plain", "centred", "whitened"]
 
 # More directions of a whitened embedding are mostly noise, and slow a search down.
 _MAX_WHITENED = 128
+# With fewer images, those that were learnt from are spread more evenly than others are, so that
+# their distances say nothing about others'.
+_IMAGES_PER_DIRECTION = 10
 _SMALLEST = 1e-12
 _SHRINKAGE = 0.1
 
@@ -53,7 +56,7 @@ class Embedding:
         else:
             mean = read.mean(axis=0)
             # The stages' statistics differ in scale; the channels of the last layer do not.
-            scale = weights if kind == "last" else weights / np.maximum(read.std(axis=0), _SMALLEST)
+            scale = weights if kind == "last" else weights / _spreads(read, layout)
         if treatment == "whitened":
             scale = _whitening((read - mean) * scale, scale)
         return cls(kind, treatment, mean.astype(np.float32), scale.astype(np.float32))
@@ -113,7 +116,8 @@ def choose_embedding(
 
     Of those whose recall@1 is within a standard error of the best, the one of the highest mAP@R is
     chosen, as that says how well all images of a label are told from the others. Means and
-    whitening are learnt without the images that are looked up, in folds.
+    whitening are learnt without the labels that are looked up, in folds, as they will be used for
+    labels that are not known yet.
 
     Args:
         features: Features of the images, (images, layout.width).
@@ -167,6 +171,20 @@ def _looked_up(
     return retrieve(embedding.of_features(features), labels, groups, rows)
 
 
+def _spreads(features: Numbers, layout: FeatureLayout) -> Numbers:
+    """Return the standard deviation of each column, (width,).
+
+    That of a channel that is nearly constant in these images, but perhaps not in others, is drawn
+    to the mean of its block.
+    """
+    variances, begin = features.var(axis=0), 0
+    for _, width in layout.blocks:
+        block = variances[begin : begin + width]
+        block += _SHRINKAGE * block.mean() if len(block) else 0.0
+        begin += width
+    return np.asarray(np.sqrt(np.maximum(variances, _SMALLEST)))
+
+
 def _whitening(centred: Numbers, scale: Numbers) -> Numbers:
     """Return what maps centred features to principal components of equal variance.
 
@@ -174,7 +192,7 @@ def _whitening(centred: Numbers, scale: Numbers) -> Numbers:
         centred: Centred and scaled features, (images, width).
         scale: What they were scaled by, (width,).
     """
-    count = max(1, min(_MAX_WHITENED, len(centred) // 2, centred.shape[1]))
+    count = max(1, min(_MAX_WHITENED, len(centred) // _IMAGES_PER_DIRECTION, centred.shape[1]))
     _, values, axes = randomized_svd(centred, n_components=count, n_iter=2, random_state=0)
     variances = values**2 / len(centred)
     # Small variances are uncertain, so they are drawn to the mean of the components'.

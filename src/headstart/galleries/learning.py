@@ -1,11 +1,12 @@
 """What a gallery learns from its images: how to compare them, and what distances say."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
-from headstart.arrays import Features, Folds, Rows
+from headstart.arrays import Features, Folds, Numbers, Rows
 from headstart.backbones.layout import FeatureLayout
 from headstart.data.images import ImageSet
 from headstart.galleries.certainty import Certainty
@@ -16,11 +17,26 @@ from headstart.galleries.table import Enrolled
 # An embedding is chosen on so many images, and distances are learnt from so many.
 _CHOSEN_ON, _LOOKED_UP = 4_000, 2_000
 _FOLDS, _FEWEST_QUERIES = 5, 20
+_SMALLEST = 1e-9
 
 
-def choose(
-    features: Features, images: ImageSet, layout: FeatureLayout
-) -> tuple[Embedding, tuple[TriedEmbedding, ...]]:
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a gallery compares images by.
+
+    Attributes:
+        embedding: Turns features into embeddings.
+        tried: The embeddings that were tried, the best first.
+        nearer: How much nearer to others an image of a new label is than one of a label from which
+            the embedding was learnt, 0 to 1: learning spreads labels that are known to it.
+    """
+
+    embedding: Embedding
+    tried: tuple[TriedEmbedding, ...]
+    nearer: float
+
+
+def choose(features: Features, images: ImageSet, layout: FeatureLayout) -> Choice:
     """Choose an embedding for images; see `choose_embedding`.
 
     Args:
@@ -32,22 +48,35 @@ def choose(
     rows = _sample_of_labels(labels, _CHOSEN_ON)
     folds = _folds(labels[rows], groups[rows])
     embedding, tried = choose_embedding(features[rows], layout, labels[rows], groups[rows], folds)
+    nearer = 1.0
+    if tried:
+        points = embedding.of_features(features[rows])
+        every = np.arange(len(rows))
+        known = retrieve(points, labels[rows], groups[rows], every).other
+        nearer = min(1.0, _median(tried[0].retrieval.other) / _median(known))
     if len(rows) < len(features) and tried:  # What was chosen is learnt from all images.
         embedding = Embedding.of(features, layout, embedding.features, embedding.treatment)
-    return embedding, tried
+    return Choice(embedding, tried, nearer)
 
 
-def certainty_of(enrolled: Enrolled, false_accepts: float) -> Certainty:
+def certainty_of(enrolled: Enrolled, false_accepts: float, nearer: float) -> Certainty:
     """Learn what distances say in a gallery of these images.
 
     Args:
         enrolled: The images.
         false_accepts: The share of strangers that may be accepted, between 0 and 1.
+        nearer: See `Choice`.
     """
     labels, groups = _numbered(enrolled.labels), _numbered(enrolled.groups)
     rows = np.random.default_rng(0).permutation(len(enrolled))[:_LOOKED_UP]
     found = retrieve(enrolled.points, labels, groups, rows)
-    return Certainty.of(found, false_accepts, enrolled=len(enrolled))
+    strangers = replace(found, other=nearer * found.other)
+    return Certainty.of(strangers, false_accepts, enrolled=len(enrolled), nearer=nearer)
+
+
+def _median(distances: Numbers) -> float:
+    known = distances[np.isfinite(distances)]
+    return max(float(np.median(known)), _SMALLEST) if len(known) else 1.0
 
 
 def _numbered(values: Sequence[str]) -> Rows:
@@ -64,9 +93,9 @@ def _sample_of_labels(labels: Rows, count: int) -> Rows:
 
 
 def _folds(labels: Rows, groups: Rows) -> Folds | None:
-    """Return pairs of rows, (others, looked up), that keep groups together; None if too few."""
+    """Return pairs of rows, (others, looked up), that keep labels together; None if too few."""
     queries = sum(len(set(groups[labels == one])) > 1 for one in np.unique(labels))
     if queries < 2 or len(np.unique(groups)) < _FEWEST_QUERIES:
         return None
-    split = GroupKFold(_FOLDS).split(labels, groups=groups)
+    split = GroupKFold(min(_FOLDS, len(np.unique(labels)))).split(labels, groups=labels)
     return [(others, rows) for others, rows in split]

@@ -1,4 +1,4 @@
-"""Leave-one-out retrieval: each image is looked up among the others."""
+"""Retrieval: images are looked up among others, such as each image of a gallery among the rest."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ _BLOCK = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledPoints:
+    """Embeddings with labels and groups.
+
+    Attributes:
+        points: Embeddings of length 1, (images, dimensions).
+        labels: The number of each image's label, (images,).
+        groups: The number of each image's group, (images,); images of its own are not found.
+    """
+
+    points: Floats
+    labels: Rows
+    groups: Rows
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def take(self, rows: Rows) -> LabelledPoints:
+        """Return some of the images."""
+        return LabelledPoints(self.points[rows], self.labels[rows], self.groups[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class Retrieval:
     """What is found when images are looked up among others. Each has a row.
 
@@ -23,12 +45,16 @@ class Retrieval:
             R images have the label (mAP@R; Musgrave et al., 2020); NaN if no image has it.
         same: The distance to the nearest image with the same label; infinite without one.
         other: The distance to the nearest image with another label; infinite without one.
+        same_row: The row of the nearest image with the same label; -1 without one.
+        other_row: The row of the nearest image with another label; -1 without one.
     """
 
     rank: Rows
     precision_at_r: Numbers
     same: Numbers
     other: Numbers
+    same_row: Rows
+    other_row: Rows
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -63,21 +89,41 @@ def retrieve(points: Floats, labels: Rows, groups: Rows, rows: Rows) -> Retrieva
         groups: The number of each image's group, (images,); images of its own are not found.
         rows: The row numbers of the images to look up.
     """
-    size = max(1, _BLOCK // max(len(points), 1))
-    blocks = [rows[begin : begin + size] for begin in range(0, max(len(rows), 1), size)]
-    return Retrieval.joined([_block(points, labels, groups, block) for block in blocks])
+    every = LabelledPoints(points, labels, groups)
+    return look_up(every.take(rows), every)
 
 
-def _block(points: Floats, labels: Rows, groups: Rows, rows: Rows) -> Retrieval:
-    distances = 1 - points[rows] @ points.T
-    distances[groups[rows, np.newaxis] == groups] = np.inf
-    same = labels[rows, np.newaxis] == labels
+def look_up(queries: LabelledPoints, others: LabelledPoints) -> Retrieval:
+    """Look up images among others; those of the same group are not found.
+
+    Args:
+        queries: The images to look up.
+        others: The images among which they are looked up.
+    """
+    size = max(1, _BLOCK // max(len(others), 1))
+    starts = range(0, max(len(queries), 1), size)
+    blocks = [np.arange(begin, min(begin + size, len(queries))) for begin in starts]
+    return Retrieval.joined([_block(queries.take(block), others) for block in blocks])
+
+
+def _block(queries: LabelledPoints, others: LabelledPoints) -> Retrieval:
+    distances = 1 - queries.points @ others.points.T
+    distances[queries.groups[:, np.newaxis] == others.groups] = np.inf
+    same = queries.labels[:, np.newaxis] == others.labels
     found = np.isfinite(distances)
-    return Retrieval(
-        *_ranked(distances, same, found),
-        np.where(same, distances, np.inf).min(axis=1, initial=np.inf).astype(np.float64),
-        np.where(same, np.inf, distances).min(axis=1, initial=np.inf).astype(np.float64),
-    )
+    own, own_row = _nearest(np.where(same, distances, np.inf))
+    other, other_row = _nearest(np.where(same, np.inf, distances))
+    return Retrieval(*_ranked(distances, same, found), own, other, own_row, other_row)
+
+
+def _nearest(distances: Floats) -> tuple[Numbers, Rows]:
+    """Return the smallest distance of each row and its column, -1 if all are infinite."""
+    if not distances.size:
+        empty = len(distances)
+        return np.full(empty, np.inf), np.full(empty, -1)
+    columns = distances.argmin(axis=1)
+    least = distances[np.arange(len(distances)), columns].astype(np.float64)
+    return least, np.where(np.isfinite(least), columns, -1)
 
 
 def _ranked(distances: Floats, same: Flags, found: Flags) -> tuple[Rows, Numbers]:

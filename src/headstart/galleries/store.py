@@ -118,7 +118,8 @@ class GalleryStore:
             )
         rows = _once(images)
         images, features = images.take(rows), features[rows]
-        embedding, tried = choose(features, images, extractor.layout)
+        choice = choose(features, images, extractor.layout)
+        embedding = choice.embedding
         enrolled = _enrolled(images, embedding.of_features(features))
         try:
             with atomic_create(folder) as partial:
@@ -138,8 +139,8 @@ class GalleryStore:
                     features=embedding.features,
                     treatment=embedding.treatment,
                     tensors=file_sha256(partial / TENSORS),
-                    certainty=certainty_of(enrolled, false_accepts),
-                    trials=tuple(map(Trial.of, tried)),
+                    certainty=certainty_of(enrolled, false_accepts, choice.nearer),
+                    trials=tuple(map(Trial.of, choice.tried)),
                 )
                 write_json(partial / SETTINGS, settings.to_json())
                 GalleryTable.create(partial / TABLE, embedding.dimensions).append(enrolled)
@@ -269,6 +270,16 @@ class GalleryStore:
                     rows, distances = self.table.nearest(next(points), needed(hits))
                     yield answer(name, rows, distances, self.settings.certainty, hits)
 
+    def embedded(self, images: ImageSet, features: Features) -> Enrolled:
+        """Return images with their embeddings, once for copies, without enrolling them.
+
+        Args:
+            images: The images.
+            features: Their features, (images, width).
+        """
+        rows = _once(images)
+        return _enrolled(images.take(rows), self.embedding.of_features(features[rows]))
+
     def everything(self) -> Change:
         """Return the enrolment of all images, as if it had just been done."""
         return self._change([row.sha256 for row in self.table.rows()], ())
@@ -302,7 +313,7 @@ class GalleryStore:
         count, before = len(self.table), self.settings.certainty
         if abs(count - before.enrolled) <= _CHANGED * before.enrolled:
             return
-        certainty = certainty_of(self.table.enrolled(), before.false_accepts)
+        certainty = certainty_of(self.table.enrolled(), before.false_accepts, before.nearer)
         self.settings = replace(self.settings, certainty=certainty)
         write_json(self.folder / SETTINGS, self.settings.to_json())
 

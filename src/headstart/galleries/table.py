@@ -52,6 +52,18 @@ class Enrolled:
     def __len__(self) -> int:
         return len(self.images)
 
+    def take(self, rows: Rows) -> Enrolled:
+        """Return some of the images."""
+        numbers = rows.tolist()
+        return Enrolled(
+            [self.images[row] for row in numbers],
+            [self.sha256s[row] for row in numbers],
+            [self.labels[row] for row in numbers],
+            [self.groups[row] for row in numbers],
+            [self.fields[row] for row in numbers],
+            self.points[rows],
+        )
+
 
 @dataclass(frozen=True)
 class Row:

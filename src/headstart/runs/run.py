@@ -12,6 +12,7 @@ from headstart.errors import OutputError
 from headstart.files import atomic_replace, write_atomically, write_json
 from headstart.predictor.bundle import Bundle, write_files
 from headstart.record import FILE, EvaluationRecord, RecommendationRecord, Record
+from headstart.record.gallery_evaluation import GalleryEvaluation
 from headstart.report import (
     PicturedMistake,
     TestImages,
@@ -109,6 +110,17 @@ def write_evaluation(
         write_json(partial / EVALUATION, record.to_json())
         pq.write_table(predictions, partial / PREDICTIONS)
         page = render_evaluation(record, part, mistakes, test_images=test_images)
+        write_atomically(partial / REPORT, page)
+
+
+def write_gallery_evaluation(out: Path, record: GalleryEvaluation, page: str) -> None:
+    """Write an evaluation of a gallery with its page, completely or not at all.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with _written_run(out) as partial:
+        write_json(partial / EVALUATION, record.to_json())
         write_atomically(partial / REPORT, page)
 
 
