@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +18,20 @@ from headstart.data.inputs import ImagesLike
 from headstart.data.opening import images_of
 from headstart.data.sources import open_source
 from headstart.data.tables import other_columns
-from headstart.errors import OptionError, UnreadableImage
+from headstart.errors import DataError, OptionError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureStore
 from headstart.galleries.answers import HITS, SearchResult
 from headstart.galleries.store import Change, GalleryStore
+from headstart.galleries.table import Enrolled
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
 from headstart.options import ComputeOptions, cache_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
 from headstart.watching import Watcher
+
+_LONGEST_LABEL = 200
 
 AnySearchResult = SearchResult | FailedPrediction
 """The answer to an image, whether or not it could be read."""
@@ -102,6 +106,61 @@ def add_images(
     with watcher.stage("Adding"):
         change = opened.add(images, features)
     return GalleryChange(opened, change, rejected)
+
+
+def enrol_photos(
+    gallery: GalleryStore,
+    photos: Sequence[tuple[str, str]],
+    features: Features,
+    *,
+    label: str,
+    fields: Mapping[str, str],
+) -> GalleryChange:
+    """Enrol photos of one item in an open gallery, all or none of them.
+
+    Their names begin with the label, as if they were in a folder of that name.
+
+    Args:
+        gallery: The gallery.
+        photos: Name and sha256 of each file.
+        features: Their features, (photos, width).
+        label: The label of all of them.
+        fields: Their other columns, such as a price.
+
+    Raises:
+        DataError: The label cannot be one, or a photo is enrolled under another label.
+    """
+    label = checked_label(label)
+    names, sha256s = zip(*photos, strict=True)
+    change = gallery.enrol(
+        Enrolled(
+            images=[f"{label}/{name}" for name in names],
+            sha256s=sha256s,
+            labels=[label] * len(photos),
+            groups=sha256s,
+            fields=[{name: value for name, value in fields.items() if value}] * len(photos),
+            points=gallery.embedding.of_features(features),
+        )
+    )
+    return GalleryChange(gallery, change)
+
+
+def checked_label(label: str) -> str:
+    """Return a label that was typed, without spaces around it.
+
+    Raises:
+        DataError: It is empty, too long, or has characters that control a terminal.
+    """
+    label = unicodedata.normalize("NFC", label.strip())
+    if not label or label in (".", ".."):
+        raise DataError(f"The label must be the name of an item, such as a product. Got '{label}'.")
+    if len(label) > _LONGEST_LABEL:
+        raise DataError(
+            f"The label must have at most {_LONGEST_LABEL} characters. Got {len(label):,}."
+        )
+    if any(unicodedata.category(one) == "Cc" for one in label):
+        raise DataError("The label has a line break or another control character. Remove it.")
+    return label
 
 
 def remove_images(
