@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,11 @@ from headstart.data.inputs import ImagesLike
 from headstart.data.opening import images_of
 from headstart.data.sources import open_source
 from headstart.data.tables import other_columns
-from headstart.errors import DataError, OptionError, UnreadableImage
+from headstart.errors import OptionError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureStore
 from headstart.galleries.answers import HITS, SearchResult
+from headstart.galleries.labels import checked_label
 from headstart.galleries.store import Change, GalleryStore
 from headstart.galleries.table import Enrolled
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
@@ -30,8 +30,6 @@ from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
 from headstart.watching import Watcher
-
-_LONGEST_LABEL = 200
 
 AnySearchResult = SearchResult | FailedPrediction
 """The answer to an image, whether or not it could be read."""
@@ -143,24 +141,6 @@ def enrol_photos(
         )
     )
     return GalleryChange(gallery, change)
-
-
-def checked_label(label: str) -> str:
-    """Return a label that was typed, without spaces around it.
-
-    Raises:
-        DataError: It is empty, too long, or has characters that control a terminal.
-    """
-    label = unicodedata.normalize("NFC", label.strip())
-    if not label or label in (".", ".."):
-        raise DataError(f"The label must be the name of an item, such as a product. Got '{label}'.")
-    if len(label) > _LONGEST_LABEL:
-        raise DataError(
-            f"The label must have at most {_LONGEST_LABEL} characters. Got {len(label):,}."
-        )
-    if any(unicodedata.category(one) == "Cc" for one in label):
-        raise DataError("The label has a line break or another control character. Remove it.")
-    return label
 
 
 def remove_images(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from headstart.arrays import Numbers
-from headstart.galleries.certainty import Certainty
-from headstart.galleries.table import Row
+
+if TYPE_CHECKING:  # A server knows answers without the libraries that learn from galleries.
+    from headstart.galleries.certainty import Certainty
+    from headstart.galleries.table import Row
 
 HITS = 5
 """The number of nearest images of an answer."""

@@ -28,6 +28,7 @@ from headstart.files import Locked, atomic_create, file_sha256, locked, write_js
 from headstart.galleries.answers import HITS, SearchResult, answer, needed
 from headstart.galleries.card import gallery_card
 from headstart.galleries.embedding import Embedding
+from headstart.galleries.layout import CARD, SETTINGS, TABLE, TENSORS, is_gallery
 from headstart.galleries.learning import certainty_of, choose
 from headstart.galleries.settings import GallerySettings, Trial
 from headstart.galleries.table import Enrolled, GalleryTable, Row
@@ -36,8 +37,6 @@ from headstart.predictor.bundle import part_of
 from headstart.predictor.config import BackboneConfig
 from headstart.predictor.decoding import decode_ahead, with_features
 
-SETTINGS, TENSORS, TABLE = "gallery.json", "model.safetensors", "images.lance"
-CARD = "README.md"
 LOCK, ERASING = ".lock", ".erasing"
 
 _WAIT = 60.0
@@ -364,7 +363,7 @@ class GalleryStore:
 
 
 def _read_settings(folder: Path) -> GallerySettings:
-    if not (folder / SETTINGS).is_file():
+    if not is_gallery(folder):
         known = "is not a gallery" if folder.exists() else "does not exist"
         raise GalleryError(
             f"'{folder}' {known}. Make one: headstart gallery create DATA --out {folder}"
@@ -381,11 +380,6 @@ def _damaged(folder: Path, name: str) -> GalleryError:
         f"Gallery '{folder}' is damaged: '{name}' differs from what was written. Make it again "
         "from the images."
     )
-
-
-def is_gallery(folder: Path) -> bool:
-    """Return whether a folder is a gallery."""
-    return (folder / SETTINGS).is_file()
 
 
 def _once(sha256s: Sequence[str]) -> Rows:

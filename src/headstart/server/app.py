@@ -21,10 +21,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from threadpoolctl import threadpool_limits
 
-from headstart.commands.galleries import open_gallery
 from headstart.commands.gallery_pictures import EnrolledPictures
 from headstart.errors import HeadstartError, ServerError
-from headstart.galleries.store import is_gallery
+from headstart.galleries.layout import is_gallery
 from headstart.options import DecodeLimits
 from headstart.predictor.detector import Detector
 from headstart.runs.answer_log import AnswerLog
@@ -178,6 +177,8 @@ def _read(path: str, options: ServeOptions) -> tuple[ModelAnswerer | GalleryAnsw
         What answers, its version, and its card.
     """
     if is_gallery(Path(path)):
+        from headstart.commands.galleries import open_gallery  # It needs PyTorch, a slow import.
+
         _check_options(path, options, "a gallery")
         gallery = GalleryAnswerer(open_gallery(path, options))
         return gallery, gallery.version, gallery.store.card

@@ -10,15 +10,16 @@ import asyncio
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 from fastapi import APIRouter, Request
 from pydantic import JsonValue
 
 from headstart.arrays import Features
-from headstart.commands.galleries import GalleryChange, checked_label, enrol_photos
 from headstart.data.paths import printable
 from headstart.errors import DataError, GalleryError, UnreadableImage
+from headstart.galleries.labels import checked_label
 from headstart.server.answerer import Asked
 from headstart.server.answering import AnswerOrError
 from headstart.server.asking import compute, unreadable, wait_for
@@ -28,6 +29,9 @@ from headstart.server.prediction import FILE
 from headstart.server.refusals import Refusal
 from headstart.server.state import State, state_of
 from headstart.server.uploads import MULTIPART, Form, read_form
+
+if TYPE_CHECKING:
+    from headstart.commands.galleries import GalleryChange
 
 router = APIRouter()
 
@@ -95,6 +99,8 @@ async def enrol(request: Request, name: str) -> dict[str, JsonValue]:
         photos = [(printable(sent.name), sent.sha256) for sent in form.files]
 
         def change() -> GalleryChange:
+            from headstart.commands.galleries import enrol_photos
+
             store = served.answerer.store
             return enrol_photos(store, photos, features, label=label, fields=fields)
 
@@ -111,6 +117,8 @@ async def remove(request: Request, name: str, label: str) -> dict[str, JsonValue
     served = state.models.gallery(name)
 
     def change() -> GalleryChange:
+        from headstart.commands.galleries import GalleryChange
+
         store = served.answerer.store
         return GalleryChange(store, store.remove(labels=[label]))
 

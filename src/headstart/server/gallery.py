@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from headstart.data.decoding import LoadedImage, MinSide
 from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
-from headstart.galleries.store import GalleryStore
 from headstart.server.answerer import Answer, Asked, Computed, Inputs
 from headstart.server.answering import Served
+
+if TYPE_CHECKING:
+    from headstart.galleries.store import GalleryStore
 
 _VERSION_DIGITS = 12
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from headstart.commands.galleries import open_gallery
 from headstart.data.paths import list_names
 from headstart.errors import BundleError, HeadstartError, ServerError, suggestion
-from headstart.galleries.store import TENSORS, is_gallery
+from headstart.galleries.layout import TENSORS, is_gallery
 from headstart.hub.names import HubModel, on_hub
 from headstart.options import ComputeOptions
 from headstart.predictor.bundle import bundle_folder
@@ -152,12 +151,8 @@ class Models:
             HeadstartError: As `load_all`.
         """
         for found in self._found_at_start().values():
-            if found.place.name is None:
-                continue
-            if is_gallery(Path(found.path)):
-                open_gallery(found.path, ComputeOptions())
-            else:
-                read_model(found.path)
+            if found.place.name is not None:
+                _check(found.path)
 
     @property
     def all(self) -> Mapping[str, AnyServed]:
@@ -308,6 +303,20 @@ class Models:
                     )
                 found[name] = _Found(path, place)
         return found
+
+
+def _check(path: str) -> None:
+    """Check that a model or a gallery is whole.
+
+    Raises:
+        HeadstartError: It is not.
+    """
+    if not is_gallery(Path(path)):
+        read_model(path)
+        return
+    from headstart.commands.galleries import open_gallery  # It needs PyTorch, a slow import.
+
+    open_gallery(path, ComputeOptions())
 
 
 def _searches(served: AnyServed) -> bool:
