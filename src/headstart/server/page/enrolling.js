@@ -9,7 +9,7 @@ const MOST = 100;
 // So many labels are proposed while one is typed.
 const PROPOSED = 1000;
 
-// changed(text) is called when the gallery has other images than before; opened() is the open image.
+// opened() is the open image; changed(text) is called when the gallery has other images than before.
 export function makePanel({ api, opened, changed }) {
   let gallery = null;
   let counts = {};
@@ -132,14 +132,17 @@ export function makePanel({ api, opened, changed }) {
   return {
     add,
     refresh,
-    // Shows the panel of a gallery, or hides it for a model.
+    // Shows the panel of a gallery, or hides it for a model. Returns the number of images by label.
     async show(one) {
+      if (one?.name !== gallery?.name) byId("enrol").hidden = true;
       gallery = one;
-      byId("enrol").hidden = !one;
-      if (!one) return;
+      if (!one) return null;
+      const found = (await api.gallery(one.name)).images_of;
+      if (gallery !== one) return null;
+      counts = found;
+      byId("enrol").hidden = false;
       byId("enrol-form").hidden = !one.can.change;
       byId("enrol-off").hidden = one.can.change;
-      counts = (await api.gallery(one.name)).images_of;
       byId("enrol-labels").replaceChildren(
         ...Object.keys(counts)
           .slice(0, PROPOSED)

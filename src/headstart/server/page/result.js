@@ -42,7 +42,8 @@ export function showResult(entry, model, coverage) {
   byId("result").classList.toggle("finds", finds);
   const searches = model.task === "search";
   byId("details").hidden = !entry.answer || finds || searches;
-  byId("matches").hidden = !entry.answer || !searches;
+  byId("result").classList.toggle("searches", searches);
+  byId("matches").hidden = byId("items").hidden = !entry.answer || !searches;
   byId("stranger").hidden = true;
   showBoxes(finds ? entry.answer : null, model);
   if (!entry.answer) return;

@@ -14,8 +14,10 @@ export function showFoundItems(answer, model) {
   byId("label").classList.toggle("doubtful", answer.unknown);
   for (const id of ["unknown", "differs", "set", "kinds"]) byId(id).hidden = true;
   byId("stranger").hidden = !answer.unknown;
-  const last = byId("like");
-  last.replaceChildren(element("bdi", {}, first.label), ` at distance ${first.distance.toFixed(3)}`);
+  byId("like").replaceChildren(
+    element("bdi", {}, first.label),
+    ` at distance ${first.distance.toFixed(3)}`,
+  );
   showLabels(answer);
   byId("hits").replaceChildren(...answer.hits.map((hit) => row(hit, answer)));
   byId("hits-title").textContent = `Nearest enrolled ${answer.hits.length === 1 ? "image" : "images"}`;
@@ -52,7 +54,7 @@ function row(hit, { label }) {
   const named = element("span", { class: "words" });
   named.append(
     element("bdi", { class: hit.label === label ? "what chosen" : "what" }, hit.label),
-    element("bdi", { class: "file" }, hit.image),
+    element("bdi", { class: "file" }, fileOf(hit)),
   );
   const fields = Object.entries(hit.fields ?? {});
   if (fields.length) named.append(columns(fields));
@@ -64,6 +66,10 @@ function row(hit, { label }) {
     element("span", { class: "far" }, element("small", {}, "distance"), ` ${hit.distance.toFixed(3)}`),
   );
 }
+
+// In a folder of an item, the label is in the name already.
+const fileOf = ({ image, label }) =>
+  image.startsWith(`${label}/`) ? image.slice(label.length + 1) : image;
 
 function columns(fields) {
   const list = element("dl", { class: "fields" });
