@@ -9,12 +9,18 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 import headstart as hs
-from headstart import keywords, options
+from headstart import gallery_options, keywords, options
 from headstart.keywords import with_keywords
 from headstart.options import OpenOptions, Options, TrainOptions
 
+
+def _options_of(name: str) -> type[options.Options]:
+    """Return a class of options by its name."""
+    return getattr(options, name, None) or getattr(gallery_options, name)
+
+
 PAIRS = [
-    (getattr(options, name.replace("Keywords", "Options")), getattr(keywords, name))
+    (_options_of(name.replace("Keywords", "Options")), getattr(keywords, name))
     for name in vars(keywords)
     if name.endswith("Keywords")
 ]

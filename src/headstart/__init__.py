@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         recommend,
         shift,
         train,
+        verify,
     )
     from headstart.predictor.predictor import Predictor
     from headstart.record import Record
@@ -60,6 +61,7 @@ __all__ = [
     "recommend",
     "shift",
     "train",
+    "verify",
 ]
 
 # Names are imported when first used, so that `import headstart` is fast and does not import torch.
@@ -94,6 +96,7 @@ _MODULES = {
     "recommend": "library",
     "shift": "library",
     "train": "library",
+    "verify": "library",
 }
 
 

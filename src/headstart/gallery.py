@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from headstart.data.inputs import is_image
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions, SearchOptions
-from headstart.options import DeviceOption, PrecisionOption
+from headstart.options import CropOption, DeviceOption, PrecisionOption
 from headstart.watching import ProgressOption, watcher_for
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Gallery:
         out: str | os.PathLike[str] | None = None,
         model: str | os.PathLike[str] = "efficientnet-lite0",
         weights: str = "imagenet",
+        crop: CropOption = "none",
         group: str | None = None,
         false_accepts: float = 0.05,
         cache: str | os.PathLike[str] | None = None,
@@ -73,8 +74,9 @@ class Gallery:
             data: A folder with a folder for each item, or a table with `label` and any other
                 columns, which are returned with what is found.
             out: The folder of the gallery; galleries/ with the name of the data by default.
-            model: A run, its bundle, or the name of a backbone.
+            model: A run, its bundle, the name of a backbone, or "dlib-face" for faces.
             weights: Weights of a backbone that is named.
+            crop: "face" to see only the largest face of an image, aligned.
             group: The column of the groups.
             false_accepts: The share of strangers that may be taken for an enrolled item.
             cache: See the class.
@@ -93,6 +95,7 @@ class Gallery:
             **{name: value for name, value in values.items() if value is not None},
             model=os.fspath(model),
             weights=weights,
+            crop=crop,
             false_accepts=false_accepts,
             device=device,
             precision=precision,

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from headstart.options import ComputeOptions, LenientPath, Panel
+from headstart.options import ComputeOptions, CropOption, LenientPath, Panel
 
 
 class EnrolOptions(ComputeOptions):
@@ -17,7 +17,22 @@ class EnrolOptions(ComputeOptions):
     )
 
 
-class CreateOptions(EnrolOptions):
+class EmbedderOptions(ComputeOptions):
+    """What computes the features that are compared."""
+
+    panel = Panel.BACKBONE
+
+    weights: str = Field(
+        "imagenet", description="Weights of a backbone that is named; as for train."
+    )
+    crop: CropOption = Field(
+        "none",
+        description="face: only the largest face of an image is seen, aligned by five points; "
+        "needs the extra faces.",
+    )
+
+
+class CreateOptions(EnrolOptions, EmbedderOptions):
     """Options of `gallery create`."""
 
     panel = Panel.OUTPUT
@@ -26,16 +41,26 @@ class CreateOptions(EnrolOptions):
         None, description="Folder of the gallery; galleries/ with the name of the data by default."
     )
     model: str = Field(
-        "efficientnet-lite0", description="A run, its bundle, or the name of a backbone."
-    )
-    weights: str = Field(
-        "imagenet", description="Weights of a backbone that is named; as for train."
+        "efficientnet-lite0",
+        description="A run, its bundle, the name of a backbone, or dlib-face for faces.",
     )
     false_accepts: float = Field(
         0.05,
         gt=0,
         lt=1,
         description="The share of strangers that may be taken for an enrolled item.",
+    )
+
+
+class VerifyOptions(EmbedderOptions):
+    """Options of `gallery verify`."""
+
+    panel = Panel.OUTPUT
+
+    slices: str | None = Field(
+        None,
+        description="Columns of the table, such as a group of people, separated by commas: error "
+        "rates are given for each of their values.",
     )
 
 

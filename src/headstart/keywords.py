@@ -13,6 +13,7 @@ from typing import ParamSpec, TypedDict, TypeVar, get_type_hints
 
 from headstart.options import (
     AugmentOption,
+    CropOption,
     DeviceOption,
     ExportFormat,
     FeaturesOption,
@@ -249,6 +250,14 @@ class ShiftKeywords(ComputeKeywords, total=False):
     """See `ShiftOptions`."""
 
     label_first: int
+
+
+class VerifyKeywords(ComputeKeywords, total=False):
+    """See `VerifyOptions`."""
+
+    weights: str
+    crop: CropOption
+    slices: str | None
 
 
 class PushKeywords(TypedDict, total=False):

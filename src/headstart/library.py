@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Unpack
 
 from headstart.errors import OptionError
+from headstart.gallery_options import VerifyOptions
 from headstart.keywords import (
     CheckKeywords,
     CompareKeywords,
@@ -25,6 +26,7 @@ from headstart.keywords import (
     RecommendKeywords,
     ShiftKeywords,
     TrainKeywords,
+    VerifyKeywords,
     with_keywords,
 )
 from headstart.options import (
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from headstart.commands.explain import AnyExplanation
     from headstart.commands.recommend import RecommendResult
     from headstart.commands.train import TrainResult
+    from headstart.commands.verify import VerifyResult
     from headstart.data.images import Images
     from headstart.data.inputs import ImagesLike
     from headstart.hub.pushing import PushedModel
@@ -325,6 +328,37 @@ def shift(
     with _loading("headstart.commands.shift", watcher):
         from headstart.commands.shift import run_shift
     return run_shift(model, images, values, watcher)
+
+
+@with_keywords(VerifyOptions, VerifyKeywords)
+def verify(
+    model: str | os.PathLike[str],
+    pairs: str | os.PathLike[str],
+    *,
+    progress: ProgressOption = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[VerifyKeywords],
+) -> VerifyResult:
+    """Measure how often a model tells whether two images show the same product or person.
+
+    Args:
+        model: A gallery, a run, its bundle, the name of a backbone, or "dlib-face".
+        pairs: A table with the columns path1, path2 and same (1 or 0), and perhaps fold.
+        progress: See `train`.
+        watcher: See `train`.
+        options: As listed below.
+
+    Returns:
+        The accuracy with its standard error by the protocol of LFW, AUROC, equal error rate, and
+        true accepts at shares of false ones.
+
+    Raises:
+        HeadstartError: The model, an option or the pairs cannot be used.
+    """
+    values, watcher = VerifyOptions.of(**options), _watcher(watcher, progress)
+    with _loading("headstart.commands.verify", watcher):
+        from headstart.commands.verify import verify_model
+    return verify_model(model, pairs, values, watcher)
 
 
 @with_keywords(PushOptions, PushKeywords)

@@ -58,8 +58,8 @@ def test_what_finds_most_is_chosen() -> None:
     assert found["last", "plain"] < 0.5 < found["multilevel", embedding.treatment]
 
 
-def test_too_few_images_are_centred() -> None:
+def test_too_few_images_stay_as_they_are() -> None:
     """Nothing is chosen."""
     features, labels = made(1.0, useful=slice(0, 12), items=2, copies=2)
     embedding, tried = choose_embedding(features, LAYOUT, labels, np.arange(4), None)
-    assert (embedding.features, embedding.treatment, tried) == ("last", "centred", ())
+    assert (embedding.features, embedding.treatment, tried) == ("last", "plain", ())

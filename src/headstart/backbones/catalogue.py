@@ -8,6 +8,7 @@ from importlib import resources
 
 import timm
 
+from headstart.backbones.faces import DLIB_FACE
 from headstart.errors import UnknownBackbone, suggestion
 
 
@@ -139,6 +140,11 @@ def architecture_of(name: str) -> str:
     entry = entry_of(name)
     if entry:
         return entry.architecture
+    if name == DLIB_FACE:
+        raise UnknownBackbone(
+            f"{DLIB_FACE} compares faces in galleries and pairs, and cannot be trained: headstart "
+            f"gallery create DATA --model {DLIB_FACE}"
+        )
     typed = name.strip()
     known = _KNOWN_BY_NAME.get(_normalise(name))
     if known and not _is_timm(typed):

@@ -54,6 +54,8 @@ class FeatureLayout:
         """The features that `columns` knows."""
         if self.blocks[0][0] == "map":
             return ("flatten",)
+        if len(self.blocks) == 1:
+            return ("last",)
         scales = any(map(_is_small, self.blocks))
         return ("last", "multilevel", "scales") if scales else ("last", "multilevel")
 

@@ -8,7 +8,13 @@ import typer
 from headstart.cli.console import display, stdout
 from headstart.cli.json_output import print_json
 from headstart.cli.parameters import Command, Json, with_options
-from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions, SearchOptions
+from headstart.gallery_options import (
+    AddOptions,
+    CreateOptions,
+    RemoveOptions,
+    SearchOptions,
+    VerifyOptions,
+)
 from headstart.options import ComputeOptions
 
 gallery_app = typer.Typer(
@@ -110,6 +116,41 @@ def search(
         print_json([one.to_json() for one in answers])
     else:
         show_answers(stdout(), answers)
+
+
+@gallery_app.command(cls=Command)
+@with_options(VerifyOptions)
+def verify(
+    model: Annotated[
+        str,
+        typer.Argument(
+            show_default=False,
+            help="A gallery, a run, its bundle, the name of a backbone, or dlib-face.",
+        ),
+    ],
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS.csv",
+            show_default=False,
+            help="A table with path1, path2 and same (1 or 0), and perhaps fold.",
+        ),
+    ],
+    json_: Json = False,
+    *,
+    options: VerifyOptions,
+) -> None:
+    """How often does a model tell whether two images show the same product or person?"""
+    watcher = display()
+    with watcher.loading():
+        from headstart.cli.verifying import show_verification
+        from headstart.commands.verify import verify_model
+
+    result = verify_model(model, pairs, options, watcher)
+    if json_:
+        print_json(result.to_json())
+    else:
+        show_verification(stdout(), result)
 
 
 @gallery_app.command("list", cls=Command)

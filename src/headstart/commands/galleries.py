@@ -10,25 +10,25 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from headstart.arrays import Features
-from headstart.backbones.backbone import load_backbone
+from headstart.commands.embedding import extractor_of, with_faces
 from headstart.data.formats import is_table
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.data.opening import images_of
 from headstart.data.sources import open_source
 from headstart.data.tables import other_columns
-from headstart.errors import OptionError, UnreadableImage
+from headstart.errors import DataError, OptionError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureStore
 from headstart.galleries.answers import HITS, SearchResult
 from headstart.galleries.labels import checked_label
 from headstart.galleries.store import Change, GalleryStore
 from headstart.galleries.table import Enrolled
-from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
+from headstart.gallery_options import AddOptions, CreateOptions, EnrolOptions, RemoveOptions
 from headstart.options import ComputeOptions, cache_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
-from headstart.tasks.loading import TASKS, load_predictor
+from headstart.tasks.loading import TASKS
 from headstart.watching import Watcher
 
 AnySearchResult = SearchResult | FailedPrediction
@@ -79,8 +79,8 @@ def create_gallery(
             f"gallery add {out} {data}"
         )
     with watcher.stage("Loading the model"):
-        extractor = _extractor(options)
-    images, rejected = _open(data, options.group, options.cache, watcher)
+        extractor = extractor_of(options.model, options)
+    images, rejected = _open(data, extractor, options, watcher)
     features, stored_as = _features(extractor, images, watcher)
     with watcher.stage("Choosing what to compare"):
         gallery = GalleryStore.create(
@@ -99,7 +99,7 @@ def add_images(
 ) -> GalleryChange:
     """Enrol labelled images in a gallery."""
     opened = open_gallery(gallery, options)
-    images, rejected = _open(data, options.group, options.cache, watcher)
+    images, rejected = _open(data, opened.extractor, options, watcher)
     features, _ = _features(opened.extractor, images, watcher)
     with watcher.stage("Adding"):
         change = opened.add(images, features)
@@ -186,22 +186,14 @@ def open_gallery(gallery: str | os.PathLike[str], options: ComputeOptions) -> Ga
     )
 
 
-def _extractor(options: CreateOptions) -> FeatureExtractor:
-    """Return the extractor of a model, or of a backbone."""
-    if Path(options.model).exists() or options.model.startswith("hf-hub:"):
-        return load_predictor(options.model, options).extractor
-    return FeatureExtractor(
-        load_backbone(options.model, weights=options.weights),
-        cache=cache_folder(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
-
-
 def _open(
-    data: str | os.PathLike[str], group: str | None, cache: Path | None, watcher: Watcher
+    data: str | os.PathLike[str],
+    extractor: FeatureExtractor,
+    options: EnrolOptions,
+    watcher: Watcher,
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
     """Return all usable images of labelled data; a single label is enough."""
+    group, cache = options.group, options.cache
     columns = other_columns(Path(data), group) if is_table(Path(data)) else ()
     with watcher.stage("Checking images") as progress:
         source = open_source(
@@ -212,7 +204,11 @@ def _open(
     watcher.note(images.summary)
     for warning in images.warnings:
         watcher.warn(warning)
-    return images.all, tuple(Rejection(*one) for one in images.rejected)
+    rejected = [Rejection(*one) for one in images.rejected]
+    usable, faceless = with_faces(images.all, extractor, watcher)
+    if not len(usable):
+        raise DataError(f"No face is found in any image of '{data}'.")
+    return usable, (*rejected, *faceless)
 
 
 def _features(

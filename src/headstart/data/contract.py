@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from headstart.options import CropOption
+
 Background = Literal["white", "black", "grey"]
 Frames = Literal["each", "middle"]
 
@@ -31,12 +33,14 @@ class PixelContract:
             first that the file gives, "percentile" for that of its own values, or "CENTER,WIDTH".
         frames: Whether each frame of a DICOM file and each slice of a volume is an image, or only
             the middle one.
+        crop: "face" if only the largest face of an image is seen, aligned.
     """
 
     version: int = CONTRACT_VERSION
     background: Background = "white"
     window: str = "first"
     frames: Frames = "each"
+    crop: CropOption = "none"
 
 
 CURRENT = PixelContract()

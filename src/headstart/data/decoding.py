@@ -16,6 +16,7 @@ from headstart.arrays import Pixels
 from headstart.data.colour import has_alpha, to_rgb_or_grey
 from headstart.data.completeness import check_header, check_rows
 from headstart.data.contract import CURRENT, FIRST, PixelContract
+from headstart.data.faces import SEARCHED_SIDE, largest_face
 from headstart.data.formats import FORMATS, format_problem
 from headstart.data.heif import HeifMissing, is_heif, open_heif
 from headstart.data.medical.dicom import decode_dicom, dicom_header
@@ -132,8 +133,21 @@ def decode_loaded(
     Raises:
         UnreadableImage: As `decode`.
     """
+    if contract.crop == "face":
+        whole = replace(contract, crop="none")
+        image = decode_image(data, path=path, min_side=SEARCHED_SIDE, contract=whole, limits=limits)
+        return as_loaded(crop_face(image, path=path, min_side=min_side))
     loaded = load_image(data, path=path, min_side=min_side, contract=contract, limits=limits)
     return replace(loaded, image=convert(loaded.image, path=path, contract=contract))
+
+
+def crop_face(image: Image.Image, *, path: str, min_side: MinSide) -> Image.Image:
+    """Return the largest face of an image of mode "RGB" or "L".
+
+    Raises:
+        UnreadableImage: No face is found.
+    """
+    return largest_face(image, path=path, side=min_side if isinstance(min_side, int) else None)
 
 
 def convert(image: Image.Image, *, path: str, contract: PixelContract) -> Image.Image:

@@ -20,6 +20,7 @@ from headstart.data.decoding import (
     LoadedImage,
     MinSide,
     as_loaded,
+    crop_face,
     decode_loaded,
     read_image,
     translate_errors,
@@ -110,6 +111,8 @@ class ImageInput:
         """Return what `decode` does, with width and height of the whole image as it is seen."""
         if isinstance(self.source, Image.Image):
             image = _from_pil(self.source, self.name, contract)
+            if contract.crop == "face":
+                image = crop_face(image, path=self.name, min_side=min_side)
             return as_loaded(image)
         data = read_path(self.source) if isinstance(self.source, str) else self.source
         with quiet_libraries():

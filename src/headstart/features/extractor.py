@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from headstart.arrays import Features, Pixels, Tensors
+from headstart.backbones.faces import DLIB_FACE
 from headstart.backbones.layout import FeatureLayout, Reads
 from headstart.backbones.saved import SavedBackbone, tensors_of
+from headstart.data.contract import PixelContract
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.devices import Device, choose_device, make_engine
 from headstart.engines.engine import Engine
@@ -65,7 +67,11 @@ class FeatureExtractor:
         self.cache = cache
         self._device: DeviceOption = device
         self._precision: PrecisionOption = precision
-        self._fixed_precision = resolve_precision(precision, self.device)
+        self._fixed_precision = (
+            "float32"
+            if backbone.architecture == DLIB_FACE
+            else resolve_precision(precision, self.device)
+        )
         self._limits = limits
         self._backbone, self._pooling = Slot["Backbone"](), Slot["StagePooling"]()
         self._trial, self._fingerprint = Slot[PrecisionTrial](), Slot[Fingerprint]()
@@ -86,6 +92,22 @@ class FeatureExtractor:
         if backbone.preprocess.size == self.preprocess.size:
             other._trial = Slot(self.trial)  # The same trial decides for both.
         return other
+
+    def with_contract(self, contract: PixelContract) -> FeatureExtractor:
+        """Return an extractor for images that are read by another pixel contract."""
+        from headstart.backbones.backbone import with_contract
+
+        source = self.source
+        return FeatureExtractor(
+            replace(source, preprocess=replace(source.preprocess, contract=contract))
+            if isinstance(source, SavedBackbone)
+            else with_contract(source, contract),
+            cache=self.cache,
+            device=self._device,
+            precision=self._precision,
+            reads=self.reads,
+            limits=self._limits,
+        )
 
     def in_float32(self) -> FeatureExtractor:
         """Return an extractor for the same backbone that computes in float32 on the CPU."""
@@ -181,6 +203,13 @@ class FeatureExtractor:
             warn=warn,
         )
 
+    def missing(self, images: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return the files, passed as (path, sha256), whose features are not in the store."""
+        from headstart.features.store import FeatureStore
+
+        known = FeatureStore(self.cache / "features").table(self.fingerprint).known()
+        return [(path, sha256) for path, sha256 in images if sha256 not in known]
+
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
         """Yield the features of decoded images ("RGB" or "L") in batches, without the store."""
         return self.of_pixels(map(self.preprocess.pixels, images))
@@ -191,6 +220,10 @@ class FeatureExtractor:
         return engine.run(stack_batches(pixels, engine.batch_size))
 
     def _build(self, precision: str) -> Engine:
+        if self.source.architecture == DLIB_FACE:
+            from headstart.engines.dlib_engine import DlibEngine
+
+            return DlibEngine()
         return make_engine(
             lambda: self.pooling,
             size=self.preprocess.size,

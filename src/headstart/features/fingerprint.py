@@ -31,9 +31,9 @@ class Fingerprint:
     def to_dict(self) -> dict[str, object]:
         """Convert to plain JSON values.
 
-        The version of the pixel contract is called "decoder", and white, the first window and a
-        single scale are left out, so that keys from before there were contracts or scales remain
-        valid.
+        The version of the pixel contract is called "decoder", and white, the first window, whole
+        images and a single scale are left out, so that keys from before there were contracts or
+        scales remain valid.
         """
         preprocess = self.preprocess.to_dict()
         contract = self.preprocess.contract
@@ -44,6 +44,8 @@ class Fingerprint:
             preprocess["background"] = contract.background
         if contract.window != CURRENT.window:
             preprocess["window"] = contract.window
+        if contract.crop != CURRENT.crop:
+            preprocess["faces"] = contract.crop
         return asdict(self) | {
             "preprocess": preprocess,
             "decoder": contract.version,

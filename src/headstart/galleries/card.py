@@ -16,8 +16,9 @@ headstart serve path/to/this/folder
 ```"""
 
 _KEPT = (
-    "- The embedding of each image: numbers that stand for what it shows. Nobody sees the picture "
-    "in them, but they let another picture of the same item or person be recognised.\n"
+    "- The embedding of each image: numbers by which another picture of the same item or person is "
+    "recognised. They are not a picture, but there are methods that draw an approximate face from "
+    "the embedding of one.\n"
     "- The name of each image file, the hash of its content, its label, and the other columns of "
     "its table.\n"
     "- Not the pictures."
@@ -58,6 +59,8 @@ def gallery_card(settings: GallerySettings, images: int, labels: int) -> str:
 def _facts(settings: GallerySettings, images: int, labels: int) -> Iterator[str]:
     backbone = settings.backbone
     yield f"Backbone: {escaped(backbone.name)}, {settings.precision}"
+    if settings.preprocess.contract.crop == "face":
+        yield "Seen of an image: only its largest face, aligned"
     yield f"Compared by: {settings.treatment} {settings.features} features, cosine distance"
     yield (
         f"Enrolled when it was made: {images:,} images of {labels:,} labels; `headstart gallery "

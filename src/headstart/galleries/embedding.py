@@ -121,13 +121,13 @@ def choose_embedding(
         labels: The number of each image's label, (images,).
         groups: The number of each image's group, (images,); images of its own are not found.
         folds: Pairs of rows, (others, looked up); None if there are too few images: then features
-            of the last layer are centred.
+            of the last layer stay as they are, as the mean of a few says little.
 
     Returns:
         The embedding, learnt from all images, and what was tried, best first.
     """
     if folds is None:
-        return Embedding.of(features, layout, "last", "centred"), ()
+        return Embedding.of(features, layout, "last", "plain"), ()
     tried: list[TriedEmbedding] = []
     for kind in (name for name in layout.kinds if name != "flatten"):
         treatments: tuple[Treatment, ...] = ("plain", "centred", "whitened")
