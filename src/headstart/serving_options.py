@@ -117,7 +117,26 @@ class LabelStudioOptions(Options):
         return self
 
 
-class ServeOptions(LabelStudioOptions, LogOptions, LimitOptions, ComputeOptions, AccessOptions):
+class GalleryServingOptions(Options):
+    """How a server shows galleries."""
+
+    panel = Panel.SERVER
+
+    pictures: LenientPath | None = Field(
+        None,
+        description="Folder of the images that a gallery was made of, so that what is found has "
+        "pictures; a gallery keeps only their names.",
+    )
+
+
+class ServeOptions(
+    GalleryServingOptions,
+    LabelStudioOptions,
+    LogOptions,
+    LimitOptions,
+    ComputeOptions,
+    AccessOptions,
+):
     """Options of `serve`."""
 
     panel = Panel.SERVER

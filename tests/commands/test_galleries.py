@@ -240,3 +240,15 @@ def test_the_command_line(tmp_path: Path, cache: Path, capsys: pytest.CaptureFix
     listed = json.loads(run("list", str(place), "--json"))
     assert listed["images"] == 25 and listed["labels"]["item-0"] == 5
     assert "25 images of 5 labels" in run("list", str(place))
+
+
+def test_a_card_says_what_a_gallery_keeps(gallery: hs.Gallery) -> None:
+    """Beside how it decides, and under which licence its network is."""
+    card = (gallery.folder / "README.md").read_text(encoding="utf-8")
+    limit = json.loads((gallery.folder / "gallery.json").read_text())["certainty"]["limit"]
+    assert "- Backbone: test_efficientnet, float32\n" in card
+    assert "30 images of 6 labels" in card
+    assert f"If that is farther than {limit:.3f}, it is unknown." in card
+    assert "no licence of pretrained weights applies" in card
+    assert "an embedding of a face is biometric data" in card
+    assert "headstart gallery remove path/to/this/folder LABEL" in card

@@ -251,7 +251,7 @@ def test_a_wrong_name_or_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="does not exist"):
         registry.check()
     registry = models.Models((Place.parse(str(tmp_path)),), _never, LOG)
-    with pytest.raises(ServerError, match="There is no model in"):
+    with pytest.raises(ServerError, match=r"There is no model in .*, and no gallery"):
         registry.load_all()
 
 

@@ -409,14 +409,14 @@ def serve(
         typer.Argument(
             metavar="MODEL",
             show_default=False,
-            help="Runs, bundles or hf-hub:OWNER/NAME, also as NAME=MODEL; or a folder of them, "
-            "which is watched.",
+            help="Runs, bundles, galleries or hf-hub:OWNER/NAME, also as NAME=MODEL; or a folder "
+            "of them, which is watched.",
         ),
     ],
     *,
     options: ServeOptions,
 ) -> None:
-    """Serve models over HTTP, with a page to try them."""
+    """Serve models and galleries over HTTP, with a page to try them."""
     from headstart.cli.serving import run_server
 
     run_server(stderr(), models, options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from headstart.arrays import Features
 from headstart.commands.embedding import (
     extractor_of,
     features_of,
@@ -19,7 +20,9 @@ from headstart.data.inputs import ImagesLike
 from headstart.errors import OptionError, UnreadableImage
 from headstart.features.store import FeatureStore
 from headstart.galleries.answers import HITS, SearchResult
+from headstart.galleries.labels import checked_label
 from headstart.galleries.store import Change, GalleryStore
+from headstart.galleries.table import Enrolled
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
 from headstart.options import cache_folder
 from headstart.predictor.predictor import FailedPrediction
@@ -99,6 +102,43 @@ def add_images(
     with watcher.stage("Adding"):
         change = opened.add(images, features)
     return GalleryChange(opened, change, rejected)
+
+
+def enrol_photos(
+    gallery: GalleryStore,
+    photos: Sequence[tuple[str, str]],
+    features: Features,
+    *,
+    label: str,
+    fields: Mapping[str, str],
+) -> GalleryChange:
+    """Enrol photos of one item in an open gallery, all or none of them.
+
+    Their names begin with the label, as if they were in a folder of that name.
+
+    Args:
+        gallery: The gallery.
+        photos: Name and sha256 of each file.
+        features: Their features, (photos, width).
+        label: The label of all of them.
+        fields: Their other columns, such as a price.
+
+    Raises:
+        DataError: The label cannot be one, or a photo is enrolled under another label.
+    """
+    label = checked_label(label)
+    names, sha256s = zip(*photos, strict=True)
+    change = gallery.enrol(
+        Enrolled(
+            images=[f"{label}/{name}" for name in names],
+            sha256s=sha256s,
+            labels=[label] * len(photos),
+            groups=sha256s,
+            fields=[{name: value for name, value in fields.items() if value}] * len(photos),
+            points=gallery.embedding.of_features(features),
+        )
+    )
+    return GalleryChange(gallery, change)
 
 
 def remove_images(

@@ -16,7 +16,7 @@ from headstart.data.pairs import Pairs, read_pairs
 from headstart.features.extractor import FeatureExtractor
 from headstart.files import file_sha256
 from headstart.galleries.embedding import Embedding
-from headstart.galleries.store import SETTINGS
+from headstart.galleries.layout import SETTINGS
 from headstart.galleries.verification import Verification, verify_pairs
 from headstart.gallery_options import VerifyOptions
 from headstart.record import Rejection

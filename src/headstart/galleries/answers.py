@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from headstart.arrays import Numbers
-from headstart.galleries.certainty import Certainty
-from headstart.galleries.table import Row
+
+if TYPE_CHECKING:  # A server knows answers without the libraries that learn from galleries.
+    from headstart.galleries.certainty import Certainty
+    from headstart.galleries.table import Row
 
 HITS = 5
 """The number of nearest images of an answer."""
@@ -24,12 +27,14 @@ class Hit:
         label: Its label.
         distance: Its cosine distance, 0 to 2.
         fields: Its other columns, such as a price.
+        sha256: Hash of its file.
     """
 
     image: str
     label: str
     distance: float
     fields: dict[str, str]
+    sha256: str
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
@@ -59,7 +64,7 @@ class SearchResult:
 
     Attributes:
         image: Its name.
-        labels: The labels of the nearest images, the nearest first.
+        labels: The labels of the nearest images, the nearest first; empty if nothing is enrolled.
         unknown: Whether even the nearest is too far.
         hits: The nearest images.
     """
@@ -76,11 +81,10 @@ class SearchResult:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
-        first = self.labels[0]
         return {
             "image": self.image,
             "label": self.label,
-            "probability": first.probability,
+            "probability": self.labels[0].probability if self.labels else None,
             "unknown": self.unknown,
             "labels": [
                 {"label": one.label, "probability": one.probability, "distance": one.distance}
@@ -118,7 +122,7 @@ def answer(
         for label, distance in nearest.items()
     ]
     shown = tuple(
-        Hit(row.image, row.label, distance, dict(row.fields))
+        Hit(row.image, row.label, distance, dict(row.fields), row.sha256)
         for row, distance in zip(rows[:hits], distances.tolist()[:hits], strict=True)
     )
     return SearchResult(image, tuple(ranked[:hits]), certainty.unknown(ranked[0].distance), shown)

@@ -16,16 +16,19 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from headstart.arrays import Features, Floats, Rows
+from headstart.arrays import Features, Floats, Pixels, Rows
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.engines.devices import choose_device
 from headstart.engines.precision import precision_of_model
 from headstart.errors import DataError, GalleryError, OutputError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
+from headstart.features.rounding import as_stored
 from headstart.files import Locked, atomic_create, file_sha256, locked, write_json
 from headstart.galleries.answers import HITS, SearchResult, answer, needed
+from headstart.galleries.card import gallery_card
 from headstart.galleries.embedding import Embedding
+from headstart.galleries.layout import CARD, SETTINGS, TABLE, TENSORS, is_gallery
 from headstart.galleries.learning import certainty_of, choose
 from headstart.galleries.settings import GallerySettings, Trial
 from headstart.galleries.table import Enrolled, GalleryTable, Row
@@ -34,7 +37,6 @@ from headstart.predictor.bundle import part_of
 from headstart.predictor.config import BackboneConfig
 from headstart.predictor.decoding import decode_ahead, with_features
 
-SETTINGS, TENSORS, TABLE = "gallery.json", "model.safetensors", "images.lance"
 LOCK, ERASING = ".lock", ".erasing"
 
 _WAIT = 60.0
@@ -116,7 +118,7 @@ class GalleryStore:
             raise OutputError(
                 f"Gallery '{folder}' exists already. Add to it, or choose a new folder."
             )
-        rows = _once(images)
+        rows = _once(images.sha256s)
         images, features = images.take(rows), features[rows]
         choice = choose(features, images, extractor.layout)
         embedding = choice.embedding
@@ -143,6 +145,8 @@ class GalleryStore:
                     trials=tuple(map(Trial.of, choice.tried)),
                 )
                 write_json(partial / SETTINGS, settings.to_json())
+                card = gallery_card(settings, len(enrolled), len(set(enrolled.labels)))
+                (partial / CARD).write_bytes(card.encode())
                 GalleryTable.create(partial / TABLE, embedding.dimensions).append(enrolled)
         except OSError as error:
             raise OutputError(f"Gallery '{folder}' cannot be written: {error}.") from None
@@ -200,22 +204,20 @@ class GalleryStore:
             DataError: An image is enrolled under another label.
             GalleryError: Another process changes the gallery for too long.
         """
-        rows = _once(images)
-        images, features = images.take(rows), features[rows]
-        points = self.embedding.of_features(features)
+        return self.enrol(_enrolled(images, self.embedding.of_features(features)))
+
+    def enrol(self, images: Enrolled) -> Change:
+        """Enrol images whose embeddings are known; see `add`."""
+        images = images.take(_once(images.sha256s))
         with self._alone():
             before = {row.sha256: row for row in self.table.rows()}
             _check_labels(images, before)
-            new = np.flatnonzero([sha256 not in before for sha256 in images.sha256s])
-            known = tuple(
-                name
-                for name, sha256 in zip(images.names, images.sha256s, strict=True)
-                if sha256 in before
-            )
+            is_new = np.array([sha256 not in before for sha256 in images.sha256s], dtype=bool)
+            new, known = (images.take(np.flatnonzero(which)) for which in (is_new, ~is_new))
             if len(new):
-                self.table.append(_enrolled(images.take(new), points[new]))
+                self.table.append(new)
                 self._learn_again()
-        return self._change(images.take(new).sha256s, known)
+        return self._change(new.sha256s, tuple(known.images))
 
     def remove(self, *, labels: Collection[str] = (), images: Collection[str] = ()) -> Change:
         """Remove images, and every trace of their embeddings.
@@ -262,13 +264,47 @@ class GalleryStore:
             for name, one in decode_ahead(images, self.extractor.preprocess)
         )
         for names, features in with_features(decoded, self.extractor, self.settings.stored_as):
-            points = iter(self.embedding.of_features(features))
-            for name in names:
-                if isinstance(name, UnreadableImage):
-                    yield name
-                else:
-                    rows, distances = self.table.nearest(next(points), needed(hits))
-                    yield answer(name, rows, distances, self.settings.certainty, hits)
+            readable = [name for name in names if isinstance(name, str)]
+            found = iter(self.answers(readable, features, hits))
+            yield from (
+                name if isinstance(name, UnreadableImage) else next(found) for name in names
+            )
+
+    def features_of(self, pixels: Pixels) -> Features:
+        """Return the features of one batch. Several threads may call this.
+
+        Args:
+            pixels: Preprocessed images, (images, size, size, 3).
+
+        Returns:
+            Rounded as stored, (images, width).
+        """
+        return as_stored(self.extractor.engine.infer(pixels), self.settings.stored_as)
+
+    def answers(
+        self, names: Sequence[str], features: Features, hits: int = HITS
+    ) -> list[SearchResult]:
+        """Return the answers to images; see `search`. In an empty gallery, all are unknown.
+
+        Several threads may call this. What other processes have changed is seen at once.
+
+        Args:
+            names: The names of the images.
+            features: Their features, (images, width).
+            hits: The number of nearest images of an answer.
+
+        Raises:
+            GalleryError: The gallery is gone, or was replaced.
+        """
+        self.refresh()
+        if not len(self.table):
+            return [SearchResult(name, (), True, ()) for name in names]
+        certainty, points = self.settings.certainty, self.embedding.of_features(features)
+        found = (self.table.nearest(point, needed(hits)) for point in points)
+        return [
+            answer(name, *nearest, certainty, hits)
+            for name, nearest in zip(names, found, strict=True)
+        ]
 
     def embedded(self, images: ImageSet, features: Features) -> Enrolled:
         """Return images with their embeddings, once for copies, without enrolling them.
@@ -277,7 +313,7 @@ class GalleryStore:
             images: The images.
             features: Their features, (images, width).
         """
-        rows = _once(images)
+        rows = _once(images.sha256s)
         return _enrolled(images.take(rows), self.embedding.of_features(features[rows]))
 
     def everything(self) -> Change:
@@ -288,6 +324,25 @@ class GalleryStore:
         """Return the number of images of each label, sorted by label."""
         return dict(sorted(self.table.labels().items()))
 
+    def refresh(self) -> None:
+        """Read the settings again, which other processes may have changed.
+
+        Raises:
+            GalleryError: The gallery is gone, or was replaced.
+        """
+        settings = _read_settings(self.folder)
+        if settings.tensors != self.settings.tensors:
+            raise GalleryError(
+                f"Gallery '{self.folder}' was replaced since it was opened. Open it again."
+            )
+        self.settings = settings
+
+    @property
+    def card(self) -> str:
+        """Its card, in Markdown; "" if it was made without one."""
+        path = self.folder / CARD
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
     def _change(self, changed: Sequence[str], known: tuple[str, ...]) -> Change:
         labels = self.labels()
         return Change(len(changed), known, tuple(changed), sum(labels.values()), len(labels))
@@ -297,7 +352,7 @@ class GalleryStore:
         """Wait for other writers, and read what they have changed."""
         try:
             with locked(self.folder / LOCK, wait=_WAIT):
-                self.settings = _read_settings(self.folder)
+                self.refresh()
                 if (self.folder / ERASING).exists():  # A removal was killed before its end.
                     self.table.erase()
                     (self.folder / ERASING).unlink()
@@ -319,7 +374,7 @@ class GalleryStore:
 
 
 def _read_settings(folder: Path) -> GallerySettings:
-    if not (folder / SETTINGS).is_file():
+    if not is_gallery(folder):
         known = "is not a gallery" if folder.exists() else "does not exist"
         raise GalleryError(
             f"'{folder}' {known}. Make one: headstart gallery create DATA --out {folder}"
@@ -338,15 +393,14 @@ def _damaged(folder: Path, name: str) -> GalleryError:
     )
 
 
-def _once(images: ImageSet) -> Rows:
+def _once(sha256s: Sequence[str]) -> Rows:
     """Return the row of each image, once for copies, which have the same label."""
-    first = {sha256: row for row, sha256 in reversed(list(enumerate(images.sha256s)))}
+    first = {sha256: row for row, sha256 in reversed(list(enumerate(sha256s)))}
     return np.array(sorted(first.values()), dtype=np.int64)
 
 
-def _check_labels(images: ImageSet, before: Mapping[str, Row]) -> None:
-    labels = images.table["label"].to_pylist()
-    for name, sha256, label in zip(images.names, images.sha256s, labels, strict=True):
+def _check_labels(images: Enrolled, before: Mapping[str, Row]) -> None:
+    for name, sha256, label in zip(images.images, images.sha256s, images.labels, strict=True):
         if sha256 in before and before[sha256].label != label:
             raise DataError(
                 f"'{name}' is enrolled already, as '{before[sha256].image}' with the label "

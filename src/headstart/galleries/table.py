@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.arrays import Floats, Numbers, Rows
+from headstart.errors import GalleryError
 from headstart.features.store import delete_images, erase_deleted
 
 EXACT = 50_000
@@ -53,14 +54,14 @@ class Enrolled:
         return len(self.images)
 
     def take(self, rows: Rows) -> Enrolled:
-        """Return some of the images."""
-        numbers = rows.tolist()
+        """Return the images with the given row numbers."""
+        chosen = rows.tolist()
         return Enrolled(
-            [self.images[row] for row in numbers],
-            [self.sha256s[row] for row in numbers],
-            [self.labels[row] for row in numbers],
-            [self.groups[row] for row in numbers],
-            [self.fields[row] for row in numbers],
+            [self.images[row] for row in chosen],
+            [self.sha256s[row] for row in chosen],
+            [self.labels[row] for row in chosen],
+            [self.groups[row] for row in chosen],
+            [self.fields[row] for row in chosen],
             self.points[rows],
         )
 
@@ -197,7 +198,13 @@ class GalleryTable:
         )
 
     def _open(self) -> lance.LanceDataset:
-        return lance.dataset(str(self.path))
+        try:
+            return lance.dataset(str(self.path))
+        except ValueError:
+            raise GalleryError(
+                f"Gallery '{self.path.parent}' is damaged: '{self.path.name}' is missing. Make it "
+                "again from the images."
+            ) from None
 
 
 def _has_index(dataset: lance.LanceDataset) -> bool:

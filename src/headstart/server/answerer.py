@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import numpy as np
 from pydantic import JsonValue
 
-from headstart.answers import AnyTaskPrediction, BoxesPrediction, MultiPrediction
+from headstart.answers import AnyTaskPrediction, BoxesPrediction, MultiPrediction, Prediction
 from headstart.arrays import Features, Pixels
 from headstart.boxes import Detections
 from headstart.data.decoding import LoadedImage, MinSide
@@ -16,11 +17,12 @@ from headstart.data.placement import Placement
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.engine import Engine
 from headstart.evaluation.known_images import Neighbour
+from headstart.galleries.answers import SearchResult
 from headstart.options import AnswerOptions
 from headstart.server.tensors import Tensor
 
-AnyAnswer = AnyTaskPrediction | BoxesPrediction
-"""The prediction for one image, by the task."""
+AnyAnswer = AnyTaskPrediction | BoxesPrediction | SearchResult
+"""The prediction for one image, by the task, or what a gallery finds."""
 
 Found: TypeAlias = Features | Detections
 """What a network finds in an input: features of a whole image, or the boxes in a tile."""
@@ -32,7 +34,7 @@ class Asked:
 
     Attributes:
         options: What the model says about an image.
-        nearest: The number of similar training images to find.
+        nearest: The number of similar training images, or of enrolled images, to find.
         explain: Whether to draw a heat map.
     """
 
@@ -141,12 +143,10 @@ class About:
 
 
 class Answerer(Protocol):
-    """A model of any task. Several threads may call it at a time."""
+    """What answers with a network: a model of any task, or a gallery.
 
-    @property
-    def about(self) -> About:
-        """What the model is."""
-        ...
+    Several threads may call it at a time.
+    """
 
     @property
     def preprocess(self) -> Preprocess:
@@ -156,14 +156,6 @@ class Answerer(Protocol):
     @property
     def engine(self) -> Engine:
         """The engine, which says how many images and batches are computed at a time."""
-        ...
-
-    def check(self, asked: Asked) -> None:
-        """Check that the model can do what is asked for.
-
-        Raises:
-            OptionError: It cannot.
-        """
         ...
 
     @property
@@ -188,6 +180,23 @@ class Answerer(Protocol):
         """Return the answers to images of which the same is asked, which has been checked."""
         ...
 
+
+class ModelAnswerer(Answerer, Protocol):
+    """A model of any task."""
+
+    @property
+    def about(self) -> About:
+        """What the model is."""
+        ...
+
+    def check(self, asked: Asked) -> None:
+        """Check that the model can do what is asked for.
+
+        Raises:
+            OptionError: It cannot.
+        """
+        ...
+
     def heat_map(self, image: bytes | Pixels, prediction: AnyAnswer) -> bytes:
         """Return a JPEG of an image with the heat map of its prediction drawn on it.
 
@@ -206,8 +215,20 @@ class Answerer(Protocol):
 
 
 def labels_of(prediction: AnyAnswer) -> AnyTaskPrediction:
-    """Return a prediction without its boxes: only the label of each of them is left."""
+    """Return a prediction as labels: without boxes, and without what a gallery finds."""
+    if isinstance(prediction, SearchResult):
+        return _nearest_label(prediction)
     if not isinstance(prediction, BoxesPrediction):
         return prediction
     labels = tuple((box.label, box.probability) for box in prediction.boxes)
     return MultiPrediction(prediction.image, labels, labels, prediction.probabilities)
+
+
+def _nearest_label(found: SearchResult) -> Prediction:
+    """Return the label of the nearest enrolled image; its probability may not be a number."""
+    named = [
+        (one.label, float("nan" if one.probability is None else one.probability))
+        for one in found.labels
+    ] or [("", float("nan"))]
+    values = np.array([probability for _, probability in named])
+    return Prediction(found.image, *named[0], tuple(named), values, found.unknown)

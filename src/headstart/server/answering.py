@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -22,7 +23,15 @@ from headstart.arrays import Pixels
 from headstart.data.decoding import LoadedImage, as_loaded
 from headstart.data.placement import Placement
 from headstart.errors import UnreadableImage
-from headstart.server.answerer import Answer, Answerer, Asked, Computed, Found, Inputs
+from headstart.server.answerer import (
+    Answer,
+    Answerer,
+    Asked,
+    Computed,
+    Found,
+    Inputs,
+    ModelAnswerer,
+)
 from headstart.server.decoders import Decoders
 
 AnswerOrError = Answer | UnreadableImage
@@ -86,16 +95,19 @@ Measure = Callable[[int, int, float], None]
 the seconds that it took."""
 
 
-class ServedModel:
-    """A model that answers requests. It is replaced as a whole, never changed.
+AnyAnswerer = TypeVar("AnyAnswerer", bound=Answerer)
 
-    While a request uses a model, the model keeps answering, even if it was replaced meanwhile.
+
+class Served(Generic[AnyAnswerer]):
+    """A model or a gallery that answers requests. It is replaced as a whole.
+
+    While a request uses it, it keeps answering, even if it was replaced meanwhile.
 
     Args:
         name: The name under which it is served.
-        answerer: The model.
-        version: Identifies its contents.
-        card: Its model card, in Markdown.
+        answerer: The model or the gallery.
+        version: Identifies its network and what was learnt with it.
+        card: Its card, in Markdown.
         decoders: Decodes images, for all models.
         measure: Receives the duration of each batch, on another thread.
     """
@@ -103,7 +115,7 @@ class ServedModel:
     def __init__(
         self,
         name: str,
-        answerer: Answerer,
+        answerer: AnyAnswerer,
         *,
         version: str,
         card: str,
@@ -134,7 +146,7 @@ class ServedModel:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Use the model for the time of a block; it is not stopped before."""
+        """Use it for the time of a block; it is not stopped before."""
         self._users += 1
         try:
             yield
@@ -143,7 +155,7 @@ class ServedModel:
             self._stop_if_unused()
 
     def retire(self) -> None:
-        """Stop as soon as no request uses the model."""
+        """Stop as soon as no request uses it."""
         self._retired = True
         self._stop_if_unused()
 
@@ -239,6 +251,10 @@ class ServedModel:
             for (job, _), answer in zip(rows, answers, strict=True):
                 job.end(answer)
         self._measure(len(batch), sum(map(len, alike.values())), time.perf_counter() - begin)
+
+
+ServedModel: TypeAlias = Served[ModelAnswerer]
+AnyServed: TypeAlias = Served[Any]
 
 
 def _end(future: Future[AnswerOrError], answer: AnswerOrError | Exception) -> None:

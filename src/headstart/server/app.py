@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
@@ -20,17 +21,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from threadpoolctl import threadpool_limits
 
+from headstart.commands.gallery_pictures import EnrolledPictures
 from headstart.errors import HeadstartError, ServerError
+from headstart.galleries.layout import is_gallery
 from headstart.options import DecodeLimits
 from headstart.predictor.detector import Detector
 from headstart.runs.answer_log import AnswerLog
-from headstart.server import operations, page, prediction, v2
+from headstart.server import enrolment, operations, page, prediction, searching, v2
 from headstart.server.admission import Admission
-from headstart.server.answerer import Answerer
-from headstart.server.answering import ServedModel
+from headstart.server.answerer import ModelAnswerer
+from headstart.server.answering import AnyServed, Served
 from headstart.server.asking import ClientLeft
 from headstart.server.boxes import BoxAnswerer
 from headstart.server.decoders import Decoders
+from headstart.server.gallery import GalleryAnswerer
 from headstart.server.gate import LOOPBACK, Access, Busy, Observed
 from headstart.server.label_studio import routes as label_studio
 from headstart.server.label_studio.backend import Backend
@@ -52,20 +56,20 @@ _NICE = 5
 
 
 def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None = None) -> FastAPI:
-    """Return the application that serves models.
+    """Return the application that serves models and galleries.
 
     Args:
-        places: Where the models are.
+        places: Where they are.
         options: The options.
         key: The key that clients must send; None if everyone may ask.
     """
     origins = options.origins
-    state = _state(places, options)
+    state = _state(places, options, may_change=key is not None)
     backend = Backend(places[0], options) if options.label_studio else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if not state.models.served:
+        if not state.models.all:
             await asyncio.to_thread(state.models.load_all)
         # More threads would only get in each other's way, as each image has one already.
         limited = threadpool_limits(1, user_api="blas")
@@ -81,19 +85,20 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
             if state.log:
                 await asyncio.to_thread(_write, state.log)
             limited.restore_original_limits()
-            for model in state.models.served.values():
+            for model in state.models.all.values():
                 model.retire()
 
     app = FastAPIOffline(
         title="Headstart",
-        summary="Classify images, and find objects in them, with models of Headstart.",
+        summary="Classify images, find objects in them, and search galleries, with Headstart.",
         version=version("headstart"),
         lifespan=lifespan,
     )
     app.state.headstart, app.state.label_studio = state, backend
     if backend:  # Before the route of the same name.
         app.include_router(label_studio.router, responses=RESPONSES)
-    for router in (prediction.router, operations.router, v2.router, page.router):
+    routed = (prediction, searching, enrolment, operations, v2, page)
+    for router in (one.router for one in routed):
         app.include_router(router, responses=RESPONSES)
     _handle_errors(app)
     # The last one that is added sees a request first.
@@ -103,7 +108,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key"],
             expose_headers=["Retry-After", "X-Model-Version", "X-Request-ID"],
         )
@@ -128,7 +133,7 @@ def _write(answers: AnswerLog) -> None:
         log.error(str(error))
 
 
-def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
+def _state(places: tuple[Place, ...], options: ServeOptions, *, may_change: bool) -> State:
     metrics = Metrics()
     admission = Admission(
         options.max_waiting, _BODIES * options.max_request_mb * 1_000_000, metrics.waiting.set
@@ -139,23 +144,18 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         metrics.batch(inputs, seconds)
         admission.learn(answered, seconds)
 
-    def load(name: str, path: str) -> ServedModel:
+    def load(name: str, path: str) -> AnyServed:
         # The threads of an engine inherit the priority of the thread that makes it.
         with ThreadPoolExecutor(1, initializer=_yield_to_requests) as thread:
             return thread.submit(make, name, path).result()
 
-    def make(name: str, path: str) -> ServedModel:
-        bundle = read_model(path)
-        model = ServedModel(
-            name,
-            _answerer(model_of(bundle, path, options), path, options),
-            version=bundle.version,
-            card=bundle.card,
-            decoders=decoders,
-            measure=measure,
+    def make(name: str, path: str) -> AnyServed:
+        answerer, known, card = _read(path, options)
+        made: AnyServed = Served(
+            name, answerer, version=known, card=card, decoders=decoders, measure=measure
         )
-        model.start()
-        return model
+        made.start()
+        return made
 
     return State(
         options,
@@ -163,11 +163,31 @@ def _state(places: tuple[Place, ...], options: ServeOptions) -> State:
         admission,
         metrics,
         ThreadPoolExecutor(1, "explain"),
+        ThreadPoolExecutor(1, "change"),
+        may_change,
         AnswerLog.at(options.log, features=options.log_features) if options.log else None,
+        EnrolledPictures(options.pictures) if options.pictures else None,
     )
 
 
-def _answerer(model: AnyModel, path: str, options: ServeOptions) -> Answerer:
+def _read(path: str, options: ServeOptions) -> tuple[ModelAnswerer | GalleryAnswerer, str, str]:
+    """Read a model or a gallery.
+
+    Returns:
+        What answers, its version, and its card.
+    """
+    if is_gallery(Path(path)):
+        from headstart.commands.embedding import open_gallery  # It needs PyTorch, a slow import.
+
+        _check_options(path, options, "a gallery")
+        gallery = GalleryAnswerer(open_gallery(path, options))
+        return gallery, gallery.version, gallery.store.card
+    bundle = read_model(path)
+    answerer = _answerer(model_of(bundle, path, options), path, options)
+    return answerer, bundle.version, bundle.card
+
+
+def _answerer(model: AnyModel, path: str, options: ServeOptions) -> ModelAnswerer:
     """Return how a model answers.
 
     Raises:
@@ -175,15 +195,22 @@ def _answerer(model: AnyModel, path: str, options: ServeOptions) -> Answerer:
     """
     if not isinstance(model, Detector):
         return LabelAnswerer(model)
+    _check_options(path, options, "a detector of boxes")
+    return BoxAnswerer(model)
+
+
+def _check_options(path: str, options: ServeOptions, what: str) -> None:
+    """Check that no option is given that is only for classifiers.
+
+    Raises:
+        ServerError: One is.
+    """
     for given, reason in (
         (options.label_studio, "--label-studio proposes labels of whole images"),
         (options.log_features, "--log-features logs the features of classifiers"),
     ):
         if given:
-            raise ServerError(
-                f"{reason}, but '{path}' is a detector of boxes. Serve it without this option."
-            )
-    return BoxAnswerer(model)
+            raise ServerError(f"{reason}, but '{path}' is {what}. Serve it without this option.")
 
 
 def _yield_to_requests() -> None:

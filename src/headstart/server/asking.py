@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -16,15 +17,18 @@ from headstart.data.paths import printable
 from headstart.errors import UnreadableImage, suggestion
 from headstart.evaluation.known_images import Neighbour
 from headstart.options import AnswerOptions
+from headstart.predictor.predictor import FailedPrediction
 from headstart.server.answerer import Answer, Asked, labels_of
-from headstart.server.answering import AnswerOrError, ServedModel
+from headstart.server.answering import AnswerOrError, AnyServed
 from headstart.server.refusals import Refusal
 from headstart.server.state import State
-from headstart.server.uploads import Sent
+from headstart.server.uploads import Sent, read_uploads
+from headstart.strict import Options
 
 _Result = TypeVar("_Result")
+_Query = TypeVar("_Query", bound=Options)
 _MAX_NEAREST = 20
-_NOT_OPTIONS = {"model", "name"}
+_NOT_OPTIONS = {"model", "gallery", "name"}
 
 
 class Query(AnswerOptions):
@@ -40,17 +44,18 @@ class Query(AnswerOptions):
     )
 
 
-PARAMETERS: list[dict[str, Any]] = [
-    {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "description": schema.pop("description", ""),
-        "schema": schema,
-    }
-    for name, schema in Query.model_json_schema()["properties"].items()
-]
-"""The options, for the description of the API."""
+def parameters_of(query: type[Options]) -> list[dict[str, Any]]:
+    """Return the options in a URL, for the description of the API."""
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.pop("description", ""),
+            "schema": schema,
+        }
+        for name, schema in query.model_json_schema()["properties"].items()
+    ]
 
 
 def asked_of(request: Request) -> Asked:
@@ -59,28 +64,77 @@ def asked_of(request: Request) -> Asked:
     Raises:
         Refusal: An option is unknown or not valid.
     """
+    query = query_of(request, Query)
+    if not query.model_fields_set:
+        return Asked()
+    options = query.model_dump(exclude={"nearest", "explain"}, exclude_unset=True)
+    return Asked(AnswerOptions.of(**options), query.nearest, query.explain)
+
+
+def query_of(request: Request, kind: type[_Query]) -> _Query:
+    """Return the options in the URL of a request.
+
+    Raises:
+        Refusal: An option is unknown or not valid.
+    """
     given = {
         name: value for name, value in request.query_params.items() if name not in _NOT_OPTIONS
     }
-    if not given:
-        return Asked()
     try:
-        query = Query.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
-            hint = suggestion(name, [*Query.model_fields, *_NOT_OPTIONS])
+            hint = suggestion(name, [*kind.model_fields, *_NOT_OPTIONS])
             raise Refusal(422, f"There is no option '{name[:100]}'.{hint}") from None
         raise Refusal(422, f"'{name}' is not valid: {first['msg']}.") from None
-    options = query.model_dump(exclude={"nearest", "explain"}, exclude_unset=True)
-    return Asked(AnswerOptions.of(**options), query.nearest, query.explain)
+
+
+@asynccontextmanager
+async def answered(
+    request: Request, state: State, served: AnyServed, asked: Asked
+) -> AsyncIterator[tuple[list[Sent], list[AnswerOrError]]]:
+    """Admit a request, read its images and answer them; they count as waiting until the block ends.
+
+    Yields:
+        The images, and the answer to each of them, or why it cannot be read.
+
+    Raises:
+        Refusal: There is too much to do, the body is not valid, or no image can be read.
+        ClientLeft: The client left.
+    """
+    with state.admission.admitted() as ticket, served.used():
+        sent = await read_uploads(
+            request, state.options, lambda size: state.admission.count_bytes(ticket, size)
+        )
+        state.admission.count_images(ticket, len(sent))
+        results = await answer_images(request, state, served, sent, asked)
+        _check_any_read(results)
+        yield sent, results
+
+
+def _check_any_read(results: Sequence[AnswerOrError]) -> None:
+    """Refuse a request of which no image can be read."""
+    failed = [result for result in results if isinstance(result, UnreadableImage)]
+    if len(failed) == len(results):
+        several = f"None of {len(failed)} images can be read."
+        raise unreadable(failed, str(failed[0]) if len(failed) == 1 else several)
+
+
+def unreadable(failed: Sequence[UnreadableImage], detail: str) -> Refusal:
+    """Return the refusal of a request because of images that cannot be read."""
+    return Refusal(
+        422,
+        detail,
+        images=[FailedPrediction(one.path, one.reason).to_json() for one in failed],
+    )
 
 
 async def answer_images(
     request: Request,
     state: State,
-    served: ServedModel,
+    served: AnyServed,
     images: Sequence[Sent],
     asked: Asked,
 ) -> list[AnswerOrError]:
@@ -91,16 +145,27 @@ async def answer_images(
         ClientLeft: The client left.
     """
     begin = time.perf_counter()
-    futures = [served.submit(printable(one.name), one.image, asked) for one in images]
-    results = await wait_for(request, futures, state.options.timeout)
+    results = await compute(request, state, served, images, asked)
     seconds = time.perf_counter() - begin
     for sent, result in zip(images, results, strict=True):
         _note(state, served, sent, result, seconds)
     return results
 
 
+async def compute(
+    request: Request,
+    state: State,
+    served: AnyServed,
+    images: Sequence[Sent],
+    asked: Asked,
+) -> list[AnswerOrError]:
+    """Return what `answer_images` does, without counting or logging it."""
+    futures = [served.submit(printable(one.name), one.image, asked) for one in images]
+    return await wait_for(request, futures, state.options.timeout)
+
+
 def _note(
-    state: State, served: ServedModel, sent: Sent, result: AnswerOrError, seconds: float
+    state: State, served: AnyServed, sent: Sent, result: AnswerOrError, seconds: float
 ) -> None:
     """Count an answer, and log it."""
     if isinstance(result, UnreadableImage):
@@ -178,7 +243,7 @@ def answer_json(answer: Answer, asked: Asked, heat_map: bytes | None = None) -> 
     """
     values = answer.prediction.to_json()
     if heat_map:
-        values["heat_map"] = _data_url(heat_map)
+        values["heat_map"] = data_url(heat_map)
     if asked.nearest:
         values["nearest"] = [_neighbour_json(*one) for one in answer.neighbours]
     return values
@@ -186,8 +251,9 @@ def answer_json(answer: Answer, asked: Asked, heat_map: bytes | None = None) -> 
 
 def _neighbour_json(neighbour: Neighbour, picture: bytes | None) -> JsonValue:
     values: dict[str, JsonValue] = {"label": neighbour.label, "distance": neighbour.distance}
-    return values | {"picture": _data_url(picture)} if picture else values
+    return values | {"picture": data_url(picture)} if picture else values
 
 
-def _data_url(jpeg: bytes) -> str:
+def data_url(jpeg: bytes) -> str:
+    """Return a picture as a URL that contains it."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -27,7 +27,12 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _OPEN = ("/", "/healthz", "/readyz", "/docs", "/redoc", "/openapi.json")
 _OPEN_BELOW = ("/page/", "/static-offline-docs/", "/v2/health/")
 # The routes that predict, by the end of the path.
-_PREDICTIONS = {"/predict": "/predict", "/infer": "/v2/models/{name}/infer"}
+_PREDICTIONS = {
+    "/predict": "/predict",
+    "/search": "/search",
+    "/images": "/galleries/{name}/images",
+    "/infer": "/v2/models/{name}/infer",
+}
 _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

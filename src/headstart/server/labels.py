@@ -129,7 +129,7 @@ class LabelAnswerer:
     def tensors(self, predictions: Sequence[AnyAnswer]) -> list[Tensor]:
         """Return the labels, the probabilities of all classes, and what is unknown."""
         classes = self.predictor.classes
-        rows = np.array([one.probabilities for one in predictions], np.float32)
+        rows = np.array([labels_of(one).probabilities for one in predictions], np.float32)
         probabilities = Tensor("probabilities", "FP32", rows.reshape(-1, len(classes)))
         tensors = [*self._label_tensors(predictions), probabilities]
         if self.predictor.limits.known is not None:

@@ -40,7 +40,7 @@ class Metrics:
         )
         self.images = Counter(
             "headstart_images",
-            "Images, by model and result: answered, unknown or unreadable.",
+            "Images, by model or gallery and result: answered, unknown, unreadable or enrolled.",
             ("model", "result"),
             registry=registry,
         )

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import JsonValue
 
-from headstart.server.answering import ServedModel
+from headstart.server.answering import AnyServed, ServedModel
 from headstart.server.state import State, state_of
 
 router = APIRouter()
@@ -26,8 +26,8 @@ async def healthz() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Are the models loaded?")
 async def readyz(request: Request) -> JSONResponse:
-    """Answer with the names of the models, or with status 503 if none is served."""
-    models = list(state_of(request).models.served)
+    """Answer with the names of the models and galleries, or with status 503 if none is served."""
+    models = list(state_of(request).models.all)
     return JSONResponse(
         {"status": "ready" if models else "no model", "models": models}, 200 if models else 503
     )
@@ -58,8 +58,15 @@ def _described(model: ServedModel, state: State) -> dict[str, JsonValue]:
     return {
         "name": model.name,
         "version": model.version,
-        "loaded": datetime.fromtimestamp(model.loaded, UTC).isoformat(timespec="seconds"),
-        "problem": state.models.problems.get(model.name),
+        **loading_json(model, state),
         **model.answerer.about.to_json(),
         "headstart": version("headstart"),
+    }
+
+
+def loading_json(served: AnyServed, state: State) -> dict[str, JsonValue]:
+    """Return when a model or a gallery was loaded, and why its newest files are not served."""
+    return {
+        "loaded": datetime.fromtimestamp(served.loaded, UTC).isoformat(timespec="seconds"),
+        "problem": state.models.problems.get(served.name),
     }

@@ -12,31 +12,37 @@ from headstart.errors import UnreadableImage
 from headstart.predictor.predictor import FailedPrediction
 from headstart.server.answerer import Answer, Asked
 from headstart.server.answering import AnswerOrError, ServedModel
-from headstart.server.asking import PARAMETERS, answer_images, answer_json, asked_of, wait_for
-from headstart.server.refusals import Refusal
+from headstart.server.asking import (
+    Query,
+    answer_json,
+    answered,
+    asked_of,
+    parameters_of,
+    wait_for,
+)
 from headstart.server.state import State, state_of
-from headstart.server.uploads import BINARY, MULTIPART, Sent, read_uploads
+from headstart.server.uploads import BINARY, MULTIPART, Sent
 
 router = APIRouter()
 
 VERSION_HEADER = "X-Model-Version"
 
-_FILE: dict[str, JsonValue] = {"type": "string", "format": "binary"}
-_BODY = {
+FILE: dict[str, JsonValue] = {"type": "string", "format": "binary"}
+IMAGES = {
     "required": True,
     "content": {
         MULTIPART: {
             "schema": {
                 "type": "object",
                 "required": ["images"],
-                "properties": {"images": {"type": "array", "minItems": 1, "items": _FILE}},
+                "properties": {"images": {"type": "array", "minItems": 1, "items": FILE}},
             }
         },
-        "image/*": {"schema": _FILE},
-        BINARY[0]: {"schema": _FILE},
+        "image/*": {"schema": FILE},
+        BINARY[0]: {"schema": FILE},
     },
 }
-
+"""The body of a request with images, for the description of the API."""
 
 _MODEL = {
     "name": "model",
@@ -50,7 +56,7 @@ _MODEL = {
 @router.post(
     "/predict",
     summary="Classify images, or find objects in them",
-    openapi_extra={"requestBody": _BODY, "parameters": [_MODEL, *PARAMETERS]},
+    openapi_extra={"requestBody": IMAGES, "parameters": [_MODEL, *parameters_of(Query)]},
 )
 async def predict(request: Request) -> JSONResponse:
     """Classify image files, or find objects in them: several in a form, or one as the body.
@@ -61,26 +67,9 @@ async def predict(request: Request) -> JSONResponse:
     state, asked = state_of(request), asked_of(request)
     served = state.models.get(request.query_params.get("model"))
     served.answerer.check(asked)
-    with state.admission.admitted() as ticket, served.used():
-        sent = await read_uploads(
-            request, state.options, lambda size: state.admission.count_bytes(ticket, size)
-        )
-        state.admission.count_images(ticket, len(sent))
-        results = await answer_images(request, state, served, sent, asked)
-        _check_any_read(results)
+    async with answered(request, state, served, asked) as (sent, results):
         values = await _as_json(request, state, served, sent, results, asked)
     return JSONResponse(values, headers={VERSION_HEADER: served.version})
-
-
-def _check_any_read(results: Sequence[AnswerOrError]) -> None:
-    """Refuse a request of which no image can be read."""
-    failed = [result for result in results if isinstance(result, UnreadableImage)]
-    if len(failed) == len(results):
-        raise Refusal(
-            422,
-            str(failed[0]) if len(failed) == 1 else f"None of {len(failed)} images can be read.",
-            images=[FailedPrediction(one.path, one.reason).to_json() for one in failed],
-        )
 
 
 async def _as_json(

@@ -23,12 +23,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "model": Problem}
     for status, description in (
         (401, "The key is missing or wrong."),
-        (403, "A page of another origin, or another host."),
-        (404, "There is no such model."),
+        (403, "A page of another origin, another host, or a change without any key."),
+        (404, "There is no such model, gallery or label."),
         (413, "The request is too large."),
         (415, "A body of this type is not read."),
         (422, "The request is not valid, or no image can be read."),
-        (503, "The server is busy, or serves no model."),
+        (503, "The server is busy, or serves no model or gallery."),
         (504, "The answer takes too long."),
     )
 }

@@ -29,6 +29,8 @@ KEY_VARIABLE = "HEADSTART_API_KEY"
 _SHORTEST_KEY = 16
 _WAITING_CONNECTIONS = 2048
 _SHUTDOWN_SECONDS = 120
+# A worker that imports libraries on a busy machine does not answer for longer than 5 seconds.
+_HEALTH_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def server_config(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401
         server_header=False,
         backlog=_WAITING_CONNECTIONS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        timeout_worker_healthcheck=_HEALTH_SECONDS,
         log_config=LOGGING,
         **more,
     )

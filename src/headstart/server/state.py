@@ -8,6 +8,7 @@ from typing import cast
 
 from fastapi import Request
 
+from headstart.commands.gallery_pictures import EnrolledPictures
 from headstart.runs.answer_log import AnswerLog
 from headstart.server.admission import Admission
 from headstart.server.metrics import Metrics
@@ -25,7 +26,10 @@ class State:
         admission: Bounds what is in progress.
         metrics: Counts what was done.
         explainers: The thread that draws heat maps.
+        changes: The thread that changes galleries.
+        may_change: Whether clients may change galleries, because they have to send a key.
         log: The log of predictions; None without one.
+        pictures: The pictures of enrolled images; None without any.
     """
 
     options: ServeOptions
@@ -33,7 +37,10 @@ class State:
     admission: Admission
     metrics: Metrics
     explainers: ThreadPoolExecutor
+    changes: ThreadPoolExecutor
+    may_change: bool
     log: AnswerLog | None = None
+    pictures: EnrolledPictures | None = None
 
 
 def state_of(request: Request) -> State:

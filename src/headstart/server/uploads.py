@@ -44,6 +44,19 @@ class Sent:
         return hashlib.sha256(data).hexdigest()
 
 
+@dataclass(frozen=True)
+class Form:
+    """A form that a client sent.
+
+    Attributes:
+        files: Its image files.
+        fields: The text of its other fields, by name.
+    """
+
+    files: list[Sent]
+    fields: dict[str, str]
+
+
 Count = Callable[[int], None]
 """Called with the size of each chunk of a body; it raises a `Refusal` if there is no room."""
 
@@ -58,9 +71,16 @@ async def read_uploads(request: Request, limits: LimitOptions, count: Count) -> 
         Refusal: The body is too large, of a type that is not read, or contains no image.
         ClientDisconnect: The client left.
     """
-    kind = request.headers.get("content-type", BINARY[0]).partition(";")[0].strip().lower()
+    kind = kind_of(request)
     if kind == MULTIPART:
-        return await _form_files(request, limits, count)
+        form = await read_form(request, limits, count)
+        for name in form.fields:
+            raise Refusal(
+                422,
+                f"The field '{name[:100]}' is not a file. Send each image as a file with a "
+                "name; options belong into the URL, such as ?top=3.",
+            )
+        return form.files
     if kind.startswith("image/") or kind in BINARY:
         name = request.query_params.get("name", "image")
         return [Sent(name, await read_body(request, limits, count))]
@@ -69,6 +89,12 @@ async def read_uploads(request: Request, limits: LimitOptions, count: Count) -> 
         f"A body of type '{kind[:100]}' is not read. Send image files as {MULTIPART}, or one image "
         f"file as image/* or {BINARY[0]}.",
     )
+
+
+def kind_of(request: Request) -> str:
+    """Return the type of a body, without its parameters."""
+    kind = request.headers.get("content-type", BINARY[0])
+    return kind.partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limits: LimitOptions, count: Count) -> bytes:
@@ -84,7 +110,15 @@ async def read_body(request: Request, limits: LimitOptions, count: Count) -> byt
     return body
 
 
-async def _form_files(request: Request, limits: LimitOptions, count: Count) -> list[Sent]:
+async def read_form(request: Request, limits: LimitOptions, count: Count) -> Form:
+    """Read a form with image files and other fields.
+
+    Raises:
+        Refusal: The body is too large, is not a form, or has no file.
+        ClientDisconnect: The client left.
+    """
+    if kind_of(request) != MULTIPART:
+        raise Refusal(415, f"Send image files and fields as {MULTIPART}.")
     parser = _InMemory(
         request.headers,
         _limited(request, limits, count).stream(),
@@ -96,20 +130,15 @@ async def _form_files(request: Request, limits: LimitOptions, count: Count) -> l
         form = await parser.parse()
     try:
         parts = form.multi_items()
-        for name, value in parts:
-            if not isinstance(value, UploadFile):
-                raise Refusal(
-                    422,
-                    f"The field '{name[:100]}' is not a file. Send each image as a file with a "
-                    "name; options belong into the URL, such as ?top=3.",
-                )
         files = [value for _, value in parts if isinstance(value, UploadFile)]
-        if not files:
+        fields = {name: value for name, value in parts if isinstance(value, str)}
+        if not files and not fields:
             raise Refusal(422, "The form contains no file. Send at least one image.")
-        return [
+        sent = [
             Sent(file.filename or f"image {number}", await file.read())
             for number, file in enumerate(files, start=1)
         ]
+        return Form(sent, fields)
     finally:
         await form.close()
 

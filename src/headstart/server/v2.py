@@ -133,7 +133,7 @@ async def live() -> dict[str, bool]:
 @router.get("/health/ready", summary="Are the models loaded?")
 async def ready(request: Request) -> JSONResponse:
     """Answer 503 if no model is served."""
-    served = bool(state_of(request).models.served)
+    served = bool(state_of(request).models.all)
     return JSONResponse({"ready": served}, 200 if served else 503)
 
 

@@ -24,6 +24,7 @@ EXTREME = """window.fetch = async (path) => {
     test: null, operating_point: "sensitivity=0.95", problem: "The newest files cannot be loaded.",
     can: {unknown: false, sets: true, max_error: false, nearest: true, pictures: false},
   };
+  if (path === "galleries") return Response.json([]);
   if (path === "models") return Response.json([model, {...model, name: "n".repeat(80)}]);
   const top = classes.slice(0, 100).map((label, rank) => ({label, probability: 0.5 / (rank + 1)}));
   const nearest = [1, 2, 3].map((distance) => ({label: classes[0], distance}));

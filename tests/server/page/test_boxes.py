@@ -61,6 +61,7 @@ MANY = """window.fetch = async (path) => {
     name: "roads", version: "1", task: "boxes", classes, backbone: "b", test: "mAP50 0.900",
     operating_point: "f1", problem: null, can: {},
   };
+  if (path === "galleries") return Response.json([]);
   if (path === "models") return Response.json([model]);
   const boxes = Array.from({length: 100}, (_, number) => {
     const [x, y] = [(number * 37) % 130, (number * 23) % 75];

@@ -1,6 +1,7 @@
 // What the page says about the model: above, in the footer, and its card.
 import { byId, element, say } from "./dom.js";
 import { render } from "./markdown.js";
+import { describeGallery } from "./search.js";
 import { count, listed, sentence } from "./words.js";
 
 // So many classes are named in a sentence.
@@ -15,26 +16,40 @@ export function showAbout(models, model) {
   );
   byId("model").value = model.name;
   byId("about").replaceChildren(...purpose(model).flatMap((one) => [one, " "]));
-  const many = model.classes.length > NAMED;
-  byId("classes").hidden = !many;
-  byId("classes").querySelector("summary").textContent =
-    `All ${count(model.classes.length, "label")}`;
-  byId("classes")
-    .querySelector("ul")
-    .replaceChildren(...(many ? model.classes : []).map((name) => element("li", {}, name)));
+  showClasses(model.classes.length > NAMED ? model.classes : []);
   say(byId("problem"), model.problem);
   byId("origin").replaceChildren(
     ...[
-      `Model ${model.name}`,
+      `${model.task === "search" ? "Gallery" : "Model"} ${model.name}`,
       `version ${model.version}`,
       `backbone ${model.backbone}`,
       ...(model.test ? [`test ${model.test}`] : []),
     ].map((text) => element("span", {}, text)),
   );
   byId("read-card").hidden = false;
+  const what = model.task === "search" ? "Gallery" : "Model";
+  byId("read-card").textContent = byId("card-title").textContent = `${what} card`;
+  const kinds = new Set(models.map(({ task }) => task === "search"));
+  byId("models").querySelector("label").textContent = kinds.size > 1 ? "Model or gallery" : what;
+}
+
+// Lists the classes of a model, or the labels of a gallery with the number of their images.
+export function showClasses(names, counts) {
+  byId("classes").hidden = !names.length;
+  byId("classes").querySelector("summary").textContent = `All ${count(names.length, "label")}`;
+  byId("classes")
+    .querySelector("ul")
+    .replaceChildren(
+      ...names.map((name) => {
+        const item = element("li", {}, element("bdi", {}, name));
+        if (counts) item.append(" ", element("small", {}, count(counts[name], "image")));
+        return item;
+      }),
+    );
 }
 
 function purpose(model) {
+  if (model.task === "search") return describeGallery(model);
   const { classes, task, test, operating_point: point, can } = model;
   const noun = task === "multi" ? "labels" : "classes";
   const which = classes.length > NAMED ? `${classes.length} ${noun}` : listed(classes, "and");
@@ -55,7 +70,9 @@ export async function showCard(api, model) {
   byId("card").showModal();
   byId("card").scrollTop = 0;
   try {
-    text.replaceChildren(...render(await api.card(model.name)));
+    const kind = model.task === "search" ? "galleries" : "models";
+    const card = (await api.card(kind, model.name)) || "It was made without a card.";
+    text.replaceChildren(...render(card));
   } catch (error) {
     if (!error.reason) throw error;
     text.replaceChildren(element("p", {}, error.reason));

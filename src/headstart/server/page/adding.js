@@ -21,7 +21,7 @@ export function listenForFiles(add) {
 const numbers = {};
 
 // What came without a name of its own is numbered.
-function named(file, anonymous, word) {
+export function named(file, anonymous, word) {
   if (file.name && file.name !== anonymous) return { file, name: file.name };
   return { file, name: numbered(word || "image", file.type.split("/")[1] || "png") };
 }
@@ -62,7 +62,9 @@ function listenForDrops(add) {
     const files = Array.from(event.dataTransfer.files);
     const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.());
     const folders = roots.some((root) => root?.isDirectory);
-    add(folders ? await filesBelow(roots.filter(Boolean)) : files.map((file) => named(file)));
+    const { target } = event;
+    const found = folders ? await filesBelow(roots.filter(Boolean)) : files.map((file) => named(file));
+    add(found, target);
   });
 }
 

@@ -95,8 +95,25 @@ export function connect({ askKey, tell }) {
 
   return {
     models: async () => (await request("models")).json(),
-    card: async (name) => (await (await request(`models/${encodeURIComponent(name)}`)).json()).card,
-    predict: async (file, query, signal) => {
+    galleries: async () => (await request("galleries")).json(),
+    gallery: async (name) => (await request(`galleries/${encodeURIComponent(name)}`)).json(),
+    card: async (kind, name) =>
+      (await (await request(`${kind}/${encodeURIComponent(name)}`)).json()).card,
+    // Sends photos of one item: { file, name } each.
+    enrol: async (gallery, label, fields, photos) => {
+      const body = new FormData();
+      body.append("label", label);
+      if (Object.keys(fields).length) body.append("fields", JSON.stringify(fields));
+      for (const { file, name } of photos) body.append("images", file, name);
+      const path = `galleries/${encodeURIComponent(gallery)}/images`;
+      return (await request(path, { method: "POST", body })).json();
+    },
+    remove: async (gallery, label) => {
+      const path = `galleries/${encodeURIComponent(gallery)}/labels/${encodeURIComponent(label)}`;
+      return (await request(path, { method: "DELETE" })).json();
+    },
+    // The route is "predict" or "search".
+    ask: async (route, file, query, signal) => {
       if (!file.size) throw new Refused(422, "The file is empty.", "it is empty");
       const options = {
         method: "POST",
@@ -104,7 +121,7 @@ export function connect({ askKey, tell }) {
         headers: { "Content-Type": "application/octet-stream" },
         signal,
       };
-      const response = await request(`predict?${new URLSearchParams(query)}`, options);
+      const response = await request(`${route}?${new URLSearchParams(query)}`, options);
       const [answer] = await response.json();
       return { answer, version: response.headers.get("X-Model-Version") };
     },
@@ -115,6 +132,7 @@ async function refusal(response) {
   if (response.status === 401) return new Refused(401, "This server needs a key.");
   const { detail, images } = await response.json().catch(() => ({}));
   const reason = images?.[0]?.error;
+  if (reason && /Nothing was added/.test(detail)) return new Refused(response.status, detail);
   if (reason) return new Refused(response.status, `This file cannot be read: ${reason}.`, reason);
   const text =
     typeof detail === "string" ? detail : `The server answered with status ${response.status}.`;
@@ -124,7 +142,7 @@ async function refusal(response) {
 // A file can change or vanish after it was chosen; a server can close the connection or be gone.
 async function whyNot(body) {
   try {
-    await body?.slice(0, 1).arrayBuffer();
+    await body?.slice?.(0, 1).arrayBuffer();
   } catch {
     return "The file cannot be read any more. Add it again.";
   }

@@ -36,6 +36,18 @@ function columns(entries, model, coverage) {
   ];
 }
 
+const nearest = (cell) => ({ answer }) => (answer ? cell(answer) : "");
+
+const MATCHES = [
+  ["image", ({ name }) => text(name)],
+  ["label", nearest(({ label }) => text(label ?? ""))],
+  ["probability", nearest(({ labels: [first] }) => String(first.probability ?? ""))],
+  ["unknown", nearest(({ unknown }) => String(unknown))],
+  ["nearest", nearest(({ hits: [first] }) => text(first.image))],
+  ["distance", nearest(({ hits: [first] }) => String(first.distance))],
+  ["error", ({ reason }) => (reason ? text(reason) : "")],
+];
+
 const cornerOf = (number) => (row) => (row.box ? String(row.box.box[number]) : "");
 
 // A row for each box, so that the file can also be read as labelled boxes.
@@ -56,7 +68,8 @@ function rowsOf(entry) {
 // Entries have a name and an answer, or the reason why there is none.
 export function toCsv(entries, model, coverage) {
   const finds = model.task === "boxes";
-  const table = finds ? BOXES : columns(entries, model, coverage);
+  const searches = model.task === "search";
+  const table = finds ? BOXES : searches ? MATCHES : columns(entries, model, coverage);
   const rows = (finds ? entries.flatMap(rowsOf) : entries).map((row) =>
     table.map(([, cell]) => cell(row)),
   );

@@ -1,11 +1,12 @@
 // The page: images in, answers out, and a history of both until it is left.
-import { showAbout, showCard } from "./about.js";
+import { showAbout, showCard, showClasses } from "./about.js";
 import { listenForFiles } from "./adding.js";
 import { connect } from "./api.js";
 import { watchBoxes } from "./boxes.js";
 import { offerCamera } from "./camera.js";
 import { save, toCsv } from "./csv.js";
 import { byId, closable, say } from "./dom.js";
+import { makePanel } from "./enrolling.js";
 import { addRows, makeRow, markOpened, updateRow } from "./history.js";
 import { askForKey } from "./key.js";
 import { makeQueue } from "./queue.js";
@@ -17,6 +18,8 @@ const MOST = 1000;
 // More classes than these are not listed for each image.
 const TOP = 100;
 const NEAREST = 3;
+// More labels of a gallery than these are not listed.
+const LISTED = 1000;
 
 const status = (text) => (byId("status").textContent = text);
 const speak = (text) => (byId("spoken").textContent = text);
@@ -34,7 +37,12 @@ let asking = new AbortController();
 const coverage = () => Number(byId("coverage").value) || null;
 const queue = makeQueue(classify, AT_ONCE, showProgress);
 
+const route = () => (model.task === "search" ? "search" : "predict");
+const panel = makePanel({ api, opened: () => opened, changed: galleryChanged });
+
 function query(entry) {
+  if (model.task === "search")
+    return { gallery: model.name, name: entry.name, pictures: model.can.pictures };
   if (model.task === "boxes") return { model: model.name, name: entry.name };
   const asked = { model: model.name, name: entry.name, top: Math.min(model.classes.length, TOP) };
   if (model.can.nearest) asked.nearest = NEAREST;
@@ -47,7 +55,7 @@ async function classify(entry) {
   entry.state = "working";
   update(entry);
   try {
-    const { answer, version } = await api.predict(entry.file, query(entry), signal);
+    const { answer, version } = await api.ask(route(), entry.file, query(entry), signal);
     if (signal.aborted) return;
     Object.assign(entry, { state: "answered", answer });
     noticeVersion(version);
@@ -77,6 +85,7 @@ function spoken(entry) {
   if (entry.state === "failed") return `${entry.name}: ${entry.error}`;
   if (!entry.answer) return `${entry.name}: waiting`;
   const { text, value } = verdict(entry.answer);
+  if (entry.answer.hits && entry.answer.unknown) return `${entry.name}: unknown. ${text}`;
   const unknown = entry.answer.unknown ? ". Unlike all training images: do not rely on this." : "";
   return `${entry.name}: ${text} ${value}${unknown}`;
 }
@@ -94,6 +103,7 @@ function open(entry) {
   byId("position").textContent = `${place + 1} of ${entries.length}`;
   byId("previous").disabled = place === 0;
   byId("next").disabled = place === entries.length - 1;
+  panel.refresh();
 }
 
 function openAndSay(entry) {
@@ -111,7 +121,12 @@ function step(by) {
   if (byId(pressed).disabled) byId(other).focus();
 }
 
-function add(files) {
+function add(files, target) {
+  if (target?.closest?.("#enrol")) panel.add(files);
+  else search(files);
+}
+
+function search(files) {
   if (!model || !files.length) return;
   const room = Math.max(0, MOST - entries.length);
   const full = `This page takes ${count(MOST, "image")} a visit. For more, use headstart predict.`;
@@ -246,7 +261,7 @@ async function toggleHeat() {
   speak("Drawing the heat map.");
   const { signal } = asking;
   try {
-    const { answer } = await api.predict(entry.file, { ...query(entry), explain: true }, signal);
+    const { answer } = await api.ask(route(), entry.file, { ...query(entry), explain: true }, signal);
     if (!signal.aborted) Object.assign(entry, { heat: answer.heat_map, heatShown: true });
     if (entry === opened) speak("The heat map is shown.");
   } catch (error) {
@@ -277,12 +292,41 @@ function choose(name) {
   versions.add(model.version);
   showAbout(models, model);
   byId("options").hidden = !model.can.sets;
+  showPanel();
+}
+
+async function showPanel() {
+  try {
+    const shown = model;
+    const counts = await panel.show(shown.task === "search" ? shown : null);
+    if (counts && shown === model) showClasses(Object.keys(counts).slice(0, LISTED), counts);
+  } catch (error) {
+    if (!error.reason) throw error;
+    status(error.reason);
+  }
+}
+
+// All images of the visit are searched again: what was unknown may now be known.
+async function galleryChanged(text) {
+  try {
+    await loadModels(model.name);
+  } catch (error) {
+    if (!error.reason) throw error;
+    status(error.reason);
+    return;
+  }
+  askAllAgain();
+  speak(text);
 }
 
 async function loadModels(name) {
-  models = await api.models();
+  const [trained, galleries] = await Promise.all([api.models(), api.galleries()]);
+  models = [...trained, ...galleries.map(asModel)];
   if (models.length) choose(name);
 }
+
+// A gallery has no classes that are known beforehand.
+const asModel = (gallery) => ({ ...gallery, task: "search", classes: [] });
 
 async function start() {
   byId("retry").hidden = true;

@@ -1,6 +1,7 @@
 // The image that is open, and the answer to it.
 import { showBoxes } from "./boxes.js";
 import { byId, element, say } from "./dom.js";
+import { showFoundItems } from "./search.js";
 import { suffixOf } from "./thumbnails.js";
 import { count, kinds, listed, percent, verdict } from "./words.js";
 
@@ -39,10 +40,15 @@ export function showResult(entry, model, coverage) {
   byId("answer").hidden = !entry.answer;
   const finds = model.task === "boxes";
   byId("result").classList.toggle("finds", finds);
-  byId("details").hidden = !entry.answer || finds;
+  const searches = model.task === "search";
+  byId("details").hidden = !entry.answer || finds || searches;
+  byId("result").classList.toggle("searches", searches);
+  byId("matches").hidden = byId("items").hidden = !entry.answer || !searches;
+  byId("stranger").hidden = true;
   showBoxes(finds ? entry.answer : null, model);
   if (!entry.answer) return;
   if (finds) showFound(entry.answer);
+  else if (searches) showFoundItems(entry.answer, model);
   else showAnswer(entry.answer, model, coverage);
 }
 
@@ -68,7 +74,7 @@ function showPicture(entry) {
   picture.alt = heat ? `Heat map of ${entry.name} for ${explained}` : entry.name;
   say(byId("caption"), captionOf(entry, explained));
   const button = byId("heat");
-  button.hidden = !entry.answer || Boolean(entry.answer.boxes);
+  button.hidden = !entry.answer || Boolean(entry.answer.boxes || entry.answer.hits);
   button.setAttribute("aria-disabled", String(entry.drawing));
   button.setAttribute("aria-pressed", String(Boolean(heat)));
 }

@@ -35,11 +35,18 @@ export function kinds(boxes) {
 // What an answer says in a few words.
 export function verdict(answer) {
   if (answer.boxes) return { text: objects(answer.boxes), value: "" };
+  if (answer.hits) return match(answer);
   if (!answer.labels) return { text: answer.label, value: percent(answer.probability) };
   const [first, ...others] = answer.labels;
   if (!first) return { text: "no label", value: "" };
   const text = [first, ...others].map(({ label }) => label).join(", ");
   return { text, value: others.length ? "" : percent(first.probability) };
+}
+
+function match({ labels: [nearest], unknown }) {
+  if (unknown) return { text: `Nearest: ${nearest.label}`, value: "" };
+  const { label, probability } = nearest;
+  return { text: label, value: probability === null ? "" : percent(probability) };
 }
 
 // So many classes are named in a few words.
