@@ -20,6 +20,7 @@ from headstart.options import (
     FitOption,
     FramesOption,
     HeadOption,
+    ObjectiveOption,
     Options,
     OrientationsOption,
     Panel,
@@ -126,6 +127,7 @@ class PartKeywords(TypedDict, total=False):
     """See `PartOptions`."""
 
     tune: str
+    objective: ObjectiveOption
     resume: bool
     no_hint: bool
 

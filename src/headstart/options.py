@@ -34,6 +34,7 @@ PredictionFormat = Literal["headstart", "coco"]
 BoxFormat = Literal["coco", "yolo", "csv"]
 TaskOption = Literal["auto", "single", "multi", "boxes"]
 CropOption = Literal["none", "face"]
+ObjectiveOption = Literal["classes", "metric"]
 FramesOption = Literal["each", "middle"]
 SetMethod = Literal["lac", "aps"]
 ExportFormat = Literal["onnx", "openvino", "torch"]
@@ -338,6 +339,12 @@ class PartOptions(Options):
         pattern=f"^(none|{PART})$",
         description="What to fine-tune: stages:N or layers:N (the last N), all, or auto (two "
         "stages, or what --minutes allows). Kept only if it helps on held-out images.",
+    )
+    objective: ObjectiveOption = Field(
+        "classes",
+        description="metric: tune so that images of the same label are near each other, for "
+        "galleries; judged by recall@1 on labels that were not learnt from. Needs the extra "
+        "metric.",
     )
     resume: bool = Field(False, description="Resume an interrupted fine-tuning of the same data.")
     no_hint: bool = Field(

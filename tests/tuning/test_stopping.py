@@ -65,7 +65,7 @@ def test_the_best_trained_epoch_is_kept(model, data, monkeypatch):
     """Early stopping after four epochs keeps a trained epoch, not the initial weights."""
     losses = iter(range(20))
     monkeypatch.setattr(
-        "headstart.tuning.training.loop.measure_held_out",
+        "headstart.tuning.training.objective.measure_held_out",
         lambda *args: replace(measure_held_out(*args), log_loss=float(next(losses))),
     )
     refitted = []

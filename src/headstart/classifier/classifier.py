@@ -42,12 +42,13 @@ from headstart.options import (
 )
 from headstart.predictor.limits import Limits
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
-from headstart.record import Evaluation, Record, Tuning
+from headstart.record import Evaluation, MetricTuning, Record, Tuning
 from headstart.record.learning_curve import LearningCurve
 from headstart.task import Task
 from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_tune
 from headstart.tuning.held_out import LearningSet, learning_set
 from headstart.tuning.job import ClassifierHead, Job
+from headstart.tuning.metric import tune_metric
 from headstart.tuning.tutorial import with_recipe
 from headstart.watching import (
     Note,
@@ -92,6 +93,7 @@ class Classifier:
         chosen_on: What decided between them: "folds" or "val", the validation part.
         why_chosen: The reason, as a clause; "" if nothing was compared.
         tuning: Record of the last `fine_tune`, or None.
+        metric_tuning: Record of the last `tune_metric`, or None.
         checkpoints: Folder with the checkpoints and events of that training, or None.
     """
 
@@ -99,6 +101,7 @@ class Classifier:
     chosen_on: Decider = "folds"
     why_chosen: str = ""
     tuning: Tuning | None = None
+    metric_tuning: MetricTuning | None = None
     checkpoints: Path | None = None
     _predictor: Predictor | None = None
     # The content of the images on which the head was chosen, and the result.
@@ -307,31 +310,87 @@ class Classifier:
         check_classes(train, self.classes)
         check_choices(part, keep)
         options.check_deterministic(part)
-        model = self.predictor
         hold_out = options.recipe != "tutorial"
         images = learning_set(train, val, hold_out=hold_out, seed=self._settings.seed)
         _warn_of_absent_classes(val, watcher.warn)
-        features, stored_as = self.extractor.of_files(images.files, warn=watcher.warn)
-        job = Job(
-            self.extractor.with_backbone(copy.deepcopy(self.backbone)),
-            self._head_choice(train.task),
-            ClassifierHead(model.head, model.features),
-            self._chosen_on(images),
-            features,
-            images,
-            options,
-            folder=checkpoints,
-            resume=resume,
-            progress=progress,
-            warn=watcher.warn,
-            note=watcher.note,
-        )
+        job, stored_as = self._job(images, options, checkpoints, watcher)
+        job = replace(job, resume=resume, progress=progress)
         outcome = fine_tune(job, part, keep=keep)
         self.tuning = outcome.record if outcome else None
         self.checkpoints = outcome.folder if outcome else None
         if outcome and outcome.tuned:
             self._adopt(outcome.tuned, train, stored_as, watcher.warn)
         return self.tuning
+
+    def tune_metric(
+        self,
+        train: ImageSet,
+        options: TuneOptions,
+        *,
+        val: ImageSet | None,
+        part: str,
+        checkpoints: Path | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+        watcher: Watcher,
+    ) -> MetricTuning | None:
+        """Tune the last layers so that images of a label are near each other, for galleries.
+
+        If that helps on labels that were not learnt from, the head is fitted again on the tuned
+        features.
+
+        Args:
+            train: Training images, of at least four classes.
+            options: How to train.
+            val: Images for the choice of the head, as in `fit`.
+            part: The part to train: "all", the last "stages:N" or "layers:N".
+            checkpoints: Folder for checkpoints, with a subfolder for each training.
+            resume: Resume the training of the same images and options from that folder.
+            progress: See `fit`.
+            watcher: Follows the training.
+
+        Returns:
+            What was found on labels that were not learnt from; None if there was no time.
+
+        Raises:
+            DataError: There are too few classes.
+            OptionError: There is no such part, or the extra `metric` is not installed.
+        """
+        check_choices(part, "better")
+        images = learning_set(train, None, hold_out=True, seed=self._settings.seed)
+        job, _ = self._job(images, options, checkpoints, watcher)
+        outcome = tune_metric(replace(job, resume=resume, progress=progress), part)
+        self.metric_tuning = outcome.record if outcome else None
+        if outcome and outcome.weights:
+            tuned = with_weights(self.backbone, outcome.weights)
+            self.extractor = self.extractor.with_backbone(tuned)
+            features, stored_as = self.features_of(train, warn=watcher.warn)
+            self.fit_features(train, features, stored_as, val=val)
+        return self.metric_tuning
+
+    def _job(
+        self,
+        images: LearningSet,
+        options: TuneOptions,
+        checkpoints: Path | None,
+        watcher: Watcher,
+    ) -> tuple[Job, str]:
+        """Return a fine-tuning job, and the precision in which features are stored."""
+        features, stored_as = self.extractor.of_files(images.files, warn=watcher.warn)
+        model = self.predictor
+        job = Job(
+            self.extractor.with_backbone(copy.deepcopy(self.backbone)),
+            self._head_choice(model.task),
+            ClassifierHead(model.head, model.features),
+            self._chosen_on(images),
+            features,
+            images,
+            options,
+            folder=checkpoints,
+            warn=watcher.warn,
+            note=watcher.note,
+        )
+        return job, stored_as
 
     def evaluate(
         self,

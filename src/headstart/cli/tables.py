@@ -56,6 +56,8 @@ def show_training(console: Console, result: TrainResult) -> None:
         show_candidates(console, record)
     if record.tuning and record.tuned:
         show_tuning(console, record.tuning)
+    if record.metric_tuning:
+        print_line(console, record.metric_tuning.sentence)
     show_rejections(console, record.rejected)
     if record.leakage:
         print_line(console, record.leakage.message)

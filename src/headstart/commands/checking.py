@@ -18,6 +18,7 @@ from headstart.options import TrainOptions
 from headstart.tasks.opening import may_have_boxes
 from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.fine_tuning import check_scales
+from headstart.tuning.metric import require_metric_learning
 
 
 def check_training(options: TrainOptions, data: str | os.PathLike[str]) -> None:
@@ -35,8 +36,10 @@ def check_training(options: TrainOptions, data: str | os.PathLike[str]) -> None:
     if gives_any(options, FROZEN) and not may_have_boxes(data, options.task):
         reject_ineffective_options(options, FROZEN)
     check_listeners(options.listeners)
-    if options.tune != "none":
+    if options.tune != "none" or options.objective == "metric":
         check_scales(options.scales)
+    if options.objective == "metric":
+        require_metric_learning()
     _check_deterministic(options)
     choose_device(options.device)
     if options.backbone == "auto":

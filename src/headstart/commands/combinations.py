@@ -52,7 +52,11 @@ FROZEN: tuple[Rule[TrainOptions], ...] = (
             *("minutes", "epochs", "learning_rate", "augment", "views", "batch_size", "mixup"),
             *("store_gb", "log", "resume"),
         ),
-        lambda options: options.tune == "none" and options.recipe == "headstart",
+        lambda options: (
+            options.tune == "none"
+            and options.recipe == "headstart"
+            and options.objective == "classes"
+        ),
         "without fine-tuning. Add --tune, such as --tune auto.",
     ),
 )
@@ -64,6 +68,11 @@ LABELS: tuple[Rule[TileOptions], ...] = (
 """Of options that are for boxes."""
 
 TRAINING: tuple[Rule[TrainOptions], ...] = (
+    Rule(
+        ("recipe", "mixup"),
+        lambda options: options.objective == "metric",
+        "with --objective metric. Remove it.",
+    ),
     Rule(
         ("backbones", "sample", "budget_ms"),
         lambda options: options.backbone != "auto",

@@ -37,6 +37,7 @@ from headstart.commands.studying import (
 from headstart.data.images import Images, ImageSet
 from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
 from headstart.data.paths import data_name
+from headstart.errors import OptionError
 from headstart.files import size_of
 from headstart.heads.specs import head_named
 from headstart.options import TrainOptions, cache_folder
@@ -197,6 +198,8 @@ def _train_classifier(
     for shortcut in shortcuts:
         watcher.warn(f"{shortcut.sentence} A model may learn that instead of what the images show.")
     images.task.check_operating_point(options.operating_point, images.classes)
+    if options.objective == "metric" and images.task.name != "single":
+        raise OptionError("--objective metric needs one label for each image.")
     earlier = EarlierRun.load(options.compare, images, options) if options.compare else None
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
@@ -232,8 +235,9 @@ def _train_classifier(
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
+        tune = _tune_metric if options.objective == "metric" else _fine_tune
         with marked_unfinished(run, request, checkpoints):
-            _fine_tune(model, images, checkpoints, run, options, watcher, clock)
+            tune(model, images, checkpoints, run, options, watcher, clock)
     unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
@@ -291,6 +295,9 @@ def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:
 def _resolved(options: TrainOptions) -> TrainOptions:
     """Return the options with the values that the recipe and `--tune auto` imply."""
     options = with_recipe(options)
+    if options.objective == "metric" and options.tune in ("none", "auto"):
+        part = "stages:1" if options.tune == "none" else "stages:2"
+        options = options.model_copy(update={"tune": part})
     return options.with_minutes(options.tune)
 
 
@@ -371,6 +378,32 @@ def _fine_tune(
     if not report.kept:
         say = watcher.note if report.why_not else watcher.warn
         say(f"{_why_not(report)}, so the backbone stays frozen.")
+
+
+def _tune_metric(
+    model: Classifier,
+    images: Images,
+    checkpoints: Path,
+    run: Path,
+    options: TrainOptions,
+    watcher: Watcher,
+    clock: Clock,
+) -> None:
+    """Tune for galleries on the training part, and say if the result was not kept."""
+    with clock.step("tune"), watcher.stage("Metric tuning") as advance:
+        progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
+        report = model.tune_metric(
+            images.train,
+            options,
+            val=images.val,
+            part=options.tune,
+            checkpoints=checkpoints,
+            resume=options.resume,
+            progress=progress,
+            watcher=watcher,
+        )
+    if report and report.stopped:
+        watcher.warn(f"Metric tuning ended early: {report.stopped}.")
 
 
 def _why_not(report: Tuning) -> str:

@@ -25,6 +25,7 @@ from headstart.record.values import (
     Candidate,
     Data,
     Leak,
+    MetricTuning,
     PrecisionTrial,
     Recommendation,
     Rejection,
@@ -88,6 +89,7 @@ class Record:
         detection: The course of the training of a detector; None for other tasks.
         missing_boxes: Boxes that are probably missing in the labels of the test images and of
             those on which thresholds were chosen, the most probable first.
+        metric_tuning: The result of metric tuning; None without it.
         schema: The version of this layout.
     """
 
@@ -130,6 +132,7 @@ class Record:
     compared: ComparisonRecord | None = None
     detection: DetectionCourse | None = None
     missing_boxes: tuple[MissingBox, ...] = ()
+    metric_tuning: MetricTuning | None = None
     schema: int = SCHEMA
 
     @property
@@ -176,6 +179,7 @@ class Record:
             },
             tuning=self.tuning.without_times() if self.tuning else None,
             detection=self.detection.without_times() if self.detection else None,
+            metric_tuning=self.metric_tuning.without_times() if self.metric_tuning else None,
         )
 
     @staticmethod

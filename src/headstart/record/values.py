@@ -206,6 +206,62 @@ class Tuning:
 
 
 @dataclass(frozen=True)
+class MetricTuning:
+    """The result of metric tuning: frozen and tuned network on labels that were not learnt from.
+
+    Attributes:
+        part: The part that was trained: "all", "stages:N" or "layers:N".
+        kept: Whether the tuned network is used.
+        labels: The number of labels that were held out.
+        images: The number of their images that could be found: another one has their label.
+        frozen_recall_at_1: The share of them whose nearest other image has their label, with the
+            frozen network.
+        tuned_recall_at_1: The same with the tuned network.
+        gain_ci95: 95% confidence interval of the difference.
+        frozen_map_at_r: mAP@R with the frozen network.
+        tuned_map_at_r: mAP@R with the tuned network.
+        best_epoch: The epoch that was best on the held-out labels; 0 if none was finished.
+        learning_rate: The peak learning rate.
+        seconds: The duration.
+        stopped: Why it ended early; None if it did not.
+        epochs: The epochs; their loss is 1 - mAP@R on held-out labels, their accuracy recall@1.
+    """
+
+    part: str
+    kept: bool
+    labels: int
+    images: int
+    frozen_recall_at_1: float
+    tuned_recall_at_1: float
+    gain_ci95: Interval
+    frozen_map_at_r: float
+    tuned_map_at_r: float
+    best_epoch: int
+    learning_rate: float
+    seconds: float
+    stopped: str | None
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        low, high = self.gain_ci95
+        kept = "Kept" if self.kept else "Not kept, so the backbone stays frozen"
+        return (
+            f"Metric tuning of {self.part} in {self.seconds / 60:.1f} minutes, on {self.labels:,} "
+            f"labels that were not learnt from ({self.images:,} images): recall@1 "
+            f"{self.tuned_recall_at_1:.1%} against {self.frozen_recall_at_1:.1%} with the frozen "
+            f"backbone (95% interval of the difference {low:+.1%} to {high:+.1%}), mAP@R "
+            f"{self.tuned_map_at_r:.3f} against {self.frozen_map_at_r:.3f}. {kept}."
+        )
+
+    def without_times(self) -> "MetricTuning":
+        """Return a copy without durations."""
+        epochs = tuple(replace(epoch, seconds=0.0) for epoch in self.epochs)
+        return replace(self, seconds=0.0, epochs=epochs)
+
+
+@dataclass(frozen=True)
 class BackboneTrial:
     """The results of a backbone on held-out images.
 

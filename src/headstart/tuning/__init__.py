@@ -1,6 +1,6 @@
 """Step 6: unfreeze the last layers and continue training with a low learning rate.
 
-The entry point is `fine_tuning`.
+The entry points are `fine_tuning`, to predict classes, and `metric`, for galleries.
 
 - `job`, `held_out`: the request: the frozen model, the images, and the images each round holds out.
 - `unfreezing`: the only place where the backbone changes, and where it is restored.

@@ -10,6 +10,7 @@ from headstart.tuning.pacing.timing import Setting
 from headstart.tuning.training.examples import Examples
 from headstart.tuning.training.loop import Loop, Monitoring
 from headstart.tuning.training.network import HeadedNetwork, zero_head
+from headstart.tuning.training.objective import Classification
 from headstart.tuning.training.recipe import Recipe
 from headstart.tuning.training.step import Stepper
 
@@ -96,7 +97,8 @@ def test_accumulated_gradients_equal_those_of_the_batch():
         network = HeadedNetwork(nn.Identity(), zero_head(WIDTH, CLASSES), slice(0, WIDTH))
         optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
         setting = Setting(micro_batch=micro_batch)
-        stepper = Stepper(network, optimiser, Single(), Recipe(), setting, lambda text: None)
+        objective = Classification(Single(), np.arange(8) % CLASSES, CLASSES, smoothing=0.05)
+        stepper = Stepper(network, optimiser, objective, Recipe(), setting, lambda text: None)
         stepper.accumulate(rows, truth)
         gradients.append(network.top.weight.grad)
     torch.testing.assert_close(*gradients)

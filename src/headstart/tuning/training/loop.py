@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from headstart.arrays import Rows
-from headstart.evaluation.comparison import measure_held_out
 from headstart.record import Epoch
 from headstart.tuning.boundary.rows import predict_rows
 from headstart.tuning.events.events import Listener, StepEvent
@@ -26,7 +25,8 @@ from headstart.tuning.training.hooks import (
     ShowProgress,
 )
 from headstart.tuning.training.interruption import Interruption, catch_interruption
-from headstart.tuning.training.network import HeadedNetwork
+from headstart.tuning.training.network import TrainedNetwork
+from headstart.tuning.training.objective import Classification, Objective
 from headstart.tuning.training.recipe import Recipe, optimiser_of, schedule_of
 from headstart.tuning.training.state import TrainingState
 from headstart.tuning.training.step import Stepper
@@ -88,17 +88,19 @@ class Loop:
         setting: How training steps are computed.
         checkpoints: Where checkpoints are saved, or None.
         monitoring: Time limit, listeners and callbacks.
+        objective: What is lowered; by default, the loss of predicting the classes.
     """
 
     def __init__(
         self,
-        network: HeadedNetwork,
+        network: TrainedNetwork,
         backbone: nn.Module,
         examples: Examples,
         recipe: Recipe,
         setting: Setting,
         checkpoints: Checkpoints | None = None,
         monitoring: Monitoring | None = None,
+        objective: Objective | None = None,
     ) -> None:
         setting.apply_layout(network)
         self.network, self.examples, self.recipe, self.setting = network, examples, recipe, setting
@@ -106,7 +108,12 @@ class Loop:
         self._batches = Batches(examples, recipe.batch_size, recipe.seed)
         optimiser = optimiser_of(network, backbone, recipe)
         self._schedule = schedule_of(optimiser, recipe, self._batches.steps * recipe.epochs)
-        stepper = Stepper(network, optimiser, examples.task, recipe, setting, self._monitoring.warn)
+        self._objective = objective or Classification(
+            examples.task, examples.targets, examples.classes, recipe.label_smoothing
+        )
+        stepper = Stepper(
+            network, optimiser, self._objective, recipe, setting, self._monitoring.warn
+        )
         self.state = TrainingState(network, optimiser, stepper, recipe)
         self._forward = 0.0  # Seconds per image of a forward pass.
 
@@ -217,19 +224,13 @@ class Loop:
         return event
 
     def _measure(self) -> tuple[float, float]:
-        """Return calibrated log loss and accuracy of the averaged weights on held-out images.
-
-        Calibrated, because label smoothing makes a network less confident than the initial one.
-        """
+        """Return what the objective measures of the averaged weights on held-out images."""
         examples, average = self.examples, self.state.average.module
         if not len(examples.held_out):
             return math.nan, math.nan
         views = range(examples.measured_views)
-        scores = predict_rows(average, examples.source, examples.held_out, self.setting, views)
-        result = measure_held_out(
-            scores.numpy(), examples.targets[examples.held_out], examples.task
-        )
-        return result.log_loss, result.accuracy
+        outputs = predict_rows(average, examples.source, examples.held_out, self.setting, views)
+        return self._objective.measure(outputs.numpy(), examples.held_out)
 
     @property
     def _keeps_best(self) -> bool:
@@ -242,7 +243,7 @@ class Loop:
         position = self.state.position
         if position.waited >= self.recipe.patience:
             return f"held-out images did not improve for {position.waited} epochs"
-        guessing = self.examples.task.uninformed_loss(self.examples.classes)
+        guessing = self._objective.guessing
         last = position.history[-1] if position.history else None
         loss = last.train_loss if last else None
         if last and loss and self.recipe.choose and loss > _DIVERGED * guessing:

@@ -5,7 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from headstart.heads.fitted import LinearModel
-from headstart.heads.modules import TrainableHead, trainable_module
+from headstart.heads.modules import (
+    LinearModule,
+    MLPModule,
+    TrainableHead,
+    trainable_module,
+)
 from headstart.tuning.training.depthwise import fast_depthwise
 
 
@@ -15,24 +20,22 @@ def zero_head(width: int, classes: int) -> LinearModel:
     return LinearModel(zeros[:, 0], np.ones(width, dtype=np.float32), zeros, zeros[0])
 
 
-class HeadedNetwork(nn.Module):
-    """The trainable part of the backbone with a head on its features.
+class TrainedNetwork(nn.Module):
+    """The trainable part of the backbone, with something on top of its features.
 
     Attributes:
         above: Computes the features of all stages, (images, width), from rows.
-        top: The head.
+        top: Computes what is trained from the features.
     """
 
-    def __init__(
-        self, above: nn.Module, head: TrainableHead, columns: slice, *, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, above: nn.Module, top: nn.Module, columns: slice) -> None:
         super().__init__()
         self.above = above
-        self.top = trainable_module(head, dropout=dropout)
+        self.top = top
         self._columns = columns
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return scores, shape (images, classes), float32."""
+        """Return what `top` computes, (images, width), float32."""
         with fast_depthwise(rows.device):
             features: Tensor = self.above(rows)[:, self._columns].float()
         with torch.autocast(features.device.type, enabled=False):
@@ -65,3 +68,17 @@ class HeadedNetwork(nn.Module):
         """Load a state that `trained_state` returned."""
         for name, tensor in self.trained_state().items():
             tensor.copy_(weights[name])
+
+
+class HeadedNetwork(TrainedNetwork):
+    """The trainable part of the backbone with a head on its features.
+
+    Its output are scores, (images, classes).
+    """
+
+    top: LinearModule | MLPModule
+
+    def __init__(
+        self, above: nn.Module, head: TrainableHead, columns: slice, *, dropout: float = 0.0
+    ) -> None:
+        super().__init__(above, trainable_module(head, dropout=dropout), columns)

@@ -8,7 +8,7 @@ from timm.optim import param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler
 from torch import nn
 
-from headstart.tuning.training.network import HeadedNetwork
+from headstart.tuning.training.network import TrainedNetwork
 
 # Adam's first steps are as long as its learning rate, whatever the gradient, which would spoil a
 # fitted head. A share of the steps alone would leave a training of five steps without warm-up.
@@ -78,7 +78,7 @@ def learning_rate_of(architecture: str, images: int) -> float:
 
 
 def optimiser_of(
-    network: HeadedNetwork, backbone: nn.Module, recipe: Recipe
+    network: TrainedNetwork, backbone: nn.Module, recipe: Recipe
 ) -> torch.optim.Optimizer:
     """Create AdamW for the trainable parameters, with timm's layer-wise learning rate decay.
 

@@ -8,7 +8,7 @@ from timm.utils import ModelEmaV3
 
 from headstart.record import Epoch
 from headstart.tuning.training.checkpoint import Checkpoint, packed_optimiser, unpack_optimiser
-from headstart.tuning.training.network import HeadedNetwork
+from headstart.tuning.training.network import TrainedNetwork
 from headstart.tuning.training.recipe import Recipe
 from headstart.tuning.training.step import Stepper
 
@@ -39,7 +39,7 @@ class TrainingState:
 
     def __init__(
         self,
-        network: HeadedNetwork,
+        network: TrainedNetwork,
         optimiser: torch.optim.Optimizer,
         stepper: Stepper,
         recipe: Recipe,

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headstart.task import Task
 from headstart.tuning.pacing.timing import Setting, to_device
+from headstart.tuning.training.objective import Objective
 from headstart.tuning.training.recipe import Recipe
 from headstart.watching import Warn
 
@@ -23,12 +23,12 @@ class Stepper:
         self,
         network: nn.Module,
         optimiser: torch.optim.Optimizer,
-        task: Task,
+        objective: Objective,
         recipe: Recipe,
         setting: Setting,
         warn: Warn,
     ) -> None:
-        self._network, self._optimiser, self._task = network, optimiser, task
+        self._network, self._optimiser, self._objective = network, optimiser, objective
         self._recipe, self._setting, self._warn = recipe, setting, warn
         self.micro_batch = setting.micro_batch
 
@@ -58,9 +58,7 @@ class Stepper:
         for part, targets in parts:
             with self._setting.autocast():
                 scores = self._network(to_device(part, self._setting))
-            loss = self._task.training_loss(
-                scores, to_device(targets, self._setting), smoothing=self._recipe.label_smoothing
-            )
+            loss = self._objective.loss(scores, to_device(targets, self._setting))
             share = len(part) / len(rows)
             torch.autograd.backward(loss * share)
             total += loss.item() * share

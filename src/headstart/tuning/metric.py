@@ -1,0 +1,322 @@
+"""Step 6 for galleries: tune the last layers so that images of the same label are near each other.
+
+The loss is proxy anchor (Kim et al., 2020), by pytorch-metric-learning: each label has a learned
+point, to which its images are drawn and from which others are pushed. What is learnt is judged on
+labels that were not learnt from, as those of a gallery are not known yet. If it helps there, a
+final training learns from all labels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headstart.arrays import Features, Rows, Scores
+from headstart.backbones.layout import FeatureLayout
+from headstart.errors import DataError, OptionError
+from headstart.evaluation.intervals import paired_difference
+from headstart.galleries.embedding import Embedding
+from headstart.galleries.retrieval import Retrieval, retrieve
+from headstart.record import MetricTuning
+from headstart.tuning.boundary.store import OutOfTime
+from headstart.tuning.events.events import recorded
+from headstart.tuning.job import Job
+from headstart.tuning.pacing.session import Session
+from headstart.tuning.training.checkpoint import Checkpoints
+from headstart.tuning.training.examples import Examples
+from headstart.tuning.training.loop import (
+    INTERRUPTED,
+    OUT_OF_TIME,
+    Loop,
+    Monitoring,
+    TrainingResult,
+)
+from headstart.tuning.training.network import TrainedNetwork
+from headstart.tuning.trainings import FINAL, mark_finished, round_name, training_folder
+from headstart.tuning.unfreezing import unfrozen
+from headstart.tuning.workbench import Workbench, identity_of, open_workbench
+from headstart.watching import name_step
+
+LEAST_LABELS = 4
+"""With fewer labels, none can be held out and told from another one."""
+
+_HELD_OUT = 0.2
+# The points of labels begin anywhere, while the features are those of a trained network.
+_PROXY_RATE = 20.0
+_ROUND = "round-0"
+# Reasons to stop after which a training can be resumed.
+_CUT_OFF = (INTERRUPTED, OUT_OF_TIME)
+
+
+@dataclass(frozen=True)
+class MetricOutcome:
+    """The outcome of metric tuning.
+
+    Attributes:
+        record: What was found on labels that were not learnt from.
+        weights: Weights of the tuned network, on the CPU; None if the network stays frozen.
+    """
+
+    record: MetricTuning
+    weights: dict[str, Tensor] | None
+
+
+class Proxies(nn.Module):
+    """Passes features on, and knows a point for each label that is learnt from.
+
+    Args:
+        width: Width of the features.
+        labels: The numbers of the labels that are learnt from.
+        classes: The number of all labels.
+        seed: Seed of the first points.
+    """
+
+    def __init__(self, width: int, labels: Rows, classes: int, seed: int) -> None:
+        from pytorch_metric_learning.losses import ProxyAnchorLoss
+
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.anchors = ProxyAnchorLoss(len(labels), width)
+        places = torch.full((classes,), -1)
+        places[torch.from_numpy(labels)] = torch.arange(len(labels))
+        self.register_buffer("places", places, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the features."""
+        return features
+
+    def loss(self, features: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of features, (images, width), with encoded labels."""
+        places: Tensor = self.get_buffer("places")
+        loss: Tensor = self.anchors(features, places[truth.argmax(dim=1)])
+        return loss
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """To draw images of a label together, see `Objective`.
+
+    Attributes:
+        proxies: The points of the labels.
+        targets: The label of each image.
+        groups: The number of each image's group; images of its own are not found.
+    """
+
+    proxies: Proxies
+    targets: Rows
+    groups: Rows
+    guessing: float = float("inf")
+
+    def loss(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        """See `Objective.loss`."""
+        return self.proxies.loss(outputs, truth)
+
+    def measure(self, outputs: Scores, images: Rows) -> tuple[float, float]:
+        """Return 1 - mAP@R and recall@1 of looking up the images among each other."""
+        points = outputs - outputs.mean(axis=0)
+        points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+        found = retrieve(
+            points.astype(np.float32),
+            self.targets[images],
+            self.groups[images],
+            np.arange(len(images)),
+        )
+        return 1 - found.map_at_r, found.recall(1)
+
+
+def require_metric_learning() -> None:
+    """Check that the package with the loss is installed.
+
+    Raises:
+        OptionError: It is not.
+    """
+    if find_spec("pytorch_metric_learning") is None:
+        raise OptionError("For metric tuning, run pip install 'headstart[metric]'.")
+
+
+def tune_metric(job: Job, part: str) -> MetricOutcome | None:
+    """Tune a part of the backbone for galleries; the job's own backbone does not change.
+
+    Args:
+        job: The frozen model, the images and the options. Its images have one label each.
+        part: "all", "stages:N" or "layers:N".
+
+    Returns:
+        The outcome; None if the time limit was reached before training began.
+
+    Raises:
+        DataError: There are too few labels.
+        OptionError: There is no such part, or pytorch-metric-learning is not installed.
+        TuningError: Only trainings with other options can be resumed, or the same training is
+            already running.
+    """
+    require_metric_learning()
+    learnt, held_out = split_labels(np.asarray(job.images.targets), job.images.seed)
+    options: dict[str, object] = identity_of(job, part) | {"objective": "metric"}
+    with (
+        training_folder(job.folder, options, resume=job.resume, warn=job.warn) as folder,
+        unfrozen(job.extractor.backbone, job.extractor.device) as backbone,
+    ):
+        job = replace(job, folder=folder)
+        name_step(job.progress, "preparing")
+        session = Session.read(folder) if job.resume else None
+        try:
+            bench = open_workbench(job, part, session, backbone)
+        except OutOfTime:
+            job.warn("The time limit was reached before training could begin.")
+            return None
+        recipe = replace(bench.recipe, head_rate=_PROXY_RATE)
+        bench = replace(bench, recipe=recipe, identity=options)
+        outcome = _tune(bench, learnt, held_out)
+        if outcome.record.stopped not in _CUT_OFF:
+            mark_finished(folder)
+        return outcome
+
+
+def split_labels(targets: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows of images whose labels are learnt from, and of those that are held out.
+
+    Args:
+        targets: The number of each image's label.
+        seed: Random seed of the choice.
+
+    Raises:
+        DataError: There are too few labels that have two images.
+    """
+    labels, counts = np.unique(targets, return_counts=True)
+    labels = labels[counts > 1]
+    if len(labels) < LEAST_LABELS:
+        raise DataError(
+            f"Metric tuning is judged on labels that it has not learnt from, so it needs at least "
+            f"{LEAST_LABELS} labels with two images or more. There are {len(labels)}."
+        )
+    order = np.random.default_rng(seed).permutation(labels)
+    apart = np.isin(targets, order[: max(2, round(_HELD_OUT * len(labels)))])
+    return np.flatnonzero(~apart), np.flatnonzero(apart)
+
+
+def _tune(bench: Workbench, learnt: Rows, held_out: Rows) -> MetricOutcome:
+    """Train without the held-out labels, judge, and train on all labels if it helps."""
+    frozen = _best_retrieval(bench, bench.job.features[held_out], held_out)
+    network, result = _train(bench, _ROUND, learnt, held_out)
+    tuned = frozen
+    if result.best_epoch:
+        tuned = _best_retrieval(bench, _features(bench, network, held_out), held_out)
+    better = _better(tuned, frozen)
+    weights = bench.backbone.weights() if better else None
+    results = [result]
+    if better and result.stopped not in _CUT_OFF:
+        recipe = replace(bench.recipe, epochs=result.best_epoch)
+        everything, none = bench.job.images.everything
+        results.append(_train(replace(bench, recipe=recipe), FINAL, everything, none)[1])
+        if results[-1].stopped is None:
+            weights = bench.backbone.weights()
+    record = _record(bench, held_out, frozen, tuned, results, kept=better)
+    return MetricOutcome(record, weights)
+
+
+def _better(tuned: Retrieval, frozen: Retrieval) -> bool:
+    return tuned.recall(1) >= frozen.recall(1) and tuned.map_at_r > frozen.map_at_r
+
+
+def _train(
+    bench: Workbench, name: str, learnt: Rows, held_out: Rows
+) -> tuple[TrainedNetwork, TrainingResult]:
+    """Train once, from the original weights."""
+    job = bench.job
+    bench.backbone.reset()
+    columns, targets = job.extractor.layout.columns("last"), np.asarray(job.images.targets)
+    proxies = Proxies(
+        columns.stop, np.unique(targets[learnt]), job.heads.classes, bench.recipe.seed
+    ).to(job.extractor.device)
+    network = TrainedNetwork(bench.boundary.above, proxies, columns)
+    examples = Examples(
+        *(bench.boundary.source, job.heads.task, job.images.targets, job.heads.classes),
+        *(learnt, held_out),
+        names=job.images.names,
+        views=bench.plan.views,
+        measured_views=job.orientations,
+    )
+    checkpoints = None
+    if job.folder:
+        checkpoints = Checkpoints(job.folder / name, bench.identity, job.resume)
+    deadline = job.deadline
+    if deadline and name != FINAL:  # Half of the time is left for the training on all labels.
+        deadline = (deadline + time.perf_counter()) / 2
+    monitoring = Monitoring(
+        deadline, job.options.listeners, job.progress, job.warn, round_name(name)
+    )
+    objective = Likeness(proxies, targets, _numbers(job))
+    loop = Loop(
+        *(network, bench.backbone.network, examples, bench.recipe, bench.setting),
+        *(checkpoints, monitoring, objective),
+    )
+    return network, loop.run()
+
+
+def _features(bench: Workbench, network: TrainedNetwork, images: Rows) -> Features:
+    """Return the features of all stages that were read, (images, width), by a tuned network."""
+    return np.asarray(bench.predict(network.above, images).numpy(), dtype=np.float32)
+
+
+def _best_retrieval(bench: Workbench, features: Features, images: Rows) -> Retrieval:
+    """Look up images among each other by the features that find most of them.
+
+    Args:
+        bench: Everything that trainings share.
+        features: Features of the images, (images, width).
+        images: Their numbers.
+    """
+    layout = bench.job.extractor.layout
+    targets, groups = np.asarray(bench.job.images.targets)[images], _numbers(bench.job)[images]
+    found = [
+        retrieve(embedding.of_features(features), targets, groups, np.arange(len(images)))
+        for embedding in _embeddings(features, layout)
+    ]
+    return max(found, key=lambda one: (one.recall(1), one.map_at_r))
+
+
+def _embeddings(features: Features, layout: FeatureLayout) -> Iterator[Embedding]:
+    for kind in layout.kinds:
+        if kind != "flatten" and layout.columns(kind).stop <= features.shape[1]:
+            yield Embedding.of(features, layout, kind, "centred")
+
+
+def _numbers(job: Job) -> Rows:
+    groups = np.array(job.images.groups, dtype=object).astype(str)
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _record(
+    bench: Workbench,
+    held_out: Rows,
+    frozen: Retrieval,
+    tuned: Retrieval,
+    results: list[TrainingResult],
+    *,
+    kept: bool,
+) -> MetricTuning:
+    known = frozen.rank > 0
+    return MetricTuning(
+        part=bench.part,
+        kept=kept,
+        labels=len(np.unique(np.asarray(bench.job.images.targets)[held_out])),
+        images=int(known.sum()),
+        frozen_recall_at_1=frozen.recall(1),
+        tuned_recall_at_1=tuned.recall(1),
+        gain_ci95=paired_difference((tuned.rank == 1)[known], (frozen.rank == 1)[known]),
+        frozen_map_at_r=frozen.map_at_r,
+        tuned_map_at_r=tuned.map_at_r,
+        best_epoch=results[0].best_epoch,
+        learning_rate=bench.recipe.learning_rate,
+        seconds=time.perf_counter() - bench.job.begin,
+        stopped=next((one.stopped for one in results if one.stopped in _CUT_OFF), None),
+        epochs=tuple(map(recorded, results[0].history)),
+    )
