@@ -93,7 +93,9 @@ def test_limits_are_applied(
     folder = make_folder(3)
     Image.new("RGB", (100, 100)).save(folder / "red" / "big.png")
     images = open_data(folder, limits=DecodeLimits(max_pixels=64 * 64))
-    assert images.rejected == [("red/big.png", "100 x 100: more pixels than the limit of 4,096")]
+    assert images.rejected == [
+        ("red/big.png", "it has 10,000 pixels (100 x 100), more than the limit of 4,096")
+    ]
 
 
 def test_data_below_a_folder_that_is_not_utf8_is_an_error(
