@@ -1,9 +1,11 @@
 """What the commands say to those who use a detector."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import Completed
 from tests.detection.scenes import scene
@@ -34,7 +36,7 @@ def predict(headstart: Callable[..., Completed], detecting: Detecting) -> Callab
 
 
 def test_an_image_that_is_too_large(predict: Callable[..., Completed], image: Path) -> None:
-    """Its size is said, and the option that reads it; a file that is no image has no such advice."""
+    """Its size is said, and the option that reads it, which other files do not need."""
     (broken := image.parent / "broken.png").write_bytes(b"no image")
     done = predict("--max-pixels", 13_000, image, broken)
     assert done.code == 1
@@ -45,3 +47,47 @@ def test_an_image_that_is_too_large(predict: Callable[..., Completed], image: Pa
         " ".join(lines).split()
     )
     assert "--max-pixels" not in predict(broken).out
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--top", 3), ("--coverage", 0.9), ("--max-error", 0.1), ("--explain", "maps")],
+)
+def test_options_for_classifiers(
+    predict: Callable[..., Completed], image: Path, option: tuple[str, object]
+) -> None:
+    """The error comes before any image is read."""
+    message = f"Error: {option[0]} is for classifiers, and this model is a detector. Remove it."
+    assert predict(*option, image).error == message
+    done = predict(*option, image, "--out", image.parent / "boxes.csv")
+    assert "Predicting" not in done.err
+    assert done.error == message
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the width and height of an image file."""
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_pictures(
+    predict: Callable[..., Completed], image: Path, tmp_path: Path, detecting: Detecting
+) -> None:
+    """Each image is drawn with its boxes, is named in the results, and is not replaced unasked."""
+    photos, drawn = tmp_path / "photos", tmp_path / "drawn"
+    photos.mkdir()
+    for number in range(3):
+        scene(number, size=(3000, 1800)).image.save(photos / f"{number}.jpg")
+    done = predict(photos, image, "--pictures", drawn)
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == f"  pictures  {drawn}"
+    sizes = {path.name: size_of(path) for path in sorted(drawn.iterdir())}
+    large = dict.fromkeys(("0.jpg", "1.jpg", "2.jpg"), (1600, 960))
+    assert sizes == large | {"scene.jpg": (800, 480)}
+    assert "already exists" in predict(image, "--pictures", drawn).error
+    out = tmp_path / "boxes.json"
+    again = predict(photos, "--pictures", drawn, "--out", out, "--overwrite")
+    assert again.out.splitlines()[-1] == f"  pictures  {drawn}"
+    assert [one["picture"] for one in json.loads(out.read_text())] == [
+        str(drawn / f"{number}.jpg") for number in range(3)
+    ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from headstart.answers import BoxesPrediction
 from headstart.commands.combinations import LABELS, PREDICTION, reject_ineffective_options
 from headstart.commands.image_files import (
     Volumes,
@@ -69,6 +70,7 @@ def run_prediction(
     found = found_with_tables(images, options.cache, watcher.warn)
     known = count_of(found)
     predictor = load_model(model, options)
+    _reject_unsuitable(predictor, options)
     volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
     results: list[AnyResult] = []
@@ -102,9 +104,11 @@ def predict_to_file(
     check_output(options.out, overwrite=overwrite, format_=options.format)
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
+    _reject_unsuitable(predictor, options)
     with ExitStack() as stack:
         with watcher.stage("Predicting") as progress:
-            files = listed_files(images, options.cache, options.explain, watcher.warn)
+            without = options.explain or options.pictures
+            files = listed_files(images, options.cache, without, watcher.warn)
             unfinished = stack.enter_context(
                 unfinished_predictions(
                     *(options.out, bundle, _recorded(options, predictor), files),
@@ -126,8 +130,8 @@ def _predict_missing(
     progress: Progress,
 ) -> None:
     """Predict the images without results, part by part."""
-    pictures = (getattr(one, "heat_map", None) for one in unfinished)
-    written = [Path(path).name for path in pictures if path] if options.explain else []
+    drawn = options.explain or options.pictures
+    written = [path.name for path in map(_picture_of, unfinished) if path] if drawn else []
     predict = _predict(predictor, options, resumed=unfinished.continued, written=written)
     volumes = Volumes.of(predictor.contract, options.cache)
     done, count = unfinished.done, unfinished.request.count
@@ -164,6 +168,24 @@ def _noting_interruption(unfinished: UnfinishedPredictions, watcher: Watcher) ->
         raise
 
 
+def _picture_of(result: AnyResult) -> Path | None:
+    """Return the file with the heat map of a prediction, or with the picture of its boxes."""
+    if isinstance(result, FailedPrediction):
+        return None
+    path = result.picture if isinstance(result, BoxesPrediction) else result.heat_map
+    return Path(path) if path else None
+
+
+def _reject_unsuitable(model: AnyModel, options: PredictOptions) -> None:
+    """Reject options that are for another kind of model, before any image is read."""
+    if isinstance(model, Detector):
+        check_answer_options(options)
+        return
+    reject_ineffective_options(options, LABELS)
+    if options.format == "coco":
+        raise OptionError("--format coco is for boxes, which this model does not predict.")
+
+
 def _recorded(options: PredictOptions, predictor: AnyModel) -> dict[str, JsonValue]:
     """Return the options that predictions depend on."""
     meant = {"device": predictor.device, "precision": predictor.precision}
@@ -173,27 +195,29 @@ def _recorded(options: PredictOptions, predictor: AnyModel) -> dict[str, JsonVal
 def _predict(
     predictor: AnyModel, options: PredictOptions, *, resumed: bool, written: Iterable[str] = ()
 ) -> _Predict:
-    """Return what predicts images, with heat maps if these are asked for.
+    """Return what predicts images, with heat maps or pictures if these are asked for.
 
     Args:
         predictor: The model.
         options: What was asked for.
-        resumed: Whether an earlier command wrote heat maps for this prediction.
+        resumed: Whether an earlier command wrote pictures for this prediction.
         written: The names of these.
     """
     limits = DecodeLimits(max_pixels=options.max_pixels)
+    overwrite = options.overwrite or resumed
     if isinstance(predictor, Detector):
-        check_answer_options(options)
         detector = replace(predictor, tiles=options.tiles or predictor.tiles)
-        return lambda images: detector.predict_each(images, options, limits)
-    reject_ineffective_options(options, LABELS)
-    if options.format == "coco":
-        raise OptionError("--format coco is for boxes, which this model does not predict.")
+        if options.pictures is None:
+            return lambda images: detector.predict_each(images, options, limits)
+        from headstart.commands.drawing import draw_each, picture_folder  # It imports the report.
+
+        drawn = picture_folder(options.pictures, overwrite=overwrite, written=written)
+        return lambda images: draw_each(detector, images, options, limits, drawn)
     if options.explain is None:
         return lambda images: predictor.predict_each(images, options, limits)
     from headstart.commands.picture_folder import PictureFolder  # It imports the report.
 
-    folder = PictureFolder(options.explain, overwrite=options.overwrite or resumed, written=written)
+    folder = PictureFolder(options.explain, overwrite=overwrite, written=written)
     return lambda images: _explained(predictor, images, options, folder)
 
 
