@@ -129,7 +129,9 @@ def test_the_same_model_has_the_same_card():
 
 def test_a_detector_has_its_own_task_and_use():
     """The hub lists it under object detection, and its card says what it finds."""
-    card = model_card(replace(CONFIG, task="boxes", classes=("disc",), record=None), LabelledBoxes())
+    card = model_card(
+        replace(CONFIG, task="boxes", classes=("disc",), record=None), LabelledBoxes()
+    )
     assert metadata(card)["pipeline_tag"] == "object-detection"
     assert "# Detector of 1 class of objects\n" in card
     assert "To find the objects of the class above in images, and in others" in card

@@ -91,7 +91,7 @@ def test_a_picture_has_all_boxes_in_pixels_of_the_image() -> None:
 def test_what_is_said_about_a_picture() -> None:
     """The facts below it are also its description for those who cannot see it."""
     shown = analysed().whole()
-    assert shown.facts == (("Found", "1 of 3"), ("False alarms", "1 badly located, 1 background"))
+    assert shown.facts == (("Found", "1 of 3"), ("False alarms", "1 badly located, 1 on the background"))
     assert shown.drawing.described == (
         "street/1.jpg with true and predicted boxes; found: 1 of 3; false alarms: 1 badly "
         "located, 1 background"

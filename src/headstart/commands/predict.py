@@ -18,6 +18,7 @@ from headstart.commands.image_files import (
     found_with_tables,
     listed_files,
 )
+from headstart.commands.tiling import Tiling
 from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.paths import printable
 from headstart.errors import OptionError
@@ -73,11 +74,13 @@ def run_prediction(
     _reject_unsuitable(predictor, options)
     volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
+    tiling = Tiling.of(predictor, options, watcher.note)
     results: list[AnyResult] = []
     with watcher.stage("Predicting") as progress:
-        for result in predict(volumes.unpacked(found)):
+        for result in tiling.watched(predict(volumes.unpacked(found))):
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
+    tiling.advise()
     if options.out:
         write_predictions(options.out, results, predictor.classes, options.format)
     return results
@@ -116,9 +119,11 @@ def predict_to_file(
                 )
             )
             stack.enter_context(_noting_interruption(unfinished, watcher))
-            _predict_missing(predictor, unfinished, options, progress)
+            tiling = Tiling.of(predictor, options, watcher.note)
+            _predict_missing(predictor, unfinished, options, tiling, progress)
             name_step(progress, f"writing {options.out.name}")
             counts = unfinished.join(predictor.classes, options.format)
+        tiling.advise()
         stack.callback(unfinished.remove)
         yield WrittenPredictions(options.out, counts, unfinished)
 
@@ -127,6 +132,7 @@ def _predict_missing(
     predictor: AnyModel,
     unfinished: UnfinishedPredictions,
     options: PredictOptions,
+    tiling: Tiling,
     progress: Progress,
 ) -> None:
     """Predict the images without results, part by part."""
@@ -139,7 +145,8 @@ def _predict_missing(
         name_place(progress, f"image {done + 1:,} of {count:,}")
     begin = 0  # The rate is that of this command, so its count begins anew.
     for number, files in unfinished.missing():
-        named = (_named(result, volumes) for result in predict(volumes.unpacked(files)))
+        results = tiling.watched(predict(volumes.unpacked(files)))
+        named = (_named(result, volumes) for result in results)
         reported = _reported(named, begin, len(files), count - done, progress)
         unfinished.write(number, reported)
         begin += len(files)
