@@ -91,3 +91,37 @@ def test_pictures(
     assert [one["picture"] for one in json.loads(out.read_text())] == [
         str(drawn / f"{number}.jpg") for number in range(3)
     ]
+
+
+def test_tiles_are_mentioned(
+    predict: Callable[..., Completed],
+    headstart: Callable[..., Completed],
+    tmp_path: Path,
+    image: Path,
+) -> None:
+    """A detector that was trained with tiles cuts images; for others they may be the way out."""
+    scene(0, size=(300, 200)).image.save(large := tmp_path / "large.png")
+    tiled = Detecting.at(tmp_path, tiles=100)
+    run = ("predict", tiled.model, "--cache", tiled.cache)
+    sentence = (
+        "Images of more than 100 pixels on a side are cut into tiles of 100 x 100, as in the "
+        "training of this detector."
+    )
+    assert sentence in said(headstart(*run, large))
+    assert "as in the training" not in said(headstart(*run, large, "--tiles", 120))
+    silent = Detecting.at(tmp_path, "silent", threshold=1.0)
+    run = ("predict", silent.model, "--cache", silent.cache)
+    sentence = (
+        "1 image is much larger than the 64 x 64 pixels that the detector sees, and no box is "
+        "found in it. If the objects are small, add --tiles, such as --tiles 640."
+    )
+    assert sentence in said(headstart(*run, large, image))
+    assert sentence in said(headstart(*run, large, "--out", tmp_path / "boxes.csv"))
+    assert "--tiles" not in said(headstart(*run, image))
+    assert "--tiles" not in said(headstart(*run, large, "--tiles", 100))
+    assert "--tiles" not in said(predict(large))
+
+
+def said(done: Completed) -> str:
+    """Return what is printed to stderr as one line."""
+    return " ".join(done.err.split())

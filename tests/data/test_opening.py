@@ -370,6 +370,15 @@ def test_without_a_test_share_the_validation_part_is_reported(
     )
 
 
+def test_advice_for_training_is_not_for_a_model(
+    tmp_path: Path, open_data: Callable[..., Images]
+) -> None:
+    """Data that is opened for a model, whose classes are known, is not split."""
+    names = [f"{part}/{c}/{n}.png" for part in ("train", "val") for c in "ab" for n in range(3)]
+    images = open_data(save(tmp_path / "d", *names), classes=("a", "b"))
+    assert images.warnings == ()
+
+
 def test_a_test_share_of_zero_holds_nothing_out(
     make_folder: Callable[..., Path], open_data: Callable[..., Images]
 ) -> None:
