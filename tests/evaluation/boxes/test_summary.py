@@ -100,8 +100,10 @@ def test_without_predicted_or_true_boxes_there_are_no_empty_values() -> None:
     summary = summarise_boxes(silent, "test")
     assert summary.figures.endswith(" · it predicts no box at the thresholds")
     assert list(summary.operating) == [
-        "'cat' at recall=0.9 (probability of at least 0.310): none of 1,500 true boxes is found, "
-        "as no box is predicted."
+        (
+            "'cat' at recall=0.9 (probability of at least 0.310): none of 1,500 true boxes "
+            "is found, as no box is predicted."
+        )
     ]
     unlabelled = replace(
         FIXED, precision=0.0, recall=None, per_class=(replace(BIRD, shortfall="Why."),)
@@ -109,6 +111,8 @@ def test_without_predicted_or_true_boxes_there_are_no_empty_values() -> None:
     summary = summarise_boxes(unlabelled, "test")
     assert summary.figures.endswith(" · there are no true boxes")
     assert list(summary.operating) == [
-        "'bird' at f1 (probability of at least 0.310): there are no true boxes, and 1,200 boxes "
-        "are predicted. Why."
+        (
+            "'bird' at f1 (probability of at least 0.310): there are no true boxes, and "
+            "1,200 boxes are predicted. Why."
+        )
     ]
