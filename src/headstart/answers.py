@@ -139,6 +139,7 @@ class BoxesPrediction:
         probabilities: The highest probability of a box of each class in the model's order,
             (classes,).
         unknown: None, because a detector does not tell whether an image is unlike all others.
+        picture: The file with a picture of the boxes, if it was asked for.
     """
 
     image: str
@@ -147,11 +148,13 @@ class BoxesPrediction:
     detections: Detections = field(repr=False, compare=False)
     probabilities: Probabilities = field(repr=False, compare=False)
     unknown: None = None
+    picture: str | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
         boxes: list[JsonValue] = [box.to_json() for box in self.boxes]
-        return {"image": self.image, "boxes": boxes}
+        values: dict[str, JsonValue] = {"image": self.image, "boxes": boxes}
+        return values | ({"picture": self.picture} if self.picture else {})
 
     @property
     def answer(self) -> dict[str, str | float | bool]:

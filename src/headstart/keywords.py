@@ -223,6 +223,7 @@ class PredictKeywords(AnswerKeywords, TileKeywords, ComputeKeywords, total=False
     out: str | Path | None
     format: PredictionFormat
     explain: str | Path | None
+    pictures: str | Path | None
     overwrite: bool
 
 

@@ -439,24 +439,25 @@ class AnswerOptions(Options):
 
     panel = Panel.OUTPUT
 
-    top: int = Field(5, ge=1, description="Number of labels to list per image.")
+    top: int = Field(5, ge=1, description="Classifiers: number of labels to list per image.")
     coverage: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Also give the set of labels that contains the true one this often, such as "
-        "0.9 (conformal prediction).",
+        description="Classifiers: also give the set of labels that contains the true one this "
+        "often, such as 0.9 (conformal prediction).",
     )
     set_method: SetMethod = Field(
         "lac",
-        description="lac gives the smallest sets; aps gives larger ones to difficult images.",
+        description="Classifiers, with --coverage: lac gives the smallest sets; aps larger ones to "
+        "difficult images.",
     )
     max_error: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Abstain where the model is not confident enough for this share of errors, "
-        "such as 0.01.",
+        description="Classifiers: abstain where the model is not confident enough for this share "
+        "of errors, such as 0.01.",
     )
 
 
@@ -482,9 +483,16 @@ class PredictOptions(AnswerOptions, TileOptions, ComputeOptions):
         "results as .json.",
     )
     explain: LenientPath | None = Field(
-        None, description="Write a heat map of each prediction to this folder."
+        None, description="Classifiers: write a heat map of each prediction to this folder."
     )
-    overwrite: bool = Field(False, description="Replace earlier files in --out and --explain.")
+    pictures: LenientPath | None = Field(
+        None,
+        description="Detectors: write each image with its boxes, labels and probabilities drawn "
+        "to this folder.",
+    )
+    overwrite: bool = Field(
+        False, description="Replace earlier files in --out, --explain and --pictures."
+    )
 
 
 class ConvertOptions(CacheOptions):
@@ -525,9 +533,12 @@ class ExportOptions(CacheOptions):
         description="Image or folder of images to check the export with "
         "(default: those of the run).",
     )
-    half: bool = Field(False, description="Store the weights of the network in half precision.")
+    half: bool = Field(
+        False, description="Classifiers: store the weights of the network in half precision."
+    )
     int8: bool = Field(
-        False, description="Compute the network in 8-bit integers, if test images allow it."
+        False,
+        description="Classifiers: compute the network in 8-bit integers, if test images allow it.",
     )
     max_drop: float = Field(
         0.5,
@@ -537,7 +548,7 @@ class ExportOptions(CacheOptions):
         "and share of labels that --half may change, in percent.",
     )
     only_features: bool = Field(
-        False, description="Export the backbone with pooling, without the head."
+        False, description="Classifiers: export the backbone with pooling, without the head."
     )
     overwrite: bool = Field(False, description="Replace an earlier export in --out.")
 
@@ -609,10 +620,12 @@ class PlanOptions(Options):
         None, description="Write a page with pictures of what was found, such as check.html."
     )
     plan: LenientPath | None = Field(
-        None, description="Write a plan of changes as CSV (drop, move, relabel), to be edited."
+        None,
+        description="Classifiers: write a plan of changes as CSV (drop, move, relabel), to be "
+        "edited.",
     )
     apply: LenientPath | None = Field(
-        None, description="Carry out an edited plan on a copy of the data in --out."
+        None, description="Classifiers: carry out an edited plan on a copy of the data in --out."
     )
     out: LenientPath | None = Field(None, description="New folder for the copy of --apply.")
     overwrite: bool = Field(False, description="Replace an existing --report or --plan.")
@@ -624,7 +637,9 @@ class LabelErrorOptions(Options):
     panel = Panel.BACKBONE
 
     no_label_errors: bool = Field(
-        False, description="Do not look for label errors, which needs features of all images."
+        False,
+        description="Classifiers: do not look for label errors, which needs features of all "
+        "images.",
     )
     backbone: str = Field("efficientnet-lite0", description="Pretrained network of these features.")
     weights: str = Field(

@@ -229,7 +229,7 @@ def test_predict_exits_1_when_a_named_file_cannot_be_read(
     in_folder = headstart("predict", run, tmp_path / "photos/blue")
     assert in_folder.code == 0
     shown = stripped(in_folder.out)
-    start = shown.index("Images that cannot be read: 1")
+    start = shown.index("Images that were not read: 1")
     assert shown[start + 4] == f"{bad}   it is not an image of a known format"
     assert sum(" blue " in line for line in shown[:start]) == 12
     assert not any(str(bad) in line for line in shown[:start])
@@ -297,7 +297,7 @@ def test_predict_to_a_file_names_some_unreadable_images(
     assert lines[:3] == [
         "Predictions of 1 of 13 images",
         f"written  {out}",
-        "Images that cannot be read: 12",
+        "Images that were not read: 12",
     ]
     assert [name for name in names if any(line.startswith(name) for line in lines)] == names[:10]
     assert lines[-1] == f"and 2 more, in the column 'error' of {out}"

@@ -97,8 +97,8 @@ def test_a_prediction_shows_markup_literally() -> None:
     lines = shown([prediction, FailedPrediction("[b]c.png", "it is damaged ([u]z)")])
     assert f"[b]a.png   {MARKUP}" in next(line for line in lines if "a.png" in line)
     assert any(line.endswith("75.0%   [i]y 25%") for line in lines)
-    assert lines[lines.index("Images that cannot be read: 1") :] == [
-        "Images that cannot be read: 1",
+    assert lines[lines.index("Images that were not read: 1") :] == [
+        "Images that were not read: 1",
         "",
         "image      reason",
         "─" * 31,

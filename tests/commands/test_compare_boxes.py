@@ -57,7 +57,10 @@ def test_detectors_are_compared_by_their_common_classes(detectors, tmp_path) -> 
     assert pair.neither + pair.only_first == 20 - len(without)
     assert pair.both + pair.only_second == len(without)
     assert pair.images_only_second and without.issuperset(pair.images_only_second)
-    assert page.read_text().count("data:image/jpeg") == len(pair.images_only_second)
+    shown = page.read_text()
+    assert shown.count("data:image/jpeg") == len(pair.images_only_second)
+    assert f"those that {tmp_path / 'noisy'} predicts orange" in shown
+    assert "95% interval of the difference" in shown and "p is corrected" not in shown
 
 
 def _with_threshold(detector: Detector, value: float) -> Detector:
@@ -76,6 +79,19 @@ def test_the_metrics_are_those_of_evaluate(detectors) -> None:
     assert first.first == first.second == pytest.approx(both.record.test.map.value)
     assert (first.difference, first.p) == (0, 1)
     assert record.pairs[0].images_only_first == record.pairs[0].images_only_second == ()
+
+
+def test_detectors_without_a_common_class(detectors, tmp_path) -> None:
+    """The message lists what each has."""
+    other = tmp_path / "other"
+    replace(detectors[1].model, classes=("triangle",)).save(other)
+    first = detectors[0].run
+    with pytest.raises(DataError) as error:
+        hs.compare([first, other], first.parent / "scenes")
+    assert str(error.value) == (
+        "The models have no class in common, so they cannot be compared: "
+        f"'{first}' has 'disc', 'square'; '{other}' has 'triangle'."
+    )
 
 
 def test_a_detector_and_a_classifier_cannot_be_compared(detectors, tmp_path) -> None:

@@ -11,15 +11,17 @@ from PIL import Image
 
 import headstart as hs
 from headstart.answers import Thresholds
-from headstart.commands.train import TrainResult
+from headstart.commands.detecting import too_short
+from headstart.commands.train import TrainResult, run_training
 from headstart.data.boxes.labels import LabelledBox, read_boxes
 from headstart.detection import fitting
 from headstart.detection.maps import FrozenMaps
 from headstart.detection.training import DetectionTraining
 from headstart.errors import DataError, OptionError, RunInterrupted
+from headstart.options import TrainOptions
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.detector import Detector
-from headstart.record import Counts, Record
+from headstart.record import Counts, DetectionCourse, DetectionEpoch, Record
 from headstart.tasks.boxes import LabelledBoxes
 from tests.commands.test_train import RecordingWatcher
 from tests.conftest import TINY
@@ -554,3 +556,31 @@ def test_stages_that_diverge_leave_the_frozen_detector(train, trained, monkeypat
     assert warning.startswith("Fine-tuning failed, so the backbone stays frozen: The loss was")
     assert result.record.detection.tuning is None
     assert result.model.weights_sha256 == trained.model.weights_sha256
+
+
+def test_too_little_is_said(tmp_path):
+    """Too few images of a class, and too few epochs."""
+    data = write_yolo(tmp_path / "one", {"one.png": scene(0, count=1)})
+    watched = RecordingWatcher()
+    result = run_training(
+        data, TrainOptions.of(out=tmp_path / "run", cache=tmp_path / "cache", **QUICK), watched
+    )
+    name = result.record.data.classes[0]
+    few = f"Classes with too few images: '{name}' (1). Add images with boxes of them."
+    short = "The detector was trained for 2 epochs. By default, there are 80, so more may help."
+    assert result.record.warnings == (few, short)
+    assert {few, short} <= set(watched.warnings)
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "There are too few images to hold some out. Add images and train again" in report
+    assert "<code>--test</code>" not in report
+
+
+def test_a_training_that_was_too_short():
+    """It is known if the last epoch was the best, and there were fewer than usual."""
+    history = tuple(DetectionEpoch(n, 1.0, n / 10, n / 5, 1.0) for n in (1, 2))
+    course = DetectionCourse(history, 2, 5, "train", 2, 0, "", None, 2, 2e-3, 16)
+    assert too_short(course, 40) == (
+        "The detector was trained for 2 epochs, and the last was the best (mAP50-95 0.200). By "
+        "default, there are 40, so more may help."
+    )
+    assert too_short(course, 2) == too_short(replace(course, best_epoch=1), 40) == ""

@@ -14,10 +14,12 @@ import headstart as hs
 from headstart.cli.app import main
 from headstart.commands.train import TrainResult
 from headstart.errors import DataError, OptionError, RunInterrupted
+from headstart.files import file_sha256
 from headstart.predictor.bundle import read_bundle
 from headstart.predictor.limits import Limits
 from headstart.record.shift import ShiftRecord
 from headstart.runs.answer_log import AnswerLog
+from headstart.runs.images import images_of_part
 from tests.conftest import COLOURS, TINY, picture
 from tests.detection.scenes import scene, scenes, write_yolo
 from tests.predictor.test_detector import make as make_detector
@@ -62,6 +64,22 @@ def test_images_of_the_same_kind(trained: TrainResult, folders: Path) -> None:
     assert found.images == 30
     assert not found.warnings
     assert "cannot be distinguished from the training images (p = " in found.sentences[0]
+
+
+def test_a_difference_without_unknown_images_is_explained() -> None:
+    """A group may differ although no image does by itself."""
+    values = {"model": "m", "images": 65, "seen": 0, "auroc": 1.0, "p": 0.002, "unknown": 0.0}
+    values |= {"unknown_ci95": (0.0, 0.055), "false_alarms": 0.01, "estimated_accuracy": None}
+    values |= dict.fromkeys(("ci95", "held_out_accuracy"))
+    values |= dict.fromkeys(("unlike", "traits", "label_first", "rejected", "warnings"), ())
+    record = ShiftRecord(**values)
+    assert record.sentences[2] == (
+        "Both are true: the first compares all images with all training images, and small "
+        "differences in many of them are enough. An unknown image is far from every training image "
+        "by itself."
+    )
+    assert len(replace(record, p=0.5).sentences) == 2
+    assert len(replace(record, unknown=1.0, unknown_ci95=(0.9, 1.0)).sentences) == 2
 
 
 def test_other_images(trained: TrainResult, folders: Path) -> None:
@@ -179,6 +197,9 @@ def test_the_training_images_of_a_detector(detecting: TrainResult) -> None:
     with pytest.warns(match=f"At least {images.train} of these 40 images were used for training"):
         found = measure(detecting, detecting.run.parent / "scenes" / "images")
     assert (found.seen, found.p, found.rejected) == (images.train, None, ())
+    trained = images_of_part(detecting.run, "train")
+    assert len(found.label_first) == 40 - images.train
+    assert not trained & {file_sha256(Path(name)) for name in found.label_first}
 
 
 def test_images_with_doubtful_boxes_are_labelled_first(

@@ -81,7 +81,7 @@ def test_files_over_a_limit_are_rejected(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.png", 1)
     size = path.stat().st_size
     assert rejections([entry(path)], DecodeLimits(max_pixels=100)) == [
-        "128 x 128: more pixels than the limit of 100"
+        "it has 16,384 pixels (128 x 128), more than the limit of 100"
     ]
     assert rejections([entry(path)], DecodeLimits(max_bytes=10)) == [
         f"it has {size:,} bytes; the limit is 10"

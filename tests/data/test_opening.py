@@ -93,7 +93,9 @@ def test_limits_are_applied(
     folder = make_folder(3)
     Image.new("RGB", (100, 100)).save(folder / "red" / "big.png")
     images = open_data(folder, limits=DecodeLimits(max_pixels=64 * 64))
-    assert images.rejected == [("red/big.png", "100 x 100: more pixels than the limit of 4,096")]
+    assert images.rejected == [
+        ("red/big.png", "it has 10,000 pixels (100 x 100), more than the limit of 4,096")
+    ]
 
 
 def test_data_below_a_folder_that_is_not_utf8_is_an_error(
@@ -366,6 +368,15 @@ def test_without_a_test_share_the_validation_part_is_reported(
         "The data has no test images. train reports the result on the validation part instead; "
         "with --test 0.2, it holds out a fifth of the training part for testing."
     )
+
+
+def test_advice_for_training_is_not_for_a_model(
+    tmp_path: Path, open_data: Callable[..., Images]
+) -> None:
+    """Data that is opened for a model, whose classes are known, is not split."""
+    names = [f"{part}/{c}/{n}.png" for part in ("train", "val") for c in "ab" for n in range(3)]
+    images = open_data(save(tmp_path / "d", *names), classes=("a", "b"))
+    assert images.warnings == ()
 
 
 def test_a_test_share_of_zero_holds_nothing_out(

@@ -182,7 +182,7 @@ def test_the_file_says_what_it_needs(exported, detector):
 def test_the_readme_explains_inputs_and_outputs(exported, detector):
     """It says what the numbers mean, and what was checked."""
     text = (Path(exported.folder) / "README.md").read_text()
-    assert text.startswith("# a detector of 2 classes of objects\n")
+    assert text.startswith("# Detector of 2 classes of objects\n")
     assert "| input | `images` | uint8, 0 to 255, red, green, blue | (batch, 64, 64, 3) |" in text
     assert f"(batch, {len(detector.points)}, 4) |" in text
     assert "right and bottom edge in pixels of the input" in text
@@ -247,7 +247,8 @@ def test_options_for_models_of_labels_are_refused(refused, name):
     """The error names the option."""
     option = name.replace("_", "-")
     assert refused(OptionError, **{name: True}) == (
-        f"A detector of boxes is exported whole and in float32. Omit --{option}."
+        f"--{option} is for classifiers, and this model is a detector: it is exported whole and in "
+        "float32. Remove it."
     )
 
 

@@ -11,6 +11,7 @@ from headstart.predictor.config import BackboneConfig
 from headstart.record import Rejection
 from headstart.record.data_check import LabelError, Shortcut, ShortcutClass
 from headstart.record.label_audit import LabelAudit
+from headstart.tasks.boxes import LabelledBoxes
 from headstart.tasks.single import Single
 from tests.predictor.test_bundle import CONFIG
 from tests.report.test_page import metrics, record
@@ -124,3 +125,14 @@ def test_the_same_model_has_the_same_card():
     """To the bit; without a date if the model is deterministic."""
     assert model_card(CONFIG, Single()) == model_card(CONFIG, Single())
     assert model_card(replace(CONFIG, created=None), Single()).count("2026") == 0
+
+
+def test_a_detector_has_its_own_task_and_use():
+    """The hub lists it under object detection, and its card says what it finds."""
+    card = model_card(
+        replace(CONFIG, task="boxes", classes=("disc",), record=None), LabelledBoxes()
+    )
+    assert metadata(card)["pipeline_tag"] == "object-detection"
+    assert "# Detector of 1 class of objects\n" in card
+    assert "To find the objects of the class above in images, and in others" in card
+    assert "apart" not in card

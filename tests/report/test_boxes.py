@@ -14,7 +14,7 @@ from PIL import Image
 from headstart.answers import Thresholds
 from headstart.boxes import Boxes, Detections
 from headstart.evaluation.boxes.measure import evaluate_boxes
-from headstart.record import BoxesEvaluation, EvaluationRecord, MetricValue, MissingBox
+from headstart.record import BoxErrors, BoxesEvaluation, EvaluationRecord, MetricValue, MissingBox
 from headstart.report import render_evaluation, render_report
 from headstart.report.box_pictures import (
     MAX_CROPS,
@@ -91,10 +91,13 @@ def test_a_picture_has_all_boxes_in_pixels_of_the_image() -> None:
 def test_what_is_said_about_a_picture() -> None:
     """The facts below it are also its description for those who cannot see it."""
     shown = analysed().whole()
-    assert shown.facts == (("Found", "1 of 3"), ("False alarms", "1 badly located, 1 background"))
+    assert shown.facts == (
+        ("Found", "1 of 3"),
+        ("False alarms", "1 badly located, 1 on the background"),
+    )
     assert shown.drawing.described == (
         "street/1.jpg with true and predicted boxes; found: 1 of 3; false alarms: 1 badly "
-        "located, 1 background"
+        "located, 1 on the background"
     )
     perfect = BoxesPicture("1.jpg", pixels(), boxes((0, 0, 9, 9, 0)), found((0, 0, 9, 9, 0, 0.9)))
     assert analysed(perfect).whole().facts == (("Found", "1 of 1"),)
@@ -272,6 +275,43 @@ def test_kinds_of_errors_are_bars() -> None:
     bars = boxes_part(EVALUATION).values["errors"]
     most = max(one.count for one in EVALUATION.errors)
     assert [bar.share for bar in bars] == [one.count / most for one in EVALUATION.errors]
+
+
+def test_counts_and_gains_that_seem_to_contradict_each_other_are_explained() -> None:
+    """Missed boxes that are found below the threshold, and errors only there."""
+    errors = (BoxErrors("missed", 18, 0.0), BoxErrors("class", 0, 0.1), BoxErrors("both", 2, 0.1))
+    text = spaced(page(replace(EVALUATION, errors=errors)).html)
+    assert "18 mAP50 +0.000: found below the threshold" in text
+    assert "0 mAP50 +0.100: below the threshold" in text
+    assert "2 mAP50 +0.100 " in text
+
+
+def test_a_detector_that_predicts_nothing() -> None:
+    """There is no share of its boxes that are right."""
+    silent = replace(EVALUATION, precision=None, recall=0.0)
+    text = page(silent).text
+    assert (
+        f"At the thresholds, the model predicts no box, so it finds none of {EVALUATION.boxes} "
+        "true boxes. Average precision at an overlap of at least half (mAP50) is"
+    ) in text
+    assert "No box is predicted at the thresholds." in text
+
+
+def test_thresholds_that_could_not_be_chosen() -> None:
+    """The page does not say that they were."""
+    assert "which were chosen on held-out images for the highest F1." in page().text
+    results = tuple(replace(one, threshold=0.5, shortfall="None.") for one in EVALUATION.per_class)
+    text = page(replace(EVALUATION, per_class=results)).text
+    assert "which are 0.5: none could be chosen on held-out images." in text
+    assert "were chosen" not in text
+
+
+def test_errors_are_counted_in_words() -> None:
+    """Two are duplicates, one is a duplicate."""
+    for number, word in ((1, "1 duplicate"), (2, "2 duplicates")):
+        again = [(10, 20, 110, 219 - n, 0, 0.9 - n / 10) for n in range(number + 1)]
+        shown = analysed(BoxesPicture("1.jpg", pixels(), TRUTH, found(*again))).whole()
+        assert shown.facts[1] == ("False alarms", word)
 
 
 def test_boxes_that_may_be_missing_are_crops() -> None:

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from headstart.report import render_report
+from headstart.report.boxes import boxes_part
+from tests.record.test_boxes import EVALUATION, boxes_record
 from tests.report.browser import EXECUTABLE, Browser, open_browser
 from tests.report.pages import whole_page
+from tests.report.test_boxes import PICTURE
 
 pytestmark = pytest.mark.skipif(
     EXECUTABLE is None, reason="There is no Chromium: install it by `apt-get install chromium`."
@@ -255,3 +259,21 @@ def test_the_page_prints(browser: Browser, page: Path, tmp_path: Path) -> None:
     assert browser.evaluate(hidden) == [0, 0, 0]
     browser.print(tmp_path / "page.pdf")
     assert 3 <= (tmp_path / "page.pdf").read_bytes().count(b"/Type /Page\n") <= 10
+
+
+def test_a_box_says_what_it_is_without_a_pointer(browser: Browser, tmp_path: Path) -> None:
+    """Tapping a box shows its tooltip below the picture, and that of the next one instead."""
+    part = boxes_part(EVALUATION, [PICTURE])
+    path = tmp_path / "boxes.html"
+    path.write_text(render_report(boxes_record(EVALUATION), part, ()), encoding="utf-8")
+    browser.open(path)
+    tap = "document.querySelectorAll('.whole .drawing g')[{}].dispatchEvent(new Event('click'))"
+    said = []
+    for number in (0, 1):
+        browser.evaluate(tap.format(number))
+        said.append(text(browser, ".whole figcaption .tapped"))
+    titles = "[...document.querySelectorAll('.whole .drawing title')].map(one => one.textContent)"
+    assert said == browser.evaluate(titles)[:2]
+    assert said[0] != said[1]
+    assert browser.evaluate("document.querySelectorAll('.tapped').length") == 1
+    assert browser.complaints() == []

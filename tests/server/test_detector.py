@@ -125,7 +125,7 @@ def test_an_option_for_labels_is_refused(finder: Client, option: str) -> None:
     name = option.partition("=")[0]
     assert answer.status == 422
     assert answer.json["detail"] == (
-        f"'{name}' has no effect on a detector of boxes. Leave it out."
+        f"'{name}' is for classifiers, and this model is a detector. Leave it out."
     )
 
 

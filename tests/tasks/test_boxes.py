@@ -86,8 +86,8 @@ def test_a_class_in_every_image_is_learnt():
 @pytest.mark.parametrize(
     ("classes", "text"),
     [
-        (("a",), "a detector of 1 class of objects"),
-        (("a", "b"), "a detector of 2 classes of objects"),
+        (("a",), "Detector of 1 class of objects"),
+        (("a", "b"), "Detector of 2 classes of objects"),
     ],
 )
 def test_it_is_described_by_the_number_of_classes(classes, text):

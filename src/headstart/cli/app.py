@@ -79,7 +79,7 @@ def headstart(
         ),
     ] = False,
 ) -> None:
-    """Train, evaluate and use image classifiers built on pretrained networks."""
+    """Train, evaluate and use image classifiers and object detectors, on pretrained networks."""
 
 
 Data = Annotated[
@@ -87,8 +87,16 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         show_default=False,
-        help="A folder with one subfolder per class (optionally inside train/ and test/), a CSV "
-        "or Parquet file, or an archive.",
+        help="A folder with one subfolder per class (optionally inside train/ and test/), images "
+        "with boxes (COCO, Pascal VOC, YOLO), a CSV or Parquet file, or an archive.",
+    ),
+]
+BoxData = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        show_default=False,
+        help="Images with boxes: COCO, Pascal VOC, YOLO, or a CSV or Parquet file.",
     ),
 ]
 Model = Annotated[
@@ -153,7 +161,7 @@ def demo(json_: Json = False, *, options: TrainOptions) -> None:
 @app.command(cls=Command)
 @with_options(TrainOptions)
 def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
-    """Train a model on labelled images and evaluate it."""
+    """Train a classifier or, if the images have boxes, a detector, and evaluate it."""
     _reject_at_once(data, options)
     watcher = display()
     with watcher.loading():
@@ -180,7 +188,7 @@ def predict(
     *,
     options: PredictOptions,
 ) -> None:
-    """Classify images.
+    """Predict the labels of images, or with a detector the boxes of objects in them.
 
     With --out, there may be any number of images, and the same command continues if it was
     interrupted. The exit status is 1 if a file that is named cannot be read, or no file at all.
@@ -258,7 +266,7 @@ def compare(
 @app.command(cls=Command)
 @with_options(CheckOptions)
 def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
-    """Look at labelled images before training: copies, leaks, shortcuts, label errors.
+    """Look at images with labels or boxes before training: copies, leaks, shortcuts, label errors.
 
     With --plan and --apply, faults are corrected on a copy.
     """
@@ -276,7 +284,7 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
 
 @app.command(cls=Command)
 @with_options(ConvertOptions)
-def convert(data: Data, json_: Json = False, *, options: ConvertOptions) -> None:
+def convert(data: BoxData, json_: Json = False, *, options: ConvertOptions) -> None:
     """Write images with boxes in another format."""
     watcher = display()
     with watcher.loading():

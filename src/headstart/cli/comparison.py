@@ -51,7 +51,8 @@ def _show_subsets(console: Console, pair: Pair) -> None:
     ]
     if not parts:
         return
-    print_line(console, f"Correct in parts of the images (p is corrected for {len(pair.subsets)}):")
+    corrected = f" (p is corrected for {len(pair.subsets)})" if len(pair.subsets) > 1 else ""
+    print_line(console, f"Correct in parts of the images{corrected}:")
     rows = [
         [
             *(Text(f"{one.column} '{one.value}'"), Text(f"{one.images:,}")),

@@ -32,7 +32,7 @@ def show_explanations(console: Console, explained: Sequence[AnyExplanation]) -> 
         )
     for one in explained:
         if isinstance(one, FailedPrediction):
-            print_line(console, f"{one.image} cannot be read: {one.error}")
+            print_line(console, f"{one.image} was not read: {one.error}")
 
 
 def _row(one: ExplainedImage) -> list[Text]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from headstart.cli.columns import print_line
 from headstart.cli.json_output import print_json, print_json_list
 from headstart.cli.tables import show_predictions, show_written
 from headstart.commands.predict import predict_to_file, run_prediction, was_read
@@ -27,6 +28,7 @@ def print_predictions(
         print_json([prediction.to_json() for prediction in predictions])
     else:
         show_predictions(console, predictions)
+        _show_pictures(console, options)
     return was_read(predictions, images)
 
 
@@ -45,4 +47,10 @@ def write_predictions(
             print_json_list(prediction.to_json() for prediction in written.results)
         else:
             show_written(console, written)
+            _show_pictures(console, options)
         return not written.counts.unreadable or was_read(written.results, images)
+
+
+def _show_pictures(console: Console, options: PredictOptions) -> None:
+    if folder := options.pictures or options.explain:
+        print_line(console, f"  pictures  {folder}")

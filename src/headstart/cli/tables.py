@@ -20,6 +20,7 @@ from headstart.cli.columns import Row, print_line, print_table
 from headstart.cli.comparison import show_pair
 from headstart.cli.rejections import show_rejections
 from headstart.cli.slices import show_slices
+from headstart.data.pixel_limits import is_too_large
 from headstart.predictor.predictor import AnyResult, FailedPrediction
 from headstart.record import (
     Candidate,
@@ -125,9 +126,11 @@ def _show_counts(console: Console, counts: Counts, failed: Sequence[FailedPredic
             console, f"No answer to {counts.abstained:,}: the model is not confident enough."
         )
     if failed:
-        print_line(console, f"Images that cannot be read: {counts.unreadable:,}")
+        print_line(console, f"Images that were not read: {counts.unreadable:,}")
         rows = [(Text(result.image), Text(result.error, "red")) for result in failed]
         print_table(console, ("image", "reason"), rows)
+    if any(is_too_large(result.error) for result in failed):
+        print_line(console, "To read images with more pixels, raise the limit with --max-pixels.")
 
 
 def _prediction_columns(result: AnyTaskPrediction | BoxesPrediction) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from headstart.report.data_check import render_check
 from headstart.report.page import write_page
 from headstart.report.pictures import Pictures
 from headstart.runs.folders import check_page
-from headstart.tasks.opening import open_data
+from headstart.tasks.opening import has_boxes, open_data
 from headstart.watching import Watcher
 
 # The average of heads finds slightly more label errors; with more images it takes minutes.
@@ -72,6 +72,8 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     """
     reject_ineffective_options(options, CHECK)
     _check_outputs(data, options)
+    if has_boxes(data, options.task):
+        _check_boxes(options)  # An error now, not after all images have been read.
     check_reachable(architecture_of(options.backbone), options.weights)
     steps = read_plan(options.apply) if options.apply else []
     start = time.perf_counter()
@@ -120,7 +122,10 @@ def _check_boxes(options: CheckOptions) -> None:
     """
     for name in ("plan", "apply", "no_label_errors", "backbone", "weights"):
         if name in options.given():
-            raise OptionError(f"--{name.replace('_', '-')} has no effect on boxes. Remove it.")
+            raise OptionError(
+                f"--{name.replace('_', '-')} is for classifiers, and this data has boxes. Remove "
+                "it."
+            )
 
 
 def _describe_boxes(images: Images) -> tuple[tuple[str, str], ...]:

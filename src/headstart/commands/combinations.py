@@ -63,7 +63,11 @@ FROZEN: tuple[Rule[TrainOptions], ...] = (
 """Of options that also steer the training of a detector, which needs no fine-tuning."""
 
 LABELS: tuple[Rule[TileOptions], ...] = (
-    Rule(("tiles",), lambda _: True, "on labels of whole images. Remove it."),
+    Rule(
+        ("tiles", "pictures"),
+        lambda _: True,
+        "on labels of whole images: it is for detectors. Remove it.",
+    ),
 )
 """Of options that are for boxes."""
 
@@ -134,7 +138,7 @@ DETECTION: tuple[Rule[TrainOptions], ...] = (
 PREDICTION: tuple[Rule[PredictOptions], ...] = (
     Rule(
         ("overwrite",),
-        lambda options: options.out is None and options.explain is None,
+        lambda options: not (options.out or options.explain or options.pictures),
         "without --out. Add --out with the file to replace.",
     ),
     Rule(

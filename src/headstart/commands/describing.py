@@ -37,7 +37,7 @@ def describe_data(data: str | os.PathLike[str], images: Images) -> DataCheck:
         images=len(every),
         splits=dict(Counter(every.table["split"].to_pylist())) if images.split_given else {},
         classes=classes,
-        few=tuple(one for one in classes if one.images < _FEW),
+        few=tuple(few_images(images)),
         imbalance=max(o.images for o in classes) / smallest if single and smallest else None,
         rejected=tuple(Rejection(*rejection) for rejection in images.rejected),
         duplicates=copies,
@@ -45,6 +45,13 @@ def describe_data(data: str | os.PathLike[str], images: Images) -> DataCheck:
         conflicts=tuple(_conflicts(images, copies)),
         warnings=images.warnings,
     )
+
+
+def few_images(images: Images) -> Iterator[CheckedClass]:
+    """Yield the classes with too few images to learn or to measure."""
+    for name, count in zip(images.classes, images.all.counts(), strict=True):
+        if count < _FEW:
+            yield CheckedClass(name, count)
 
 
 def _copies(images: Images) -> Iterator[Copies]:

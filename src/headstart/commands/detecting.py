@@ -13,6 +13,7 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import DETECTION, RUN, reject_ineffective_options
+from headstart.commands.describing import few_images
 from headstart.commands.found_boxes import FoundBoxes, evaluate_part, report_of
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import Images, ImageSet
@@ -30,11 +31,13 @@ from headstart.record import (
     BoxesEvaluation,
     Counts,
     Data,
+    DetectionCourse,
     Leak,
     MissingBox,
     Record,
     Rejection,
 )
+from headstart.record.data_check import describe_few
 from headstart.runs.marking import marked_unfinished
 from headstart.runs.run import write_run
 from headstart.runs.unfinished import Request, list_unfinished
@@ -103,6 +106,7 @@ def fit_and_measure(
         watcher: Follows the stages.
         clock: Measures the steps.
     """
+    images = _warned(images, _too_few(images), watcher)
     with clock.step("load"), watcher.stage("Loading the backbone"):
         backbone = load_detection_backbone(options, watcher)
         if (tuned := part_of(options)) != "none":
@@ -122,6 +126,7 @@ def fit_and_measure(
         with clock.step("limits"):
             limits = limits_of(images.train, detector.extractor, seed=options.seed, watcher=watcher)
         detector = replace(detector, limits=limits)
+    images = _warned(images, too_short(fitted.course, fitted.usual_epochs), watcher)
     unfinished = None if is_finished(fitted.checkpoints) else request
     with clock.step("evaluate"), watcher.stage("Evaluating"):
         validation, shown = evaluate_part(detector, images.val)
@@ -147,6 +152,38 @@ def fit_and_measure(
         delete_finished(fitted.checkpoints)
         list_unfinished(checkpoints)
     return detector, record
+
+
+def _warned(images: Images, warning: str, watcher: Watcher) -> Images:
+    """Return images with one more warning, and pass it on; the same ones if it is empty."""
+    if not warning:
+        return images
+    watcher.warn(warning)
+    return replace(images, warnings=(*images.warnings, warning))
+
+
+def _too_few(images: Images) -> str:
+    """Return a sentence about classes with few images; "" without any."""
+    few = tuple(few_images(images))
+    return f"{describe_few(few)} Add images with boxes of them." if few else ""
+
+
+def too_short(course: DetectionCourse, usual: int) -> str:
+    """Return a sentence if a longer training would probably be better; "" if that is not known.
+
+    Args:
+        course: The training.
+        usual: The number of epochs that it has by default.
+    """
+    epochs, best = len(course.history), course.best_map
+    if epochs >= usual or (course.held_out and course.best_epoch < epochs):
+        return ""
+    trained = f"{epochs:,} epoch{'' if epochs == 1 else 's'}"
+    last = f", and the last was the best (mAP50-95 {best:.3f})" if best is not None else ""
+    return (
+        f"The detector was trained for {trained}{last}. By default, there are {usual:,}, so more "
+        "may help."
+    )
 
 
 def _record_of(

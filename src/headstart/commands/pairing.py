@@ -59,9 +59,12 @@ def common_classes(predictors: Mapping[str, AnyModel]) -> tuple[Task, tuple[str,
             raise DataError(f"'{first}' and '{name}' cannot be compared: {different}.")
     common = [label for label in model.classes if all(label in o.classes for _, o in others)]
     if len(common) < model.task.least_classes:
+        listed = "; ".join(
+            f"'{name}' has {list_names(one.classes)}" for name, one in predictors.items()
+        )
         raise DataError(
             f"The models have {'no class' if not common else 'only one class'} in common, so they "
-            "cannot be compared."
+            f"cannot be compared: {listed}."
         )
     return model.task, tuple(common)
 

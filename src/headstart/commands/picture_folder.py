@@ -20,27 +20,35 @@ class PictureFolder:
         folder: The folder.
         overwrite: Whether to replace pictures of an earlier call.
         written: The names of pictures of an earlier call that are kept.
+        side: The longer side of a picture, in pixels, at most.
 
     Raises:
         OutputError: The folder holds files already, and may not be changed.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool, written: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        overwrite: bool,
+        written: Iterable[str] = (),
+        side: int = _MAX_SIDE,
+    ) -> None:
         if folder.is_file():
             raise OutputError(f"Output '{folder}' is a file. Pass the name of a folder.")
         if folder.is_dir() and any(folder.iterdir()) and not overwrite:
             raise OutputError(
                 f"Output '{folder}' already exists. Pass --overwrite (overwrite=True) to write "
-                "into it, or another --out."
+                "into it, or another folder."
             )
-        self._folder = folder
+        self._folder, self._side = folder, side
         self._taken = set(written)
 
     def write(self, image: str, picture: Image.Image) -> Path:
         """Write a picture under the name of its image, with a number if that is taken."""
         name = next(name for name in _names(Path(image).name) if name not in self._taken)
         small = picture.copy()
-        small.thumbnail((_MAX_SIDE, _MAX_SIDE))
+        small.thumbnail((self._side, self._side))
         return self._write(name, as_jpeg(small))
 
     def write_once(self, sha256: str, jpeg: bytes) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from headstart.answers import BoxesPrediction
 from headstart.commands.combinations import LABELS, PREDICTION, reject_ineffective_options
 from headstart.commands.image_files import (
     Volumes,
@@ -17,6 +18,7 @@ from headstart.commands.image_files import (
     found_with_tables,
     listed_files,
 )
+from headstart.commands.tiling import Tiling
 from headstart.data.inputs import ImageLike, ImagesLike
 from headstart.data.paths import printable
 from headstart.errors import OptionError
@@ -69,13 +71,16 @@ def run_prediction(
     found = found_with_tables(images, options.cache, watcher.warn)
     known = count_of(found)
     predictor = load_model(model, options)
+    _reject_unsuitable(predictor, options)
     volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
+    tiling = Tiling.of(predictor, options, watcher.note)
     results: list[AnyResult] = []
     with watcher.stage("Predicting") as progress:
-        for result in predict(volumes.unpacked(found)):
+        for result in tiling.watched(predict(volumes.unpacked(found))):
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
+    tiling.advise()
     if options.out:
         write_predictions(options.out, results, predictor.classes, options.format)
     return results
@@ -102,9 +107,11 @@ def predict_to_file(
     check_output(options.out, overwrite=overwrite, format_=options.format)
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
+    _reject_unsuitable(predictor, options)
     with ExitStack() as stack:
         with watcher.stage("Predicting") as progress:
-            files = listed_files(images, options.cache, options.explain, watcher.warn)
+            without = options.explain or options.pictures
+            files = listed_files(images, options.cache, without, watcher.warn)
             unfinished = stack.enter_context(
                 unfinished_predictions(
                     *(options.out, bundle, _recorded(options, predictor), files),
@@ -112,9 +119,11 @@ def predict_to_file(
                 )
             )
             stack.enter_context(_noting_interruption(unfinished, watcher))
-            _predict_missing(predictor, unfinished, options, progress)
+            tiling = Tiling.of(predictor, options, watcher.note)
+            _predict_missing(predictor, unfinished, options, tiling, progress)
             name_step(progress, f"writing {options.out.name}")
             counts = unfinished.join(predictor.classes, options.format)
+        tiling.advise()
         stack.callback(unfinished.remove)
         yield WrittenPredictions(options.out, counts, unfinished)
 
@@ -123,11 +132,12 @@ def _predict_missing(
     predictor: AnyModel,
     unfinished: UnfinishedPredictions,
     options: PredictOptions,
+    tiling: Tiling,
     progress: Progress,
 ) -> None:
     """Predict the images without results, part by part."""
-    pictures = (getattr(one, "heat_map", None) for one in unfinished)
-    written = [Path(path).name for path in pictures if path] if options.explain else []
+    drawn = options.explain or options.pictures
+    written = [path.name for path in map(_picture_of, unfinished) if path] if drawn else []
     predict = _predict(predictor, options, resumed=unfinished.continued, written=written)
     volumes = Volumes.of(predictor.contract, options.cache)
     done, count = unfinished.done, unfinished.request.count
@@ -135,7 +145,8 @@ def _predict_missing(
         name_place(progress, f"image {done + 1:,} of {count:,}")
     begin = 0  # The rate is that of this command, so its count begins anew.
     for number, files in unfinished.missing():
-        named = (_named(result, volumes) for result in predict(volumes.unpacked(files)))
+        results = tiling.watched(predict(volumes.unpacked(files)))
+        named = (_named(result, volumes) for result in results)
         reported = _reported(named, begin, len(files), count - done, progress)
         unfinished.write(number, reported)
         begin += len(files)
@@ -164,6 +175,24 @@ def _noting_interruption(unfinished: UnfinishedPredictions, watcher: Watcher) ->
         raise
 
 
+def _picture_of(result: AnyResult) -> Path | None:
+    """Return the file with the heat map of a prediction, or with the picture of its boxes."""
+    if isinstance(result, FailedPrediction):
+        return None
+    path = result.picture if isinstance(result, BoxesPrediction) else result.heat_map
+    return Path(path) if path else None
+
+
+def _reject_unsuitable(model: AnyModel, options: PredictOptions) -> None:
+    """Reject options that are for another kind of model, before any image is read."""
+    if isinstance(model, Detector):
+        check_answer_options(options)
+        return
+    reject_ineffective_options(options, LABELS)
+    if options.format == "coco":
+        raise OptionError("--format coco is for boxes, which this model does not predict.")
+
+
 def _recorded(options: PredictOptions, predictor: AnyModel) -> dict[str, JsonValue]:
     """Return the options that predictions depend on."""
     meant = {"device": predictor.device, "precision": predictor.precision}
@@ -173,27 +202,29 @@ def _recorded(options: PredictOptions, predictor: AnyModel) -> dict[str, JsonVal
 def _predict(
     predictor: AnyModel, options: PredictOptions, *, resumed: bool, written: Iterable[str] = ()
 ) -> _Predict:
-    """Return what predicts images, with heat maps if these are asked for.
+    """Return what predicts images, with heat maps or pictures if these are asked for.
 
     Args:
         predictor: The model.
         options: What was asked for.
-        resumed: Whether an earlier command wrote heat maps for this prediction.
+        resumed: Whether an earlier command wrote pictures for this prediction.
         written: The names of these.
     """
     limits = DecodeLimits(max_pixels=options.max_pixels)
+    overwrite = options.overwrite or resumed
     if isinstance(predictor, Detector):
-        check_answer_options(options)
         detector = replace(predictor, tiles=options.tiles or predictor.tiles)
-        return lambda images: detector.predict_each(images, options, limits)
-    reject_ineffective_options(options, LABELS)
-    if options.format == "coco":
-        raise OptionError("--format coco is for boxes, which this model does not predict.")
+        if options.pictures is None:
+            return lambda images: detector.predict_each(images, options, limits)
+        from headstart.commands.drawing import draw_each, picture_folder  # It imports the report.
+
+        drawn = picture_folder(options.pictures, overwrite=overwrite, written=written)
+        return lambda images: draw_each(detector, images, options, limits, drawn)
     if options.explain is None:
         return lambda images: predictor.predict_each(images, options, limits)
     from headstart.commands.picture_folder import PictureFolder  # It imports the report.
 
-    folder = PictureFolder(options.explain, overwrite=options.overwrite or resumed, written=written)
+    folder = PictureFolder(options.explain, overwrite=overwrite, written=written)
     return lambda images: _explained(predictor, images, options, folder)
 
 

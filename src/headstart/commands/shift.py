@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from headstart.arrays import Floats, Numbers, Probabilities
+from headstart.arrays import Flags, Floats, Numbers, Probabilities
 from headstart.commands.image_files import Volumes, count_of, found_images
 from headstart.data.inputs import ImagesLike
 from headstart.data.traits import NAMES, trait_values
@@ -178,7 +178,8 @@ def _record(
 ) -> ShiftRecord:
     points, strangeness = np.concatenate(read.points), np.concatenate(read.strangeness)
     probabilities = np.concatenate(read.probabilities)
-    seen = _seen(read, known)
+    rows_seen = _seen(read, known)
+    seen = int(rows_seen.sum())
     enough = len(points) >= MIN_IMAGES and seen <= _MAX_SEEN * len(points)
     test = two_sample_test(known.points[known.fitted :], points) if enough else None
     calibration = None if model.thresholds else model.limits.calibration
@@ -190,7 +191,10 @@ def _record(
         else (None, None)
     )
     order = np.argsort(-strangeness, kind="stable")
-    first = label_first(points, _uncertainty(probabilities), known.points, options.label_first)
+    new = np.flatnonzero(~rows_seen)  # Training images have labels.
+    first = label_first(
+        points[new], _uncertainty(probabilities[new]), known.points, options.label_first
+    )
     return ShiftRecord(
         model=name,
         images=len(points),
@@ -207,7 +211,7 @@ def _record(
             StrangeImage(read.names[row], float(strangeness[row])) for row in order[:_UNLIKE]
         ),
         traits=tuple(_moved(model, read.paths)),
-        label_first=tuple(read.names[row] for row in first),
+        label_first=tuple(read.names[row] for row in new[first]),
         rejected=tuple(read.rejected),
         warnings=tuple(
             _warnings(len(points), seen, familiar=familiar, estimates=calibration is not None)
@@ -221,11 +225,11 @@ def _uncertainty(probabilities: Probabilities) -> Numbers:
     return doubts
 
 
-def _seen(read: _Read, known: KnownImages) -> int:
-    """Return the number of images that the model was trained on."""
+def _seen(read: _Read, known: KnownImages) -> Flags:
+    """Return which images the model was trained on, (images,)."""
     hashes = set(known.sha256s)
-    found = read.sha256s or [file_sha256(Path(path)) for path in read.paths if path]
-    return sum(sha256 in hashes for sha256 in found)
+    found = read.sha256s or [file_sha256(Path(path)) if path else "" for path in read.paths]
+    return np.array([sha256 in hashes for sha256 in found], dtype=np.bool_)
 
 
 def _moved(model: AnyModel, paths: Sequence[str]) -> Iterator[MovedTrait]:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, log2
@@ -23,6 +23,7 @@ from headstart.data.medical.dicom import decode_dicom, dicom_header
 from headstart.data.medical.elements import INSTALL, MedicalMissing
 from headstart.data.medical.files import is_dicom
 from headstart.data.metadata import seen_begin, seen_size, upright, without_metadata
+from headstart.data.pixel_limits import too_many_pixels
 from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
 from headstart.data.tiling import Tile, TileScale
@@ -204,7 +205,7 @@ def translate_errors(path: str, limits: DecodeLimits) -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableImage(path, "it is not an image of a known format") from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(path, _too_many_pixels(limits)) from None
+        raise UnreadableImage(path, too_many_pixels(limits)) from None
     except MemoryError:
         raise UnreadableImage(path, "there is not enough memory to decode it") from None
     except Exception as error:  # Pillow's plugins raise nearly anything on a damaged file.
@@ -355,10 +356,13 @@ def _load(
     if is_dicom(data):
         medical = decode_dicom(data, window=contract.window, limits=limits)
         return LoadedImage(medical, medical.size)
-    image = _open(data)
+    try:
+        image = _open(data)
+    except Image.DecompressionBombError:
+        raise UnreadableImage(path, too_many_pixels(limits, _declared_size(data))) from None
     width, height = image.size
     if width * height > limits.max_pixels:
-        raise UnreadableImage(path, f"{width} x {height}: {_too_many_pixels(limits)}")
+        raise UnreadableImage(path, too_many_pixels(limits, image.size))
     if min_side is not None:
         image.draft(None, _size_needed(image.size, min_side))
     loaded = _load_checked(image, data) if contract.version > 1 else image
@@ -400,6 +404,16 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(data), formats=_formats())
 
 
+def _declared_size(data: bytes) -> tuple[int, int] | None:
+    """Return the size in the header of an image that Pillow refuses to open; None if unknown."""
+    for name in _formats():
+        factory, accept = Image.OPEN[name]
+        with suppress(Exception):  # Each plugin has errors of its own.
+            if accept is None or accept(data[:16]) is True:
+                return factory(io.BytesIO(data), "").size
+    return None
+
+
 def pixel_count(data: bytes) -> int:
     """Return the number of pixels of an image by its header; 0 for DICOM, or if it has none."""
     try:
@@ -417,10 +431,6 @@ def _size_needed(size: tuple[int, int], needed: int | TileScale) -> tuple[int, i
         return max(1, int(width * scale)), max(1, int(height * scale))
     scale = ceil(needed * _DRAFT_MARGIN) / min(size)
     return round(width * scale), round(height * scale)
-
-
-def _too_many_pixels(limits: DecodeLimits) -> str:
-    return f"more pixels than the limit of {limits.max_pixels:,}"
 
 
 def _one_line(error: Exception) -> str:

@@ -60,14 +60,16 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
     if source.unassigned:
         yield f"Images without a part in the given split, used for training: {source.unassigned:,}."
     yield from _classes_without_images(images)
-    if source.splits and not len(images.test):
-        yield _without_test_part(images)
 
 
-def _without_test_part(images: Images) -> str:
+def test_part_warnings(images: Images) -> Iterator[str]:
+    """Yield a sentence if a given split has no test images, for those who train on it."""
+    if not images.split_given or len(images.test):
+        return
     if not len(images.val):
-        return "The data has no test images, so the model will not be evaluated."
-    return (
+        yield "The data has no test images, so the model will not be evaluated."
+        return
+    yield (
         "The data has no test images. train reports the result on the validation part instead; "
         "with --test 0.2, it holds out a fifth of the training part for testing."
     )

@@ -233,7 +233,8 @@ class Images:
         split = f" ({', '.join(counts)})" if len(counts) > 1 else ""
         rejected = f", {len(self.rejected):,} rejected" if self.rejected else ""
         return (
-            f"{len(self.all):,} images {self.task.counted(self.classes)}{split}{rejected}. "
+            f"{len(self.all):,} image{'' if len(self.all) == 1 else 's'} "
+            f"{self.task.counted(self.classes)}{split}{rejected}. "
             f"{self.task.before_names} {list_names(self.classes)}. "
             f"{' '.join(self.understood)}"
         )

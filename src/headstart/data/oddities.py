@@ -38,7 +38,7 @@ def find_oddities(images: ImageSet, traits: Sequence[Traits | None]) -> tuple[Od
         rows = np.flatnonzero(amounts > 0)
         if len(rows):
             order = rows[np.argsort(-amounts[rows], kind="stable")]
-            usual = len(rows) > _USUAL * len(names)
+            usual = len(rows) > max(1, _USUAL * len(names))
             found.append(Oddity(kind, tuple(names[row] for row in order), usual))
     return tuple(found)
 

@@ -13,6 +13,7 @@ from headstart.data.checks import Scan, scan
 from headstart.data.findings import (
     describe_rejections,
     find_warnings,
+    test_part_warnings,
     unusable_classes,
     with_known_classes,
 )
@@ -129,6 +130,7 @@ def images_of(
         check_learnable(data, images)
         warnings += label_warnings(images)
     if classes is None:
+        warnings += test_part_warnings(images)
         blank_on = images.train.table["blank_on"].to_pylist()
         warnings += background_warnings(images.train.names, blank_on)
     return replace(images, warnings=tuple(warnings))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from headstart.answers import Thresholds
 from headstart.backbones.backbone import with_weights
 from headstart.boxes import Detections
-from headstart.detection.recipe import tuning_recipe
+from headstart.detection.recipe import epochs_for, tuning_recipe
 from headstart.detection.stages import StagesWithHead
 from headstart.detection.stored import StoredImages, store_below
 from headstart.detection.training import DetectionTraining, Diverged
@@ -45,6 +45,7 @@ class FittedDetector:
             right.
         missing: Boxes that are probably missing in the labels of the held-out images; their rows
             are those of the part that these are from.
+        usual_epochs: The number of epochs of a training for which the user names none.
     """
 
     detector: Detector
@@ -52,6 +53,7 @@ class FittedDetector:
     checkpoints: Path | None
     confident: Thresholds
     missing: tuple[LikelyMissing, ...]
+    usual_epochs: int
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def fit_detector(
     )
     rows = held_out.images.tolist()
     numbered = tuple(replace(one, row=rows[one.row]) for one in missing)
-    return FittedDetector(detector, course, folder, confident, numbered)
+    usual = epochs_for(len(stored.train.plan.tiles), len(stored.classes))
+    return FittedDetector(detector, course, folder, confident, numbered, usual)
 
 
 def part_of(options: TrainOptions) -> str:

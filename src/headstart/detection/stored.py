@@ -137,11 +137,11 @@ def store_maps(
         parts = [LabelledImages.of(part, train.classes) for part in (train, val) if len(part)]
         recipe, plans = _planned(parts, len(train.classes), maps, options)
         needed, limit = sum(map(maps.size_of, plans)), options.store_gb * 1e9
-        validation = f", and of {len(val):,} validation images," if len(val) else ""
-        tiles = f", cut into {len(plans[0].tiles):,} tiles," if options.tiles else ""
+        validation = f", and of {_count(len(val), 'validation image')}," if len(val) else ""
+        tiles = f", cut into {_count(len(plans[0].tiles), 'tile')}," if options.tiles else ""
         watcher.note(
-            f"The maps of {len(train):,} images{tiles} in {recipe.views} views{validation} take "
-            f"{needed / 1e6:,.0f} MB in the cache."
+            f"The maps of {_count(len(train), 'image')}{tiles} in {_count(recipe.views, 'view')}"
+            f"{validation} take {_megabytes(needed)} in the cache."
         )
         maps.check_room(plans, limit)
         examples, *validated = (
@@ -158,6 +158,14 @@ def store_maps(
     return StoredImages(
         *(maps, recipe, train.classes, examples, learnt, held_out, chosen_on), store_bytes=needed
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else "less than 1 MB"
 
 
 def _planned(
@@ -208,7 +216,7 @@ def store_below(
         maps, above = stored.maps.below(part)
     plans = list({id(one.plan): one.plan for one in (stored.train, stored.held_out)}.values())
     needed, limit = sum(map(maps.size_of, plans)), options.store_gb * 1e9
-    watcher.note(f"The output below {part} takes {needed / 1e6:,.0f} MB in the cache.")
+    watcher.note(f"The output below {part} takes {_megabytes(needed)} in the cache.")
     maps.check_room(plans, limit)
     with watcher.stage("Computing what is below") as progress:
         rows = {id(plan): maps.stored(plan, limit=limit, progress=progress) for plan in plans}

@@ -110,9 +110,10 @@ def check_detector_options(options: ExportOptions) -> None:
     """
     for name in ("half", "int8", "only_features"):
         if getattr(options, name):
+            flag = f"--{name.replace('_', '-')}"
             raise OptionError(
-                f"A detector of boxes is exported whole and in float32. Omit "
-                f"--{name.replace('_', '-')}."
+                f"{flag} is for classifiers, and this model is a detector: "
+                "it is exported whole and in float32. Remove it."
             )
 
 

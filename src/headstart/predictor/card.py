@@ -96,12 +96,17 @@ def _weights(backbone: BackboneConfig) -> str:
 
 def _intended_use(config: Config) -> Iterator[str]:
     what = f"images of '{escaped(config.record.data.name)}'" if config.record else "images"
-    yield (
-        f"To tell the {len(config.classes):,} classes above apart in {what}, and in others of the "
-        "same kind from the same source."
-    )
-    where = " Nor does it say where in an image something is." if config.task != "boxes" else ""
-    yield f"Not for other images, because the model knows no other classes.{where}"
+    others = "and in others of the same kind from the same source"
+    if config.task == "boxes":
+        objects = "class" if len(config.classes) == 1 else f"{len(config.classes):,} classes"
+        yield f"To find the objects of the {objects} above in {what}, {others}."
+        yield "Not for other objects or other kinds of images: the model knows no other classes."
+    else:
+        yield f"To tell the {len(config.classes):,} classes above apart in {what}, {others}."
+        yield (
+            "Not for other images, because the model knows no other classes. Nor does it say where "
+            "in an image something is."
+        )
     yield _PEOPLE
 
 

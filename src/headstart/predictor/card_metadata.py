@@ -17,13 +17,16 @@ _METRICS = {
     "macro_f1": ("f1", "Macro F1"),
     "auroc": ("roc_auc", "AUROC"),
     "macro_auroc": ("roc_auc", "Macro AUROC"),
+    "map": ("map", "mAP50-95"),
+    "map50": ("map", "mAP50"),
     "macro_ap": ("average_precision", "Macro average precision"),
     "ece": ("ece", "Expected calibration error"),
     "log_loss": ("log_loss", "Log loss"),
 }
 """The hub's identifier and the title of each metric that a record may have."""
 
-_TASK = "image-classification"
+_PIPELINES = {"boxes": "object-detection"}
+_CLASSIFICATION = "image-classification"
 
 
 def card_metadata(config: Config) -> str:
@@ -39,12 +42,17 @@ def card_metadata(config: Config) -> str:
         license=licence,
         license_name=name or None,
         library_name="headstart",
-        pipeline_tag=_TASK,
+        pipeline_tag=_pipeline(config.task),
         tags=["headstart", "timm", "transfer-learning"],
         model_name=record.data.name if record and results else None,
         eval_results=results or None,
     )
     return f"---\n{str(data).rstrip()}\n---\n"
+
+
+def _pipeline(task: str) -> str:
+    """Return what the hub calls the kind of a model's task."""
+    return _PIPELINES.get(task, _CLASSIFICATION)
 
 
 def _results(record: Record) -> Iterator[EvalResult]:
@@ -55,7 +63,7 @@ def _results(record: Record) -> Iterator[EvalResult]:
         return
     for identifier, title, value in _metrics(record.reported):
         yield EvalResult(
-            task_type=_TASK,
+            task_type=_pipeline(record.task),
             dataset_type="imagefolder",
             dataset_name=record.data.name,
             dataset_split="test" if record.test else "validation",

@@ -396,7 +396,8 @@ def check_answer_options(options: AnswerOptions) -> None:
     for name in ("top", "coverage", "set_method", "max_error", "explain"):
         if name in options.given():
             raise OptionError(
-                f"--{name.replace('_', '-')} has no effect on a detector of boxes. Remove it."
+                f"--{name.replace('_', '-')} is for classifiers, and this model is a detector. "
+                "Remove it."
             )
 
 

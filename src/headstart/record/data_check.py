@@ -244,8 +244,13 @@ class DataCheck:
         yield from self.constant
         yield from (one.sentence for one in self.shortcuts if one.of == "picture")
         if self.few:
-            names = _listed([f"'{one.name}' ({one.images:,})" for one in self.few])
-            yield f"Classes with too few images: {names}."
+            yield describe_few(self.few)
+
+
+def describe_few(few: tuple[CheckedClass, ...]) -> str:
+    """Return a sentence about classes with too few images to learn or to measure."""
+    names = _listed([f"'{one.name}' ({one.images:,})" for one in few])
+    return f"Classes with too few images: {names}."
 
 
 def _count(items: tuple[object, ...], noun: str) -> str:

@@ -104,6 +104,12 @@ class ShiftRecord:
             f"Unknown: {self.unknown:.1%} of the images (95% interval {low:.1%} to {high:.1%}); of "
             f"images like the training images, it would be about {self.false_alarms:.0%}."
         )
+        if self.p is not None and self.p < ALARM and low <= self.false_alarms:
+            yield (
+                "Both are true: the first compares all images with all training images, and small "
+                "differences in many of them are enough. An unknown image is far from every "
+                "training image by itself."
+            )
         if self.estimated_accuracy is not None and self.ci95:
             low, high = self.ci95
             yield (

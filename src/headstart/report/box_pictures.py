@@ -40,6 +40,14 @@ KIND_NAMES: dict[ErrorKind, str] = {
 }
 """The kinds of errors in words."""
 
+# What several errors of a kind are called, if not the same, where they are counted.
+_COUNTED: dict[ErrorKind, str] = {
+    "class": "of a wrong class",
+    "both": "of a wrong class and badly located",
+    "duplicate": "duplicates",
+    "background": "on the background",
+}
+
 # A crop shows a box with this margin on each side, as a share of its longer side.
 _MARGIN = 0.4
 _SMALLEST_CROP = 40.0
@@ -255,7 +263,7 @@ class AnalysedPicture:
         if counts:
             yield (
                 "False alarms",
-                ", ".join(f"{count:,} {KIND_NAMES[kind]}" for kind, count in counts.items()),
+                ", ".join(f"{count:,} {_counted(kind, count)}" for kind, count in counts.items()),
             )
 
     def _description(self) -> str:
@@ -377,6 +385,13 @@ def missing_crop(
         boxes=tuple(_plainly_titled(box) for box in shown.drawing.boxes),
     )
     return replace(shown, drawing=drawing, facts=(("Found", named), ("Part", missing.part)))
+
+
+def _counted(kind: ErrorKind, count: int) -> str:
+    """Return what so many errors of a kind are."""
+    if kind == "duplicate" and count == 1:
+        return KIND_NAMES[kind]
+    return _COUNTED.get(kind, KIND_NAMES[kind])
 
 
 def _plainly_titled(box: DrawnBox) -> DrawnBox:

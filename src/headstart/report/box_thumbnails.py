@@ -33,7 +33,7 @@ class BoxThumbnails(Pictures):
         sizes: Its width and height, in whose pixels boxes are.
     """
 
-    key = "True boxes are green, predicted ones orange."
+    key = "True boxes are green, those that {model} predicts orange."
 
     def __init__(
         self,

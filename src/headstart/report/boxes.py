@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from headstart.evaluation.boxes.thresholds import FALLBACK
 from headstart.record import BoxClassResult, BoxErrors, BoxesEvaluation, CurvePoint, ErrorKind
 from headstart.report.box_pictures import (
     KIND_NAMES,
@@ -27,6 +28,9 @@ MAX_PICTURES = 12
 
 OPEN_CURVES = 6
 """The number of classes, weakest first, whose curves are shown from the start."""
+
+# The smallest gain that is shown as another number than 0.
+_VISIBLE = 0.0005
 
 _MEANINGS: dict[ErrorKind, str] = {
     "class": "the box is right, the class is not",
@@ -64,12 +68,14 @@ class ErrorBar:
         name: The kind in words.
         meaning: What the kind is.
         share: The length of the bar, 0 to 1.
+        note: Why the number and what it would be worth seem to contradict each other; "" if not.
     """
 
     errors: BoxErrors
     name: str
     meaning: str
     share: float
+    note: str = ""
 
 
 def boxes_part(
@@ -105,13 +111,20 @@ def boxes_part(
         "measured": [panel for panel in panels if panel.result.boxes],
         "open_curves": OPEN_CURVES,
         "errors": _bars(evaluation.errors),
+        "chosen": any(map(_is_chosen, evaluation.per_class)),
+        "fallback": FALLBACK,
         "pictures": [picture.whole() for picture in worst[:MAX_PICTURES]],
         "misses": missed_crops(worst),
         "false_alarms": false_alarm_crops(worst),
         "findings": tuple(findings),
         "missing": missing,
     }
-    return ReportPart("boxes.html.jinja", values, read_scripts("sorting", "contents"))
+    return ReportPart("boxes.html.jinja", values, read_scripts("sorting", "contents", "tapping"))
+
+
+def _is_chosen(result: BoxClassResult) -> bool:
+    """Return whether the threshold of a class was chosen, on images that were held out."""
+    return result.threshold != FALLBACK or not result.shortfall
 
 
 def _weakness(result: BoxClassResult) -> float:
@@ -136,6 +149,18 @@ def _path(points: Sequence[CurvePoint]) -> str:
 def _bars(errors: Sequence[BoxErrors]) -> list[ErrorBar]:
     most = max((one.count for one in errors), default=0) or 1
     return [
-        ErrorBar(one, KIND_NAMES[one.kind].capitalize(), _MEANINGS[one.kind], one.count / most)
+        ErrorBar(
+            *(one, KIND_NAMES[one.kind].capitalize(), _MEANINGS[one.kind], one.count / most),
+            _note(one),
+        )
         for one in errors
     ]
+
+
+def _note(errors: BoxErrors) -> str:
+    """Return why a number of errors and their worth seem to contradict each other."""
+    if errors.gain is None or bool(errors.count) == (abs(errors.gain) >= _VISIBLE):
+        return ""
+    if errors.count:
+        return "found below the threshold" if errors.kind == "missed" else ""
+    return "below the threshold"

@@ -43,5 +43,5 @@ def pair_galleries(pair: Pair, pictures: Mapping[str, Pictures]) -> Iterator[Gal
 def _only(names: Sequence[str], one: str, other: str, pictures: Pictures) -> Gallery:
     shown = tuple(pictures.show(name) for name in names[:_SHOWN])
     title = f"Only {one} predicts correctly"
-    lead = f"Images that {other} gets wrong. {pictures.key}".strip()
+    lead = f"Images that {other} gets wrong. {pictures.key.format(model=other)}".strip()
     return Gallery(title, lead, shown, len(names) - len(shown))

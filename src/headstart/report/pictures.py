@@ -57,7 +57,7 @@ class Pictures:
     """Makes thumbnails of images by name; each is decoded once.
 
     Attributes:
-        key: What is drawn on them, in a sentence.
+        key: What is drawn on them, in a sentence, in which {model} stands for who predicted it.
     """
 
     key = ""

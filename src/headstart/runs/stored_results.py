@@ -84,6 +84,7 @@ def _of_boxes(result: BoxesPrediction) -> dict[str, object]:
         "size": result.size,
         "boxes": [(box.label, box.probability, box.box) for box in result.boxes],
         "detections": [found.corners.tolist(), found.classes.tolist(), found.scores.tolist()],
+        "picture": result.picture,
     }
 
 
@@ -100,6 +101,7 @@ def _boxes(values: Mapping[str, Any], row: pa.ListScalar) -> BoxesPrediction:
             np.array(scores, np.float64),
         ),
         row.values.to_numpy(),
+        picture=values["picture"],
     )
 
 

@@ -75,7 +75,9 @@ class BoxAnswerer:
         beyond = {"nearest": asked.nearest, "explain": asked.explain}
         given = [*asked.options.given(), *(name for name, value in beyond.items() if value)]
         if given:
-            raise OptionError(f"'{given[0]}' has no effect on a detector of boxes. Leave it out.")
+            raise OptionError(
+                f"'{given[0]}' is for classifiers, and this model is a detector. Leave it out."
+            )
 
     @property
     def needed(self) -> MinSide:

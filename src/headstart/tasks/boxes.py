@@ -61,7 +61,7 @@ class LabelledBoxes(Multi):
 
     def describe(self, classes: Sequence[str]) -> str:
         """See `Task.describe`."""
-        return f"a detector of {len(classes)} class{'es' if len(classes) > 1 else ''} of objects"
+        return f"Detector of {len(classes)} class{'es' if len(classes) > 1 else ''} of objects"
 
     def summarise(
         self, evaluation: Evaluation, split: str, trained_on: Sequence[int] = ()

@@ -70,8 +70,8 @@ def open_data(
     return _reported(_learnable(data, opened), watcher)
 
 
-def may_have_boxes(data: str | os.PathLike[str], task: TaskOption) -> bool:
-    """Return whether the labels of data may be boxes, without opening its images.
+def has_boxes(data: str | os.PathLike[str], task: TaskOption) -> bool | None:
+    """Return whether the labels of data are boxes; None if it must be opened to know that.
 
     Args:
         data: What the user passed.
@@ -85,7 +85,12 @@ def may_have_boxes(data: str | os.PathLike[str], task: TaskOption) -> bool:
     if path.is_file() and is_table(path):
         schema = open_table(path).schema
         return bool(find_box_columns(schema.names) or find_objects(schema))
-    return path.is_file()  # An archive, or a file of COCO or YOLO.
+    return None if path.is_file() else False  # An archive, or a file of COCO or YOLO.
+
+
+def may_have_boxes(data: str | os.PathLike[str], task: TaskOption) -> bool:
+    """Return whether the labels of data may be boxes; see `has_boxes`."""
+    return has_boxes(data, task) is not False
 
 
 def _learnable(data: str | os.PathLike[str], images: Images) -> Images:

@@ -91,3 +91,28 @@ def test_thresholds_are_described_unless_they_are_those_of_the_highest_f1() -> N
     assert summarise_boxes(at, "test").operating == (sentence, f"{sentence} Not reached.")
     many = replace(FIXED, per_class=(short,) * 15)
     assert summarise_boxes(many, "test").operating[-1] == "… and 3 more classes"
+
+
+def test_without_predicted_or_true_boxes_there_are_no_empty_values() -> None:
+    """Sentences say which boxes there are none of."""
+    nothing = replace(CAT, predicted=0, hits=0, precision=None, recall=0.0)
+    silent = replace(FIXED, precision=None, recall=0.0, per_class=(nothing,), purpose="recall=0.9")
+    summary = summarise_boxes(silent, "test")
+    assert summary.figures.endswith(" · it predicts no box at the thresholds")
+    assert list(summary.operating) == [
+        (
+            "'cat' at recall=0.9 (probability of at least 0.310): none of 1,500 true boxes "
+            "is found, as no box is predicted."
+        )
+    ]
+    unlabelled = replace(
+        FIXED, precision=0.0, recall=None, per_class=(replace(BIRD, shortfall="Why."),)
+    )
+    summary = summarise_boxes(unlabelled, "test")
+    assert summary.figures.endswith(" · there are no true boxes")
+    assert list(summary.operating) == [
+        (
+            "'bird' at f1 (probability of at least 0.310): there are no true boxes, and "
+            "1,200 boxes are predicted. Why."
+        )
+    ]

@@ -16,6 +16,7 @@ from headstart.data.medical.elements import (
 )
 from headstart.data.medical.windows import FIRST, grey_levels
 from headstart.data.medical.workers import WORKERS
+from headstart.data.pixel_limits import too_many_pixels
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 
@@ -150,10 +151,7 @@ def _check(dataset: "Dataset", limits: DecodeLimits) -> None:
     if not rows or not columns:
         raise UnreadableImage("image", "its DICOM elements do not say how large the image is")
     if rows * columns > limits.max_pixels:
-        raise UnreadableImage(
-            "image",
-            f"{columns} x {rows}: more pixels than the limit of {limits.max_pixels:,}",
-        )
+        raise UnreadableImage("image", too_many_pixels(limits, (columns, rows)))
     if _frames(dataset) < 1:
         raise UnreadableImage("image", "it has no frames")
 

@@ -32,8 +32,7 @@ def summarise_boxes(
         headline=evaluation.verdict,
         context=f" on {_images(evaluation, split)}{interval}",
         figures=f"mAP50-95 {describe_metric(evaluation.map)} · mAP75 "
-        f"{_decimal(evaluation.map75)} · at the thresholds, {_percent(evaluation.precision)} of "
-        f"predicted boxes are right and {_percent(evaluation.recall)} of true boxes are found",
+        f"{_decimal(evaluation.map75)} · {_at_thresholds(evaluation)}",
         sentence=f"mAP50 over {_measured(evaluation)} on "
         f"{_images(evaluation, 'held-out test' if split == 'test' else split)}: "
         f"{describe_metric(evaluation.map50)}; mAP50-95 {describe_metric(evaluation.map)} (in "
@@ -75,9 +74,36 @@ def _at_threshold(evaluation: BoxesEvaluation, result: BoxClassResult) -> str:
     shortfall = f" {result.shortfall}" if result.shortfall else ""
     return (
         f"'{result.name}' at {evaluation.purpose} (probability of at least "
-        f"{result.threshold:.3f}): precision {_percent(result.precision)} of {result.predicted:,} "
-        f"predicted, recall {_percent(result.recall)} of {result.boxes:,} true boxes.{shortfall}"
+        f"{result.threshold:.3f}): {_rates(result)}.{shortfall}"
     )
+
+
+def _at_thresholds(evaluation: BoxesEvaluation) -> str:
+    """Return precision and recall at the thresholds, or which boxes there are none of."""
+    if evaluation.precision is None:
+        return "it predicts no box at the thresholds"
+    if evaluation.recall is None:
+        return "there are no true boxes"
+    return (
+        f"at the thresholds, {evaluation.precision:.1%} of predicted boxes are right and "
+        f"{evaluation.recall:.1%} of true boxes are found"
+    )
+
+
+def _rates(result: BoxClassResult) -> str:
+    """Return precision and recall of a class, or which boxes there are none of."""
+    if not result.boxes:
+        return f"there are no true boxes, and {_boxes(result.predicted)} predicted"
+    if not result.predicted:
+        return f"none of {result.boxes:,} true boxes is found, as no box is predicted"
+    return (
+        f"precision {_percent(result.precision)} of {result.predicted:,} predicted, recall "
+        f"{_percent(result.recall)} of {result.boxes:,} true boxes"
+    )
+
+
+def _boxes(number: int) -> str:
+    return "1 box is" if number == 1 else f"{number:,} boxes are" if number else "none is"
 
 
 def _not_measured(evaluation: BoxesEvaluation) -> str:
