@@ -212,6 +212,7 @@ class MetricTuning:
     Attributes:
         part: The part that was trained: "all", "stages:N" or "layers:N".
         kept: Whether the tuned network is used.
+        step: How far the weights go from the pretrained to the tuned ones, 0 to 1.
         labels: The number of labels that were held out.
         images: The number of their images that could be found: another one has their label.
         frozen_recall_at_1: The share of them whose nearest other image has their label, with the
@@ -229,6 +230,7 @@ class MetricTuning:
 
     part: str
     kept: bool
+    step: float
     labels: int
     images: int
     frozen_recall_at_1: float
