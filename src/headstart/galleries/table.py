@@ -93,6 +93,7 @@ class GalleryTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._cached: tuple[int, Enrolled] | None = None
+        self._session = lance.Session()  # Keeps the index from one search to the next.
 
     @classmethod
     def create(cls, path: Path, dimensions: int) -> GalleryTable:
@@ -184,10 +185,9 @@ class GalleryTable:
         count = dataset.count_rows()
         if count <= EXACT:
             return
-        if _has_index(dataset):
-            outside = dataset.stats.index_stats(_INDEX)["num_unindexed_rows"]
-            if outside <= _UNINDEXED * count:
-                return
+        known = _index_of(dataset)
+        if known and count - known.num_rows_indexed <= _UNINDEXED * count:
+            return
         dataset.create_index(
             "vector",
             "IVF_FLAT",
@@ -199,7 +199,7 @@ class GalleryTable:
 
     def _open(self) -> lance.LanceDataset:
         try:
-            return lance.dataset(str(self.path))
+            return lance.dataset(str(self.path), session=self._session)
         except ValueError:
             raise GalleryError(
                 f"Gallery '{self.path.parent}' is damaged: '{self.path.name}' is missing. Make it "
@@ -208,7 +208,11 @@ class GalleryTable:
 
 
 def _has_index(dataset: lance.LanceDataset) -> bool:
-    return any(one.name == _INDEX for one in dataset.describe_indices())
+    return _index_of(dataset) is not None
+
+
+def _index_of(dataset: lance.LanceDataset) -> lance.indices.IndexDescription | None:
+    return next((one for one in dataset.describe_indices() if one.name == _INDEX), None)
 
 
 def _rows(table: pa.Table) -> list[Row]:
