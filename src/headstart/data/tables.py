@@ -13,7 +13,6 @@ from headstart.data.boxes.tables import box_columns_of, read_box_table
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.image_cells import ImageCells
 from headstart.data.label_cells import (
-    SEPARATOR,
     LabelCells,
     LabelColumns,
     LabelList,
@@ -22,7 +21,7 @@ from headstart.data.label_cells import (
     is_list,
 )
 from headstart.data.labelling import Labelling
-from headstart.data.labels import cell_text, normalised
+from headstart.data.labels import SEPARATOR, cell_text, normalised
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
