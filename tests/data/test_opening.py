@@ -225,8 +225,9 @@ def test_leaks_across_a_given_split_are_reported(
     )
     assert images.warnings == (
         (
-            "Groups or duplicates that span the given split: 2 ('train/a/0.png', 'test/a/copy0.png'; "
-            "'train/a/1.png', 'test/a/copy1.png'). Test scores are optimistic."
+            "Groups or duplicates that span the given split: 2 "
+            "('train/a/0.png', 'test/a/copy0.png'; 'train/a/1.png', 'test/a/copy1.png'). "
+            "Test scores are optimistic."
         ),
     )
     assert all(name.startswith("train/") for name in images.train.names)

@@ -1,7 +1,7 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +16,10 @@ from headstart.commands.image_files import (
     count_of,
     found_with_tables,
     listed_files,
+    numbering_listing,
 )
 from headstart.data.inputs import ImageLike, ImagesLike
-from headstart.data.paths import printable
+from headstart.data.paths import list_names, printable
 from headstart.errors import OptionError
 from headstart.options import DecodeLimits, PredictOptions
 from headstart.predictor.detector import Detector, check_answer_options
@@ -34,6 +35,7 @@ from headstart.watching import Progress, Watcher, name_place, name_step
 
 if TYPE_CHECKING:
     from headstart.commands.picture_folder import PictureFolder
+    from headstart.data.boxes.coco_listing import CocoListing
 
 _Predict = Callable[[Iterable[ImageLike]], Iterator[AnyResult]]
 """Yields the predictions for images."""
@@ -66,9 +68,10 @@ def run_prediction(
             return list(written.results)
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite, format_=options.format)
-    found = found_with_tables(images, options.cache, watcher.warn)
+    found = found_with_tables(images, options.cache, watcher)
     known = count_of(found)
     predictor = load_model(model, options)
+    numbering = _numbering(images, predictor.classes, options, watcher)
     volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
     results: list[AnyResult] = []
@@ -77,7 +80,7 @@ def run_prediction(
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
     if options.out:
-        write_predictions(options.out, results, predictor.classes, options.format)
+        write_predictions(options.out, results, predictor.classes, options.format, numbering)
     return results
 
 
@@ -102,9 +105,10 @@ def predict_to_file(
     check_output(options.out, overwrite=overwrite, format_=options.format)
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
+    numbering = _numbering(images, predictor.classes, options, watcher)
     with ExitStack() as stack:
         with watcher.stage("Predicting") as progress:
-            files = listed_files(images, options.cache, options.explain, watcher.warn)
+            files = listed_files(images, options.cache, options.explain, watcher)
             unfinished = stack.enter_context(
                 unfinished_predictions(
                     *(options.out, bundle, _recorded(options, predictor), files),
@@ -114,9 +118,37 @@ def predict_to_file(
             stack.enter_context(_noting_interruption(unfinished, watcher))
             _predict_missing(predictor, unfinished, options, progress)
             name_step(progress, f"writing {options.out.name}")
-            counts = unfinished.join(predictor.classes, options.format)
+            counts = unfinished.join(predictor.classes, options.format, numbering)
         stack.callback(unfinished.remove)
         yield WrittenPredictions(options.out, counts, unfinished)
+
+
+def _numbering(
+    images: ImagesLike, classes: Sequence[str], options: PredictOptions, watcher: Watcher
+) -> "CocoListing | None":
+    """Return the file whose ids COCO's results have, and say what ids they have.
+
+    None if they have none, or if the images and classes are counted.
+
+    Raises:
+        DataError: The file has none of the classes.
+        OptionError: Other images are passed beside the file.
+    """
+    if options.format != "coco":
+        return None
+    listing = numbering_listing(images)
+    if listing is None:
+        watcher.note(
+            "image_id counts the images of this command from 1, and category_id the classes of the "
+            "model from 1. To compare with a file of your own, match by file_name and category; or "
+            "pass that COCO file in place of the images, to get its ids."
+        )
+    elif missing := listing.without_category(classes):
+        watcher.warn(
+            f"Boxes of classes that are not categories of '{listing.file}', not written: "
+            f"{list_names(missing)}."
+        )
+    return listing
 
 
 def _predict_missing(

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
+
+from typing_extensions import TypeIs
 
 from headstart.data.boxes.annotations import (
     BoxedImage,
@@ -98,18 +101,16 @@ class _Document:
 
     @classmethod
     def read(cls, file: Path, tally: Tally) -> "_Document":
-        images, annotations, categories = _lists(file)
-        names: dict[object, str] = {}
-        for category in categories:
-            identity, name = category.get("id"), class_name(category.get("name", ""))
-            if not _is_id(identity) or not name:
-                raise DataError(f"'{file}' has a category without an id or a name: {category}.")
-            if names.setdefault(identity, name) != name:
-                raise DataError(
-                    f"'{file}' has two categories with the id {identity}: '{names[identity]}' and "
-                    f"'{name}'. Correct it."
-                )
-        return cls(file, _by_id(file, images, tally), names, annotations, tally)
+        document = parse_coco(file)
+        images, annotations, categories = (object_list(file, document, key) for key in _KEYS)
+        names = categories_of(file, categories)
+        found = images_of(file, images)
+        counts = Counter(image["id"] for image in images)
+        for identity, image in found.items():
+            kind = "Images that COCO's file lists twice"
+            tally.add(kind, str(image["file_name"]), counts[identity] - 1)
+        by_id = cast("Mapping[object, _Object]", found)  # Annotations may name anything as an id.
+        return cls(file, by_id, cast("Mapping[object, str]", names), annotations, tally)
 
     def boxed_images(self, files: FolderFiles, part: str | None) -> Iterator[BoxedImage]:
         """Yield the images that the file lists."""
@@ -178,49 +179,74 @@ class _Document:
         return None
 
 
-def _lists(file: Path) -> tuple[list[_Object], list[_Object], list[_Object]]:
-    """Return the images, annotations and categories of a file."""
+def parse_coco(file: Path) -> object:
+    """Return what a file has.
+
+    Raises:
+        DataError: It cannot be read or parsed.
+    """
     try:
-        document = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except OSError as error:
         raise DataError(f"'{file}' cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{file}' is not valid JSON: {error}.") from None
-    found = []
-    for key in _KEYS:
-        values = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+
+
+def object_list(file: Path, document: object, key: str) -> list[_Object]:
+    """Return the images, annotations or categories of a file.
+
+    Raises:
+        DataError: It has none.
+    """
+    values = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise DataError(
+            f"'{file}' is not a COCO file of boxes: it needs a list of objects '{key}'."
+        )
+    return values
+
+
+def categories_of(file: Path, categories: Sequence[_Object]) -> dict[int | str, str]:
+    """Return the names of categories by their ids.
+
+    Raises:
+        DataError: One has no id or no name, or two have the same id.
+    """
+    names: dict[int | str, str] = {}
+    for category in categories:
+        identity, name = category.get("id"), class_name(category.get("name", ""))
+        if not _is_id(identity) or not name:
+            raise DataError(f"'{file}' has a category without an id or a name: {category}.")
+        if names.setdefault(identity, name) != name:
             raise DataError(
-                f"'{file}' is not a COCO file of boxes: it needs a list of objects '{key}'."
+                f"'{file}' has two categories with the id {identity}: '{names[identity]}' and "
+                f"'{name}'. Correct it."
             )
-        found.append(values)
-    return found[0], found[1], found[2]
+    return names
 
 
-def _by_id(file: Path, images: Sequence[_Object], tally: Tally) -> dict[object, _Object]:
+def images_of(file: Path, images: Sequence[_Object]) -> dict[int | str, _Object]:
     """Return images by their ids.
 
     Raises:
         DataError: One has no id or no name, or two images have the same id.
     """
-    found: dict[object, _Object] = {}
+    found: dict[int | str, _Object] = {}
     for image in images:
         identity, name = image.get("id"), image.get("file_name")
         if not _is_id(identity) or not isinstance(name, str) or not name:
             raise DataError(f"'{file}' has an image without an id or a file_name: {image}.")
         first = found.setdefault(identity, image)
-        if first is image:
-            continue
         if first["file_name"] != name:
             raise DataError(
                 f"'{file}' has two images with the id {identity}: '{first['file_name']}' and "
                 f"'{name}'. Whose boxes are those of the id {identity} is unclear; correct it."
             )
-        tally.add("Images that COCO's file lists twice", name)
     return found
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeIs[int | str]:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 

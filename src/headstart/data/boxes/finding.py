@@ -7,17 +7,13 @@ from typing import Protocol
 
 from headstart.data.boxes.annotations import BoxSet
 from headstart.data.boxes.coco import find_coco, looks_like_coco, read_coco
-from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
+from headstart.data.boxes.folder_files import ANNOTATION_FOLDERS, IMAGE_FOLDERS, FolderFiles
 from headstart.data.boxes.tables import find_box_tables, read_box_tables
 from headstart.data.boxes.voc import find_voc, read_voc
 from headstart.data.boxes.yolo import find_yolo, read_yolo
 from headstart.data.boxes.yolo_names import is_yolo_yaml
 from headstart.data.split_names import split_of
 from headstart.errors import DataError, OptionError
-
-# Folders that hold annotations of the images in the folders beside them.
-_OF_ANNOTATIONS = ("annotations", "annotation", "labels", "json", "coco")
-
 
 # Folders beside those of the images, which have images but are no labels.
 _NO_LABELS = ("segmentationclass", "segmentationobject", "masks", "mask", "stuffthingmaps")
@@ -113,9 +109,11 @@ def _plain(reader: _Plain) -> Read:
 
 def may_be_label(folder: str) -> bool:
     """Return whether a folder of images beside boxes may be a class by its name."""
-    return folder.lower() not in (*IMAGE_FOLDERS, *_OF_ANNOTATIONS, *_NO_LABELS) and not split_of(
-        folder
-    )
+    return folder.lower() not in (
+        *IMAGE_FOLDERS,
+        *ANNOTATION_FOLDERS,
+        *_NO_LABELS,
+    ) and not split_of(folder)
 
 
 def find_boxes_of_file(file: Path) -> FoundBoxes | None:
@@ -128,8 +126,7 @@ def find_boxes_of_file(file: Path) -> FoundBoxes | None:
     """
     suffix = file.suffix.lower()
     if suffix == ".json" and looks_like_coco(file):
-        beside = file.parent.name.lower() in _OF_ANNOTATIONS
-        files = FolderFiles.of(file.parent.parent if beside else file.parent)
+        files = FolderFiles.around(file)
         read = _plain(lambda: read_coco([file], files, is_whole=False))
         return FoundBoxes(files, "COCO's JSON", read)
     if suffix in (".yaml", ".yml") and is_yolo_yaml(file):

@@ -116,15 +116,15 @@ def _frame(declared: _Size | None, size: ImageSize) -> _Frame | None:
         return _Frame(size.seen, (1.0, 1.0), 1, size.seen)
     if declared == size.stored:
         return _Frame(declared, (1.0, 1.0), size.orientation, size.stored)
-    if scales := _scales(declared, size.seen):
-        return _Frame(declared, scales, 1, size.seen)
-    if size.is_transposed and (scales := _scales(declared, size.stored)):
-        return _Frame(declared, scales, size.orientation, size.stored)
+    if factors := scales(declared, size.seen):
+        return _Frame(declared, factors, 1, size.seen)
+    if size.is_transposed and (factors := scales(declared, size.stored)):
+        return _Frame(declared, factors, size.orientation, size.stored)
     return None
 
 
-def _scales(declared: _Size, actual: _Size) -> _Size | None:
-    """Return the factors of both sides, if they are one, but for the rounding of a size."""
+def scales(declared: _Size, actual: _Size) -> _Size | None:
+    """Return the factors of both sides if they are equal, but for the rounding of a size."""
     across, down = actual[0] / declared[0], actual[1] / declared[1]
     small, large = min(declared, actual), max(declared, actual)
     is_rounded = abs(large[1] * small[0] / large[0] - small[1]) < 1

@@ -1,6 +1,6 @@
 """Tables with boxes: a row for each box, or a row for each image with a list of its boxes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,9 @@ from headstart.data.boxes.cells import BoxCells, ObjectCells, Row, box_cells
 from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
 from headstart.data.boxes.labels import LabelledBox
 from headstart.data.boxes.part_names import part_of_name
-from headstart.data.columns import Columns, choose_columns
+from headstart.data.columns import Columns, choose_columns, choose_image_column
 from headstart.data.image_cells import ImageCells
+from headstart.data.inputs import ListedImage
 from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text
 from headstart.data.paths import list_names
@@ -177,6 +178,45 @@ def read_box_table(
         _understood(columns, boxes, table.note, has_split=has_split),
         guessed_group=columns.guessed_group,
     )
+
+
+def listed_images(
+    path: Path, table: Table, staging: Path, note: Callable[[str], None]
+) -> Iterator[ListedImage]:
+    """Yield each image of a table with a row for each box once; its boxes are not read.
+
+    Args:
+        path: The table.
+        table: The same, open.
+        staging: Folder for embedded images.
+        note: Called with a sentence if there are fewer images than rows.
+
+    Raises:
+        DataError: There is no column of images, or the table has no rows.
+    """
+    column = choose_image_column(path, table.schema.names)
+    kind = table.schema.field(column).type
+    find = _finder(path, ImageCells.of(path, kind, staging), _beside(path))
+    known: set[str] = set()
+    rows = 0
+    try:
+        for batch in table.batches([column]):
+            for cell in batch.column(0).to_pylist():
+                for found in find(rows, cell):
+                    image = ListedImage(*found)
+                    if (key := image.path or image.name) not in known:
+                        known.add(key)
+                        yield image
+                rows += 1
+    except (pa.ArrowInvalid, OSError) as error:
+        raise unreadable_table(path, error) from None
+    if not rows:
+        raise DataError(f"Table '{path}' has no rows below the names of its columns.")
+    if rows > len(known):
+        images = "1 image" if len(known) == 1 else f"{len(known):,} images"
+        note(
+            f"'{path.name}' has {rows:,} rows of boxes for {images}; each image is predicted once."
+        )
 
 
 def _beside(table: Path) -> FolderFiles:
