@@ -151,20 +151,27 @@ def test_shares_are_converted(folder: Path) -> None:
 
 
 def test_rows_that_are_wrong(folder: Path) -> None:
-    """A box without a label rejects its image; one without a number is left out."""
+    """Their boxes are left out, and named by the line of the file; images keep the others."""
     rows = [
+        row("a.png", CAT),
         ["a.png", 1, 2, 3, 4, ""],
         ["b.png", 1, "", 3, 4, "cat"],
         row("b.png", CAT),
         row("d.png", CAT),
+        ["c.png", "", "", "", "", "dog"],
     ]
-    source = opened(write_csv(folder / "boxes.csv", HEADER, *rows))
-    assert reasons(source) == {
-        "a.png": "row 1 of its table has a box without a label",
-        "d.png": f"the file '{folder / 'd.png'}' does not exist",
-    }
-    assert boxes_in(source) == {"b.png": [CAT]}
+    file = write_csv(folder / "boxes.csv", HEADER, *rows)
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(["sep=,", lines[0], "", *lines[1:3], "", *lines[3:]]))
+    source = opened(file)
+    assert reasons(source) == {"d.png": f"the file '{folder / 'd.png'}' does not exist"}
+    assert boxes_in(source) == {"a.png": [CAT], "b.png": [CAT], "c.png": []}
     assert source.warnings == (
+        "Boxes without a label, left out: 1 ('a.png in line 5').",
+        (
+            "Rows with a label but without coordinates, of which no box is read: 1 ('c.png in line "
+            "10')."
+        ),
         "Boxes with a coordinate that is not a number, left out: 1 ('b.png').",
     )
 
@@ -250,7 +257,7 @@ def test_hugging_face(tmp_path: Path, form: str, column: str) -> None:
 
 
 def test_categories_that_have_no_name(tmp_path: Path) -> None:
-    """Reject their image."""
+    """Their boxes are left out."""
     image(tmp_path / "data/a.png")
     image(tmp_path / "data/b.png")
     objects = [{"bbox": [[5.0, 10.0, 20.0, 20.0]], "category": [number]} for number in (0, 7)]
@@ -259,10 +266,10 @@ def test_categories_that_have_no_name(tmp_path: Path) -> None:
     path = tmp_path / "data/boxes.parquet"
     pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), path)
     source = opened(path)
-    assert boxes_in(source) == {"a.png": [CAT]}
-    assert reasons(source) == {
-        "b.png": "row 2 of its table has the category 7, which its table does not name"
-    }
+    assert boxes_in(source) == {"a.png": [CAT], "b.png": []}
+    assert source.warnings == (
+        "Boxes of a category that the table does not name, left out: 1 ('b.png in row 2').",
+    )
 
 
 def test_images_of_different_sizes(folder: Path) -> None:
@@ -277,7 +284,7 @@ def test_splits_that_are_not_understood(folder: Path) -> None:
     """The row is named; a column beside names of tables is one split too many."""
     row_of_a = [*row("a.png", CAT), "holiday"]
     file = write_csv(folder / "boxes.csv", f"{HEADER},split", row_of_a)
-    with pytest.raises(DataError, match=r"The split of row 1 of .* is not understood: 'holiday'"):
+    with pytest.raises(DataError, match=r"The split in line 2 of .* is not understood: 'holiday'"):
         opened(file)
     file.unlink()
     for part in ("train", "test"):
@@ -319,25 +326,23 @@ def test_a_path_that_is_missing(folder: Path) -> None:
     assert reasons(source) == {"row 1": "its path is missing", "row 3": "its path is missing"}
 
 
-@pytest.mark.parametrize(
-    ("box", "reason"),
-    [
-        ([5.0, 10.0, 20.0], "row 1 of its table has a box that has not four numbers"),
-        (None, "row 1 of its table has a box that has not four numbers"),
-    ],
-)
-def test_objects_that_are_not_boxes(folder: Path, box: list[float] | None, reason: str) -> None:
-    """Reject their image. Metadata that is not Hugging Face's is ignored."""
+@pytest.mark.parametrize("box", [[5.0, 10.0, 20.0], None])
+def test_objects_that_are_not_boxes(folder: Path, box: list[float] | None) -> None:
+    """They are left out. Metadata that is not Hugging Face's is ignored."""
+    right = [5.0, 10.0, 20.0, 20.0]
     objects = [
-        {"bbox": [box], "label": ["cat"]},
-        {"bbox": [[5.0, 10.0, 20.0, 20.0]], "label": ["cat"]},
+        {"bbox": [box, right], "label": ["cat", "cat"]},
+        {"bbox": [right, right], "label": ["cat", None]},
     ]
     table = pa.table({"path": ["a.png", "b.png"], "objects": objects})
     metadata = {"huggingface": '{"info": {"features": {"objects": {"bbox": 1}}}}'}
     pq.write_table(table.replace_schema_metadata(metadata), folder / "boxes.parquet")
     source = opened(folder / "boxes.parquet")
-    assert reasons(source) == {"a.png": reason}
-    assert boxes_in(source) == {"b.png": [CAT]}
+    assert boxes_in(source) == {"a.png": [CAT], "b.png": [CAT]}
+    assert source.warnings == (
+        "Boxes that do not have four numbers, left out: 1 ('a.png in row 1').",
+        "Boxes without a label, left out: 1 ('b.png in row 2').",
+    )
 
 
 def test_a_column_of_other_objects(folder: Path) -> None:

@@ -29,6 +29,10 @@ from headstart.errors import DataError
 
 _KEYS = ("images", "annotations", "categories")
 _MARKS = tuple(f'"{key}"'.encode() for key in _KEYS)
+_NO_BOX = (
+    "Masks of run lengths without a box, left out; write the box around each as its 'bbox', as "
+    "pycocotools.mask.toBbox computes it"
+)
 _Object = Mapping[str, object]
 
 
@@ -115,49 +119,42 @@ class _Document:
     def boxed_images(self, files: FolderFiles, part: str | None) -> Iterator[BoxedImage]:
         """Yield the images that the file lists."""
         boxes: dict[object, list[LabelledBox]] = {identity: [] for identity in self.images}
-        problems: dict[object, str] = {}
+        places = {
+            identity: _Place.of(str(image["file_name"]), files, self.file.parent, part)
+            for identity, image in self.images.items()
+        }
         counted: Counter[object] = Counter()
         for annotation in self.annotations:
             counted[_hashable(annotation.get("id"))] += 1
             image = _hashable(annotation.get("image_id"))
             if image not in boxes:
-                name = f"image {image} of {self.file.name}"
-                self.tally.add("Boxes of images that COCO's file does not list, left out", name)
+                unlisted = f"image {image} of {self.file.name}"
+                self.tally.add("Boxes of images that COCO's file does not list, left out", unlisted)
                 continue
             category = _hashable(annotation.get("category_id"))
-            if category not in self.names:
-                problems[image] = (
-                    f"an annotation has the category {category}, which '{self.file.name}' does not "
-                    "name"
-                )
+            name = places[image].name
+            if category is None:
+                self.tally.add("Boxes without a category, left out", name)
                 continue
-            if corners := self._corners(annotation, str(self.images[image].get("file_name"))):
+            if category not in self.names:
+                kind = f"Boxes of a category that '{self.file.name}' does not name, left out"
+                self.tally.add(kind, f"{name} has the category {category}")
+                continue
+            if corners := self._corners(annotation, name):
                 crowd = annotation.get("iscrowd") in (1, True)
                 boxes[image].append(LabelledBox.of(self.names[category], corners, crowd=crowd))
         if repeated := sum(count - 1 for name, count in counted.items() if name is not None):
-            kind = "Annotations with the id of another one, which are kept"
-            self.tally.add(kind, self.file.name, repeated)
+            self.tally.say(_repeated(repeated, self.file.name))
         for identity, described in self.images.items():
-            yield self._image(files, part, described, boxes[identity], problems.get(identity))
-
-    def _image(
-        self,
-        files: FolderFiles,
-        part: str | None,
-        described: _Object,
-        boxes: Sequence[LabelledBox],
-        problem: str | None,
-    ) -> BoxedImage:
-        name = str(described["file_name"])
-        path, missing = files.find(name, self.file.parent, part)
-        return BoxedImage(
-            files.name(path) if missing is None else name,
-            str(path),
-            tuple(boxes),
-            size_of(described.get("width"), described.get("height")),
-            split=part,
-            rejected=missing or problem,
-        )
+            place = places[identity]
+            yield BoxedImage(
+                place.name,
+                str(place.path),
+                tuple(boxes[identity]),
+                size_of(described.get("width"), described.get("height")),
+                split=part,
+                rejected=place.problem,
+            )
 
     def _corners(self, annotation: _Object, image: str) -> tuple[float, ...] | None:
         """Return x1, y1, x2, y2 of an annotation; None if it has neither a box nor a polygon."""
@@ -174,9 +171,34 @@ class _Document:
                     "Polygons without a box, of which the box around them is used", image
                 )
                 return corners
-        kind = "Masks without a box, left out" if outline else "Annotations without a box, left out"
-        self.tally.add(kind, image)
+        self.tally.add(_NO_BOX if outline else "Annotations without a box, left out", image)
         return None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an image is.
+
+    Attributes:
+        name: Its path within the folder or, if there is none, what the file calls it.
+        path: The path of its file.
+        problem: Why there is none, if so.
+    """
+
+    name: str
+    path: Path
+    problem: str | None
+
+    @classmethod
+    def of(cls, name: str, files: FolderFiles, near: Path, part: str | None) -> "_Place":
+        path, problem = files.find(name, near, part)
+        return cls(files.name(path) if problem is None else name, path, problem)
+
+
+def _repeated(count: int, file: str) -> str:
+    if count == 1:
+        return f"1 annotation of '{file}' has an id that another has; both are kept."
+    return f"{count:,} annotations of '{file}' have an id that another has; all are kept."
 
 
 def parse_coco(file: Path) -> object:

@@ -1,5 +1,6 @@
 """Tables with boxes: a row for each box, or a row for each image with a list of its boxes."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -18,6 +19,7 @@ from headstart.data.boxes.cells import BoxCells, ObjectCells, Row, box_cells
 from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
 from headstart.data.boxes.labels import LabelledBox
 from headstart.data.boxes.part_names import part_of_name
+from headstart.data.boxes.tally import Tally
 from headstart.data.columns import Columns, choose_columns, choose_image_column
 from headstart.data.image_cells import ImageCells
 from headstart.data.inputs import ListedImage
@@ -157,7 +159,7 @@ def read_box_table(
         label=boxes.name if isinstance(boxes, ObjectColumn) else None,
     )
     kind = table.schema.field(columns.image).type
-    reader = _Reader(path, columns, box_cells(table.schema, boxes, columns))
+    reader = _Reader(path, columns, box_cells(table.schema, boxes, columns), table.place)
     find = _finder(path, ImageCells.of(path, kind, staging), files or _beside(path))
     rows = 0
     try:
@@ -176,6 +178,7 @@ def read_box_table(
         f"the table '{path.name}'",
         len(images),
         _understood(columns, boxes, table.note, has_split=has_split),
+        reader.tally.sentences(),
         guessed_group=columns.guessed_group,
     )
 
@@ -275,6 +278,8 @@ class _Reader:
         table: The path of the table.
         columns: The meaning of its columns, but for those of the boxes.
         boxes: Reads the boxes of a row.
+        place: Returns where a row is in the file.
+        tally: Counts what is left out.
         found: The images so far, without their boxes, by the path of their file, or by their row
             without one.
         boxes_of: The boxes of each.
@@ -283,6 +288,8 @@ class _Reader:
     table: Path
     columns: Columns
     boxes: BoxCells | ObjectCells
+    place: Callable[[int], str]
+    tally: Tally = field(default_factory=Tally)
     found: dict[str, BoxedImage] = field(default_factory=dict)
     boxes_of: dict[str, list[LabelledBox]] = field(default_factory=dict)
 
@@ -301,18 +308,20 @@ class _Reader:
             split = self.columns.split_of(row)
         except ValueError as error:
             raise DataError(
-                f"The split of row {number + 1} of '{self.table}' is not understood: {error}. "
-                f"Correct it, or remove the column."
+                f"The split in {self.place(number)} of '{self.table}' is not understood: {error}. "
+                "Correct it, or remove the column."
             ) from None
-        boxes, problem = self.boxes.read(row)
-        problem = problem and f"row {number + 1} of its table has {problem}"
+        boxes, problems = self.boxes.read(row)
+        for kind, count in Counter(problems).items():
+            for name, _, _ in found:
+                self.tally.add(kind, f"{name} in {self.place(number)}", count)
         guess, group = self.columns.guessed_group, self.columns.group
         for name, path, missing in found:
             image = BoxedImage(
                 *(name, path, (), self.boxes.size(row)),
                 split=split,
                 group=cell_text(row[group]) if group else None,
-                rejected=missing or problem,
+                rejected=missing,
                 slices=self._slices(row),
                 guessed_group=cell_text(row[guess]) if guess else None,
             )
