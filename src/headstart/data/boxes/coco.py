@@ -29,6 +29,7 @@ from headstart.errors import DataError
 
 _KEYS = ("images", "annotations", "categories")
 _MARKS = tuple(f'"{key}"'.encode() for key in _KEYS)
+_ORDER = "COCO's are x, y, width, height."
 _NO_BOX = (
     "Masks of run lengths without a box, left out; write the box around each as its 'bbox', as "
     "pycocotools.mask.toBbox computes it"
@@ -82,7 +83,15 @@ def read_coco(annotations: Sequence[Path], files: FolderFiles, *, is_whole: bool
     for image in files.images if is_whole else ():
         if str(image) not in listed:
             tally.add("Images that COCO's files do not list, left out", files.name(image))
-    return BoxSet(images, f"COCO's {names}", len(images), tuple(understood), tally.sentences())
+    return BoxSet(
+        images,
+        f"COCO's {names}",
+        len(images),
+        tuple(understood),
+        tally.sentences(),
+        if_leaving=f"are these x1, y1, x2, y2? {_ORDER}",
+        if_backward=f"are widths and heights negative? {_ORDER}",
+    )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ _ROUNDING = 0.5
 # Smaller boxes have no pixels.
 _LEAST = 0.01
 
+BACKWARD = "Boxes whose right or lower edge is before the other one, left out"
+OUTSIDE = "Boxes outside the image, left out"
+LEAVING = "Boxes that leave the image, clipped"
+"""What `Tally` counts of boxes that may not be what they were taken for."""
+
 _Size = tuple[float, float]
 
 
@@ -168,10 +173,10 @@ def _checked(
     leaving = sound & inside & (moved > _ROUNDING)
     for kind, which in (
         ("Boxes with a coordinate that is not a number, left out", ~finite),
-        ("Boxes whose right or lower edge is before the other one, left out", backward),
+        (BACKWARD, backward),
         ("Boxes without width or height, left out", empty),
-        ("Boxes outside the image, left out", sound & ~inside),
-        ("Boxes that leave the image, clipped", leaving),
+        (OUTSIDE, sound & ~inside),
+        (LEAVING, leaving),
     ):
         tally.add(kind, name, int(which.sum()))
     return clipped, sound & inside

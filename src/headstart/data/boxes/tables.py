@@ -33,6 +33,8 @@ from headstart.errors import DataError
 _HEAD = 65536
 _WORDS = tuple(word.encode() for word in ("x1", "xmin", "x_min", "minx", "min_x", "left"))
 
+_IF_BACKWARD = "are their columns swapped, or are these x, y, width and height?"
+
 _Images = list[tuple[str, str, str | None]]
 
 
@@ -109,6 +111,7 @@ def read_box_tables(
         (f"Split: the tables {', '.join(named)}.", *understood),
         tuple(warnings),
         next((one.guessed_group for one in sets if one.guessed_group), None),
+        if_backward=_IF_BACKWARD,
     )
 
 
@@ -179,7 +182,8 @@ def read_box_table(
         len(images),
         _understood(columns, boxes, table.note, has_split=has_split),
         reader.tally.sentences(),
-        guessed_group=columns.guessed_group,
+        columns.guessed_group,
+        if_backward=_IF_BACKWARD,
     )
 
 

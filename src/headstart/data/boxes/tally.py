@@ -25,6 +25,10 @@ class Tally:
         if count:
             self._kinds.setdefault(kind, Counter())[image] += count
 
+    def total(self, kind: str) -> int:
+        """Return how often something was counted."""
+        return self._kinds[kind].total() if kind in self._kinds else 0
+
     def say(self, sentence: str) -> None:
         """Add a sentence as it is."""
         self._said.append(sentence)
