@@ -237,7 +237,10 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     assert conversion.left_out == (
         (
             "images/b.png",
-            "line 1 of its label file has the number 40, but YOLO's are shares of the image, 0 to 1",
+            (
+                "line 1 of its label file has the number 40, but YOLO's are shares of the image, "
+                "0 to 1"
+            ),
         ),
         ("images/a.png", "it cannot be read as an image"),
     )

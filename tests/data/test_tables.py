@@ -225,7 +225,7 @@ def test_a_csv_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"", "Empty CSV file"),
+        (b"", "it is empty"),
         (b"path,label\n1,a,b\n", "line 2 has 3 cells, and the header 2 columns"),
     ],
     ids=["empty", "ragged"],

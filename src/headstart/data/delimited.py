@@ -43,6 +43,8 @@ def read_delimited(path: Path) -> Delimited:
         pyarrow.ArrowInvalid: It is empty or is not text, or its rows differ in length.
     """
     opened = _Text.read(path)
+    if not opened.text.strip():
+        raise pa.ArrowInvalid("it is empty")
     try:
         header = next(csv.reader(io.StringIO(opened.text), delimiter=opened.delimiter), [])
     except csv.Error as error:

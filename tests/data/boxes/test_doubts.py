@@ -58,14 +58,14 @@ def test_some_boxes_in_shares(tmp_path: Path) -> None:
     boxes[-1] = LabelledBox("cat", 10, 10, 11, 10.4)
     assert opened(table(tmp_path / "data", boxes)).warnings == (
         (
-            "5 boxes are smaller than one pixel ('0.png', '1.png', '2.png'). Are they shares of the "
-            "image's width and height, 0 to 1?"
+            "5 boxes are smaller than one pixel ('0.png', '1.png', '2.png'). Are they shares of "
+            "the image's width and height, 0 to 1?"
         ),
     )
     assert opened(table(tmp_path / "one", changed(shares, 1))).warnings == (
         (
-            "1 box is smaller than one pixel ('0.png'). Is it shares of the image's width and height, "
-            "0 to 1?"
+            "1 box is smaller than one pixel ('0.png'). Is it shares of the image's width and "
+            "height, 0 to 1?"
         ),
     )
 
@@ -130,7 +130,7 @@ def test_boxes_of_larger_images(tmp_path: Path) -> None:
 def test_swapped_corners(tmp_path: Path) -> None:
     """Single ones are left out; many may be swapped columns."""
     question = (
-        "boxes have their right or lower edge before the other one: are their columns swapped, or "
+        "boxes have the right or lower edge before the other one: are their columns swapped, or "
         "are these x, y, width and height?"
     )
     warnings = opened(table(tmp_path / "some", changed(swapped, 4))).warnings

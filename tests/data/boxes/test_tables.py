@@ -79,6 +79,39 @@ def test_names_of_columns(folder: Path, header: str) -> None:
     assert boxes_in(source) == {"a.png": [CAT]}
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "path,x,y,w,h,label",
+        "path,left,top,width,height,label",
+        "path,bbox_x,bbox_y,bbox_width,bbox_height,label",
+        "path,x,y,width,height,label,image_width,image_height",
+    ],
+)
+def test_width_and_height_in_place_of_corners(folder: Path, header: str) -> None:
+    """As in COCO, and it is said how they were read. The size of the image may be there too."""
+    size = [120, 80] if "image_width" in header else []
+    scale = 2 if size else 1
+    box = [scale * side for side in (5, 10, 20, 20)]
+    file = write_csv(folder / "boxes.csv", header, ["a.png", *box, "cat", *size])
+    for data in (file, folder):
+        source = opened(data)
+        assert boxes_in(source) == {"a.png": [CAT]}
+        names = ", ".join(f"'{name}'" for name in header.split(",")[1:5])
+        assert f"boxes from {names} (left, top, width and height), labels from 'label'" in (
+            " ".join(source.understood)
+        )
+
+
+def test_centres_in_place_of_corners(folder: Path) -> None:
+    """Boxes at the edges leave their images, so the user is asked."""
+    rows = [["a.png", 50, 30, 20, 20, "cat"], ["b.png", 15, 20, 20, 20, "cat"]]
+    assert opened(write_csv(folder / "boxes.csv", "path,x,y,w,h,label", *rows)).warnings[-1] == (
+        "1 of 2 boxes leaves the image: are x and y the centre of the box, or are these x1, y1, x2 "
+        "and y2?"
+    )
+
+
 def test_splits_groups_and_slices(folder: Path) -> None:
     """Other columns mean what they mean in other tables."""
     header = f"{HEADER},split,group,site,notes"
@@ -197,8 +230,8 @@ def test_tables_without_boxes(folder: Path) -> None:
     with pytest.raises(DataError) as raised:
         opened(file, "boxes")
     assert str(raised.value) == (
-        f"Table '{file}' has no columns of boxes. It needs x1, y1, x2 and y2, or xmin, ymin, xmax "
-        "and ymax."
+        f"Table '{file}' has no columns of boxes. It needs x1, y1, x2 and y2; xmin, ymin, xmax and "
+        "ymax; or x, y, w and h."
     )
     labelling = Labelling("auto", uncertain="present")
     file = write_csv(folder / "boxes.csv", HEADER, row("a.png", CAT))

@@ -47,7 +47,9 @@ class BoxCells:
             return (), (_NO_LABEL,)
         crowd = self.columns.crowd
         is_crowd = crowd is not None and (cell_text(row[crowd]) or "").lower() in TRUE
-        return (LabelledBox.of(class_name(label), map(number, cells), crowd=is_crowd),), ()
+        x1, y1, x2, y2 = map(number, cells)
+        corners = (x1, y1, x1 + x2, y1 + y2) if self.columns.is_sized else (x1, y1, x2, y2)
+        return (LabelledBox.of(class_name(label), corners, crowd=is_crowd),), ()
 
     def size(self, row: Row) -> tuple[float, float] | None:
         """Return the width and height that a row says its image has."""

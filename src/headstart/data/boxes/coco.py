@@ -27,8 +27,10 @@ from headstart.data.boxes.tally import Tally
 from headstart.data.paths import list_names
 from headstart.errors import DataError
 
-_KEYS = ("images", "annotations", "categories")
-_MARKS = tuple(f'"{key}"'.encode() for key in _KEYS)
+KEYS = ("images", "annotations", "categories")
+"""The lists that a file must have."""
+
+_MARKS = tuple(f'"{key}"'.encode() for key in KEYS)
 _ORDER = "COCO's are x, y, width, height."
 _NO_BOX = (
     "Masks of run lengths without a box, left out; write the box around each as its 'bbox', as "
@@ -115,7 +117,7 @@ class _Document:
     @classmethod
     def read(cls, file: Path, tally: Tally) -> "_Document":
         document = parse_coco(file)
-        images, annotations, categories = (object_list(file, document, key) for key in _KEYS)
+        images, annotations, categories = (object_list(file, document, key) for key in KEYS)
         names = categories_of(file, categories)
         found = images_of(file, images)
         counts = Counter(image["id"] for image in images)

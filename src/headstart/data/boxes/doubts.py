@@ -59,10 +59,12 @@ def doubts_about_place(images: Sequence[BoxedImage], found: BoxSet, tally: Tally
     if total >= _FEW and outside > _SOME * total and outside + leaving > _MOST * total:
         raise _not_in_pixels(images, outside, leaving, total)
     if leaving > _MANY * total:
-        yield f"{leaving:,} of {total:,} boxes leave the image: {found.if_leaving}"
+        verb = "leaves" if leaving == 1 else "leave"
+        yield f"{leaving:,} of {total:,} boxes {verb} the image: {found.if_leaving}"
     if backward > _MANY * total:
+        verb = "has" if backward == 1 else "have"
         yield (
-            f"{backward:,} of {total:,} boxes have their right or lower edge before the other one: "
+            f"{backward:,} of {total:,} boxes {verb} the right or lower edge before the other one: "
             f"{found.if_backward}"
         )
 

@@ -8,7 +8,8 @@ from typing import Protocol
 from headstart.data.boxes.annotations import BoxSet
 from headstart.data.boxes.coco import find_coco, looks_like_coco, read_coco
 from headstart.data.boxes.folder_files import ANNOTATION_FOLDERS, IMAGE_FOLDERS, FolderFiles
-from headstart.data.boxes.tables import find_box_tables, read_box_tables
+from headstart.data.boxes.near_misses import skipped_files
+from headstart.data.boxes.tables import BoxTables, read_box_tables
 from headstart.data.boxes.voc import find_voc, read_voc
 from headstart.data.boxes.yolo import find_yolo, read_yolo
 from headstart.data.boxes.yolo_names import is_yolo_yaml
@@ -36,16 +37,19 @@ class FoundBoxes:
         kind: The format, such as "Pascal VOC's XML files".
         reader: Reads them.
         others: The formats in which the folder also has boxes, which are not read.
+        skipped: Sentences that say which files that are meant as boxes cannot be read.
     """
 
     files: FolderFiles
     kind: str
     reader: Read
     others: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def read(self, *, staging: Path, group: str | None, slices: Sequence[str]) -> BoxSet:
         """Return the images, and say what else there is."""
         found = self.reader(staging=staging, group=group, slices=slices)
+        found = replace(found, warnings=(*found.warnings, *self.skipped))
         if not self.others:
             return found
         sentence = f"Boxes that are also in {' and in '.join(self.others)} are not read."
@@ -61,17 +65,21 @@ def find_boxes(folder: Path) -> FoundBoxes | None:
     files = FolderFiles.of(folder)
     if not files.images:
         return None
-    formats = list(_formats(files))
+    tables = BoxTables.of(files)
+    formats = list(_formats(files, tables.found))
     if not formats:
         return None
-    return replace(formats[0], others=tuple(other.kind for other in formats[1:]))
+    return replace(
+        formats[0],
+        others=tuple(other.kind for other in formats[1:]),
+        skipped=tuple(skipped_files(files, tables)),
+    )
 
 
-def _formats(files: FolderFiles) -> Iterator[FoundBoxes]:
+def _formats(files: FolderFiles, tables: Sequence[Path]) -> Iterator[FoundBoxes]:
     """Yield the formats in which a folder has boxes, the preferred one first."""
     if coco := find_coco(files):
         yield FoundBoxes(files, "COCO's JSON", _plain(lambda: read_coco(coco, files)))
-    tables = find_box_tables(files)
     if len(tables) > 1:
         yield _of_tables(tables, files)
     if voc := find_voc(files):

@@ -1,7 +1,8 @@
 """Tables with boxes: a row for each box, or a row for each image with a list of its boxes."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from headstart.data.boxes.box_columns import (
     ObjectColumn,
     find_box_columns,
     find_objects,
+    missing_box_columns,
 )
 from headstart.data.boxes.cells import BoxCells, ObjectCells, Row, box_cells
 from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
@@ -21,6 +23,7 @@ from headstart.data.boxes.labels import LabelledBox
 from headstart.data.boxes.part_names import part_of_name
 from headstart.data.boxes.tally import Tally
 from headstart.data.columns import Columns, choose_columns, choose_image_column
+from headstart.data.formats import TABLE_SUFFIXES
 from headstart.data.image_cells import ImageCells
 from headstart.data.inputs import ListedImage
 from headstart.data.labelling import Labelling
@@ -31,9 +34,17 @@ from headstart.data.table_files import Table, open_table, unreadable_table
 from headstart.errors import DataError
 
 _HEAD = 65536
-_WORDS = tuple(word.encode() for word in ("x1", "xmin", "x_min", "minx", "min_x", "left"))
+_SEPARATORS = re.compile(r'[,;\t|"]+')
 
-_IF_BACKWARD = "are their columns swapped, or are these x, y, width and height?"
+# What to ask if many boxes leave their images, and if many end before they begin.
+_IF_CORNERS = (
+    "are they for images of another size?",
+    "are their columns swapped, or are these x, y, width and height?",
+)
+_IF_SIZED = (
+    "are x and y the centre of the box, or are these x1, y1, x2 and y2?",
+    "are widths and heights negative?",
+)
 
 _Images = list[tuple[str, str, str | None]]
 
@@ -43,26 +54,51 @@ def box_columns_of(schema: pa.Schema) -> BoxColumns | ObjectColumn | None:
     return find_objects(schema) or find_box_columns(schema.names)
 
 
-def find_box_tables(files: FolderFiles) -> list[Path]:
-    """Return the tables of a folder that have columns of boxes.
+@dataclass(frozen=True)
+class BoxTables:
+    """The tables of a folder that have columns of boxes.
 
-    If some are named after the parts of a split, only these.
+    Attributes:
+        found: Those that are read. If some are named after the parts of a split, only these.
+        unreadable: Why others that name columns of boxes cannot be read.
     """
-    found = [file for file in files.with_suffix(".csv", ".tsv", ".parquet", ".jsonl") if _has(file)]
-    return [file for file in found if part_of_name(file.stem)] or found
+
+    found: Sequence[Path]
+    unreadable: Mapping[Path, str]
+
+    @classmethod
+    def of(cls, files: FolderFiles) -> "BoxTables":
+        """Find the tables of a folder; rows are read only of those that may have boxes."""
+        found: list[Path] = []
+        unreadable: dict[Path, str] = {}
+        for file in files.with_suffix(*TABLE_SUFFIXES):
+            if file.suffix.lower() in (".csv", ".tsv") and not may_have_boxes(file):
+                continue
+            try:
+                if box_columns_of(open_table(file).schema):
+                    found.append(file)
+            except DataError as error:
+                if may_have_boxes(file):
+                    unreadable[file] = reason_in(error)
+        return cls([file for file in found if part_of_name(file.stem)] or found, unreadable)
 
 
-def _has(file: Path) -> bool:
-    """Return whether a table has columns of boxes; its rows are read only if that is likely."""
-    try:
-        if file.suffix.lower() in (".csv", ".tsv"):
-            with file.open("rb") as opened:
-                head = opened.read(_HEAD).replace(b"\0", b"").split(b"\n")
-            if not any(word in line.lower() for line in head[:2] for word in _WORDS):
-                return False
-        return box_columns_of(open_table(file).schema) is not None
-    except (OSError, DataError):
+def reason_in(error: DataError) -> str:
+    """Return why a table cannot be read, without its name."""
+    return str(error).rpartition("cannot be read: ")[2].rstrip(".")
+
+
+def may_have_boxes(file: Path) -> bool:
+    """Return whether the first lines of a CSV file name columns of boxes, also if not all."""
+    if file.suffix.lower() not in (".csv", ".tsv"):
         return False
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD).replace(b"\0", b"").decode("latin-1").splitlines()
+    except OSError:
+        return False
+    rows = [_SEPARATORS.split(line) for line in head[:2]]
+    return any(find_box_columns(names) or missing_box_columns(names) for names in rows)
 
 
 def read_box_tables(
@@ -111,7 +147,8 @@ def read_box_tables(
         (f"Split: the tables {', '.join(named)}.", *understood),
         tuple(warnings),
         next((one.guessed_group for one in sets if one.guessed_group), None),
-        if_backward=_IF_BACKWARD,
+        if_leaving=sets[0].if_leaving,
+        if_backward=sets[0].if_backward,
     )
 
 
@@ -149,8 +186,8 @@ def read_box_table(
     boxes = box_columns_of(table.schema)
     if boxes is None:
         raise DataError(
-            f"Table '{path}' has no columns of boxes. It needs x1, y1, x2 and y2, or xmin, ymin, "
-            "xmax and ymax."
+            f"Table '{path}' has no columns of boxes{_lacking(table.schema.names)}. It needs x1, "
+            "y1, x2 and y2; xmin, ymin, xmax and ymax; or x, y, w and h."
         )
     columns = choose_columns(
         path,
@@ -183,7 +220,7 @@ def read_box_table(
         _understood(columns, boxes, table.note, has_split=has_split),
         reader.tally.sentences(),
         columns.guessed_group,
-        if_backward=_IF_BACKWARD,
+        *(_IF_SIZED if isinstance(boxes, BoxColumns) and boxes.is_sized else _IF_CORNERS),
     )
 
 
@@ -226,6 +263,11 @@ def listed_images(
         )
 
 
+def _lacking(names: Sequence[str]) -> str:
+    found = missing_box_columns(names)
+    return f": {list_names(found[0])}, but not {list_names(found[1])}" if found else ""
+
+
 def _beside(table: Path) -> FolderFiles:
     """Return the images in folders of the usual names, in a table's folder and beside it."""
     around = (table.parent, table.resolve().parent.parent)
@@ -260,7 +302,11 @@ def _understood(
 ) -> tuple[str, ...]:
     taken = [f"images from '{columns.image}'"]
     if isinstance(boxes, BoxColumns):
-        taken += [f"boxes from {list_names(boxes.corners)}", f"labels from '{columns.labels[0]}'"]
+        how = " (left, top, width and height)" if boxes.is_sized else ""
+        taken += [
+            f"boxes from {list_names(boxes.corners)}{how}",
+            f"labels from '{columns.labels[0]}'",
+        ]
     else:
         taken.append(f"boxes from '{boxes.name}'")
     taken += [f"split from {list_names(list(columns.split))}"] if has_split else []

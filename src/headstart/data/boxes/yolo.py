@@ -42,6 +42,17 @@ def find_yolo(files: FolderFiles) -> dict[Path, Path]:
     return pairs if pairs and not filled and read_names(files).names else {}
 
 
+def find_labels(files: FolderFiles) -> list[Path]:
+    """Return the files in folders of labels that have boxes, if any of the first ones has some."""
+    found = [file for file in files.with_suffix(".txt") if _is_in_labels(file, files)]
+    return found if any(map(_has_boxes, found[:_PROBED])) else []
+
+
+def expected_label_file(image: Path, root: Path) -> Path:
+    """Return where the label file of an image would be."""
+    return next(_places(image, root))
+
+
 def read_yolo(labels: Mapping[Path, Path], files: FolderFiles) -> BoxSet:
     """Read the boxes of YOLO's label files.
 
