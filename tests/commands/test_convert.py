@@ -379,3 +379,13 @@ def test_what_is_printed(tmp_path: Path) -> None:
         "left_out": [],
         "crowds_left_out": 0,
     }
+
+
+def test_counts_of_one(tmp_path: Path) -> None:
+    """One image, one box, one class."""
+    conversion = converted(write_yolo(tmp_path / "data", {"a.png": [CAT]}), tmp_path / "out")
+    console = Console(width=300, record=True, file=io.StringIO())
+    show_conversion(console, conversion)
+    assert console.export_text().splitlines()[0] == (
+        f"Written to {tmp_path / 'out'}: 1 image with 1 box of 1 class."
+    )

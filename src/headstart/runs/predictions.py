@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from headstart.answers import AnyTaskPrediction, BoxesPrediction, Prediction, Thresholds
-from headstart.arrays import Probabilities
+from headstart.arrays import Numbers, Probabilities
 from headstart.errors import OptionError, OutputError, reason_of
 from headstart.files import atomic_replace, json_list, json_text
 from headstart.options import PredictionFormat
@@ -166,23 +166,24 @@ def stream_predictions(
     return counts
 
 
-_CocoItem = tuple[BoxesPrediction, "int | str", tuple[float, float]]
-"""A prediction with the id of its image, and by what its x and y are multiplied."""
+_CocoItem = tuple[BoxesPrediction, "int | str", Numbers]
+"""A prediction with the id of its image, and its boxes as x1, y1, x2, y2."""
 
 
 def _counted(predictions: Iterable[AnyResult]) -> Iterator[_CocoItem]:
     """Yield predictions with the numbers of their images, from 1."""
     for number, prediction in enumerate(predictions, 1):
         if isinstance(prediction, BoxesPrediction):
-            yield prediction, number, (1.0, 1.0)
+            yield prediction, number, prediction.detections.corners.astype(float)
 
 
 def _listed(predictions: Iterable[AnyResult], numbering: CocoListing) -> Iterator[_CocoItem]:
-    """Yield predictions with the ids of their images in a file, and for the sizes in it."""
+    """Yield predictions with the ids of their images in a file, and boxes as it has them."""
     for prediction in predictions:
         if isinstance(prediction, BoxesPrediction):
             for image in numbering.images.get(prediction.image, ()):
-                yield prediction, image.id, image.scales(prediction.size)
+                corners = prediction.detections.corners.astype(float)
+                yield prediction, image.id, image.as_listed(corners, prediction.size)
 
 
 def _coco_results(
@@ -192,9 +193,8 @@ def _coco_results(
 
     Those below the thresholds are among them: average precision is computed from all.
     """
-    for prediction, identity, scales in items:
+    for prediction, identity, corners in items:
         found = prediction.detections
-        corners = found.corners.astype(float) * (*scales, *scales)
         for (x1, y1, x2, y2), number, score in zip(
             corners.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True
         ):

@@ -103,6 +103,16 @@ def test_width_and_height_in_place_of_corners(folder: Path, header: str) -> None
         )
 
 
+def test_the_size_of_the_image_is_not_that_of_a_box(folder: Path) -> None:
+    """If one of the corners' columns is missing, that is said."""
+    file = write_csv(folder / "boxes.csv", TENSORFLOW.replace("ymax", "y_end"))
+    with pytest.raises(DataError) as raised:
+        opened(file, "boxes")
+    assert str(raised.value).startswith(
+        f"Table '{file}' has no columns of boxes: 'xmin', 'ymin', 'xmax', but not 'ymax'. It needs"
+    )
+
+
 def test_centres_in_place_of_corners(folder: Path) -> None:
     """Boxes at the edges leave their images, so the user is asked."""
     rows = [["a.png", 50, 30, 20, 20, "cat"], ["b.png", 15, 20, 20, 20, "cat"]]

@@ -1,6 +1,6 @@
 """The columns of a table with boxes, by their usual names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -82,7 +82,7 @@ class ObjectColumn:
 def find_box_columns(names: Sequence[str]) -> BoxColumns | None:
     """Return the columns of boxes; None if there are none."""
     keys = {column_key(name): name for name in reversed(names)}
-    known = next((one for one in (*_CORNERS, *_SIZED) if all(key in keys for key in one)), None)
+    known = next((one for one in _forms(keys) if all(key in keys for key in one)), None)
     if known is None:
         return None
     crowd = next((keys[key] for key in _CROWDS if key in keys), None)
@@ -97,14 +97,22 @@ def missing_box_columns(names: Sequence[str]) -> tuple[list[str], list[str]] | N
     None if it has all, or too few for them to be meant as boxes.
     """
     keys = {column_key(name): name for name in reversed(names)}
-    every = [(one, _SOME_CORNERS) for one in _CORNERS] + [(one, _SOME_SIZED) for one in _SIZED]
     found = [
         ([keys[key] for key in known if key in keys], [key for key in known if key not in keys])
-        for known, least in every
-        if sum(key in keys for key in known) >= least
+        for known in _forms(keys)
+        if sum(key in keys for key in known) >= (_SOME_SIZED if known in _SIZED else _SOME_CORNERS)
     ]
     best = max(found, key=lambda one: len(one[0]), default=None)
     return best if best and best[1] else None
+
+
+def _forms(keys: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the forms that a table may have.
+
+    If it has a right or a lower edge, a width and a height beside it are those of the image.
+    """
+    has_end = any(key in keys for form in _CORNERS for key in form[2:])
+    return _CORNERS if has_end else (*_CORNERS, *_SIZED)
 
 
 def find_objects(schema: pa.Schema) -> ObjectColumn | None:

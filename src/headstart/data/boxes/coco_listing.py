@@ -3,13 +3,15 @@
 A file may be without annotations, such as that of a test part whose boxes are kept secret.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.arrays import Numbers
 from headstart.data.boxes.coco import categories_of, images_of, object_list, parse_coco
 from headstart.data.boxes.folder_files import FolderFiles
-from headstart.data.boxes.geometry import scales
+from headstart.data.boxes.geometry import as_annotated
+from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.boxes.numbers import size_of
 from headstart.data.inputs import ListedImage
 from headstart.data.paths import list_names
@@ -37,16 +39,26 @@ class CocoImage:
 
     Attributes:
         id: Its id in the file.
-        size: The width and height that the file says it has, for which its boxes are; None if it
+        path: The path of its own file.
+        size: The width and height that the listing says it has, for which its boxes are; None if it
             does not say.
     """
 
     id: Id
+    path: str
     size: tuple[float, float] | None
 
-    def scales(self, seen: tuple[int, int]) -> tuple[float, float]:
-        """Return by what x and y of boxes in the image as it is seen become those of the file."""
-        return (self.size and scales(seen, self.size)) or (1.0, 1.0)
+    def as_listed(self, corners: Numbers, seen: tuple[int, int]) -> Numbers:
+        """Return boxes as the listing has them.
+
+        Args:
+            corners: x1, y1, x2, y2 in pixels of the image as it is seen, shape (boxes, 4).
+            seen: Its width and height.
+        """
+        if self.size is None or self.size == seen:
+            return corners
+        (size,) = read_sizes([self.path])
+        return as_annotated(corners, self.size, size) if size else corners
 
 
 @dataclass(frozen=True)
@@ -73,17 +85,21 @@ class CocoListing:
             DataError: It cannot be parsed, contradicts itself, or has no images.
         """
         document = parse_coco(file)
-        images: dict[str, list[CocoImage]] = {}
-        for identity, image in images_of(file, object_list(file, document, "images")).items():
-            size = size_of(image.get("width"), image.get("height"))
-            images.setdefault(str(image["file_name"]), []).append(CocoImage(identity, size))
-        if not images:
+        listed = images_of(file, object_list(file, document, "images"))
+        if not listed:
             raise DataError(f"'{file}' lists no images.")
+        names = dict.fromkeys(str(image["file_name"]) for image in listed.values())
+        files = {image.name: image for image in _found(file, names)}
+        images: dict[str, list[CocoImage]] = {name: [] for name in names}
+        for identity, image in listed.items():
+            name = str(image["file_name"])
+            size = size_of(image.get("width"), image.get("height"))
+            images[name].append(CocoImage(identity, files[name].path, size))
         named = categories_of(file, object_list(file, document, "categories"))
         categories: dict[str, Id] = {}
-        for identity, name in named.items():
-            categories.setdefault(name, identity)
-        return cls(file, list(_found(file, images)), images, categories)
+        for number, name in named.items():
+            categories.setdefault(name, number)
+        return cls(file, list(files.values()), images, categories)
 
     def without_category(self, classes: Sequence[str]) -> list[str]:
         """Return the classes that are not categories of the file.
@@ -101,7 +117,7 @@ class CocoListing:
         return missing
 
 
-def _found(file: Path, names: Mapping[str, object]) -> Iterator[ListedImage]:
+def _found(file: Path, names: Iterable[str]) -> Iterator[ListedImage]:
     files = FolderFiles.around(file)
     for name in names:
         path, problem = files.find(name, file.parent)
