@@ -1,7 +1,7 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,7 +71,7 @@ def run_prediction(
     found = found_with_tables(images, options.cache, watcher)
     known = count_of(found)
     predictor = load_model(model, options)
-    numbering = _numbering(images, predictor.classes, options, watcher)
+    numbering = _numbering(images, predictor, options, watcher)
     volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
     results: list[AnyResult] = []
@@ -105,7 +105,7 @@ def predict_to_file(
     check_output(options.out, overwrite=overwrite, format_=options.format)
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
-    numbering = _numbering(images, predictor.classes, options, watcher)
+    numbering = _numbering(images, predictor, options, watcher)
     with ExitStack() as stack:
         with watcher.stage("Predicting") as progress:
             files = listed_files(images, options.cache, options.explain, watcher)
@@ -124,7 +124,7 @@ def predict_to_file(
 
 
 def _numbering(
-    images: ImagesLike, classes: Sequence[str], options: PredictOptions, watcher: Watcher
+    images: ImagesLike, predictor: AnyModel, options: PredictOptions, watcher: Watcher
 ) -> "CocoListing | None":
     """Return the file whose ids COCO's results have, and say what ids they have.
 
@@ -134,7 +134,7 @@ def _numbering(
         DataError: The file has none of the classes.
         OptionError: Other images are passed beside the file.
     """
-    if options.format != "coco":
+    if options.format != "coco" or not isinstance(predictor, Detector):
         return None
     listing = numbering_listing(images)
     if listing is None:
@@ -143,7 +143,7 @@ def _numbering(
             "model from 1. To compare with a file of your own, match by file_name and category; or "
             "pass that COCO file in place of the images, to get its ids."
         )
-    elif missing := listing.without_category(classes):
+    elif missing := listing.without_category(predictor.classes):
         watcher.warn(
             f"Boxes of classes that are not categories of '{listing.file}', not written: "
             f"{list_names(missing)}."
