@@ -190,8 +190,9 @@ def predict(
     Args:
         model: A run folder or a bundle.
         images: One image or several, of any kind that `Predictor.predict` takes. The path of a
-            folder stands for all images in it, and that of a table for the images in its column
-            `path` or `image`. With `out` and paths, the same call continues if it was interrupted.
+            folder stands for all images in it, that of a table for the images in its column `path`
+            or `image`, and that of COCO's JSON for its images. With `out` and paths, the same call
+            continues if it was interrupted.
         progress: See `train`.
         watcher: See `train`.
         options: As listed below.

@@ -342,9 +342,8 @@ class PartOptions(Options):
     )
     objective: ObjectiveOption = Field(
         "classes",
-        description="metric: tune so that images of the same label are near each other, for "
-        "galleries; judged by recall@1 on labels that were not learnt from. Needs the extra "
-        "metric.",
+        description="metric: for galleries, bring images of a label together; judged on labels "
+        "that were not learnt from.",
     )
     resume: bool = Field(False, description="Resume an interrupted fine-tuning of the same data.")
     no_hint: bool = Field(

@@ -117,6 +117,25 @@ class Task(Protocol):
         """Encode a label column as numbers."""
         ...
 
+    def label_text(self, label: str) -> str:
+        """Return a label of the manifest as people write it.
+
+        Several labels are those that are present, separated by "|".
+        """
+        ...
+
+    def scaled_label(self, label: str, size: tuple[int, int]) -> str:
+        """Return a label as it would be if the image had 1000 x 1000 pixels.
+
+        Copies of an image may differ in size, on which a label does not depend unless it has
+        coordinates.
+
+        Args:
+            label: The label.
+            size: Width and height of the image as it is seen.
+        """
+        ...
+
     def conflict(self, labels: Collection[str]) -> str | None:
         """Return why the labels of copies of an image conflict; None if they agree."""
         ...

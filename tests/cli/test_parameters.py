@@ -71,7 +71,15 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         ],
         "Features and head": ["--head", "--features", "--balanced", "--operating-point"],
         "Fine-tuning": [
-            *("--tune", "--resume", "--no-hint", "--minutes", "--epochs", "--learning-rate"),
+            *(
+                "--tune",
+                "--objective",
+                "--resume",
+                "--no-hint",
+                "--minutes",
+                "--epochs",
+                "--learning-rate",
+            ),
             *("--augment", "--views", "--batch-size", "--mixup", "--store-gb", "--recipe"),
             "--log",
         ],

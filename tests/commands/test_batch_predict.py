@@ -18,7 +18,7 @@ import pytest
 
 import headstart as hs
 from headstart.commands.train import TrainResult
-from headstart.errors import DataError, OutputError
+from headstart.errors import DataError, OptionError, OutputError
 from headstart.files import locked
 from headstart.predictor.predictor import FailedPrediction
 from headstart.runs import unfinished_predictions
@@ -471,3 +471,12 @@ def test_a_table_that_does_not_exist_is_an_error_before_anything_is_written(
         hs.predict(trained.run, tmp_path / "nofile.csv", out=out, progress=False)
     assert not out.exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_results_of_coco_are_for_boxes(predict: Predict, photos: Path, tmp_path: Path) -> None:
+    """A model of labels has none, whether or not the images have ids."""
+    file = tmp_path / "coco.json"
+    file.write_text('{"images": [{"id": 1, "file_name": "new/00.png"}], "categories": []}')
+    for images in (file, photos):
+        with pytest.raises(OptionError, match=r"^--format coco is for boxes, which this model"):
+            predict(images, tmp_path / "out.json", format="coco")

@@ -14,6 +14,7 @@ from headstart.errors import HeadstartWarning, OptionError, OutputError
 from headstart.options import CheckOptions
 from headstart.watching import SilentWatcher
 from tests.conftest import COLOURS, TINY, picture
+from tests.detection.scenes import scenes, write_csv
 
 NAMES = ("blue,\N{GRINNING FACE}", "<b>red")
 
@@ -163,3 +164,31 @@ def test_several_labels_per_image(tmp_path: Path, cache: Path) -> None:
     assert lines[0] == "path,sea,sky"
     assert len(lines) == 40
     assert "images/3.png,,1" in lines
+
+
+def test_copies_of_images_with_boxes(tmp_path: Path) -> None:
+    """They are shown with their boxes, and a copy of half the size has the same ones."""
+    made = scenes(8, size=(192, 144))
+    table = write_csv(tmp_path / "data", made)
+    rows = table.read_text().splitlines()
+    first, second, third = list(made)[:3]
+    shutil.copy(tmp_path / "data" / first, tmp_path / "data/copy.png")
+    shutil.copy(tmp_path / "data" / second, tmp_path / "data/other.png")
+    made[third].image.resize((96, 72)).save(tmp_path / "data/half.png")
+    rows += [row.replace(first, "copy.png") for row in rows if row.startswith(first)]
+    rows.append("other.png,1,1,9,9,disc")
+    for box in made[third].boxes:
+        rows.append(",".join(["half.png", *(str(side / 2) for side in box.corners), box.label]))
+    split = ["split"] + ["test" if "copy" in row else "train" for row in rows[1:]]
+    lines = [f"{row},{part}" for row, part in zip(rows, split, strict=True)]
+    table.write_text("\n".join(lines) + "\n")
+    page = tmp_path / "page.html"
+    given = CheckOptions.of(cache=tmp_path / "cache", report=page)
+    record = run_check(table, given, SilentWatcher()).record
+    assert record.leaks == ((first, "copy.png"),)
+    assert f"1 ('{first}', 'copy.png'). Test scores are optimistic." in " ".join(record.warnings)
+    assert {one.names for one in record.duplicates} == {("copy.png", first), (third, "half.png")}
+    (conflict,) = record.conflicts
+    assert set(conflict.names) == {second, "other.png"}
+    assert "disc (1, 1, 9, 9)" in conflict.labels
+    assert "disc (1, 1, 9, 9)" in page.read_text()

@@ -232,12 +232,15 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     """With the reason; if there are no others, that is an error."""
     folder = write_yolo(tmp_path / "data", {"a.png": [CAT], "b.png": [DOG], "c.png": [CAT]})
     (folder / "images/a.png").write_bytes(b"nothing")
-    (folder / "labels/b.txt").write_text("9 0.5 0.5 0.5 0.5")
+    (folder / "labels/b.txt").write_text("1 30 20 30 40")
     conversion = converted(folder, tmp_path / "out")
     assert conversion.left_out == (
         (
             "images/b.png",
-            "line 1 of 'labels/b.txt' has the class 9, but there are 2 names of classes",
+            (
+                "line 1 of its label file has the number 40, but YOLO's are shares of the image, "
+                "0 to 1"
+            ),
         ),
         ("images/a.png", "it cannot be read as an image"),
     )
@@ -376,3 +379,13 @@ def test_what_is_printed(tmp_path: Path) -> None:
         "left_out": [],
         "crowds_left_out": 0,
     }
+
+
+def test_counts_of_one(tmp_path: Path) -> None:
+    """One image, one box, one class."""
+    conversion = converted(write_yolo(tmp_path / "data", {"a.png": [CAT]}), tmp_path / "out")
+    console = Console(width=300, record=True, file=io.StringIO())
+    show_conversion(console, conversion)
+    assert console.export_text().splitlines()[0] == (
+        f"Written to {tmp_path / 'out'}: 1 image with 1 box of 1 class."
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from headstart.data.delimited import read_delimited
+from headstart.data.delimited import lines_of_rows, read_delimited
 
 ROWS = [["path", "label"], ["1, a.png", "süß"], ["2; b.png", "x|y"], ["3\tc.png", "012"]]
 
@@ -105,3 +105,31 @@ def test_a_quote_that_is_never_closed_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('path,"label\n' + "1,a\n" * 50_000)
     with pytest.raises(pa.ArrowInvalid, match="field larger than field limit"):
         read_delimited(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("a", "line 5 has 1 cell, and the header 2 columns"),
+        ("a,b,c", "line 5 has 3 cells, and the header 2 columns"),
+        (
+            '"a,b',
+            "line 5 has 1 cell, and the header 2 columns; a quotation mark in it is not closed",
+        ),
+    ],
+)
+def test_a_row_of_another_length_is_named_by_its_line(
+    tmp_path: Path, row: str, problem: str
+) -> None:
+    """Blank lines and the line of the delimiter are lines of the file too."""
+    (tmp_path / "t.csv").write_text(f"sep=,\npath,label\n\n1,a\n{row}\n3,c\n")
+    with pytest.raises(pa.ArrowInvalid) as raised:
+        read_delimited(tmp_path / "t.csv")
+    assert str(raised.value) == problem
+
+
+def test_the_lines_of_rows(tmp_path: Path) -> None:
+    """A cell may have line breaks in it."""
+    (tmp_path / "t.csv").write_text('path,label\n1,"a\nb"\n\n2,c\r3,d\n')
+    assert lines_of_rows(tmp_path / "t.csv") == [2, 5, 6]
+    assert len(read_delimited(tmp_path / "t.csv").table) == 3

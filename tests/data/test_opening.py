@@ -226,7 +226,11 @@ def test_leaks_across_a_given_split_are_reported(
         ("train/a/1.png", "test/a/copy1.png"),
     )
     assert images.warnings == (
-        ("Groups or duplicates that span the given split: 2. Test scores are optimistic."),
+        (
+            "Groups or duplicates that span the given split: 2 "
+            "('train/a/0.png', 'test/a/copy0.png'; 'train/a/1.png', 'test/a/copy1.png'). "
+            "Test scores are optimistic."
+        ),
     )
     assert all(name.startswith("train/") for name in images.train.names)
     assert all(name.startswith("test/") for name in images.test.names)

@@ -421,7 +421,8 @@ def test_a_table_beside_the_images_is_suggested(
     data: Path, open_data: Callable[..., Source]
 ) -> None:
     """Images without class folders may have their labels there."""
-    touch(data, "1.png", "2.png", "labels.csv")
+    touch(data, "1.png", "2.png")
+    (data / "labels.csv").write_text("path,label\n1.png,a\n2.png,b\n")
     with pytest.raises(DataError) as caught:
         open_data(data)
     assert str(caught.value) == (
@@ -482,7 +483,7 @@ def test_a_url_is_an_error(open_data: Callable[..., Source]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("t.xlsx", "Save it as a CSV file."), ("t.json", "Save it"), ("t.7z", "Unpack it first.")],
+    [("t.xlsx", "Save it as a CSV file."), ("t.txt", "Save it"), ("t.7z", "Unpack it first.")],
 )
 def test_files_that_can_be_converted(
     data: Path, open_data: Callable[..., Source], name: str, hint: str
@@ -490,6 +491,21 @@ def test_files_that_can_be_converted(
     """The message says how."""
     with pytest.raises(DataError, match=hint):
         open_data(touch(data, name) / name)
+
+
+def test_a_json_file_that_has_no_boxes(data: Path, open_data: Callable[..., Source]) -> None:
+    """The message says why, if it may be meant as boxes."""
+    for text, problem in (
+        ("", "it is empty"),
+        ('{"images": ', "it is not valid JSON: Expecting value: line 1 column 12 (char 11)"),
+        ("[1]", "it is a list, and COCO's JSON is an object with the lists 'images', 'anno"),
+        ('{"images": [], "categories": []}', "it has no list 'annotations', which COCO's JSON"),
+    ):
+        (data / "t.json").write_text(text)
+        with pytest.raises(DataError) as caught:
+            open_data(data / "t.json")
+        start = f"'{data / 't.json'}' has no boxes that can be read: {problem}"
+        assert str(caught.value).startswith(start)
 
 
 def test_a_folder_of_tables_is_an_error(data: Path, open_data: Callable[..., Source]) -> None:

@@ -98,3 +98,24 @@ def test_it_is_described_by_the_number_of_classes(classes, text):
 def test_its_name_is_boxes():
     """By which a bundle and a record name it."""
     assert TASK.name == "boxes"
+
+
+def test_labels_as_people_write_them():
+    """The first boxes with their rounded places."""
+    assert TASK.label_text(write_boxes([CAT, moved(DOG, 0.6)])) == (
+        "cat (10, 10, 50, 50), dog (61, 10, 91, 40)"
+    )
+    assert TASK.label_text("[]") == "no boxes"
+    many = TASK.label_text(write_boxes([moved(CAT, step) for step in range(5)]))
+    assert many.endswith("cat (12, 10, 52, 50) and 2 more")
+
+
+def test_labels_of_copies_of_another_size():
+    """They agree once both are scaled."""
+    half = CAT._replace(x1=5, y1=5, x2=25, y2=25)
+    assert conflict([CAT], [half])
+    scaled = [
+        TASK.scaled_label(write_boxes([box]), size)
+        for box, size in ((CAT, (100, 80)), (half, (50, 40)))
+    ]
+    assert TASK.conflict(scaled) is None

@@ -181,7 +181,7 @@ def predict(
         typer.Argument(
             metavar="IMAGE",
             show_default=False,
-            help="Image files, folders, or tables with a column 'path' or 'image'.",
+            help="Image files, folders, tables with a column 'path' or 'image', or COCO's JSON.",
         ),
     ],
     json_: Json = False,

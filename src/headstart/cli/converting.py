@@ -19,10 +19,9 @@ def show_conversion(console: Console, conversion: Conversion) -> None:
     parts = ", ".join(f"{count:,} {part}" for part, count in conversion.images.items())
     split = f" ({parts})" if "all" not in conversion.images else ""
     classes = len(conversion.classes)
-    print_line(
-        console,
-        f"Written to {conversion.out}: {total:,} images{split} with {conversion.boxes:,} boxes of "
-        f"{classes:,} {'class' if classes == 1 else 'classes'}.",
-    )
+    images = f"{total:,} {'image' if total == 1 else 'images'}{split}"
+    boxes = f"{conversion.boxes:,} {'box' if conversion.boxes == 1 else 'boxes'}"
+    of_classes = f"{classes:,} {'class' if classes == 1 else 'classes'}"
+    print_line(console, f"Written to {conversion.out}: {images} with {boxes} of {of_classes}.")
     command = ["headstart", "train", str(conversion.out)]
     print_line(console, f"  train  {shlex.join(command)}")

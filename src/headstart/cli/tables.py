@@ -110,7 +110,8 @@ def show_written(console: Console, written: WrittenPredictions) -> None:
     """Show where predictions are and what they say, with some of the images that cannot be read."""
     counts = written.counts
     read = counts.images - counts.unreadable
-    print_line(console, f"Predictions of {read:,} of {counts.images:,} images")
+    noun = "image" if counts.images == 1 else "images"
+    print_line(console, f"Predictions of {read:,} of {counts.images:,} {noun}")
     print_line(console, f"  written  {written.out}")
     _show_counts(console, counts, counts.failed)
     if more := counts.unreadable - len(counts.failed):

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.images import Images
-from headstart.data.plan import label_text
 from headstart.record import Rejection
 from headstart.record.data_check import CheckedClass, Copies, Copy, DataCheck
 
@@ -72,22 +72,28 @@ def _conflicts(images: Images, copies: Sequence[Copies]) -> Iterator[Copies]:
     for rows in files.values():
         if images.task.conflict({row["label"] for row in rows}):
             yield _group(rows, images)
-    names, labels = images.all.names, images.all.table["label"].to_pylist()
-    label_of = dict(zip(names, labels, strict=True))
+    every = images.all
+    label_of = dict(zip(every.names, every.table["label"].to_pylist(), strict=True))
+    path_of = dict(zip(every.names, every.paths, strict=True))
     for one in copies:
-        if images.task.conflict({label_of[name] for name in one.names}):
+        sizes = read_sizes([path_of[name] for name in one.names])
+        labels = {
+            images.task.scaled_label(label_of[name], size.seen) if size else label_of[name]
+            for name, size in zip(one.names, sizes, strict=True)
+        }
+        if images.task.conflict(labels):
             yield one
 
 
 def _group(rows: Sequence[dict[str, str]], images: Images) -> Copies:
     """Return copies, the one that should stay where it is first."""
-    several = images.task.activation == "sigmoid"
     ordered = sorted(rows, key=lambda row: _ORDER.get(row["split"], len(_ORDER)))
     seen: set[str] = set()
     found = []
     for row in ordered:
         split = row["split"] if images.split_given else None
         exact = row["sha256"] in seen
-        found.append(Copy(row["image"], label_text(row["label"], several=several), split, exact))
+        label = images.task.label_text(row["label"])
+        found.append(Copy(row["image"], label, split, exact))
         seen.add(row["sha256"])
     return Copies(tuple(found))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from headstart.data.contract import PixelContract
 from headstart.data.formats import is_image_file, is_table
@@ -21,9 +21,12 @@ from headstart.data.inputs import (
 )
 from headstart.data.medical.volumes import Reading, is_volume, reading_of, unpack_volume
 from headstart.data.paths import is_url, printable, walk_files
-from headstart.errors import DataError, UnreadableImage
+from headstart.errors import DataError, OptionError, UnreadableImage
 from headstart.options import cache_folder
-from headstart.watching import Warn
+from headstart.watching import Warn, Watcher
+
+if TYPE_CHECKING:
+    from headstart.data.boxes.coco_listing import CocoListing
 
 
 def found_images(images: ImagesLike, warn: Warn) -> Iterable[ImageLike]:
@@ -37,10 +40,10 @@ def found_images(images: ImagesLike, warn: Warn) -> Iterable[ImageLike]:
 
 
 def found_with_tables(
-    images: ImagesLike, cache: Path | None, warn: Warn
+    images: ImagesLike, cache: Path | None, watcher: Watcher
 ) -> Iterable[ImageLike | ListedImage]:
-    """Return the same, with the images of a table in place of the table."""
-    files = _with_tables(_files(images, warn), cache)
+    """Return the same, with the images of a table or of COCO's JSON in place of that file."""
+    files = _with_tables(_files(images, watcher.warn), cache, watcher.note)
     return list(files) if is_image(images) or isinstance(images, Sized) else files
 
 
@@ -54,17 +57,17 @@ def are_files(images: ImagesLike) -> bool:
 
 
 def listed_files(
-    images: ImagesLike, cache: Path | None, without: Path | None, warn: Warn
+    images: ImagesLike, cache: Path | None, without: Path | None, watcher: Watcher
 ) -> Iterator[ListedImage]:
-    """Yield the files that paths of files, folders and tables stand for.
+    """Yield the files that paths of files, folders, tables and COCO's JSON stand for.
 
     Args:
         images: The paths.
         cache: The folder for images that are embedded in a table.
         without: A folder that is left out, because pictures are written into it.
-        warn: Called for a folder that cannot be read.
+        watcher: Receives a warning of a folder that cannot be read.
     """
-    for image in _with_tables(_files(images, warn, without), cache):
+    for image in _with_tables(_files(images, watcher.warn, without), cache, watcher.note):
         yield image if isinstance(image, ListedImage) else _listed(image_name(image))
 
 
@@ -155,16 +158,61 @@ def _images_in(folder: Path, warn: Warn, without: Path | None) -> Iterator[Path]
 
 
 def _with_tables(
-    images: Iterable[ImageLike], cache: Path | None
+    images: Iterable[ImageLike], cache: Path | None, note: Callable[[str], None]
 ) -> Iterator[ImageLike | ListedImage]:
-    """Yield images with those of a table in place of the table."""
+    """Yield images with those of a table or of COCO's JSON in place of that file."""
     for image in images:
-        if not isinstance(image, (str, os.PathLike)) or not _is_existing_table(Path(image)):
+        path = Path(image) if isinstance(image, (str, os.PathLike)) else None
+        if path and _is_existing_table(path):
+            yield from _images_of_table(path, _staging(cache), note)
+        elif path and (listing := coco_listing(path)):
+            yield from listing.files
+        else:
             yield image
-            continue
-        from headstart.data.image_cells import listed_images  # Arrow is slow to import.
 
-        yield from listed_images(Path(image), _staging(cache))
+
+def _images_of_table(
+    path: Path, staging: Path, note: Callable[[str], None]
+) -> Iterator[ListedImage]:
+    """Yield the image of each row or, of a table with a row for each box, each image once."""
+    from headstart.data.boxes import tables  # Arrow is slow to import.
+    from headstart.data.boxes.box_columns import find_box_columns
+    from headstart.data.image_cells import listed_images
+    from headstart.data.table_files import open_table
+
+    table = open_table(path)
+    if find_box_columns(table.schema.names):
+        return tables.listed_images(path, table, staging, note)
+    return listed_images(path, staging)
+
+
+def coco_listing(path: Path) -> CocoListing | None:
+    """Return what COCO's JSON lists; None if a path is that of another file.
+
+    Raises:
+        DataError: It cannot be parsed, or contradicts itself.
+    """
+    if path.suffix.lower() != ".json":
+        return None
+    from headstart.data.boxes.coco_listing import CocoListing, lists_coco_images
+
+    return CocoListing.read(path) if lists_coco_images(path) else None
+
+
+def numbering_listing(images: ImagesLike) -> CocoListing | None:
+    """Return the listing whose ids COCO's results have: that of the only file that was passed.
+
+    Raises:
+        OptionError: Other images were passed beside it, which have no ids.
+    """
+    passed = list(each_image(images)) if are_files(images) else []
+    listings = [one for image in passed if (one := coco_listing(Path(image_name(image))))]
+    if listings and len(passed) > 1:
+        raise OptionError(
+            f"--format coco takes the ids of images from '{listings[0].file}', and other images "
+            "are passed beside it. Pass the file alone."
+        )
+    return listings[0] if listings else None
 
 
 def _is_existing_table(path: Path) -> bool:

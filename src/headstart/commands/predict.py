@@ -17,10 +17,11 @@ from headstart.commands.image_files import (
     count_of,
     found_with_tables,
     listed_files,
+    numbering_listing,
 )
 from headstart.commands.tiling import Tiling
 from headstart.data.inputs import ImageLike, ImagesLike
-from headstart.data.paths import printable
+from headstart.data.paths import list_names, printable
 from headstart.errors import OptionError
 from headstart.options import DecodeLimits, PredictOptions
 from headstart.predictor.detector import Detector, check_answer_options
@@ -36,6 +37,7 @@ from headstart.watching import Progress, Watcher, name_place, name_step
 
 if TYPE_CHECKING:
     from headstart.commands.picture_folder import PictureFolder
+    from headstart.data.boxes.coco_listing import CocoListing
 
 _Predict = Callable[[Iterable[ImageLike]], Iterator[AnyResult]]
 """Yields the predictions for images."""
@@ -68,10 +70,11 @@ def run_prediction(
             return list(written.results)
     reject_ineffective_options(options, PREDICTION)
     check_output(options.out, overwrite=options.overwrite, format_=options.format)
-    found = found_with_tables(images, options.cache, watcher.warn)
+    found = found_with_tables(images, options.cache, watcher)
     known = count_of(found)
     predictor = load_model(model, options)
     _reject_unsuitable(predictor, options)
+    numbering = _numbering(images, predictor, options, watcher)
     volumes = Volumes.of(predictor.contract, options.cache)
     predict = _predict(predictor, options, resumed=False)
     tiling = Tiling.of(predictor, options, watcher.note)
@@ -82,7 +85,7 @@ def run_prediction(
             progress(len(results), max(len(results), known))
     tiling.advise()
     if options.out:
-        write_predictions(options.out, results, predictor.classes, options.format)
+        write_predictions(options.out, results, predictor.classes, options.format, numbering)
     return results
 
 
@@ -108,10 +111,11 @@ def predict_to_file(
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
     _reject_unsuitable(predictor, options)
+    numbering = _numbering(images, predictor, options, watcher)
     with ExitStack() as stack:
         with watcher.stage("Predicting") as progress:
             without = options.explain or options.pictures
-            files = listed_files(images, options.cache, without, watcher.warn)
+            files = listed_files(images, options.cache, without, watcher)
             unfinished = stack.enter_context(
                 unfinished_predictions(
                     *(options.out, bundle, _recorded(options, predictor), files),
@@ -122,10 +126,38 @@ def predict_to_file(
             tiling = Tiling.of(predictor, options, watcher.note)
             _predict_missing(predictor, unfinished, options, tiling, progress)
             name_step(progress, f"writing {options.out.name}")
-            counts = unfinished.join(predictor.classes, options.format)
+            counts = unfinished.join(predictor.classes, options.format, numbering)
         tiling.advise()
         stack.callback(unfinished.remove)
         yield WrittenPredictions(options.out, counts, unfinished)
+
+
+def _numbering(
+    images: ImagesLike, predictor: AnyModel, options: PredictOptions, watcher: Watcher
+) -> "CocoListing | None":
+    """Return the file whose ids COCO's results have, and say what ids they have.
+
+    None if they have none, or if the images and classes are counted.
+
+    Raises:
+        DataError: The file has none of the classes.
+        OptionError: Other images are passed beside the file.
+    """
+    if options.format != "coco" or not isinstance(predictor, Detector):
+        return None
+    listing = numbering_listing(images)
+    if listing is None:
+        watcher.note(
+            "image_id counts the images of this command from 1, and category_id the classes of the "
+            "model from 1. To compare with a file of your own, match by file_name and category; or "
+            "pass that COCO file in place of the images, to get its ids."
+        )
+    elif missing := listing.without_category(predictor.classes):
+        watcher.warn(
+            f"Boxes of classes that are not categories of '{listing.file}', not written: "
+            f"{list_names(missing)}."
+        )
+    return listing
 
 
 def _predict_missing(

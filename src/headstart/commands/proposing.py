@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from headstart.data.images import Images
-from headstart.data.plan import NO_LABEL, Action, Step, label_text
+from headstart.data.plan import NO_LABEL, Action, Step
 from headstart.record.data_check import DataCheck, LabelError
 
 
@@ -15,7 +15,6 @@ def propose_steps(record: DataCheck, images: Images) -> Iterator[Step]:
     copies are dropped, and near copies are moved to the part of the first one. Everything else is
     kept, with the reason beside it, until a person decides.
     """
-    several = images.task.activation == "sigmoid"
     table = images.manifest.select(["image", "label", "split"]).to_pylist()
     rows = {row["image"]: row for row in table}
     errors: dict[str, list[LabelError]] = defaultdict(list)
@@ -53,7 +52,7 @@ def propose_steps(record: DataCheck, images: Images) -> Iterator[Step]:
     for name in sorted(reasons):
         row = rows[name]
         action, split = actions.get(name, ("keep", ""))
-        label = label_text(row["label"], several=several) if row["label"] is not None else ""
+        label = images.task.label_text(row["label"]) if row["label"] is not None else ""
         yield Step(
             name,
             label,

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,26 +42,95 @@ def read_delimited(path: Path) -> Delimited:
         OSError: The file cannot be read.
         pyarrow.ArrowInvalid: It is empty or is not text, or its rows differ in length.
     """
-    text, encoding = _decode(path.read_bytes())
-    text = io.StringIO(text, newline=None).read()  # Old Macs ended lines by "\r" alone.
-    given = _GIVEN_DELIMITER.match(text)
-    text = text[given.end() :] if given else text
-    delimiter = given[1] if given else _delimiter(text)
+    opened = _Text.read(path)
+    if not opened.text.strip():
+        raise pa.ArrowInvalid("it is empty")
     try:
-        header = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+        header = next(csv.reader(io.StringIO(opened.text), delimiter=opened.delimiter), [])
     except csv.Error as error:
         raise pa.ArrowInvalid(str(error)) from None
-    table = pa.csv.read_csv(
-        pa.BufferReader(_in_arrow(text)),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in header}, strings_can_be_null=False
-        ),
-    )
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(_in_arrow(opened.text)),
+            parse_options=pa.csv.ParseOptions(delimiter=opened.delimiter, newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(
+                column_types={name: pa.string() for name in header}, strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        if problem := opened.first_problem(len(header)):
+            raise pa.ArrowInvalid(problem) from None
+        raise
     names = [name.strip() for name in table.column_names]
+    delimiter, encoding = opened.delimiter, opened.encoding
     unusual = [f"separated by {_DELIMITERS[delimiter]}"] if delimiter != "," else []
     unusual += [f"encoded as {encoding}"] if encoding != "UTF-8" else []
     return Delimited(table.rename_columns(names), " and ".join(unusual))
+
+
+def lines_of_rows(path: Path) -> list[int]:
+    """Return the line of the file in which each row begins, from 1; blank lines are no rows.
+
+    Raises:
+        OSError: The file cannot be read.
+        pyarrow.ArrowInvalid: It is not text.
+    """
+    return [line for line, _, _ in _Text.read(path).rows()][1:]
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The text of a file.
+
+    Attributes:
+        text: Without a first line that names the delimiter.
+        encoding: How it was encoded.
+        delimiter: What separates cells.
+        skipped: The number of lines before the text.
+    """
+
+    text: str
+    encoding: str
+    delimiter: str
+    skipped: int
+
+    @classmethod
+    def read(cls, path: Path) -> "_Text":
+        text, encoding = _decode(path.read_bytes())
+        text = io.StringIO(text, newline=None).read()  # Old Macs ended lines by "\r" alone.
+        given = _GIVEN_DELIMITER.match(text)
+        text = text[given.end() :] if given else text
+        delimiter = given[1] if given else _delimiter(text)
+        return cls(text, encoding, delimiter, int(given is not None))
+
+    def rows(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the first and the last line of each row, and the number of its cells.
+
+        Lines are those of the file, from 1, and the first row has the names of the columns.
+        """
+        reader = csv.reader(io.StringIO(self.text), delimiter=self.delimiter)
+        before = 0
+        for row in reader:
+            if row:
+                yield before + 1 + self.skipped, reader.line_num + self.skipped, len(row)
+            before = reader.line_num
+
+    def first_problem(self, columns: int) -> str | None:
+        """Return what is wrong with the first row that has not as many cells as the header."""
+        try:
+            wrong = next((row for row in self.rows() if row[2] != columns), None)
+        except csv.Error:
+            return None
+        if wrong is None:
+            return None
+        first, last, cells = wrong
+        named = _counted(columns, "column")
+        problem = f"line {first:,} has {_counted(cells, 'cell')}, and the header {named}"
+        return f"{problem}; a quotation mark in it is not closed" if last > first else problem
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _in_arrow(text: str) -> pa.Buffer:

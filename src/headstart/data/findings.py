@@ -17,6 +17,7 @@ from headstart.task import Task
 # Fewer classes than that are not surprising, however few images they have.
 _MANY = 10
 _SHOWN_REASONS = 3
+_SHOWN_LEAKS, _SHOWN_OF_LEAK = 3, 3
 # What differs between reasons of the same kind: names, numbers and messages of libraries.
 _DETAIL = re.compile(r"'.*'|\(.*\)|\d+")
 
@@ -54,12 +55,19 @@ def find_warnings(images: Images, checked: Scan, source: Source) -> Iterator[str
         yield f"Duplicates, each kept on the same side of the split: {checked.duplicates}."
     if images.leaks:
         yield (
-            f"Groups or duplicates that span the given split: {len(images.leaks)}. "
-            "Test scores are optimistic."
+            f"Groups or duplicates that span the given split: {len(images.leaks):,} "
+            f"({_describe_leaks(images.leaks)}). Test scores are optimistic."
         )
     if source.unassigned:
         yield f"Images without a part in the given split, used for training: {source.unassigned:,}."
     yield from _classes_without_images(images)
+
+
+def _describe_leaks(leaks: Sequence[Sequence[str]]) -> str:
+    """Name the images of the first groups."""
+    shown = "; ".join(list_names(list(names), _SHOWN_OF_LEAK) for names in leaks[:_SHOWN_LEAKS])
+    rest = len(leaks) - _SHOWN_LEAKS
+    return f"{shown}; and {rest:,} more" if rest > 0 else shown
 
 
 def test_part_warnings(images: Images) -> Iterator[str]:

@@ -232,9 +232,9 @@ class Images:
         counts = [f"{len(part):,} {name}" for part, name in parts if len(part)]
         split = f" ({', '.join(counts)})" if len(counts) > 1 else ""
         rejected = f", {len(self.rejected):,} rejected" if self.rejected else ""
+        noun = "image" if len(self.all) == 1 else "images"
         return (
-            f"{len(self.all):,} image{'' if len(self.all) == 1 else 's'} "
-            f"{self.task.counted(self.classes)}{split}{rejected}. "
+            f"{len(self.all):,} {noun} {self.task.counted(self.classes)}{split}{rejected}. "
             f"{self.task.before_names} {list_names(self.classes)}. "
             f"{' '.join(self.understood)}"
         )

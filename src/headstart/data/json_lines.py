@@ -1,6 +1,7 @@
 """Read files of JSON lines, one object for each row, such as Hugging Face's metadata.jsonl."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,13 +19,23 @@ def read_json_lines(path: Path) -> pa.Table:
         OSError: The file cannot be read.
         pyarrow.ArrowInvalid: A line is not a JSON object, or a column has values of several kinds.
     """
-    rows = [
-        _object(number, line)
-        for number, line in enumerate(path.read_bytes().splitlines(), 1)
-        if line.strip()
-    ]
+    rows = [_object(number, line) for number, line in _lines(path)]
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
+
+
+def lines_of_objects(path: Path) -> list[int]:
+    """Return the line of each object, from 1; blank lines have none.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    return [number for number, _ in _lines(path)]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    lines = enumerate(path.read_bytes().splitlines(), 1)
+    return ((number, line) for number, line in lines if line.strip())
 
 
 def _object(number: int, line: bytes) -> dict[str, object]:

@@ -13,12 +13,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from headstart.data.labels import cell_text, normalised, write_labels
+from headstart.data.labels import SEPARATOR, cell_text, normalised, write_labels
 from headstart.errors import DataError
 from headstart.options import UncertainOption
-
-SEPARATOR = "|"
-"""What separates labels in a cell if the user does not say."""
 
 TRUE, FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 """How people write yes and no, in lower case."""

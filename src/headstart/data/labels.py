@@ -10,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+SEPARATOR = "|"
+"""What separates the labels of an image in a text, if the user does not say."""
+
 # As written by pandas, R, Excel and databases. "None" is not among them: it may be a class.
 _MISSING = frozenset(("", "nan", "null", "n/a", "#n/a", "<na>"))
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)

@@ -15,7 +15,7 @@ from typing import Literal, cast, get_args
 import pyarrow as pa
 
 from headstart.data.delimited import read_delimited
-from headstart.data.labels import read_labels, write_labels
+from headstart.data.labels import SEPARATOR, read_labels, write_labels
 from headstart.errors import DataError, OutputError
 from headstart.files import atomic_create, write_atomically
 
@@ -32,7 +32,6 @@ _SPLITS = ("train", "val", "test")
 # Spreadsheets run a cell that begins with one of these as a formula. An apostrophe is written
 # before them, and before one that is there already.
 _GUARDED = ("=", "+", "-", "@", "\t", "\r", "'")
-_SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,6 @@ class Step:
 
 
 _COLUMNS = tuple(field.name for field in fields(Step))
-
-
-def label_text(label: str, *, several: bool) -> str:
-    """Return a label of the manifest as people write it, see `Step.label`."""
-    if not several:
-        return label
-    return _SEPARATOR.join(name for name, present in read_labels(label).items() if present)
 
 
 def write_plan(path: Path, steps: Iterable[Step]) -> None:
@@ -236,7 +228,7 @@ def _relabelled(label: str, new: str, *, several: bool) -> str:
     """Return the new label; with several labels, those that are not named become absent."""
     if not several:
         return new.strip()
-    named = {name.strip() for name in new.split(_SEPARATOR) if name.strip()}
+    named = {name.strip() for name in new.split(SEPARATOR) if name.strip()}
     kept = {name: None if value is None else False for name, value in read_labels(label).items()}
     return write_labels({**kept, **dict.fromkeys(named, True)})
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from headstart.data.label_cells import SEPARATOR
-from headstart.data.labels import read_labels
+from headstart.data.labels import SEPARATOR, read_labels
 from headstart.data.paths import list_names
 from headstart.errors import DataError
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from headstart.data import archives, tables
 from headstart.data.boxes.annotations import BoxSet
 from headstart.data.boxes.finding import find_boxes, find_boxes_of_file, may_be_label
+from headstart.data.boxes.near_misses import boxes_without_images, json_problem, why_no_boxes
 from headstart.data.boxes.sources import box_source, without_unknown_labels
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder, name_problem
@@ -31,6 +32,7 @@ from headstart.data.slicing import check_slices
 from headstart.errors import DataError, OptionError
 
 _MIN_GROUPS = 2
+_MIN_CLASSES = 2
 
 
 def open_source(
@@ -137,10 +139,7 @@ def _read_folder(
         )
     found = find_boxes(folder)
     if labelling.task == "boxes" and found is None:
-        raise DataError(
-            f"'{data}' has no boxes. Pass a folder with images and files of COCO, Pascal VOC or "
-            "YOLO, or a table with the columns path, x1, y1, x2, y2 and label."
-        )
+        raise _no_boxes(folder, data)
     classes = _class_folders(folder, data, known) if found else set()
     if found and labelling.task in ("auto", "boxes"):
         boxes = found.read(staging=staging, group=group, slices=slices)
@@ -176,11 +175,57 @@ def _read_folder(
             f"'{data}' has no class folders, but boxes in {found.kind}. Omit --task, or pass "
             "--task boxes."
         )
-    source = grouped_by_path(list_folder(folder, data, known), group)
+    source = grouped_by_path(_list_folder(folder, data, known, labelling), group)
     if found:
         sentence = f"The boxes in {found.kind} are not read: to use them, pass --task boxes."
         source = replace(source, understood=(*source.understood, sentence))
     return _with_several(source) if labelling.task == "multi" else source
+
+
+def _no_boxes(folder: Path, data: Path) -> DataError:
+    if kinds := boxes_without_images(folder):
+        return _no_images(data, kinds)
+    if reasons := why_no_boxes(folder):
+        return DataError(f"'{data}' has no boxes that can be read: {'; '.join(reasons)}.")
+    return DataError(
+        f"'{data}' has no boxes. Pass a folder with images and files of COCO, Pascal VOC or YOLO, "
+        "or a table with the columns path, x1, y1, x2, y2 and label."
+    )
+
+
+def _list_folder(folder: Path, data: Path, known: Collection[str], labelling: Labelling) -> Source:
+    """List a folder of class folders; if it has fewer than two, boxes may have been meant.
+
+    Raises:
+        DataError: See `list_folder`, or files that may be meant as boxes cannot be read.
+    """
+    may_be_boxes = labelling.task == "auto" and not known
+    try:
+        source = list_folder(folder, data, known)
+    except DataError as error:
+        if may_be_boxes and (kinds := boxes_without_images(folder)):
+            raise _no_images(data, kinds) from None
+        if may_be_boxes and (reasons := why_no_boxes(folder)):
+            raise _neither(data, reasons) from None
+        raise error from None
+    few = len({entry.label for entry in source.entries if entry.label}) < _MIN_CLASSES
+    if may_be_boxes and few and (reasons := why_no_boxes(folder)):
+        raise _neither(data, reasons)
+    return source
+
+
+def _no_images(data: Path, kinds: str) -> DataError:
+    return DataError(
+        f"'{data}' has no images, but boxes in {kinds}. Put the images there, or pass the folder "
+        "that has both."
+    )
+
+
+def _neither(data: Path, reasons: Sequence[str]) -> DataError:
+    return DataError(
+        f"'{data}' has neither several class folders nor boxes that can be read: "
+        f"{'; '.join(reasons)}."
+    )
 
 
 def _class_folders(folder: Path, data: Path, known: Collection[str]) -> set[str]:
@@ -252,6 +297,9 @@ def _without_unknown_labels(source: Source, known: Collection[str]) -> Source:
 
 
 def _unknown_kind(path: Path) -> DataError:
+    is_json = path.is_file() and path.suffix.lower() == ".json"
+    if is_json and (problem := json_problem(path)):
+        return DataError(f"'{path}' has no boxes that can be read: {problem}.")
     hints = {
         **dict.fromkeys((".xlsx", ".xls", ".ods"), " Save it as a CSV file."),
         **dict.fromkeys((".json", ".txt"), " Save it as a CSV file."),

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headstart.data.delimited import read_delimited
-from headstart.data.json_lines import read_json_lines
+from headstart.data.delimited import lines_of_rows, read_delimited
+from headstart.data.json_lines import lines_of_objects, read_json_lines
 from headstart.data.labels import cell_text
 from headstart.errors import DataError
 
@@ -29,11 +30,21 @@ class Table:
         schema: Its columns.
         batches: Reads columns.
         note: How it was read, if that is not the usual way.
+        lines: Returns the line of the file in which each row begins; None if it has no lines.
     """
 
     schema: pa.Schema
     batches: _Batches
     note: str = ""
+    lines: Callable[[], Sequence[int]] | None = None
+
+    def place(self, row: int) -> str:
+        """Return where a row is, such as "line 3" of a CSV file.
+
+        Args:
+            row: Its number, from 0.
+        """
+        return f"line {self.lines()[row]:,}" if self.lines else f"row {row + 1:,}"
 
     def values(self, column: str) -> list[str]:
         """Return the different values of a column as text, or nothing if there are many."""
@@ -67,11 +78,11 @@ def open_table(path: Path) -> Table:
                 file.schema_arrow, lambda columns: file.iter_batches(_ROWS, columns=columns)
             )
         if path.suffix.lower() == ".jsonl":
-            return _in_memory(read_json_lines(path))
+            return _in_memory(read_json_lines(path), lines=lambda: lines_of_objects(path))
         read = read_delimited(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise unreadable_table(path, error) from None
-    return _in_memory(read.table, read.note)
+    return _in_memory(read.table, read.note, lines=lambda: lines_of_rows(path))
 
 
 def unreadable_table(path: Path, error: Exception) -> DataError:
@@ -86,5 +97,8 @@ def is_embedded(kind: pa.DataType) -> bool:
     return any(test(kind) for test in kinds)
 
 
-def _in_memory(table: pa.Table, note: str = "") -> Table:
-    return Table(table.schema, lambda columns: table.select(columns).to_batches(_ROWS), note)
+def _in_memory(table: pa.Table, note: str = "", *, lines: Callable[[], Sequence[int]]) -> Table:
+    return Table(
+        *(table.schema, lambda columns: table.select(columns).to_batches(_ROWS), note),
+        lines=cache(lines),
+    )

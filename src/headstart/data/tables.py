@@ -1,7 +1,7 @@
 """List the images of a table of paths or embedded images: CSV, Parquet or JSON lines."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,6 @@ from headstart.data.boxes.tables import box_columns_of, read_box_table
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.image_cells import ImageCells
 from headstart.data.label_cells import (
-    SEPARATOR,
     LabelCells,
     LabelColumns,
     LabelList,
@@ -22,7 +21,7 @@ from headstart.data.label_cells import (
     is_list,
 )
 from headstart.data.labelling import Labelling
-from headstart.data.labels import cell_text, normalised
+from headstart.data.labels import SEPARATOR, cell_text, normalised
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
@@ -81,7 +80,7 @@ def read_table(
     )
     labels = _label_cells(path, table.schema, columns, labelling, known)
     kind = table.schema.field(columns.image).type
-    reader = _Reader(path, columns, labels, ImageCells.of(path, kind, staging))
+    reader = _Reader(path, columns, labels, ImageCells.of(path, kind, staging), table.place)
     entries: list[Entry] = []
     number = 0
     try:
@@ -269,12 +268,14 @@ class _Reader:
         columns: The meaning of its columns.
         labels: Reads the labels.
         images: Finds the images.
+        place: Returns where a row is in the file.
     """
 
     table: Path
     columns: Columns
     labels: LabelCells
     images: ImageCells
+    place: Callable[[int], str]
 
     def entries(self, number: int, row: Mapping[str, object]) -> Iterator[Entry]:
         """Yield the entry of a row; one for each image if it names a study with several."""
@@ -283,8 +284,8 @@ class _Reader:
             split = self.columns.split_of(row)
         except ValueError as error:
             raise DataError(
-                f"The split of row {number + 1} of '{self.table}' is not understood: {error}. "
-                f"Correct it, or remove the column."
+                f"The split in {self.place(number)} of '{self.table}' is not understood: {error}. "
+                "Correct it, or remove the column."
             ) from None
         group = cell_text(row[self.columns.group]) if self.columns.group else None
         guess = self.columns.guessed_group

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from headstart.answers import AnyTaskPrediction, BoxesPrediction, Prediction, Thresholds
-from headstart.arrays import Probabilities
+from headstart.arrays import Numbers, Probabilities
 from headstart.errors import OptionError, OutputError, reason_of
 from headstart.files import atomic_replace, json_list, json_text
 from headstart.options import PredictionFormat
@@ -23,6 +23,7 @@ from headstart.runs.folders import check_writable
 if TYPE_CHECKING:  # Importing pyarrow takes time, and most predictions are not written to a file.
     import pyarrow as pa
 
+    from headstart.data.boxes.coco_listing import CocoListing
     from headstart.data.images import ImageSet
 
 SUFFIXES = (".csv", ".parquet", ".json")
@@ -108,6 +109,7 @@ def write_predictions(
     predictions: Iterable[AnyResult],
     classes: Sequence[str],
     format_: PredictionFormat = "headstart",
+    numbering: CocoListing | None = None,
 ) -> None:
     """Write predictions as CSV, Parquet or JSON, by the suffix, completely or not at all.
 
@@ -116,7 +118,7 @@ def write_predictions(
     """
     try:
         with atomic_replace(out) as partial:
-            stream_predictions(partial, predictions, classes, format_)
+            stream_predictions(partial, predictions, classes, format_, numbering)
     except OSError as error:
         raise unwritable(out, error) from None
 
@@ -126,6 +128,7 @@ def stream_predictions(
     predictions: Iterable[AnyResult],
     classes: Sequence[str],
     format_: PredictionFormat = "headstart",
+    numbering: CocoListing | None = None,
 ) -> Counts:
     """Write predictions as CSV, Parquet or JSON, by the suffix, with few in memory at once.
 
@@ -135,6 +138,7 @@ def stream_predictions(
             an image that could be read.
         classes: The classes of the model.
         format_: "coco" for COCO's results, of which a file has one item for each box.
+        numbering: Has the ids of COCO's results; without it, images and classes are counted.
 
     Raises:
         OSError: The file cannot be written.
@@ -142,8 +146,11 @@ def stream_predictions(
     counts = Counts()
     passing = counts.passing(predictions)
     if format_ == "coco":
+        items = _listed(passing, numbering) if numbering else _counted(passing)
+        ids = numbering.categories if numbering else {one: n for n, one in enumerate(classes, 1)}
+        results = _coco_results(items, classes, ids)
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(json_list(map(json_text, _coco_results(passing, classes))))
+            file.writelines(json_list(map(json_text, results)))
             file.write("\n")
         return counts
     if path.suffix.lower() == ".json":
@@ -159,31 +166,47 @@ def stream_predictions(
     return counts
 
 
+_CocoItem = tuple[BoxesPrediction, "int | str", Numbers]
+"""A prediction with the id of its image, and its boxes as x1, y1, x2, y2."""
+
+
+def _counted(predictions: Iterable[AnyResult]) -> Iterator[_CocoItem]:
+    """Yield predictions with the numbers of their images, from 1."""
+    for number, prediction in enumerate(predictions, 1):
+        if isinstance(prediction, BoxesPrediction):
+            yield prediction, number, prediction.detections.corners.astype(float)
+
+
+def _listed(predictions: Iterable[AnyResult], numbering: CocoListing) -> Iterator[_CocoItem]:
+    """Yield predictions with the ids of their images in a file, and boxes as it has them."""
+    for prediction in predictions:
+        if isinstance(prediction, BoxesPrediction):
+            for image in numbering.images.get(prediction.image, ()):
+                corners = prediction.detections.corners.astype(float)
+                yield prediction, image.id, image.as_listed(corners, prediction.size)
+
+
 def _coco_results(
-    predictions: Iterable[AnyResult], classes: Sequence[str]
+    items: Iterable[_CocoItem], classes: Sequence[str], ids: Mapping[str, int | str]
 ) -> Iterator[dict[str, JsonValue]]:
-    """Yield all detections as COCO's results; images are numbered from 1 in their order.
+    """Yield all detections as COCO's results; those of classes without an id are left out.
 
     Those below the thresholds are among them: average precision is computed from all.
     """
-    for number, prediction in enumerate(predictions, 1):
-        if not isinstance(prediction, BoxesPrediction):
-            continue
+    for prediction, identity, corners in items:
         found = prediction.detections
-        for (x1, y1, x2, y2), category, score in zip(
-            found.corners.astype(float).tolist(),
-            found.classes.tolist(),
-            found.scores.tolist(),
-            strict=True,
+        for (x1, y1, x2, y2), number, score in zip(
+            corners.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True
         ):
-            yield {
-                "image_id": number,
-                "file_name": prediction.image,
-                "category_id": category + 1,
-                "category": classes[category],
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": score,
-            }
+            if (name := classes[number]) in ids:
+                yield {
+                    "image_id": identity,
+                    "file_name": prediction.image,
+                    "category_id": ids[name],
+                    "category": name,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "score": score,
+                }
 
 
 def in_groups(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

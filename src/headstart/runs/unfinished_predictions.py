@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -25,6 +25,9 @@ from headstart.options import PredictionFormat
 from headstart.predictor.bundle import Bundle
 from headstart.predictor.predictor import AnyResult
 from headstart.runs.predictions import Counts, stream_predictions, unwritable
+
+if TYPE_CHECKING:
+    from headstart.data.boxes.coco_listing import CocoListing
 
 IMAGES_PER_PART = 256
 """Images whose results are kept together; as many are computed again after an interruption."""
@@ -141,7 +144,12 @@ class UnfinishedPredictions:
         except OSError as error:
             raise unwritable(self._part(number), error, self._advice) from None
 
-    def join(self, classes: tuple[str, ...], format_: PredictionFormat = "headstart") -> Counts:
+    def join(
+        self,
+        classes: tuple[str, ...],
+        format_: PredictionFormat = "headstart",
+        numbering: "CocoListing | None" = None,
+    ) -> Counts:
         """Write the output, with the results of all parts; see `stream_predictions`.
 
         Raises:
@@ -150,7 +158,7 @@ class UnfinishedPredictions:
         joined = self.folder / f"joined{self.out.suffix}"
         try:
             (self.folder / _COMPLETE).touch()
-            counts = stream_predictions(joined, self, classes, format_)
+            counts = stream_predictions(joined, self, classes, format_, numbering)
             replace(joined, self.out)
         except OSError as error:
             remove(joined)

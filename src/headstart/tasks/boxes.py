@@ -13,12 +13,21 @@ from typing import ClassVar
 import numpy as np
 
 from headstart.arrays import Targets
-from headstart.data.boxes.labels import LabelledBox, all_labels, labels_in, read_boxes
+from headstart.data.boxes.labels import (
+    LabelledBox,
+    all_labels,
+    labels_in,
+    read_boxes,
+    write_boxes,
+)
 from headstart.record import BoxesEvaluation, Evaluation
 from headstart.task import Summary
 from headstart.tasks.multi import Multi
 
 _SAME = 0.5
+_SCALED = 1000
+# Boxes of an image that are written out for people.
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,25 @@ class LabelledBoxes(Multi):
             present = [number[name] for name in labels_in(text) if name in number]
             targets[row, present] = 1
         return targets
+
+    def label_text(self, label: str) -> str:
+        """Return the first boxes, such as "cat (5, 10, 25, 30), dog (30, 0, 60, 40)"."""
+        boxes = read_boxes(label)
+        shown = ", ".join(map(_written, boxes[:_SHOWN])) or "no boxes"
+        rest = len(boxes) - _SHOWN
+        return f"{shown} and {rest:,} more" if rest > 0 else shown
+
+    def scaled_label(self, label: str, size: tuple[int, int]) -> str:
+        """See `Task.scaled_label`."""
+        across, down = (_SCALED / side for side in size)
+        return write_boxes(
+            [
+                box._replace(
+                    x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down
+                )
+                for box in read_boxes(label)
+            ]
+        )
 
     def conflict(self, labels: Collection[str]) -> str | None:
         """Return that copies of an image have different boxes; None if they have the same.
@@ -71,6 +99,11 @@ class LabelledBoxes(Multi):
 
         assert isinstance(evaluation, BoxesEvaluation)
         return summarise_boxes(evaluation, split, trained_on)
+
+
+def _written(box: LabelledBox) -> str:
+    corners = ", ".join(f"{value:.0f}" for value in box.corners)
+    return f"{box.label} ({corners})"
 
 
 def _same_boxes(first: Sequence[LabelledBox], second: Sequence[LabelledBox]) -> bool:

@@ -24,7 +24,7 @@ from headstart.arrays import (
     Targets,
     Temperature,
 )
-from headstart.data.labels import read_labels
+from headstart.data.labels import SEPARATOR, read_labels
 from headstart.errors import OptionError
 from headstart.record import Evaluation, MultiEvaluation, OperatingResult
 from headstart.record.comparison import MetricDifference
@@ -68,6 +68,14 @@ class Multi:
                 if name in number:
                     targets[row, number[name]] = code[value]
         return targets
+
+    def label_text(self, label: str) -> str:
+        """See `Task.label_text`."""
+        return SEPARATOR.join(name for name, present in read_labels(label).items() if present)
+
+    def scaled_label(self, label: str, size: tuple[int, int]) -> str:
+        """See `Task.scaled_label`."""
+        return label
 
     def conflict(self, labels: Collection[str]) -> str | None:
         """Return the labels on which copies disagree; what is unknown agrees with everything."""

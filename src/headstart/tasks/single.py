@@ -60,6 +60,10 @@ class Single:
         """See `Task.counted`."""
         return f"of {len(classes):,} classes"
 
+    def label_text(self, label: str) -> str:
+        """See `Task.label_text`."""
+        return label
+
     def classes(self, labels: Iterable[str]) -> tuple[str, ...]:
         """See `Task.classes`."""
         return tuple(sorted(set(labels)))
@@ -68,6 +72,10 @@ class Single:
         """Return the class number of each image, (images,)."""
         number = {name: index for index, name in enumerate(classes)}
         return np.array([number[label] for label in labels], dtype=np.int64)
+
+    def scaled_label(self, label: str, size: tuple[int, int]) -> str:
+        """See `Task.scaled_label`."""
+        return label
 
     def conflict(self, labels: Collection[str]) -> str | None:
         """See `Task.conflict`."""

@@ -134,7 +134,10 @@ def test_polygons_and_masks_without_boxes(tmp_path: Path) -> None:
     assert boxes_in(source)["a.png"] == [LabelledBox("cat", 5, 10, 25, 31)]
     assert source.warnings == (
         "Polygons without a box, of which the box around them is used: 1 ('a.png').",
-        "Masks without a box, left out: 1 ('a.png').",
+        (
+            "Masks of run lengths without a box, left out; write the box around each as its "
+            "'bbox', as pycocotools.mask.toBbox computes it: 1 ('a.png')."
+        ),
         "Annotations without a box, left out: 1 ('a.png').",
     )
 
@@ -146,7 +149,12 @@ def test_repeated_ids_of_annotations_are_kept(tmp_path: Path) -> None:
     source = opened(tmp_path / "data")
     assert boxes_in(source) == SET
     assert source.warnings == (
-        "Annotations with the id of another one, which are kept: 2 ('boxes.json').",
+        "2 annotations of 'boxes.json' have an id that another has; all are kept.",
+    )
+    annotations[0]["id"] = 6
+    coco(tmp_path / "data", annotations=annotations)
+    assert opened(tmp_path / "data").warnings == (
+        "1 annotation of 'boxes.json' has an id that another has; both are kept.",
     )
 
 
@@ -178,18 +186,36 @@ def test_an_image_in_two_parts_is_rejected(tmp_path: Path) -> None:
 
 
 def test_unknown_images_and_categories(tmp_path: Path) -> None:
-    """The first are counted, the second reject the image, as a box of it would be missing."""
-    annotations = coco_of(SET)["annotations"]
+    """These boxes are left out and counted; the others of their images are kept."""
+    annotations = coco_of({**SET, "c.png": [CAT, DOG, CAT]})["annotations"]
     annotations[0]["image_id"], annotations[2]["category_id"] = 99, [5]
+    annotations[3]["category_id"] = 7
+    annotations[4]["category_id"] = None
     coco(tmp_path / "data", annotations=annotations)
     source = opened(tmp_path / "data")
-    assert boxes_in(source) == {"a.png": [DOG], "c.png": []}
-    assert reasons(source) == {
-        "b.png": "an annotation has the category [5], which 'boxes.json' does not name"
-    }
+    assert boxes_in(source) == {"a.png": [DOG], "b.png": [], "c.png": [CAT]}
+    assert reasons(source) == {}
     assert source.warnings == (
         "Boxes of images that COCO's file does not list, left out: 1 ('image 99 of boxes.json').",
+        (
+            "Boxes of a category that 'boxes.json' does not name, left out: 2 ('b.png has the "
+            "category [5]', 'c.png has the category 7')."
+        ),
+        "Boxes without a category, left out: 1 ('c.png').",
     )
+
+
+def test_images_have_one_name_in_all_messages(tmp_path: Path) -> None:
+    """Their path within the folder, whatever the file calls them."""
+    image(tmp_path / "data/images/a.png")
+    outline = {"segmentation": [[1, 1, 9, 1, 9, 9]], "image_id": 0, "category_id": 1}
+    file = write_coco(tmp_path / "data/boxes.json", {"a.png": [CAT]})
+    document = json.loads(file.read_text())
+    document["annotations"] += [outline, {"image_id": 0, "category_id": 1}, {"image_id": 0}]
+    file.write_text(json.dumps(document))
+    warnings = opened(tmp_path / "data").warnings
+    assert len(warnings) == 3
+    assert all("1 ('images/a.png')" in sentence for sentence in warnings)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_texts_beside_images_are_not_boxes(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         opened(folder, "boxes")
     assert str(raised.value) == (
+        f"'{folder}' has no boxes that can be read: 'dog/0.json': it has no list 'annotations', "
+        "which COCO's JSON of boxes needs."
+    )
+    (folder / "dog/0.json").unlink()
+    with pytest.raises(DataError) as raised:
+        opened(folder, "boxes")
+    assert str(raised.value) == (
         f"'{folder}' has no boxes. Pass a folder with images and files of COCO, Pascal VOC or "
         "YOLO, or a table with the columns path, x1, y1, x2, y2 and label."
     )
@@ -131,13 +138,135 @@ def test_other_files_are_still_unknown(tmp_path: Path, name: str) -> None:
         open_source(file, staging=tmp_path)
 
 
-def test_a_folder_without_images_has_no_boxes(tmp_path: Path) -> None:
-    """Whatever else it has."""
-    write_coco(tmp_path / "data/coco.json", {"a.png": [CAT]})
-    with pytest.raises(DataError, match="has no boxes"):
-        opened(tmp_path / "data", "boxes")
-    with pytest.raises(DataError, match="has no images"):
-        open_source(tmp_path / "data", staging=tmp_path)
+@pytest.mark.parametrize("task", ["auto", "boxes"])
+def test_boxes_without_images(tmp_path: Path, task: str) -> None:
+    """It is said which ones there are."""
+    write_coco(tmp_path / "coco/coco.json", {"a.png": [CAT]})
+    write(tmp_path / "voc/a.xml", voc_of([CAT], "a.png"))
+    write_yolo(tmp_path / "yolo", {"a.png": [CAT]})
+    shutil.rmtree(tmp_path / "yolo/images")
+    for name, kind in (
+        ("coco", "COCO's JSON ('coco.json')"),
+        ("voc", "Pascal VOC's XML files ('a.xml')"),
+        ("yolo", "YOLO's label files ('labels/a.txt')"),
+    ):
+        with pytest.raises(DataError) as raised:
+            opened(tmp_path / name, task)
+        assert str(raised.value) == (
+            f"'{tmp_path / name}' has no images, but boxes in {kind}. Put the images there, or "
+            "pass the folder that has both."
+        )
+
+
+HEADER = "path,x1,y1,x2,y2,label"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        (
+            "boxes.csv",
+            f"{HEADER}\na.png,1,2,3,4,cat\na.png,1,2\n",
+            "'boxes.csv': line 3 has 3 cells, and the header 6 columns",
+        ),
+        (
+            "boxes.csv",
+            f'{HEADER}\n\na.png,"1,2,3,4,cat\na.png,1,2,3,4,cat\n',
+            (
+                "'boxes.csv': line 3 has 2 cells, and the header 6 columns; a quotation mark in it "
+                "is not closed"
+            ),
+        ),
+        ("boxes.csv", "", "'boxes.csv': it is empty"),
+        ("boxes.csv", "\0\0\x01\x02abc", "'boxes.csv': it is not text; save it as CSV (UTF-8)"),
+        (
+            "boxes.csv",
+            "path,x1,y1,x2,label\na.png,1,2,3,cat\n",
+            "'boxes.csv': it has the columns 'x1', 'y1', 'x2' of boxes, but not 'y2'",
+        ),
+        (
+            "boxes.csv",
+            "path,x,y,w,label\na.png,1,2,3,cat\n",
+            "'boxes.csv': it has the columns 'x', 'y', 'w' of boxes, but not 'h'",
+        ),
+        ("boxes.json", " ", "'boxes.json': it is empty"),
+        (
+            "boxes.json",
+            '{"images": [',
+            "'boxes.json': it is not valid JSON: Expecting value: line 1 column 13 (char 12)",
+        ),
+        (
+            "boxes.json",
+            "[1, 2]",
+            (
+                "'boxes.json': it is a list, and COCO's JSON is an object with the lists 'images', "
+                "'annotations', 'categories'"
+            ),
+        ),
+        (
+            "boxes.json",
+            '{"images": [], "categories": []}',
+            "'boxes.json': it has no list 'annotations', which COCO's JSON of boxes needs",
+        ),
+        (
+            "data.yaml",
+            "names: [cat]",
+            (
+                "'data.yaml' names classes of YOLO, but no image has a label file with boxes: that "
+                "of 'images/a.png' would be 'labels/a.txt'"
+            ),
+        ),
+    ],
+)
+def test_why_there_are_no_boxes(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    """The file is named, and the line; folders of classes beside such a file are still classes."""
+    folder = tmp_path / "data"
+    image(folder / "images/a.png")
+    write(folder / name, text)
+    for task, start in (
+        ("boxes", "has no boxes that can be read"),
+        ("auto", "has neither several class folders nor boxes that can be read"),
+    ):
+        with pytest.raises(DataError) as raised:
+            opened(folder, task)
+        assert str(raised.value) == f"'{folder}' {start}: {problem}."
+    image(folder / "dog/b.png")
+    assert open_source(folder, staging=tmp_path).task == "single"
+
+
+def test_a_yaml_file_that_is_not_valid(tmp_path: Path) -> None:
+    """Its classes would be numbers otherwise; others that name no classes are not YOLO's."""
+    folder = write_yolo(tmp_path / "data", {"a.png": [CAT]}, "names: [cat, dog\ntrain: : x\n")
+    for data in (folder, folder / "data.yaml"):
+        with pytest.raises(DataError) as raised:
+            opened(data)
+        assert str(raised.value).startswith(f"'{folder / 'data.yaml'}' cannot be read: expected ")
+        assert str(raised.value).endswith(", line 2.")
+    write(folder / "data.yaml", "names: [cat, dog]\n")
+    write(folder / "other.yaml", "lists: [1, 2\n")
+    assert boxes_in(opened(folder)) == {"images/a.png": [CAT]}
+
+
+def test_a_broken_file_beside_others_is_named(tmp_path: Path) -> None:
+    """The part of a split must not be lost in silence."""
+    rows = f"{HEADER}\na.png,5,10,25,30,cat\n"
+    image(tmp_path / "tables/a.png")
+    write(tmp_path / "tables/train.csv", rows)
+    write(tmp_path / "tables/val.csv", f"{rows}b.png,5\n")
+    assert opened(tmp_path / "tables").warnings == (
+        "'val.csv' is not read: line 3 has 2 cells, and the header 6 columns.",
+    )
+    image(tmp_path / "coco/a.png")
+    write_coco(tmp_path / "coco/instances_train.json", {"a.png": [CAT]})
+    write(tmp_path / "coco/instances_val.json", '{"images": [')
+    write(tmp_path / "coco/other.json", "[")
+    write(tmp_path / "coco/captions.json", '{"images": [], "annotations": []}')
+    assert opened(tmp_path / "coco").warnings == (
+        (
+            "'instances_val.json' is not read: it is not valid JSON: Expecting value: line 1 "
+            "column 13 (char 12)."
+        ),
+    )
 
 
 def test_files_that_cannot_be_read_are_not_annotations(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from headstart.data.boxes.annotations import BoxedImage
-from headstart.data.boxes.geometry import _turned, place_boxes
+from headstart.data.boxes.geometry import _turned, as_annotated, place_boxes
+from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.boxes.labels import LabelledBox
 from headstart.data.boxes.tally import Tally
 from tests.data.boxes.builders import image
@@ -150,3 +151,27 @@ def test_many_boxes_are_fast(tmp_path: Path) -> None:
     assert time.perf_counter() - start < 1
     assert len(found.boxes) == 5000
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("factor", [1, 2, 0.5])
+@pytest.mark.parametrize("of", ["stored", "seen"])
+def test_boxes_as_an_annotation_has_them(
+    tmp_path: Path, orientation: int, factor: float, of: str
+) -> None:
+    """What is placed in an image can be taken back, whatever the annotation is for."""
+    image(tmp_path / "a.png", (60, 40), orientation)
+    (size,) = read_sizes([str(tmp_path / "a.png")])
+    declared = tuple(factor * side for side in getattr(size, of))
+    given_box = box(*(factor * side for side in (2, 3, 30, 35)))
+    found, _ = placed(tmp_path / "a.png", given_box, size=declared)
+    corners = np.array([one.corners for one in found.boxes])
+    assert as_annotated(corners, declared, size)[0].tolist() == pytest.approx(given_box.corners)
+
+
+def test_boxes_of_an_annotation_of_another_shape(tmp_path: Path) -> None:
+    """They stay as they are."""
+    image(tmp_path / "a.png", (60, 40))
+    (size,) = read_sizes([str(tmp_path / "a.png")])
+    corners = np.array([[1.0, 2.0, 3.0, 4.0]])
+    assert np.array_equal(as_annotated(corners, (10, 90), size), corners)

@@ -79,6 +79,49 @@ def test_names_of_columns(folder: Path, header: str) -> None:
     assert boxes_in(source) == {"a.png": [CAT]}
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "path,x,y,w,h,label",
+        "path,left,top,width,height,label",
+        "path,bbox_x,bbox_y,bbox_width,bbox_height,label",
+        "path,x,y,width,height,label,image_width,image_height",
+    ],
+)
+def test_width_and_height_in_place_of_corners(folder: Path, header: str) -> None:
+    """As in COCO, and it is said how they were read. The size of the image may be there too."""
+    size = [120, 80] if "image_width" in header else []
+    scale = 2 if size else 1
+    box = [scale * side for side in (5, 10, 20, 20)]
+    file = write_csv(folder / "boxes.csv", header, ["a.png", *box, "cat", *size])
+    for data in (file, folder):
+        source = opened(data)
+        assert boxes_in(source) == {"a.png": [CAT]}
+        names = ", ".join(f"'{name}'" for name in header.split(",")[1:5])
+        assert f"boxes from {names} (left, top, width and height), labels from 'label'" in (
+            " ".join(source.understood)
+        )
+
+
+def test_the_size_of_the_image_is_not_that_of_a_box(folder: Path) -> None:
+    """If one of the corners' columns is missing, that is said."""
+    file = write_csv(folder / "boxes.csv", TENSORFLOW.replace("ymax", "y_end"))
+    with pytest.raises(DataError) as raised:
+        opened(file, "boxes")
+    assert str(raised.value).startswith(
+        f"Table '{file}' has no columns of boxes: 'xmin', 'ymin', 'xmax', but not 'ymax'. It needs"
+    )
+
+
+def test_centres_in_place_of_corners(folder: Path) -> None:
+    """Boxes at the edges leave their images, so the user is asked."""
+    rows = [["a.png", 50, 30, 20, 20, "cat"], ["b.png", 15, 20, 20, 20, "cat"]]
+    assert opened(write_csv(folder / "boxes.csv", "path,x,y,w,h,label", *rows)).warnings[-1] == (
+        "1 of 2 boxes leaves the image: are x and y the centre of the box, or are these x1, y1, x2 "
+        "and y2?"
+    )
+
+
 def test_splits_groups_and_slices(folder: Path) -> None:
     """Other columns mean what they mean in other tables."""
     header = f"{HEADER},split,group,site,notes"
@@ -151,20 +194,27 @@ def test_shares_are_converted(folder: Path) -> None:
 
 
 def test_rows_that_are_wrong(folder: Path) -> None:
-    """A box without a label rejects its image; one without a number is left out."""
+    """Their boxes are left out, and named by the line of the file; images keep the others."""
     rows = [
+        row("a.png", CAT),
         ["a.png", 1, 2, 3, 4, ""],
         ["b.png", 1, "", 3, 4, "cat"],
         row("b.png", CAT),
         row("d.png", CAT),
+        ["c.png", "", "", "", "", "dog"],
     ]
-    source = opened(write_csv(folder / "boxes.csv", HEADER, *rows))
-    assert reasons(source) == {
-        "a.png": "row 1 of its table has a box without a label",
-        "d.png": f"the file '{folder / 'd.png'}' does not exist",
-    }
-    assert boxes_in(source) == {"b.png": [CAT]}
+    file = write_csv(folder / "boxes.csv", HEADER, *rows)
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(["sep=,", lines[0], "", *lines[1:3], "", *lines[3:]]))
+    source = opened(file)
+    assert reasons(source) == {"d.png": f"the file '{folder / 'd.png'}' does not exist"}
+    assert boxes_in(source) == {"a.png": [CAT], "b.png": [CAT], "c.png": []}
     assert source.warnings == (
+        "Boxes without a label, left out: 1 ('a.png in line 5').",
+        (
+            "Rows with a label but without coordinates, of which no box is read: 1 ('c.png in line "
+            "10')."
+        ),
         "Boxes with a coordinate that is not a number, left out: 1 ('b.png').",
     )
 
@@ -190,8 +240,8 @@ def test_tables_without_boxes(folder: Path) -> None:
     with pytest.raises(DataError) as raised:
         opened(file, "boxes")
     assert str(raised.value) == (
-        f"Table '{file}' has no columns of boxes. It needs x1, y1, x2 and y2, or xmin, ymin, xmax "
-        "and ymax."
+        f"Table '{file}' has no columns of boxes. It needs x1, y1, x2 and y2; xmin, ymin, xmax and "
+        "ymax; or x, y, w and h."
     )
     labelling = Labelling("auto", uncertain="present")
     file = write_csv(folder / "boxes.csv", HEADER, row("a.png", CAT))
@@ -250,7 +300,7 @@ def test_hugging_face(tmp_path: Path, form: str, column: str) -> None:
 
 
 def test_categories_that_have_no_name(tmp_path: Path) -> None:
-    """Reject their image."""
+    """Their boxes are left out."""
     image(tmp_path / "data/a.png")
     image(tmp_path / "data/b.png")
     objects = [{"bbox": [[5.0, 10.0, 20.0, 20.0]], "category": [number]} for number in (0, 7)]
@@ -259,10 +309,10 @@ def test_categories_that_have_no_name(tmp_path: Path) -> None:
     path = tmp_path / "data/boxes.parquet"
     pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), path)
     source = opened(path)
-    assert boxes_in(source) == {"a.png": [CAT]}
-    assert reasons(source) == {
-        "b.png": "row 2 of its table has the category 7, which its table does not name"
-    }
+    assert boxes_in(source) == {"a.png": [CAT], "b.png": []}
+    assert source.warnings == (
+        "Boxes of a category that the table does not name, left out: 1 ('b.png in row 2').",
+    )
 
 
 def test_images_of_different_sizes(folder: Path) -> None:
@@ -277,7 +327,7 @@ def test_splits_that_are_not_understood(folder: Path) -> None:
     """The row is named; a column beside names of tables is one split too many."""
     row_of_a = [*row("a.png", CAT), "holiday"]
     file = write_csv(folder / "boxes.csv", f"{HEADER},split", row_of_a)
-    with pytest.raises(DataError, match=r"The split of row 1 of .* is not understood: 'holiday'"):
+    with pytest.raises(DataError, match=r"The split in line 2 of .* is not understood: 'holiday'"):
         opened(file)
     file.unlink()
     for part in ("train", "test"):
@@ -319,25 +369,23 @@ def test_a_path_that_is_missing(folder: Path) -> None:
     assert reasons(source) == {"row 1": "its path is missing", "row 3": "its path is missing"}
 
 
-@pytest.mark.parametrize(
-    ("box", "reason"),
-    [
-        ([5.0, 10.0, 20.0], "row 1 of its table has a box that has not four numbers"),
-        (None, "row 1 of its table has a box that has not four numbers"),
-    ],
-)
-def test_objects_that_are_not_boxes(folder: Path, box: list[float] | None, reason: str) -> None:
-    """Reject their image. Metadata that is not Hugging Face's is ignored."""
+@pytest.mark.parametrize("box", [[5.0, 10.0, 20.0], None])
+def test_objects_that_are_not_boxes(folder: Path, box: list[float] | None) -> None:
+    """They are left out. Metadata that is not Hugging Face's is ignored."""
+    right = [5.0, 10.0, 20.0, 20.0]
     objects = [
-        {"bbox": [box], "label": ["cat"]},
-        {"bbox": [[5.0, 10.0, 20.0, 20.0]], "label": ["cat"]},
+        {"bbox": [box, right], "label": ["cat", "cat"]},
+        {"bbox": [right, right], "label": ["cat", None]},
     ]
     table = pa.table({"path": ["a.png", "b.png"], "objects": objects})
     metadata = {"huggingface": '{"info": {"features": {"objects": {"bbox": 1}}}}'}
     pq.write_table(table.replace_schema_metadata(metadata), folder / "boxes.parquet")
     source = opened(folder / "boxes.parquet")
-    assert reasons(source) == {"a.png": reason}
-    assert boxes_in(source) == {"b.png": [CAT]}
+    assert boxes_in(source) == {"a.png": [CAT], "b.png": [CAT]}
+    assert source.warnings == (
+        "Boxes that do not have four numbers, left out: 1 ('a.png in row 1').",
+        "Boxes without a label, left out: 1 ('b.png in row 2').",
+    )
 
 
 def test_a_column_of_other_objects(folder: Path) -> None:

@@ -157,13 +157,14 @@ def test_objects_of_other_shapes(tmp_path: Path) -> None:
 
 
 def test_an_object_without_a_name(tmp_path: Path) -> None:
-    """A box of the image would be missing, so it is rejected."""
+    """It is left out, and counted."""
     folder = voc(tmp_path / "data", "a", "b")
     file = folder / "Annotations/b.xml"
     file.write_text(file.read_text().replace("<name>dog</name>", "<name> </name>"))
-    assert reasons(opened(folder)) == {
-        "JPEGImages/b.png": "an object of its annotation has no name"
-    }
+    source = opened(folder)
+    assert reasons(source) == {}
+    assert DOG not in boxes_in(source)["JPEGImages/b.png"]
+    assert source.warnings == ("Objects without a name, left out: 1 ('JPEGImages/b.png').",)
 
 
 def test_a_declared_size_of_nothing(tmp_path: Path) -> None:

@@ -186,21 +186,36 @@ def test_keypoints_are_not_a_polygon(tmp_path: Path) -> None:
     assert near(boxes_in(opened(folder)))["images/a.png"] == [LabelledBox("cat", 15, 10, 45, 30)]
 
 
+_UNKNOWN = "Lines with a class that 'data.yaml' does not name, left out: 1 ('class {} in line 3 of"
+_SHORT = "Lines that do not have 4 numbers after the class, left out: 1 ('line 3 of"
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("7 0.5 0.5 0.5 0.5", "has the class 7, but there are 2 names of classes"),
-        ("-1 0.5 0.5 0.5 0.5", "has the class -1, but there are 2 names of classes"),
-        ("bird 0.5 0.5 0.5 0.5", "has the class bird, but there are 2 names of classes"),
-        ("0 0.5 0.5 0.5", "has 3 numbers after the class; a box has 4"),
-        ("0 0.5 0.5 0.5 0.5 0.5 0.5 0.5", "has 7 numbers after the class; a box has 4"),
+        ("7 0.5 0.5 0.5 0.5", _UNKNOWN.format(7)),
+        ("-1 0.5 0.5 0.5 0.5", _UNKNOWN.format(-1)),
+        ("bird 0.5 0.5 0.5 0.5", _UNKNOWN.format("bird")),
+        ("0 0.5 0.5 0.5", _SHORT),
+        ("0 0.5 0.5 0.5 0.5 0.5 0.5 0.5", _SHORT),
     ],
 )
 def test_lines_that_are_not_understood(tmp_path: Path, line: str, problem: str) -> None:
-    """Reject their image, with the file and the line."""
+    """They are left out, with the file and the line; the others of their image are kept."""
     folder = write_yolo(tmp_path / "data", SET)
-    write(folder / "labels/b.txt", f"0 0.5 0.5 0.1 0.1\n{line}\n")
-    assert reasons(opened(folder)) == {"images/b.png": f"line 2 of 'labels/b.txt' {problem}"}
+    write(folder / "labels/b.txt", f"1 0.75 0.5 0.5 1\n\x0c\n{line}\n")
+    source = opened(folder)
+    assert near(boxes_in(source))["images/b.png"] == [DOG]
+    assert source.warnings == (f"{problem} labels/b.txt').",)
+
+
+def test_words_as_classes_without_names(tmp_path: Path) -> None:
+    """Nothing says which class they are."""
+    folder = write_yolo(tmp_path / "data", SET, None)
+    write(folder / "labels/b.txt", "1 0.5 0.5 0.5 0.5\ndog 0.5 0.5 0.5 0.5\n")
+    assert opened(folder).warnings == (
+        "Lines whose class is not a number, left out: 1 ('class dog in line 2 of labels/b.txt').",
+    )
 
 
 @pytest.mark.parametrize("word", ["0", "0.0", "cat"])
@@ -249,17 +264,25 @@ def test_pixels_of_unclear_meaning_are_refused(tmp_path: Path) -> None:
             opened(folder)
 
 
-def test_a_few_pixels_among_shares_reject_their_image(tmp_path: Path) -> None:
-    """The line is named. A box that leaves its image by less is clipped."""
+def test_a_few_pixels_among_shares_are_left_out(tmp_path: Path) -> None:
+    """A file with nothing else rejects its image. Boxes that leave it by less are clipped."""
     folder = write_yolo(tmp_path / "data", {f"{one}.png": [CAT, DOG] for one in range(9)})
     write(folder / "labels/0.txt", f"{yolo_of([CAT])}0 15 20 20 20\n")
     write(folder / "labels/1.txt", "0 1.1 0.5 0.4 0.5\n")
+    write(folder / "labels/2.txt", "0 15 20 20 20\n")
     source = opened(folder)
     assert reasons(source) == {
-        "images/0.png": "line 2 of its label file has the number 20, but YOLO's are shares of the "
+        "images/2.png": "line 1 of its label file has the number 20, but YOLO's are shares of the "
         "image, 0 to 1"
     }
-    assert source.warnings == ("Boxes that leave the image, clipped: 1 ('images/1.png').",)
+    assert near(boxes_in(source))["images/0.png"] == [CAT]
+    assert source.warnings == (
+        (
+            "Lines with numbers that are not shares of the image, 0 to 1, left out: 1 ('line 2 of "
+            "the label file of images/0.png')."
+        ),
+        "Boxes that leave the image, clipped: 1 ('images/1.png').",
+    )
 
 
 def test_a_set_without_boxes_is_an_error(tmp_path: Path) -> None:

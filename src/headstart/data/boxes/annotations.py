@@ -47,6 +47,8 @@ class BoxSet:
         understood: Sentences that say how it was read.
         warnings: Sentences that say what was left out, and what may be a mistake.
         guessed_group: The column of `BoxedImage.guessed_group`; None without one.
+        if_leaving: What to ask if many boxes leave their images.
+        if_backward: What to ask if many boxes end before they begin.
     """
 
     images: Sequence[BoxedImage]
@@ -55,6 +57,8 @@ class BoxSet:
     understood: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     guessed_group: str | None = None
+    if_leaving: str = "are they for images of another size?"
+    if_backward: str = "are the corners in the order x1, y1, x2, y2?"
 
 
 def merged_by_file(images: Sequence[BoxedImage], tally: Tally) -> list[BoxedImage]:

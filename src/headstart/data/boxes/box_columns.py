@@ -1,6 +1,6 @@
 """The columns of a table with boxes, by their usual names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,8 +16,19 @@ _CORNERS = (
     ("bboxx1", "bboxy1", "bboxx2", "bboxy2"),
     ("bboxxmin", "bboxymin", "bboxxmax", "bboxymax"),
 )
+# The left and the top edge with width and height, alike.
+_SIZED = (
+    ("x", "y", "w", "h"),
+    ("x", "y", "width", "height"),
+    ("left", "top", "width", "height"),
+    ("xmin", "ymin", "width", "height"),
+    ("bboxx", "bboxy", "bboxw", "bboxh"),
+    ("bboxx", "bboxy", "bboxwidth", "bboxheight"),
+)
 _WIDTHS = ("width", "imagewidth", "imgwidth")
 _HEIGHTS = ("height", "imageheight", "imgheight")
+# So many columns of boxes are no coincidence.
+_SOME_CORNERS, _SOME_SIZED = 2, 3
 _CROWDS = ("iscrowd", "crowd", "isgroupof")
 _OBJECTS = ("objects", "annotations", "boxes", "bboxes", "detections", "labels", "instances")
 _BOXES = ("bbox", "bboxes", "box", "boxes")
@@ -29,14 +40,16 @@ class BoxColumns:
     """The columns of one box in each row.
 
     Attributes:
-        corners: The columns of x1, y1, x2, y2.
+        corners: The columns of x1, y1, x2, y2; or those of x, y, width and height.
         size: The columns of the image's width and height; None without them.
         crowd: The column that says whether a box is around a crowd; None without one.
+        is_sized: Whether the columns are x, y, width and height.
     """
 
     corners: tuple[str, ...]
     size: tuple[str, str] | None = None
     crowd: str | None = None
+    is_sized: bool = False
 
     @property
     def all(self) -> list[str]:
@@ -69,11 +82,37 @@ class ObjectColumn:
 def find_box_columns(names: Sequence[str]) -> BoxColumns | None:
     """Return the columns of boxes; None if there are none."""
     keys = {column_key(name): name for name in reversed(names)}
-    corners = next((one for one in _CORNERS if all(key in keys for key in one)), None)
-    if corners is None:
+    known = next((one for one in _forms(keys) if all(key in keys for key in one)), None)
+    if known is None:
         return None
     crowd = next((keys[key] for key in _CROWDS if key in keys), None)
-    return BoxColumns(tuple(keys[key] for key in corners), _size(names), crowd)
+    corners = tuple(keys[key] for key in known)
+    size = _size([name for name in names if name not in corners])
+    return BoxColumns(corners, size, crowd, known in _SIZED)
+
+
+def missing_box_columns(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
+    """Return the columns of boxes that a table has and those that it lacks.
+
+    None if it has all, or too few for them to be meant as boxes.
+    """
+    keys = {column_key(name): name for name in reversed(names)}
+    found = [
+        ([keys[key] for key in known if key in keys], [key for key in known if key not in keys])
+        for known in _forms(keys)
+        if sum(key in keys for key in known) >= (_SOME_SIZED if known in _SIZED else _SOME_CORNERS)
+    ]
+    best = max(found, key=lambda one: len(one[0]), default=None)
+    return best if best and best[1] else None
+
+
+def _forms(keys: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the forms that a table may have.
+
+    If it has a right or a lower edge, a width and a height beside it are those of the image.
+    """
+    has_end = any(key in keys for form in _CORNERS for key in form[2:])
+    return _CORNERS if has_end else (*_CORNERS, *_SIZED)
 
 
 def find_objects(schema: pa.Schema) -> ObjectColumn | None:

@@ -13,6 +13,11 @@ from headstart.data.columns import Columns
 from headstart.data.label_cells import TRUE
 from headstart.data.labels import cell_text, normalised
 
+_NO_COORDINATES = "Rows with a label but without coordinates, of which no box is read"
+_NO_LABEL = "Boxes without a label, left out"
+_UNKNOWN = "Boxes of a category that the table does not name, left out"
+_NO_FOUR_NUMBERS = "Boxes that do not have four numbers, left out"
+
 Row = Mapping[str, object]
 """The cells of a row, by the names of their columns."""
 
@@ -29,17 +34,22 @@ class BoxCells:
     columns: BoxColumns
     label: str
 
-    def read(self, row: Row) -> tuple[Sequence[LabelledBox], str | None]:
-        """Return the box of a row, and the problem with it if there is one."""
+    def read(self, row: Row) -> tuple[Sequence[LabelledBox], Sequence[str]]:
+        """Return the box of a row, and the problem with it if there is one, as `Tally` counts it.
+
+        A row without coordinates and label is an image without boxes.
+        """
         cells = [cell_text(row[name]) for name in self.columns.corners]
-        if not any(cells):
-            return (), None
         label = cell_text(row[self.label])
+        if not any(cells):
+            return (), (_NO_COORDINATES,) if label else ()
         if label is None:
-            return (), "a box without a label"
+            return (), (_NO_LABEL,)
         crowd = self.columns.crowd
         is_crowd = crowd is not None and (cell_text(row[crowd]) or "").lower() in TRUE
-        return (LabelledBox.of(class_name(label), map(number, cells), crowd=is_crowd),), None
+        x1, y1, x2, y2 = map(number, cells)
+        corners = (x1, y1, x1 + x2, y1 + y2) if self.columns.is_sized else (x1, y1, x2, y2)
+        return (LabelledBox.of(class_name(label), corners, crowd=is_crowd),), ()
 
     def size(self, row: Row) -> tuple[float, float] | None:
         """Return the width and height that a row says its image has."""
@@ -58,18 +68,21 @@ class ObjectCells:
     column: ObjectColumn
     names: Sequence[str] | None
 
-    def read(self, row: Row) -> tuple[Sequence[LabelledBox], str | None]:
-        """Return the boxes of a row, and the problem with them if there is one."""
-        boxes = []
+    def read(self, row: Row) -> tuple[Sequence[LabelledBox], Sequence[str]]:
+        """Return the boxes of a row, and the problems with others, as `Tally` counts them."""
+        boxes: list[LabelledBox] = []
+        problems: list[str] = []
         for box, category in self._items(row[self.column.name]):
             label = self._label(category)
             if label is None:
-                return (), f"the category {category}, which its table does not name"
+                problems.append(_UNKNOWN if cell_text(category) else _NO_LABEL)
+                continue
             if not isinstance(box, (list, tuple)) or len(box) != 4:
-                return (), "a box that has not four numbers"
+                problems.append(_NO_FOUR_NUMBERS)
+                continue
             left, top, width, height = map(number, box)
             boxes.append(LabelledBox(label, left, top, left + width, top + height))
-        return boxes, None
+        return boxes, problems
 
     def size(self, row: Row) -> tuple[float, float] | None:
         """Return the width and height that a row says its image has."""

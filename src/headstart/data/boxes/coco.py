@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
+
+from typing_extensions import TypeIs
 
 from headstart.data.boxes.annotations import (
     BoxedImage,
@@ -24,8 +27,15 @@ from headstart.data.boxes.tally import Tally
 from headstart.data.paths import list_names
 from headstart.errors import DataError
 
-_KEYS = ("images", "annotations", "categories")
-_MARKS = tuple(f'"{key}"'.encode() for key in _KEYS)
+KEYS = ("images", "annotations", "categories")
+"""The lists that a file must have."""
+
+_MARKS = tuple(f'"{key}"'.encode() for key in KEYS)
+_ORDER = "COCO's are x, y, width, height."
+_NO_BOX = (
+    "Masks of run lengths without a box, left out; write the box around each as its 'bbox', as "
+    "pycocotools.mask.toBbox computes it"
+)
 _Object = Mapping[str, object]
 
 
@@ -75,7 +85,15 @@ def read_coco(annotations: Sequence[Path], files: FolderFiles, *, is_whole: bool
     for image in files.images if is_whole else ():
         if str(image) not in listed:
             tally.add("Images that COCO's files do not list, left out", files.name(image))
-    return BoxSet(images, f"COCO's {names}", len(images), tuple(understood), tally.sentences())
+    return BoxSet(
+        images,
+        f"COCO's {names}",
+        len(images),
+        tuple(understood),
+        tally.sentences(),
+        if_leaving=f"are these x1, y1, x2, y2? {_ORDER}",
+        if_backward=f"are widths and heights negative? {_ORDER}",
+    )
 
 
 @dataclass(frozen=True)
@@ -98,65 +116,56 @@ class _Document:
 
     @classmethod
     def read(cls, file: Path, tally: Tally) -> "_Document":
-        images, annotations, categories = _lists(file)
-        names: dict[object, str] = {}
-        for category in categories:
-            identity, name = category.get("id"), class_name(category.get("name", ""))
-            if not _is_id(identity) or not name:
-                raise DataError(f"'{file}' has a category without an id or a name: {category}.")
-            if names.setdefault(identity, name) != name:
-                raise DataError(
-                    f"'{file}' has two categories with the id {identity}: '{names[identity]}' and "
-                    f"'{name}'. Correct it."
-                )
-        return cls(file, _by_id(file, images, tally), names, annotations, tally)
+        document = parse_coco(file)
+        images, annotations, categories = (object_list(file, document, key) for key in KEYS)
+        names = categories_of(file, categories)
+        found = images_of(file, images)
+        counts = Counter(image["id"] for image in images)
+        for identity, image in found.items():
+            kind = "Images that COCO's file lists twice"
+            tally.add(kind, str(image["file_name"]), counts[identity] - 1)
+        by_id = cast("Mapping[object, _Object]", found)  # Annotations may name anything as an id.
+        return cls(file, by_id, cast("Mapping[object, str]", names), annotations, tally)
 
     def boxed_images(self, files: FolderFiles, part: str | None) -> Iterator[BoxedImage]:
         """Yield the images that the file lists."""
         boxes: dict[object, list[LabelledBox]] = {identity: [] for identity in self.images}
-        problems: dict[object, str] = {}
+        places = {
+            identity: _Place.of(str(image["file_name"]), files, self.file.parent, part)
+            for identity, image in self.images.items()
+        }
         counted: Counter[object] = Counter()
         for annotation in self.annotations:
             counted[_hashable(annotation.get("id"))] += 1
             image = _hashable(annotation.get("image_id"))
             if image not in boxes:
-                name = f"image {image} of {self.file.name}"
-                self.tally.add("Boxes of images that COCO's file does not list, left out", name)
+                unlisted = f"image {image} of {self.file.name}"
+                self.tally.add("Boxes of images that COCO's file does not list, left out", unlisted)
                 continue
             category = _hashable(annotation.get("category_id"))
-            if category not in self.names:
-                problems[image] = (
-                    f"an annotation has the category {category}, which '{self.file.name}' does not "
-                    "name"
-                )
+            name = places[image].name
+            if category is None:
+                self.tally.add("Boxes without a category, left out", name)
                 continue
-            if corners := self._corners(annotation, str(self.images[image].get("file_name"))):
+            if category not in self.names:
+                kind = f"Boxes of a category that '{self.file.name}' does not name, left out"
+                self.tally.add(kind, f"{name} has the category {category}")
+                continue
+            if corners := self._corners(annotation, name):
                 crowd = annotation.get("iscrowd") in (1, True)
                 boxes[image].append(LabelledBox.of(self.names[category], corners, crowd=crowd))
         if repeated := sum(count - 1 for name, count in counted.items() if name is not None):
-            kind = "Annotations with the id of another one, which are kept"
-            self.tally.add(kind, self.file.name, repeated)
+            self.tally.say(_repeated(repeated, self.file.name))
         for identity, described in self.images.items():
-            yield self._image(files, part, described, boxes[identity], problems.get(identity))
-
-    def _image(
-        self,
-        files: FolderFiles,
-        part: str | None,
-        described: _Object,
-        boxes: Sequence[LabelledBox],
-        problem: str | None,
-    ) -> BoxedImage:
-        name = str(described["file_name"])
-        path, missing = files.find(name, self.file.parent, part)
-        return BoxedImage(
-            files.name(path) if missing is None else name,
-            str(path),
-            tuple(boxes),
-            size_of(described.get("width"), described.get("height")),
-            split=part,
-            rejected=missing or problem,
-        )
+            place = places[identity]
+            yield BoxedImage(
+                place.name,
+                str(place.path),
+                tuple(boxes[identity]),
+                size_of(described.get("width"), described.get("height")),
+                split=part,
+                rejected=place.problem,
+            )
 
     def _corners(self, annotation: _Object, image: str) -> tuple[float, ...] | None:
         """Return x1, y1, x2, y2 of an annotation; None if it has neither a box nor a polygon."""
@@ -173,54 +182,104 @@ class _Document:
                     "Polygons without a box, of which the box around them is used", image
                 )
                 return corners
-        kind = "Masks without a box, left out" if outline else "Annotations without a box, left out"
-        self.tally.add(kind, image)
+        self.tally.add(_NO_BOX if outline else "Annotations without a box, left out", image)
         return None
 
 
-def _lists(file: Path) -> tuple[list[_Object], list[_Object], list[_Object]]:
-    """Return the images, annotations and categories of a file."""
+@dataclass(frozen=True)
+class _Place:
+    """Where an image is.
+
+    Attributes:
+        name: Its path within the folder or, if there is none, what the file calls it.
+        path: The path of its file.
+        problem: Why there is none, if so.
+    """
+
+    name: str
+    path: Path
+    problem: str | None
+
+    @classmethod
+    def of(cls, name: str, files: FolderFiles, near: Path, part: str | None) -> "_Place":
+        path, problem = files.find(name, near, part)
+        return cls(files.name(path) if problem is None else name, path, problem)
+
+
+def _repeated(count: int, file: str) -> str:
+    if count == 1:
+        return f"1 annotation of '{file}' has an id that another has; both are kept."
+    return f"{count:,} annotations of '{file}' have an id that another has; all are kept."
+
+
+def parse_coco(file: Path) -> object:
+    """Return what a file has.
+
+    Raises:
+        DataError: It cannot be read or parsed.
+    """
     try:
-        document = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except OSError as error:
         raise DataError(f"'{file}' cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{file}' is not valid JSON: {error}.") from None
-    found = []
-    for key in _KEYS:
-        values = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+
+
+def object_list(file: Path, document: object, key: str) -> list[_Object]:
+    """Return the images, annotations or categories of a file.
+
+    Raises:
+        DataError: It has none.
+    """
+    values = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise DataError(
+            f"'{file}' is not a COCO file of boxes: it needs a list of objects '{key}'."
+        )
+    return values
+
+
+def categories_of(file: Path, categories: Sequence[_Object]) -> dict[int | str, str]:
+    """Return the names of categories by their ids.
+
+    Raises:
+        DataError: One has no id or no name, or two have the same id.
+    """
+    names: dict[int | str, str] = {}
+    for category in categories:
+        identity, name = category.get("id"), class_name(category.get("name", ""))
+        if not _is_id(identity) or not name:
+            raise DataError(f"'{file}' has a category without an id or a name: {category}.")
+        if names.setdefault(identity, name) != name:
             raise DataError(
-                f"'{file}' is not a COCO file of boxes: it needs a list of objects '{key}'."
+                f"'{file}' has two categories with the id {identity}: '{names[identity]}' and "
+                f"'{name}'. Correct it."
             )
-        found.append(values)
-    return found[0], found[1], found[2]
+    return names
 
 
-def _by_id(file: Path, images: Sequence[_Object], tally: Tally) -> dict[object, _Object]:
+def images_of(file: Path, images: Sequence[_Object]) -> dict[int | str, _Object]:
     """Return images by their ids.
 
     Raises:
         DataError: One has no id or no name, or two images have the same id.
     """
-    found: dict[object, _Object] = {}
+    found: dict[int | str, _Object] = {}
     for image in images:
         identity, name = image.get("id"), image.get("file_name")
         if not _is_id(identity) or not isinstance(name, str) or not name:
             raise DataError(f"'{file}' has an image without an id or a file_name: {image}.")
         first = found.setdefault(identity, image)
-        if first is image:
-            continue
         if first["file_name"] != name:
             raise DataError(
                 f"'{file}' has two images with the id {identity}: '{first['file_name']}' and "
                 f"'{name}'. Whose boxes are those of the id {identity} is unclear; correct it."
             )
-        tally.add("Images that COCO's file lists twice", name)
     return found
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeIs[int | str]:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 

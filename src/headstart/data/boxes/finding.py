@@ -7,17 +7,14 @@ from typing import Protocol
 
 from headstart.data.boxes.annotations import BoxSet
 from headstart.data.boxes.coco import find_coco, looks_like_coco, read_coco
-from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
-from headstart.data.boxes.tables import find_box_tables, read_box_tables
+from headstart.data.boxes.folder_files import ANNOTATION_FOLDERS, IMAGE_FOLDERS, FolderFiles
+from headstart.data.boxes.near_misses import skipped_files
+from headstart.data.boxes.tables import BoxTables, read_box_tables
 from headstart.data.boxes.voc import find_voc, read_voc
 from headstart.data.boxes.yolo import find_yolo, read_yolo
 from headstart.data.boxes.yolo_names import is_yolo_yaml
 from headstart.data.split_names import split_of
 from headstart.errors import DataError, OptionError
-
-# Folders that hold annotations of the images in the folders beside them.
-_OF_ANNOTATIONS = ("annotations", "annotation", "labels", "json", "coco")
-
 
 # Folders beside those of the images, which have images but are no labels.
 _NO_LABELS = ("segmentationclass", "segmentationobject", "masks", "mask", "stuffthingmaps")
@@ -40,16 +37,19 @@ class FoundBoxes:
         kind: The format, such as "Pascal VOC's XML files".
         reader: Reads them.
         others: The formats in which the folder also has boxes, which are not read.
+        skipped: Sentences that say which files that are meant as boxes cannot be read.
     """
 
     files: FolderFiles
     kind: str
     reader: Read
     others: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def read(self, *, staging: Path, group: str | None, slices: Sequence[str]) -> BoxSet:
         """Return the images, and say what else there is."""
         found = self.reader(staging=staging, group=group, slices=slices)
+        found = replace(found, warnings=(*found.warnings, *self.skipped))
         if not self.others:
             return found
         sentence = f"Boxes that are also in {' and in '.join(self.others)} are not read."
@@ -65,17 +65,21 @@ def find_boxes(folder: Path) -> FoundBoxes | None:
     files = FolderFiles.of(folder)
     if not files.images:
         return None
-    formats = list(_formats(files))
+    tables = BoxTables.of(files)
+    formats = list(_formats(files, tables.found))
     if not formats:
         return None
-    return replace(formats[0], others=tuple(other.kind for other in formats[1:]))
+    return replace(
+        formats[0],
+        others=tuple(other.kind for other in formats[1:]),
+        skipped=tuple(skipped_files(files, tables)),
+    )
 
 
-def _formats(files: FolderFiles) -> Iterator[FoundBoxes]:
+def _formats(files: FolderFiles, tables: Sequence[Path]) -> Iterator[FoundBoxes]:
     """Yield the formats in which a folder has boxes, the preferred one first."""
     if coco := find_coco(files):
         yield FoundBoxes(files, "COCO's JSON", _plain(lambda: read_coco(coco, files)))
-    tables = find_box_tables(files)
     if len(tables) > 1:
         yield _of_tables(tables, files)
     if voc := find_voc(files):
@@ -113,9 +117,11 @@ def _plain(reader: _Plain) -> Read:
 
 def may_be_label(folder: str) -> bool:
     """Return whether a folder of images beside boxes may be a class by its name."""
-    return folder.lower() not in (*IMAGE_FOLDERS, *_OF_ANNOTATIONS, *_NO_LABELS) and not split_of(
-        folder
-    )
+    return folder.lower() not in (
+        *IMAGE_FOLDERS,
+        *ANNOTATION_FOLDERS,
+        *_NO_LABELS,
+    ) and not split_of(folder)
 
 
 def find_boxes_of_file(file: Path) -> FoundBoxes | None:
@@ -128,8 +134,7 @@ def find_boxes_of_file(file: Path) -> FoundBoxes | None:
     """
     suffix = file.suffix.lower()
     if suffix == ".json" and looks_like_coco(file):
-        beside = file.parent.name.lower() in _OF_ANNOTATIONS
-        files = FolderFiles.of(file.parent.parent if beside else file.parent)
+        files = FolderFiles.around(file)
         read = _plain(lambda: read_coco([file], files, is_whole=False))
         return FoundBoxes(files, "COCO's JSON", read)
     if suffix in (".yaml", ".yml") and is_yolo_yaml(file):

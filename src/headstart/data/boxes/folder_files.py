@@ -15,6 +15,10 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 """The usual names of folders of images, in lower case."""
 
 
+ANNOTATION_FOLDERS = ("annotations", "annotation", "labels", "json", "coco")
+"""The usual names of folders of annotations of the images in the folders beside them."""
+
+
 @dataclass(frozen=True)
 class FolderFiles:
     """The files below a folder, in a fixed order.
@@ -37,6 +41,12 @@ class FolderFiles:
         for file in walk_files(root, on_unreadable=lambda _: None):
             (images if is_image_file(file) else others).append(file)
         return cls(root, tuple(images), tuple(others))
+
+    @classmethod
+    def around(cls, annotation: Path) -> "FolderFiles":
+        """List the files of the folder that has an annotation and the images that it means."""
+        beside = annotation.parent.name.lower() in ANNOTATION_FOLDERS
+        return cls.of(annotation.parent.parent if beside else annotation.parent)
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """Return the files that are not images and have one of these suffixes."""

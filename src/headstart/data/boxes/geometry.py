@@ -22,8 +22,15 @@ from headstart.data.boxes.tally import Tally
 _FACTOR, _FACTOR_ROUNDED = 0.01, 0.05
 # Boxes that leave the image by less are rounded, not wrong.
 _ROUNDING = 0.5
+# The orientations that undo others; all other ones undo themselves.
+_UNDONE = {6: 8, 8: 6}
 # Smaller boxes have no pixels.
 _LEAST = 0.01
+
+BACKWARD = "Boxes whose right or lower edge is before the other one, left out"
+OUTSIDE = "Boxes outside the image, left out"
+LEAVING = "Boxes that leave the image, clipped"
+"""What `Tally` counts of boxes that may not be what they were taken for."""
 
 _Size = tuple[float, float]
 
@@ -45,6 +52,24 @@ def place_boxes(images: Sequence[BoxedImage], tally: Tally) -> list[BoxedImage]:
         if size is not None:
             placed[number] = _placed(images[number], size, tally)
     return placed
+
+
+def as_annotated(corners: Numbers, declared: _Size, size: ImageSize) -> Numbers:
+    """Return boxes in the image as it is seen as an annotation of it would have them.
+
+    This undoes `place_boxes`. If the annotation is for an image of another shape, boxes stay as
+    they are.
+
+    Args:
+        corners: x1, y1, x2, y2 in pixels, shape (boxes, 4).
+        declared: The width and height that the annotation says the image has.
+        size: Those that it has.
+    """
+    frame = _frame(declared, size)
+    if frame is None:
+        return corners
+    stored = _turned(corners, size.seen, _UNDONE.get(frame.orientation, frame.orientation))
+    return np.asarray(stored / (*frame.scales, *frame.scales), np.float64)
 
 
 def _placed(image: BoxedImage, size: ImageSize, tally: Tally) -> BoxedImage:
@@ -116,15 +141,15 @@ def _frame(declared: _Size | None, size: ImageSize) -> _Frame | None:
         return _Frame(size.seen, (1.0, 1.0), 1, size.seen)
     if declared == size.stored:
         return _Frame(declared, (1.0, 1.0), size.orientation, size.stored)
-    if scales := _scales(declared, size.seen):
-        return _Frame(declared, scales, 1, size.seen)
-    if size.is_transposed and (scales := _scales(declared, size.stored)):
-        return _Frame(declared, scales, size.orientation, size.stored)
+    if factors := _scales(declared, size.seen):
+        return _Frame(declared, factors, 1, size.seen)
+    if size.is_transposed and (factors := _scales(declared, size.stored)):
+        return _Frame(declared, factors, size.orientation, size.stored)
     return None
 
 
 def _scales(declared: _Size, actual: _Size) -> _Size | None:
-    """Return the factors of both sides, if they are one, but for the rounding of a size."""
+    """Return the factors of both sides if they are equal, but for the rounding of a size."""
     across, down = actual[0] / declared[0], actual[1] / declared[1]
     small, large = min(declared, actual), max(declared, actual)
     is_rounded = abs(large[1] * small[0] / large[0] - small[1]) < 1
@@ -168,10 +193,10 @@ def _checked(
     leaving = sound & inside & (moved > _ROUNDING)
     for kind, which in (
         ("Boxes with a coordinate that is not a number, left out", ~finite),
-        ("Boxes whose right or lower edge is before the other one, left out", backward),
+        (BACKWARD, backward),
         ("Boxes without width or height, left out", empty),
-        ("Boxes outside the image, left out", sound & ~inside),
-        ("Boxes that leave the image, clipped", leaving),
+        (OUTSIDE, sound & ~inside),
+        (LEAVING, leaving),
     ):
         tally.add(kind, name, int(which.sum()))
     return clipped, sound & inside

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from headstart.data.boxes.annotations import BoxedImage, BoxSet
+from headstart.data.boxes.doubts import ROUNDING, doubts_about_place, doubts_about_size
 from headstart.data.boxes.geometry import place_boxes
 from headstart.data.boxes.labels import all_labels, with_names, writable, write_boxes
 from headstart.data.boxes.tally import Tally
@@ -14,9 +15,6 @@ from headstart.data.manifest import Entry
 from headstart.data.paths import list_names
 from headstart.errors import DataError
 
-# Shares may leave the image by so much, as they are rounded.
-_ROUNDING = 0.01
-
 
 def box_source(name: str, found: BoxSet) -> Source:
     """Return the source of images with boxes.
@@ -26,13 +24,16 @@ def box_source(name: str, found: BoxSet) -> Source:
         found: What a reader returned.
 
     Raises:
-        DataError: None of the images exist, or no usable image has a box.
+        DataError: None of the images exist, no usable image has a box, or most boxes are in an
+            unknown unit.
     """
     _check_some_exist(found)
     images, understood = _in_pixels(list(map(_with_printable_name, found.images)))
+    doubts = list(doubts_about_size(images))
     tally = Tally()
     placed = place_boxes(images, tally)
-    warnings = (*found.warnings, *tally.sentences())
+    doubts += doubts_about_place(images, found, tally)
+    warnings = (*found.warnings, *tally.sentences(), *doubts)
     usable = [image for image in placed if not image.rejected]
     if usable and not any(image.boxes for image in usable):
         found_what = " ".join(warnings)
@@ -98,7 +99,7 @@ def _in_pixels(images: Sequence[BoxedImage]) -> tuple[list[BoxedImage], tuple[st
         value for one in images if not one.in_shares for box in one.boxes for value in box.corners
     ]
     finite = [value for value in values if value == value]
-    if not finite or min(finite) < -_ROUNDING or max(finite) > 1 + _ROUNDING:
+    if not finite or min(finite) < -ROUNDING or max(finite) > 1 + ROUNDING:
         return list(images), ()
     sentence = (
         "All coordinates are between 0 and 1, so they are shares of the image's width and height."

@@ -1,6 +1,8 @@
 """Tables with boxes: a row for each box, or a row for each image with a list of its boxes."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -13,13 +15,17 @@ from headstart.data.boxes.box_columns import (
     ObjectColumn,
     find_box_columns,
     find_objects,
+    missing_box_columns,
 )
 from headstart.data.boxes.cells import BoxCells, ObjectCells, Row, box_cells
 from headstart.data.boxes.folder_files import IMAGE_FOLDERS, FolderFiles
 from headstart.data.boxes.labels import LabelledBox
 from headstart.data.boxes.part_names import part_of_name
-from headstart.data.columns import Columns, choose_columns
+from headstart.data.boxes.tally import Tally
+from headstart.data.columns import Columns, choose_columns, choose_image_column
+from headstart.data.formats import TABLE_SUFFIXES
 from headstart.data.image_cells import ImageCells
+from headstart.data.inputs import ListedImage
 from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text
 from headstart.data.paths import list_names
@@ -28,7 +34,17 @@ from headstart.data.table_files import Table, open_table, unreadable_table
 from headstart.errors import DataError
 
 _HEAD = 65536
-_WORDS = tuple(word.encode() for word in ("x1", "xmin", "x_min", "minx", "min_x", "left"))
+_SEPARATORS = re.compile(r'[,;\t|"]+')
+
+# What to ask if many boxes leave their images, and if many end before they begin.
+_IF_CORNERS = (
+    "are they for images of another size?",
+    "are their columns swapped, or are these x, y, width and height?",
+)
+_IF_SIZED = (
+    "are x and y the centre of the box, or are these x1, y1, x2 and y2?",
+    "are widths and heights negative?",
+)
 
 _Images = list[tuple[str, str, str | None]]
 
@@ -38,26 +54,51 @@ def box_columns_of(schema: pa.Schema) -> BoxColumns | ObjectColumn | None:
     return find_objects(schema) or find_box_columns(schema.names)
 
 
-def find_box_tables(files: FolderFiles) -> list[Path]:
-    """Return the tables of a folder that have columns of boxes.
+@dataclass(frozen=True)
+class BoxTables:
+    """The tables of a folder that have columns of boxes.
 
-    If some are named after the parts of a split, only these.
+    Attributes:
+        found: Those that are read. If some are named after the parts of a split, only these.
+        unreadable: Why others that name columns of boxes cannot be read.
     """
-    found = [file for file in files.with_suffix(".csv", ".tsv", ".parquet", ".jsonl") if _has(file)]
-    return [file for file in found if part_of_name(file.stem)] or found
+
+    found: Sequence[Path]
+    unreadable: Mapping[Path, str]
+
+    @classmethod
+    def of(cls, files: FolderFiles) -> "BoxTables":
+        """Find the tables of a folder; rows are read only of those that may have boxes."""
+        found: list[Path] = []
+        unreadable: dict[Path, str] = {}
+        for file in files.with_suffix(*TABLE_SUFFIXES):
+            if file.suffix.lower() in (".csv", ".tsv") and not may_have_boxes(file):
+                continue
+            try:
+                if box_columns_of(open_table(file).schema):
+                    found.append(file)
+            except DataError as error:
+                if may_have_boxes(file):
+                    unreadable[file] = reason_in(error)
+        return cls([file for file in found if part_of_name(file.stem)] or found, unreadable)
 
 
-def _has(file: Path) -> bool:
-    """Return whether a table has columns of boxes; its rows are read only if that is likely."""
-    try:
-        if file.suffix.lower() in (".csv", ".tsv"):
-            with file.open("rb") as opened:
-                head = opened.read(_HEAD).replace(b"\0", b"").split(b"\n")
-            if not any(word in line.lower() for line in head[:2] for word in _WORDS):
-                return False
-        return box_columns_of(open_table(file).schema) is not None
-    except (OSError, DataError):
+def reason_in(error: DataError) -> str:
+    """Return why a table cannot be read, without its name."""
+    return str(error).rpartition("cannot be read: ")[2].rstrip(".")
+
+
+def may_have_boxes(file: Path) -> bool:
+    """Return whether the first lines of a CSV file name columns of boxes, also if not all."""
+    if file.suffix.lower() not in (".csv", ".tsv"):
         return False
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD).replace(b"\0", b"").decode("latin-1").splitlines()
+    except OSError:
+        return False
+    rows = [_SEPARATORS.split(line) for line in head[:2]]
+    return any(find_box_columns(names) or missing_box_columns(names) for names in rows)
 
 
 def read_box_tables(
@@ -106,6 +147,8 @@ def read_box_tables(
         (f"Split: the tables {', '.join(named)}.", *understood),
         tuple(warnings),
         next((one.guessed_group for one in sets if one.guessed_group), None),
+        if_leaving=sets[0].if_leaving,
+        if_backward=sets[0].if_backward,
     )
 
 
@@ -143,8 +186,8 @@ def read_box_table(
     boxes = box_columns_of(table.schema)
     if boxes is None:
         raise DataError(
-            f"Table '{path}' has no columns of boxes. It needs x1, y1, x2 and y2, or xmin, ymin, "
-            "xmax and ymax."
+            f"Table '{path}' has no columns of boxes{_lacking(table.schema.names)}. It needs x1, "
+            "y1, x2 and y2; xmin, ymin, xmax and ymax; or x, y, w and h."
         )
     columns = choose_columns(
         path,
@@ -156,7 +199,7 @@ def read_box_table(
         label=boxes.name if isinstance(boxes, ObjectColumn) else None,
     )
     kind = table.schema.field(columns.image).type
-    reader = _Reader(path, columns, box_cells(table.schema, boxes, columns))
+    reader = _Reader(path, columns, box_cells(table.schema, boxes, columns), table.place)
     find = _finder(path, ImageCells.of(path, kind, staging), files or _beside(path))
     rows = 0
     try:
@@ -175,8 +218,54 @@ def read_box_table(
         f"the table '{path.name}'",
         len(images),
         _understood(columns, boxes, table.note, has_split=has_split),
-        guessed_group=columns.guessed_group,
+        reader.tally.sentences(),
+        columns.guessed_group,
+        *(_IF_SIZED if isinstance(boxes, BoxColumns) and boxes.is_sized else _IF_CORNERS),
     )
+
+
+def listed_images(
+    path: Path, table: Table, staging: Path, note: Callable[[str], None]
+) -> Iterator[ListedImage]:
+    """Yield each image of a table with a row for each box once; its boxes are not read.
+
+    Args:
+        path: The table.
+        table: The same, open.
+        staging: Folder for embedded images.
+        note: Called with a sentence if there are fewer images than rows.
+
+    Raises:
+        DataError: There is no column of images, or the table has no rows.
+    """
+    column = choose_image_column(path, table.schema.names)
+    kind = table.schema.field(column).type
+    find = _finder(path, ImageCells.of(path, kind, staging), _beside(path))
+    known: set[str] = set()
+    rows = 0
+    try:
+        for batch in table.batches([column]):
+            for cell in batch.column(0).to_pylist():
+                for found in find(rows, cell):
+                    image = ListedImage(*found)
+                    if (key := image.path or image.name) not in known:
+                        known.add(key)
+                        yield image
+                rows += 1
+    except (pa.ArrowInvalid, OSError) as error:
+        raise unreadable_table(path, error) from None
+    if not rows:
+        raise DataError(f"Table '{path}' has no rows below the names of its columns.")
+    if rows > len(known):
+        images = "1 image" if len(known) == 1 else f"{len(known):,} images"
+        note(
+            f"'{path.name}' has {rows:,} rows of boxes for {images}; each image is predicted once."
+        )
+
+
+def _lacking(names: Sequence[str]) -> str:
+    found = missing_box_columns(names)
+    return f": {list_names(found[0])}, but not {list_names(found[1])}" if found else ""
 
 
 def _beside(table: Path) -> FolderFiles:
@@ -213,7 +302,11 @@ def _understood(
 ) -> tuple[str, ...]:
     taken = [f"images from '{columns.image}'"]
     if isinstance(boxes, BoxColumns):
-        taken += [f"boxes from {list_names(boxes.corners)}", f"labels from '{columns.labels[0]}'"]
+        how = " (left, top, width and height)" if boxes.is_sized else ""
+        taken += [
+            f"boxes from {list_names(boxes.corners)}{how}",
+            f"labels from '{columns.labels[0]}'",
+        ]
     else:
         taken.append(f"boxes from '{boxes.name}'")
     taken += [f"split from {list_names(list(columns.split))}"] if has_split else []
@@ -235,6 +328,8 @@ class _Reader:
         table: The path of the table.
         columns: The meaning of its columns, but for those of the boxes.
         boxes: Reads the boxes of a row.
+        place: Returns where a row is in the file.
+        tally: Counts what is left out.
         found: The images so far, without their boxes, by the path of their file, or by their row
             without one.
         boxes_of: The boxes of each.
@@ -243,6 +338,8 @@ class _Reader:
     table: Path
     columns: Columns
     boxes: BoxCells | ObjectCells
+    place: Callable[[int], str]
+    tally: Tally = field(default_factory=Tally)
     found: dict[str, BoxedImage] = field(default_factory=dict)
     boxes_of: dict[str, list[LabelledBox]] = field(default_factory=dict)
 
@@ -261,18 +358,20 @@ class _Reader:
             split = self.columns.split_of(row)
         except ValueError as error:
             raise DataError(
-                f"The split of row {number + 1} of '{self.table}' is not understood: {error}. "
-                f"Correct it, or remove the column."
+                f"The split in {self.place(number)} of '{self.table}' is not understood: {error}. "
+                "Correct it, or remove the column."
             ) from None
-        boxes, problem = self.boxes.read(row)
-        problem = problem and f"row {number + 1} of its table has {problem}"
+        boxes, problems = self.boxes.read(row)
+        for kind, count in Counter(problems).items():
+            for name, _, _ in found:
+                self.tally.add(kind, f"{name} in {self.place(number)}", count)
         guess, group = self.columns.guessed_group, self.columns.group
         for name, path, missing in found:
             image = BoxedImage(
                 *(name, path, (), self.boxes.size(row)),
                 split=split,
                 group=cell_text(row[group]) if group else None,
-                rejected=missing or problem,
+                rejected=missing,
                 slices=self._slices(row),
                 guessed_group=cell_text(row[guess]) if guess else None,
             )

@@ -12,6 +12,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._kinds: dict[str, Counter[str]] = {}
+        self._said: list[str] = []
 
     def add(self, kind: str, image: str, count: int = 1) -> None:
         """Count something.
@@ -24,9 +25,18 @@ class Tally:
         if count:
             self._kinds.setdefault(kind, Counter())[image] += count
 
+    def total(self, kind: str) -> int:
+        """Return how often something was counted."""
+        return self._kinds[kind].total() if kind in self._kinds else 0
+
+    def say(self, sentence: str) -> None:
+        """Add a sentence as it is."""
+        self._said.append(sentence)
+
     def sentences(self) -> tuple[str, ...]:
-        """Return a sentence for each kind: how often it happened, and in which images."""
-        return tuple(
+        """Return a sentence for each kind, how often it happened and where, and all others."""
+        counted = [
             f"{kind}: {images.total():,} ({list_names(list(images), _EXAMPLES)})."
             for kind, images in self._kinds.items()
-        )
+        ]
+        return (*counted, *self._said)

@@ -121,7 +121,6 @@ class _Reader:
         path, missing = self._find(file, _text(root, "filename"))
         name = self.files.name(path) if missing is None else f"{file.stem}.xml"
         boxes = tuple(self._boxes(root, name))
-        unnamed = any(not box.label for box in boxes)
         listed = self.parts.get(file.stem, self.parts.get(path.stem))
         return BoxedImage(
             name,
@@ -129,7 +128,7 @@ class _Reader:
             boxes,
             size_of(_text(root, "size/width"), _text(root, "size/height")),
             split=listed if self.parts else self.files.part_of(file),
-            rejected=missing or ("an object of its annotation has no name" if unnamed else None),
+            rejected=missing,
         )
 
     def _find(self, file: Path, named: str) -> tuple[Path, str | None]:
@@ -154,6 +153,8 @@ class _Reader:
             corners = _corners(item)
             if corners is None:
                 self.tally.add("Objects without a box, left out", image)
+            elif not label:
+                self.tally.add("Objects without a name, left out", image)
             else:
                 yield LabelledBox.of(label, corners)
 

@@ -42,6 +42,17 @@ def find_yolo(files: FolderFiles) -> dict[Path, Path]:
     return pairs if pairs and not filled and read_names(files).names else {}
 
 
+def find_labels(files: FolderFiles) -> list[Path]:
+    """Return the files in folders of labels that have boxes, if any of the first ones has some."""
+    found = [file for file in files.with_suffix(".txt") if _is_in_labels(file, files)]
+    return found if any(map(_has_boxes, found[:_PROBED])) else []
+
+
+def expected_label_file(image: Path, root: Path) -> Path:
+    """Return where the label file of an image would be."""
+    return next(_places(image, root))
+
+
 def read_yolo(labels: Mapping[Path, Path], files: FolderFiles) -> BoxSet:
     """Read the boxes of YOLO's label files.
 
@@ -139,41 +150,49 @@ class _Reader:
         except OSError as error:
             return _Parsed(problem=f"its label file '{name}' cannot be read: {error.strerror}")
         lines = []
-        for row, words in enumerate(map(str.split, text.splitlines()), start=1):
+        for row, words in enumerate(map(str.split, text.split("\n")), start=1):
             if not words:
                 continue
-            line = self._line(row, words, name)
-            if isinstance(line, str):
-                return _Parsed(problem=f"line {row} of '{name}' {line}")
-            lines.append(line)
+            if line := self._line(row, words, name):
+                lines.append(line)
         return _Parsed(lines)
 
     def image(self, image: Path, parsed: _Parsed, pixels: str | None) -> BoxedImage:
-        """Return an image with its boxes."""
+        """Return an image with its boxes.
+
+        If numbers are shares, lines with others are left out; if a file has no other lines, it is
+        in another unit, and its image is rejected.
+        """
+        name = self.files.name(image)
+        beyond = [] if pixels else list(filter(is_beyond, parsed.lines))
         problem = parsed.problem
-        if not pixels and (line := next(filter(is_beyond, parsed.lines), None)):
+        if beyond and len(beyond) == len(parsed.lines):
             problem = problem or (
-                f"line {line.row} of its label file has the number {max(line.numbers):g}, but "
-                "YOLO's are shares of the image, 0 to 1"
+                f"line {beyond[0].row} of its label file has the number {max(beyond[0].numbers):g},"
+                " but YOLO's are shares of the image, 0 to 1"
             )
+        for line in () if problem else beyond:
+            kind = "Lines with numbers that are not shares of the image, 0 to 1, left out"
+            self.tally.add(kind, f"line {line.row} of the label file of {name}")
         return BoxedImage(
-            self.files.name(image),
+            name,
             str(image),
             tuple(
                 LabelledBox.of(line.label, line.corners(centred=pixels != CORNERS))
                 for line in parsed.lines
+                if line not in beyond
             ),
             in_shares=pixels is None,
             split=self.parts.of_image(image) or self.files.part_of(image),
             rejected=problem,
         )
 
-    def _line(self, row: int, words: Sequence[str], file: str) -> Line | str:
-        """Return the box of a line, or what is wrong with the line."""
+    def _line(self, row: int, words: Sequence[str], file: str) -> Line | None:
+        """Return the box of a line; None if it is left out."""
         label = self._label(words[0])
         if label is None:
-            known = len(self.names.names or ())
-            return f"has the class {words[0]}, but there are {known:,} names of classes"
+            self.tally.add(self._unknown_class, f"class {words[0]} in line {row} of {file}")
+            return None
         numbers = tuple(map(number, words[1:]))
         if self.names.has_keypoints:
             numbers = numbers[:4]
@@ -185,7 +204,16 @@ class _Reader:
         if corners := bounds(numbers):
             self.tally.add("Polygons, of which the box around them is used", file)
             return Line(row, label, corners, is_outline=True)
-        return f"has {len(numbers)} numbers after the class; a box has 4"
+        kind = "Lines that do not have 4 numbers after the class, left out"
+        self.tally.add(kind, f"line {row} of {file}")
+        return None
+
+    @property
+    def _unknown_class(self) -> str:
+        if self.names.names is None:
+            return "Lines whose class is not a number, left out"
+        named = list_names([self.files.name(file) for file in self.names.files], 2)
+        return f"Lines with a class that {named} does not name, left out"
 
     def _label(self, word: str) -> str | None:
         """Return the name of a class by its number; None if it has none."""

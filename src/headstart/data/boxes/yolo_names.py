@@ -1,5 +1,6 @@
 """YOLO's classes and parts, from the YAML file of a data set or from lists of names."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from headstart.errors import DataError
 _LISTS = ("obj.names", "classes.txt", "_darknet.labels", "classes.names")
 _PARTS = ("train", "val", "valid", "test")
 _MAX_BYTES = 4 * 2**20
+_NAMES = re.compile(r"^names\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,11 @@ class YoloNames:
 
 
 def is_yolo_yaml(file: Path) -> bool:
-    """Return whether a YAML file names classes."""
+    """Return whether a YAML file names classes.
+
+    Raises:
+        DataError: It does, but cannot be parsed.
+    """
     return "names" in _read_yaml(file)
 
 
@@ -43,7 +49,7 @@ def read_names(files: FolderFiles) -> YoloNames:
     """Read the names of the classes of a data set.
 
     Raises:
-        DataError: Files of the same kind name different classes.
+        DataError: Files of the same kind name different classes, or one cannot be parsed.
     """
     documents = {file: _read_yaml(file) for file in files.with_suffix(".yaml", ".yml")}
     named = {file: found for file, found in documents.items() if found.get("names")}
@@ -74,14 +80,31 @@ def _read_yaml(file: Path) -> Mapping[str, object]:
     """Return the values of a YAML file as texts, lists and mappings; nothing if it has none.
 
     Texts stay texts, so that a class "no" is not the value false.
+
+    Raises:
+        DataError: It names classes, but cannot be parsed.
     """
     try:
         if file.stat().st_size > _MAX_BYTES:
             return {}
-        found = yaml.load(file.read_text("utf-8-sig", "replace"), Loader=yaml.BaseLoader)
-    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        text = file.read_text("utf-8-sig", "replace")
+    except OSError:
         return {}
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if not _NAMES.search(text):  # It is not one of YOLO's.
+            return {}
+        raise DataError(f"'{file}' cannot be read: {_problem(error)}.") from None
     return found if isinstance(found, dict) else {}
+
+
+def _problem(error: Exception) -> str:
+    """Return what is wrong with a YAML file, and in which line."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error).partition("\n")[0].rstrip(".")
+    mark = error.problem_mark or error.context_mark
+    return f"{error.problem or error.context}{f', line {mark.line + 1}' if mark else ''}"
 
 
 def _names(file: Path, value: object) -> dict[int, str]:
