@@ -50,6 +50,7 @@ LEAST_LABELS = 4
 _HELD_OUT = 0.2
 # The points of labels begin anywhere, while the features are those of a trained network.
 _PROXY_RATE = 20.0
+_RATE = 3e-4
 _STEPS = (0.25, 0.5, 0.75, 1.0)
 _ROUND = "round-0"
 # Reasons to stop after which a training can be resumed.
@@ -174,7 +175,11 @@ def tune_metric(job: Job, part: str) -> MetricOutcome | None:
         except OutOfTime:
             job.warn("The time limit was reached before training could begin.")
             return None
-        recipe = replace(bench.recipe, head_rate=_PROXY_RATE)
+        recipe = replace(
+            bench.recipe,
+            head_rate=_PROXY_RATE,
+            learning_rate=job.options.learning_rate or _RATE,
+        )
         bench = replace(bench, recipe=recipe, identity=options)
         outcome = _tune(bench, learnt, held_out)
         if outcome.record.stopped not in _CUT_OFF:
