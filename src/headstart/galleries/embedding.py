@@ -116,8 +116,7 @@ def choose_embedding(
 
     Of those whose recall@1 is within a standard error of the best, the one of the highest mAP@R is
     chosen, as that says how well all images of a label are told from the others. Means and
-    whitening are learnt without the labels that are looked up, in folds, as they will be used for
-    labels that are not known yet.
+    whitening are learnt without the images that are looked up, in folds.
 
     Args:
         features: Features of the images, (images, layout.width).

@@ -49,11 +49,8 @@ def choose(features: Features, images: ImageSet, layout: FeatureLayout) -> Choic
     folds = _folds(labels[rows], groups[rows])
     embedding, tried = choose_embedding(features[rows], layout, labels[rows], groups[rows], folds)
     nearer = 1.0
-    if tried:
-        points = embedding.of_features(features[rows])
-        every = np.arange(len(rows))
-        known = retrieve(points, labels[rows], groups[rows], every).other
-        nearer = min(1.0, _median(tried[0].retrieval.other) / _median(known))
+    if tried and labels[rows].max() > 0:
+        nearer = _nearer(embedding, features[rows], layout, labels[rows], groups[rows])
     if len(rows) < len(features) and tried:  # What was chosen is learnt from all images.
         embedding = Embedding.of(features, layout, embedding.features, embedding.treatment)
     return Choice(embedding, tried, nearer)
@@ -72,6 +69,28 @@ def certainty_of(enrolled: Enrolled, false_accepts: float, nearer: float) -> Cer
     found = retrieve(enrolled.points, labels, groups, rows)
     strangers = replace(found, other=nearer * found.other)
     return Certainty.of(strangers, false_accepts, enrolled=len(enrolled), nearer=nearer)
+
+
+def _nearer(
+    embedding: Embedding, features: Features, layout: FeatureLayout, labels: Rows, groups: Rows
+) -> float:
+    """Return how much nearer to others images are if their label was not learnt from.
+
+    Args:
+        embedding: The embedding, learnt from all images.
+        features: Features of the images, (images, layout.width).
+        layout: The meaning of their columns.
+        labels: The number of each image's label.
+        groups: The number of each image's group.
+    """
+    folds = min(_FOLDS, len(np.unique(labels)))
+    new = []
+    for others, rows in GroupKFold(folds).split(labels, groups=labels):
+        without = Embedding.of(features[others], layout, embedding.features, embedding.treatment)
+        new.append(retrieve(without.of_features(features), labels, groups, rows).other)
+    points, every = embedding.of_features(features), np.arange(len(labels))
+    known = retrieve(points, labels, groups, every).other
+    return min(1.0, _median(np.concatenate(new)) / _median(known))
 
 
 def _median(distances: Numbers) -> float:
@@ -93,9 +112,9 @@ def _sample_of_labels(labels: Rows, count: int) -> Rows:
 
 
 def _folds(labels: Rows, groups: Rows) -> Folds | None:
-    """Return pairs of rows, (others, looked up), that keep labels together; None if too few."""
+    """Return pairs of rows, (others, looked up), that keep groups together; None if too few."""
     queries = sum(len(set(groups[labels == one])) > 1 for one in np.unique(labels))
     if queries < 2 or len(np.unique(groups)) < _FEWEST_QUERIES:
         return None
-    split = GroupKFold(min(_FOLDS, len(np.unique(labels)))).split(labels, groups=labels)
+    split = GroupKFold(_FOLDS).split(labels, groups=groups)
     return [(others, rows) for others, rows in split]
