@@ -25,8 +25,9 @@ EXACT = 50_000
 """Up to so many images, a search compares with all of them; above, an index is used."""
 
 _INDEX = "vector_idx"
-# Rows per cell of the index, cells that are searched, and the share of rows that may be outside it.
-_CELL, _PROBES, _UNINDEXED = 1_000, 40, 0.2
+# Rows per cell of the index when it is made, by how much cells may grow before it is made again,
+# cells that are searched, and rows that may be outside it.
+_CELL, _GROWTH, _PROBES, _OUTSIDE = 1_000, 2, 40, 10_000
 _FRAGMENTS = 64
 
 
@@ -181,13 +182,17 @@ class GalleryTable:
         return found, distances[rows]
 
     def _index(self, dataset: lance.LanceDataset) -> None:
-        """Make or renew the index if there are many images and too few are in it."""
+        """Make the index if there are many images, and add those to it that are outside."""
         count = dataset.count_rows()
         if count <= EXACT:
             return
-        known = _index_of(dataset)
-        if known and count - known.num_rows_indexed <= _UNINDEXED * count:
-            return
+        if known := _index_of(dataset):
+            if count - known.num_rows_indexed <= _OUTSIDE:
+                return
+            cells = dataset.stats.index_stats(_INDEX)["indices"][0]["num_partitions"]
+            if count <= _GROWTH * _CELL * cells:
+                dataset.optimize.optimize_indices()
+                return
         dataset.create_index(
             "vector",
             "IVF_FLAT",
