@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headstart.arrays import Features
-from headstart.backbones.backbone import load_backbone
 from headstart.backbones.faces import DLIB_FACE, dlib_face
+from headstart.backbones.saved import SavedBackbone
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
@@ -30,6 +31,9 @@ from headstart.options import ComputeOptions, cache_folder
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
 from headstart.watching import Watcher
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
 
 
 def extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
@@ -157,9 +161,14 @@ def _count_faces(path: str, contract: PixelContract) -> int | str:
 def _extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
     if Path(model).exists() or model.startswith("hf-hub:"):
         return load_predictor(model, options).extractor
-    named = model == DLIB_FACE
+    if model == DLIB_FACE:
+        source: Backbone | SavedBackbone = dlib_face()
+    else:
+        from headstart.backbones.backbone import load_backbone  # It needs PyTorch, a slow import.
+
+        source = load_backbone(model, weights=options.weights)
     return FeatureExtractor(
-        dlib_face() if named else load_backbone(model, weights=options.weights),
+        source,
         cache=cache_folder(options.cache),
         device=options.device,
         precision=options.precision,

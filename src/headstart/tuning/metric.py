@@ -47,7 +47,7 @@ from headstart.watching import name_step
 LEAST_LABELS = 4
 """With fewer labels, none can be held out and told from another one."""
 
-_HELD_OUT = 0.2
+_HELD_OUT, _MOST_OF_FEW = 0.2, 20
 # The points of labels begin anywhere, while the features are those of a trained network.
 _PROXY_RATE = 20.0
 _RATE = 3e-4
@@ -205,7 +205,9 @@ def split_labels(targets: Rows, seed: int) -> tuple[Rows, Rows]:
             f"{LEAST_LABELS} labels with two images or more. There are {len(labels)}."
         )
     order = np.random.default_rng(seed).permutation(labels)
-    apart = np.isin(targets, order[: max(2, round(_HELD_OUT * len(labels)))])
+    # Few labels are told apart so easily that nothing can be gained.
+    count = max(round(_HELD_OUT * len(labels)), min(len(labels) // 2, _MOST_OF_FEW))
+    apart = np.isin(targets, order[:count])
     return np.flatnonzero(~apart), np.flatnonzero(apart)
 
 
