@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headstart.errors import HeadstartWarning
 from headstart.galleries import table as tables
 from headstart.galleries.table import Enrolled, GalleryTable
 
@@ -94,6 +95,29 @@ def test_many_images_are_found_by_an_index(
     assert table.has_index
     assert not holds(table.path, enrolled.points[40])
     assert table.nearest(enrolled.points[40], 1)[0][0].image != "0-40.jpg"
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_a_damaged_index_is_made_again(
+    damage: str, table: GalleryTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that is said; images outside it are added once there are many."""
+    monkeypatch.setattr(tables, "EXACT", 500)
+    monkeypatch.setattr(tables, "_CELL", 50)
+    monkeypatch.setattr(tables, "_OUTSIDE", 20)
+    enrolled = made(600)
+    table.append(enrolled)
+    table.append(made(30, seed=1))
+    for file in table.path.glob("_indices/*/*"):
+        if damage == "cut":
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        else:
+            file.unlink()
+    again = GalleryTable(table.path)
+    with pytest.warns(HeadstartWarning, match="is damaged; it is made again"):
+        rows, _ = again.nearest(enrolled.points[7], 1)
+    assert rows[0].image == "0-7.jpg" and again.has_index
+    assert again.nearest(made(30, seed=1).points[2], 1)[0][0].image == "1-2.jpg"
 
 
 def test_removing_all_leaves_an_empty_table(table: GalleryTable) -> None:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from headstart.arrays import Floats, Numbers, Rows
 from headstart.errors import GalleryError
 from headstart.features.store import delete_images, erase_deleted
+from headstart.watching import warn_in_python
 
 EXACT = 50_000
 """Up to so many images, a search compares with all of them; above, an index is used."""
@@ -164,9 +165,11 @@ class GalleryTable:
         dataset = self._open()
         if not _has_index(dataset):
             return self._compared_with_all(point, count)
-        query = {"column": "vector", "q": point, "k": count, "nprobes": _PROBES}
-        columns = ["image", "sha256", "label", "fields", "_distance"]
-        found = dataset.to_table(columns=columns, nearest=query)
+        try:
+            found = _nearest_by_index(dataset, point, count)
+        except (OSError, ValueError):  # Lance's errors are of many kinds, these two among them.
+            self._repair()
+            found = _nearest_by_index(self._open(), point, count)
         return _rows(found), found["_distance"].to_numpy().astype(np.float64)
 
     def _compared_with_all(self, point: Floats, count: int) -> tuple[list[Row], Numbers]:
@@ -180,6 +183,13 @@ class GalleryTable:
             for row in rows.tolist()
         ]
         return found, distances[rows]
+
+    def _repair(self) -> None:
+        """Make a damaged index again."""
+        warn_in_python(f"The index of gallery '{self.path.parent}' is damaged; it is made again.")
+        self._session = lance.Session()
+        self._open().drop_index(_INDEX)
+        self._index(self._open())
 
     def _index(self, dataset: lance.LanceDataset) -> None:
         """Make the index if there are many images, and add those to it that are outside."""
@@ -210,6 +220,12 @@ class GalleryTable:
                 f"Gallery '{self.path.parent}' is damaged: '{self.path.name}' is missing. Make it "
                 "again from the images."
             ) from None
+
+
+def _nearest_by_index(dataset: lance.LanceDataset, point: Floats, count: int) -> pa.Table:
+    query = {"column": "vector", "q": point, "k": count, "nprobes": _PROBES}
+    columns = ["image", "sha256", "label", "fields", "_distance"]
+    return dataset.to_table(columns=columns, nearest=query)
 
 
 def _has_index(dataset: lance.LanceDataset) -> bool:
