@@ -153,13 +153,14 @@ class Gallery:
         return remove_images(self.folder, options, labels=labels, images=images)
 
     def search(
-        self, images: ImagesLike, *, hits: int = 5
+        self, images: ImagesLike, *, hits: int = 5, coarse: bool = False
     ) -> AnySearchResult | list[AnySearchResult]:
         """Find out which enrolled item an image shows, or each image of several.
 
         Args:
             images: See `Predictor.predict`.
             hits: The number of nearest enrolled images of an answer.
+            coarse: Where a label such as "Apple/Golden Delicious" is not sure, answer "Apple".
 
         Returns:
             An answer for one image, or a list. A file that cannot be read has a `FailedPrediction`.
@@ -169,7 +170,7 @@ class Gallery:
         """
         from headstart.commands.galleries import answers_of
 
-        found = list(answers_of(self._store, images, hits))
+        found = list(answers_of(self._store, images, hits, coarse=coarse))
         return found[0] if is_image(images) else found
 
     def evaluate(

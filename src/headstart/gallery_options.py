@@ -113,3 +113,7 @@ class SearchOptions(ComputeOptions):
     panel = Panel.OUTPUT
 
     hits: int = Field(5, ge=1, le=1000, description="Number of nearest enrolled images to show.")
+    coarse: bool = Field(
+        False,
+        description="Where a label such as 'Apple/Golden Delicious' is not sure, answer 'Apple'.",
+    )

@@ -3,6 +3,7 @@
 import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from headstart.cli import main
 from headstart.errors import DataError, GalleryError, OptionError
 from headstart.features.extractor import FeatureExtractor
 from headstart.files import file_sha256
+from headstart.galleries.answers import RankedLabel, SearchResult
 from headstart.galleries.store import GalleryStore
 from headstart.galleries.table import GalleryTable
 from tests.conftest import TINY, picture
@@ -156,6 +158,39 @@ def test_other_columns_are_returned_with_hits(tmp_path: Path, cache: Path) -> No
     gallery = hs.Gallery.create(tmp_path / "goods.csv", out=tmp_path / "g", cache=cache, **QUICK)
     hits = [gallery.search(photo(item, 50)).hits[0] for item in (0, 1)]
     assert [hit.fields for hit in hits] == [{"price": "6.50", "shelf": "A"}, {"price": "6.50"}]
+
+
+def test_a_coarse_label_where_the_fine_one_is_not_sure(tmp_path: Path, cache: Path) -> None:
+    """Photos between two sorts of a kind are of that kind; strangers stay unknown."""
+    kinds = {0: "Apple/red", 1: "Apple/green", 2: "Pear/long", 3: "Pear/round"}
+    bases = {0: picture(1000), 2: picture(1002)}
+    bases[1] = Image.blend(bases[0], picture(1001), 0.3)
+    bases[3] = Image.blend(bases[2], picture(1003), 0.3)
+    rows = [["path", "label"]]
+    for item, label in kinds.items():
+        for number in range(8):
+            noise = np.random.default_rng([item, number]).normal(0, 10, (64, 64, 3))
+            base = np.asarray(bases[item].resize((64, 64)))
+            noisy = Image.fromarray(np.clip(base + noise, 0, 255).astype(np.uint8))
+            noisy.save(tmp_path / f"{item}-{number}.png")
+            rows.append([f"{item}-{number}.png", label])
+    with (tmp_path / "fruit.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    gallery = hs.Gallery.create(tmp_path / "fruit.csv", out=tmp_path / "g", cache=cache, **QUICK)
+    sure = gallery.search(tmp_path / "0-1.png", coarse=True)
+    assert (sure.label, sure.coarse.label) == ("Apple/red", "Apple")
+    settings = gallery._store.settings
+    assert settings.coarse.limit > settings.certainty.limit
+    answers = gallery.search([picture(2000 + number) for number in range(4)], coarse=True)
+    assert {one.label for one in answers} <= {None, "Apple", "Pear"}
+    unsure = SearchResult("x", (RankedLabel("Apple/red", 0.2, 0.5),), False, (), sure.coarse)
+    assert unsure.or_coarse().label == "Apple"
+    assert replace(unsure, coarse=None).or_coarse().label == "Apple/red"
+
+
+def test_coarse_needs_such_labels(gallery: hs.Gallery) -> None:
+    with pytest.raises(OptionError, match="coarse needs labels with a common part before '/'"):
+        gallery.search(photo(0, 0), coarse=True)
 
 
 def test_an_empty_gallery_says_so(gallery: hs.Gallery) -> None:

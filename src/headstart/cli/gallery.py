@@ -113,7 +113,7 @@ def search(
         from headstart.commands.image_files import found_images
 
     gallery, found = open_gallery(folder, options), found_images(images, display().warn)
-    answers = list(answers_of(gallery, found, options.hits))
+    answers = list(answers_of(gallery, found, options.hits, coarse=options.coarse))
     if json_:
         print_json([one.to_json() for one in answers])
     else:

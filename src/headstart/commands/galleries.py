@@ -164,11 +164,26 @@ def remove_images(
 
 
 def answers_of(
-    gallery: GalleryStore, images: ImagesLike, hits: int = HITS
+    gallery: GalleryStore, images: ImagesLike, hits: int = HITS, *, coarse: bool = False
 ) -> Iterator[AnySearchResult]:
-    """Yield the answer to each image, or why it cannot be read."""
+    """Yield the answer to each image, or why it cannot be read.
+
+    Args:
+        gallery: The gallery.
+        images: The images.
+        hits: The number of nearest images of an answer.
+        coarse: Whether to answer the part of a label before "/" where the label is not sure.
+
+    Raises:
+        OptionError: No label of the gallery has such a part.
+    """
+    if coarse and gallery.settings.coarse is None:
+        raise OptionError(
+            "coarse needs labels with a common part before '/', such as 'Apple/Golden Delicious' "
+            "and 'Pear/Conference', of at least two kinds."
+        )
     for found in gallery.search(images, hits=hits):
         if isinstance(found, UnreadableImage):
             yield FailedPrediction(found.path, found.reason)
         else:
-            yield found
+            yield found.or_coarse() if coarse else found

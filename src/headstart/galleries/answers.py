@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from pydantic import JsonValue
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # A server knows answers without the libraries that learn fro
 
 HITS = 5
 """The number of nearest images of an answer."""
+
+_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,44 @@ class SearchResult:
         labels: The labels of the nearest images, the nearest first; empty if nothing is enrolled.
         unknown: Whether even the nearest is too far.
         hits: The nearest images.
+        coarse: The part of the nearest image's label before "/", such as "Apple" of
+            "Apple/Golden Delicious"; None if labels have no such part, or even that is unknown.
     """
 
     image: str
     labels: tuple[RankedLabel, ...]
     unknown: bool
     hits: tuple[Hit, ...]
+    coarse: RankedLabel | None = None
 
     @property
     def label(self) -> str | None:
         """The label; None if it is unknown."""
         return None if self.unknown else self.labels[0].label
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the label is known, and probably right."""
+        if self.unknown:
+            return False
+        probability = self.labels[0].probability
+        return probability is None or probability >= _SURE
+
+    def or_coarse(self) -> Self:
+        """Return the same with the coarse label in place of one that is not sure."""
+        if self.is_sure or self.coarse is None:
+            return self
+        return replace(self, labels=(self.coarse, *self.labels), unknown=False)
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return plain JSON values."""
-        return {
+        coarse: dict[str, JsonValue] = {}
+        if self.coarse:
+            coarse["coarse"] = {
+                "label": self.coarse.label,
+                "probability": self.coarse.probability,
+            }
+        return coarse | {
             "image": self.image,
             "label": self.label,
             "probability": self.labels[0].probability if self.labels else None,
@@ -102,8 +127,19 @@ def needed(hits: int) -> int:
     return max(4 * hits, 50)
 
 
+def coarse_of(label: str) -> str:
+    """Return the part of a label before "/", or all of it."""
+    return label.partition("/")[0]
+
+
 def answer(
-    image: str, rows: Sequence[Row], distances: Numbers, certainty: Certainty, hits: int
+    image: str,
+    rows: Sequence[Row],
+    distances: Numbers,
+    certainty: Certainty,
+    hits: int,
+    *,
+    coarse: Certainty | None = None,
 ) -> SearchResult:
     """Return the answer to an image.
 
@@ -113,6 +149,7 @@ def answer(
         distances: Their cosine distances.
         certainty: What distances say.
         hits: The number of nearest images, and of labels, to give.
+        coarse: What distances say about the part of labels before "/".
     """
     nearest: dict[str, float] = {}
     for row, distance in zip(rows, distances.tolist(), strict=True):
@@ -125,4 +162,8 @@ def answer(
         Hit(row.image, row.label, distance, dict(row.fields), row.sha256)
         for row, distance in zip(rows[:hits], distances.tolist()[:hits], strict=True)
     )
-    return SearchResult(image, tuple(ranked[:hits]), certainty.unknown(ranked[0].distance), shown)
+    first = ranked[0].distance
+    broader = None
+    if coarse and not coarse.unknown(first):
+        broader = RankedLabel(coarse_of(ranked[0].label), coarse.probability(first), first)
+    return SearchResult(image, tuple(ranked[:hits]), certainty.unknown(first), shown, broader)

@@ -9,6 +9,7 @@ from sklearn.model_selection import GroupKFold
 from headstart.arrays import Features, Folds, Numbers, Rows
 from headstart.backbones.layout import FeatureLayout
 from headstart.data.images import ImageSet
+from headstart.galleries.answers import coarse_of
 from headstart.galleries.certainty import Certainty
 from headstart.galleries.embedding import Embedding, TriedEmbedding, choose_embedding
 from headstart.galleries.retrieval import retrieve
@@ -69,6 +70,16 @@ def certainty_of(enrolled: Enrolled, false_accepts: float, nearer: float) -> Cer
     found = retrieve(enrolled.points, labels, groups, rows)
     strangers = replace(found, other=nearer * found.other)
     return Certainty.of(strangers, false_accepts, enrolled=len(enrolled), nearer=nearer)
+
+
+def coarse_certainty_of(
+    enrolled: Enrolled, false_accepts: float, nearer: float
+) -> Certainty | None:
+    """Learn what distances say about the part of labels before "/"; None if they have none."""
+    labels = [coarse_of(label) for label in enrolled.labels]
+    if labels == list(enrolled.labels) or len(set(labels)) < 2:
+        return None
+    return certainty_of(replace(enrolled, labels=labels), false_accepts, nearer)
 
 
 def _nearer(

@@ -57,6 +57,7 @@ class GallerySettings:
         tensors: The sha256 of the file of weights.
         certainty: What distances say.
         trials: The embeddings that were tried, the best first.
+        coarse: What distances say about the part of labels before "/"; None if they have none.
         schema: The version of this layout.
     """
 
@@ -71,6 +72,7 @@ class GallerySettings:
     tensors: str
     certainty: Certainty
     trials: tuple[Trial, ...] = ()
+    coarse: Certainty | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, JsonValue]:

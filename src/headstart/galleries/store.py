@@ -29,7 +29,7 @@ from headstart.galleries.answers import HITS, SearchResult, answer, needed
 from headstart.galleries.card import gallery_card
 from headstart.galleries.embedding import Embedding
 from headstart.galleries.layout import CARD, SETTINGS, TABLE, TENSORS, is_gallery
-from headstart.galleries.learning import certainty_of, choose
+from headstart.galleries.learning import certainty_of, choose, coarse_certainty_of
 from headstart.galleries.settings import GallerySettings, Trial
 from headstart.galleries.table import Enrolled, GalleryTable, Row
 from headstart.options import DeviceOption, PrecisionOption
@@ -143,6 +143,7 @@ class GalleryStore:
                     tensors=file_sha256(partial / TENSORS),
                     certainty=certainty_of(enrolled, false_accepts, choice.nearer),
                     trials=tuple(map(Trial.of, choice.tried)),
+                    coarse=coarse_certainty_of(enrolled, false_accepts, choice.nearer),
                 )
                 write_json(partial / SETTINGS, settings.to_json())
                 card = gallery_card(settings, len(enrolled), len(set(enrolled.labels)))
@@ -299,10 +300,10 @@ class GalleryStore:
         self.refresh()
         if not len(self.table):
             return [SearchResult(name, (), True, ()) for name in names]
-        certainty, points = self.settings.certainty, self.embedding.of_features(features)
+        settings, points = self.settings, self.embedding.of_features(features)
         found = (self.table.nearest(point, needed(hits)) for point in points)
         return [
-            answer(name, *nearest, certainty, hits)
+            answer(name, *nearest, settings.certainty, hits, coarse=settings.coarse)
             for name, nearest in zip(names, found, strict=True)
         ]
 
@@ -368,8 +369,10 @@ class GalleryStore:
         count, before = len(self.table), self.settings.certainty
         if abs(count - before.enrolled) <= _CHANGED * before.enrolled:
             return
-        certainty = certainty_of(self.table.enrolled(), before.false_accepts, before.nearer)
-        self.settings = replace(self.settings, certainty=certainty)
+        learnt = self.table.enrolled(), before.false_accepts, before.nearer
+        self.settings = replace(
+            self.settings, certainty=certainty_of(*learnt), coarse=coarse_certainty_of(*learnt)
+        )
         write_json(self.folder / SETTINGS, self.settings.to_json())
 
 
