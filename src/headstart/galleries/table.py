@@ -30,6 +30,8 @@ _INDEX = "vector_idx"
 # cells that are searched, and rows that may be outside it.
 _CELL, _GROWTH, _PROBES, _OUTSIDE = 1_000, 2, 40, 10_000
 _FRAGMENTS = 64
+# What Lance raises for files that are missing or damaged.
+_UNREADABLE = (OSError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +164,25 @@ class GalleryTable:
             point: An embedding, (dimensions,).
             count: How many.
         """
+        try:
+            return self._nearest(point, count)
+        except _UNREADABLE:  # Another process may have removed images, with the files they were in.
+            self._session = lance.Session()
+        try:
+            return self._nearest(point, count)
+        except _UNREADABLE:
+            if not self.has_index:
+                raise
+            self._repair()
+        return self._nearest(point, count)
+
+    def _nearest(self, point: Floats, count: int) -> tuple[list[Row], Numbers]:
         dataset = self._open()
         if not _has_index(dataset):
             return self._compared_with_all(point, count)
-        try:
-            found = _nearest_by_index(dataset, point, count)
-        except (OSError, ValueError):  # Lance's errors are of many kinds, these two among them.
-            self._repair()
-            found = _nearest_by_index(self._open(), point, count)
+        query = {"column": "vector", "q": point, "k": count, "nprobes": _PROBES}
+        columns = ["image", "sha256", "label", "fields", "_distance"]
+        found = dataset.to_table(columns=columns, nearest=query)
         return _rows(found), found["_distance"].to_numpy().astype(np.float64)
 
     def _compared_with_all(self, point: Floats, count: int) -> tuple[list[Row], Numbers]:
@@ -220,12 +233,6 @@ class GalleryTable:
                 f"Gallery '{self.path.parent}' is damaged: '{self.path.name}' is missing. Make it "
                 "again from the images."
             ) from None
-
-
-def _nearest_by_index(dataset: lance.LanceDataset, point: Floats, count: int) -> pa.Table:
-    query = {"column": "vector", "q": point, "k": count, "nprobes": _PROBES}
-    columns = ["image", "sha256", "label", "fields", "_distance"]
-    return dataset.to_table(columns=columns, nearest=query)
 
 
 def _has_index(dataset: lance.LanceDataset) -> bool:
