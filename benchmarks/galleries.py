@@ -13,6 +13,7 @@ FACES is a folder with a folder of photos for each person, such as AT&T's (ORL's
 import csv
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from benchmarks.fashion import CLASSES, read_fashion
 from benchmarks.machine import describe
 from headstart.evaluation.intervals import paired_difference, wilson
 from headstart.galleries.retrieval import retrieve
+from headstart.galleries.store import GalleryStore
 from headstart.galleries.table import Enrolled, GalleryTable
 
 BACKBONE = "efficientnet-lite0"
@@ -163,7 +165,8 @@ def scale(sizes: Sequence[int] = (100_000, 1_000_000)) -> None:
     for size in sizes:
         with tempfile.TemporaryDirectory() as root:
             draw = np.random.default_rng(0)
-            table = GalleryTable.create(Path(root) / "images.lance", points.shape[1])
+            store = _empty_store(Path(root), points.shape[1])
+            table = store.table
             begin = time.perf_counter()
             every = []
             for start in range(0, size, 50_000):
@@ -186,7 +189,7 @@ def scale(sizes: Sequence[int] = (100_000, 1_000_000)) -> None:
             added = []
             for number in range(20):
                 begin = time.perf_counter()
-                table.append(_enrolled([f"new-{number}"], labels[:1], queries[number][np.newaxis]))
+                store.enrol(_enrolled([f"new-{number}"], labels[:1], queries[number][np.newaxis]))
                 added.append(time.perf_counter() - begin)
             print(
                 f"| {size:,} | {made:.0f} | {table.has_index} | {1e3 * np.median(added):.0f} | "
@@ -301,6 +304,15 @@ def _fashion_points() -> tuple[np.ndarray, np.ndarray]:
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     points = centred @ axes[:320].T
     return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), labels[rows]
+
+
+def _empty_store(root: Path, dimensions: int) -> GalleryStore:
+    """Return a gallery without images, for embeddings of so many dimensions."""
+    few = write_classes(root / "few", "train", (0, 1), 2)
+    store = hs.Gallery.create(few, out=root / "gallery", cache=root, progress=False)._store
+    shutil.rmtree(store.table.path)
+    store.table = GalleryTable.create(store.table.path, dimensions)
+    return store
 
 
 def _noisy(points: np.ndarray, draw: np.random.Generator) -> np.ndarray:

@@ -211,7 +211,7 @@ class GalleryStore:
         """Enrol images whose embeddings are known; see `add`."""
         images = images.take(_once(images.sha256s))
         with self._alone():
-            before = {row.sha256: row for row in self.table.rows()}
+            before = {row.sha256: row for row in self.table.rows_of(images.sha256s)}
             _check_labels(images, before)
             is_new = np.array([sha256 not in before for sha256 in images.sha256s], dtype=bool)
             new, known = (images.take(np.flatnonzero(which)) for which in (is_new, ~is_new))

@@ -8,7 +8,6 @@ deleted, not only marked.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headstart.arrays import Floats, Numbers, Rows
 from headstart.errors import GalleryError
@@ -30,6 +30,8 @@ _INDEX = "vector_idx"
 # cells that are searched, and rows that may be outside it.
 _CELL, _GROWTH, _PROBES, _OUTSIDE = 1_000, 2, 40, 10_000
 _FRAGMENTS = 64
+# Up to so many images are looked up by their hashes; of more, all rows are read.
+_LOOKED_UP = 500
 # What Lance raises for files that are missing or damaged.
 _UNREADABLE = (OSError, ValueError)
 
@@ -151,11 +153,22 @@ class GalleryTable:
 
     def labels(self) -> dict[str, int]:
         """Return the number of images of each label."""
-        return Counter(self._open().to_table(columns=["label"])["label"].to_pylist())
+        column = self._open().to_table(columns=["label"])["label"]
+        return {one["values"]: one["counts"] for one in pc.value_counts(column).to_pylist()}
 
     def rows(self) -> list[Row]:
         """Return all images without their embeddings."""
         return _rows(self._open().to_table(columns=["image", "sha256", "label", "fields"]))
+
+    def rows_of(self, sha256s: Sequence[str]) -> list[Row]:
+        """Return those of some images that are enrolled, by the hashes of their files."""
+        if len(sha256s) > _LOOKED_UP:
+            wanted = set(sha256s)
+            return [row for row in self.rows() if row.sha256 in wanted]
+        names = ", ".join("'" + one.replace("'", "''") + "'" for one in sha256s)
+        columns = ["image", "sha256", "label", "fields"]
+        found = self._open().to_table(columns=columns, filter=f"sha256 IN ({names})")
+        return _rows(found)
 
     def nearest(self, point: Floats, count: int) -> tuple[list[Row], Numbers]:
         """Return the nearest images and their cosine distances, nearest first.
