@@ -234,7 +234,7 @@ def _tune(bench: Workbench, learnt: Rows, held_out: Rows) -> MetricOutcome:
 
 
 def _better(tuned: Retrieval, frozen: Retrieval) -> bool:
-    """Return whether tuning helps. Where the frozen network finds all, nothing shows that it does."""
+    """Return whether tuning helps; where the frozen network finds all, nothing shows that."""
     return tuned.recall(1) > frozen.recall(1) and tuned.map_at_r >= frozen.map_at_r
 
 
