@@ -89,6 +89,7 @@ def test_the_contract_is_in_the_bundle(trained: TrainResult) -> None:
         "background": "black",
         "window": "first",
         "frames": "each",
+        "crop": "none",
     }
 
 
