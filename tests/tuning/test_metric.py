@@ -76,6 +76,8 @@ def test_a_model_is_tuned_for_galleries(goods: Path, tmp_path: Path) -> None:
     better = found.tuned_recall_at_1 > found.frozen_recall_at_1
     assert found.kept == (better and found.tuned_map_at_r >= found.frozen_map_at_r)
     assert "on 3 labels that were not learnt from (24 images): recall@1" in found.sentence
+    assert result.model.checkpoints is not None  # They are deleted when the run is written.
+    assert not list(result.model.checkpoints.rglob("checkpoint*"))
     page = (tmp_path / "run/report.html").read_text()
     assert "Did metric tuning help?" in page and "on 3 labels that it had not learned from" in page
     gallery = hs.Gallery.create(

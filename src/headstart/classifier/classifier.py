@@ -361,6 +361,7 @@ class Classifier:
         job, _ = self._job(images, options, checkpoints, watcher)
         outcome = tune_metric(replace(job, resume=resume, progress=progress), part)
         self.metric_tuning = outcome.record if outcome else None
+        self.checkpoints = outcome.folder if outcome else None
         if outcome and outcome.weights:
             tuned = with_weights(self.backbone, outcome.weights)
             self.extractor = self.extractor.with_backbone(tuned)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -52,6 +53,7 @@ from headstart.runs.run import events_below, write_run
 from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
+from headstart.tuning.fine_tuning import Keep
 from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
@@ -111,7 +113,8 @@ class TrainResult:
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended fine-tuning; `resume` continues it."""
-        return bool(self.record.tuning and self.record.tuning.stopped == INTERRUPTED)
+        tunings = self.record.tuning, self.record.metric_tuning
+        return any(one is not None and one.stopped == INTERRUPTED for one in tunings)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the main results, as plain JSON values."""
@@ -235,9 +238,8 @@ def _train_classifier(
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
-        tune = _tune_metric if options.objective == "metric" else _fine_tune
         with marked_unfinished(run, request, checkpoints):
-            tune(model, images, checkpoints, run, options, watcher, clock)
+            _fine_tune(model, images, checkpoints, run, options, watcher, clock)
     unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
@@ -358,14 +360,17 @@ def _fine_tune(
     clock: Clock,
 ) -> None:
     """Fine-tune on the training part, and say if the result was not kept."""
-    with clock.step("tune"), watcher.stage("Fine-tuning") as advance:
+    metric = options.objective == "metric"
+    name = "Metric tuning" if metric else "Fine-tuning"
+    keep: Keep = "always" if options.recipe == "tutorial" else "better"
+    tune = model.tune_metric if metric else partial(model.tune, keep=keep)
+    with clock.step("tune"), watcher.stage(name) as advance:
         progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
-        report = model.tune(
+        report = tune(
             images.train,
             options,
             val=images.val,
             part=options.tune,
-            keep="always" if options.recipe == "tutorial" else "better",
             checkpoints=checkpoints,
             resume=options.resume,
             progress=progress,
@@ -374,36 +379,10 @@ def _fine_tune(
     if report is None:  # The reason has been said.
         return
     if report.stopped:
-        watcher.warn(f"Fine-tuning ended early: {report.stopped}.")
-    if not report.kept:
+        watcher.warn(f"{name} ended early: {report.stopped}.")
+    if isinstance(report, Tuning) and not report.kept:
         say = watcher.note if report.why_not else watcher.warn
         say(f"{_why_not(report)}, so the backbone stays frozen.")
-
-
-def _tune_metric(
-    model: Classifier,
-    images: Images,
-    checkpoints: Path,
-    run: Path,
-    options: TrainOptions,
-    watcher: Watcher,
-    clock: Clock,
-) -> None:
-    """Tune for galleries on the training part, and say if the result was not kept."""
-    with clock.step("tune"), watcher.stage("Metric tuning") as advance:
-        progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
-        report = model.tune_metric(
-            images.train,
-            options,
-            val=images.val,
-            part=options.tune,
-            checkpoints=checkpoints,
-            resume=options.resume,
-            progress=progress,
-            watcher=watcher,
-        )
-    if report and report.stopped:
-        watcher.warn(f"Metric tuning ended early: {report.stopped}.")
 
 
 def _why_not(report: Tuning) -> str:

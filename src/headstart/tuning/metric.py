@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -64,10 +65,12 @@ class MetricOutcome:
     Attributes:
         record: What was found on labels that were not learnt from.
         weights: Weights of the tuned network, on the CPU; None if the network stays frozen.
+        folder: Folder with the checkpoints and events of this training, or None.
     """
 
     record: MetricTuning
     weights: dict[str, Tensor] | None
+    folder: Path | None
 
 
 class Proxies(nn.Module):
@@ -230,7 +233,7 @@ def _tune(bench: Workbench, learnt: Rows, held_out: Rows) -> MetricOutcome:
         if final.result.stopped is None:
             weights = _weights(bench, final, step)
     record = _record(bench, held_out, frozen, tuned, results, step=step, kept=better)
-    return MetricOutcome(record, weights)
+    return MetricOutcome(record, weights, bench.job.folder)
 
 
 def _better(tuned: Retrieval, frozen: Retrieval) -> bool:
