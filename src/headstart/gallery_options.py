@@ -42,7 +42,7 @@ class CreateOptions(EnrolOptions, EmbedderOptions):
     )
     model: str = Field(
         "efficientnet-lite0",
-        description="A run, its bundle, the name of a backbone, or dlib-face for faces.",
+        description="A run, its bundle, a backbone, hf-hub:OWNER/NAME, or dlib-face for faces.",
     )
     false_accepts: float = Field(
         0.05,

@@ -379,7 +379,8 @@ class BackboneOptions(Options):
 
     backbone: str = Field(
         "efficientnet-lite0",  # Installs with the package and is fast.
-        description="Pretrained network, or auto to choose among --backbones by your images.",
+        description="Pretrained network, such as resnet50 or hf-hub:OWNER/NAME, or auto to choose "
+        "among --backbones by your images.",
     )
     weights: str = Field(
         "imagenet",

@@ -2,8 +2,13 @@
 
 import hashlib
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
 
 from tests.local_server import LocalServer
 
@@ -95,3 +100,21 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 Hub.handler = _Handler
+
+
+def point_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the client, which read HF_ENDPOINT when it was imported, at another hub."""
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+def use(server: Hub, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Point the client at a server, with short waits and its own cache in a folder."""
+    point_at(server.url, monkeypatch)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.1)))

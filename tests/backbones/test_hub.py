@@ -18,7 +18,7 @@ from headstart.backbones import hub as hub_client
 from headstart.backbones.backbone import load_backbone
 from headstart.backbones.weights import check_reachable, weights_available
 from headstart.errors import WeightsError
-from tests.backbones.hub import Hub
+from tests.backbones.hub import Hub, point_at, use
 
 TINY = "test_efficientnet"
 REPO = "timm/test_efficientnet.r160_in1k"
@@ -31,24 +31,11 @@ def network():
     return timm.create_model(TINY)
 
 
-def point_at(url, monkeypatch):
-    """Point the client, which read HF_ENDPOINT when it was imported, at another hub."""
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-
 @pytest.fixture
 def hub(network, monkeypatch, tmp_path):
     """Return a hub with the network, and point the client at it."""
     with Hub(files={FILE: save(network.state_dict())}) as server:
-        point_at(server.url, monkeypatch)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
-        monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
-        sleep = time.sleep
-        monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.1)))
+        use(server, monkeypatch, tmp_path)
         yield server
 
 

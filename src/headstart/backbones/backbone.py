@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import Self, get_args
+from typing import Self, cast, get_args
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from headstart.backbones.parts import (
     mark_frozen,
     trace_parts,
 )
+from headstart.backbones.repositories import TimmRepository, is_repository, weights_of
 from headstart.backbones.weights import digest
 from headstart.data.contract import PixelContract
 from headstart.data.preprocessing import RESIZE, Preprocess
@@ -201,7 +202,8 @@ def load_backbone(
     """Load a pretrained network without its classifier, frozen.
 
     Args:
-        name: A name from the catalogue or any architecture of timm.
+        name: A name from the catalogue, any architecture of timm, or "hf-hub:OWNER/NAME" for a
+            network on the hub in timm's form.
         weights: "imagenet", "random", a safetensors, .pth or .pt file, a folder with
             model.safetensors, or "hf-hub:" and an id. Of a detector of torchvision, the backbone is
             loaded.
@@ -223,7 +225,7 @@ def load_backbone(
         BackboneError: The architecture does not accept the image size; the nearest sizes that it
             accepts are named.
     """
-    architecture, weights = architecture_of(name), fspath(weights)
+    architecture, weights = architecture_of(name), weights_of(name, fspath(weights))
     if channels < 1:
         raise OptionError(f"channels must be at least 1. Got {channels}.")
     if image_size is not None and not (isinstance(image_size, int) and image_size >= 16):
@@ -236,6 +238,9 @@ def load_backbone(
         raise OptionError(f"fit must be auto, squash, pad or crop. Got {fit!r}.")
     size = image_size or _catalogue_size(name)
     network = build_network(architecture, size, channels, seed=seed)
+    if is_repository(name):
+        settings = cast(dict[str, object], network.pretrained_cfg)
+        settings.update(TimmRepository.read(name).images)
     normalisation = load_pretrained(network, architecture, name, weights, channels, note)
     preprocess = replace(
         _preprocess(network, size, channels, normalisation),

@@ -12,6 +12,7 @@ from timm.layers import HybridEmbed, PatchEmbed
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
+from headstart.backbones.arguments import split_arguments
 from headstart.errors import BackboneError
 
 
@@ -79,18 +80,20 @@ def check_image_size(network: nn.Module, architecture: str, size: int, channels:
 
 
 def _create(architecture: str, image_size: int | None, channels: int) -> nn.Module:
-    sized = {"img_size": image_size} if image_size and _built_for(architecture) else {}
+    name, arguments = split_arguments(architecture)
+    if image_size and _built_for(architecture):
+        arguments["img_size"] = image_size
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Mapping deprecated model name")
         network: nn.Module = timm.create_model(
-            architecture, pretrained=False, in_chans=channels, **sized
+            name, pretrained=False, in_chans=channels, **arguments
         )
     return network
 
 
 def _built_for(architecture: str) -> int | None:
     """Return the default image size of an architecture with a fixed size, otherwise None."""
-    settings = get_pretrained_cfg(architecture)
+    settings = get_pretrained_cfg(split_arguments(architecture)[0])
     fixed = settings is not None and settings.fixed_input_size
     return int(settings.input_size[1]) if fixed else None
 

@@ -9,6 +9,7 @@ from importlib import resources
 import timm
 
 from headstart.backbones.faces import DLIB_FACE
+from headstart.backbones.repositories import TimmRepository, is_repository
 from headstart.errors import UnknownBackbone, suggestion
 
 
@@ -132,11 +133,15 @@ def architecture_of(name: str) -> str:
     """Return timm's name of a network.
 
     Names of the catalogue come first, then names exactly as timm spells them, then the names of
-    other libraries, which may include the module: `keras.applications.ResNet50`.
+    other libraries, which may include the module: `keras.applications.ResNet50`. A network on the
+    hub, "hf-hub:OWNER/NAME", says itself what it is; see `arguments`.
 
     Raises:
         UnknownBackbone: The name is unknown; the nearest names are suggested.
+        WeightsError: The network on the hub cannot be downloaded, or is not in timm's form.
     """
+    if is_repository(name):
+        return TimmRepository.read(name).architecture
     entry = entry_of(name)
     if entry:
         return entry.architecture

@@ -5,11 +5,17 @@ The client itself retries for half a minute, and logs each attempt.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
-from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    ModelCard,
+    constants,
+    get_session,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import HFValidationError
 
 from headstart.errors import WeightsError
@@ -17,6 +23,8 @@ from headstart.errors import WeightsError
 # Seconds for an answer of any kind. Finding the address of a server may take longer than the
 # timeout of the request, so both are limited.
 ANSWER_WITHIN = 3.0
+
+_CARD = "README.md"
 
 
 def download(name: str, file: str) -> Path:
@@ -37,6 +45,21 @@ def download(name: str, file: str) -> Path:
             return Path(hf_hub_download(name, file, local_files_only=bool(problem)))
     except Exception as error:  # The client passes on whatever its HTTP library raises.
         raise _failed(name, file, " ".join(str(error).split()) or type(error).__name__) from None
+
+
+def download_card(name: str) -> None:
+    """Download the card of a repository, which has its licence, if it has one."""
+    with suppress(WeightsError):
+        download(name, _CARD)
+
+
+def licence_in_card(name: str) -> str | None:
+    """Return the licence that the card of a repository names; None if it is not in the cache."""
+    path = try_to_load_from_cache(name, _CARD)
+    if not isinstance(path, str):
+        return None
+    card = ModelCard.load(path, ignore_metadata_errors=True)
+    return card.data.license if isinstance(card.data.license, str) else None
 
 
 def check_reachable(name: str, file: str) -> None:

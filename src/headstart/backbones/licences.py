@@ -6,6 +6,7 @@ _PERMISSIVE = re.compile(r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-sa)?-
 # "nc" is matched as a word, as in cc-by-nc-4.0. Apple's licence for research models is apple-amlr.
 _NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|research|amlr")
 _UNKNOWN = ("unknown", "other")
+_HUB = "hf-hub:"
 # The identifiers among timm's that the hub has too: https://hf.co/docs/hub/repositories-licenses
 _OF_HUB = re.compile(
     r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa)?-[34]\.0|cc-by-nc-nd-[34]\.0|"
@@ -21,11 +22,16 @@ def licence_of(architecture: str, weights: str = "imagenet") -> str | None:
         weights: The weights as the user named them.
 
     Returns:
-        timm's identifier of the licence, or "unknown" if timm has none. Weights from another
-        repository of the hub are also "unknown". None for random weights and the user's own files.
+        The identifier of the licence that timm or, for weights from another repository of the hub,
+        its card names; "unknown" if there is none. None for random weights and the user's own
+        files.
     """
+    if weights.startswith(_HUB):
+        from headstart.backbones.hub import licence_in_card  # Its client is slow to import.
+
+        return licence_in_card(weights.removeprefix(_HUB)) or "unknown"
     if weights != "imagenet":
-        return "unknown" if weights.startswith("hf-hub:") else None
+        return None
     from timm.models import get_pretrained_cfg  # Slow, and not needed to load a bundle.
 
     settings = get_pretrained_cfg(architecture)

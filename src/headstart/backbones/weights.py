@@ -14,14 +14,19 @@ from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 
 from headstart.backbones import hub
-from headstart.backbones.catalogue import PACKAGES, WeightsPackage, alternative_to
+from headstart.backbones.catalogue import (
+    PACKAGES,
+    WeightsPackage,
+    alternative_to,
+    architecture_of,
+)
+from headstart.backbones.repositories import PREFIX, weights_of
 from headstart.errors import WeightsError
 from headstart.files import file_sha256
 
 State = dict[str, torch.Tensor]
 
 _HUB_FILE = "model.safetensors"
-_HUB_PREFIX = "hf-hub:"
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PICKLES = (".pth", ".pt")
 # Where training scripts put the tensors in a checkpoint: torchvision's and timm's, and PyTorch's
@@ -48,24 +53,25 @@ def load_weights(architecture: str, weights: str, network: torch.nn.Module) -> S
         return None
     if weights == "imagenet":
         return _imagenet(architecture, network)
-    if weights.startswith(_HUB_PREFIX):
-        return _from_hub(weights.removeprefix(_HUB_PREFIX))
+    if weights.startswith(PREFIX):
+        return _from_hub(weights.removeprefix(PREFIX))
     return _from_path(Path(weights).expanduser(), weights)
 
 
-def check_reachable(architecture: str, weights: str) -> None:
+def check_reachable(name: str, weights: str) -> None:
     """Check that weights that must be downloaded can be, before any work is done.
 
+    Args:
+        name: The backbone as the user named it.
+        weights: See `load_weights`.
+
     Raises:
+        UnknownBackbone: The name is unknown.
         WeightsError: The hub cannot be reached.
     """
-    if weights.startswith(_HUB_PREFIX):
-        name = weights.removeprefix(_HUB_PREFIX)
-    else:
-        settings = get_pretrained_cfg(architecture) if weights == "imagenet" else None
-        name = "" if architecture in PACKAGES or settings is None else settings.hf_hub_id or ""
-    if name:
-        hub.check_reachable(name, _HUB_FILE)
+    repository = _repository_of(architecture_of(name), weights_of(name, weights))
+    if repository:
+        hub.check_reachable(repository, _HUB_FILE)
 
 
 def digest(network: torch.nn.Module) -> str:
@@ -75,6 +81,16 @@ def digest(network: torch.nn.Module) -> str:
         sha256.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
         sha256.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return sha256.hexdigest()
+
+
+def _repository_of(architecture: str, weights: str) -> str | None:
+    """Return the repository from which weights are downloaded, if they are."""
+    if weights.startswith(PREFIX):
+        return weights.removeprefix(PREFIX)
+    if weights != "imagenet" or architecture in PACKAGES:
+        return None
+    settings = get_pretrained_cfg(architecture)
+    return settings.hf_hub_id if settings else None
 
 
 def _imagenet(architecture: str, network: torch.nn.Module) -> State:
@@ -178,6 +194,7 @@ def _from_hub(name: str) -> State:
         raise WeightsError("'hf-hub:' must be followed by OWNER/NAME, as in hf-hub:timm/resnet18.")
     path = hub.download(name, _HUB_FILE)
     _check_download(path, name)
+    hub.download_card(name)
     return _from_path(path, name)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from headstart.backbones.backbone import load_backbone
-from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
 from headstart.classifier import Classifier
 from headstart.commands.combinations import CHECK, reject_ineffective_options
@@ -74,7 +73,7 @@ def run_check(data: str | os.PathLike[str], options: CheckOptions, watcher: Watc
     _check_outputs(data, options)
     if has_boxes(data, options.task):
         _check_boxes(options)  # An error now, not after all images have been read.
-    check_reachable(architecture_of(options.backbone), options.weights)
+    check_reachable(options.backbone, options.weights)
     steps = read_plan(options.apply) if options.apply else []
     start = time.perf_counter()
     images = open_data(data, options, watcher)

@@ -2,7 +2,6 @@
 
 import os
 
-from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
 from headstart.choosing.candidates import candidates_of
 from headstart.commands.combinations import (
@@ -45,7 +44,7 @@ def check_training(options: TrainOptions, data: str | os.PathLike[str]) -> None:
     if options.backbone == "auto":
         candidates_of(options.backbones)
     else:
-        check_reachable(architecture_of(options.backbone), options.weights)
+        check_reachable(options.backbone, options.weights)
 
 
 def _check_deterministic(options: TrainOptions) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.weights import check_reachable
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import DETECTION, RUN, reject_ineffective_options
@@ -58,7 +57,7 @@ def check_detection(options: TrainOptions) -> None:
     reject_ineffective_options(options, RUN)
     choose_device(options.device)
     parse_purpose(options.operating_point)
-    check_reachable(architecture_of(options.backbone), options.weights)
+    check_reachable(options.backbone, options.weights)
 
 
 def load_detection_backbone(options: TrainOptions, watcher: Watcher) -> Backbone:

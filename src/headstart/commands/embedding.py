@@ -27,6 +27,7 @@ from headstart.errors import DataError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.galleries.store import GalleryStore
 from headstart.gallery_options import EmbedderOptions, EnrolOptions, LookUpOptions
+from headstart.hub.names import on_hub
 from headstart.options import ComputeOptions, cache_folder
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
@@ -158,8 +159,15 @@ def _count_faces(path: str, contract: PixelContract) -> int | str:
         return error.reason
 
 
+def _is_timm(model: str) -> bool:
+    """Return whether a repository on the hub has a network in timm's form."""
+    from headstart.backbones.repositories import has_timm_network  # It needs PyTorch.
+
+    return has_timm_network(model)
+
+
 def _extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
-    if Path(model).exists() or model.startswith("hf-hub:"):
+    if Path(model).exists() or (on_hub(model) and not _is_timm(model)):
         return load_predictor(model, options).extractor
     if model == DLIB_FACE:
         source: Backbone | SavedBackbone = dlib_face()

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from headstart.arrays import Features
+from headstart.backbones.licences import licence_warning
 from headstart.commands.embedding import (
     extractor_of,
     features_of,
@@ -78,6 +79,8 @@ def create_gallery(
         )
     with watcher.stage("Loading the model"):
         extractor = extractor_of(options.model, options)
+    if text := licence_warning(extractor.source.name, extractor.source.licence):
+        watcher.warn(text)
     images, rejected = open_labelled(data, extractor, options, watcher)
     features, stored_as = features_of(extractor, images, watcher)
     with watcher.stage("Choosing what to compare"):
