@@ -17,7 +17,7 @@ from headstart.data.preprocessing import Preprocess
 from headstart.errors import DataError, StoreError, UnreadableImage
 from headstart.features import store
 from headstart.features.batches import map_in_order, stack_batches
-from headstart.features.extraction import stored_features
+from headstart.features.extraction import extract, stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256
@@ -67,16 +67,19 @@ def cache(tmp_path):
     return tmp_path / "features"
 
 
-def features_of(files, folder, engine, **options):
+def features_of(files, folder, engine, *, warn=None, **options):
     """Return the features of files through a store, with a commit after every eight images."""
+
+    def extract_missing(missing, table):
+        used = engine() if callable(engine) else engine
+        extract(missing, table, used, PREPROCESS, commit_every=8, **options)
+
     return stored_features(
         files,
         store=FeatureStore(folder),
         fingerprint=FINGERPRINT,
-        engine=engine if callable(engine) else lambda: engine,
-        preprocess=PREPROCESS,
-        commit_every=8,
-        **options,
+        extract_missing=extract_missing,
+        warn=warn,
     )
 
 

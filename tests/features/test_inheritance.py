@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from headstart.data.contract import CURRENT, FIRST, PixelContract
-from headstart.features.extraction import stored_features
+from headstart.features.extraction import extract, stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256
@@ -25,12 +25,16 @@ def under(contract: PixelContract) -> Fingerprint:
 def features_of(files, folder: Path, engine, contract: PixelContract) -> np.ndarray:
     """Return the features of files under a contract, through a store."""
     fingerprint = under(contract)
+
+    def extract_missing(missing, table):
+        used = engine() if callable(engine) else engine
+        extract(missing, table, used, fingerprint.preprocess)
+
     features, _ = stored_features(
         files,
         store=FeatureStore(folder),
         fingerprint=fingerprint,
-        engine=engine if callable(engine) else lambda: engine,
-        preprocess=fingerprint.preprocess,
+        extract_missing=extract_missing,
     )
     return features
 

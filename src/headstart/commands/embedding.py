@@ -14,6 +14,7 @@ import numpy as np
 from headstart.arrays import Features
 from headstart.backbones.faces import DLIB_FACE, dlib_face
 from headstart.backbones.saved import SavedBackbone
+from headstart.cores import cores
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
@@ -131,7 +132,7 @@ def unusable(
     missing = list({sha256: path for path, sha256 in extractor.missing(files)}.items())
     contract = extractor.preprocess.contract
     stage = "Finding faces" if contract.crop == "face" else "Checking images"
-    with watcher.stage(stage) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with watcher.stage(stage) as progress, ThreadPoolExecutor(cores()) as pool:
         found = pool.map(lambda file: _count_faces(file[1], contract), missing)
         for number, ((sha256, path), faces) in enumerate(zip(missing, found, strict=True), 1):
             if isinstance(faces, str):

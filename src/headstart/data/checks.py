@@ -1,7 +1,6 @@
 """Read every file once, to find unreadable images, duplicates and contradictory labels."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.arrays import Pairs, Thumbnail
+from headstart.cores import cores
 from headstart.data.colour import blank_on
 from headstart.data.contract import CURRENT, LEVELS, PixelContract
 from headstart.data.decoding import convert, load_image, read_header, read_image
@@ -70,7 +70,7 @@ def scan(
     limits = limits or DecodeLimits()
     infos: list[FileInfo] = []
     thumbnails: list[Thumbnail | None] = []
-    with quiet_libraries(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet_libraries(), ThreadPoolExecutor(cores()) as pool:
         results = pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
         for info, thumbnail in results:
             infos.append(info)

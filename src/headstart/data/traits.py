@@ -4,7 +4,6 @@ A class that these tell apart may be learnt from how its images were made instea
 show. They also find images that are blurred, dark, bright or empty.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image
 from scipy.ndimage import sobel, uniform_filter1d
 
 from headstart.arrays import Floats, Pixels
+from headstart.cores import cores
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import FileFormat, decode_image, read_format, read_image
 from headstart.data.quiet import quiet_libraries
@@ -103,7 +103,7 @@ def read_traits(
 
 
 def _in_threads(read: Callable[[str], _T], paths: Sequence[str]) -> Iterator[_T]:
-    with quiet_libraries(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet_libraries(), ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(read, paths)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.arrays import Features, Pixels
+from headstart.cores import share
 from headstart.engines.quiet_openvino import ov
 from headstart.engines.rounding import round_kernels
 from headstart.engines.signal_stack import kept_signal_stack
@@ -74,6 +75,8 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
+        if limit := share():
+            settings["INFERENCE_NUM_THREADS"] = str(limit)
         # A model that is not loaded from a file shares the memory of the PyTorch network.
         model, self._source = _converted(network, size, cache / key)
         if precision == "bf16":

@@ -1,7 +1,6 @@
 """Decode images into batches on several threads, a few batches ahead of the consumer."""
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from headstart.arrays import Pixels
+from headstart.cores import cores
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import LoadedImage, MinSide, decode_loaded, read_image
 from headstart.data.quiet import quiet_libraries
@@ -72,7 +72,7 @@ def pixel_batches(
             decode_loaded(data, path=path, min_side=side, contract=contract, limits=limits)
         )
 
-    workers = os.cpu_count() or 1
+    workers = cores()
     with quiet_libraries(), ThreadPoolExecutor(workers) as pool:
         try:
             loaded = map_in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)

@@ -1,6 +1,6 @@
 """Step 3, extract features of files: decode them while the engine runs, and store each batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from headstart.features.store import (
 from headstart.options import DecodeLimits
 from headstart.watching import Progress
 
+ExtractMissing = Callable[[dict[str, str], FeatureTable], None]
+"""Computes features of files, given as path by sha256, and adds them to a table."""
+
 COMMIT_EVERY = 128
 """Images between two commits: at most half a second of work is lost, and a commit takes 2 ms."""
 
@@ -29,12 +32,8 @@ def stored_features(
     *,
     store: FeatureStore,
     fingerprint: Fingerprint,
-    engine: Callable[[], Engine],
-    preprocess: Preprocess,
-    limits: DecodeLimits | None = None,
-    progress: Progress | None = None,
+    extract_missing: ExtractMissing,
     warn: Callable[[str], None] | None = None,
-    commit_every: int = COMMIT_EVERY,
 ) -> tuple[Features, str]:
     """Return the features of images from the store, and compute those that are missing.
 
@@ -42,12 +41,9 @@ def stored_features(
         images: Path and sha256 of each image.
         store: The feature store.
         fingerprint: Everything that the features depend on.
-        engine: Creates the engine; called only if an image is not in the store.
-        preprocess: The preprocessing of the pixels.
-        limits: Maximum bytes and pixels per image.
-        progress: Called after each batch.
+        extract_missing: Computes and stores the features that are missing; see `extract`. Called
+            only if some are.
         warn: Called with a sentence if the store was damaged.
-        commit_every: Images between two commits.
 
     Returns:
         Features of shape (images, width), and the precision in which they are stored.
@@ -70,15 +66,7 @@ def stored_features(
         if missing := find_missing():
             copy_valid_features(missing, table, store, fingerprint)
         if missing and (missing := find_missing()):
-            extract(
-                missing,
-                table,
-                engine(),
-                preprocess,
-                limits,
-                progress,
-                commit_every=commit_every,
-            )
+            extract_missing(missing, table)
         return table.read(sha256s)
 
     for _ in range(3):
@@ -121,18 +109,36 @@ def extract(
     names: list[str] = list(paths)
     done = 0
     pending: list[Features] = []
+    for features in compute(paths, engine, preprocess, limits):
+        pending.append(features)
+        count = sum(map(len, pending))
+        if count >= commit_every or done + count == len(names):
+            table.append(names[done : done + count], np.concatenate(pending))
+            done += count
+            pending = []
+        if progress:
+            progress(done + sum(map(len, pending)), len(names))
+    table.compact()
+
+
+def compute(
+    paths: Mapping[str, str],
+    engine: Engine,
+    preprocess: Preprocess,
+    limits: DecodeLimits | None = None,
+) -> Iterator[Features]:
+    """Yield the features of files in batches, in order.
+
+    Args:
+        paths: Path of each image, by sha256.
+        engine: Runs the network.
+        preprocess: The preprocessing of the pixels.
+        limits: Maximum bytes and pixels per image.
+    """
     with pixel_batches(paths.items(), engine.batch_size, preprocess, limits) as batches:
         for features in engine.run(batches):
             _check_finite(features)
-            pending.append(features)
-            count = sum(map(len, pending))
-            if count >= commit_every or done + count == len(names):
-                table.append(names[done : done + count], np.concatenate(pending))
-                done += count
-                pending = []
-            if progress:
-                progress(done + sum(map(len, pending)), len(names))
-    table.compact()
+            yield features
 
 
 def _check_finite(features: Features) -> None:

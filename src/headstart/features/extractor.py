@@ -35,6 +35,7 @@ from headstart.watching import Progress, Warn
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
     from headstart.backbones.pooling import StagePooling
+    from headstart.features.extraction import ExtractMissing
 
 
 class FeatureExtractor:
@@ -49,6 +50,7 @@ class FeatureExtractor:
         device: "cpu" or "cuda".
         cache: Folder for features and converted networks.
         reads: "stages" for pooled stages, or "map" for the flattened last map.
+        limits: Maximum bytes and pixels per image.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class FeatureExtractor:
             if backbone.architecture == DLIB_FACE
             else resolve_precision(precision, self.device)
         )
-        self._limits = limits
+        self.limits = limits
         self._backbone, self._pooling = Slot["Backbone"](), Slot["StagePooling"]()
         self._trial, self._fingerprint = Slot[PrecisionTrial](), Slot[Fingerprint]()
         self._engine = EngineSlot()
@@ -87,7 +89,7 @@ class FeatureExtractor:
             device=self._device,
             precision=self._precision,
             reads=self.reads,
-            limits=self._limits,
+            limits=self.limits,
         )
         if backbone.preprocess.size == self.preprocess.size:
             other._trial = Slot(self.trial)  # The same trial decides for both.
@@ -106,7 +108,7 @@ class FeatureExtractor:
             device=self._device,
             precision=self._precision,
             reads=self.reads,
-            limits=self._limits,
+            limits=self.limits,
         )
 
     def in_float32(self) -> FeatureExtractor:
@@ -117,12 +119,12 @@ class FeatureExtractor:
             device="cpu",
             precision="float32",
             reads=self.reads,
-            limits=self._limits,
+            limits=self.limits,
         )
 
     def __reduce__(self) -> tuple[Callable[..., FeatureExtractor], tuple[object, ...]]:
         """Pickle the backbone to bytes; multiprocessing would move its tensors to shared memory."""
-        settings = (self.cache, self._device, self._precision, self.reads, self._limits)
+        settings = (self.cache, self._device, self._precision, self.reads, self.limits)
         return _restored, (pickle.dumps(self.source), self.trial, *settings)
 
     @property
@@ -183,23 +185,30 @@ class FeatureExtractor:
         *,
         progress: Progress | None = None,
         warn: Warn | None = None,
+        extract_missing: ExtractMissing | None = None,
     ) -> tuple[Features, str]:
         """Return the features of files, passed as (path, sha256), through the store.
+
+        Args:
+            images: Path and sha256 of each image.
+            progress: Called after each batch.
+            warn: Called with a sentence if the store was damaged.
+            extract_missing: Computes the features that are not in the store. Default: this process.
 
         Returns:
             Features of shape (images, layout.width), and the precision in which they are stored.
         """
-        from headstart.features.extraction import stored_features
-        from headstart.features.store import FeatureStore
+        from headstart.features.extraction import extract, stored_features
+        from headstart.features.store import FeatureStore, FeatureTable
+
+        def here(missing: dict[str, str], table: FeatureTable) -> None:
+            extract(missing, table, self.engine, self.preprocess, self.limits, progress)
 
         return stored_features(
             images,
             store=FeatureStore(self.cache / "features"),
             fingerprint=self.fingerprint,
-            engine=lambda: self.engine,
-            preprocess=self.preprocess,
-            limits=self._limits,
-            progress=progress,
+            extract_missing=extract_missing or here,
             warn=warn,
         )
 

@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,8 @@ from pathlib import Path
 import lance
 import numpy as np
 import pyarrow as pa
+from lance import LanceOperation
+from lance.fragment import FragmentMetadata, write_fragments
 from pydantic import JsonValue
 
 from headstart.arrays import Features
@@ -111,13 +113,41 @@ class FeatureTable:
             HalfRangeExceeded: A value does not fit the table's half precision.
             StoreError: The disk is full, or the folder is not writable.
         """
-        if self.kind == "float16" and np.abs(features).max() > HALF_MAX:
-            raise HalfRangeExceeded
-        stored = np.ascontiguousarray(features.astype(self._dtype))
-        checks = [zlib.crc32(row.data) for row in stored]
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1)), features.shape[1])
-        columns = [pa.array(sha256s, pa.string()), pa.array(checks, pa.uint32()), vectors]
-        self._write(pa.Table.from_arrays(columns, schema=self._schema))
+        table = self._as_stored(sha256s, features)
+        self._change(lambda: lance.write_dataset(table, str(self.path), mode="append"))
+
+    def write_fragments(self, sha256s: Sequence[str], features: Features) -> list[str]:
+        """Write features of shape (images, width) to files that are not yet part of the table.
+
+        Returns:
+            What `commit` needs, possibly in another process, to make them part of it.
+
+        Raises:
+            HalfRangeExceeded: A value does not fit the table's half precision.
+            StoreError: The disk is full, or the folder is not writable.
+        """
+        table = self._as_stored(sha256s, features)
+        written: list[str] = []
+
+        def write() -> None:
+            fragments = write_fragments(table, str(self.path), mode="append")
+            written.extend(json.dumps(fragment.to_json()) for fragment in fragments)
+
+        self._change(write)
+        return written
+
+    def commit(self, fragments: Sequence[str]) -> None:
+        """Make written fragments part of the table, all in one step.
+
+        Raises:
+            StoreError: The disk is full, or the folder is not writable.
+        """
+        added = LanceOperation.Append([FragmentMetadata.from_json(one) for one in fragments])
+        self._change(
+            lambda: lance.LanceDataset.commit(
+                str(self.path), added, read_version=self._open().version
+            )
+        )
 
     def read(self, sha256s: Sequence[str]) -> Features:
         """Return the features of images in the given order, shape (images, width), float32.
@@ -162,11 +192,22 @@ class FeatureTable:
     def _open(self) -> lance.LanceDataset:
         return lance.dataset(str(self.path))
 
-    def _write(self, table: pa.Table) -> None:
+    def _as_stored(self, sha256s: Sequence[str], features: Features) -> pa.Table:
+        """Return the rows of images, with features as they are stored."""
+        if self.kind == "float16" and np.abs(features).max() > HALF_MAX:
+            raise HalfRangeExceeded
+        stored = np.ascontiguousarray(features.astype(self._dtype))
+        checks = [zlib.crc32(row.data) for row in stored]
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1)), features.shape[1])
+        columns = [pa.array(sha256s, pa.string()), pa.array(checks, pa.uint32()), vectors]
+        return pa.Table.from_arrays(columns, schema=self._schema)
+
+    def _change(self, change: Callable[[], object]) -> None:
+        """Change the table, which is created if it does not exist."""
         for attempt in range(_ATTEMPTS):
             try:
                 self._create()
-                lance.write_dataset(table, str(self.path), mode="append")
+                change()
                 return
             except OSError as error:
                 # Another process may have created or removed the table in the meantime.

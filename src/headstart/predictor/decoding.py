@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from headstart.arrays import Features, Pixels
+from headstart.cores import cores
 from headstart.data.inputs import ImageInput, ImagesLike, each_image
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import UnreadableImage
@@ -63,7 +63,7 @@ def work_ahead(
         except UnreadableImage as error:
             return image.name, error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         yield from map_in_order(pool, work, _inputs(images), ahead=ahead)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias
 
+from headstart.cores import cores
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import LoadedImage, MinSide, decode_loaded, pixel_count
 from headstart.data.quiet import quiet_libraries
@@ -33,7 +33,7 @@ class Decoders:
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
-        self._threads = ThreadPoolExecutor(os.cpu_count(), "decode")
+        self._threads = ThreadPoolExecutor(cores(), "decode")
         self._free = _LARGEST * limits.max_pixels
         self._waiting: list[tuple[int, Work]] = []
         self._lock = threading.Lock()

@@ -6,7 +6,6 @@ damaged files. A process that ends is replaced, and its image refused.
 
 import atexit
 import io
-import os
 import pickle
 import queue
 import signal
@@ -20,6 +19,7 @@ from typing import IO
 import numpy as np
 
 from headstart.arrays import Stored
+from headstart.cores import cores
 
 # Limits on the time for an image: on the clock, and of the processor for any size and by pixels.
 _SECONDS = 60.0
@@ -37,7 +37,7 @@ class DecoderWorkers:
     def __init__(self, seconds: float = _SECONDS) -> None:
         self._seconds = seconds
         self._free: queue.LifoQueue[subprocess.Popen[bytes] | None] = queue.LifoQueue()
-        for _ in range(os.cpu_count() or 1):
+        for _ in range(cores()):
             self._free.put(None)
 
     def decode(self, syntax: str, options: dict[str, object], pixels: bytes) -> Stored | None:
