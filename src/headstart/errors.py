@@ -17,12 +17,14 @@ HeadstartError
 ├── ExportError           a model cannot be exported in this form
 ├── GalleryError          a gallery is missing, damaged, empty, or changed by another process
 ├── HubError              the hub cannot be reached, or refuses
-└── ServerError           a model cannot be served in this way
+├── ServerError           a model cannot be served in this way
+└── ClusterError          a cluster cannot be reached, or does not suit
 """
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Self
 
 
 class HeadstartError(Exception):
@@ -49,6 +51,10 @@ class UnreadableImage(DataError):
         super().__init__(f"Cannot read image '{path}': {reason}.")
         self.path = path
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Pickle it, for errors of workers."""
+        return type(self), (self.path, self.reason)
 
 
 class NotAnImage(UnreadableImage, TypeError):
@@ -105,6 +111,10 @@ class HubError(HeadstartError):
 
 class ServerError(HeadstartError):
     """A server cannot start."""
+
+
+class ClusterError(HeadstartError):
+    """A cluster cannot be reached, has other versions, or lacks what is needed."""
 
 
 class RunInterrupted(KeyboardInterrupt):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from headstart.options import ComputeOptions, CropOption, LenientPath, Panel
+from headstart.options import ClusterOptions, ComputeOptions, CropOption, LenientPath, Panel
 
 
 class EnrolOptions(ComputeOptions):
@@ -32,7 +32,7 @@ class EmbedderOptions(ComputeOptions):
     )
 
 
-class CreateOptions(EnrolOptions, EmbedderOptions):
+class CreateOptions(ClusterOptions, EnrolOptions, EmbedderOptions):
     """Options of `gallery create`."""
 
     panel = Panel.OUTPUT

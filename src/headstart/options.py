@@ -171,6 +171,18 @@ class ComputeOptions(CacheOptions, DeviceOptions):
     """How the backbone is run."""
 
 
+class ClusterOptions(Options):
+    """Where the work is done, if not in this process alone."""
+
+    panel = Panel.MACHINE
+
+    cluster: str | None = Field(
+        None,
+        description="Share the work among the nodes of a Ray cluster: HOST:PORT of its head, auto "
+        "for the one of this machine, or local for processes of this machine.",
+    )
+
+
 class RunOptions(Options):
     """Where a run is written."""
 
@@ -182,7 +194,7 @@ class RunOptions(Options):
     overwrite: bool = Field(False, description="Replace an earlier run in --out.")
 
 
-class TryOptions(OpenOptions, ComputeOptions):
+class TryOptions(OpenOptions, ClusterOptions, ComputeOptions):
     """How backbones are compared on images."""
 
     panel = Panel.BACKBONE
@@ -461,7 +473,7 @@ class AnswerOptions(Options):
     )
 
 
-class PredictOptions(AnswerOptions, TileOptions, ComputeOptions):
+class PredictOptions(AnswerOptions, TileOptions, ClusterOptions, ComputeOptions):
     """Options of `predict`."""
 
     panel = Panel.OUTPUT

@@ -15,6 +15,7 @@ from headstart.arrays import Features
 from headstart.backbones.faces import DLIB_FACE, dlib_face
 from headstart.backbones.saved import SavedBackbone
 from headstart.cores import cores
+from headstart.data.checks import check_files
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
@@ -36,6 +37,7 @@ from headstart.watching import Watcher
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
+    from headstart.cluster.cluster import Cluster
 
 
 def extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
@@ -71,6 +73,7 @@ def open_labelled(
     extractor: FeatureExtractor,
     options: EnrolOptions | LookUpOptions,
     watcher: Watcher,
+    cluster: Cluster | None = None,
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
     """Return all usable images of labelled data, with those that are not; one label is enough."""
     group, cache = options.group, options.cache
@@ -80,7 +83,14 @@ def open_labelled(
             data, staging=cache_folder(cache) / "images", group=group, slices=columns
         )
         labels = sorted({entry.label for entry in source.entries if entry.label})
-        images = images_of(source, data, task=TASKS["single"], classes=labels, progress=progress)
+        images = images_of(
+            source,
+            data,
+            task=TASKS["single"],
+            classes=labels,
+            progress=progress,
+            check=cluster.check_files if cluster else check_files,
+        )
     watcher.note(images.summary)
     for warning in images.warnings:
         watcher.warn(warning)
@@ -92,10 +102,15 @@ def open_labelled(
 
 
 def features_of(
-    extractor: FeatureExtractor, images: ImageSet, watcher: Watcher
+    extractor: FeatureExtractor,
+    images: ImageSet,
+    watcher: Watcher,
+    cluster: Cluster | None = None,
 ) -> tuple[Features, str]:
     """Return the features of images, and the precision to which they are rounded."""
     with watcher.stage("Extracting features") as progress:
+        if cluster:
+            return cluster.extract(extractor, images.files, progress=progress, warn=watcher.warn)
         return extractor.of_files(images.files, progress=progress, warn=watcher.warn)
 
 

@@ -1,15 +1,21 @@
 """Step 3, extract features, and say what several passes of the network per image cost."""
 
 import time
+from typing import TYPE_CHECKING
 
 from headstart.classifier import Classifier
 from headstart.data.images import Images
 from headstart.data.orientations import orientation_count
 from headstart.watching import Progress, Watcher
 
+if TYPE_CHECKING:
+    from headstart.cluster.cluster import Cluster
 
-def extract_features(model: Classifier, images: Images, watcher: Watcher) -> None:
-    """Compute the features of all images that are not in the store.
+
+def extract_features(
+    model: Classifier, images: Images, watcher: Watcher, cluster: "Cluster | None" = None
+) -> None:
+    """Compute the features of all images that are not in the store, on a cluster if there is one.
 
     With several orientations or scales, a note before it states the number of passes, and one after
     it their duration.
@@ -25,7 +31,10 @@ def extract_features(model: Classifier, images: Images, watcher: Watcher) -> Non
     start = time.perf_counter()
     with watcher.stage("Extracting features") as progress:
         count = _Count(progress)
-        model.features_of(images.all, progress=count, warn=watcher.warn)
+        if cluster:
+            cluster.extract(model.extractor, images.all.files, progress=count, warn=watcher.warn)
+        else:
+            model.features_of(images.all, progress=count, warn=watcher.warn)
     if passes > 1 and count.images:
         seconds = time.perf_counter() - start
         watcher.note(

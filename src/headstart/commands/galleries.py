@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from headstart.arrays import Features
 from headstart.backbones.licences import licence_warning
+from headstart.cluster.joining import joined
 from headstart.commands.embedding import (
     extractor_of,
     features_of,
@@ -29,6 +31,9 @@ from headstart.options import cache_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
 from headstart.watching import Watcher
+
+if TYPE_CHECKING:
+    from headstart.cluster.cluster import Cluster
 
 AnySearchResult = SearchResult | FailedPrediction
 """The answer to an image, whether or not it could be read."""
@@ -77,12 +82,23 @@ def create_gallery(
             f"'{out}' exists already. Pass another folder with --out, or add to it: headstart "
             f"gallery add {out} {data}"
         )
+    with joined(options.cluster) as cluster:
+        return _create(data, out, options, watcher, cluster)
+
+
+def _create(
+    data: str | os.PathLike[str],
+    out: Path,
+    options: CreateOptions,
+    watcher: Watcher,
+    cluster: Cluster | None,
+) -> GalleryChange:
     with watcher.stage("Loading the model"):
         extractor = extractor_of(options.model, options)
     if text := licence_warning(extractor.source.name, extractor.source.licence):
         watcher.warn(text)
-    images, rejected = open_labelled(data, extractor, options, watcher)
-    features, stored_as = features_of(extractor, images, watcher)
+    images, rejected = open_labelled(data, extractor, options, watcher, cluster)
+    features, stored_as = features_of(extractor, images, watcher, cluster)
     with watcher.stage("Choosing what to compare"):
         gallery = GalleryStore.create(
             *(out, images, features, extractor),

@@ -43,7 +43,7 @@ _Predict = Callable[[Iterable[ImageLike]], Iterator[AnyResult]]
 """Yields the predictions for images."""
 
 # Options that predictions do not depend on; device and precision are replaced by what they mean.
-_FREE = ("out", "format", "overwrite", "cache", "device", "precision")
+_FREE = ("out", "format", "overwrite", "cache", "device", "precision", "cluster")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.candidates import candidates_of
 from headstart.choosing.trials import try_backbones
+from headstart.cluster.joining import joined
 from headstart.commands.combinations import RUN, reject_ineffective_options
+from headstart.data.checks import check_files
 from headstart.data.paths import data_name
 from headstart.errors import DataError
 from headstart.notebook import html_table
@@ -70,8 +72,13 @@ def run_recommendation(
     reject_ineffective_options(options, RUN)
     candidates = candidates_of(options.backbones)
     name = f"{data_name(data)}-backbones"
-    with reserved_folder(options.out, name, overwrite=options.overwrite, note=watcher.note) as run:
-        images = open_data(data, options, watcher)
+    with (
+        reserved_folder(options.out, name, overwrite=options.overwrite, note=watcher.note) as run,
+        joined(options.cluster) as cluster,
+    ):
+        images = open_data(
+            data, options, watcher, check=cluster.check_files if cluster else check_files
+        )
         if images.task.name == "boxes":
             raise DataError(
                 f"'{data}' has boxes, for which backbones are not compared yet. Train with one, "

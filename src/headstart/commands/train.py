@@ -1,10 +1,12 @@
 """Train: the six steps of transfer learning, from a folder of images to a measured model."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from headstart.backbones.licences import licence_warning
 from headstart.choosing.candidates import candidates_of
 from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
+from headstart.cluster.joining import joined
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import FROZEN, LABELS, reject_ineffective_options
@@ -35,6 +38,7 @@ from headstart.commands.studying import (
     learning_curve_of,
     limits_of,
 )
+from headstart.data.checks import check_files
 from headstart.data.images import Images, ImageSet
 from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
 from headstart.data.paths import data_name
@@ -58,6 +62,9 @@ from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Watcher, with_place
+
+if TYPE_CHECKING:
+    from headstart.cluster.cluster import Cluster
 
 # Bytes of data that fine-tuning leaves in the cache without a word.
 MUCH_SPACE = 100_000_000
@@ -155,20 +162,26 @@ def run_training(
         check_training(options, data)
     options = _resolved(options)
     request = Request.of(data, options)
-    with reserved_folder(
-        options.out,
-        data_name(data),
-        overwrite=options.overwrite,
-        resume=request if options.resume else None,
-        note=watcher.note,
-    ) as run:
+    with ExitStack() as stack:
+        run = stack.enter_context(
+            reserved_folder(
+                options.out,
+                data_name(data),
+                overwrite=options.overwrite,
+                resume=request if options.resume else None,
+                note=watcher.note,
+            )
+        )
+        with clock.step("connect"):
+            cluster = stack.enter_context(joined(options.cluster))
         with clock.step("scan"):
-            images = open_data(data, options, watcher, slices=options.slices)
+            check = cluster.check_files if cluster else check_files
+            images = open_data(data, options, watcher, slices=options.slices, check=check)
         if images.task.name == "boxes":
             return _train_detector(data, run, request, images, options, watcher, clock)
         reject_ineffective_options(options, LABELS)
         reject_ineffective_options(options, FROZEN)
-        return _train_classifier(data, run, request, images, options, watcher, clock)
+        return _train_classifier(data, run, request, images, options, watcher, clock, cluster)
 
 
 def _train_detector(
@@ -194,6 +207,7 @@ def _train_classifier(
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
+    cluster: "Cluster | None",
 ) -> TrainResult:
     with clock.step("scan"):
         key = patient_key(images.manifest, options.patient_key)
@@ -216,7 +230,7 @@ def _train_classifier(
         model.choose_preprocessing(images.train, warn=watcher.warn, note=watcher.note)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"):
-        extract_features(model, images, watcher)
+        extract_features(model, images, watcher, cluster)
     # 5: train the head.
     with clock.step("head"), watcher.stage("Training the head"):
         features, stored_as = model.features_of(images.train, warn=watcher.warn)

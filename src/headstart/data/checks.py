@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -50,6 +50,19 @@ class Scan:
         return sum(len(names) - 1 for names in self.copies) - self.merged
 
 
+Checked = tuple[FileInfo, Thumbnail | None]
+"""What is known of a file, and its thumbnail if it can be decoded."""
+
+CheckFiles = Callable[[Sequence[Entry], DecodeLimits], Iterable[Checked]]
+"""Checks files, and yields what is known of each, in order."""
+
+
+def check_files(entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
+    """Read and decode files in threads of this process, in order."""
+    with quiet_libraries(), ThreadPoolExecutor(cores()) as pool:
+        yield from pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
+
+
 def scan(
     entries: Sequence[Entry],
     *,
@@ -57,6 +70,7 @@ def scan(
     copies_are_one: bool = False,
     limits: DecodeLimits | None = None,
     progress: Progress | None = None,
+    check: CheckFiles = check_files,
 ) -> Scan:
     """Open, hash and compare every image.
 
@@ -66,17 +80,16 @@ def scan(
         copies_are_one: Whether copies of an image are one image that has the labels of all.
         limits: Maximum bytes and pixels per image.
         progress: Called after each image.
+        check: Reads and decodes the files.
     """
     limits = limits or DecodeLimits()
     infos: list[FileInfo] = []
     thumbnails: list[Thumbnail | None] = []
-    with quiet_libraries(), ThreadPoolExecutor(cores()) as pool:
-        results = pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
-        for info, thumbnail in results:
-            infos.append(info)
-            thumbnails.append(thumbnail)
-            if progress:
-                progress(len(infos), len(entries))
+    for info, thumbnail in check(entries, limits):
+        infos.append(info)
+        thumbnails.append(thumbnail)
+        if progress:
+            progress(len(infos), len(entries))
     manifest = build_manifest(entries, infos)
     usable = manifest["rejected"].null_count
     manifest = share_labels(manifest) if copies_are_one else _reject_conflicts(manifest, task)
@@ -88,7 +101,7 @@ def scan(
     return Scan(kept, copies, merged, conflicts)
 
 
-def _check_file(entry: Entry, limits: DecodeLimits) -> tuple[FileInfo, Thumbnail | None]:
+def _check_file(entry: Entry, limits: DecodeLimits) -> Checked:
     if entry.rejected:
         return FileInfo(), None
     try:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headstart.data.backgrounds import background_warnings
-from headstart.data.checks import Scan, scan
+from headstart.data.checks import CheckFiles, Scan, check_files, scan
 from headstart.data.findings import (
     describe_rejections,
     find_warnings,
@@ -76,6 +76,7 @@ def images_of(
     classes: Sequence[str] | None = None,
     limits: DecodeLimits | None = None,
     progress: Progress | None = None,
+    check: CheckFiles = check_files,
 ) -> Images:
     """Check every file that a source lists, and decide the split.
 
@@ -91,6 +92,7 @@ def images_of(
             class needs to be present. Nothing is held out.
         limits: Maximum bytes and pixels per image.
         progress: Called after each image is read.
+        check: Reads and decodes the files.
 
     Raises:
         DataError: No image is usable, or nothing distinguishes them: there are fewer than two
@@ -104,6 +106,7 @@ def images_of(
         copies_are_one=source.copies_are_one,
         limits=limits,
         progress=progress,
+        check=check,
     )
     manifest = checked.manifest
     if classes is not None:

@@ -77,6 +77,8 @@ class OpenVinoEngine:
         }
         if limit := share():
             settings["INFERENCE_NUM_THREADS"] = str(limit)
+            # Otherwise the threads of all workers run on the first cores.
+            settings["ENABLE_CPU_PINNING"] = "NO"
         # A model that is not loaded from a file shares the memory of the PyTorch network.
         model, self._source = _converted(network, size, cache / key)
         if precision == "bf16":

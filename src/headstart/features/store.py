@@ -183,7 +183,7 @@ class FeatureTable:
         """Delete the table."""
         remove(self.path)
 
-    def _create(self) -> None:
+    def create(self) -> None:
         """Create the table atomically if it does not exist."""
         if not self.path.exists():
             with atomic_create(self.path) as partial:
@@ -206,7 +206,7 @@ class FeatureTable:
         """Change the table, which is created if it does not exist."""
         for attempt in range(_ATTEMPTS):
             try:
-                self._create()
+                self.create()
                 change()
                 return
             except OSError as error:

@@ -28,7 +28,7 @@ TUNING = "tuning"
 _PLACES, _DIGITS = "runs.json", 8
 
 # Options that may differ when a training is resumed.
-_FREE = ("out", "overwrite", "resume", "minutes", "log", "store_gb")
+_FREE = ("out", "overwrite", "resume", "minutes", "log", "store_gb", "cluster")
 
 
 @dataclass(frozen=True)

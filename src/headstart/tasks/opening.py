@@ -7,6 +7,7 @@ from typing import cast
 
 from headstart.data.boxes.box_columns import find_box_columns, find_objects
 from headstart.data.boxes.finding import find_boxes
+from headstart.data.checks import CheckFiles, check_files
 from headstart.data.formats import is_table
 from headstart.data.images import Images
 from headstart.data.labelling import Labelling
@@ -36,6 +37,7 @@ def open_data(
     watcher: Watcher,
     *,
     slices: str | None = None,
+    check: CheckFiles = check_files,
 ) -> Images:
     """Open labelled images, check every file, split them, and report how they were understood.
 
@@ -44,6 +46,7 @@ def open_data(
         options: How it is opened.
         watcher: Follows the stages.
         slices: The columns by which results are sliced, separated by commas.
+        check: Reads and decodes the files.
 
     Raises:
         DataError: No usable images are left, or there are fewer than two classes.
@@ -66,6 +69,7 @@ def open_data(
             test=options.given().get("test"),
             seed=options.seed,
             progress=progress,
+            check=check,
         )
     return _reported(_learnable(data, opened), watcher)
 
@@ -126,6 +130,7 @@ def open_for_model(
     watcher: Watcher,
     *,
     slices: str | None = None,
+    check: CheckFiles = check_files,
 ) -> Images:
     """Open labelled images for a model; images of classes it does not know are rejected.
 

@@ -1,0 +1,92 @@
+"""A cluster, and the steps that it can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import ray
+
+from headstart.arrays import Features
+from headstart.cluster.checking import CheckingStep
+from headstart.cluster.extraction import ExtractionStep, for_workers
+from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
+from headstart.cluster.nodes import check_visible
+from headstart.data.checks import Checked
+from headstart.data.manifest import Entry
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.store import FeatureTable
+from headstart.options import DecodeLimits
+from headstart.watching import Progress, Warn
+
+_COMMIT_SECONDS = 5.0
+"""Seconds between two commits of features; as much work is lost if this process is killed."""
+
+
+class Cluster:
+    """A connected cluster; see `joining.joined`."""
+
+    def check_files(self, entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
+        """Read and decode files, in order; see `data.checks.check_files`.
+
+        Raises:
+            DataError: A node does not see the files.
+        """
+        if not entries:
+            return
+        check_visible(entries[0].path)
+        parts = enumerate(divided(entries))
+        for checked in in_order(map_parts(CheckingStep, (limits,), parts, worker_size("cpu"))):
+            yield from checked
+
+    def extract(
+        self,
+        extractor: FeatureExtractor,
+        files: Sequence[tuple[str, str]],
+        *,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> tuple[Features, str]:
+        """Return the features of files through the store, as `FeatureExtractor.of_files` does.
+
+        They are those of one process, to the bit, if it has the same engine and processor.
+
+        Args:
+            extractor: Computes the features. Its cache is a folder that all nodes share.
+            files: Path and sha256 of each image.
+            progress: Called after each part.
+            warn: Called with a sentence if the store was damaged.
+
+        Raises:
+            DataError: A node does not see the files, or a file has changed.
+            StoreError: The store cannot be read or written.
+        """
+
+        def extract_missing(missing: dict[str, str], table: FeatureTable) -> None:
+            check_visible(next(iter(missing.values())))
+            table.create()
+            pending, done, committed = list[str](), 0, time.monotonic()
+            step = ExtractionStep, (for_workers(extractor), table)
+            parts = map(dict, divided(list(missing.items())))
+            for written in map_parts(*step, parts, worker_size(extractor.device)):
+                pending += written.fragments
+                done += written.images
+                if time.monotonic() - committed > _COMMIT_SECONDS:
+                    table.commit(pending)
+                    pending, committed = [], time.monotonic()
+                if progress:
+                    progress(done, len(missing))
+            table.commit(pending)
+            table.compact()
+
+        return extractor.of_files(files, warn=warn, extract_missing=extract_missing)
+
+
+def worker_size(device: str) -> WorkerSize:
+    """Return the size of workers that run a network: one per GPU, or one per core."""
+    found = cast(dict[str, float], ray.cluster_resources())  # type: ignore[no-untyped-call]
+    cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
+    if device == "cuda" and gpus:
+        return WorkerSize(max(1, cpus // gpus), 1, gpus)
+    return WorkerSize(1, 0, cpus)

@@ -1,0 +1,36 @@
+"""Join the cluster that `--cluster` names. Ray is not imported unless one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from headstart.errors import OptionError
+
+if TYPE_CHECKING:
+    from headstart.cluster.cluster import Cluster
+
+
+@contextmanager
+def joined(address: str | None) -> Iterator[Cluster | None]:
+    """Yield a connection to a cluster, which ends with the block; None if none is named.
+
+    Args:
+        address: "local" for processes of this machine, "auto" for the cluster that this machine
+            belongs to, or the address of the head, as HOST:PORT.
+
+    Raises:
+        OptionError: The extra `cluster` is not installed.
+        ClusterError: There is no cluster at the address, or it has other versions.
+    """
+    if address is None:
+        yield None
+        return
+    if find_spec("ray") is None:
+        raise OptionError("For --cluster, run pip install 'headstart[cluster]'.")
+    from headstart.cluster.connection import connected  # Slow, and only for this option.
+
+    with connected(address) as cluster:
+        yield cluster

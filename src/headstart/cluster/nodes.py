@@ -1,0 +1,82 @@
+"""What the nodes of a cluster must have in common with this process."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from headstart.errors import ClusterError, DataError
+
+Result = TypeVar("Result")
+
+_WITHIN = 60.0
+"""Seconds in which a node must start a process."""
+
+
+def check_nodes() -> None:
+    """Check that each node has this version of Headstart and of Python.
+
+    Raises:
+        ClusterError: A node has another one, or none.
+    """
+    own = _versions()
+    for name, found in on_each_node(_versions).items():
+        if found != own:
+            raise ClusterError(
+                f"Node {name} has {_described(found)}, and this process {_described(own)}. Install "
+                "the same versions on all nodes."
+            )
+
+
+def check_visible(path: str) -> None:
+    """Check that each node sees a file.
+
+    Raises:
+        DataError: A node does not.
+    """
+    for name, found in on_each_node(lambda: Path(path).exists()).items():
+        if not found:
+            raise DataError(
+                f"'{path}' is not there on node {name}. Use a path that all nodes share, or a URL "
+                "such as s3://bucket/images."
+            )
+
+
+def on_each_node(function: Callable[[], Result]) -> dict[str, Result]:
+    """Return the result of a function on each node, by the address of the node.
+
+    Raises:
+        ClusterError: A node does not answer.
+    """
+    known = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes = [node for node in known if node["Alive"]]
+    remote = ray.remote(num_cpus=0)(function)
+    running = {
+        remote.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(): node["NodeManagerAddress"]
+        for node in nodes
+    }
+    done, waiting = ray.wait(list(running), num_returns=len(running), timeout=_WITHIN)
+    if waiting:
+        raise ClusterError(
+            f"Node {running[waiting[0]]} does not start processes within {_WITHIN:.0f} seconds. "
+            "'ray status' tells what it does."
+        )
+    return {running[reference]: ray.get(reference) for reference in done}
+
+
+def _versions() -> tuple[str, str]:
+    try:
+        return version("headstart"), sys.version.split()[0]
+    except PackageNotFoundError:
+        return "", sys.version.split()[0]
+
+
+def _described(versions: tuple[str, str]) -> str:
+    headstart, python = versions
+    return f"{f'Headstart {headstart}' if headstart else 'no Headstart'} on Python {python}"
