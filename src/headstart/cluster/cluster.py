@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar, cast
 
 import ray
 
@@ -12,7 +13,7 @@ from headstart.arrays import Features
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
-from headstart.cluster.nodes import check_visible
+from headstart.cluster.nodes import check_visible, count_nodes
 from headstart.data.checks import Checked
 from headstart.data.manifest import Entry
 from headstart.features.extractor import FeatureExtractor
@@ -20,12 +21,26 @@ from headstart.features.store import FeatureTable
 from headstart.options import DecodeLimits
 from headstart.watching import Progress, Warn
 
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
 _COMMIT_SECONDS = 5.0
 """Seconds between two commits of features; as much work is lost if this process is killed."""
 
 
 class Cluster:
     """A connected cluster; see `joining.joined`."""
+
+    @property
+    def summary(self) -> str:
+        """What it consists of, as a sentence."""
+        nodes, found = count_nodes(), _resources()
+        counted = [
+            f"{count:,} {name if count == 1 else name + 's'}"
+            for name, count in (("node", nodes), ("core", found["CPU"]), ("GPU", found["GPU"]))
+            if count
+        ]
+        return f"Cluster: {', '.join(counted)}."
 
     def check_files(self, entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
         """Read and decode files, in order; see `data.checks.check_files`.
@@ -37,8 +52,23 @@ class Cluster:
             return
         check_visible(entries[0].path)
         parts = enumerate(divided(entries))
-        for checked in in_order(map_parts(CheckingStep, (limits,), parts, worker_size("cpu"))):
+        for checked in in_order(self.map(partial(CheckingStep, limits), parts)):
             yield from checked
+
+    def map(
+        self,
+        make: Callable[[], Callable[[Part], Result]],
+        parts: Iterable[Part],
+        device: str = "cpu",
+    ) -> Iterator[Result]:
+        """Yield the result of a step for each part, as they are done; see `mapping.map_parts`.
+
+        Args:
+            make: Makes the step, once in each worker.
+            parts: The work.
+            device: Where its network runs: "cpu" or "cuda".
+        """
+        return map_parts(make, parts, worker_size(device))
 
     def extract(
         self,
@@ -67,9 +97,9 @@ class Cluster:
             check_visible(next(iter(missing.values())))
             table.create()
             pending, done, committed = list[str](), 0, time.monotonic()
-            step = ExtractionStep, (for_workers(extractor), table)
+            make = partial(ExtractionStep, for_workers(extractor), table)
             parts = map(dict, divided(list(missing.items())))
-            for written in map_parts(*step, parts, worker_size(extractor.device)):
+            for written in self.map(make, parts, extractor.device):
                 pending += written.fragments
                 done += written.images
                 if time.monotonic() - committed > _COMMIT_SECONDS:
@@ -85,8 +115,13 @@ class Cluster:
 
 def worker_size(device: str) -> WorkerSize:
     """Return the size of workers that run a network: one per GPU, or one per core."""
-    found = cast(dict[str, float], ray.cluster_resources())  # type: ignore[no-untyped-call]
-    cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
+    found = _resources()
+    cpus, gpus = found["CPU"], found["GPU"]
     if device == "cuda" and gpus:
         return WorkerSize(max(1, cpus // gpus), 1, gpus)
     return WorkerSize(1, 0, cpus)
+
+
+def _resources() -> dict[str, int]:
+    found = cast(dict[str, float], ray.cluster_resources())  # type: ignore[no-untyped-call]
+    return {"CPU": int(found.get("CPU", 1)), "GPU": int(found.get("GPU", 0))}

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from headstart.errors import OptionError
+from headstart.watching import Watcher
 
 if TYPE_CHECKING:
     from headstart.cluster.cluster import Cluster
 
 
 @contextmanager
-def joined(address: str | None) -> Iterator[Cluster | None]:
+def joined(address: str | None, watcher: Watcher) -> Iterator[Cluster | None]:
     """Yield a connection to a cluster, which ends with the block; None if none is named.
 
     Args:
         address: "local" for processes of this machine, "auto" for the cluster that this machine
             belongs to, or the address of the head, as HOST:PORT.
+        watcher: Follows it.
 
     Raises:
         OptionError: The extra `cluster` is not installed.
@@ -30,7 +32,10 @@ def joined(address: str | None) -> Iterator[Cluster | None]:
         return
     if find_spec("ray") is None:
         raise OptionError("For --cluster, run pip install 'headstart[cluster]'.")
-    from headstart.cluster.connection import connected  # Slow, and only for this option.
+    with ExitStack() as stack:
+        with watcher.stage("Joining the cluster"):
+            from headstart.cluster.connection import connected  # Slow, and only for this option.
 
-    with connected(address) as cluster:
+            cluster = stack.enter_context(connected(address))
+        watcher.note(cluster.summary)
         yield cluster

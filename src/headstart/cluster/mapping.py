@@ -42,8 +42,7 @@ class WorkerSize:
 
 
 def map_parts(
-    make: Callable[..., Step[Part, Result]],
-    arguments: Sequence[object],
+    make: Callable[[], Step[Part, Result]],
     parts: Iterable[Part],
     size: WorkerSize,
 ) -> Iterator[Result]:
@@ -53,9 +52,8 @@ def map_parts(
     count twice. Few parts and results are in memory at a time.
 
     Args:
-        make: Makes the step, once in each worker.
-        arguments: Its arguments, which are sent once to each worker.
-        parts: The work. Everything is pickled.
+        make: Makes the step, once in each worker. It is pickled, with all that it holds.
+        parts: The work. Parts and results are pickled, too.
         size: The workers.
 
     Raises:
@@ -68,7 +66,7 @@ def map_parts(
     blocks = [_block([part]) for part in parts]
     if not blocks:
         return
-    setup = ray.put((make, tuple(arguments), size.cpus))
+    setup = ray.put((make, size.cpus))
     results = ray.data.from_arrow(blocks).map_batches(
         _Worker,
         fn_constructor_args=([setup],),  # In a list, so that a restarted worker gets it again.
@@ -126,9 +124,9 @@ class _Worker:
     """A process of the cluster that does a step for one part after the other."""
 
     def __init__(self, setup: list[Any]) -> None:
-        make, arguments, cpus = ray.get(setup[0])
+        make, cpus = ray.get(setup[0])
         use_share(cpus)
-        self._step = make(*arguments)
+        self._step = make()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return _block([self._outcome(part) for part in _values(batch)])

@@ -52,14 +52,12 @@ def on_each_node(function: Callable[[], Result]) -> dict[str, Result]:
     Raises:
         ClusterError: A node does not answer.
     """
-    known = ray.nodes()  # type: ignore[no-untyped-call]
-    nodes = [node for node in known if node["Alive"]]
     remote = ray.remote(num_cpus=0)(function)
     running = {
         remote.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         ).remote(): node["NodeManagerAddress"]
-        for node in nodes
+        for node in _alive()
     }
     done, waiting = ray.wait(list(running), num_returns=len(running), timeout=_WITHIN)
     if waiting:
@@ -68,6 +66,16 @@ def on_each_node(function: Callable[[], Result]) -> dict[str, Result]:
             "'ray status' tells what it does."
         )
     return {running[reference]: ray.get(reference) for reference in done}
+
+
+def count_nodes() -> int:
+    """Return the number of nodes."""
+    return len(_alive())
+
+
+def _alive() -> list[dict[str, str]]:
+    known = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node for node in known if node["Alive"]]
 
 
 def _versions() -> tuple[str, str]:

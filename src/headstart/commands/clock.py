@@ -23,10 +23,11 @@ class Clock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure a step."""
+        """Measure a step, or a further part of it."""
         begin = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - begin, 3)
+        spent = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+        self.seconds[name] = round(spent, 3)
 
     def total(self) -> dict[str, float]:
         """Return the duration of each finished step, and the total so far."""

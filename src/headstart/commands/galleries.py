@@ -82,7 +82,7 @@ def create_gallery(
             f"'{out}' exists already. Pass another folder with --out, or add to it: headstart "
             f"gallery add {out} {data}"
         )
-    with joined(options.cluster) as cluster:
+    with joined(options.cluster, watcher) as cluster:
         return _create(data, out, options, watcher, cluster)
 
 

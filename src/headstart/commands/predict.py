@@ -1,15 +1,17 @@
 """Predict: classify images with a trained model."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from headstart.answers import BoxesPrediction
+from headstart.cluster.joining import joined
 from headstart.commands.combinations import LABELS, PREDICTION, reject_ineffective_options
 from headstart.commands.image_files import (
     Volumes,
@@ -20,10 +22,11 @@ from headstart.commands.image_files import (
     numbering_listing,
 )
 from headstart.commands.tiling import Tiling
-from headstart.data.inputs import ImageLike, ImagesLike
+from headstart.data.inputs import ImageLike, ImagesLike, ListedImage
 from headstart.data.paths import list_names, printable
 from headstart.errors import OptionError
 from headstart.options import DecodeLimits, PredictOptions
+from headstart.predictor.bundle import Bundle
 from headstart.predictor.detector import Detector, check_answer_options
 from headstart.predictor.predictor import AnyResult, FailedPrediction, Predictor
 from headstart.runs.predictions import Counts, check_output, write_predictions
@@ -36,6 +39,7 @@ from headstart.tasks.loading import AnyModel, load_model, model_of, read_model
 from headstart.watching import Progress, Watcher, name_place, name_step
 
 if TYPE_CHECKING:
+    from headstart.cluster.cluster import Cluster
     from headstart.commands.picture_folder import PictureFolder
     from headstart.data.boxes.coco_listing import CocoListing
 
@@ -69,6 +73,8 @@ def run_prediction(
         with predict_to_file(model, images, options, watcher) as written:
             return list(written.results)
     reject_ineffective_options(options, PREDICTION)
+    if options.cluster and not options.out:
+        raise OptionError("--cluster needs --out: it is for many images, not for answers at once.")
     check_output(options.out, overwrite=options.overwrite, format_=options.format)
     found = found_with_tables(images, options.cache, watcher)
     known = count_of(found)
@@ -105,6 +111,8 @@ def predict_to_file(
         watcher: Receives progress.
     """
     assert options.out
+    if options.cluster and (options.explain or options.pictures):
+        raise OptionError("--explain and --pictures are not drawn on a cluster. Omit --cluster.")
     reject_ineffective_options(options, PREDICTION)
     overwrite = options.overwrite or is_being_finished(options.out)
     check_output(options.out, overwrite=overwrite, format_=options.format)
@@ -113,6 +121,7 @@ def predict_to_file(
     _reject_unsuitable(predictor, options)
     numbering = _numbering(images, predictor, options, watcher)
     with ExitStack() as stack:
+        cluster = stack.enter_context(joined(options.cluster, watcher))
         with watcher.stage("Predicting") as progress:
             without = options.explain or options.pictures
             files = listed_files(images, options.cache, without, watcher)
@@ -124,7 +133,11 @@ def predict_to_file(
             )
             stack.enter_context(_noting_interruption(unfinished, watcher))
             tiling = Tiling.of(predictor, options, watcher.note)
-            _predict_missing(predictor, unfinished, options, tiling, progress)
+            if cluster:
+                make = partial(_PartPredictor, bundle, str(model), _fixed(options, predictor))
+                _predict_on(cluster, make, predictor.device, unfinished, tiling, progress)
+            else:
+                _predict_missing(predictor, unfinished, options, tiling, progress)
             name_step(progress, f"writing {options.out.name}")
             counts = unfinished.join(predictor.classes, options.format, numbering)
         tiling.advise()
@@ -182,6 +195,51 @@ def _predict_missing(
         reported = _reported(named, begin, len(files), count - done, progress)
         unfinished.write(number, reported)
         begin += len(files)
+
+
+class _PartPredictor:
+    """Predicts parts of the images in a worker.
+
+    Args:
+        bundle: The model.
+        model: Its name, for errors.
+        options: With the device and the precision of the process that divides the work.
+    """
+
+    def __init__(self, bundle: Bundle, model: str, options: PredictOptions) -> None:
+        predictor = model_of(bundle, model, options)
+        self._predict = _predict(predictor, options, resumed=False)
+        self._volumes = Volumes.of(predictor.contract, options.cache)
+
+    def __call__(self, part: tuple[int, Sequence[ListedImage]]) -> tuple[int, list[AnyResult]]:
+        number, files = part
+        results = self._predict(self._volumes.unpacked(files))
+        return number, [_named(result, self._volumes) for result in results]
+
+
+def _fixed(options: PredictOptions, predictor: AnyModel) -> PredictOptions:
+    """Return the options with the device and the precision of a model."""
+    update = {"device": predictor.device, "precision": predictor.precision}
+    return options.model_copy(update=update)
+
+
+def _predict_on(
+    cluster: "Cluster",
+    make: Callable[[], _PartPredictor],
+    device: str,
+    unfinished: UnfinishedPredictions,
+    tiling: Tiling,
+    progress: Progress,
+) -> None:
+    """Predict the images without results on a cluster, part by part."""
+    done, count = unfinished.done, unfinished.request.count
+    if 0 < done < count:
+        name_place(progress, f"image {done + 1:,} of {count:,}")
+    predicted, total = 0, count - done
+    for number, results in cluster.map(make, unfinished.missing(), device):
+        unfinished.write(number, tiling.watched(results))
+        predicted += len(results)
+        progress(min(predicted, total), total)
 
 
 def _reported(

@@ -74,7 +74,7 @@ def run_recommendation(
     name = f"{data_name(data)}-backbones"
     with (
         reserved_folder(options.out, name, overwrite=options.overwrite, note=watcher.note) as run,
-        joined(options.cluster) as cluster,
+        joined(options.cluster, watcher) as cluster,
     ):
         images = open_data(
             data, options, watcher, check=cluster.check_files if cluster else check_files

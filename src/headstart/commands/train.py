@@ -173,7 +173,7 @@ def run_training(
             )
         )
         with clock.step("connect"):
-            cluster = stack.enter_context(joined(options.cluster))
+            cluster = stack.enter_context(joined(options.cluster, watcher))
         with clock.step("scan"):
             check = cluster.check_files if cluster else check_files
             images = open_data(data, options, watcher, slices=options.slices, check=check)
