@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+# V2 needs an actor that outlives its job, and waits for it if its node is gone.
+os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V1")
 
 import ray
 
@@ -23,6 +26,7 @@ from headstart.cluster.nodes import check_nodes
 from headstart.cores import cores
 from headstart.errors import ClusterError
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WITHIN = 10.0
 """Seconds in which the head of a cluster must answer."""
 
@@ -108,13 +112,22 @@ def _check_answers(address: str) -> None:
         raise ClusterError(
             f"--cluster must be local, auto or HOST:PORT, such as 10.0.0.1:6379. Got '{address}'."
         )
+    if host in _LOOPBACK:
+        host = ray.util.get_node_ip_address()  # So does Ray.
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_WITHIN):
             pass
-    except (OSError, OverflowError) as error:
+        subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address],
+            check=True,
+            capture_output=True,
+            timeout=_WITHIN,
+        )
+    except (OSError, OverflowError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "strerror", None) or "what answers there is not Ray"
         raise ClusterError(
-            f"There is no Ray cluster at '{address}': {getattr(error, 'strerror', None) or error}. "
-            "'ray status' on its head tells whether it runs."
+            f"There is no Ray cluster at '{address}': {reason}. 'ray status' on its head tells "
+            "whether it runs."
         ) from None
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -76,9 +77,12 @@ def map_parts(
         num_cpus=size.cpus,
         num_gpus=size.gpus or None,
     )
-    for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for outcome in _values(batch):
-            yield cast(_Outcome[Result], outcome).result()
+    batches = results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    # A generator, which ends the work when it is closed.
+    with closing(cast(Generator[pa.Table], iter(batches))) as running:
+        for batch in running:
+            for outcome in _values(batch):
+                yield cast(_Outcome[Result], outcome).result()
 
 
 def _block(values: Iterable[object]) -> pa.Table:

@@ -1,0 +1,188 @@
+"""A Ray cluster against one process, and nodes that die.
+
+    python -m benchmarks.cluster overhead [IMAGES]
+    python -m benchmarks.cluster kills [KILLS]
+    python -m benchmarks.cluster drivers [KILLS]
+
+overhead: features of pictures of clothes by two workers with a core each, and by one process with
+    two threads; each with an empty store.
+kills: one of three nodes is killed at a random moment of an extraction, and of a batch prediction;
+    the result must be that of one process, with each image once.
+drivers: the command itself is killed; the same command must end with the same file.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+import numpy as np
+from ray.cluster_utils import Cluster as Nodes
+
+import headstart as hs
+from benchmarks.fashion import write_fashion
+from benchmarks.machine import describe
+from headstart.backbones.backbone import load_backbone
+from headstart.cluster.joining import joined
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.store import FeatureStore
+from headstart.files import file_sha256
+from headstart.watching import SilentWatcher
+
+HEADSTART = str(Path(sys.executable).with_name("headstart"))
+_NODE = {"num_cpus": 1, "object_store_memory": 200 * 1024**2}
+
+
+def overhead(images: int) -> None:
+    """Print images per second of both ways, and of the cluster without its start."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = _clothes(Path(folder) / "photos", images)
+        begin = time.perf_counter()
+        one = _extractor(Path(folder) / "one")
+        _ = one.engine
+        expected, _ = one.of_files(files)
+        alone = time.perf_counter() - begin
+        begin, first = time.perf_counter(), list[tuple[float, int]]()
+        many = _extractor(Path(folder) / "many")
+        with joined("local", SilentWatcher()) as cluster:
+            assert cluster
+            found, _ = cluster.extract(
+                many, files, progress=lambda done, _: first.append((time.perf_counter(), done))
+            )
+        shared = time.perf_counter() - begin
+        (start, done), (end, total) = first[0], first[-1]
+        steady = (total - done) / (end - start)
+        print(f"- one process: {images / alone:.0f} images/s ({alone:.1f} s)")
+        print(f"- two workers: {images / shared:.0f} images/s ({shared:.1f} s, start included)")
+        print(f"- ratio: {alone / shared:.2f}; without the start {steady * alone / images:.2f}")
+        print(f"- equal to the bit: {np.array_equal(found, expected)}")
+
+
+def kills(count: int) -> None:
+    """Kill a node at random moments, and count the results that are as undisturbed."""
+    generator = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
+        root = Path(folder)
+        files = _clothes(root / "photos", 6000)
+        expected, _ = _extractor(root / "one").of_files(files)
+        seconds, right, hit = 15.0, 0, 0
+        for number in range(count):
+            made = _extractor(root / f"cache-{number}")
+            begin = time.perf_counter()
+            with _one_dies(nodes, generator.uniform(0, seconds)) as died:
+                with joined(nodes.address, SilentWatcher()) as cluster:
+                    assert cluster
+                    found, _ = cluster.extract(made, files)
+                hit += died.is_set()
+            seconds = time.perf_counter() - begin
+            (info,) = FeatureStore(made.cache / "features").infos()
+            right += np.array_equal(found, expected) and info.images == len(files)
+            print(f"  kill {number + 1}: {seconds:.0f} s, {right} right of {hit} hit", flush=True)
+        print(f"- extraction, a node killed: {right} of {count} as undisturbed, {hit} in time")
+        model = hs.train(
+            root / "photos" / "fashion.csv", sample=500, out=root / "run", progress=False
+        )
+        whole = root / "whole.csv"
+        hs.predict(model.run, root / "photos", out=whole, progress=False)
+        right = hit = 0
+        for number in range(count):
+            out = root / f"predictions-{number}.csv"
+            with _one_dies(nodes, generator.uniform(0, seconds)) as died:
+                hs.predict(
+                    model.run, root / "photos", out=out, cluster=nodes.address, progress=False
+                )
+                hit += died.is_set()
+            right += out.read_bytes() == whole.read_bytes()
+        print(f"- batch prediction, a node killed: {right} of {count} equal, {hit} in time")
+
+
+def drivers(count: int) -> None:
+    """Kill the command at random moments; run it again, and compare with an undisturbed file."""
+    generator = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
+        root = Path(folder)
+        _clothes(root / "photos", 6000)
+        model = hs.train(root / "photos" / "fashion.csv", out=root / "run", progress=False)
+        whole = root / "whole.csv"
+        hs.predict(model.run, root / "photos", out=whole, progress=False)
+        right = 0
+        for number in range(count):
+            out = root / f"predictions-{number}.csv"
+            command = [HEADSTART, "predict", str(model.run), str(root / "photos"), "--out"]
+            command += [str(out), "--cluster", nodes.address]
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            time.sleep(generator.uniform(8, 20))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            parts = len(list(root.glob(f"{out.name}.partial/part-*")))
+            subprocess.run(command, check=True, capture_output=True)
+            right += out.read_bytes() == whole.read_bytes()
+            print(f"  driver {number + 1}: {parts} parts were kept, {right} right", flush=True)
+        print(f"- batch prediction, the command killed: {right} of {count} equal")
+
+
+@contextmanager
+def _cluster() -> Iterator[Nodes]:
+    """Yield a head without cores and three nodes with one core each."""
+    head = {**_NODE, "num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    nodes = Nodes(initialize_head=True, head_node_args=head)
+    try:
+        for number in (2, 3, 4):
+            nodes.add_node(**_NODE, node_ip_address=f"127.0.0.{number}")
+        yield nodes
+    finally:
+        nodes.shutdown()
+
+
+@contextmanager
+def _one_dies(nodes: Nodes, after: float) -> Iterator[threading.Event]:
+    """Kill the youngest node after some seconds; there are three again afterwards."""
+    died = threading.Event()
+
+    def kill() -> None:
+        died.set()
+        nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)
+
+    timer = threading.Timer(after, kill)
+    timer.start()
+    try:
+        yield died
+    finally:
+        timer.cancel()
+        timer.join()
+    if died.is_set():
+        address = f"127.0.0.{random.randint(5, 250)}"
+        nodes.add_node(**_NODE, node_ip_address=address)
+
+
+def _clothes(folder: Path, images: int) -> list[tuple[str, str]]:
+    write_fashion(folder, train=images, test=0)
+    return [(str(path), file_sha256(path)) for path in sorted(folder.glob("*.png"))]
+
+
+def _extractor(cache: Path) -> FeatureExtractor:
+    return FeatureExtractor(load_backbone(), cache=cache)
+
+
+_MODES: dict[str, tuple[Callable[[int], None], int]] = {
+    "overhead": (overhead, 20_000),
+    "kills": (kills, 20),
+    "drivers": (drivers, 5),
+}
+
+if __name__ == "__main__":
+    print(describe())
+    mode, default = _MODES[sys.argv[1]]
+    mode(int(sys.argv[2]) if len(sys.argv) > 2 else default)

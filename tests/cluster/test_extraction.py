@@ -1,0 +1,107 @@
+"""Features that a cluster computes are those of one process."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ray.cluster_utils import Cluster as Nodes
+
+from headstart.backbones.backbone import load_backbone
+from headstart.cluster.joining import joined
+from headstart.errors import DataError
+from headstart.features.extractor import FeatureExtractor
+from headstart.features.store import FeatureStore
+from headstart.files import file_sha256
+from headstart.watching import SilentWatcher
+from tests.cluster.conftest import add_node
+from tests.conftest import TINY, picture
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+IMAGES = 900
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
+    """Write small pictures, and return path and sha256 of each."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(IMAGES):
+        picture(number, side=32).save(folder / f"{number}.png")
+    return [(str(path), file_sha256(path)) for path in sorted(folder.iterdir())]
+
+
+def extractor(cache: Path) -> FeatureExtractor:
+    """Return an extractor with its own store."""
+    backbone = load_backbone(TINY, weights="random", image_size=64)
+    return FeatureExtractor(backbone, cache=cache, precision="float32")
+
+
+def rows_of(made: FeatureExtractor) -> int:
+    """Return the number of rows in its table."""
+    (info,) = FeatureStore(made.cache / "features").infos()
+    return info.images
+
+
+@pytest.fixture(scope="module")
+def expected(files: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Return the features that this process computes."""
+    return extractor(tmp_path_factory.mktemp("alone")).of_files(files)[0]
+
+
+def test_features_are_those_of_one_process(
+    files: list[tuple[str, str]], expected: np.ndarray, address: str, tmp_path: Path
+) -> None:
+    """To the bit, once each; then nothing is missing."""
+    made, counts = extractor(tmp_path), list[tuple[int, int]]()
+    with joined(address, SilentWatcher()) as cluster:
+        found, _ = cluster.extract(made, files, progress=lambda *count: counts.append(count))
+        np.testing.assert_array_equal(found, expected)
+        assert counts[-1] == (IMAGES, IMAGES)
+        assert rows_of(made) == IMAGES
+        counts.clear()
+        again, _ = cluster.extract(made, files, progress=lambda *count: counts.append(count))
+    np.testing.assert_array_equal(again, expected)
+    assert counts == [] and rows_of(made) == IMAGES
+
+
+def test_a_node_that_dies(
+    files: list[tuple[str, str]], expected: np.ndarray, nodes: Nodes, tmp_path: Path
+) -> None:
+    """Its work is done again by others: no row is lost or doubled."""
+    made, killed = extractor(tmp_path), threading.Event()
+
+    def kill_one(done: int, _: int) -> None:
+        if done and not killed.is_set():
+            killed.set()
+            nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)
+
+    with joined(nodes.address, SilentWatcher()) as cluster:
+        found, _ = cluster.extract(made, files, progress=kill_one)
+    add_node(nodes, 5)
+    assert killed.is_set()
+    np.testing.assert_array_equal(found, expected)
+    assert rows_of(made) == IMAGES
+
+
+def test_a_file_that_changes(files: list[tuple[str, str]], address: str, tmp_path: Path) -> None:
+    """The error is that of one process, and what is done is kept."""
+    changed = tmp_path / "changed.png"
+    picture(1, side=32).save(changed)
+    wrong = [*files[:300], (str(changed), "0" * 64)]
+    made = extractor(tmp_path / "cache")
+    with (
+        joined(address, SilentWatcher()) as cluster,
+        pytest.raises(DataError, match="changed.png' changed while it was being read"),
+    ):
+        cluster.extract(made, wrong)
+
+
+def test_files_that_a_node_does_not_see(address: str, tmp_path: Path) -> None:
+    """The path and the node are named, before any work is done."""
+    missing = tmp_path / "not-here.png"
+    with (
+        joined(address, SilentWatcher()) as cluster,
+        pytest.raises(DataError, match=r"not-here.png' is not there on node 127\.0\.0\.\d"),
+    ):
+        cluster.extract(extractor(tmp_path / "cache"), [(str(missing), "0" * 64)])
