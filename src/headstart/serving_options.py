@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from headstart.options import ComputeOptions, DecodeLimits
+from headstart.options import ClusterOptions, ComputeOptions, DecodeLimits
 from headstart.strict import LenientPath, Options, Panel
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
@@ -134,6 +134,7 @@ class ServeOptions(
     LabelStudioOptions,
     LogOptions,
     LimitOptions,
+    ClusterOptions,
     ComputeOptions,
     AccessOptions,
 ):
@@ -145,11 +146,16 @@ class ServeOptions(
         1,
         ge=1,
         le=64,
-        description="Worker processes. One uses all cores; more need as many times the memory.",
+        description="Worker processes. One uses all cores; more need as many times the memory. "
+        "With --cluster, the largest number of replicas.",
     )
 
     @model_validator(mode="after")
     def _check_workers(self) -> Self:
         if self.label_studio and self.workers > 1:
             raise ValueError("label_studio trains in the server, so workers must be 1")
+        if self.label_studio and self.cluster:
+            raise ValueError("label_studio trains in the server, so it cannot run on a cluster")
+        if self.cluster and not self.port:
+            raise ValueError("On a cluster, the port must be a number, not 0")
         return self

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from headstart.cli.columns import print_line
+from headstart.cluster.joining import joined
 from headstart.errors import ServerError
 from headstart.serving_options import ServeOptions
+from headstart.watching.display import Display
 
 if TYPE_CHECKING:
     from headstart.server.running import Started
@@ -22,11 +26,14 @@ def run_server(console: Console, models: Sequence[str], options: ServeOptions) -
         ServerError: The libraries are not installed, or the server cannot start.
     """
     try:
-        from headstart.server.running import serve
+        from headstart.server.running import app_maker, serve
     except ModuleNotFoundError as error:
         raise ServerError(
             f"To serve models, run pip install 'headstart[serve]': '{error.name}' is missing."
         ) from None
+    if options.cluster:
+        _serve_on_cluster(console, app_maker(models, options), options)
+        return
     loading = console.status("Loading the models")
     loading.start()
 
@@ -48,3 +55,30 @@ def run_server(console: Console, models: Sequence[str], options: ServeOptions) -
         return  # It is how a server is ended.
     finally:
         loading.stop()
+
+
+def _serve_on_cluster(console: Console, make: Callable[[], object], options: ServeOptions) -> None:
+    """Hand the application over to a cluster; on one of this machine alone, wait for Ctrl-C."""
+    watcher = Display(console)
+    with joined(options.cluster, watcher) as cluster:
+        assert cluster
+        with watcher.stage("Starting replicas"):
+            cluster.serve(
+                make,
+                host=options.host,
+                port=options.port,
+                replicas=options.workers,
+                device=options.device,
+            )
+        address = f"http://{options.host}:{options.port}"
+        if options.cluster == "local":
+            print_line(console, f"Serving until Ctrl-C: {address}")
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+            return
+    print_line(console, f"Served by the cluster from now on, on its nodes: {address}")
+    print_line(
+        console,
+        "  The same command with other models replaces them without a pause; 'serve shutdown' "
+        "ends it.",
+    )

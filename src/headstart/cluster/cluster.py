@@ -70,6 +70,14 @@ class Cluster:
         """
         return map_parts(make, parts, worker_size(device))
 
+    def serve(
+        self, make: Callable[[], object], *, host: str, port: int, replicas: int, device: str
+    ) -> None:
+        """Serve an application; see `serving.deploy`."""
+        from headstart.cluster.serving import deploy  # Slow, and only for this.
+
+        deploy(make, host=host, port=port, replicas=replicas, gpu=device == "cuda")
+
     def extract(
         self,
         extractor: FeatureExtractor,

@@ -113,7 +113,7 @@ def _check_answers(address: str) -> None:
             f"--cluster must be local, auto or HOST:PORT, such as 10.0.0.1:6379. Got '{address}'."
         )
     if host in _LOOPBACK:
-        host = ray.util.get_node_ip_address()  # So does Ray.
+        host = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_WITHIN):
             pass
@@ -135,4 +135,4 @@ def _quiet() -> None:
     """Keep Ray from logging to the terminal and from drawing its own progress bars."""
     warnings.filterwarnings("ignore", module="ray")
     for name in ("ray", "ray.data", "ray.train", "ray.tune", "ray.serve"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -7,12 +7,14 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import pyarrow as pa
 import ray
 import ray.data
 
+from headstart.cluster.nodes import enter
 from headstart.cores import use_share
 
 Part = TypeVar("Part")
@@ -67,7 +69,7 @@ def map_parts(
     blocks = [_block([part]) for part in parts]
     if not blocks:
         return
-    setup = ray.put((make, size.cpus))
+    setup = ray.put((make, size.cpus, str(Path.cwd())))
     results = ray.data.from_arrow(blocks).map_batches(
         _Worker,
         fn_constructor_args=([setup],),  # In a list, so that a restarted worker gets it again.
@@ -128,8 +130,9 @@ class _Worker:
     """A process of the cluster that does a step for one part after the other."""
 
     def __init__(self, setup: list[Any]) -> None:
-        make, cpus = ray.get(setup[0])
+        make, cpus, folder = ray.get(setup[0])
         use_share(cpus)
+        enter(folder)
         self._step = make()
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -1,5 +1,6 @@
 """What the nodes of a cluster must have in common with this process."""
 
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -38,7 +39,8 @@ def check_visible(path: str) -> None:
     Raises:
         DataError: A node does not.
     """
-    for name, found in on_each_node(lambda: Path(path).exists()).items():
+    absolute = Path(path).absolute()
+    for name, found in on_each_node(absolute.exists).items():
         if not found:
             raise DataError(
                 f"'{path}' is not there on node {name}. Use a path that all nodes share, or a URL "
@@ -66,6 +68,12 @@ def on_each_node(function: Callable[[], Result]) -> dict[str, Result]:
             "'ray status' tells what it does."
         )
     return {running[reference]: ray.get(reference) for reference in done}
+
+
+def enter(folder: str) -> None:
+    """Change to a folder, so that relative paths mean the same as in another process."""
+    if Path(folder).is_dir():  # Otherwise, the node does not share it.
+        os.chdir(folder)
 
 
 def count_nodes() -> int:

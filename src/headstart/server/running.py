@@ -78,6 +78,20 @@ def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[Started]
             _run_one(make, listening, lambda: tell(started))
 
 
+def app_maker(models: Sequence[str], options: ServeOptions) -> Callable[[], FastAPI]:
+    """Return what makes the application in other processes, after a check of its models.
+
+    Raises:
+        HeadstartError: See `serve`.
+    """
+    places, key = _places(models, options), _key(options)
+    from headstart.server.app import create_app
+
+    make = partial(create_app, places, options, key)
+    make().state.headstart.models.check()
+    return make
+
+
 def _places(models: Sequence[str], options: ServeOptions) -> tuple[Place, ...]:
     if options.label_studio:
         from headstart.server.label_studio.backend import place_of
