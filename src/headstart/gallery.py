@@ -73,6 +73,7 @@ class Gallery:
         cache: str | os.PathLike[str] | None = None,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
+        cluster: str | None = None,
         progress: ProgressOption = None,
     ) -> Self:
         """Make a gallery of labelled images.
@@ -89,6 +90,7 @@ class Gallery:
             cache: See the class.
             device: See the class.
             precision: See the class.
+            cluster: As for `train`.
             progress: As for `train`.
 
         Raises:
@@ -97,7 +99,7 @@ class Gallery:
         """
         from headstart.commands.galleries import create_gallery
 
-        values = {"out": out, "group": group, "cache": cache}
+        values = {"out": out, "group": group, "cache": cache, "cluster": cluster}
         options = CreateOptions.of(
             **{name: value for name, value in values.items() if value is not None},
             model=os.fspath(model),

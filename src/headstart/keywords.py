@@ -87,6 +87,12 @@ class ComputeKeywords(CacheKeywords, DeviceKeywords, total=False):
     """See `ComputeOptions`."""
 
 
+class ClusterKeywords(TypedDict, total=False):
+    """See `ClusterOptions`."""
+
+    cluster: str | None
+
+
 class RunKeywords(TypedDict, total=False):
     """See `RunOptions`."""
 
@@ -94,7 +100,7 @@ class RunKeywords(TypedDict, total=False):
     overwrite: bool
 
 
-class TryKeywords(OpenKeywords, ComputeKeywords, total=False):
+class TryKeywords(OpenKeywords, ClusterKeywords, ComputeKeywords, total=False):
     """See `TryOptions`."""
 
     image_size: int | None
@@ -216,7 +222,7 @@ class AnswerKeywords(TypedDict, total=False):
     max_error: float | None
 
 
-class PredictKeywords(AnswerKeywords, TileKeywords, ComputeKeywords, total=False):
+class PredictKeywords(AnswerKeywords, TileKeywords, ClusterKeywords, ComputeKeywords, total=False):
     """See `PredictOptions`."""
 
     max_pixels: int

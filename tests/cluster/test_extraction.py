@@ -1,7 +1,7 @@
 """Features that a cluster computes are those of one process."""
 
+import re
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     for number in range(IMAGES):
         picture(number, side=32).save(folder / f"{number}.png")
     return [(str(path), file_sha256(path)) for path in sorted(folder.iterdir())]
+
+
+class Recorded(SilentWatcher):
+    """Keeps warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def extractor(cache: Path) -> FeatureExtractor:
@@ -76,9 +86,12 @@ def test_a_node_that_dies(
             killed.set()
             nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)
 
-    with joined(nodes.address, SilentWatcher()) as cluster:
+    watcher = Recorded()
+    with joined(nodes.address, watcher) as cluster:
         found, _ = cluster.extract(made, files, progress=kill_one)
     add_node(nodes, 5)
+    (warning,) = watcher.warnings
+    assert re.match(r"Node '127\.0\.0\.\d' went away\.", warning)
     assert killed.is_set()
     np.testing.assert_array_equal(found, expected)
     assert rows_of(made) == IMAGES
@@ -92,7 +105,7 @@ def test_a_file_that_changes(files: list[tuple[str, str]], address: str, tmp_pat
     made = extractor(tmp_path / "cache")
     with (
         joined(address, SilentWatcher()) as cluster,
-        pytest.raises(DataError, match="changed.png' changed while it was being read"),
+        pytest.raises(DataError, match=r"changed\.png' changed while it was being read"),
     ):
         cluster.extract(made, wrong)
 

@@ -13,13 +13,14 @@ from headstart.arrays import Features
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
-from headstart.cluster.nodes import check_visible, count_nodes
+from headstart.cluster.nodes import check_visible, node_names
 from headstart.data.checks import Checked
 from headstart.data.manifest import Entry
+from headstart.data.paths import list_names
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureTable
 from headstart.options import DecodeLimits
-from headstart.watching import Progress, Warn
+from headstart.watching import Progress, Warn, Watcher
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -29,12 +30,20 @@ _COMMIT_SECONDS = 5.0
 
 
 class Cluster:
-    """A connected cluster; see `joining.joined`."""
+    """A connected cluster; see `joining.joined`.
+
+    Args:
+        watcher: Is told of nodes that die.
+    """
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._nodes = node_names()
 
     @property
     def summary(self) -> str:
         """What it consists of, as a sentence."""
-        nodes, found = count_nodes(), _resources()
+        nodes, found = len(self._nodes), _resources()
         counted = [
             f"{count:,} {name if count == 1 else name + 's'}"
             for name, count in (("node", nodes), ("core", found["CPU"]), ("GPU", found["GPU"]))
@@ -68,7 +77,14 @@ class Cluster:
             parts: The work.
             device: Where its network runs: "cpu" or "cuda".
         """
-        return map_parts(make, parts, worker_size(device))
+        yield from map_parts(make, parts, worker_size(device))
+        now = node_names()
+        if gone := sorted(self._nodes - now):
+            self._watcher.warn(
+                f"{'Node' if len(gone) == 1 else 'Nodes'} {list_names(gone)} went away. What was "
+                "done there and not yet stored was done again elsewhere."
+            )
+        self._nodes = now
 
     def serve(
         self, make: Callable[[], object], *, host: str, port: int, replicas: int, device: str

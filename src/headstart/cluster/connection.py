@@ -25,6 +25,7 @@ from headstart.cluster.cluster import Cluster
 from headstart.cluster.nodes import check_nodes
 from headstart.cores import cores
 from headstart.errors import ClusterError
+from headstart.watching import Watcher
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WITHIN = 10.0
@@ -32,7 +33,7 @@ _WITHIN = 10.0
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Cluster]:
+def connected(address: str, watcher: Watcher) -> Iterator[Cluster]:
     """Connect to a cluster for the duration of a block; see `joining.joined`.
 
     What runs on the cluster ends with the block, also after an error or Ctrl-C.
@@ -41,7 +42,7 @@ def connected(address: str) -> Iterator[Cluster]:
     try:
         _connect(address)
         check_nodes()
-        yield Cluster()
+        yield Cluster(watcher)
     finally:
         ray.shutdown()
 

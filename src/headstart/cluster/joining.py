@@ -36,6 +36,6 @@ def joined(address: str | None, watcher: Watcher) -> Iterator[Cluster | None]:
         with watcher.stage("Joining the cluster"):
             from headstart.cluster.connection import connected  # Slow, and only for this option.
 
-            cluster = stack.enter_context(connected(address))
+            cluster = stack.enter_context(connected(address, watcher))
         watcher.note(cluster.summary)
         yield cluster

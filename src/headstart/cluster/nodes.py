@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from headstart.errors import ClusterError, DataError
@@ -24,7 +25,7 @@ def check_nodes() -> None:
     Raises:
         ClusterError: A node has another one, or none.
     """
-    own = _versions()
+    own = _own()
     for name, found in on_each_node(_versions).items():
         if found != own:
             raise ClusterError(
@@ -49,12 +50,12 @@ def check_visible(path: str) -> None:
 
 
 def on_each_node(function: Callable[[], Result]) -> dict[str, Result]:
-    """Return the result of a function on each node, by the address of the node.
+    """Return the result of a function on each node that is there, by the address of the node.
 
     Raises:
         ClusterError: A node does not answer.
     """
-    remote = ray.remote(num_cpus=0)(function)
+    remote = ray.remote(num_cpus=0)(lambda: function())
     running = {
         remote.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -67,7 +68,15 @@ def on_each_node(function: Callable[[], Result]) -> dict[str, Result]:
             f"Node {running[waiting[0]]} does not start processes within {_WITHIN:.0f} seconds. "
             "'ray status' tells what it does."
         )
-    return {running[reference]: ray.get(reference) for reference in done}
+    results = dict[str, Result]()
+    for reference in done:
+        try:
+            results[running[reference]] = ray.get(reference)
+        except RayTaskError:
+            raise
+        except RayError:  # The node has just gone away; others will do its work.
+            continue
+    return results
 
 
 def enter(folder: str) -> None:
@@ -76,9 +85,9 @@ def enter(folder: str) -> None:
         os.chdir(folder)
 
 
-def count_nodes() -> int:
-    """Return the number of nodes."""
-    return len(_alive())
+def node_names() -> set[str]:
+    """Return the addresses of the nodes."""
+    return {node["NodeManagerAddress"] for node in _alive()}
 
 
 def _alive() -> list[dict[str, str]]:
@@ -91,6 +100,10 @@ def _versions() -> tuple[str, str]:
         return version("headstart"), sys.version.split()[0]
     except PackageNotFoundError:
         return "", sys.version.split()[0]
+
+
+def _own() -> tuple[str, str]:
+    return _versions()
 
 
 def _described(versions: tuple[str, str]) -> str:

@@ -1,0 +1,87 @@
+"""What joining a cluster says if it is not possible."""
+
+import functools
+import importlib.util
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from headstart.cluster import connection, nodes
+from headstart.cluster.joining import joined
+from headstart.errors import ClusterError, OptionError
+from headstart.watching import SilentWatcher
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def join(address: str) -> None:
+    """Join a cluster, and leave it."""
+    with joined(address, SilentWatcher()):
+        pass
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that installs it is named."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("headstart.cluster.joining.find_spec", lambda _: None)
+    with pytest.raises(OptionError, match=r"pip install 'headstart\[cluster\]'"):
+        join("local")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:9", "There is no Ray cluster at '127.0.0.1:9': Connection refused"),
+        ("10.0.0.1", r"must be local, auto or HOST:PORT, such as 10.0.0.1:6379. Got '10.0.0.1'"),
+        ("head:seventy", "must be local, auto or HOST:PORT"),
+        ("127.0.0.1:70000", "There is no Ray cluster at '127.0.0.1:70000'"),
+        ("ray://127.0.0.1:10001", "is the address of a Ray Client"),
+        ("no-such-host.invalid:6379", "There is no Ray cluster at 'no-such-host.invalid:6379'"),
+    ],
+)
+def test_addresses_without_a_cluster(address: str, message: str) -> None:
+    """The error comes at once, and says what to do."""
+    begin = time.monotonic()
+    with pytest.raises(ClusterError, match=message):
+        join(address)
+    assert time.monotonic() - begin < 30
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """Yield the port of a server that accepts connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=lambda: [server.accept() for _ in range(9)], daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def test_something_else_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for."""
+    monkeypatch.setattr(connection, "_WITHIN", 3.0)
+    with listening() as port, pytest.raises(ClusterError, match="what answers there is not Ray"):
+        join(f"127.0.0.1:{port}")
+
+
+def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Auto needs one, and starts none."""
+    # Other tests' clusters may run on it.
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", functools.cache(set))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ClusterError, match=r"no Ray cluster at this machine\. Start one"):
+        join("auto")
+
+
+def test_a_node_with_other_versions(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, with both versions."""
+    own = nodes._versions()
+    monkeypatch.setattr(nodes, "_own", lambda: ("9.9", own[1]))
+    with pytest.raises(
+        ClusterError, match=rf"Node 127\.0\.0\.\d has Headstart {own[0]} on Python .* 9\.9 on"
+    ):
+        join(address)
