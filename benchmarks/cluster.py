@@ -55,9 +55,10 @@ def overhead(images: int) -> None:
         begin, first = time.perf_counter(), list[tuple[float, int]]()
         with joined("local", SilentWatcher()) as cluster:
             assert cluster
-            found, _ = cluster.extract(
+            cluster.extract(
                 many, files, progress=lambda done, _: first.append((time.perf_counter(), done))
             )
+        found, _ = many.of_files(files)
         shared = time.perf_counter() - begin
         (start, done), (end, total) = first[0], first[-1]
         steady = (total - done) / (end - start)
@@ -81,9 +82,10 @@ def kills(count: int) -> None:
             with _one_dies(nodes, generator.uniform(0, seconds)) as died:
                 with joined(nodes.address, SilentWatcher()) as cluster:
                     assert cluster
-                    found, _ = cluster.extract(made, files)
+                    cluster.extract(made, files)
                 hit += died.is_set()
             seconds = time.perf_counter() - begin
+            found, _ = made.of_files(files)
             (info,) = FeatureStore(made.cache / "features").infos()
             right += np.array_equal(found, expected) and info.images == len(files)
             print(f"  kill {number + 1}: {seconds:.0f} s, {right} right of {hit} hit", flush=True)

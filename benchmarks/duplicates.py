@@ -1,12 +1,17 @@
 """Time and memory of the search for near duplicates, and its groups beside those of all pairs.
 
-python -m benchmarks.duplicates
+python -m benchmarks.duplicates [million]
+
+million: of a million images, most of them mixtures of two of 60,000 others; and that the groups of
+50,000 are those of all pairs.
 
 Thumbnails are of crops of solar cells, of smooth noise, of flat images, of flat images with a
 little noise, and, one in five, of copies: JPEGs of quality 50 to 90, slightly brighter ones.
 """
 
 import io
+import resource
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -138,5 +143,26 @@ def main() -> None:
     print(f"| 100,000 | all copies | headstart | {row(images, near_duplicates)}", flush=True)
 
 
+def million() -> None:
+    """Print seconds and memory for a million images, and compare 50,000 with all pairs."""
+    made = thumbnails(60_000, cells(), kinds=(0.4, 0.4, 0.1, 0.1))
+    some = made[:50_000]
+    equal = np.array_equal(near_duplicates(some), component_labels(len(some), all_pairs(some)))
+    print(f"machine: {describe()}\n- 50,000: as all pairs: {equal}", flush=True)
+    numbers, parts = np.random.default_rng(0), [made]
+    while sum(map(len, parts)) < 1_000_000:
+        share = numbers.uniform(0.3, 0.7, (len(made), 1, 1)).astype(np.float32)
+        mixture = made * share + made[numbers.permutation(len(made))] * (1 - share)
+        mixture += numbers.normal(0, 3, made.shape).astype(np.float32)
+        parts.append(np.clip(mixture, 0, 255).astype(np.uint8))
+    images = np.concatenate(parts)[:1_000_000]
+    del parts
+    begin = time.perf_counter()
+    groups = near_duplicates(images)
+    seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"- 1,000,000: {copies(groups):,} copies in {seconds:.0f} s; in all {peak:,.0f} MB")
+
+
 if __name__ == "__main__":
-    main()
+    million() if "million" in sys.argv else main()

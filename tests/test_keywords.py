@@ -81,8 +81,8 @@ def test_the_entry_of_an_option() -> None:
     """An entry has the description, with other options as in Python, and the default."""
     text = " ".join(str(hs.train.__doc__).split())
     assert (
-        "backbone: Pretrained network, or auto to choose among backbones by your images. "
-        "Default: 'efficientnet-lite0'. weights:"
+        "backbone: Pretrained network, such as resnet50 or hf-hub:OWNER/NAME, or auto to choose "
+        "among backbones by your images. Default: 'efficientnet-lite0'. weights:"
     ) in text
     assert "minutes: Time limit, in minutes (default: 10 with tune auto, otherwise none)." in text
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
@@ -24,7 +25,23 @@ from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import TryOptions, cache_folder
 from headstart.record import BackboneTrial, Recommendation
-from headstart.watching import Watcher
+from headstart.watching import Progress, Warn, Watcher
+
+
+class Extract(Protocol):
+    """Computes the features of files that are not in the store."""
+
+    def __call__(
+        self,
+        extractor: FeatureExtractor,
+        files: Sequence[tuple[str, str]],
+        *,
+        progress: Progress | None,
+        warn: Warn | None,
+    ) -> None:
+        """See `cluster.Cluster.extract`."""
+        ...
+
 
 _ROUNDS, SECONDS, _LIMIT = 3, 0.4, 10.0
 # Most parameters of networks that are held in memory until they are timed: about 1 GB.
@@ -37,8 +54,18 @@ def try_backbones(
     candidates: Sequence[tuple[str, str]],
     options: TryOptions,
     watcher: Watcher,
+    extract: Extract | None = None,
 ) -> Recommendation:
-    """Compare backbones on the same images: folds of the training part, or the validation part."""
+    """Compare backbones on the same images: folds of the training part, or the validation part.
+
+    Args:
+        train: The training part.
+        val: The validation part.
+        candidates: Name and weights of each backbone.
+        options: What to compare them on.
+        watcher: Follows the trials.
+        extract: Computes the features that are not in the store. Default: this process.
+    """
     note_candidates(candidates, watcher)
     images = trial_images(train, val, options)
     if images.note:
@@ -46,7 +73,7 @@ def try_backbones(
     trials: list[tuple[BackboneScore, BackboneTrial]] = []
     untimed: list[_UntimedTrial] = []
     for backbone in _load_each(candidates, train, options, watcher):
-        untimed.append(_measure_accuracy(backbone, images, options, watcher))
+        untimed.append(_measure_accuracy(backbone, images, options, watcher, extract))
         if sum(trial.parameters for trial in untimed) > MAX_HELD_PARAMETERS:
             trials += _time(untimed, watcher)
             untimed = []
@@ -105,7 +132,11 @@ class _UntimedTrial:
 
 
 def _measure_accuracy(
-    backbone: Backbone, images: TrialImages, options: TryOptions, watcher: Watcher
+    backbone: Backbone,
+    images: TrialImages,
+    options: TryOptions,
+    watcher: Watcher,
+    extract: Extract | None,
 ) -> _UntimedTrial:
     begin, sample, folds = perf_counter(), images.images, images.folds
     extractor = FeatureExtractor(
@@ -115,6 +146,8 @@ def _measure_accuracy(
         precision=options.precision,
     )
     with watcher.stage(f"Trying {backbone.name}") as progress:
+        if extract:
+            extract(extractor, sample.files, progress=progress, warn=watcher.warn)
         features, _ = extractor.of_files(sample.files, progress=progress, warn=watcher.warn)
         correct, columns = _measure_probe(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]

@@ -9,7 +9,6 @@ from typing import TypeVar, cast
 
 import ray
 
-from headstart.arrays import Features
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
@@ -101,8 +100,8 @@ class Cluster:
         *,
         progress: Progress | None = None,
         warn: Warn | None = None,
-    ) -> tuple[Features, str]:
-        """Return the features of files through the store, as `FeatureExtractor.of_files` does.
+    ) -> None:
+        """Compute the features of files that are not in the store.
 
         They are those of one process, to the bit, if it has the same engine and processor.
 
@@ -134,7 +133,7 @@ class Cluster:
             table.commit(pending)
             table.compact()
 
-        return extractor.of_files(files, warn=warn, extract_missing=extract_missing)
+        extractor.store_files(files, extract_missing, warn=warn)
 
 
 def worker_size(device: str) -> WorkerSize:

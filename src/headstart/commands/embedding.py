@@ -110,7 +110,7 @@ def features_of(
     """Return the features of images, and the precision to which they are rounded."""
     with watcher.stage("Extracting features") as progress:
         if cluster:
-            return cluster.extract(extractor, images.files, progress=progress, warn=watcher.warn)
+            cluster.extract(extractor, images.files, progress=progress, warn=watcher.warn)
         return extractor.of_files(images.files, progress=progress, warn=watcher.warn)
 
 

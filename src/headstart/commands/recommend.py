@@ -84,7 +84,14 @@ def run_recommendation(
                 f"'{data}' has boxes, for which backbones are not compared yet. Train with one, "
                 "such as --backbone resnet50."
             )
-        recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
+        recommendation = try_backbones(
+            images.train,
+            images.val,
+            candidates,
+            options,
+            watcher,
+            cluster.extract if cluster else None,
+        )
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
         if text := licence_warning(recommendation.recommended, licence):
             watcher.warn(text)

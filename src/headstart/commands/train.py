@@ -220,7 +220,7 @@ def _train_classifier(
     earlier = EarlierRun.load(options.compare, images, options) if options.compare else None
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
-    name, weights, recommendation = _choose_backbone(options, images, watcher, clock)
+    name, weights, recommendation = _choose_backbone(options, images, watcher, clock, cluster)
     with clock.step("load"), watcher.stage("Loading the backbone"):
         backbone = _load_backbone(name, weights, options, watcher)
     _warn_of_weights(name, weights, backbone, watcher)
@@ -318,14 +318,25 @@ def _resolved(options: TrainOptions) -> TrainOptions:
 
 
 def _choose_backbone(
-    options: TrainOptions, images: Images, watcher: Watcher, clock: Clock
+    options: TrainOptions,
+    images: Images,
+    watcher: Watcher,
+    clock: Clock,
+    cluster: "Cluster | None",
 ) -> tuple[str, str, Recommendation | None]:
     """Return the name and weights of the requested or recommended backbone."""
     if options.backbone != "auto":
         return options.backbone, options.weights, None
     with clock.step("recommend"):
         candidates = candidates_of(options.backbones)
-        recommendation = try_backbones(images.train, images.val, candidates, options, watcher)
+        recommendation = try_backbones(
+            images.train,
+            images.val,
+            candidates,
+            options,
+            watcher,
+            cluster.extract if cluster else None,
+        )
     return recommendation.recommended, recommendation.weights, recommendation
 
 

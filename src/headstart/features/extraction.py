@@ -1,6 +1,7 @@
 """Step 3, extract features of files: decode them while the engine runs, and store each batch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from headstart.watching import Progress
 
 ExtractMissing = Callable[[dict[str, str], FeatureTable], None]
 """Computes features of files, given as path by sha256, and adds them to a table."""
+
+Result = TypeVar("Result")
+
+_ATTEMPTS = 3
 
 COMMIT_EVERY = 128
 """Images between two commits: at most half a second of work is lost, and a commit takes 2 ms."""
@@ -52,31 +57,76 @@ def stored_features(
         DataError: A file has changed since it was scanned, or the store is damaged repeatedly.
         StoreError: The store cannot be read or written.
     """
-    table = store.table(fingerprint)
-    sha256s = [sha256 for _, sha256 in images]
     if not images:
         width = sum(width for _, width in fingerprint.blocks)
-        return np.zeros((0, width), dtype=np.float32), table.kind
+        return np.zeros((0, width), dtype=np.float32), store.table(fingerprint).kind
+    sha256s = [sha256 for _, sha256 in images]
+
+    def complete() -> tuple[Features, str]:
+        table = _complete_table(images, store, fingerprint, extract_missing)
+        return table.read(sha256s), table.kind
+
+    return _repairing(complete, store, fingerprint, warn)
+
+
+def store_features(
+    images: Sequence[tuple[str, str]],
+    *,
+    store: FeatureStore,
+    fingerprint: Fingerprint,
+    extract_missing: ExtractMissing,
+    warn: Callable[[str], None] | None = None,
+) -> None:
+    """Compute the features of images that are not in the store; see `stored_features`."""
+
+    def complete() -> None:
+        _complete_table(images, store, fingerprint, extract_missing)
+
+    _repairing(complete, store, fingerprint, warn)
+
+
+def _complete_table(
+    images: Sequence[tuple[str, str]],
+    store: FeatureStore,
+    fingerprint: Fingerprint,
+    extract_missing: ExtractMissing,
+) -> FeatureTable:
+    """Compute what is missing in the table of a fingerprint, and return the table."""
+    table = store.table(fingerprint)
 
     def find_missing() -> dict[str, str]:
         known = table.known()
         return {sha256: path for path, sha256 in images if sha256 not in known}
 
-    def complete() -> Features:
-        if missing := find_missing():
-            copy_valid_features(missing, table, store, fingerprint)
-        if missing and (missing := find_missing()):
-            extract_missing(missing, table)
-        return table.read(sha256s)
-
-    for _ in range(3):
+    if missing := find_missing():
+        copy_valid_features(missing, table, store, fingerprint)
+    if missing and (missing := find_missing()):
         try:
-            return complete(), table.kind
+            extract_missing(missing, table)
         except HalfRangeExceeded:
             table.discard()
-            table = store.wide_table(fingerprint)
+            wide = store.wide_table(fingerprint)
+            wide.create()  # From now on, it is the table of this fingerprint.
+            return _complete_table(images, store, fingerprint, extract_missing)
+    return table
+
+
+def _repairing(
+    complete: Callable[[], Result],
+    store: FeatureStore,
+    fingerprint: Fingerprint,
+    warn: Callable[[str], None] | None,
+) -> Result:
+    """Try again after a damaged table was discarded.
+
+    Raises:
+        DataError: It is damaged again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return complete()
         except DamagedTable as damage:
-            table.discard()
+            store.table(fingerprint).discard()
             if warn:
                 warn(f"The feature store was damaged ({damage}); its features are recomputed.")
     raise DataError("The feature store was damaged repeatedly. Check the disk.")

@@ -185,15 +185,8 @@ class FeatureExtractor:
         *,
         progress: Progress | None = None,
         warn: Warn | None = None,
-        extract_missing: ExtractMissing | None = None,
     ) -> tuple[Features, str]:
         """Return the features of files, passed as (path, sha256), through the store.
-
-        Args:
-            images: Path and sha256 of each image.
-            progress: Called after each batch.
-            warn: Called with a sentence if the store was damaged.
-            extract_missing: Computes the features that are not in the store. Default: this process.
 
         Returns:
             Features of shape (images, layout.width), and the precision in which they are stored.
@@ -208,7 +201,32 @@ class FeatureExtractor:
             images,
             store=FeatureStore(self.cache / "features"),
             fingerprint=self.fingerprint,
-            extract_missing=extract_missing or here,
+            extract_missing=here,
+            warn=warn,
+        )
+
+    def store_files(
+        self,
+        images: Sequence[tuple[str, str]],
+        extract_missing: ExtractMissing,
+        *,
+        warn: Warn | None = None,
+    ) -> None:
+        """Let something else compute the features of files that are not in the store.
+
+        Args:
+            images: Path and sha256 of each image.
+            extract_missing: Computes and stores them.
+            warn: Called with a sentence if the store was damaged.
+        """
+        from headstart.features.extraction import store_features
+        from headstart.features.store import FeatureStore
+
+        store_features(
+            images,
+            store=FeatureStore(self.cache / "features"),
+            fingerprint=self.fingerprint,
+            extract_missing=extract_missing,
             warn=warn,
         )
 
