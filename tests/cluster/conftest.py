@@ -21,7 +21,7 @@ def add_node(nodes: Nodes, number: int) -> None:
 
 @pytest.fixture(scope="package")
 def nodes() -> Iterator[Nodes]:
-    """Start a head without cores, and three nodes with one core each."""
+    """Start a head without cores, and two nodes with one core each."""
     started = Nodes(
         initialize_head=True,
         head_node_args={
@@ -37,7 +37,7 @@ def nodes() -> Iterator[Nodes]:
         },
     )
     try:
-        for number in (2, 3, 4):
+        for number in (2, 3):
             add_node(started, number)
         yield started
     finally:

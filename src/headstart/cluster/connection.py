@@ -137,3 +137,5 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", module="ray")
     for name in ("ray", "ray.data", "ray.train", "ray.tune", "ray.serve"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # It prints what happens to nodes on stdout, which may be JSON. `Cluster.map` tells it instead.
+    ray._private.worker._worker_logs_enabled = False
