@@ -9,7 +9,8 @@ demo: $(VENV)/.demo
 	$(BIN)/headstart demo
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster # Each of its tests uses all cores.
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal --ignore tests/cluster
 
 coverage: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered

@@ -326,7 +326,7 @@ def test_a_file_of_the_hub_is_loaded(monkeypatch, tmp_path):
     monkeypatch.setattr("headstart.backbones.hub.try_to_load_from_cache", lambda *_: str(file))
     monkeypatch.setattr("headstart.backbones.hub.hf_hub_download", download)
     backbone = load_backbone(TINY, weights="hf-hub:someone/tiny")
-    assert requests == [("someone/tiny", "model.safetensors")]
+    assert requests == [("someone/tiny", "model.safetensors"), ("someone/tiny", "README.md")]
     state = load_file(file)
     assert torch.equal(backbone.network.conv_stem.weight, state["conv_stem.weight"])
 

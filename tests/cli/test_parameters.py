@@ -85,7 +85,7 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         ],
         "Boxes": ["--tiles"],
         "Output": ["--out", "--overwrite", "--keep-examples", "--json", "--help"],
-        "Machine": ["--device", "--precision", "--cache", "--deterministic"],
+        "Machine": ["--device", "--precision", "--cache", "--cluster", "--deterministic"],
     }
 
 

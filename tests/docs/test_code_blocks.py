@@ -10,9 +10,8 @@ from tests.detection.scenes import scenes, write_yolo
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_RAY = pytest.mark.filterwarnings("ignore:subprocess")
 BLOCKS = [
-    pytest.param(block, id=f"{page.name}-{number}", marks=_RAY if page.name == "cluster.md" else ())
+    pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
 ]

@@ -352,11 +352,10 @@ def go(process):
     process.stdin.flush()
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.02])
-def test_processes_that_extract_at_once(files, cache, tmp_path, pause):
+def test_processes_that_extract_at_once(files, cache, tmp_path):
     """Three processes that share a new store get the same features and find no damage."""
     outs = [tmp_path / f"{number}.npy" for number in range(3)]
-    processes = [start(files, cache, out, pause) for out in outs]
+    processes = [start(files, cache, out, 0.02) for out in outs]
     for process in processes:
         go(process)
     for process in processes:
