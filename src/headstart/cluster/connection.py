@@ -16,8 +16,6 @@ from pathlib import Path
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-# V2 needs an actor that outlives its job, and waits for it if its node is gone.
-os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V1")
 
 import ray
 
