@@ -2,7 +2,10 @@
 
 import functools
 import importlib.util
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,3 +88,31 @@ def test_a_node_with_other_versions(address: str, monkeypatch: pytest.MonkeyPatc
         ClusterError, match=rf"Node 127\.0\.0\.\d has Headstart {own[0]} on Python .* 9\.9 on"
     ):
         join(address)
+
+
+_SOCKETS = """
+import os, psutil
+from headstart.cluster.joining import joined
+from headstart.watching import SilentWatcher
+with joined("local", SilentWatcher()) as cluster:
+    list(cluster.map(lambda: lambda part: part, range(2)))
+    me = psutil.Process()
+    found = [one for process in [me, *me.children(recursive=True)]
+             for one in process.net_connections("inet")]
+    places = {place.ip.removeprefix('::ffff:') for one in found for place in (one.laddr, one.raddr) if place}
+    print(os.environ["RAY_USAGE_STATS_ENABLED"], len(found) > 9, sorted(places))
+"""
+
+
+def test_a_local_cluster_is_reached_from_this_machine_only() -> None:
+    """All of its sockets are on the loopback interface, and nothing is reported to anyone."""
+    environment = dict(os.environ)
+    environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")  # The conftest sets it for this process.
+    found = subprocess.run(
+        [sys.executable, "-c", _SOCKETS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "0 True ['127.0.0.1']\n"
