@@ -99,7 +99,8 @@ with joined("local", SilentWatcher()) as cluster:
     me = psutil.Process()
     found = [one for process in [me, *me.children(recursive=True)]
              for one in process.net_connections("inet")]
-    places = {place.ip.removeprefix('::ffff:') for one in found for place in (one.laddr, one.raddr) if place}
+    ends = [end for one in found for end in (one.laddr, one.raddr) if end]
+    places = {end.ip.removeprefix('::ffff:') for end in ends}
     print(os.environ["RAY_USAGE_STATS_ENABLED"], len(found) > 9, sorted(places))
 """
 
