@@ -90,9 +90,7 @@ def kills(count: int) -> None:
             right += np.array_equal(found, expected) and info.images == len(files)
             print(f"  kill {number + 1}: {seconds:.0f} s, {right} right of {hit} hit", flush=True)
         print(f"- extraction, a node killed: {right} of {count} as undisturbed, {hit} in time")
-        model = hs.train(
-            root / "photos" / "fashion.csv", sample=500, out=root / "run", progress=False
-        )
+        model = hs.train(root / "photos" / "fashion.csv", out=root / "run", progress=False)
         whole = root / "whole.csv"
         hs.predict(model.run, root / "photos", out=whole, progress=False)
         right = hit = 0

@@ -8,18 +8,11 @@ import pytest
 import headstart as hs
 from headstart.commands.train import TrainResult
 from headstart.errors import OptionError
+from tests.commands.conftest import QUICK as TINY_TRAINING
 from tests.conftest import COLOURS, TINY, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-QUICK = {
-    "backbone": TINY,
-    "weights": "random",
-    "image_size": 64,
-    "head": "linear",
-    "features": "last",
-    "precision": "float32",
-    "progress": False,
-}
+QUICK = {**TINY_TRAINING, "precision": "float32", "progress": False}
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from threading import Thread
 
 import pytest
 
-from headstart.cluster import connection, nodes
+from headstart.cluster import connection
 from headstart.cluster.joining import joined
+from headstart.cluster.nodes import versions
 from headstart.errors import ClusterError, OptionError
 from headstart.watching import SilentWatcher
 
@@ -82,8 +83,8 @@ def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_a_node_with_other_versions(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named, with both versions."""
-    own = nodes._versions()
-    monkeypatch.setattr(nodes, "_own", lambda: ("9.9", own[1]))
+    own = versions()
+    monkeypatch.setattr(connection, "versions", lambda: ("9.9", own[1]))
     with pytest.raises(
         ClusterError, match=rf"Node 127\.0\.0\.\d has Headstart {own[0]} on Python .* 9\.9 on"
     ):
@@ -92,6 +93,7 @@ def test_a_node_with_other_versions(address: str, monkeypatch: pytest.MonkeyPatc
 
 _SOCKETS = """
 import os, psutil
+import ray
 from headstart.cluster.joining import joined
 from headstart.watching import SilentWatcher
 with joined("local", SilentWatcher()) as cluster:
@@ -106,7 +108,10 @@ with joined("local", SilentWatcher()) as cluster:
 
 
 def test_a_local_cluster_is_reached_from_this_machine_only() -> None:
-    """All of its sockets are on the loopback interface, and nothing is reported to anyone."""
+    """All of its sockets are on the loopback interface, and nothing is reported to anyone.
+
+    Ray may have been imported before.
+    """
     environment = dict(os.environ)
     environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")  # The conftest sets it for this process.
     found = subprocess.run(

@@ -69,7 +69,7 @@ def test_a_model_is_replaced_without_a_pause(models: list[Path], address: str) -
         cluster.serve(make, host="127.0.0.1", port=port, replicas=1, device="cpu")
 
     with joined(address, SilentWatcher()) as cluster:
-        from headstart.cluster.serving import undeploy  # Warnings are ignored only in tests.
+        from ray import serve as ray_serve  # Its warnings are ignored only within tests.
 
         try:
             serve(models[0])
@@ -84,6 +84,6 @@ def test_a_model_is_replaced_without_a_pause(models: list[Path], address: str) -
             asking.join(60)
             assert not asking.is_alive()
         finally:
-            undeploy()
+            ray_serve.shutdown()
     assert set(answers) == {"red", "warm"}
     assert answers == sorted(answers)  # First one model, then the other.

@@ -172,7 +172,7 @@ def evaluate(
     *,
     options: EvaluateGalleryOptions,
 ) -> None:
-    """Measure how well images are found, and strangers told from what is enrolled."""
+    """Measure how often images are found again, and strangers are recognised as unknown."""
     watcher = display()
     with watcher.loading():
         from headstart.cli.gallery_evaluation import show_gallery_evaluation

@@ -32,7 +32,7 @@ class Cluster:
     """A connected cluster; see `joining.joined`.
 
     Args:
-        watcher: Is told of nodes that die.
+        watcher: Receives a warning when nodes die.
     """
 
     def __init__(self, watcher: Watcher) -> None:

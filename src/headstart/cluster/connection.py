@@ -20,7 +20,7 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 import ray
 
 from headstart.cluster.cluster import Cluster
-from headstart.cluster.nodes import check_nodes
+from headstart.cluster.nodes import check_nodes, versions
 from headstart.cores import cores
 from headstart.errors import ClusterError
 from headstart.watching import Watcher
@@ -39,7 +39,7 @@ def connected(address: str, watcher: Watcher) -> Iterator[Cluster]:
     _quiet()
     try:
         _connect(address)
-        check_nodes()
+        check_nodes(versions())
         yield Cluster(watcher)
     finally:
         ray.shutdown()
@@ -71,6 +71,11 @@ def _connect(address: str) -> None:
 
 
 def _start() -> None:
+    # Anyone who can reach Ray's ports can run code on this machine, so it must listen on the
+    # loopback interface only: its processes read the variable, and this one the constant, which
+    # was set when Ray was imported.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     ray.init(
         "local",
         num_cpus=cores(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -26,17 +25,13 @@ def joined(address: str | None, watcher: Watcher) -> Iterator[Cluster | None]:
 
     Raises:
         OptionError: The extra `cluster` is not installed.
-        ClusterError: There is no cluster at the address, or it has other versions.
+        ClusterError: There is no cluster at the address, or its nodes run other versions.
     """
     if address is None:
         yield None
         return
     if find_spec("ray") is None:
         raise OptionError("For --cluster, run pip install 'headstart[cluster]'.")
-    if address == "local":
-        # Ray reads it when it is imported, and then listens on the loopback interface only:
-        # whoever can reach its ports can run code.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with ExitStack() as stack:
         with watcher.stage("Joining the cluster"):
             from headstart.cluster.connection import connected  # Slow, and only for this option.

@@ -52,7 +52,7 @@ def map_parts(
     """Yield the result for each part, as they are done.
 
     A part is computed again if its worker or its node dies, so its step must not have effects that
-    count twice. Few parts and results are in memory at a time.
+    count twice. All parts are in Ray's object store from the start; results come one at a time.
 
     Args:
         make: Makes the step, once in each worker. It is pickled, with all that it holds.

@@ -19,14 +19,16 @@ _WITHIN = 60.0
 """Seconds in which a node must start a process."""
 
 
-def check_nodes() -> None:
-    """Check that each node has this version of Headstart and of Python.
+def check_nodes(own: tuple[str, str]) -> None:
+    """Check that each node has the same versions as this process.
+
+    Args:
+        own: See `versions`.
 
     Raises:
         ClusterError: A node has another one, or none.
     """
-    own = _own()
-    for name, found in on_each_node(_versions).items():
+    for name, found in on_each_node(versions).items():
         if found != own:
             raise ClusterError(
                 f"Node {name} has {_described(found)}, and this process {_described(own)}. Install "
@@ -44,8 +46,8 @@ def check_visible(path: str) -> None:
     for name, found in on_each_node(absolute.exists).items():
         if not found:
             raise DataError(
-                f"'{path}' is not there on node {name}. Use a path that all nodes share, or a URL "
-                "such as s3://bucket/images."
+                f"'{path}' is not there on node {name}. Put the files on a file system that all "
+                "nodes share, at the same path."
             )
 
 
@@ -95,17 +97,14 @@ def _alive() -> list[dict[str, str]]:
     return [node for node in known if node["Alive"]]
 
 
-def _versions() -> tuple[str, str]:
+def versions() -> tuple[str, str]:
+    """Return the versions of Headstart and of Python here; "" without Headstart."""
     try:
         return version("headstart"), sys.version.split()[0]
     except PackageNotFoundError:
         return "", sys.version.split()[0]
 
 
-def _own() -> tuple[str, str]:
-    return _versions()
-
-
-def _described(versions: tuple[str, str]) -> str:
-    headstart, python = versions
+def _described(found: tuple[str, str]) -> str:
+    headstart, python = found
     return f"{f'Headstart {headstart}' if headstart else 'no Headstart'} on Python {python}"

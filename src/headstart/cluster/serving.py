@@ -64,8 +64,3 @@ def deploy(make: Callable[[], Any], *, host: str, port: int, replicas: int, gpu:
         raise ServerError(
             f"No replica could be started on the cluster: {' '.join(str(error).split())}"
         ) from None
-
-
-def undeploy() -> None:
-    """End what `deploy` started."""
-    serve.shutdown()  # type: ignore[no-untyped-call]

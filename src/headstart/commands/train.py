@@ -1,7 +1,6 @@
 """Train: the six steps of transfer learning, from a folder of images to a measured model."""
 
 import os
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -162,18 +161,16 @@ def run_training(
         check_training(options, data)
     options = _resolved(options)
     request = Request.of(data, options)
-    with ExitStack() as stack:
-        run = stack.enter_context(
-            reserved_folder(
-                options.out,
-                data_name(data),
-                overwrite=options.overwrite,
-                resume=request if options.resume else None,
-                note=watcher.note,
-            )
-        )
-        with clock.step("connect"):
-            cluster = stack.enter_context(joined(options.cluster, watcher))
+    with (
+        reserved_folder(
+            options.out,
+            data_name(data),
+            overwrite=options.overwrite,
+            resume=request if options.resume else None,
+            note=watcher.note,
+        ) as run,
+        joined(options.cluster, watcher) as cluster,
+    ):
         with clock.step("scan"):
             check = cluster.check_files if cluster else check_files
             images = open_data(data, options, watcher, slices=options.slices, check=check)
