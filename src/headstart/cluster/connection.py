@@ -14,6 +14,8 @@ from pathlib import Path
 
 # Ray reads these when it is imported. The first switches off its telemetry.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Otherwise a thread of Ray Data that ends late starts another cluster.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
