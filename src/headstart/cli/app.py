@@ -517,7 +517,7 @@ def _reject_at_once(data: Path | None, options: TrainOptions | RecommendOptions)
         gives_any,
         reject_ineffective_options,
     )
-    from headstart.data.paths import existing_path
+    from headstart.data.paths import check_exists
 
     reject_ineffective_options(options, RUN)
     if isinstance(options, TrainOptions):
@@ -528,7 +528,7 @@ def _reject_at_once(data: Path | None, options: TrainOptions | RecommendOptions)
             if data is None or not may_have_boxes(data, options.task):
                 reject_ineffective_options(options, FROZEN)
     if data is not None:
-        existing_path(data)
+        check_exists(data)
 
 
 def _print_training(result: "TrainResult", json_: bool) -> None:

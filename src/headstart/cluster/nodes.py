@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,9 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from headstart.data.remote import access_problem
 from headstart.errors import ClusterError, DataError
+from headstart.urls import is_url
 
 Result = TypeVar("Result")
 
@@ -37,17 +40,29 @@ def check_nodes(own: tuple[str, str]) -> None:
 
 
 def check_visible(path: str) -> None:
-    """Check that each node sees a file.
+    """Check that each node sees a file, or may use the object store that has it.
 
     Raises:
         DataError: A node does not.
     """
+    if is_url(path):
+        _check_usable(path)
+        return
     absolute = Path(path).absolute()
     for name, found in on_each_node(absolute.exists).items():
         if not found:
             raise DataError(
                 f"'{path}' is not there on node {name}. Put the files on a file system that all "
-                "nodes share, at the same path."
+                "nodes share, at the same path, or in an object store."
+            )
+
+
+def _check_usable(url: str) -> None:
+    for name, problem in on_each_node(partial(access_problem, url)).items():
+        if problem:
+            raise DataError(
+                f"On node {name}: {problem} All nodes need the same variables for the object "
+                "store, such as AWS_ENDPOINT_URL and AWS_ACCESS_KEY_ID, when Ray is started there."
             )
 
 

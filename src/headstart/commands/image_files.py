@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from collections.abc import Collection, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from typing_extensions import TypeIs
 
 from headstart.data.contract import PixelContract
 from headstart.data.formats import is_image_file, is_table
@@ -20,10 +22,14 @@ from headstart.data.inputs import (
     is_image,
 )
 from headstart.data.medical.volumes import Reading, is_volume, reading_of, unpack_volume
-from headstart.data.paths import is_url, printable, walk_files
+from headstart.data.paths import printable, walk_files
 from headstart.errors import DataError, OptionError, UnreadableImage
 from headstart.options import cache_folder
+from headstart.urls import is_on_web, is_url, url_of
 from headstart.watching import Warn, Watcher
+
+_SHARDS = (".tar", ".tar.gz", ".tgz")
+"""The suffixes of shards, whose images are predicted one by one."""
 
 if TYPE_CHECKING:
     from headstart.data.boxes.coco_listing import CocoListing
@@ -43,7 +49,7 @@ def found_with_tables(
     images: ImagesLike, cache: Path | None, watcher: Watcher
 ) -> Iterable[ImageLike | ListedImage]:
     """Return the same, with the images of a table or of COCO's JSON in place of that file."""
-    files = _with_tables(_files(images, watcher.warn), cache, watcher.note)
+    files = _with_tables(_files(images, watcher.warn), cache, watcher)
     return list(files) if is_image(images) or isinstance(images, Sized) else files
 
 
@@ -67,7 +73,7 @@ def listed_files(
         without: A folder that is left out, because pictures are written into it.
         watcher: Receives a warning of a folder that cannot be read.
     """
-    for image in _with_tables(_files(images, watcher.warn, without), cache, watcher.note):
+    for image in _with_tables(_files(images, watcher.warn, without), cache, watcher):
         yield image if isinstance(image, ListedImage) else _listed(image_name(image))
 
 
@@ -102,7 +108,7 @@ class Volumes:
         """
         for image in images:
             source, name, problem = _as_given(image)
-            if problem or not isinstance(source, (str, os.PathLike)) or not is_volume(Path(source)):
+            if problem or not _may_be_volume(source):
                 self._notes.append((name, problem))
                 yield source
                 continue
@@ -148,42 +154,42 @@ def _images_in(folder: Path, warn: Warn, without: Path | None) -> Iterator[Path]
         warn(f"Folder '{printable(error.filename)}' cannot be read: {error.strerror}.")
 
     excluded = without and without.absolute()
-    found = False
+    found, shards = False, list[Path]()
     for file in walk_files(folder, on_unreadable=name_folder):
         if is_image_file(file) and not (excluded and excluded in file.absolute().parents):
             found = True
             yield file
-    if not found:
+        elif file.name.lower().endswith(_SHARDS):
+            shards.append(file)
+    if found:
+        return
+    yield from shards
+    if not shards:
         raise DataError(f"Folder '{folder}' contains no images.")
 
 
 def _with_tables(
-    images: Iterable[ImageLike], cache: Path | None, note: Callable[[str], None]
+    images: Iterable[ImageLike], cache: Path | None, watcher: Watcher
 ) -> Iterator[ImageLike | ListedImage]:
-    """Yield images with those of a table or of COCO's JSON in place of that file."""
+    """Yield images with those of a table, a shard, a URL or COCO's JSON in place of its name."""
     for image in images:
         path = Path(image) if isinstance(image, (str, os.PathLike)) else None
-        if path and _is_existing_table(path):
-            yield from _images_of_table(path, _staging(cache), note)
+        if path and (url := _object_url(path)):
+            from headstart.data.unlabelled import images_at  # Arrow is slow to import.
+
+            yield from images_at(url, _staging(cache), watcher.note, watcher.warn)
+        elif path and _is_existing_table(path):
+            from headstart.data.unlabelled import images_of_table
+
+            yield from images_of_table(path, _staging(cache), watcher.note)
+        elif path and path.name.lower().endswith(_SHARDS):
+            from headstart.data.unlabelled import images_of_local_shards
+
+            yield from images_of_local_shards(str(path), _staging(cache), watcher.warn)
         elif path and (listing := coco_listing(path)):
             yield from listing.files
         else:
             yield image
-
-
-def _images_of_table(
-    path: Path, staging: Path, note: Callable[[str], None]
-) -> Iterator[ListedImage]:
-    """Yield the image of each row or, of a table with a row for each box, each image once."""
-    from headstart.data.boxes import tables  # Arrow is slow to import.
-    from headstart.data.boxes.box_columns import find_box_columns
-    from headstart.data.image_cells import listed_images
-    from headstart.data.table_files import open_table
-
-    table = open_table(path)
-    if find_box_columns(table.schema.names):
-        return tables.listed_images(path, table, staging, note)
-    return listed_images(path, staging)
 
 
 def coco_listing(path: Path) -> CocoListing | None:
@@ -224,6 +230,17 @@ def _is_existing_table(path: Path) -> bool:
     if is_table(path) and not path.exists() and not is_url(str(path)):
         raise DataError(f"Table '{path}' does not exist.")
     return is_table(path) and path.is_file()
+
+
+def _object_url(path: Path) -> str | None:
+    url = url_of(path)
+    return url if url and not is_on_web(url) else None
+
+
+def _may_be_volume(source: ImageLike) -> TypeIs[str | os.PathLike[str]]:
+    if not isinstance(source, (str, os.PathLike)) or is_url(os.fspath(source)):
+        return False
+    return is_volume(Path(source))
 
 
 def _listed(name: str) -> ListedImage:

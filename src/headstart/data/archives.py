@@ -23,7 +23,7 @@ _CHUNK = 2**20
 _UTF8_FLAG = 0x800
 # Increase it whenever an archive may be unpacked to other files.
 _VERSION = 3
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
 
 
 class ArchiveLimits(Options):
@@ -72,7 +72,7 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> Pa
         try:
             with atomic_create(folder) as partial:
                 _unpack(archive, partial, limits or ArchiveLimits())
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise DataError(f"Archive '{archive}' is damaged: {error}.") from None
         except (OSError, RuntimeError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or error

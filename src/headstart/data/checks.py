@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.arrays import Pairs, Thumbnail
-from headstart.cores import cores
 from headstart.data.colour import blank_on
 from headstart.data.contract import CURRENT, LEVELS, PixelContract
 from headstart.data.decoding import convert, load_image, read_header, read_image
@@ -22,6 +21,7 @@ from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from headstart.task import Task
+from headstart.urls import reading_threads
 from headstart.watching import Progress
 
 # A thumbnail needs 17 pixels; decoding a JPEG at eight times that is accurate enough, and fast.
@@ -59,7 +59,8 @@ CheckFiles = Callable[[Sequence[Entry], DecodeLimits], Iterable[Checked]]
 
 def check_files(entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
     """Read and decode files in threads of this process, in order."""
-    with quiet_libraries(), ThreadPoolExecutor(cores()) as pool:
+    threads = reading_threads(entries[0].path) if entries else 1
+    with quiet_libraries(), ThreadPoolExecutor(threads) as pool:
         yield from pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
 
 

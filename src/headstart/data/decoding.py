@@ -29,6 +29,7 @@ from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixt
 from headstart.data.tiling import Tile, TileScale
 from headstart.errors import UnreadableImage, reason_of
 from headstart.options import DecodeLimits
+from headstart.urls import is_url
 
 # A JPEG is decoded at 1/2, 1/4 or 1/8 scale, but to no less than 3/2 of the size needed, so that
 # the antialiased resize that follows determines the result. Decoding down to the size itself
@@ -328,14 +329,19 @@ def _formats() -> tuple[str, ...]:
 
 
 def read_image(path: str) -> bytes:
-    """Read a file's bytes.
+    """Read the bytes of a file, or of an object in a store.
 
     Raises:
         UnreadableImage: It does not exist, is a folder, access is denied, or its format is known
             but not read.
+        DataError: It is in an object store that cannot be reached.
     """
     if problem := format_problem(Path(path)):
         raise UnreadableImage(path, problem)
+    if is_url(path):
+        from headstart.data.remote import read_url  # Arrow is slow to import.
+
+        return read_url(path)
     try:
         if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
             raise UnreadableImage(path, "it is not a regular file")

@@ -27,11 +27,11 @@ def find_exported(folder: Path) -> list[Path]:
             files.append(file)
         elif is_image_file(file):
             return []
-    return files if files and all(map(_part, files)) else []
+    return files if files and all(map(part_of_file, files)) else []
 
 
 def read_exported(
-    data: Path,
+    data: Path | str,
     folder: Path,
     files: Sequence[Path],
     *,
@@ -66,7 +66,7 @@ def read_exported(
         for file in files
     }
     entries = [entry for file, source in sources.items() for entry in _entries(file, source)]
-    counts = Counter(map(_part, files))
+    counts = Counter(map(part_of_file, files))
     parts = ", ".join(f"{count} {part}" for part, count in counts.items())
     sentences = dict.fromkeys(text for source in sources.values() for text in source.understood)
     split = f"Split: the names of the Parquet files ({parts})."
@@ -80,7 +80,7 @@ def read_exported(
     )
 
 
-def _same_labels(data: Path, sources: Mapping[Path, Source]) -> tuple[str | None, str | None]:
+def _same_labels(data: object, sources: Mapping[Path, Source]) -> tuple[str | None, str | None]:
     """Return where all tables have several labels per image, and where boxes; None without them."""
     boxes = next((source.boxes for source in sources.values() if source.boxes), None)
     found = {(source.several, source.task): file for file, source in sources.items()}
@@ -94,12 +94,12 @@ def _same_labels(data: Path, sources: Mapping[Path, Source]) -> tuple[str | None
     return several, boxes
 
 
-def _part(file: Path) -> str | None:
+def part_of_file(file: Path) -> str | None:
     """Return the part that a file is named after, or else its folder."""
     return split_of(_SHARD.sub("", file.stem)) or split_of(file.parent.name)
 
 
-def _check_one_data_set(data: Path, folder: Path, files: Sequence[Path]) -> None:
+def _check_one_data_set(data: object, folder: Path, files: Sequence[Path]) -> None:
     """Refuse the files of several configurations, which have the same images."""
     by_name = {file: split_of(_SHARD.sub("", file.stem)) is not None for file in files}
     around = {file.parent if named else file.parent.parent for file, named in by_name.items()}
@@ -117,7 +117,7 @@ def _entries(file: Path, source: Source) -> list[Entry]:
             f"It is unclear whether the split of '{file}' is in its name or in its column. Remove "
             "the column, or pass a table with the images of all parts."
         )
-    part = _part(file)
+    part = part_of_file(file)
     return [
         replace(entry, image=f"{file.name}/{entry.image}", split=part) for entry in source.entries
     ]

@@ -1,23 +1,35 @@
 """List the images of a folder of class folders."""
 
+import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath, PurePosixPath
 
-from headstart.data.formats import format_problem, is_image_file, is_table
+from headstart.data.formats import (
+    format_problem,
+    is_image_file,
+    is_named_like_image,
+    is_table,
+)
 from headstart.data.labels import normalised
 from headstart.data.layouts import Layout, Node, Parts, understand
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.paths import data_name, is_skipped, list_names, printable, walk_files
 from headstart.errors import DataError
+from headstart.urls import is_url
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _SHOWN_SUFFIXES = 5
 
 
-def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source:
+Lost = Callable[[Layout, Collection[str]], list[str]]
+"""Returns the names of folders beside the classes that are not read or have no images."""
+
+
+def list_folder(folder: Path, data: str | os.PathLike[str], known: Collection[str] = ()) -> Source:
     """List the images of a folder of class folders, or of split folders of class folders.
 
     Args:
@@ -28,7 +40,37 @@ def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source
     Raises:
         DataError: It cannot be read, has no class folders, or it is unclear which they are.
     """
-    found = _find(folder)
+    lost = partial(_folders_without_images, folder)
+    return _source(_find(folder), data, known, lambda parts: str(folder.joinpath(*parts)), lost)
+
+
+def list_listed(names: Sequence[str], url: str, known: Collection[str] = ()) -> Source:
+    """List the images of a folder in an object store; see `list_folder`.
+
+    Args:
+        names: The paths of all files in it.
+        url: Its URL.
+        known: The classes of a trained model, if there is one.
+
+    Raises:
+        DataError: See `list_folder`.
+    """
+    found = _Found()
+    for name in names:
+        *folders, file = name.split("/")
+        if not (file.startswith(".") or any(map(is_skipped, folders))):
+            found.add(PurePosixPath(name), is_image=is_named_like_image(file))
+    return _source(found, url, known, lambda parts: "/".join((url, *parts)), lambda *_: [])
+
+
+def _source(
+    found: "_Found",
+    data: str | os.PathLike[str],
+    known: Collection[str],
+    path_of: Callable[[Parts], str],
+    lost: Lost,
+) -> Source:
+    """Return the images of a folder by its files."""
     if not found.images:
         raise _no_images(data, found)
     try:
@@ -36,7 +78,7 @@ def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source
     except DataError as error:
         raise DataError(f"{error}{_table_hint(data, found)}") from None
     used = [parts for parts in found.images if not layout.is_left_out(parts)]
-    entries = [_entry(folder.joinpath(*parts), layout, parts) for parts in used]
+    entries = [_entry(path_of(parts), layout, parts) for parts in used]
     classes = {name for parts in used if (name := layout.place(parts)[0])}
     if used and not classes:
         raise _no_class_folders(data, found)
@@ -45,7 +87,7 @@ def list_folder(folder: Path, data: Path, known: Collection[str] = ()) -> Source
             f"'{data}' has images in only one folder, '{printable(classes.pop())}'."
             f"{_table_hint(data, found)}"
         )
-    missing = _folders_without_images(folder, layout, set(map(normalised, classes)))
+    missing = lost(layout, set(map(normalised, classes)))
     return Source(
         data_name(data),
         entries,
@@ -73,6 +115,15 @@ class _Found:
     unreadable: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
 
+    def add(self, file: PurePath, *, is_image: bool) -> None:
+        """Add a file by its path within the folder."""
+        if is_image:
+            self.images.append(file.parts)
+            return
+        self.others[printable(file.suffix.lower()) or "without suffix"] += 1
+        if is_table(file):
+            self.tables.append(printable(file.as_posix()))
+
 
 def _find(folder: Path) -> _Found:
     found = _Found()
@@ -85,24 +136,18 @@ def _find(folder: Path) -> _Found:
         found.repeated.append(printable(link.relative_to(folder).as_posix()))
 
     for file in walk_files(folder, on_unreadable=note, on_repeated=note_link):
-        parts = file.relative_to(folder).parts
-        if is_image_file(file):
-            found.images.append(parts)
-        else:
-            found.others[printable(file.suffix.lower()) or "without suffix"] += 1
-            if is_table(file):
-                found.tables.append(printable("/".join(parts)))
+        found.add(file.relative_to(folder), is_image=is_image_file(file))
     return found
 
 
-def _entry(file: Path, layout: Layout, parts: Parts) -> Entry:
+def _entry(file: str, layout: Layout, parts: Parts) -> Entry:
     name = "/".join(layout.inside(parts))
     if problem := name_problem("/".join(parts)):
-        return Entry(printable(name), printable(str(file)), rejected=problem)
+        return Entry(printable(name), printable(file), rejected=problem)
     label, split = layout.place(parts)
     if label is None:
-        return Entry(name, str(file), split=split, rejected="it is not in a class folder")
-    return Entry(name, str(file), normalised(label), split, rejected=format_problem(file))
+        return Entry(name, file, split=split, rejected="it is not in a class folder")
+    return Entry(name, file, normalised(label), split, rejected=format_problem(Path(file)))
 
 
 def name_problem(name: str) -> str | None:
@@ -114,7 +159,7 @@ def name_problem(name: str) -> str | None:
     return None
 
 
-def _no_images(data: Path, found: _Found) -> DataError:
+def _no_images(data: str | os.PathLike[str], found: _Found) -> DataError:
     if found.tables:
         shown = list_names(found.tables)
         return DataError(f"'{data}' has no images, but tables. Pass one of them: {shown}.")
@@ -132,7 +177,7 @@ def _no_images(data: Path, found: _Found) -> DataError:
     )
 
 
-def _no_class_folders(data: Path, found: _Found) -> DataError:
+def _no_class_folders(data: str | os.PathLike[str], found: _Found) -> DataError:
     how = _table_hint(data, found) or (
         " Put each image into a folder named after its class, or pass a CSV file with the columns "
         "'path' and 'label'."
@@ -140,12 +185,12 @@ def _no_class_folders(data: Path, found: _Found) -> DataError:
     return DataError(f"'{data}' has images but no class folders.{how}")
 
 
-def _table_hint(data: Path, found: _Found) -> str:
+def _table_hint(data: str | os.PathLike[str], found: _Found) -> str:
     """Return what to do if the labels are in one of the tables beside the images."""
     if not found.tables:
         return ""
-    if data.is_dir():
-        tables = list_names([str(data / name) for name in found.tables], 3)
+    if is_url(os.fspath(data)) or Path(data).is_dir():
+        tables = list_names([f"{os.fspath(data)}/{name}" for name in found.tables], 3)
         return f" If a table has the labels, pass it instead: {tables}."
     tables = list_names(found.tables, 3)
     return f" If a table has the labels, unpack the archive and pass the table: {tables}."

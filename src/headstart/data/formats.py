@@ -1,6 +1,6 @@
 """The image formats that are read, and how their files are recognised."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from headstart.data.heif import is_heif
 from headstart.data.medical.files import DICOM_HEAD, DICOM_SUFFIXES, is_dicom, is_nifti
@@ -64,13 +64,18 @@ def is_image_file(file: Path) -> bool:
 
     Images of formats that are not read count as images, so that they are named.
     """
-    suffix = file.suffix.lower()
-    if suffix in SUFFIXES or suffix in UNSUPPORTED or is_nifti(file):
+    if is_named_like_image(file.name):
         return True
-    return suffix not in OTHERS and _starts_like_image(file)
+    return file.suffix.lower() not in OTHERS and _starts_like_image(file)
 
 
-def is_table(path: Path) -> bool:
+def is_named_like_image(name: str) -> bool:
+    """Return whether a file is an image by its suffix, also if its format is not read."""
+    suffix = PurePath(name).suffix.lower()
+    return suffix in SUFFIXES or suffix in UNSUPPORTED or is_nifti(Path(name))
+
+
+def is_table(path: PurePath) -> bool:
     """Return whether a file name has the suffix of a supported table."""
     return path.suffix.lower() in TABLE_SUFFIXES
 

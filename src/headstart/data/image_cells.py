@@ -30,16 +30,17 @@ class ImageCells:
     locator: Locator
 
     @classmethod
-    def of(cls, path: Path, kind: pa.DataType, staging: Path) -> Self:
+    def of(cls, path: Path, kind: pa.DataType, staging: Path, base: str | None = None) -> Self:
         """Return what finds the images of a table.
 
         Args:
-            path: The table, to whose folder paths are relative.
+            path: The table.
             kind: The type of the column.
             staging: Folder for embedded images.
+            base: The folder that paths are relative to, or its URL; by default, the table's own.
         """
         folder = make_staging(staging / file_sha256(path)) if is_embedded(kind) else path.parent
-        return cls(folder, Locator(path.parent))
+        return cls(folder, Locator(base or path.parent))
 
     def find(self, number: int, cell: object) -> list[tuple[str, str, str | None]]:
         """Return images' names, paths, and the problem with the cell if there is one.
@@ -61,19 +62,20 @@ class ImageCells:
         return self.locator.find_all(str(cell).strip())
 
 
-def listed_images(path: Path, staging: Path) -> Iterator[ListedImage]:
+def listed_images(path: Path, staging: Path, base: str | None = None) -> Iterator[ListedImage]:
     """Yield the images of a table, of which nothing else is read.
 
     Args:
         path: The table.
         staging: Folder for embedded images.
+        base: See `ImageCells.of`.
 
     Raises:
         DataError: It cannot be parsed, or has no column of images or no rows.
     """
     table = open_table(path)
     column = choose_image_column(path, table.schema.names)
-    cells = ImageCells.of(path, table.schema.field(column).type, staging)
+    cells = ImageCells.of(path, table.schema.field(column).type, staging, base)
     number = 0
     try:
         for batch in table.batches([column]):

@@ -26,10 +26,10 @@ from headstart.data.decoding import (
     translate_errors,
 )
 from headstart.data.metadata import upright
-from headstart.data.paths import is_url
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import NotAnImage, UnreadableImage
 from headstart.options import DecodeLimits
+from headstart.urls import is_on_web, is_url, url_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,11 +129,13 @@ class ListedImage:
         name: What it is called in the results.
         path: Its path; "" without one.
         problem: Why there is no such file, if that is known already.
+        state: Its size and the time of its last change, if the list of a store has them.
     """
 
     name: str
     path: str
     problem: str | None = None
+    state: tuple[int, int] | None = None
 
 
 def each_image(images: ImagesLike) -> Iterator[ImageLike]:
@@ -187,10 +189,13 @@ def read_path(path: str) -> bytes:
     """Read the contents of an image file.
 
     Raises:
-        UnreadableImage: It is a URL or a folder, does not exist, or access is denied.
+        UnreadableImage: It is a URL of the web or a folder, does not exist, or access is denied.
+        DataError: It is in an object store that cannot be reached.
     """
     if is_url(path):
-        raise UnreadableImage(path, "it is a URL; download the file first")
+        if is_on_web(path):
+            raise UnreadableImage(path, "it is a URL; download the file first")
+        return read_image(url_of(path) or path)
     if Path(path).is_dir():
         raise UnreadableImage(
             path,

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 from headstart.data.labels import simplified
 from headstart.data.paths import list_names
@@ -102,7 +101,7 @@ class Layout:
         return [(*self.entered, name, *self.inner) for name in self.splits]
 
 
-def understand(data: Path, root: Node, known: Collection[str] = ()) -> Layout:
+def understand(data: object, root: Node, known: Collection[str] = ()) -> Layout:
     """Find the folders of the classes and of the split.
 
     Args:
@@ -148,7 +147,7 @@ def _enter(root: Node, known: Collection[str]) -> tuple[Parts, Node]:
 
 
 def _with_split(
-    data: Path, entered: Parts, node: Node, splits: Mapping[str, str], labelled: Mapping[str, str]
+    data: object, entered: Parts, node: Node, splits: Mapping[str, str], labelled: Mapping[str, str]
 ) -> Layout:
     """Return the layout of a folder with train, val and test folders of class folders."""
     others = {name: inside for name, inside in node.folders.items() if name not in labelled}
@@ -172,7 +171,7 @@ def _with_split(
 
 
 def _check_classes(
-    data: Path, node: Node, labelled: Mapping[str, str], others: Mapping[str, Node]
+    data: object, node: Node, labelled: Mapping[str, str], others: Mapping[str, Node]
 ) -> None:
     """Refuse class folders that are named like parts, or that are also beside the split."""
     inside = set(chain(*(node.folders[name].folders for name in labelled)))
@@ -192,7 +191,7 @@ def _check_classes(
 
 
 def _labelled_alike(
-    data: Path, node: Node, labelled: Mapping[str, str], known: Collection[str]
+    data: object, node: Node, labelled: Mapping[str, str], known: Collection[str]
 ) -> dict[str, str]:
     """Return the parts of a split with classes of the training part, or of a trained model.
 
@@ -231,7 +230,7 @@ def _below(node: Node, folders: Parts) -> Node:
     return node
 
 
-def _split_below_classes(data: Path, node: Node) -> dict[str, str]:
+def _split_below_classes(data: object, node: Node) -> dict[str, str]:
     """Return the split, if every class folder holds train and test folders and nothing else."""
     divided = {
         name: inside
@@ -254,7 +253,7 @@ def _split_below_classes(data: Path, node: Node) -> dict[str, str]:
     return splits
 
 
-def _check_not_alike(data: Path, folders: Mapping[str, Node]) -> None:
+def _check_not_alike(data: object, folders: Mapping[str, Node]) -> None:
     """Refuse folders with the same subfolders: the subfolders may be the classes."""
     nested = {name: node for name, node in folders.items() if len(node.folders) > 1}
     inside = sum(node.total - node.images for node in nested.values())

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from posixpath import normpath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -12,8 +13,9 @@ from headstart.data.formats import SUFFIXES
 from headstart.data.manifest import Entry
 from headstart.data.medical.files import is_nifti
 from headstart.data.medical.headers import DicomIndex
-from headstart.data.paths import is_url, walk_files
+from headstart.data.paths import walk_files
 from headstart.errors import DataError
+from headstart.urls import is_on_web, is_url, url_of
 
 # Files that are looked at to find where the images of a table are.
 _SEARCHED = 100_000
@@ -23,11 +25,13 @@ class Locator:
     """Finds files relative to the folder of a table.
 
     Args:
-        folder: The folder.
+        folder: The folder, or its URL in an object store, where files are not looked for: whether
+            one exists is seen when it is read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | str) -> None:
+        self._url = url_of(folder)
+        self._folder = Path(folder)
         self._by_stem = cache(_files_by_stem)
 
     def find_all(self, text: str) -> list[tuple[str, str, str | None]]:
@@ -59,7 +63,9 @@ class Locator:
         if text.lower().startswith("file://"):
             text = url2pathname(urlsplit(text).path)
         if is_url(text):
-            return text, "it is a URL; download the image and use the path of the file"
+            return text, _url_problem(text)
+        if self._url:
+            return _below(self._url, _slashed(text)), None
         for written in dict.fromkeys((text, *_spellings(text), *_spellings(_slashed(text)))):
             if _exists(path := self._folder / written):
                 return str(path), None
@@ -104,6 +110,20 @@ def _likely_fix(folder: Path, entry: Entry) -> str:
         if number >= _SEARCHED:
             break
     return " Paths in a table are relative to its folder."
+
+
+def _below(url: str, path: str) -> str:
+    """Return the URL of a path relative to a folder; ".." is the folder above."""
+    scheme, _, folder = url.partition("://")
+    return f"{scheme}://{normpath(f'{folder}/{path}')}"
+
+
+def _url_problem(url: str) -> str | None:
+    if is_on_web(url):
+        return "it is a URL; download the image and use the path of the file"
+    from headstart.data.remote import url_problem  # Arrow's file systems are slow to import.
+
+    return url_problem(url)
 
 
 def _files_by_stem(folder: Path) -> dict[str, list[Path]]:

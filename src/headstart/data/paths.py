@@ -1,11 +1,11 @@
 """Paths of data, the files of a folder, and names that are not valid UTF-8."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from headstart.errors import DataError
+from headstart.urls import is_on_web, url_name, url_of
 
 _SYSTEM_FOLDERS = frozenset(
     (
@@ -13,8 +13,6 @@ _SYSTEM_FOLDERS = frozenset(
         *("system volume information", "__pycache__"),
     )
 )
-
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|ftp|s3|gs):/", re.IGNORECASE)
 
 OnUnreadable = Callable[[OSError], None]
 """Called with the error of a folder that cannot be read."""
@@ -77,11 +75,6 @@ def is_skipped(folder: str) -> bool:
     return folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS
 
 
-def is_url(text: str) -> bool:
-    """Return whether a text is a URL, also after a path library has merged its slashes."""
-    return _URL.match(text) is not None
-
-
 def printable(name: str) -> str:
     """Return a name with escapes in place of bytes that are not UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -99,12 +92,38 @@ def data_path(data: str | os.PathLike[str]) -> Path:
     Raises:
         DataError: It is not a path, or is empty or a URL.
     """
+    _check_path(data)
+    if url_of(data):
+        raise DataError(f"Data '{data}' is a URL. Download it first.")
+    return Path(data).expanduser()
+
+
+def object_url(data: str | os.PathLike[str]) -> str | None:
+    """Return the URL of data in an object store; None if data is on this machine.
+
+    Raises:
+        DataError: It is not a path, or is empty or a URL of the web.
+    """
+    _check_path(data)
+    url = url_of(data)
+    if url and is_on_web(url):
+        raise DataError(f"Data '{data}' is a URL. Download it first.")
+    return url
+
+
+def data_place(data: str | os.PathLike[str]) -> str:
+    """Return the absolute path or the URL of data.
+
+    Raises:
+        DataError: It is not a path, or is empty or a URL of the web.
+    """
+    return object_url(data) or str(data_path(data).resolve())
+
+
+def _check_path(data: str | os.PathLike[str]) -> None:
     if not isinstance(data, (str, os.PathLike)) or not os.fspath(data):
         what = repr(data) if data in (None, "") else f"a value of type {type(data).__name__}"
         raise DataError(f"Data must be the path of a folder, a table or an archive, not {what}.")
-    if is_url(str(data)):
-        raise DataError(f"Data '{data}' is a URL. Download it first.")
-    return Path(data).expanduser()
 
 
 def existing_path(data: str | os.PathLike[str]) -> Path:
@@ -123,11 +142,23 @@ def existing_path(data: str | os.PathLike[str]) -> Path:
     return path
 
 
+def check_exists(data: str | os.PathLike[str]) -> None:
+    """Check that data on this machine exists; a URL or a pattern is looked at when it is opened.
+
+    Raises:
+        DataError: It does not exist, cannot be opened, or is not a path.
+    """
+    if not object_url(data) and "{" not in os.fspath(data):
+        existing_path(data)
+
+
 def data_name(data: str | os.PathLike[str]) -> str:
     """Return a short name for data: a folder's own, or a file's without its suffixes.
 
     Raises:
         DataError: It is not a path.
     """
+    if url := object_url(data):
+        return url_name(url).split(".")[0]
     path = data_path(data).resolve()
     return path.name.split(".")[0] if path.is_file() else path.name

@@ -1,9 +1,10 @@
 """Understand data: which images there are, with which labels, splits and groups.
 
 Everything that decides how data is understood is here and in the modules that this one calls:
-folders (`folders`, `layouts`), tables (`tables`, `table_files`, `delimited`, `columns`,
-`image_cells`, `locating`, `exports`), boxes (`boxes/`), labels (`labelling`, `label_columns`,
-`label_cells`, `separators`, `merging`), groups (`path_groups`) and archives.
+folders (`folder_sources`, `folders`, `layouts`), tables (`tables`, `table_files`, `delimited`,
+`columns`, `image_cells`, `locating`, `exports`), boxes (`boxes/`), labels (`labelling`,
+`label_columns`, `label_cells`, `separators`, `merging`), groups (`path_groups`), archives, shards,
+and data in object stores (`url_sources`).
 """
 
 import os
@@ -13,26 +14,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.data import archives, tables
-from headstart.data.boxes.annotations import BoxSet
-from headstart.data.boxes.finding import find_boxes, find_boxes_of_file, may_be_label
-from headstart.data.boxes.near_misses import boxes_without_images, json_problem, why_no_boxes
-from headstart.data.boxes.sources import box_source, without_unknown_labels
-from headstart.data.exports import find_exported, read_exported
-from headstart.data.folders import list_folder, name_problem
+from headstart.data.boxes.finding import find_boxes_of_file
+from headstart.data.boxes.near_misses import json_problem
+from headstart.data.boxes.sources import without_unknown_labels
+from headstart.data.folder_sources import read_folder, source_of_boxes
+from headstart.data.folders import name_problem
 from headstart.data.formats import TABLE_SUFFIXES, is_table
 from headstart.data.labelling import Labelling
 from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
-from headstart.data.medical.listing import table_of_medical_images, with_medical_images
+from headstart.data.medical.files import is_medical_name
+from headstart.data.medical.listing import with_medical_images
 from headstart.data.medical.volumes import Reading
-from headstart.data.path_groups import grouped_by_path
-from headstart.data.paths import data_name, existing_path, list_names, printable
+from headstart.data.paths import existing_path, list_names, object_url, printable
+from headstart.data.shards import (
+    Shard,
+    is_pattern,
+    is_shard,
+    is_shard_name,
+    local_shards,
+    read_shards,
+    shards_in,
+)
 from headstart.data.slicing import check_slices
-from headstart.errors import DataError, OptionError
+from headstart.data.url_sources import read_url_source
+from headstart.errors import DataError
+from headstart.urls import is_url
 
 _MIN_GROUPS = 2
-_MIN_CLASSES = 2
+_REMOTE_MEDICAL = "medical images are read only from this machine; copy the data here"
 
 
 def open_source(
@@ -52,8 +63,9 @@ def open_source(
     Args:
         data: A folder of class folders, a folder with train/ (val/) test/ of those, a table, a
             folder of Parquet files that are named after the parts of a split, a folder with boxes
-            in a usual format, a JSON file of COCO, a YAML file of YOLO, or a zip or tar of a
-            folder.
+            in a usual format, a JSON file of COCO, a YAML file of YOLO, a zip or tar of a folder,
+            WebDataset shards, or the URL of a folder, a table, an archive or shards in an object
+            store.
         staging: Folder for unpacked archives and embedded images.
         group: A column of the table, or a regular expression on the image's path.
         known: The classes of a trained model, if there is one.
@@ -67,30 +79,24 @@ def open_source(
         OptionError: `group` is neither a column nor a regular expression with a group, or an option
             for the labels has no effect. The data has no such column of `slices`.
     """
-    path, labelling = _existing(data), labelling or Labelling()
-    if path.is_file() and is_table(path):
-        source = tables.read_table(
-            path, staging=staging, group=group, labelling=labelling, known=known, slices=slices
+    labelling = labelling or Labelling()
+    if url := object_url(data):
+        source = read_url_source(
+            *(url,),
+            staging=staging,
+            group=group,
+            known=known,
+            labelling=labelling,
+            slices=slices,
         )
-        check_some_exist(path, source.entries)
-    elif path.is_file() and archives.is_archive(path):
-        source = _read_folder(
-            archives.unpack(path, staging), path, staging, group, known, labelling, slices
-        )
-    elif path.is_dir():
-        source = _read_folder(path, path, staging, group, known, labelling, slices)
-    elif path.is_file() and (found := find_boxes_of_file(path)):
-        if labelling.task not in ("auto", "boxes"):
-            raise DataError(f"'{data}' has boxes. Omit --task, or pass --task boxes.")
-        boxes = found.read(staging=staging, group=group, slices=slices)
-        source = _source_of_boxes(boxes, path, group, labelling)
     else:
-        raise _unknown_kind(path)
+        source = _read_local(data, staging, group, known, labelling, slices)
     if not source.entries:
         raise DataError(
             f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
+    source = _without_remote_medical(source)
     source = with_medical_images(source, staging, reading, required=not known)
     check_slices(entry.slices for entry in source.entries if not entry.rejected)
     if source.boxes and known:
@@ -98,6 +104,70 @@ def open_source(
     if source.several and known:
         source = _without_unknown_labels(source, known)
     return _without_lone_train_part(source if known else _with_guess(source))
+
+
+def _read_local(
+    data: str | os.PathLike[str],
+    staging: Path,
+    group: str | None,
+    known: Collection[str],
+    labelling: Labelling,
+    slices: Sequence[str],
+) -> Source:
+    """List the images of data on this machine."""
+    if is_pattern(os.fspath(data)) and not Path(data).exists():
+        shards = local_shards(os.fspath(data))
+        return read_shards(
+            *(os.fspath(data), shards),
+            staging=staging,
+            group=group,
+            labelling=labelling,
+            slices=slices,
+        )
+    path = _existing(data)
+    if path.is_file() and is_table(path):
+        source = tables.read_table(
+            path, staging=staging, group=group, labelling=labelling, known=known, slices=slices
+        )
+        check_some_exist(path, source.entries)
+        return source
+    if shards := _shards(path):
+        return read_shards(
+            *(str(path), shards),
+            staging=staging,
+            group=group,
+            labelling=labelling,
+            slices=slices,
+        )
+    if path.is_file() and archives.is_archive(path):
+        folder = archives.unpack(path, staging)
+        return read_folder(folder, path, staging, group, known, labelling, slices)
+    if path.is_dir():
+        return read_folder(path, path, staging, group, known, labelling, slices)
+    if path.is_file() and (found := find_boxes_of_file(path)):
+        if labelling.task not in ("auto", "boxes"):
+            raise DataError(f"'{data}' has boxes. Omit --task, or pass --task boxes.")
+        boxes = found.read(staging=staging, group=group, slices=slices)
+        return source_of_boxes(boxes, path, group, labelling)
+    raise _unknown_kind(path)
+
+
+def _shards(path: Path) -> list[Shard]:
+    """Return the shards of a folder, or the one that a file is; none for other data."""
+    if path.is_dir():
+        return list(map(Shard.of, shards_in(path)))
+    return [Shard.of(path)] if is_shard_name(path.name) and is_shard(path) else []
+
+
+def _without_remote_medical(source: Source) -> Source:
+    """Reject medical images in object stores, as their patients would not be known."""
+    entries = [
+        replace(entry, rejected=_REMOTE_MEDICAL)
+        if is_url(entry.path) and is_medical_name(entry.path)
+        else entry
+        for entry in source.entries
+    ]
+    return replace(source, entries=entries)
 
 
 def _with_guess(source: Source) -> Source:
@@ -116,152 +186,6 @@ def _with_guess(source: Source) -> Source:
         f"--group '{column}'."
     )
     return replace(source, warnings=(*source.warnings, warning))
-
-
-def _read_folder(
-    folder: Path,
-    data: Path,
-    staging: Path,
-    group: str | None,
-    known: Collection[str],
-    labelling: Labelling,
-    slices: Sequence[str],
-) -> Source:
-    """List the images of a folder, with their boxes if it has some, or of the tables in it."""
-    if files := find_exported(folder):
-        return read_exported(
-            *(data, folder, files),
-            staging=staging,
-            group=group,
-            labelling=labelling,
-            known=known,
-            slices=slices,
-        )
-    found = find_boxes(folder)
-    if labelling.task == "boxes" and found is None:
-        raise _no_boxes(folder, data)
-    classes = _class_folders(folder, data, known) if found else set()
-    if found and labelling.task in ("auto", "boxes"):
-        boxes = found.read(staging=staging, group=group, slices=slices)
-        if labelling.task == "boxes" or not classes:
-            return _source_of_boxes(boxes, data, group, labelling)
-        if 2 * boxes.annotated >= len(found.files.images):
-            source = _source_of_boxes(boxes, data, group, labelling)
-            sentence = (
-                f"The folders {list_names(sorted(classes), 3)} might be labels: to use them, pass "
-                "--task single."
-            )
-            return replace(source, understood=(*source.understood, sentence))
-    if table := table_of_medical_images(folder):
-        try:
-            read = tables.read_table(
-                table, staging=staging, group=group, labelling=labelling, known=known, slices=slices
-            )
-            check_some_exist(table, read.entries)
-        except DataError:
-            if not _has_folders(folder):  # Otherwise, they are the labels.
-                raise
-        else:
-            sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
-            return replace(read, name=data_name(data), understood=(sentence, *read.understood))
-    if slices:
-        raise OptionError(
-            f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "
-            "Pass a table with these columns, such as a CSV file."
-        )
-    labelling.check("for a folder, whose folders are the labels")
-    if found and not classes:
-        raise DataError(
-            f"'{data}' has no class folders, but boxes in {found.kind}. Omit --task, or pass "
-            "--task boxes."
-        )
-    source = grouped_by_path(_list_folder(folder, data, known, labelling), group)
-    if found:
-        sentence = f"The boxes in {found.kind} are not read: to use them, pass --task boxes."
-        source = replace(source, understood=(*source.understood, sentence))
-    return _with_several(source) if labelling.task == "multi" else source
-
-
-def _no_boxes(folder: Path, data: Path) -> DataError:
-    if kinds := boxes_without_images(folder):
-        return _no_images(data, kinds)
-    if reasons := why_no_boxes(folder):
-        return DataError(f"'{data}' has no boxes that can be read: {'; '.join(reasons)}.")
-    return DataError(
-        f"'{data}' has no boxes. Pass a folder with images and files of COCO, Pascal VOC or YOLO, "
-        "or a table with the columns path, x1, y1, x2, y2 and label."
-    )
-
-
-def _list_folder(folder: Path, data: Path, known: Collection[str], labelling: Labelling) -> Source:
-    """List a folder of class folders; if it has fewer than two, boxes may have been meant.
-
-    Raises:
-        DataError: See `list_folder`, or files that may be meant as boxes cannot be read.
-    """
-    may_be_boxes = labelling.task == "auto" and not known
-    try:
-        source = list_folder(folder, data, known)
-    except DataError as error:
-        if may_be_boxes and (kinds := boxes_without_images(folder)):
-            raise _no_images(data, kinds) from None
-        if may_be_boxes and (reasons := why_no_boxes(folder)):
-            raise _neither(data, reasons) from None
-        raise error from None
-    few = len({entry.label for entry in source.entries if entry.label}) < _MIN_CLASSES
-    if may_be_boxes and few and (reasons := why_no_boxes(folder)):
-        raise _neither(data, reasons)
-    return source
-
-
-def _no_images(data: Path, kinds: str) -> DataError:
-    return DataError(
-        f"'{data}' has no images, but boxes in {kinds}. Put the images there, or pass the folder "
-        "that has both."
-    )
-
-
-def _neither(data: Path, reasons: Sequence[str]) -> DataError:
-    return DataError(
-        f"'{data}' has neither several class folders nor boxes that can be read: "
-        f"{'; '.join(reasons)}."
-    )
-
-
-def _class_folders(folder: Path, data: Path, known: Collection[str]) -> set[str]:
-    """Return the names of class folders, if there are several or a trained model has one."""
-    try:
-        entries = list_folder(folder, data, known).entries
-    except DataError:
-        return set()
-    labels = {entry.label for entry in entries if entry.label and may_be_label(entry.label)}
-    return labels if len(labels) > 1 or labels & set(known) else set()
-
-
-def _source_of_boxes(boxes: BoxSet, data: Path, group: str | None, labelling: Labelling) -> Source:
-    """Return the source of boxes in a folder or a file.
-
-    Raises:
-        DataError: None of the images exist, or none has a box.
-        OptionError: An option for labels or groups has no effect.
-    """
-    labelling.check("for boxes")
-    source = box_source(data_name(data), boxes)
-    by_column = any(entry.group for entry in source.entries)
-    return source if by_column else grouped_by_path(source, group)
-
-
-def _has_folders(folder: Path) -> bool:
-    return sum(inside.is_dir() for inside in folder.iterdir()) > 1
-
-
-def _with_several(source: Source) -> Source:
-    """Return the source of a folder, of which an image may be in the folders of several labels."""
-    entries = [
-        replace(entry, label=write_labels({entry.label: True}) if entry.label else None)
-        for entry in source.entries
-    ]
-    return replace(source, entries=entries, several="the folders", copies_are_one=True)
 
 
 def _without_unknown_labels(source: Source, known: Collection[str]) -> Source:

@@ -41,6 +41,7 @@ def read_table(
     labelling: Labelling | None = None,
     known: Collection[str] = (),
     slices: Sequence[str] = (),
+    base: str | None = None,
 ) -> Source:
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
@@ -57,6 +58,7 @@ def read_table(
         labelling: What the user says about the labels.
         known: The classes of a trained model, if there is one.
         slices: The columns by which results are sliced.
+        base: The folder that paths are relative to, or its URL; by default, the table's own.
 
     Raises:
         DataError: The file cannot be parsed, or a column is missing or cannot be understood.
@@ -68,7 +70,7 @@ def read_table(
     labels_wanted = labelling.task != "auto" or labelling.labels is not None
     if labelling.task == "boxes" or (not labels_wanted and box_columns_of(table.schema)):
         labelling.check("for boxes")
-        return _with_boxes(path, table, staging, group, slices)
+        return _with_boxes(path, table, staging, group, slices, base)
     columns = choose_columns(
         path,
         table.schema.names,
@@ -80,7 +82,7 @@ def read_table(
     )
     labels = _label_cells(path, table.schema, columns, labelling, known)
     kind = table.schema.field(columns.image).type
-    reader = _Reader(path, columns, labels, ImageCells.of(path, kind, staging), table.place)
+    reader = _Reader(path, columns, labels, ImageCells.of(path, kind, staging, base), table.place)
     entries: list[Entry] = []
     number = 0
     try:
@@ -121,10 +123,15 @@ def other_columns(path: Path, group: str | None = None) -> tuple[str, ...]:
 
 
 def _with_boxes(
-    path: Path, table: Table, staging: Path, group: str | None, slices: Sequence[str]
+    path: Path,
+    table: Table,
+    staging: Path,
+    group: str | None,
+    slices: Sequence[str],
+    base: str | None,
 ) -> Source:
     """Return the source of a table of boxes."""
-    boxes = read_box_table(path, table, staging=staging, group=group, slices=slices)
+    boxes = read_box_table(path, table, staging=staging, group=group, slices=slices, base=base)
     source = box_source(data_name(path), boxes)
     source = replace(source, entries=_relative_names(source.entries))
     by_column = any(entry.group for entry in source.entries)

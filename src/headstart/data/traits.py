@@ -14,11 +14,11 @@ from PIL import Image
 from scipy.ndimage import sobel, uniform_filter1d
 
 from headstart.arrays import Floats, Pixels
-from headstart.cores import cores
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import FileFormat, decode_image, read_format, read_image
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
+from headstart.urls import reading_threads
 
 _T = TypeVar("_T")
 
@@ -103,7 +103,8 @@ def read_traits(
 
 
 def _in_threads(read: Callable[[str], _T], paths: Sequence[str]) -> Iterator[_T]:
-    with quiet_libraries(), ThreadPoolExecutor(cores()) as pool:
+    threads = reading_threads(paths[0]) if paths else 1
+    with quiet_libraries(), ThreadPoolExecutor(threads) as pool:
         yield from pool.map(read, paths)
 
 

@@ -2,20 +2,21 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from headstart.arrays import Pixels
-from headstart.cores import cores
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import LoadedImage, MinSide, decode_loaded, read_image
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import DataError
 from headstart.options import DecodeLimits
+from headstart.urls import reading_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,7 +44,7 @@ class Decoding(Protocol):
 
 @contextmanager
 def pixel_batches(
-    files: Iterable[tuple[str, str]],
+    files: Collection[tuple[str, str]],
     batch_size: int,
     preprocess: Decoding,
     limits: DecodeLimits | None = None,
@@ -72,10 +73,12 @@ def pixel_batches(
             decode_loaded(data, path=path, min_side=side, contract=contract, limits=limits)
         )
 
-    workers = cores()
-    with quiet_libraries(), ThreadPoolExecutor(workers) as pool:
+    threads = max((reading_threads(path) for _, path in islice(files, 1)), default=1)
+    with quiet_libraries(), ThreadPoolExecutor(threads) as pool:
         try:
-            loaded = map_in_order(pool, load, files, ahead=_AHEAD_BATCHES * batch_size)
+            loaded = map_in_order(
+                pool, load, files, ahead=max(threads, _AHEAD_BATCHES * batch_size)
+            )
             yield stack_batches(loaded, batch_size)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

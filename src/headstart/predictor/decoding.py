@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
 
 from headstart.arrays import Features, Pixels
-from headstart.cores import cores
 from headstart.data.inputs import ImageInput, ImagesLike, each_image
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import UnreadableImage
@@ -18,6 +18,7 @@ from headstart.features.batches import map_in_order
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.options import DecodeLimits
+from headstart.urls import reading_threads
 
 AHEAD = 32
 """How many images wait decoded."""
@@ -63,8 +64,14 @@ def work_ahead(
         except UnreadableImage as error:
             return image.name, error
 
-    with ThreadPoolExecutor(cores()) as pool:
-        yield from map_in_order(pool, work, _inputs(images), ahead=ahead)
+    inputs = _inputs(images)
+    first = list(islice(inputs, 1))
+    with ThreadPoolExecutor(max(map(_threads, first), default=1)) as pool:
+        yield from map_in_order(pool, work, chain(first, inputs), ahead=ahead)
+
+
+def _threads(image: ImageInput | UnreadableImage) -> int:
+    return reading_threads(image.path if isinstance(image, UnreadableImage) else image.name)
 
 
 def with_features(

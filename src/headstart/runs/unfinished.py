@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from headstart.data.paths import data_path
+from headstart.data.paths import data_place
 from headstart.files import remove, write_json
 from headstart.options import TrainOptions, cache_folder
 
@@ -47,7 +47,7 @@ class Request:
     def of(cls, data: str | os.PathLike[str], options: TrainOptions) -> Self:
         """Return the request of a training."""
         values = options.model_dump(mode="json", exclude=set(_FREE))
-        return cls(str(data_path(data).resolve()), values)
+        return cls(data_place(data), values)
 
     @classmethod
     def read(cls, run: Path) -> Self | None:

@@ -274,7 +274,8 @@ def _write_list(path: Path, images: Iterable[ListedImage]) -> tuple[int, str]:
     count, found = 0, hashlib.sha256()
     with path.open("w", encoding="ascii") as file:
         for image in images:
-            line = json.dumps([image.name, image.path, image.problem, *_state(image.path)]) + "\n"
+            state = image.state or _state(image.path)
+            line = json.dumps([image.name, image.path, image.problem, *state]) + "\n"
             file.write(line)
             found.update(line.encode())
             count += 1
@@ -282,7 +283,7 @@ def _write_list(path: Path, images: Iterable[ListedImage]) -> tuple[int, str]:
 
 
 def _state(path: str) -> tuple[int, int]:
-    """Return the size of a file and when it was changed; zeros if it does not exist."""
+    """Return the size of a file and when it was changed; zeros if it is not there, or a URL."""
     try:
         status = Path(path).stat()
     except (OSError, ValueError):

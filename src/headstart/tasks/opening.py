@@ -28,6 +28,7 @@ from headstart.options import (
     cache_folder,
 )
 from headstart.tasks.loading import TASKS, AnyModel
+from headstart.urls import url_of
 from headstart.watching import Watcher
 
 
@@ -81,9 +82,11 @@ def has_boxes(data: str | os.PathLike[str], task: TaskOption) -> bool | None:
         data: What the user passed.
         task: The value of `--task`.
     """
-    path = Path(data)
     if task != "auto":
         return task == "boxes"
+    if url_of(data):
+        return None
+    path = Path(data)
     if path.is_dir():
         return find_boxes(path) is not None
     if path.is_file() and is_table(path):

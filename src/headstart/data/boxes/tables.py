@@ -164,6 +164,7 @@ def read_box_table(
     group: str | None = None,
     slices: Sequence[str] = (),
     files: FolderFiles | None = None,
+    base: str | None = None,
 ) -> BoxSet:
     """Read the boxes of a table.
 
@@ -178,6 +179,7 @@ def read_box_table(
         group: The column of the groups.
         slices: The columns by which results are sliced.
         files: The files among which images are looked for if they are not at their paths.
+        base: See `ImageCells.of`.
 
     Raises:
         DataError: A column is missing or cannot be understood, or the table has no rows.
@@ -200,7 +202,7 @@ def read_box_table(
     )
     kind = table.schema.field(columns.image).type
     reader = _Reader(path, columns, box_cells(table.schema, boxes, columns), table.place)
-    find = _finder(path, ImageCells.of(path, kind, staging), files or _beside(path))
+    find = _finder(path, ImageCells.of(path, kind, staging, base), files or _beside(path))
     rows = 0
     try:
         for batch in table.batches(list(dict.fromkeys([*columns.used, *boxes.all]))):
@@ -225,7 +227,11 @@ def read_box_table(
 
 
 def listed_images(
-    path: Path, table: Table, staging: Path, note: Callable[[str], None]
+    path: Path,
+    table: Table,
+    staging: Path,
+    note: Callable[[str], None],
+    base: str | None = None,
 ) -> Iterator[ListedImage]:
     """Yield each image of a table with a row for each box once; its boxes are not read.
 
@@ -234,13 +240,14 @@ def listed_images(
         table: The same, open.
         staging: Folder for embedded images.
         note: Called with a sentence if there are fewer images than rows.
+        base: See `ImageCells.of`.
 
     Raises:
         DataError: There is no column of images, or the table has no rows.
     """
     column = choose_image_column(path, table.schema.names)
     kind = table.schema.field(column).type
-    find = _finder(path, ImageCells.of(path, kind, staging), _beside(path))
+    find = _finder(path, ImageCells.of(path, kind, staging, base), _beside(path))
     known: set[str] = set()
     rows = 0
     try:

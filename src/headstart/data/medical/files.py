@@ -23,6 +23,11 @@ def is_dicom(data: bytes) -> bool:
     return data.startswith(_GROUP) and len(data) > 8 and data[2] <= _LAST_ELEMENT and data[3] == 0
 
 
+def is_medical_name(name: str) -> bool:
+    """Return whether a file has the suffix of a DICOM file or of a NIfTI volume."""
+    return name.lower().endswith((*DICOM_SUFFIXES, *NIFTI_SUFFIXES))
+
+
 def is_nifti(file: Path) -> bool:
     """Return whether a file has the suffix of a NIfTI volume."""
     return file.name.lower().endswith(NIFTI_SUFFIXES)
