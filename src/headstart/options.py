@@ -3,6 +3,7 @@
 The command line's help and Python's keywords both come from these classes.
 """
 
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Self
@@ -18,8 +19,10 @@ from headstart.measuring_options import SplitOption as SplitOption
 from headstart.measuring_options import SplitOptions as SplitOptions
 from headstart.measuring_options import StudyOptions as StudyOptions
 from headstart.strict import LenientPath as LenientPath
+from headstart.strict import LenientPlace as LenientPlace
 from headstart.strict import Options as Options
 from headstart.strict import Panel as Panel
+from headstart.urls import url_of
 
 FeaturesOption = Literal["auto", "last", "multilevel", "flatten"]
 HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
@@ -62,8 +65,10 @@ class CacheOptions(Options):
 
     panel = Panel.MACHINE
 
-    cache: LenientPath | None = Field(
-        None, description="Folder for cached features (default: the user's cache folder)."
+    cache: LenientPlace | None = Field(
+        None,
+        description="Folder for cached features, or its URL in an object store (default: "
+        "HEADSTART_CACHE, or the user's cache folder).",
     )
 
 
@@ -484,10 +489,10 @@ class PredictOptions(AnswerOptions, TileOptions, ClusterOptions, ComputeOptions)
         description="Largest width times height of an image that is read.",
     )
 
-    out: LenientPath | None = Field(
+    out: LenientPlace | None = Field(
         None,
-        description="Write the predictions to a file that ends in .csv, .parquet or .json. If "
-        "interrupted, the same command continues.",
+        description="Write the predictions to a file that ends in .csv, .parquet or .json, or to "
+        "its URL in an object store. If interrupted, the same command continues.",
     )
     format: PredictionFormat = Field(
         "headstart",
@@ -665,5 +670,27 @@ class CheckOptions(PlanOptions, LabelErrorOptions, OpenOptions, ComputeOptions):
 
 
 def cache_folder(cache: str | PathLike[str] | None) -> Path:
-    """Return the folder that keeps features, converted networks and unpacked archives."""
-    return Path(cache).expanduser() if cache else user_cache_path("headstart")
+    """Return the folder that keeps features, converted networks and unpacked archives.
+
+    If the cache is at a URL, it has only the features, and the rest is in the usual folder.
+    """
+    local = os.environ.get("HEADSTART_CACHE") if not cache or url_of(cache) else cache
+    if local is None or url_of(local):
+        return user_cache_path("headstart")
+    return Path(local).expanduser()
+
+
+def cache_url(cache: str | PathLike[str] | None) -> str | None:
+    """Return the URL of the cache if it is in an object store; else None."""
+    return url_of(cache or os.environ.get("HEADSTART_CACHE", ""))
+
+
+def store_url(cache: str | PathLike[str] | None) -> str | None:
+    """Return the URL of the feature store if the cache is in an object store; else None."""
+    url = cache_url(cache)
+    return url and f"{url}/features"
+
+
+def feature_folder(cache: str | PathLike[str] | None) -> Path | str:
+    """Return the folder or the URL of the feature store."""
+    return store_url(cache) or cache_folder(cache) / "features"

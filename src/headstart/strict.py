@@ -5,9 +5,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from headstart.errors import OptionError, suggestion
+from headstart.urls import url_of
 
 # Shown in place of regular expressions.
 _PATTERNS = {
@@ -16,7 +17,22 @@ _PATTERNS = {
 }
 
 
-LenientPath = Annotated[Path, Field(strict=False)]
+def _on_this_machine(path: Path) -> Path:
+    if url_of(path):
+        raise ValueError("it is a URL, and only a path on this machine can be used here")
+    return path
+
+
+def _text(path: Path) -> str:
+    return url_of(path) or str(path)
+
+
+LenientPlace = Annotated[
+    Path, Field(strict=False), PlainSerializer(_text, return_type=str, when_used="json")
+]
+"""A path or the URL of an object store, of which it merges the slashes; see `urls.url_of`."""
+
+LenientPath = Annotated[LenientPlace, AfterValidator(_on_this_machine)]
 """A path that may be given as text."""
 
 

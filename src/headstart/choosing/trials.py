@@ -23,7 +23,7 @@ from headstart.engines.timing import interleaved_rates
 from headstart.errors import BackboneError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TryOptions, cache_folder
+from headstart.options import TryOptions, cache_folder, store_url
 from headstart.record import BackboneTrial, Recommendation
 from headstart.watching import Progress, Warn, Watcher
 
@@ -142,6 +142,7 @@ def _measure_accuracy(
     extractor = FeatureExtractor(
         backbone,
         cache=cache_folder(options.cache),
+        store=store_url(options.cache),
         device=options.device,
         precision=options.precision,
     )

@@ -39,6 +39,7 @@ from headstart.options import (
     PrecisionOption,
     TuneOptions,
     cache_folder,
+    store_url,
 )
 from headstart.predictor.limits import Limits
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes
@@ -138,6 +139,7 @@ class Classifier:
         self.extractor = FeatureExtractor(
             copy.deepcopy(backbone).freeze(),
             cache=cache_folder(cache),
+            store=store_url(cache),
             device="cpu" if deterministic and device == "auto" else device,
             precision="float32" if deterministic and precision == "auto" else precision,
             reads="map" if features == "flatten" else "stages",

@@ -35,6 +35,7 @@ from headstart.options import (
     ShiftOptions,
     TrainOptions,
     cache_folder,
+    cache_url,
 )
 from headstart.serving_options import ServeOptions
 
@@ -83,16 +84,17 @@ def headstart(
 
 
 Data = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="DATA",
         show_default=False,
         help="A folder with one subfolder per class (optionally inside train/ and test/), images "
-        "with boxes (COCO, Pascal VOC, YOLO), a CSV or Parquet file, or an archive.",
+        "with boxes (COCO, Pascal VOC, YOLO), a CSV or Parquet file, an archive or shards, or the "
+        "URL of one in an object store.",
     ),
 ]
 BoxData = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="DATA",
         show_default=False,
@@ -181,7 +183,8 @@ def predict(
         typer.Argument(
             metavar="IMAGE",
             show_default=False,
-            help="Image files, folders, tables with a column 'path' or 'image', or COCO's JSON.",
+            help="Image files, folders, tables with a column 'path' or 'image', COCO's JSON, "
+            "shards, or their URLs in an object store.",
         ),
     ],
     json_: Json = False,
@@ -210,7 +213,7 @@ def predict(
 def evaluate(
     model: Model,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="DATA",
             show_default=False,
@@ -501,14 +504,15 @@ def cache_clear_command(json_: Json = False, *, options: ClearOptions) -> None:
     from headstart.cli.tables import megabytes
     from headstart.commands.cache import cache_clear
 
-    folder, freed = cache_folder(options.cache), sum(cache_clear(options).values())
+    folder = cache_url(options.cache) or cache_folder(options.cache)
+    freed = sum(cache_clear(options).values())
     if json_:
         print_json({"folder": str(folder), "freed_bytes": freed})
     else:
         stdout().print(f"Freed {megabytes(freed)} in {folder}", highlight=False)
 
 
-def _reject_at_once(data: Path | None, options: TrainOptions | RecommendOptions) -> None:
+def _reject_at_once(data: str | None, options: TrainOptions | RecommendOptions) -> None:
     """Reject what can be found wrong before libraries are loaded, which takes seconds."""
     from headstart.commands.combinations import (
         FROZEN,

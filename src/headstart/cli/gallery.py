@@ -26,7 +26,7 @@ Folder = Annotated[
     Path, typer.Argument(metavar="GALLERY", show_default=False, help="The folder of a gallery.")
 ]
 Labelled = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="DATA",
         show_default=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -174,7 +173,7 @@ def _shares(labels: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{label} {share:.0%}" for label, share in labels)
 
 
-def show_recommendation(console: Console, result: RecommendResult, data: Path) -> None:
+def show_recommendation(console: Console, result: RecommendResult, data: str) -> None:
     """Show all trials, most accurate first, the recommended backbone and how to train on it."""
     _show_trials(console, result.recommendation)
     print_line(console, f"  report   {result.run}/report.html")

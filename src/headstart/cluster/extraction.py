@@ -51,6 +51,7 @@ def for_workers(extractor: FeatureExtractor) -> FeatureExtractor:
     return FeatureExtractor(
         backbone,
         cache=extractor.cache,
+        store=extractor.store,
         device=extractor.device,
         precision=cast(PrecisionOption, extractor.precision),
         reads=extractor.reads,

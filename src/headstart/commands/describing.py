@@ -10,6 +10,7 @@ from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.images import Images
 from headstart.record import Rejection
 from headstart.record.data_check import CheckedClass, Copies, Copy, DataCheck
+from headstart.urls import url_of
 
 _FEW = 10
 _COLUMNS = ["image", "label", "split", "sha256"]
@@ -32,7 +33,7 @@ def describe_data(data: str | os.PathLike[str], images: Images) -> DataCheck:
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         data=images.name,
-        source=os.fspath(data),
+        source=url_of(data) or os.fspath(data),
         task=images.task.name,
         images=len(every),
         splits=dict(Counter(every.table["split"].to_pylist())) if images.split_given else {},

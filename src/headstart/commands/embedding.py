@@ -25,14 +25,16 @@ from headstart.data.opening import images_of
 from headstart.data.paths import list_names
 from headstart.data.sources import open_source
 from headstart.data.tables import other_columns
+from headstart.data.url_sources import fetched, named_by_url
 from headstart.errors import DataError, UnreadableImage
 from headstart.features.extractor import FeatureExtractor
 from headstart.galleries.store import GalleryStore
 from headstart.gallery_options import EmbedderOptions, EnrolOptions, LookUpOptions
 from headstart.hub.names import on_hub
-from headstart.options import ComputeOptions, cache_folder
+from headstart.options import ComputeOptions, cache_folder, store_url
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
+from headstart.urls import url_of
 from headstart.watching import Watcher
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def open_gallery(gallery: str | os.PathLike[str], options: ComputeOptions) -> Ga
     return GalleryStore.open(
         gallery,
         cache=cache_folder(options.cache),
+        store=store_url(options.cache),
         device=options.device,
         precision=options.precision,
     )
@@ -77,11 +80,10 @@ def open_labelled(
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
     """Return all usable images of labelled data, with those that are not; one label is enough."""
     group, cache = options.group, options.cache
-    columns = other_columns(Path(data), group) if is_table(Path(data)) else ()
+    staging = cache_folder(cache) / "images"
+    columns = _columns(data, staging, group) if is_table(Path(data)) else ()
     with watcher.stage("Checking images") as progress:
-        source = open_source(
-            data, staging=cache_folder(cache) / "images", group=group, slices=columns
-        )
+        source = open_source(data, staging=staging, group=group, slices=columns)
         labels = sorted({entry.label for entry in source.entries if entry.label})
         images = images_of(
             source,
@@ -99,6 +101,15 @@ def open_labelled(
     if not len(usable):
         raise DataError(f"No face is found in any image of '{data}'.")
     return usable, (*rejected, *faceless)
+
+
+def _columns(data: str | os.PathLike[str], staging: Path, group: str | None) -> tuple[str, ...]:
+    """Return the columns of a table that are kept beside each image."""
+    if url := url_of(data):
+        copy = fetched(url, staging)
+        with named_by_url(copy, url):
+            return other_columns(copy, group)
+    return other_columns(Path(data), group)
 
 
 def features_of(
@@ -194,6 +205,7 @@ def _extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
     return FeatureExtractor(
         source,
         cache=cache_folder(options.cache),
+        store=store_url(options.cache),
         device=options.device,
         precision=options.precision,
     )

@@ -16,6 +16,7 @@ from headstart.predictor.detector import Detector
 from headstart.record.export import ExportRecord
 from headstart.runs.images import images_of_run, is_run
 from headstart.tasks.loading import AnyModel, load_model
+from headstart.urls import is_url
 from headstart.watching import Watcher
 
 # The answers to so many files are compared, as far as there are so many.
@@ -52,6 +53,11 @@ def _files(options: ExportOptions, images: Images | None, watcher: Watcher) -> S
         raise OptionError(
             "This model does not list images, so its export cannot be checked. "
             "Name some with --images FOLDER, or export the run."
+        )
+    if any(is_url(path) for path, _ in images.train.files[:1]):
+        raise OptionError(
+            "The images of this run are in an object store, and an export is checked with files of "
+            "this machine. Name some with --images FOLDER."
         )
     parts = [[Path(path) for path, _ in part.files] for part in (images.test, images.val)]
     parts.append([Path(path) for path, _ in images.train.files])

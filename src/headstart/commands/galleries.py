@@ -27,7 +27,7 @@ from headstart.galleries.labels import checked_label
 from headstart.galleries.store import Change, GalleryStore
 from headstart.galleries.table import Enrolled
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
-from headstart.options import cache_folder
+from headstart.options import feature_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
 from headstart.watching import Watcher
@@ -178,7 +178,7 @@ def remove_images(
     opened = open_gallery(gallery, options)
     change = opened.remove(labels=labels, images=images)
     if options.forget:
-        FeatureStore(cache_folder(options.cache) / "features").forget(change.sha256s)
+        FeatureStore(feature_folder(options.cache)).forget(change.sha256s)
     return GalleryChange(opened, change)
 
 

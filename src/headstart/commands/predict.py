@@ -29,10 +29,10 @@ from headstart.options import DecodeLimits, PredictOptions
 from headstart.predictor.bundle import Bundle
 from headstart.predictor.detector import Detector, check_answer_options
 from headstart.predictor.predictor import AnyResult, FailedPrediction, Predictor
-from headstart.runs.predictions import Counts, check_output, write_predictions
+from headstart.runs.outputs import Output
+from headstart.runs.predictions import Counts, write_predictions
 from headstart.runs.unfinished_predictions import (
     UnfinishedPredictions,
-    is_being_finished,
     unfinished_predictions,
 )
 from headstart.tasks.loading import AnyModel, load_model, model_of, read_model
@@ -55,12 +55,12 @@ class WrittenPredictions:
     """Predictions in a file.
 
     Attributes:
-        out: The file.
+        out: The file, or its URL.
         counts: Their number, and what they say.
         results: All of them; iterating over it reads them again.
     """
 
-    out: Path
+    out: Path | str
     counts: Counts
     results: Iterable[AnyResult]
 
@@ -75,7 +75,9 @@ def run_prediction(
     reject_ineffective_options(options, PREDICTION)
     if options.cluster and not options.out:
         raise OptionError("--cluster needs --out: it is for many images, not for answers at once.")
-    check_output(options.out, overwrite=options.overwrite, format_=options.format)
+    output = Output.of(options.out, options.cache) if options.out else None
+    if output:
+        output.check(overwrite=options.overwrite, format_=options.format)
     found = found_with_tables(images, options.cache, watcher)
     known = count_of(found)
     predictor = load_model(model, options)
@@ -90,8 +92,9 @@ def run_prediction(
             results.append(_named(result, volumes))
             progress(len(results), max(len(results), known))
     tiling.advise()
-    if options.out:
-        write_predictions(options.out, results, predictor.classes, options.format, numbering)
+    if output:
+        write_predictions(output.file, results, predictor.classes, options.format, numbering)
+        output.publish()
     return results
 
 
@@ -101,8 +104,8 @@ def predict_to_file(
 ) -> Iterator[WrittenPredictions]:
     """Predict any number of files with few results in memory, and yield what is written.
 
-    The results so far are kept in a folder beside the output until all are done. The same command
-    continues there if it was interrupted.
+    The results so far are kept in a folder beside the output, or in the cache if the output is at a
+    URL, until all are done. The same command continues there if it was interrupted.
 
     Args:
         model: The model.
@@ -114,8 +117,8 @@ def predict_to_file(
     if options.cluster and (options.explain or options.pictures):
         raise OptionError("--explain and --pictures are not drawn on a cluster. Omit --cluster.")
     reject_ineffective_options(options, PREDICTION)
-    overwrite = options.overwrite or is_being_finished(options.out)
-    check_output(options.out, overwrite=overwrite, format_=options.format)
+    output = Output.of(options.out, options.cache)
+    output.check(overwrite=options.overwrite, format_=options.format)
     bundle = read_model(model)
     predictor = model_of(bundle, model, options)
     _reject_unsuitable(predictor, options)
@@ -127,7 +130,7 @@ def predict_to_file(
             files = listed_files(images, options.cache, without, watcher)
             unfinished = stack.enter_context(
                 unfinished_predictions(
-                    *(options.out, bundle, _recorded(options, predictor), files),
+                    *(output.file, bundle, _recorded(options, predictor), files),
                     overwrite=options.overwrite,
                 )
             )
@@ -140,9 +143,10 @@ def predict_to_file(
                 _predict_missing(predictor, unfinished, options, tiling, progress)
             name_step(progress, f"writing {options.out.name}")
             counts = unfinished.join(predictor.classes, options.format, numbering)
+            output.publish()
         tiling.advise()
         stack.callback(unfinished.remove)
-        yield WrittenPredictions(options.out, counts, unfinished)
+        yield WrittenPredictions(output.place, counts, unfinished)
 
 
 def _numbering(

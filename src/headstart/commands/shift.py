@@ -10,6 +10,7 @@ from scipy.stats import mannwhitneyu
 
 from headstart.arrays import Flags, Floats, Numbers, Probabilities
 from headstart.commands.image_files import Volumes, count_of, found_images
+from headstart.data.decoding import sha256_of
 from headstart.data.inputs import ImagesLike
 from headstart.data.traits import NAMES, trait_values
 from headstart.errors import DataError, OptionError, UnreadableImage
@@ -18,7 +19,6 @@ from headstart.evaluation.known_images import FALSE_ALARMS, KnownImages
 from headstart.evaluation.shift import estimate_accuracy, label_first
 from headstart.evaluation.slices import holm
 from headstart.evaluation.two_sample import two_sample_test
-from headstart.files import file_sha256
 from headstart.options import ShiftOptions
 from headstart.predictor.detector import Detector
 from headstart.predictor.observing import observe
@@ -228,7 +228,7 @@ def _uncertainty(probabilities: Probabilities) -> Numbers:
 def _seen(read: _Read, known: KnownImages) -> Flags:
     """Return which images the model was trained on, (images,)."""
     hashes = set(known.sha256s)
-    found = read.sha256s or [file_sha256(Path(path)) if path else "" for path in read.paths]
+    found = read.sha256s or [sha256_of(path) if path else "" for path in read.paths]
     return np.array([sha256 in hashes for sha256 in found], dtype=np.bool_)
 
 

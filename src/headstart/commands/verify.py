@@ -13,9 +13,9 @@ from pydantic import JsonValue
 
 from headstart.commands.embedding import extractor_of, open_gallery, unusable
 from headstart.cores import cores
+from headstart.data.decoding import sha256_of
 from headstart.data.pairs import Pairs, read_pairs
 from headstart.features.extractor import FeatureExtractor
-from headstart.files import file_sha256
 from headstart.galleries.embedding import Embedding
 from headstart.galleries.layout import SETTINGS
 from headstart.galleries.verification import Verification, verify_pairs
@@ -68,7 +68,7 @@ def verify_model(
         extractor, fixed = _embedder(os.fspath(model), options)
     pairs = read_pairs(os.fspath(table), slices=_names(options.slices))
     with watcher.stage("Reading images"), ThreadPoolExecutor(cores()) as pool:
-        sha256s = list(pool.map(lambda path: file_sha256(Path(path)), pairs.images))
+        sha256s = list(pool.map(sha256_of, pairs.images))
     problems = unusable(list(zip(pairs.images, sha256s, strict=True)), extractor, watcher)
     usable = np.array([sha256 not in problems for sha256 in sha256s])
     files = [

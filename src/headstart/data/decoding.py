@@ -1,5 +1,6 @@
 """Decode image files to pixels, in the same way for training, prediction, export and the server."""
 
+import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from headstart.data.repairs import REPAIR, check_end, complete_jpeg
 from headstart.data.sixteen_bits import check_depth, has_sixteen_bits, read_sixteen_bits
 from headstart.data.tiling import Tile, TileScale
 from headstart.errors import UnreadableImage, reason_of
+from headstart.files import file_sha256
 from headstart.options import DecodeLimits
 from headstart.urls import is_url
 
@@ -354,6 +356,17 @@ def read_image(path: str) -> bytes:
         raise UnreadableImage(path, "permission denied") from None
     except (OSError, ValueError) as error:
         raise UnreadableImage(path, reason_of(error)) from None
+
+
+def sha256_of(path: str) -> str:
+    """Return the sha256 of the bytes of a file, or of an object in a store.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnreadableImage: The object cannot be read.
+        DataError: It is in an object store that cannot be reached.
+    """
+    return hashlib.sha256(read_image(path)).hexdigest() if is_url(path) else file_sha256(Path(path))
 
 
 def _load(

@@ -14,10 +14,12 @@ from typing import Literal, cast, get_args
 
 import pyarrow as pa
 
+from headstart.data.decoding import read_image
 from headstart.data.delimited import read_delimited
 from headstart.data.labels import SEPARATOR, read_labels, write_labels
 from headstart.errors import DataError, OutputError
 from headstart.files import atomic_create, write_atomically
+from headstart.urls import is_url
 
 Action = Literal["keep", "drop", "move", "relabel"]
 
@@ -207,7 +209,10 @@ def _copied(
         name = _file_name(row["image"], row["path"], number)
         target = folder / _IMAGES / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(row["path"], target)
+        if is_url(row["path"]):
+            target.write_bytes(read_image(row["path"]))
+        else:
+            shutil.copyfile(row["path"], target)
         label = row["label"] or ("{}" if several else "")
         if step.action == "relabel":
             label = _relabelled(label, step.new_label, several=several)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from headstart.errors import DataError, HeadstartError, UnreadableImage
-from headstart.files import atomic_create, digest, partial_path, remove
+from headstart.files import atomic_create, digest
 from headstart.urls import is_on_web, scheme_of, url_name
 
 # Three attempts of this many seconds end within half a minute.
@@ -156,26 +156,6 @@ def fetch(file: RemoteFile, staging: Path) -> Path:
     return target
 
 
-@contextmanager
-def written(url: str, folder: Path) -> Iterator[Path]:
-    """Yield the path of a local file that becomes the file of a URL at the end of the block.
-
-    Args:
-        url: The URL. The object appears only when all of it is there.
-        folder: For the local file.
-
-    Raises:
-        DataError: The store cannot be reached or refuses.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = partial_path(folder / url_name(url))
-    try:
-        yield partial
-        upload(partial, url)
-    finally:
-        remove(partial)
-
-
 def upload(file: Path, url: str) -> None:
     """Copy a local file to a URL.
 
@@ -191,16 +171,16 @@ def upload(file: Path, url: str) -> None:
         shutil.copyfileobj(source, target, _CHUNK)
 
 
-def check_bucket(url: str) -> None:
-    """Check that the bucket of a URL exists.
+def check_writable(url: str) -> None:
+    """Check that a file can be written to a URL, by writing an empty one beside it for a moment.
 
     Raises:
-        DataError: It does not, or the store cannot be reached or refuses.
+        DataError: It cannot.
     """
-    system, path = _place(url)
+    system, path = _place(f"{url}.partial")
     with _translated(url):
-        if system.get_file_info(_bucket(path)).type == pafs.FileType.NotFound:
-            raise _no_bucket(url)
+        system.open_output_stream(path).close()
+        system.delete_file(path)
 
 
 def folders_in(url: str) -> list[str]:

@@ -49,6 +49,7 @@ class FeatureExtractor:
         layout: The meaning of each column of the features.
         device: "cpu" or "cuda".
         cache: Folder for features and converted networks.
+        store: The URL of the features if they are in an object store; else None.
         reads: "stages" for pooled stages, or "map" for the flattened last map.
         limits: Maximum bytes and pixels per image.
     """
@@ -58,6 +59,7 @@ class FeatureExtractor:
         backbone: Backbone | SavedBackbone,
         *,
         cache: Path,
+        store: str | None = None,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
         reads: Reads = "stages",
@@ -66,7 +68,7 @@ class FeatureExtractor:
         self.source = backbone
         self.reads = reads
         self.device: Device = choose_device(device)
-        self.cache = cache
+        self.cache, self.store = cache, store
         self._device: DeviceOption = device
         self._precision: PrecisionOption = precision
         self._fixed_precision = (
@@ -86,6 +88,7 @@ class FeatureExtractor:
         other = FeatureExtractor(
             backbone,
             cache=self.cache,
+            store=self.store,
             device=self._device,
             precision=self._precision,
             reads=self.reads,
@@ -105,6 +108,7 @@ class FeatureExtractor:
             if isinstance(source, SavedBackbone)
             else with_contract(source, contract),
             cache=self.cache,
+            store=self.store,
             device=self._device,
             precision=self._precision,
             reads=self.reads,
@@ -116,6 +120,7 @@ class FeatureExtractor:
         return FeatureExtractor(
             self.source,
             cache=self.cache,
+            store=self.store,
             device="cpu",
             precision="float32",
             reads=self.reads,
@@ -124,7 +129,7 @@ class FeatureExtractor:
 
     def __reduce__(self) -> tuple[Callable[..., FeatureExtractor], tuple[object, ...]]:
         """Pickle the backbone to bytes; multiprocessing would move its tensors to shared memory."""
-        settings = (self.cache, self._device, self._precision, self.reads, self.limits)
+        settings = (self.cache, self.store, self._device, self._precision, self.reads, self.limits)
         return _restored, (pickle.dumps(self.source), self.trial, *settings)
 
     @property
@@ -177,7 +182,7 @@ class FeatureExtractor:
         """The precision in which the store keeps these features."""
         from headstart.features.store import FeatureStore  # Predictions do not need Lance.
 
-        return FeatureStore(self.cache / "features").table(self.fingerprint).kind
+        return FeatureStore(self.store or self.cache / "features").table(self.fingerprint).kind
 
     def of_files(
         self,
@@ -199,7 +204,7 @@ class FeatureExtractor:
 
         return stored_features(
             images,
-            store=FeatureStore(self.cache / "features"),
+            store=FeatureStore(self.store or self.cache / "features"),
             fingerprint=self.fingerprint,
             extract_missing=here,
             warn=warn,
@@ -224,7 +229,7 @@ class FeatureExtractor:
 
         store_features(
             images,
-            store=FeatureStore(self.cache / "features"),
+            store=FeatureStore(self.store or self.cache / "features"),
             fingerprint=self.fingerprint,
             extract_missing=extract_missing,
             warn=warn,
@@ -234,7 +239,7 @@ class FeatureExtractor:
         """Return the files, passed as (path, sha256), whose features are not in the store."""
         from headstart.features.store import FeatureStore
 
-        known = FeatureStore(self.cache / "features").table(self.fingerprint).known()
+        known = FeatureStore(self.store or self.cache / "features").table(self.fingerprint).known()
         return [(path, sha256) for path, sha256 in images if sha256 not in known]
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
@@ -293,6 +298,7 @@ def _restored(
     backbone: bytes,
     trial: PrecisionTrial | None,
     cache: Path,
+    store: str | None,
     device: DeviceOption,
     precision: PrecisionOption,
     reads: Reads,
@@ -302,6 +308,7 @@ def _restored(
     extractor = FeatureExtractor(
         pickle.loads(backbone),
         cache=cache,
+        store=store,
         device=device,
         precision=precision,
         reads=reads,

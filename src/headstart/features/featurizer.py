@@ -15,7 +15,7 @@ from headstart.backbones.backbone import load_backbone
 from headstart.data.inputs import ImagesLike, as_image, each_image, read_path
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
-from headstart.options import DeviceOption, PrecisionOption, cache_folder
+from headstart.options import DeviceOption, PrecisionOption, cache_folder, store_url
 
 
 class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -57,7 +57,8 @@ class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Load the backbone; nothing is learnt from the data."""
         self.extractor_ = FeatureExtractor(
             load_backbone(self.backbone, weights=self.weights, image_size=self.image_size),
-            cache=cache_folder(Path(self.cache) if self.cache else None),
+            cache=cache_folder(self.cache),
+            store=store_url(self.cache),
             device=self.device,
             precision=self.precision,
         )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import lance
 import numpy as np
@@ -20,8 +19,18 @@ from pydantic import JsonValue
 from headstart.arrays import Features
 from headstart.errors import StoreError
 from headstart.features.fingerprint import Fingerprint
+from headstart.features.places import (
+    Place,
+    around,
+    bytes_of,
+    create,
+    discard,
+    exists,
+    storage_options,
+    tables_in,
+    within,
+)
 from headstart.features.rounding import HALF_MAX
-from headstart.files import atomic_create, remove, size_of
 
 # Lance warns whenever the process forks; forked children do not use it.
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
@@ -30,7 +39,11 @@ _ATTEMPTS = 20
 _DELETED_AT_ONCE = 1_000
 _RACES = ("already exists", "not found", "Not found", "ncompatible transaction", "onflict")
 # Temporary errors, after which an intact table must not be discarded.
-_TEMPORARY = ("Permission denied", "Too many open files", "Cannot allocate memory")
+_TEMPORARY = (
+    *("Permission denied", "Too many open files", "Cannot allocate memory"),
+    # What an object store answers, or that it does not; what is missing there is "Not found".
+    *("Generic S3 error", "Generic GCS error", "Generic MicrosoftAzure error", "HTTP error"),
+)
 
 
 class DamagedTable(Exception):
@@ -83,7 +96,7 @@ class FeatureTable:
     that two processes add has two rows.
     """
 
-    def __init__(self, path: Path, fingerprint: Fingerprint, kind: str) -> None:
+    def __init__(self, path: Place, fingerprint: Fingerprint, kind: str) -> None:
         self.path = path
         self.kind = kind
         width = sum(width for _, width in fingerprint.blocks)
@@ -101,7 +114,7 @@ class FeatureTable:
         Raises:
             DamagedTable: The table cannot be read.
         """
-        if not self.path.exists():
+        if not exists(self.path):
             return set()
         with _translate_errors():
             return set(_rows(self._open()))
@@ -114,7 +127,11 @@ class FeatureTable:
             StoreError: The disk is full, or the folder is not writable.
         """
         table = self._as_stored(sha256s, features)
-        self._change(lambda: lance.write_dataset(table, str(self.path), mode="append"))
+        self._change(
+            lambda: lance.write_dataset(
+                table, str(self.path), mode="append", storage_options=storage_options(self.path)
+            )
+        )
 
     def write_fragments(self, sha256s: Sequence[str], features: Features) -> list[str]:
         """Write features of shape (images, width) to files that are not yet part of the table.
@@ -130,7 +147,9 @@ class FeatureTable:
         written: list[str] = []
 
         def write() -> None:
-            fragments = write_fragments(table, str(self.path), mode="append")
+            fragments = write_fragments(
+                table, str(self.path), mode="append", storage_options=storage_options(self.path)
+            )
             written.extend(json.dumps(fragment.to_json()) for fragment in fragments)
 
         self._change(write)
@@ -145,7 +164,9 @@ class FeatureTable:
         added = LanceOperation.Append([FragmentMetadata.from_json(one) for one in fragments])
         self._change(
             lambda: lance.LanceDataset.commit(
-                str(self.path), added, read_version=self._open().version
+                *(str(self.path), added),
+                read_version=self._open().version,
+                storage_options=storage_options(self.path),
             )
         )
 
@@ -181,16 +202,21 @@ class FeatureTable:
 
     def discard(self) -> None:
         """Delete the table."""
-        remove(self.path)
+        discard(self.path)
 
     def create(self) -> None:
         """Create the table atomically if it does not exist."""
-        if not self.path.exists():
-            with atomic_create(self.path) as partial:
-                lance.write_dataset(self._schema.empty_table(), str(partial), mode="create")
+        if not exists(self.path):
+            options = storage_options(self.path)
+            create(
+                self.path,
+                lambda uri: lance.write_dataset(
+                    self._schema.empty_table(), uri, mode="create", storage_options=options
+                ),
+            )
 
     def _open(self) -> lance.LanceDataset:
-        return lance.dataset(str(self.path))
+        return _dataset(self.path)
 
     def _as_stored(self, sha256s: Sequence[str], features: Features) -> pa.Table:
         """Return the rows of images, with features as they are stored."""
@@ -213,29 +239,29 @@ class FeatureTable:
                 # Another process may have created or removed the table in the meantime.
                 if not any(sign in str(error) for sign in _RACES) or attempt == _ATTEMPTS - 1:
                     raise StoreError(
-                        f"The feature store at '{self.path.parent}' cannot be written: "
+                        f"The feature store at '{around(self.path)}' cannot be written: "
                         f"{_first_line(error)}. Features stored so far are kept. "
                         "Free some space, or choose another folder with --cache."
                     ) from None
 
 
 class FeatureStore:
-    """All tables, in one folder."""
+    """All tables, in one folder or at one URL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
 
     def table(self, fingerprint: Fingerprint) -> FeatureTable:
         """Return the table of a fingerprint: the float32 table if it exists or is required."""
-        wide = self.folder / f"{fingerprint.key}-float32.lance"
-        if wide.exists() or fingerprint.precision == "float32":
+        wide = within(self.folder, f"{fingerprint.key}-float32.lance")
+        if exists(wide) or fingerprint.precision == "float32":
             return FeatureTable(wide, fingerprint, "float32")
-        return FeatureTable(self.folder / f"{fingerprint.key}.lance", fingerprint, "float16")
+        return FeatureTable(within(self.folder, f"{fingerprint.key}.lance"), fingerprint, "float16")
 
     def wide_table(self, fingerprint: Fingerprint) -> FeatureTable:
         """Return the float32 table, for features beyond the range of half precision."""
         return FeatureTable(
-            self.folder / f"{fingerprint.key}-float32.lance", fingerprint, "float32"
+            within(self.folder, f"{fingerprint.key}-float32.lance"), fingerprint, "float32"
         )
 
     def forget(self, sha256s: Sequence[str]) -> None:
@@ -244,9 +270,9 @@ class FeatureStore:
         Raises:
             StoreError: A table cannot be written.
         """
-        for path in sorted(self.folder.glob("*.lance")):
+        for path in tables_in(self.folder):
             with suppress(DamagedTable), _translate_errors():
-                dataset = lance.dataset(str(path))
+                dataset = _dataset(path)
                 known = _rows(dataset)
                 found = [sha256 for sha256 in sha256s if sha256 in known]
                 if found:
@@ -255,8 +281,7 @@ class FeatureStore:
 
     def infos(self) -> list[TableInfo]:
         """Summarise every table, including damaged ones."""
-        tables = sorted(self.folder.glob("*.lance"))
-        return [_info(path) for path in tables if not path.name.startswith(".")]
+        return list(map(_info, tables_in(self.folder)))
 
 
 def delete_images(dataset: lance.LanceDataset, sha256s: Sequence[str]) -> None:
@@ -266,14 +291,18 @@ def delete_images(dataset: lance.LanceDataset, sha256s: Sequence[str]) -> None:
         dataset.delete(f"sha256 IN ({listed})")
 
 
-def erase_deleted(path: Path) -> None:
+def erase_deleted(path: Place) -> None:
     """Delete what a table still has on disk of rows that were deleted, and its earlier versions.
 
     What another process is writing at the moment may be lost.
     """
     options = {"materialize_deletions": True, "materialize_deletions_threshold": 0.0}
-    lance.dataset(str(path)).optimize.compact_files(**options)
-    lance.dataset(str(path)).cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+    _dataset(path).optimize.compact_files(**options)
+    _dataset(path).cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+
+def _dataset(path: Place) -> lance.LanceDataset:
+    return lance.dataset(str(path), storage_options=storage_options(path))
 
 
 def _rows(dataset: lance.LanceDataset) -> dict[str, int]:
@@ -281,11 +310,11 @@ def _rows(dataset: lance.LanceDataset) -> dict[str, int]:
     return {name: row for row, name in enumerate(names)}
 
 
-def _info(path: Path) -> TableInfo:
-    size = size_of(path)
+def _info(path: Place) -> TableInfo:
+    size = bytes_of(path)
     try:
         with _translate_errors():
-            dataset = lance.dataset(str(path))
+            dataset = _dataset(path)
             about = json.loads(dataset.schema.metadata[b"headstart"])
             return TableInfo(about, dataset.count_rows(), size)
     except DamagedTable:

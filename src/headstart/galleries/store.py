@@ -159,6 +159,7 @@ class GalleryStore:
         folder: str | os.PathLike[str],
         *,
         cache: Path,
+        store: str | None = None,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "auto",
     ) -> Self:
@@ -167,6 +168,7 @@ class GalleryStore:
         Args:
             folder: Where it is.
             cache: Folder for features and converted networks.
+            store: The URL of the features if they are in an object store; else None.
             device: The device to run on.
             precision: "auto" is the precision with which it was made, if the processor supports it.
 
@@ -187,6 +189,7 @@ class GalleryStore:
         extractor = FeatureExtractor(
             saved,
             cache=cache,
+            store=store,
             device=device,
             precision=precision_of_model(precision, settings.precision, chosen),
         )

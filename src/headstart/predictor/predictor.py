@@ -32,6 +32,7 @@ from headstart.options import (
     DeviceOption,
     PrecisionOption,
     cache_folder,
+    store_url,
 )
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
@@ -407,6 +408,7 @@ class Predictor:
         extractor = FeatureExtractor(
             bundle.backbone(),
             cache=cache_folder(cache),
+            store=store_url(cache),
             device=device,
             precision=precision_of_model(precision, config.precision, choose_device(device)),
             reads="map" if config.features == "flatten" else "stages",

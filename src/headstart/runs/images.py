@@ -1,17 +1,19 @@
 """The images of a run, as its manifest lists them."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headstart.data.decoding import sha256_of
 from headstart.data.images import Images, ImageSet
 from headstart.data.manifest import usable
 from headstart.data.paths import list_names
-from headstart.errors import RecordError
-from headstart.files import file_sha256
+from headstart.errors import RecordError, UnreadableImage
 from headstart.task import Task
+from headstart.urls import reading_threads
 from headstart.watching import Progress
 
 MANIFEST = "manifest.parquet"
@@ -64,11 +66,13 @@ def find_changes(images: ImageSet, progress: Progress) -> str:
     """
     missing: list[str] = []
     changed: list[str] = []
-    for number, (path, sha256) in enumerate(images.files, start=1):
-        digest = _digest(Path(path))
-        if digest != sha256:
-            (changed if digest else missing).append(path)
-        progress(number, len(images))
+    threads = max((reading_threads(path) for path, _ in images.files[:1]), default=1)
+    with ThreadPoolExecutor(threads) as pool:
+        digests = pool.map(_digest, [path for path, _ in images.files])
+        for number, (digest, (path, sha256)) in enumerate(zip(digests, images.files, strict=True)):
+            if digest != sha256:
+                (changed if digest else missing).append(path)
+            progress(number + 1, len(images))
     if len(missing) == len(images):
         return f"all are missing ({list_names(missing, 3)})"
     counts = (
@@ -86,11 +90,11 @@ def _manifest(run: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise RecordError(f"'{path}' cannot be read: {error}.") from None
 
 
-def _digest(path: Path) -> str | None:
+def _digest(path: str) -> str | None:
     """Return the hash of a file, or None if it cannot be read."""
     try:
-        return file_sha256(path)
-    except OSError:
+        return sha256_of(path)
+    except (OSError, UnreadableImage):
         return None
 
 

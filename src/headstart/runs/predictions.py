@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
@@ -37,21 +37,27 @@ _NAMED = 10
 _Item = TypeVar("_Item")
 
 
-def check_output(
-    out: Path | None, *, overwrite: bool, format_: PredictionFormat = "headstart"
-) -> None:
+def check_suffix(out: Path | str, format_: PredictionFormat = "headstart") -> None:
+    """Check the suffix of a path or URL for predictions.
+
+    Raises:
+        OptionError: It is not that of a known format.
+    """
+    suffix = PurePath(out).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OptionError(f"Output '{out}' must end in .csv, .parquet or .json.")
+    if format_ == "coco" and suffix != ".json":
+        raise OptionError(f"Output '{out}' must end in .json for --format coco.")
+
+
+def check_output(out: Path, *, overwrite: bool, format_: PredictionFormat = "headstart") -> None:
     """Check the file for predictions before any work is done.
 
     Raises:
         OptionError: The suffix is not that of a known format.
         OutputError: The file exists and may not be replaced, or cannot be written.
     """
-    if out is None:
-        return
-    if out.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"Output '{out}' must end in .csv, .parquet or .json.")
-    if format_ == "coco" and out.suffix.lower() != ".json":
-        raise OptionError(f"Output '{out}' must end in .json for --format coco.")
+    check_suffix(out, format_)
     if out.is_dir():
         raise OutputError(f"Output '{out}' is a folder. Pass the name of a file.")
     check_writable(out)

@@ -15,6 +15,7 @@ from headstart.data.boxes.image_sizes import ImageSize
 from headstart.data.decoding import load_image, read_format, read_image
 from headstart.data.manifest import Entry
 from headstart.data.split_names import split_of
+from headstart.urls import is_url
 
 _QUALITY = 95
 # What a PNG can store; others become RGB.
@@ -65,6 +66,9 @@ def copy_image(path: str, target: Path, *, turned: bool) -> None:
     if turned:
         _write_upright(path, target)
         return
+    if is_url(path):
+        target.write_bytes(read_image(path))
+        return
     try:
         os.link(Path(path).resolve(), target)
     except OSError:  # Another file system, or one without links.
@@ -97,7 +101,7 @@ def _suffix(path: str, size: ImageSize) -> str:
     suffix = Path(path).suffix
     if suffix and size.orientation == 1:
         return suffix
-    kind = read_format(Path(path).read_bytes()).name
+    kind = read_format(read_image(path)).name
     if size.orientation != 1:
         return ".jpg" if kind in _JPEG else ".png"
     return _SUFFIXES.get(kind, f".{kind.lower()}")
