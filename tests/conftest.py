@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from headstart.engines.precision import cached_trial, try_precisions
 from headstart.heads.trials import _STRENGTHS as STRENGTHS
 from headstart.record import PrecisionTrial
 from headstart.tasks.single import Single
+
+if TYPE_CHECKING:
+    from tests.object_store import Bucket, ObjectStore
 
 # Read once, when huggingface_hub is imported, so that no test connects to the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -117,6 +121,23 @@ def _short_turns(_session_patch: pytest.MonkeyPatch) -> None:
     _session_patch.setattr("headstart.features.extractor.try_precisions", briefly)
     for timed in ("choosing.trials", "engines.precision"):
         _session_patch.setattr(f"headstart.{timed}._ROUNDS", 1)
+
+
+@pytest.fixture(scope="session")
+def object_store(_session_patch: pytest.MonkeyPatch) -> "Iterator[ObjectStore]":
+    """Start an object store on the loopback interface, and name it in the environment."""
+    from tests.object_store import KEYS, running  # Slow to import, and only for some tests.
+
+    with running() as store:
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": store.endpoint}.items():
+            _session_patch.setenv(name, value)
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store: "ObjectStore") -> "Bucket":
+    """Create a bucket."""
+    return object_store.bucket(f"bucket-{uuid4().hex[:8]}")
 
 
 def picture(

@@ -54,9 +54,3 @@ def url_name(url: str) -> str:
 def url_folder(url: str) -> str:
     """Return the URL of the folder of a file."""
     return url.rpartition("/")[0]
-
-
-def url_suffix(url: str) -> str:
-    """Return the suffix of the file of a URL, in lower case; "" without one."""
-    stem, dot, suffix = url_name(url).rpartition(".")
-    return f".{suffix.lower()}" if stem and dot else ""

@@ -12,6 +12,8 @@ os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 from ray.cluster_utils import Cluster as Nodes
 
+from tests.object_store import ObjectStore
+
 _SMALL = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
 
 
@@ -21,8 +23,8 @@ def add_node(nodes: Nodes, number: int) -> None:
 
 
 @pytest.fixture(scope="package")
-def nodes() -> Iterator[Nodes]:
-    """Start a head without cores, and two nodes with one core each."""
+def nodes(object_store: ObjectStore) -> Iterator[Nodes]:
+    """Start a head without cores, and two nodes with one core each; all know the store."""
     started = Nodes(
         initialize_head=True,
         head_node_args={

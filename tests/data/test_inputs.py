@@ -280,7 +280,7 @@ def test_a_file_open_in_text_mode_says_how_to_open_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://example.org/a.jpg", "HTTP://example.org", "s3://bucket/a.jpg", "https:/a.jpg"]
+    "url", ["https://example.org/a.jpg", "HTTP://example.org", "ftp://x.org/a", "https:/a.jpg"]
 )
 def test_a_url_says_to_download_it(url: str) -> None:
     """Nothing is fetched from the network."""

@@ -312,7 +312,8 @@ def _explained(url: str, text: str) -> DataError:
         return _no_bucket(url)
     if any(sign in text for sign in _DENIED):
         return DataError(f"'{url}' cannot be used: access is denied. {_credentials()}")
-    reason = text.rpartition("operation: ")[2].partition(" (Request ID")[0].splitlines()[0]
+    reason = (text.partition("AWS Error ")[2] or text).partition(" (Request ID")[0]
+    reason = " ".join(reason.split()).rstrip(".: ")
     if any(sign in text for sign in _NETWORK):
         where = f" at {s3_endpoint()}" if scheme_of(url) == "s3" and s3_endpoint() else ""
         return Unavailable(
@@ -320,7 +321,7 @@ def _explained(url: str, text: str) -> DataError:
             "the network, and AWS_ENDPOINT_URL if the store is not Amazon's; then run the same "
             "command again, which keeps what is done."
         )
-    return Unavailable(f"'{url}' cannot be used: {reason.rstrip('.')}.")
+    return Unavailable(f"'{url}' cannot be used: {reason}.")
 
 
 def _credentials() -> str:
