@@ -74,7 +74,7 @@ class Bucket:
         """Delete an object."""
         _send("DELETE", self._address(key))
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def names(self, prefix: str = "") -> list[str]:
         """Return the names of its objects, at most 1,000."""
         listed = _send("GET", f"{self._address('')}?list-type=2&prefix={quote(prefix)}").decode()
         return [unescape(key) for key in re.findall("<Key>(.*?)</Key>", listed)]

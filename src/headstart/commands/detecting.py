@@ -41,6 +41,7 @@ from headstart.runs.marking import marked_unfinished
 from headstart.runs.run import write_run
 from headstart.runs.unfinished import Request, list_unfinished
 from headstart.tuning.trainings import delete_finished, is_finished
+from headstart.urls import url_of
 from headstart.watching import Watcher
 
 IMAGE_SIZE = 320
@@ -202,7 +203,12 @@ def _record_of(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=images.task.name,
         data=Data(
-            images.name, str(Path(data)), images.classes, counts, images.understood, trained_on
+            images.name,
+            url_of(data) or str(Path(data)),
+            images.classes,
+            counts,
+            images.understood,
+            trained_on,
         ),
         backbone=detector.backbone.name,
         weights=detector.backbone.origin,

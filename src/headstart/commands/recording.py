@@ -40,6 +40,7 @@ from headstart.record.learning_curve import LearningCurve
 from headstart.record.limits import LimitsResult
 from headstart.task import Task
 from headstart.tuning.hint import fine_tuning_hint
+from headstart.urls import url_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def record_of(
         task=predictor.task.name,
         data=Data(
             images.name,
-            str(Path(data)),
+            url_of(data) or str(Path(data)),
             images.classes,
             counts,
             images.understood,
