@@ -19,9 +19,16 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_code_block_runs(
-    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    block: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
-    """Each block runs on its own in a folder with photos/, new.jpg, newer.jpg and scenes/."""
+    """Each block runs on its own in a folder with photos/, new.jpg, newer.jpg and scenes/.
+
+    One with URLs has s3://my-bucket/, with photos/ and new/.
+    """
     for label in ("blue", "red"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(15):
@@ -31,6 +38,10 @@ def test_code_block_runs(
         picture(900 + number, COLOURS["green"]).save(tmp_path / name)
     if '"scenes"' in block:
         write_yolo(tmp_path / "scenes", scenes(16))
+    if '"s3://' in block:
+        bucket = request.getfixturevalue("object_store").bucket("my-bucket")
+        bucket.upload(tmp_path / "photos", "photos")
+        bucket.put("new/new.jpg", (tmp_path / "new.jpg").read_bytes())
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "block", "exec"), {})
     printed = capsys.readouterr().out
