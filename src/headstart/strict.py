@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic_core import PydanticCustomError
 
 from headstart.errors import OptionError, suggestion
 from headstart.urls import url_of
@@ -19,7 +20,7 @@ _PATTERNS = {
 
 def _on_this_machine(path: Path) -> Path:
     if url_of(path):
-        raise ValueError("it is a URL, and only a path on this machine can be used here")
+        raise PydanticCustomError("url", "it is a URL, and must be a path on this machine")
     return path
 
 
@@ -80,7 +81,9 @@ class Options(BaseModel):
                 raise OptionError(f"{first['ctx']['error']}.") from None
             name = str(first["loc"][0])
             why = _PATTERNS.get(name, first["msg"])
-            raise OptionError(f"Option '{name}' cannot be {first['input']!r}: {why}.") from None
+            given = first["input"]
+            shown = repr(_text(given) if isinstance(given, Path) else given)
+            raise OptionError(f"Option '{name}' cannot be {shown}: {why}.") from None
 
     @classmethod
     def panel_of(cls, name: str) -> Panel:

@@ -184,15 +184,14 @@ def check_writable(url: str) -> None:
 
 
 def folders_in(url: str) -> list[str]:
-    """Return the names of the folders of a folder; none if it does not exist.
+    """Return the names of the folders of a folder.
 
     Raises:
         DataError: The store cannot be reached or refuses.
     """
     system, path = _place(url)
     with _translated(url):
-        selector = pafs.FileSelector(path, allow_not_found=True)
-        found = system.get_file_info(selector)
+        found = system.get_file_info(pafs.FileSelector(path))
     return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
 
 

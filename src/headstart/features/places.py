@@ -90,6 +90,8 @@ def tables_in(folder: Place) -> list[Place]:
     if isinstance(folder, Path):
         found = sorted(folder.glob("*.lance"))
         return [path for path in found if not path.name.startswith(".")]
+    if not exists(folder):
+        return []
     with _as_store_error():
         names = remote.folders_in(folder)
     return [f"{folder}/{name}" for name in names if name.endswith(".lance")]
