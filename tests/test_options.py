@@ -15,6 +15,7 @@ from headstart.options import (
     PredictOptions,
     TrainOptions,
     cache_folder,
+    store_url,
 )
 
 ALL = [

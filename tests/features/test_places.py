@@ -41,7 +41,8 @@ def test_workers_write_and_another_process_commits(filled):
     """Nothing is part of the table before; a further commit adds to it."""
     table, names, _ = filled
     more, features = random_features(6, seed=1)
-    written = [table.write_fragments([one], features[[n]]) for n, one in enumerate(more)]
+    worker = pickle.loads(pickle.dumps(table))
+    written = [worker.write_fragments([one], features[[n]]) for n, one in enumerate(more)]
     assert table.known() == set(names)
     table.commit([fragment for fragments in written for fragment in fragments])
     assert table.known() == {*names, *more}
