@@ -166,3 +166,11 @@ def test_a_store_that_does_not_answer(bucket, tmp_path, monkeypatch):
         assert not isinstance(caught.value, UnreadableImage)
         assert "AWS_ENDPOINT_URL" in str(caught.value)
     assert time.monotonic() - begin < 30
+
+
+def test_copies_need_space_on_this_machine(bucket, tmp_path):
+    """A copy that cannot be written is not mistaken for an error of the store."""
+    (tmp_path / "staging").write_text("a file in place of the folder")
+    url = bucket.put("table.csv", b"path,label\n1.png,a\n")
+    with pytest.raises(DataError, match=rf"'{url}' cannot be copied to .*: Not a directory\. Free"):
+        open_source(url, staging=tmp_path / "staging")

@@ -5,7 +5,6 @@ are those of the store, as its own tools show them: nothing in a URL is percent-
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,11 +55,17 @@ class RemoteFile:
 
 
 def url_problem(url: str) -> str | None:
-    """Return why a URL cannot be read, as far as that is known from its text; None if it can."""
+    """Return why a URL cannot be read, as far as that is known from its text; None if it can.
+
+    Raises:
+        DataError: The store cannot be reached.
+    """
     if is_on_web(url):
         return "it is a URL; download the file first"
     try:
         _opened(*_root(url))
+    except Unavailable:
+        raise
     except DataError as error:
         return str(error).rstrip(".")
     return None
@@ -146,8 +151,8 @@ def fetch(file: RemoteFile, staging: Path) -> Path:
     target = staging / "remote" / known / url_name(file.url)
     if not target.exists():
         try:
-            with atomic_create(target) as partial:
-                _copy(file.url, partial)
+            with atomic_create(target) as partial, partial.open("wb") as copy:
+                copy.writelines(_chunks(file.url))
         except OSError as error:
             raise DataError(
                 f"'{file.url}' cannot be copied to '{target.parent}': {error.strerror}. Free some "
@@ -163,12 +168,8 @@ def upload(file: Path, url: str) -> None:
         DataError: The store cannot be reached or refuses.
     """
     system, path = _place(url)
-    with (
-        file.open("rb") as source,
-        _translated(url),
-        system.open_output_stream(path) as target,
-    ):
-        shutil.copyfileobj(source, target, _CHUNK)
+    with _translated(url):  # Not a stream, which would complete the object after Ctrl-C.
+        pafs.copy_files(str(file), path, pafs.LocalFileSystem(), system)
 
 
 def check_writable(url: str) -> None:
@@ -212,10 +213,11 @@ def remove_folder(url: str) -> None:
             system.delete_dir(path)
 
 
-def _copy(url: str, target: Path) -> None:
+def _chunks(url: str) -> Iterator[bytes]:
     system, path = _place(url)
-    with _translated(url), system.open_input_stream(path) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file, _CHUNK)
+    with _translated(url), system.open_input_stream(path) as source:
+        while chunk := source.read(_CHUNK):
+            yield chunk
 
 
 def _order(name: str) -> list[tuple[bool, str]]:
@@ -310,7 +312,7 @@ def _explained(url: str, text: str) -> DataError:
     if any(sign in text for sign in _NO_BUCKET):
         return _no_bucket(url)
     if any(sign in text for sign in _DENIED):
-        return DataError(f"'{url}' cannot be used: access is denied. {_credentials()}")
+        return DataError(f"'{url}' cannot be used: access is denied. {_credentials(url)}")
     reason = (text.partition("AWS Error ")[2] or text).partition(" (Request ID")[0]
     reason = " ".join(reason.split()).rstrip(".: ")
     if any(sign in text for sign in _NETWORK):
@@ -323,8 +325,12 @@ def _explained(url: str, text: str) -> DataError:
     return Unavailable(f"'{url}' cannot be used: {reason}.")
 
 
-def _credentials() -> str:
-    if os.environ.get("AWS_ACCESS_KEY_ID") or (Path.home() / ".aws").exists():
+def _credentials(url: str) -> str:
+    if (
+        scheme_of(url) != "s3"
+        or os.environ.get("AWS_ACCESS_KEY_ID")
+        or (Path.home() / ".aws").exists()
+    ):
         return "Check that the credentials may read, and for outputs and --cache write, there."
     return f"No credentials were found. {_KEYS}."
 
