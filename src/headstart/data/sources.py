@@ -82,7 +82,7 @@ def open_source(
     labelling = labelling or Labelling()
     if url := object_url(data):
         source = read_url_source(
-            *(url,),
+            url,
             staging=staging,
             group=group,
             known=known,
@@ -118,7 +118,8 @@ def _read_local(
     if is_pattern(os.fspath(data)) and not Path(data).exists():
         shards = local_shards(os.fspath(data))
         return read_shards(
-            *(os.fspath(data), shards),
+            os.fspath(data),
+            shards,
             staging=staging,
             group=group,
             labelling=labelling,

@@ -50,7 +50,8 @@ def read_url_source(
     """
     if is_pattern(url):
         return read_shards(
-            *(url, remote_shards(expand(url), staging)),
+            url,
+            remote_shards(expand(url), staging),
             staging=staging,
             group=group,
             labelling=labelling,
@@ -116,7 +117,7 @@ def _read_file(
         copy = fetched(url, staging)
         with named_by_url(copy, url):
             return tables.read_table(
-                *(copy,),
+                copy,
                 staging=staging,
                 group=group,
                 labelling=labelling,
@@ -133,7 +134,8 @@ def _read_file(
     with named_by_url(copy, url):
         if is_shard_name(name) and is_shard(copy):
             return read_shards(
-                *(url, [Shard.of(copy)]),
+                url,
+                [Shard.of(copy)],
                 staging=staging,
                 group=group,
                 labelling=labelling,
@@ -155,7 +157,8 @@ def _read_folder(
     images = any(is_named_like_image(file.name) for file in files)
     if files and all(is_shard_name(file.name) for file in files):
         return read_shards(
-            *(url, [shard_of(file, staging) for file in files]),
+            url,
+            [shard_of(file, staging) for file in files],
             staging=staging,
             group=group,
             labelling=labelling,
