@@ -106,6 +106,7 @@ class TryKeywords(OpenKeywords, ClusterKeywords, ComputeKeywords, total=False):
     image_size: int | None
     backbones: str | None
     sample: int
+    search: int | None
     budget_ms: float | None
 
 

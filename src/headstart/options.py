@@ -219,6 +219,12 @@ class TryOptions(OpenOptions, ClusterOptions, ComputeOptions):
     sample: int = Field(
         2000, ge=20, description="Maximum number of training images to compare backbones on."
     )
+    search: int | None = Field(
+        None,
+        ge=2,
+        description="With --cluster, try N combinations of backbone and image size at once, first "
+        "on few images; those that do badly are stopped early.",
+    )
     budget_ms: float | None = Field(
         None, gt=0, description="Maximum time per image on this machine, in milliseconds."
     )

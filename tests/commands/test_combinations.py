@@ -13,6 +13,7 @@ from headstart.options import BackbonesOptions
 from headstart.watching import SilentWatcher
 from tests.commands.conftest import QUICK
 
+LOCAL = "Add --cluster local for processes of this machine."
 UNTUNED = "without fine-tuning. Add --tune, such as --tune auto."
 UNCOMPARED = "unless backbones are compared. Add --backbone auto."
 ORIENTED = "with --orientations, because fine-tuning uses those orientations. Remove it."
@@ -22,6 +23,10 @@ ORIENTED = "with --orientations, because fine-tuning uses those orientations. Re
     ("options", "text"),
     [
         ({"minutes": 5.0}, f"--minutes 5.0 has no effect {UNTUNED}"),
+        (
+            {"backbone": "auto", "search": 8},
+            f"--search 8 has no effect without --cluster. {LOCAL}",
+        ),
         ({"epochs": 3}, f"--epochs 3 has no effect {UNTUNED}"),
         ({"epochs": 10}, f"--epochs 10 has no effect {UNTUNED}"),  # The default, but given.
         ({"learning_rate": 0.1}, f"--learning-rate 0.1 has no effect {UNTUNED}"),

@@ -8,7 +8,7 @@ import timm
 from safetensors.torch import save_file
 
 import headstart as hs
-from headstart.choosing.candidates import candidates_of
+from headstart.choosing.candidates import Candidate, candidates_of
 from headstart.errors import (
     BackboneError,
     HeadstartError,
@@ -211,12 +211,12 @@ def test_a_budget_that_no_backbone_meets(make_folder, options):
 def test_candidates_are_parsed_from_text():
     """Weights follow an equals sign; the default is the installed backbones."""
     assert candidates_of("vgg16, resnet50=random") == [
-        ("vgg16", "imagenet"),
-        ("resnet50", "random"),
+        Candidate("vgg16", "imagenet"),
+        Candidate("resnet50", "random"),
     ]
     default = candidates_of(None)
-    assert ("efficientnet-lite0", "imagenet") in default
-    assert ("vgg16", "imagenet") not in default
+    assert Candidate("efficientnet-lite0") in default
+    assert Candidate("vgg16") not in default
 
 
 @pytest.mark.parametrize(

@@ -174,3 +174,18 @@ def _accepts(architecture: str, size: int, channels: int) -> bool:
     except _REFUSALS:
         return False
     return _size_problem(network, size, channels) is None
+
+
+def flexible_size(architecture: str) -> int | None:
+    """Return the side of the images that a network was trained with, in pixels.
+
+    Args:
+        architecture: timm's name of the network.
+
+    Returns:
+        None if the network accepts no other size, or is not pretrained.
+    """
+    settings = get_pretrained_cfg(split_arguments(architecture)[0])
+    if settings is None or settings.fixed_input_size:
+        return None
+    return int(settings.input_size[-1])

@@ -1,6 +1,7 @@
 """The backbones to compare, and what the user should know about them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from headstart.backbones.catalogue import CATALOGUE, PACKAGES, architecture_of
 from headstart.backbones.weights import weights_available
@@ -12,8 +13,28 @@ from headstart.watching import Watcher
 _FROM_HUB = ("mobilenet-v3-large", "resnet50", "convnext-tiny")
 
 
-def candidates_of(names: str | None) -> list[tuple[str, str]]:
-    """Return the backbones to try as (name, weights).
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone to try.
+
+    Attributes:
+        name: The name that the user passed.
+        weights: The source of the weights.
+        image_size: The side of the square that it sees, in pixels; None for the one that suits
+            the images.
+    """
+
+    name: str
+    weights: str = "imagenet"
+    image_size: int | None = None
+
+    def __str__(self) -> str:
+        """Return the name, and the image size if it is given."""
+        return self.name if self.image_size is None else f"{self.name} at {self.image_size} px"
+
+
+def candidates_of(names: str | None) -> list[Candidate]:
+    """Return the backbones to try.
 
     Args:
         names: NAME or NAME=WEIGHTS, separated by commas; None for all whose weights are on this
@@ -25,24 +46,24 @@ def candidates_of(names: str | None) -> list[tuple[str, str]]:
     """
     if names is None:
         here = [entry for entry in CATALOGUE if weights_available(entry.architecture)]
-        return [(entry.name, "imagenet") for entry in here]
+        return [Candidate(entry.name) for entry in here]
     pairs = [item.strip().partition("=") for item in names.split(",") if item.strip()]
-    candidates = [(name, weights or "imagenet") for name, _, weights in pairs]
+    candidates = [Candidate(name, weights or "imagenet") for name, _, weights in pairs]
     if not candidates:
         raise OptionError(
             "backbones must name at least one backbone, for example efficientnet-lite0,resnet50."
         )
-    architectures = [(architecture_of(name), weights) for name, weights in candidates]
+    architectures = [(architecture_of(one.name), one.weights) for one in candidates]
     if len(set(architectures)) < len(architectures):
         raise OptionError(f"backbones must not name the same backbone twice. Got '{names}'.")
     return candidates
 
 
-def note_candidates(candidates: Sequence[tuple[str, str]], watcher: Watcher) -> None:
+def note_candidates(candidates: Sequence[Candidate], watcher: Watcher) -> None:
     """If there is a single candidate, tell the user how to get more."""
     if len(candidates) > 1:
         return
-    ((name, weights),) = candidates
+    name, weights = candidates[0].name, candidates[0].weights
     used = name if weights == "imagenet" else f"{name}={weights}"
     named = ",".join([used, *(other for other in _FROM_HUB if other != name)])
     ways = [f"name others, which are downloaded from the hub: --backbones {named}"]

@@ -3,12 +3,10 @@
 import numpy as np
 
 from headstart.backbones.backbone import Backbone, with_fit
-from headstart.choosing.probing import fit_probe
+from headstart.choosing.probing import held_out_log_loss
 from headstart.data.images import ImageSet
 from headstart.data.splits import stratified_sample
-from headstart.evaluation.comparison import measure_held_out
 from headstart.features.extractor import FeatureExtractor
-from headstart.heads.problem import effort_for
 from headstart.options import FitOption
 from headstart.watching import Note, Warn
 
@@ -42,7 +40,7 @@ def fitted_for(
     sample = images if rows is None else images.take(rows)
     tried = {fit: with_fit(backbone, fit) for fit in _FITS}
     losses = {
-        fit: _log_loss(extractor.with_backbone(each), sample, seed, warn)
+        fit: held_out_log_loss(extractor.with_backbone(each), sample, seed, warn)
         for fit, each in tried.items()
     }
     best = min(_FITS, key=losses.__getitem__)
@@ -55,10 +53,3 @@ def _aspect(images: ImageSet) -> float:
     """Return the median of the longer side divided by the shorter one."""
     width, height = (images.table[name].to_numpy() for name in ("width", "height"))
     return float(np.median(np.maximum(width, height) / np.minimum(width, height)))
-
-
-def _log_loss(extractor: FeatureExtractor, images: ImageSet, seed: int, warn: Warn) -> float:
-    features, _ = extractor.of_files(images.files, warn=warn)
-    folds = images.folds(effort_for(len(images), len(images.classes)).folds, seed=seed)
-    _, held_out = fit_probe(extractor, features, images, folds)
-    return measure_held_out(held_out.logits, images.labels[held_out.rows], images.task).log_loss

@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.choosing.candidates import note_candidates, warn_of_random_weights
+from headstart.choosing.candidates import Candidate, note_candidates, warn_of_random_weights
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.images import TrialImages, trial_images
@@ -51,7 +51,7 @@ MAX_HELD_PARAMETERS = 250_000_000
 def try_backbones(
     train: ImageSet,
     val: ImageSet,
-    candidates: Sequence[tuple[str, str]],
+    candidates: Sequence[Candidate],
     options: TryOptions,
     watcher: Watcher,
     extract: Extract | None = None,
@@ -61,7 +61,7 @@ def try_backbones(
     Args:
         train: The training part.
         val: The validation part.
-        candidates: Name and weights of each backbone.
+        candidates: The backbones.
         options: What to compare them on.
         watcher: Follows the trials.
         extract: Computes the features that are not in the store. Default: this process.
@@ -96,20 +96,29 @@ def try_backbones(
 
 
 def _load_each(
-    candidates: Sequence[tuple[str, str]], train: ImageSet, options: TryOptions, watcher: Watcher
+    candidates: Sequence[Candidate], train: ImageSet, options: TryOptions, watcher: Watcher
 ) -> Iterator[Backbone]:
     """Yield backbones one at a time; if there are several, skip those that cannot be loaded."""
-    for name, weights in candidates:
+    for candidate in candidates:
         try:
-            backbone = load_backbone(
-                name, weights=weights, image_size=options.image_size, seed=options.seed
-            )
+            yield load_candidate(candidate, train, options)
         except BackboneError as error:
             if len(candidates) == 1:
                 raise
-            watcher.warn(f"Skipping '{name}'. {error}")
-            continue
-        yield sized_for(reading_as(backbone, train), train)
+            watcher.warn(f"Skipping '{candidate}'. {error}")
+
+
+def load_candidate(candidate: Candidate, train: ImageSet, options: TryOptions) -> Backbone:
+    """Load a backbone, at an image size that suits the images if none is given.
+
+    Raises:
+        BackboneError: It cannot be loaded.
+    """
+    size = candidate.image_size or options.image_size
+    backbone = load_backbone(
+        candidate.name, weights=candidate.weights, image_size=size, seed=options.seed
+    )
+    return sized_for(reading_as(backbone, train), train)
 
 
 @dataclass(frozen=True)

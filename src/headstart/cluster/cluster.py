@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar, cast
 
 import ray
 
+from headstart.choosing.candidates import Candidate
+from headstart.choosing.searching import SearchTrial, Step
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
@@ -84,6 +87,21 @@ class Cluster:
                 "done there and not yet stored was done again elsewhere."
             )
         self._nodes = now
+
+    def search(
+        self,
+        candidates: Sequence[Candidate],
+        trial: SearchTrial,
+        device: str,
+        *,
+        folder: Path,
+        progress: Progress,
+    ) -> list[Step | None]:
+        """Return the last result of each candidate; see `searching.race`."""
+        from headstart.cluster.searching import race  # Slow, and only for this.
+
+        size = worker_size(device)
+        return race(candidates, trial, trial.sizes, size, folder=folder, progress=progress)
 
     def serve(
         self, make: Callable[[], object], *, host: str, port: int, replicas: int, device: str

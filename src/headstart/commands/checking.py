@@ -7,6 +7,7 @@ from headstart.choosing.candidates import candidates_of
 from headstart.commands.combinations import (
     FROZEN,
     RUN,
+    SEARCH,
     TRAINING,
     gives_any,
     reject_ineffective_options,
@@ -32,6 +33,7 @@ def check_training(options: TrainOptions, data: str | os.PathLike[str]) -> None:
     """
     reject_ineffective_options(options, RUN)
     reject_ineffective_options(options, TRAINING)
+    reject_ineffective_options(options, SEARCH)
     if gives_any(options, FROZEN) and not may_have_boxes(data, options.task):
         reject_ineffective_options(options, FROZEN)
     check_listeners(options.listeners)

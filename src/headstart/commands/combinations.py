@@ -15,6 +15,7 @@ from headstart.options import (
     RunOptions,
     TileOptions,
     TrainOptions,
+    TryOptions,
 )
 
 _OptionsT = TypeVar("_OptionsT", bound=Options)
@@ -43,6 +44,14 @@ RUN: tuple[Rule[RunOptions], ...] = (
         ("overwrite",),
         lambda options: options.out is None,
         "without --out, because each run gets a new folder. Add --out with the run to replace.",
+    ),
+)
+
+SEARCH: tuple[Rule[TryOptions], ...] = (
+    Rule(
+        ("search",),
+        lambda options: options.cluster is None,
+        "without --cluster. Add --cluster local for processes of this machine.",
     ),
 )
 
@@ -78,7 +87,7 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
         "with --objective metric. Remove it.",
     ),
     Rule(
-        ("backbones", "sample", "budget_ms"),
+        ("backbones", "sample", "search", "budget_ms"),
         lambda options: options.backbone != "auto",
         "unless backbones are compared. Add --backbone auto.",
     ),
@@ -126,7 +135,8 @@ DETECTION: tuple[Rule[TrainOptions], ...] = (
         (
             *("head", "features", "balanced", "orientations", "scales", "fit", "recipe"),
             *("augment", "mixup", "no_hint", "log", "keep_examples", "compare", "learning_curve"),
-            *("leakage", "prevalence", "slices", "backbones", "sample", "budget_ms"),
+            *("leakage", "prevalence", "slices", "backbones", "sample", "search"),
+            *("budget_ms",),
             *("patient_key", "labels", "label_separator", "uncertain"),
         ),
         lambda _: True,

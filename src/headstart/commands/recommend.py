@@ -8,9 +8,9 @@ from pathlib import Path
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.candidates import candidates_of
-from headstart.choosing.trials import try_backbones
 from headstart.cluster.joining import joined
-from headstart.commands.combinations import RUN, reject_ineffective_options
+from headstart.commands.combinations import RUN, SEARCH, reject_ineffective_options
+from headstart.commands.comparing import compare_backbones
 from headstart.data.checks import check_files
 from headstart.data.paths import data_name
 from headstart.errors import DataError
@@ -70,6 +70,7 @@ def run_recommendation(
 ) -> RecommendResult:
     """Run `recommend` with validated options."""
     reject_ineffective_options(options, RUN)
+    reject_ineffective_options(options, SEARCH)
     candidates = candidates_of(options.backbones)
     name = f"{data_name(data)}-backbones"
     with (
@@ -84,14 +85,7 @@ def run_recommendation(
                 f"'{data}' has boxes, for which backbones are not compared yet. Train with one, "
                 "such as --backbone resnet50."
             )
-        recommendation = try_backbones(
-            images.train,
-            images.val,
-            candidates,
-            options,
-            watcher,
-            cluster.extract if cluster else None,
-        )
+        recommendation = compare_backbones(images, candidates, options, watcher, cluster)
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
         if text := licence_warning(recommendation.recommended, licence):
             watcher.warn(text)

@@ -15,12 +15,12 @@ from headstart.arrays import Probabilities
 from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.licences import licence_warning
 from headstart.choosing.candidates import candidates_of
-from headstart.choosing.trials import try_backbones
 from headstart.classifier import Classifier
 from headstart.cluster.joining import joined
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import FROZEN, LABELS, reject_ineffective_options
+from headstart.commands.comparing import compare_backbones
 from headstart.commands.detecting import check_detection, fit_and_measure
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.examples import with_examples
@@ -218,6 +218,8 @@ def _train_classifier(
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
     name, weights, recommendation = _choose_backbone(options, images, watcher, clock, cluster)
+    if recommendation and options.search:
+        options = options.model_copy(update={"image_size": recommendation.image_size})
     with clock.step("load"), watcher.stage("Loading the backbone"):
         backbone = _load_backbone(name, weights, options, watcher)
     _warn_of_weights(name, weights, backbone, watcher)
@@ -326,14 +328,7 @@ def _choose_backbone(
         return options.backbone, options.weights, None
     with clock.step("recommend"):
         candidates = candidates_of(options.backbones)
-        recommendation = try_backbones(
-            images.train,
-            images.val,
-            candidates,
-            options,
-            watcher,
-            cluster.extract if cluster else None,
-        )
+        recommendation = compare_backbones(images, candidates, options, watcher, cluster)
     return recommendation.recommended, recommendation.weights, recommendation
 
 

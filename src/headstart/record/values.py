@@ -319,3 +319,8 @@ class Recommendation:
     images: int
     backbones: tuple[BackboneTrial, ...]
     compared_on: Literal["folds", "val"] = "folds"
+
+    @property
+    def image_size(self) -> int:
+        """The side of the square that the recommended backbone sees, in pixels."""
+        return next(trial.image_size for trial in self.backbones if trial.taken)

@@ -1,0 +1,103 @@
+"""Try candidates on a cluster, and stop those that do badly: ASHA, by Ray Tune."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+# The command itself handles Ctrl-C.
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+from headstart.choosing.searching import REDUCTION, Step
+from headstart.cluster.mapping import WorkerSize
+from headstart.cluster.nodes import enter
+from headstart.cores import use_share
+from headstart.watching import Progress
+
+Candidate = TypeVar("Candidate")
+
+_ATTEMPTS = 3
+"""Times that a candidate is tried again if its worker or its node dies."""
+
+
+def race(
+    candidates: Sequence[Candidate],
+    steps: Callable[[Candidate], Iterator[Step]],
+    sizes: Sequence[int],
+    size: WorkerSize,
+    *,
+    folder: Path,
+    progress: Progress | None = None,
+) -> list[Step | None]:
+    """Return the last result of each candidate; None if it has none.
+
+    Args:
+        candidates: What is tried.
+        steps: Tries a candidate on larger and larger samples. It is pickled, with all that it
+            holds.
+        sizes: The numbers of images of the samples, smallest first.
+        size: What each candidate gets of the cluster.
+        folder: For files of Ray Tune, which are deleted afterwards. All nodes share it.
+        progress: Called when a candidate is done or stopped.
+
+    Raises:
+        Exception: What a step raised.
+    """
+    here = str(Path.cwd())
+
+    def trial(config: dict[str, int], candidates: Sequence[Any], steps: Callable[..., Any]) -> None:
+        use_share(size.cpus)
+        enter(here)
+        for step in steps(candidates[config["number"]]):
+            tune.report({"images": step.images, "log_loss": step.log_loss})
+
+    halving = ASHAScheduler(
+        time_attr="images",
+        max_t=sizes[-1],
+        grace_period=sizes[0],
+        reduction_factor=REDUCTION,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="search-") as results:
+        found = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(trial, candidates=candidates, steps=steps),
+                {"CPU": size.cpus, "GPU": 1 if size.gpus else 0},
+            ),
+            param_space={"number": tune.grid_search(list(range(len(candidates))))},
+            tune_config=tune.TuneConfig(metric="log_loss", mode="min", scheduler=halving),
+            run_config=tune.RunConfig(
+                storage_path=results,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=_ATTEMPTS),
+                callbacks=[_Count(len(candidates), progress)] if progress else None,
+            ),
+        ).fit()
+        last: list[Step | None] = [None] * len(candidates)
+        for number in range(len(candidates)):
+            result = found[number]
+            if result.error is not None:
+                raise result.error
+            if result.metrics and "images" in result.metrics:
+                last[number] = Step(result.metrics["images"], result.metrics["log_loss"])
+        return last
+
+
+class _Count(tune.Callback):
+    """Counts the candidates that are done or stopped."""
+
+    def __init__(self, count: int, progress: Progress) -> None:
+        self._count, self._progress, self._done = count, progress, 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # Ray Tune saves its callbacks to continue a search, which is not done here.
+
+    def on_trial_complete(self, *_: object, **__: object) -> None:
+        self._done += 1
+        self._progress(self._done, self._count)
