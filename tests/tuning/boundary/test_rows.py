@@ -26,7 +26,7 @@ def test_stored_rows_give_the_same_gradients_as_images(data, tmp_path):
     engine.batch_size = 8
     store.fill(engine, backbone.preprocess)
     gradients = []
-    for source in (StoredRows(store), ImageRows(plan, backbone, engine)):
+    for source in (StoredRows(store), ImageRows(plan, backbone, lambda: engine)):
         backbone.zero_grad()
         halves.above(source.rows(np.arange(8), 0)).square().sum().backward()
         gradients.append([p.grad.clone() for p in backbone.parameters() if p.requires_grad])
