@@ -102,9 +102,10 @@ class Cluster:
             check_visible(str(setup.checkpoints.folder.parent))
 
         def restarted(workers: int) -> None:
-            died = f"{gone} went away" if (gone := self._gone()) else "A worker ended"
+            gone = self._gone()
+            why = f"{gone} went away" if gone else "A worker ended, or a node joined the cluster"
             self._watcher.warn(
-                f"{died}. Fine-tuning went on from its newest checkpoint with {workers} "
+                f"{why}. Fine-tuning went on from its newest checkpoint with {workers} "
                 f"worker{'s' if workers > 1 else ''}."
             )
 

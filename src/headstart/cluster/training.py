@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import ray
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from headstart.cluster.mailbox import EVERY, Line, open_mailbox
 from headstart.cluster.mapping import WorkerSize
 from headstart.cluster.nodes import enter
 from headstart.cores import cores, use_share
@@ -31,12 +31,6 @@ from headstart.watching import StageProgress, name_step, no_step
 
 _FAILURES = 8
 """Times that workers may die in a training."""
-
-_LETTERS = 0.1
-"""Seconds between two exchanges of the first worker with this process."""
-
-_Letter = tuple[str, tuple[Any, ...]]
-"""The name of what the first worker has to say, and its values."""
 
 
 def run(
@@ -58,11 +52,7 @@ def run(
         ClusterError: Workers died too often.
         Exception: What a worker raised, with its traceback as a note.
     """
-    mailbox = _Mailbox.options(  # type: ignore[attr-defined]
-        scheduling_strategy=NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        )
-    ).remote()
+    mailbox = open_mailbox()
     job = _Job(
         _packed(_for_workers(setup, size.cpus)),
         size.cpus,
@@ -73,13 +63,15 @@ def run(
         {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")},
     )
     with tempfile.TemporaryDirectory() as storage:
+        # Ray's types are those of an earlier version.
+        options: dict[str, Any] = {
+            "num_workers": (1, size.workers) if size.workers > 1 else 1,
+            "use_gpu": size.gpus > 0,
+            "resources_per_worker": {"CPU": size.cpus} | ({"GPU": 1} if size.gpus else {}),
+        }
         trainer = TorchTrainer(
-            partial(_work, job, mailbox),
-            scaling_config=ScalingConfig(
-                num_workers=(1, size.workers) if size.workers > 1 else 1,
-                use_gpu=size.gpus > 0,
-                resources_per_worker={"CPU": size.cpus} | ({"GPU": 1} if size.gpus else {}),
-            ),
+            cast(Any, partial(_work, job, mailbox)),
+            scaling_config=ScalingConfig(**options),
             run_config=RunConfig(
                 storage_path=storage, failure_config=FailureConfig(max_failures=_FAILURES)
             ),
@@ -91,38 +83,6 @@ def run(
     result, weights = _unpacked(returned)
     setup.network.load_trained_state(weights)
     return result
-
-
-@ray.remote(num_cpus=0)
-class _Mailbox:
-    """Lies between this process and the first worker, which may be another one after a failure."""
-
-    def __init__(self) -> None:
-        self._letters: list[_Letter] = []
-        self._interrupted = False
-        self._error: Exception | None = None
-
-    def post(self, letters: list[_Letter]) -> bool:
-        """Take letters of the worker, and return whether it should stop."""
-        self._letters += letters
-        return self._interrupted
-
-    def collect(self) -> list[_Letter]:
-        """Return the letters since the last call."""
-        letters, self._letters = self._letters, []
-        return letters
-
-    def interrupt(self) -> None:
-        """Let the worker stop after its step."""
-        self._interrupted = True
-
-    def fail(self, error: Exception) -> None:
-        """Take an error that is not the death of another worker, so it would be raised again."""
-        self._error = error
-
-    def error(self) -> Exception | None:
-        """Return that error, if there was one."""
-        return self._error
 
 
 @dataclass(frozen=True)
@@ -159,9 +119,9 @@ def _work(job: _Job, mailbox: Any) -> bytes | Exception:  # noqa: ANN401
     use_share(job.cpus)
     enter(job.folder)
     os.environ.update(job.environment)
-    workers, line, monitoring = Workers.connected(), _Line(mailbox), Monitoring()
+    workers, line, monitoring = Workers.connected(), Line(mailbox), Monitoring()
     if workers.leads:
-        monitoring = line.monitoring(job)
+        monitoring = _monitoring(job, line)
         line.post("started", workers.size)
         line.exchange()
     try:
@@ -177,36 +137,12 @@ def _work(job: _Job, mailbox: Any) -> bytes | Exception:  # noqa: ANN401
     return _packed((result, setup.network.copy_trained_state()))
 
 
-class _Line:
-    """The first worker's line to the process that follows it."""
-
-    def __init__(self, mailbox: Any) -> None:  # noqa: ANN401
-        self._mailbox, self._letters = mailbox, list[_Letter]()
-        self._exchanged, self._interrupted = 0.0, False
-
-    def monitoring(self, job: _Job) -> Monitoring:
-        """Return the monitoring that the other process does."""
-        deadline = job.deadline and time.perf_counter() + job.deadline - time.time()
-        progress = StageProgress(
-            partial(self.post, "progress"), partial(self.post, "step"), no_step
-        )
-        warn = partial(self.post, "warn")
-        return Monitoring(deadline, job.listeners, progress, warn, job.name, self._is_interrupted)
-
-    def post(self, name: str, *values: object) -> None:
-        """Say something at the next exchange."""
-        self._letters.append((name, values))
-
-    def exchange(self) -> None:
-        """Send letters, and hear whether to stop."""
-        letters, self._letters = self._letters, []
-        self._interrupted = ray.get(self._mailbox.post.remote(letters))
-        self._exchanged = time.monotonic()
-
-    def _is_interrupted(self) -> bool:
-        if time.monotonic() - self._exchanged > _LETTERS:
-            self.exchange()
-        return self._interrupted
+def _monitoring(job: _Job, line: Line) -> Monitoring:
+    """Return the monitoring of the first worker, whose callbacks are called by the command."""
+    deadline = job.deadline and time.perf_counter() + job.deadline - time.time()
+    progress = StageProgress(partial(line.post, "progress"), partial(line.post, "step"), no_step)
+    warn = partial(line.post, "warn")
+    return Monitoring(deadline, job.listeners, progress, warn, job.name, line.interrupted)
 
 
 def _follow(
@@ -234,7 +170,7 @@ def _follow(
                 mailbox.interrupt.remote()
             if done:
                 break
-            time.sleep(_LETTERS)
+            time.sleep(EVERY)
     outcome = ended.get()
     if isinstance(outcome, TrainingFailedError):
         raise ClusterError(
@@ -247,7 +183,7 @@ def _follow(
 
 def _outcome(trainer: TorchTrainer) -> Any:  # noqa: ANN401
     try:
-        return trainer.fit().return_value
+        return cast(Any, trainer.fit()).return_value
     except BaseException as error:
         return error
 
