@@ -52,6 +52,7 @@ def run(
         ClusterError: Workers died too often.
         Exception: What a worker raised, with its traceback as a note.
     """
+    name_step(monitoring.progress, f"{monitoring.name}, starting workers")
     mailbox = open_mailbox()
     job = _Job(
         _packed(_for_workers(setup, size.cpus)),
