@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,12 +58,14 @@ def _same_setting() -> Iterator[None]:
 class Tuned:
     """A fine-tuned model: its losses, its weights and its events."""
 
-    def __init__(self, images: Images, folder: Path, trainer: Train) -> None:
+    def __init__(
+        self, images: Images, folder: Path, trainer: Train, options: TuneOptions = OPTIONS
+    ) -> None:
         backbone = hs.load_backbone(TINY, weights="random", image_size=64)
-        options = {"precision": "float32", "cache": folder / "cache", "classes": images.classes}
-        model = hs.Classifier(backbone, hs.LinearHead(), **options)
+        settings = {"precision": "float32", "cache": folder / "cache", "classes": images.classes}
+        model = hs.Classifier(backbone, hs.LinearHead(), **settings)
         record = model.fit(images.train, progress=False).tune(
-            *(images.train, OPTIONS),
+            *(images.train, options),
             val=images.test,
             part="stages:1",
             keep="always",
@@ -121,7 +125,10 @@ class DyingRows:
 def test_two_workers_of_which_one_dies(
     images: Images, alone: Tuned, address: str, tmp_path: Path
 ) -> None:
-    """The losses are those of one process up to rounding, and each step is an event once."""
+    """The losses are those of one process up to rounding, and each step is an event once.
+
+    Here, workers run the frozen part too, as the boundary store would be too large.
+    """
     watcher, marker = Recorded(), tmp_path / "killed"
 
     def trainer(setup: Setup, monitoring: Monitoring) -> TrainingResult:
@@ -130,7 +137,7 @@ def test_two_workers_of_which_one_dies(
         return cluster.train(replace(setup, examples=examples), monitoring)
 
     with joined(address, watcher) as cluster:
-        tuned = Tuned(images, tmp_path, trainer)
+        tuned = Tuned(images, tmp_path, trainer, OPTIONS.model_copy(update={"store_gb": 1e-9}))
     assert marker.exists()
     (warning,) = watcher.warnings
     assert warning.startswith("A worker ended, or a node joined the cluster. Fine-tuning went on")
@@ -138,3 +145,28 @@ def test_two_workers_of_which_one_dies(
     np.testing.assert_allclose(tuned.losses, alone.losses, rtol=1e-3)
     assert_equal(tuned.weights, alone.weights, rtol=1e-2, atol=1e-3)
     assert tuned.events == alone.events
+
+
+def test_the_command(images: Images, tmp_path: Path) -> None:
+    """With --cluster local, the tutorial's recipe writes the bundle of one process, to the bit."""
+    photos = Path(images.train.paths[0]).parents[1]
+    options = {"backbone": TINY, "weights": "random", "image_size": 64, "recipe": "tutorial"}
+    alone = hs.train(
+        photos,
+        out=tmp_path / "alone",
+        cache=tmp_path / "cache",
+        deterministic=True,
+        progress=False,
+        **options,
+    )
+    command = [sys.executable, "-m", "headstart", "train", str(photos), "--cluster", "local"]
+    command += ["--deterministic", "--json", "--out", str(tmp_path / "shared")]
+    command += ["--cache", str(tmp_path / "other-cache")]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert json.loads(ended.stdout)["tuned"]
+    first, second = (
+        run / "bundle" / "model.safetensors" for run in (alone.run, tmp_path / "shared")
+    )
+    assert first.read_bytes() == second.read_bytes()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -178,7 +179,15 @@ def open_boundary(
     if after == 0:
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
-    make_below = _engine_below(extractor, halves, f"{key}-below-{after}")
+    make_below = partial(
+        _engine_below,
+        halves.below,
+        backbone.preprocess.size,
+        extractor.device,
+        extractor.precision,
+        extractor.cache / "networks",
+        f"{key}-below-{after}",
+    )
     if store := _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn, note):
         try:
             store.fill(make_below(), backbone.preprocess, progress=progress, deadline=deadline)
@@ -189,15 +198,11 @@ def open_boundary(
     return Boundary(halves.above, ImageRows(plan, backbone, make_below), 0)
 
 
-def _engine_below(extractor: FeatureExtractor, halves: Halves, key: str) -> Callable[[], Engine]:
-    return partial(
-        make_engine,
-        halves.below.eval,
-        size=extractor.backbone.preprocess.size,
-        device=extractor.device,
-        precision=extractor.precision,
-        cache=extractor.cache / "networks",
-        key=key,
+def _engine_below(
+    below: nn.Module, size: int, device: str, precision: str, cache: Path, key: str
+) -> Engine:
+    return make_engine(
+        below.eval, size=size, device=device, precision=precision, cache=cache, key=key
     )
 
 
