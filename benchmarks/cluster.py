@@ -146,7 +146,7 @@ def tuning(count: int) -> None:
     generator = random.Random(2)
     with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
         root = Path(folder)
-        write_fashion(root / "photos", train=1200, test=300)
+        write_fashion(root / "photos", train=600, test=200)
         opened = hs.open_images(root / "photos" / "fashion.csv", cache=root / "cache")
         alone = _losses(opened, root / "alone", train_here)
         taken = list[float]()

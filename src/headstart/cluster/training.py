@@ -16,7 +16,8 @@ from typing import Any, cast
 import ray
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train.torch import TorchTrainer
+from ray.train.backend import Backend
+from ray.train.torch import TorchConfig, TorchTrainer
 
 from headstart.cluster.mailbox import EVERY, Line, open_mailbox
 from headstart.cluster.mapping import WorkerSize
@@ -72,6 +73,7 @@ def run(
         }
         trainer = TorchTrainer(
             cast(Any, partial(_work, job, mailbox)),
+            torch_config=TorchConfig() if size.workers > 1 else _Unconnected(),
             scaling_config=ScalingConfig(**options),
             run_config=RunConfig(
                 storage_path=storage, failure_config=FailureConfig(max_failures=_FAILURES)
@@ -84,6 +86,15 @@ def run(
     result, weights = _unpacked(returned)
     setup.network.load_trained_state(weights)
     return result
+
+
+class _Unconnected(TorchConfig):
+    """The configuration of one worker, which needs no connections.
+
+    PyTorch would listen on all interfaces, but a local cluster is for this machine only.
+    """
+
+    backend_cls = Backend
 
 
 @dataclass(frozen=True)

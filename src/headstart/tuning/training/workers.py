@@ -32,7 +32,9 @@ class Workers:
 
     @classmethod
     def connected(cls) -> Self:
-        """Return the workers of the current process group of `torch.distributed`."""
+        """Return the workers of the process group of `torch.distributed`, if there is one."""
+        if not distributed.is_initialized():
+            return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @property
