@@ -65,20 +65,7 @@ def run(
         {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")},
     )
     with tempfile.TemporaryDirectory() as storage:
-        # Ray's types are those of an earlier version.
-        options: dict[str, Any] = {
-            "num_workers": (1, size.workers) if size.workers > 1 else 1,
-            "use_gpu": size.gpus > 0,
-            "resources_per_worker": {"CPU": size.cpus} | ({"GPU": 1} if size.gpus else {}),
-        }
-        trainer = TorchTrainer(
-            cast(Any, partial(_work, job, mailbox)),
-            torch_config=TorchConfig() if size.workers > 1 else _Unconnected(),
-            scaling_config=ScalingConfig(**options),
-            run_config=RunConfig(
-                storage_path=storage, failure_config=FailureConfig(max_failures=_FAILURES)
-            ),
-        )
+        trainer = _trainer(partial(_work, job, mailbox), size, storage)
         returned = _follow(trainer, mailbox, monitoring, restarted)
     if isinstance(returned, Exception):
         raise returned
@@ -86,6 +73,23 @@ def run(
     result, weights = _unpacked(returned)
     setup.network.load_trained_state(weights)
     return result
+
+
+def _trainer(work: Callable[[], object], size: WorkerSize, storage: str) -> TorchTrainer:
+    """Return what runs work in workers: as many as there are, as nodes die or join."""
+    scaling: dict[str, Any] = {  # Ray's types are those of an earlier version.
+        "num_workers": (1, size.workers) if size.workers > 1 else 1,
+        "use_gpu": size.gpus > 0,
+        "resources_per_worker": {"CPU": size.cpus} | ({"GPU": 1} if size.gpus else {}),
+    }
+    return TorchTrainer(
+        cast(Any, work),
+        torch_config=TorchConfig() if size.workers > 1 else _Unconnected(),
+        scaling_config=ScalingConfig(**scaling),
+        run_config=RunConfig(
+            storage_path=storage, failure_config=FailureConfig(max_failures=_FAILURES)
+        ),
+    )
 
 
 class _Unconnected(TorchConfig):
