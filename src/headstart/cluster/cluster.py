@@ -17,6 +17,7 @@ from headstart.cluster.nodes import check_visible, cores_of_nodes, node_names
 from headstart.data.checks import Checked
 from headstart.data.manifest import Entry
 from headstart.data.paths import list_names
+from headstart.errors import ClusterError, DataError
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureTable
 from headstart.options import DecodeLimits
@@ -92,14 +93,16 @@ class Cluster:
         """Run a training in a worker per GPU or node; see `training.run`.
 
         Raises:
-            DataError: A node does not see the files.
-            ClusterError: Workers died too often.
+            ClusterError: A node does not see the cache, or workers died too often.
         """
         from headstart.cluster.training import run  # Slow, and only for this.
 
-        check_visible(setup.examples.source.file)
-        if setup.checkpoints:
-            check_visible(str(setup.checkpoints.folder.parent))
+        try:
+            check_visible(setup.examples.source.file)
+            if setup.checkpoints:
+                check_visible(str(setup.checkpoints.folder.parent))
+        except DataError as error:  # Fine-tuning would take it for too few images.
+            raise ClusterError(str(error)) from None
 
         def restarted(workers: int) -> None:
             gone = self._gone()
