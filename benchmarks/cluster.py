@@ -3,12 +3,15 @@
     python -m benchmarks.cluster overhead [IMAGES]
     python -m benchmarks.cluster kills [KILLS]
     python -m benchmarks.cluster drivers [KILLS]
+    python -m benchmarks.cluster tuning [KILLS]
 
 overhead: features of pictures of clothes by two workers with a core each, and by one process with
     two threads; each with an empty store.
 kills: one of three nodes is killed at a random moment of an extraction, and of a batch prediction;
     the result must be that of one process, with each image once.
 drivers: the command itself is killed; the same command must end with the same file.
+tuning: one of three nodes is killed at a random moment of fine-tuning; the losses must be those of
+    one process, up to rounding.
 """
 
 import os
@@ -32,12 +35,18 @@ from ray.cluster_utils import Cluster as Nodes
 import headstart as hs
 from benchmarks.fashion import write_fashion
 from benchmarks.machine import describe
+from headstart.arrays import Features
 from headstart.backbones.backbone import load_backbone
+from headstart.cluster.cluster import Cluster
 from headstart.cluster.joining import joined
+from headstart.data.images import Images
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256
-from headstart.watching import SilentWatcher
+from headstart.options import TuneOptions
+from headstart.tuning.training.loop import Monitoring, Train, TrainingResult, train_here
+from headstart.tuning.training.setup import Setup
+from headstart.watching import LibraryWatcher, SilentWatcher
 
 HEADSTART = str(Path(sys.executable).with_name("headstart"))
 _NODE = {"num_cpus": 1, "object_store_memory": 200 * 1024**2}
@@ -132,6 +141,59 @@ def drivers(count: int) -> None:
         print(f"- batch prediction, the command killed: {right} of {count} equal")
 
 
+def tuning(count: int) -> None:
+    """Kill a node at random moments of fine-tuning, and compare the losses with one process."""
+    generator = random.Random(2)
+    with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
+        root = Path(folder)
+        write_fashion(root / "photos", train=600, test=200)
+        opened = hs.open_images(root / "photos" / "fashion.csv", cache=root / "cache")
+        alone = _losses(opened, root / "alone", train_here)
+        taken = list[float]()
+
+        def train_on(cluster: Cluster, kill: bool) -> Train:
+            def train(setup: Setup, monitoring: Monitoring) -> TrainingResult:
+                begin = time.perf_counter()
+                after = generator.uniform(0, taken[0]) if kill else 1e6
+                with _one_dies(nodes, after) as died:
+                    result = cluster.train(setup, monitoring)
+                    taken.append(time.perf_counter() - begin)
+                    print(f"  {taken[-1]:.0f} s, killed after {after:.0f} s: {died.is_set()}")
+                return result
+
+            return train
+
+        for number in range(count + 1):
+            warnings = list[str]()
+            with joined(nodes.address, LibraryWatcher(warn=warnings.append)) as cluster:
+                assert cluster
+                found = _losses(opened, root / f"tuned-{number}", train_on(cluster, number > 0))
+            difference = float(np.abs(found / alone - 1).max())
+            print(f"- training {number}: losses differ by up to {difference:.1e}; {warnings}")
+
+
+def _losses(opened: Images, folder: Path, trainer: Train) -> Features:
+    """Fine-tune, and return the losses of all epochs, (epochs, 2)."""
+    options = TuneOptions(epochs=3, deterministic=True)
+    model = hs.Classifier(
+        *(load_backbone(), hs.LinearHead()),
+        classes=opened.classes,
+        precision="float32",
+        cache=folder.parent / "cache",
+    )
+    record = model.fit(opened.train, progress=False).tune(
+        *(opened.train, options),
+        val=opened.test,
+        part="stages:1",
+        keep="always",
+        checkpoints=folder,
+        watcher=SilentWatcher(),
+        trainer=trainer,
+    )
+    assert record
+    return np.array([(epoch.train_loss, epoch.val_loss) for epoch in record.epochs])
+
+
 @contextmanager
 def _cluster() -> Iterator[Nodes]:
     """Yield a head without cores and three nodes with one core each."""
@@ -179,6 +241,7 @@ _MODES: dict[str, tuple[Callable[[int], None], int]] = {
     "overhead": (overhead, 20_000),
     "kills": (kills, 20),
     "drivers": (drivers, 5),
+    "tuning": (tuning, 5),
 }
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ from headstart.tuning.training.examples import Examples
 from headstart.tuning.training.loop import Loop
 from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe
+from headstart.tuning.training.setup import Setup
 
 ROUNDS, BATCH, CLASSES, IMAGES = 3, 32, 10, 96
 SEEDS = range(5)
@@ -67,7 +68,7 @@ def real(name: str) -> Backbone:
 class ReadyRows:
     """Pixels in memory, run through the frozen part in each epoch by PyTorch."""
 
-    background = True
+    background, file = True, ""
 
     def __init__(self, pixels: torch.Tensor, below: nn.Module | None, setting: Setting) -> None:
         self._pixels, self._setting = pixels, setting
@@ -104,7 +105,8 @@ def seconds_of_an_epoch(
 ) -> tuple[float, float]:
     """Train two epochs; return the seconds of the second, and the share of them not waited."""
     recipe = Recipe(epochs=2, batch_size=BATCH)
-    trained = Loop(network, backbone.network, examples_of(source, IMAGES), recipe, setting).run()
+    examples = examples_of(source, IMAGES)
+    trained = Loop(Setup(network, backbone.network, examples, recipe, setting)).run()
     return trained.history[1].seconds, trained.computing
 
 
@@ -226,7 +228,8 @@ def step() -> None:
         network = HeadedNetwork(pooling, zero_head(last.stop, CLASSES), last)
         source = ReadyRows(pixels, None, Setting())
         setting = best_setting(network, source)
-        loop = Loop(network, ours.network, examples_of(source, BATCH), Recipe(epochs=99), setting)
+        examples = examples_of(source, BATCH)
+        loop = Loop(Setup(network, ours.network, examples, Recipe(epochs=99), setting))
         learn = partial(loop.step, np.arange(BATCH), source.rows(np.arange(BATCH), 0))
         ways: list[Callable[[], Any]] = [eager, learn]
         times: list[list[float]] = [[], []]

@@ -50,6 +50,7 @@ from headstart.tuning.fine_tuning import Keep, TunedModel, check_choices, fine_t
 from headstart.tuning.held_out import LearningSet, learning_set
 from headstart.tuning.job import ClassifierHead, Job
 from headstart.tuning.metric import tune_metric
+from headstart.tuning.training.loop import Train, train_here
 from headstart.tuning.tutorial import with_recipe
 from headstart.watching import (
     Note,
@@ -307,8 +308,9 @@ class Classifier:
         resume: bool = False,
         progress: Progress | None = None,
         watcher: Watcher,
+        trainer: Train = train_here,
     ) -> Tuning | None:
-        """Do `fine_tune` with resolved options."""
+        """Do `fine_tune` with resolved options; `trainer` runs each training, here or elsewhere."""
         check_classes(train, self.classes)
         check_choices(part, keep)
         options.check_deterministic(part)
@@ -316,7 +318,7 @@ class Classifier:
         images = learning_set(train, val, hold_out=hold_out, seed=self._settings.seed)
         _warn_of_absent_classes(val, watcher.warn)
         job, stored_as = self._job(images, options, checkpoints, watcher)
-        job = replace(job, resume=resume, progress=progress)
+        job = replace(job, resume=resume, progress=progress, train=trainer)
         outcome = fine_tune(job, part, keep=keep)
         self.tuning = outcome.record if outcome else None
         self.checkpoints = outcome.folder if outcome else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import ray
 
@@ -15,14 +16,19 @@ from headstart.choosing.searching import SearchTrial, Step
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
-from headstart.cluster.nodes import check_visible, node_names
+from headstart.cluster.nodes import check_visible, cores_of_nodes, node_names
 from headstart.data.checks import Checked
 from headstart.data.manifest import Entry
 from headstart.data.paths import list_names
+from headstart.errors import ClusterError, DataError
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureTable
 from headstart.options import DecodeLimits
 from headstart.watching import Progress, Warn, Watcher
+
+if TYPE_CHECKING:
+    from headstart.tuning.training.loop import Monitoring, TrainingResult
+    from headstart.tuning.training.setup import Setup
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -80,13 +86,42 @@ class Cluster:
             device: Where its network runs: "cpu" or "cuda".
         """
         yield from map_parts(make, parts, worker_size(device))
-        now = node_names()
-        if gone := sorted(self._nodes - now):
+        if gone := self._gone():
             self._watcher.warn(
-                f"{'Node' if len(gone) == 1 else 'Nodes'} {list_names(gone)} went away. What was "
-                "done there and not yet stored was done again elsewhere."
+                f"{gone} went away. What was done there and not yet stored was done again "
+                "elsewhere."
             )
-        self._nodes = now
+
+    def train(self, setup: Setup, monitoring: Monitoring) -> TrainingResult:
+        """Run a training in a worker per GPU or node; see `training.run`.
+
+        Raises:
+            ClusterError: A node does not see the cache, or workers died too often.
+        """
+        from headstart.cluster.training import run  # Slow, and only for this.
+
+        try:
+            check_visible(setup.examples.source.file)
+            if setup.checkpoints:
+                check_visible(str(setup.checkpoints.folder.parent))
+        except DataError as error:  # Fine-tuning would take it for too few images.
+            raise ClusterError(str(error)) from None
+
+        def restarted(workers: int) -> None:
+            gone = self._gone()
+            why = f"{gone} went away" if gone else "A worker ended, or a node joined the cluster"
+            self._watcher.warn(
+                f"{why}. Fine-tuning went on from its newest checkpoint with {workers} "
+                f"worker{'s' if workers > 1 else ''}."
+            )
+
+        return run(setup, monitoring, _training_size(setup), restarted)
+
+    def _gone(self) -> str:
+        """Return the nodes that are no longer there since this was last asked; "" if all are."""
+        now = node_names()
+        gone, self._nodes = sorted(self._nodes - now), now
+        return f"{'Node' if len(gone) == 1 else 'Nodes'} {list_names(gone)}" if gone else ""
 
     def search(
         self,
@@ -161,6 +196,19 @@ def worker_size(device: str) -> WorkerSize:
     if device == "cuda" and gpus:
         return WorkerSize(max(1, cpus // gpus), 1, gpus)
     return WorkerSize(1, 0, cpus)
+
+
+def _training_size(setup: Setup) -> WorkerSize:
+    """Return the size of workers for a training: one per GPU or node, but none without images.
+
+    If batch norms learn the statistics of each batch, one worker has to see all of it.
+    """
+    most = 1 if setup.recipe.statistics else max(1, setup.recipe.batch_size // 2)
+    if setup.setting.device == "cuda":
+        size = worker_size("cuda")
+        return replace(size, workers=min(size.workers, most))
+    found = [count for count in cores_of_nodes() if count]
+    return WorkerSize(min(found), 0, min(len(found), most))
 
 
 def _resources() -> dict[str, int]:

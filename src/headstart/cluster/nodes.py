@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -107,7 +107,12 @@ def node_names() -> set[str]:
     return {node["NodeManagerAddress"] for node in _alive()}
 
 
-def _alive() -> list[dict[str, str]]:
+def cores_of_nodes() -> list[int]:
+    """Return the number of cores of each node that Ray may use; 0 for a head that only manages."""
+    return [int(node["Resources"].get("CPU", 0)) for node in _alive()]
+
+
+def _alive() -> list[dict[str, Any]]:
     known = ray.nodes()  # type: ignore[no-untyped-call]
     return [node for node in known if node["Alive"]]
 

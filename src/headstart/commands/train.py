@@ -57,7 +57,7 @@ from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.fine_tuning import Keep
-from headstart.tuning.training.loop import INTERRUPTED
+from headstart.tuning.training.loop import INTERRUPTED, train_here
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Watcher, with_place
@@ -252,7 +252,7 @@ def _train_classifier(
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
         with marked_unfinished(run, request, checkpoints):
-            _fine_tune(model, images, checkpoints, run, options, watcher, clock)
+            _fine_tune(model, images, checkpoints, run, options, watcher, clock, cluster)
     unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
@@ -375,12 +375,14 @@ def _fine_tune(
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
+    cluster: "Cluster | None",
 ) -> None:
     """Fine-tune on the training part, and say if the result was not kept."""
     metric = options.objective == "metric"
     name = "Metric tuning" if metric else "Fine-tuning"
     keep: Keep = "always" if options.recipe == "tutorial" else "better"
-    tune = model.tune_metric if metric else partial(model.tune, keep=keep)
+    trainer = cluster.train if cluster else train_here
+    tune = model.tune_metric if metric else partial(model.tune, keep=keep, trainer=trainer)
     with clock.step("tune"), watcher.stage(name) as advance:
         progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
         report = tune(

@@ -13,6 +13,7 @@ from headstart.heads.problem import HeadFit
 from headstart.heads.specs import AutoHead
 from headstart.options import TuneOptions
 from headstart.tuning.held_out import LearningSet
+from headstart.tuning.training.loop import Train, train_here
 from headstart.watching import Note, Progress, Warn, no_note, no_warning
 
 
@@ -42,6 +43,7 @@ class Job:
         warn: Called with warnings for the user.
         note: Called with information for the user, such as estimates.
         progress: Called with the numbers of images done and of all images.
+        train: Runs each training: in this process, or elsewhere.
         begin: Start of the job, by `time.perf_counter`.
     """
 
@@ -57,6 +59,7 @@ class Job:
     warn: Warn = no_warning
     note: Note = no_note
     progress: Progress | None = None
+    train: Train = train_here
     begin: float = field(default_factory=time.perf_counter)
 
     @property

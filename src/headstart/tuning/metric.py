@@ -40,6 +40,7 @@ from headstart.tuning.training.loop import (
     TrainingResult,
 )
 from headstart.tuning.training.network import TrainedNetwork
+from headstart.tuning.training.setup import Setup
 from headstart.tuning.trainings import FINAL, mark_finished, round_name, training_folder
 from headstart.tuning.unfreezing import unfrozen
 from headstart.tuning.workbench import Workbench, identity_of, open_workbench
@@ -310,11 +311,9 @@ def _train(bench: Workbench, name: str, learnt: Rows, held_out: Rows) -> _Traine
         deadline, job.options.listeners, job.progress, job.warn, round_name(name)
     )
     objective = Likeness(proxies, targets, _numbers(job))
-    loop = Loop(
-        *(network, bench.backbone.network, examples, bench.recipe, bench.setting),
-        *(checkpoints, monitoring, objective),
-    )
-    result = loop.run()
+    backbone = bench.backbone.network
+    setup = Setup(network, backbone, examples, bench.recipe, bench.setting, checkpoints)
+    result = Loop(setup, monitoring, objective).run()
     return _Trained(network, start, network.copy_trained_state(), result)
 
 

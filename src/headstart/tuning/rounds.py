@@ -17,8 +17,9 @@ from headstart.tuning.job import ClassifierHead
 from headstart.tuning.round_heads import RoundHeads, fit_probe, scores_of, starting_head
 from headstart.tuning.training.checkpoint import Checkpoints
 from headstart.tuning.training.examples import Examples
-from headstart.tuning.training.loop import INTERRUPTED, Loop, Monitoring, TrainingResult
+from headstart.tuning.training.loop import INTERRUPTED, Monitoring, TrainingResult
 from headstart.tuning.training.network import HeadedNetwork
+from headstart.tuning.training.setup import Setup
 from headstart.tuning.trainings import FINAL, round_name
 from headstart.tuning.workbench import Workbench
 from headstart.watching import name_step
@@ -110,7 +111,9 @@ def _train(bench: Workbench, name: str, sides: tuple[Rows, Rows], deadline: floa
     columns = job.heads.layout.columns(start.features)
     dropout = bench.recipe.dropout
     network = HeadedNetwork(bench.boundary.above, start.head, columns, dropout=dropout)
-    result = _loop(bench, network, name, sides, deadline).run()
+    setup = _setup(bench, network, name, sides)
+    monitoring = Monitoring(deadline, job.options.listeners, job.progress, job.warn, called)
+    result = job.train(setup, monitoring)
     name_step(job.progress, f"{called}, fitting its last heads")
     heads, scores = dict[str, ClassifierHead](), dict[str, Scores]()
     if result.best_epoch:  # Otherwise it diverged or was cut off, and the weights are unchanged.
@@ -133,14 +136,8 @@ def _frozen_scores(bench: Workbench, probe: ClassifierHead, held_out: Rows) -> S
     return scores_of(bench, probe, job.features[held_out]) if known is None else known
 
 
-def _loop(
-    bench: Workbench,
-    network: HeadedNetwork,
-    name: str,
-    sides: tuple[Rows, Rows],
-    deadline: float | None,
-) -> Loop:
-    """Create the training loop of a round."""
+def _setup(bench: Workbench, network: HeadedNetwork, name: str, sides: tuple[Rows, Rows]) -> Setup:
+    """Return what the training of a round starts from."""
     job = bench.job
     examples = Examples(
         bench.boundary.source,
@@ -155,11 +152,8 @@ def _loop(
     checkpoints = None
     if job.folder:
         checkpoints = Checkpoints(job.folder / name, bench.identity, job.resume)
-    monitoring = Monitoring(
-        deadline, job.options.listeners, job.progress, job.warn, _name_for_user(bench, name)
-    )
     backbone = bench.backbone.network
-    return Loop(network, backbone, examples, bench.recipe, bench.setting, checkpoints, monitoring)
+    return Setup(network, backbone, examples, bench.recipe, bench.setting, checkpoints)
 
 
 def _name_for_user(bench: Workbench, name: str) -> str:

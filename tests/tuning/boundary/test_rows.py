@@ -1,6 +1,7 @@
 """Sources of rows, and what happens if rows cannot be stored."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -26,11 +27,13 @@ def test_stored_rows_give_the_same_gradients_as_images(data, tmp_path):
     engine.batch_size = 8
     store.fill(engine, backbone.preprocess)
     gradients = []
-    for source in (StoredRows(store), ImageRows(plan, backbone, engine)):
+    sent = pickle.loads(pickle.dumps(StoredRows(store)))  # To a worker of a cluster.
+    for source in (StoredRows(store), ImageRows(plan, backbone, lambda: engine), sent):
         backbone.zero_grad()
         halves.above(source.rows(np.arange(8), 0)).square().sum().backward()
         gradients.append([p.grad.clone() for p in backbone.parameters() if p.requires_grad])
-    assert all(stored.equal(computed) for stored, computed in zip(*gradients, strict=True))
+    for stored, *others in zip(*gradients, strict=True):
+        assert all(stored.equal(other) for other in others)
 
 
 def test_a_store_that_is_too_large_is_not_created(model, data):

@@ -14,6 +14,7 @@ from headstart.tuning.training.hooks import SaveCheckpoints, ShowProgress
 from headstart.tuning.training.loop import Loop
 from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.recipe import Recipe
+from headstart.tuning.training.setup import Setup
 from headstart.watching import StageProgress
 
 
@@ -23,7 +24,8 @@ def state():
     images = np.arange(4)
     examples = Examples(None, Single(), images % 2, 2, images, images[:0], ["a", "b", "c", "d"])
     network = HeadedNetwork(nn.Identity(), zero_head(3, 2), slice(0, 3))
-    return Loop(network, nn.Linear(1, 1), examples, Recipe(batch_size=2), Setting()).state
+    setup = Setup(network, nn.Linear(1, 1), examples, Recipe(batch_size=2), Setting())
+    return Loop(setup).state
 
 
 def event(step):

@@ -12,7 +12,9 @@ from headstart.tuning.training.loop import Loop, Monitoring
 from headstart.tuning.training.network import HeadedNetwork, zero_head
 from headstart.tuning.training.objective import Classification
 from headstart.tuning.training.recipe import Recipe
+from headstart.tuning.training.setup import Setup
 from headstart.tuning.training.step import Stepper
+from headstart.tuning.training.workers import Workers
 
 WIDTH, CLASSES, IMAGES = 5, 3, 16
 
@@ -60,9 +62,8 @@ def loop_of(above, warnings):
     )
     network = HeadedNetwork(above, zero_head(WIDTH, CLASSES), slice(0, WIDTH))
     recipe = Recipe(epochs=2, batch_size=8)
-    return Loop(
-        network, nn.Linear(1, 1), examples, recipe, Setting(), monitoring=Monitoring(warn=warnings)
-    )
+    setup = Setup(network, nn.Linear(1, 1), examples, recipe, Setting())
+    return Loop(setup, Monitoring(warn=warnings))
 
 
 def test_short_memory_halves_the_micro_batch():
@@ -98,7 +99,9 @@ def test_accumulated_gradients_equal_those_of_the_batch():
         optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
         setting = Setting(micro_batch=micro_batch)
         objective = Classification(Single(), np.arange(8) % CLASSES, CLASSES, smoothing=0.05)
-        stepper = Stepper(network, optimiser, objective, Recipe(), setting, lambda text: None)
-        stepper.accumulate(rows, truth)
+        stepper = Stepper(
+            *(network, optimiser, objective, Recipe(), setting), pytest.fail, Workers()
+        )
+        stepper.accumulate(rows, truth, len(rows))
         gradients.append(network.top.weight.grad)
     torch.testing.assert_close(*gradients)

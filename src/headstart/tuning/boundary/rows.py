@@ -1,7 +1,9 @@
 """Sources of rows for the part above the boundary: the boundary store, or the images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -33,9 +35,11 @@ class RowSource(Protocol):
     Attributes:
         background: Whether rows may be read in a background thread, which is not the case if
             reading draws random numbers.
+        file: A file that it reads.
     """
 
     background: bool
+    file: str
 
     def rows(self, images: Rows, views: Rows | int) -> Tensor:
         """Return a row for one view of each image, (images, …)."""
@@ -48,7 +52,7 @@ class StoredRows:
     background = True
 
     def __init__(self, store: ViewStore) -> None:
-        self._store = store
+        self._store, self.file = store, str(store.path)
 
     def rows(self, images: Rows, views: Rows | int) -> Tensor:
         """See `RowSource.rows`."""
@@ -61,12 +65,23 @@ class ImageRows:
     Args:
         plan: The views of the images.
         backbone: The backbone, for its preprocessing.
-        below: Runs the frozen part; if None, rows are pixels.
+        below: Makes the engine that runs the frozen part; if None, rows are pixels.
     """
 
-    def __init__(self, plan: ViewPlan, backbone: Backbone, below: Engine | None) -> None:
-        self._plan, self._preprocess, self._below = plan, backbone.preprocess, below
+    def __init__(
+        self, plan: ViewPlan, backbone: Backbone, below: Callable[[], Engine] | None
+    ) -> None:
+        self._plan, self._preprocess, self._make_below = plan, backbone.preprocess, below
         self.background = plan.preset in ("none", "flip", "dihedral")
+        self.file = plan.files[0][0]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the engine, which each process makes for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_below"}
+
+    @cached_property
+    def _below(self) -> Engine | None:
+        return self._make_below() if self._make_below else None
 
     def rows(self, images: Rows, views: Rows | int) -> Tensor:
         """See `RowSource.rows`."""
@@ -164,25 +179,30 @@ def open_boundary(
     if after == 0:
         return Boundary(pooling, ImageRows(plan, backbone, None), 0)
     halves, key = cut(pooling, after), f"{extractor.fingerprint.key}-{reads}"
-    engine = _engine_below(extractor, halves, f"{key}-below-{after}")
+    make_below = partial(
+        _engine_below,
+        halves.below,
+        backbone.preprocess.size,
+        extractor.device,
+        extractor.precision,
+        extractor.cache / "networks",
+        f"{key}-below-{after}",
+    )
     if store := _store(extractor, plan, halves, f"{key}-{after}", store_gb, warn, note):
         try:
-            store.fill(engine, backbone.preprocess, progress=progress, deadline=deadline)
+            store.fill(make_below(), backbone.preprocess, progress=progress, deadline=deadline)
             return Boundary(halves.above, StoredRows(store), store.bytes)
         except (OSError, StoreError) as error:
             why = reason_of(error)
             warn(f"The boundary store cannot be written ({why}), so training reads images.")
-    return Boundary(halves.above, ImageRows(plan, backbone, engine), 0)
+    return Boundary(halves.above, ImageRows(plan, backbone, make_below), 0)
 
 
-def _engine_below(extractor: FeatureExtractor, halves: Halves, key: str) -> Engine:
+def _engine_below(
+    below: nn.Module, size: int, device: str, precision: str, cache: Path, key: str
+) -> Engine:
     return make_engine(
-        halves.below.eval,
-        size=extractor.backbone.preprocess.size,
-        device=extractor.device,
-        precision=extractor.precision,
-        cache=extractor.cache / "networks",
-        key=key,
+        below.eval, size=size, device=device, precision=precision, cache=cache, key=key
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -82,27 +82,38 @@ class ViewStore:
     Attributes:
         plan: The views of the images.
         width: Numbers per row.
+        path: The file with the rows.
         bytes: Size on disk.
     """
 
     def __init__(self, folder: Path, key: str, plan: Views, width: int, *, half: bool) -> None:
         self.plan, self.width = plan, width
-        kind = np.float16 if half else np.float32
+        self._kind = np.float16 if half else np.float32
         self.count = len(plan.files) * plan.views
         self.bytes = self.size_of(plan, width, half=half)
-        self._path = self.path_of(folder, key, plan, half=half)
-        sums = self._path.with_suffix(".sums")
+        self.path = self.path_of(folder, key, plan, half=half)
+        sums = self.path.with_suffix(".sums")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._rows: Stored = _mapped(self._path, kind, (self.count, width))
+            self._rows: Stored = _mapped(self.path, self._kind, (self.count, width))
             self._sums = _mapped(sums, np.uint32, (self.count,))
-            self._path.touch()
+            self.path.touch()
         except OSError as error:
-            for path in (self._path, sums):  # Neither file is useful without the other.
+            for path in (self.path, sums):  # Neither file is useful without the other.
                 path.unlink(missing_ok=True)
             raise StoreError(
                 f"The boundary store cannot be written: {error.strerror or error}."
             ) from None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the rows, which another process reads from the same files."""
+        return {name: value for name, value in vars(self).items() if name not in ("_rows", "_sums")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        sums = self.path.with_suffix(".sums")
+        self._rows = np.memmap(self.path, self._kind, "r", shape=(self.count, self.width))
+        self._sums = np.memmap(sums, np.uint32, "r", shape=(self.count,))
 
     @staticmethod
     def path_of(folder: Path, key: str, plan: Views, *, half: bool) -> Path:
@@ -118,10 +129,10 @@ class ViewStore:
     def evict_others(self, limit: float) -> None:
         """Remove the least recently used other stores until all take at most `limit` bytes."""
         others = {}
-        for path in self._path.parent.glob("*.rows"):
+        for path in self.path.parent.glob("*.rows"):
             with suppress(OSError):  # Another training may remove it at the same time.
                 others[path] = path.stat()
-        others.pop(self._path, None)
+        others.pop(self.path, None)
         total = self.bytes + sum(stat.st_size for stat in others.values())
         for path in sorted(others, key=lambda path: others[path].st_mtime):
             if total <= limit:

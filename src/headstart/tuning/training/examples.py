@@ -12,6 +12,7 @@ from headstart.arrays import Rows, Targets
 from headstart.features.batches import map_in_order
 from headstart.task import Task
 from headstart.tuning.boundary.rows import RowSource
+from headstart.tuning.training.workers import Workers
 
 _AHEAD = 2
 
@@ -50,23 +51,26 @@ class Examples:
 class Batches:
     """The batches of each epoch, in an order that depends only on the epoch and the seed.
 
+    Each worker reads its share of every batch.
+
     Attributes:
         steps: Number of batches per epoch.
         wait_seconds: Time that training spent waiting for rows.
     """
 
-    def __init__(self, examples: Examples, size: int, seed: int) -> None:
-        self._examples, self._size, self._seed = examples, size, seed
+    def __init__(self, examples: Examples, size: int, seed: int, workers: Workers) -> None:
+        self._examples, self._size, self._seed, self._workers = examples, size, seed, workers
         self.steps = max(1, -(-len(examples.train) // size))
         self.wait_seconds = 0.0
 
     def of_epoch(self, epoch: int, position: int) -> Iterator[tuple[Rows, Tensor]]:
-        """Yield batches and their rows from a position on, reading ahead in the background."""
+        """Yield batches and the rows of a share from a position on, reading ahead."""
         batches = self._order(epoch)[position:]
         source, views = self._examples.source, self._examples.views
 
         def read(batch: Rows) -> Tensor:  # Mixes views in every epoch.
-            return source.rows(batch, (batch + epoch) % views)
+            share = self._workers.share(batch)
+            return source.rows(share, (share + epoch) % views)
 
         if not source.background:
             yield from ((batch, read(batch)) for batch in batches)

@@ -2,21 +2,20 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from headstart.arrays import Rows
 from headstart.record import Epoch
 from headstart.tuning.boundary.rows import predict_rows
 from headstart.tuning.events.events import Listener, StepEvent
 from headstart.tuning.events.listeners import listeners
-from headstart.tuning.pacing.timing import Setting
 from headstart.tuning.training.checkpoint import Checkpoints, check_same_training, read_checkpoint
-from headstart.tuning.training.examples import Batches, Examples
+from headstart.tuning.training.examples import Batches
 from headstart.tuning.training.hooks import (
     Hook,
     HookList,
@@ -25,11 +24,12 @@ from headstart.tuning.training.hooks import (
     ShowProgress,
 )
 from headstart.tuning.training.interruption import Interruption, catch_interruption
-from headstart.tuning.training.network import TrainedNetwork
 from headstart.tuning.training.objective import Classification, Objective
-from headstart.tuning.training.recipe import Recipe, optimiser_of, schedule_of
+from headstart.tuning.training.recipe import optimiser_of, schedule_of
+from headstart.tuning.training.setup import Setup
 from headstart.tuning.training.state import TrainingState
 from headstart.tuning.training.step import Stepper
+from headstart.tuning.training.workers import Workers
 from headstart.watching import Progress, Warn, name_step, no_warning
 
 # Forward pass as a share of a training step, until it is measured.
@@ -51,6 +51,7 @@ class Monitoring:
         progress: Called with the numbers of images done and of all images.
         warn: Called with warnings for the user.
         name: The name of this training, such as "round 1 of 3".
+        interrupted: Returns whether Ctrl-C was pressed in another process, which follows this one.
     """
 
     deadline: float | None = None
@@ -58,6 +59,7 @@ class Monitoring:
     progress: Progress | None = None
     warn: Warn = no_warning
     name: str = ""
+    interrupted: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -81,38 +83,34 @@ class Loop:
     """Trains a network on rows and keeps its best weights.
 
     Args:
-        network: The network to train.
-        backbone: The complete backbone, of which `network` has a part; it names the layers.
-        examples: Training and held-out images.
-        recipe: Hyperparameters.
-        setting: How training steps are computed.
-        checkpoints: Where checkpoints are saved, or None.
-        monitoring: Time limit, listeners and callbacks.
+        setup: The network, the images and the recipe.
+        monitoring: Time limit, listeners and callbacks. Only those of the first worker are called.
         objective: What is lowered; by default, the loss of predicting the classes.
+        workers: The workers that run this loop together, each with an equal setup.
     """
 
     def __init__(
         self,
-        network: TrainedNetwork,
-        backbone: nn.Module,
-        examples: Examples,
-        recipe: Recipe,
-        setting: Setting,
-        checkpoints: Checkpoints | None = None,
+        setup: Setup,
         monitoring: Monitoring | None = None,
         objective: Objective | None = None,
+        workers: Workers | None = None,
     ) -> None:
+        network, examples = setup.network, setup.examples
+        recipe, setting = setup.recipe, setup.setting
         setting.apply_layout(network)
         self.network, self.examples, self.recipe, self.setting = network, examples, recipe, setting
-        self._checkpoints, self._monitoring = checkpoints, monitoring or Monitoring()
-        self._batches = Batches(examples, recipe.batch_size, recipe.seed)
-        optimiser = optimiser_of(network, backbone, recipe)
+        self._checkpoints, self._monitoring = setup.checkpoints, monitoring or Monitoring()
+        self._workers = workers or Workers()
+        self._batches = Batches(examples, recipe.batch_size, recipe.seed, self._workers)
+        optimiser = optimiser_of(network, setup.backbone, recipe)
         self._schedule = schedule_of(optimiser, recipe, self._batches.steps * recipe.epochs)
         self._objective = objective or Classification(
             examples.task, examples.targets, examples.classes, recipe.label_smoothing
         )
         stepper = Stepper(
-            network, optimiser, self._objective, recipe, setting, self._monitoring.warn
+            *(network, optimiser, self._objective, recipe, setting),
+            *(self._monitoring.warn, self._workers),
         )
         self.state = TrainingState(network, optimiser, stepper, recipe)
         self._forward = 0.0  # Seconds per image of a forward pass.
@@ -145,11 +143,17 @@ class Loop:
         )
 
     def step(self, batch: Rows, rows: Tensor) -> float:
-        """Take one step and return its loss; if it is not finite, nothing changes."""
+        """Take one step and return its loss; if it is not finite, nothing changes.
+
+        Args:
+            batch: The images of the step.
+            rows: The inputs of this worker's share of them.
+        """
         position = self.state.position
         if self._schedule:
             self._schedule.step_update(position.step)
-        loss = self.state.stepper.take(position.step, rows, self.examples.truth(batch))
+        truth = self.examples.truth(self._workers.share(batch))
+        loss = self.state.stepper.take(position.step, rows, truth, len(batch))
         if math.isfinite(loss):
             position.step += 1
             position.loss_sum += loss
@@ -161,7 +165,7 @@ class Loop:
         if self._monitoring.progress:
             progress, name = self._monitoring.progress, self._monitoring.name
             hooks.append(ShowProgress(progress, self.recipe.batch_size, total, name))
-        if self._checkpoints:
+        if self._checkpoints and self._workers.leads:
             steps, warn = self._batches.steps, self._monitoring.warn
             hooks.append(SaveCheckpoints(self._checkpoints, steps, warn))
         return HookList(hooks)
@@ -173,10 +177,9 @@ class Loop:
             while position.step < total and not self._reason_to_stop:
                 if stopped := self._epoch(hook, interruption):
                     return stopped
-                if interruption.requested:
-                    return INTERRUPTED
-                if self._time_is_up() and position.step < total:
-                    return OUT_OF_TIME
+                stopped = self._cut_off(interruption)
+                if stopped == INTERRUPTED or (stopped and position.step < total):
+                    return stopped
         return self._reason_to_stop
 
     def _epoch(self, hook: Hook, interruption: Interruption) -> str | None:
@@ -193,9 +196,9 @@ class Loop:
             )
             if position.step % steps == 0:
                 break
-            if interruption.requested or self._time_is_up():
+            if stopped := self._cut_off(interruption):
                 hook.interrupted(self.state)
-                return INTERRUPTED if interruption.requested else OUT_OF_TIME
+                return stopped
         name_step(self._monitoring.progress, f"{self._monitoring.name}, evaluating")
         hook.epoch(self.state, self._end_epoch(epoch + 1, time.perf_counter() - begin))
         return None
@@ -228,9 +231,10 @@ class Loop:
         examples, average = self.examples, self.state.average.module
         if not len(examples.held_out):
             return math.nan, math.nan
-        views = range(examples.measured_views)
-        outputs = predict_rows(average, examples.source, examples.held_out, self.setting, views)
-        return self._objective.measure(outputs.numpy(), examples.held_out)
+        views, part = range(examples.measured_views), self._workers.part(examples.held_out)
+        outputs = predict_rows(average, examples.source, part, self.setting, views)
+        outputs = self._workers.gather(outputs)
+        return self._workers.agree(self._objective.measure(outputs.numpy(), examples.held_out))
 
     @property
     def _keeps_best(self) -> bool:
@@ -254,6 +258,15 @@ class Loop:
             )
         return None
 
+    def _cut_off(self, interruption: Interruption) -> str | None:
+        """Return why training has to stop after this step, or None."""
+        stopped = None
+        if interruption.requested or self._monitoring.interrupted():
+            stopped = INTERRUPTED
+        elif self._time_is_up():
+            stopped = OUT_OF_TIME
+        return self._workers.agree(stopped)
+
     def _time_is_up(self) -> bool:
         """Return whether only the time for the final evaluation is left."""
         deadline = self._monitoring.deadline
@@ -275,9 +288,20 @@ class Loop:
         Raises:
             TuningError: It belongs to another training; the message lists the differences.
         """
-        found, problem = read_checkpoint(checkpoints.folder)
+        found, problem = self._workers.agree(
+            read_checkpoint(checkpoints.folder) if self._workers.leads else (None, None)
+        )
         if problem:
             self._monitoring.warn(problem)
         if found is not None:
             check_same_training(found.state["identity"], checkpoints.identity, checkpoints.folder)
             self.state.restore(found)
+
+
+Train = Callable[[Setup, Monitoring], TrainingResult]
+"""Runs a training, after which the network of its setup has the trained weights."""
+
+
+def train_here(setup: Setup, monitoring: Monitoring) -> TrainingResult:
+    """Train in this process."""
+    return Loop(setup, monitoring).run()
