@@ -234,8 +234,9 @@ class FeatureExtractor:
         """Return the files, passed as (path, sha256), whose features are not in the store."""
         from headstart.features.store import FeatureStore
 
-        known = FeatureStore(self.cache / "features").table(self.fingerprint).known()
-        return [(path, sha256) for path, sha256 in images if sha256 not in known]
+        table = FeatureStore(self.cache / "features").table(self.fingerprint)
+        missing = table.missing([sha256 for _, sha256 in images])
+        return [(path, sha256) for path, sha256 in images if sha256 in missing]
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
         """Yield the features of decoded images ("RGB" or "L") in batches, without the store."""
