@@ -294,8 +294,8 @@ class FeatureStore:
                 known = set(_hashes(dataset).to_pylist())
                 found = [sha256 for sha256 in sha256s if sha256 in known]
                 if found:
-                    for index in dataset.list_indices():  # It has the hashes too.
-                        dataset.drop_index(index["name"])
+                    for index in dataset.describe_indices():  # It has the hashes too.
+                        dataset.drop_index(index.name)
                     delete_images(dataset, found)
                     erase_deleted(path)
 
@@ -358,7 +358,7 @@ def _checked(table: pa.Table) -> Features:
 
 def _index(dataset: lance.LanceDataset) -> None:
     """Index the hashes of a large table, or add new rows to its index."""
-    if dataset.list_indices():
+    if dataset.describe_indices():
         dataset.optimize.optimize_indices()
     elif dataset.count_rows() >= _INDEXED_ROWS:
         dataset.create_scalar_index("sha256", "BTREE")

@@ -8,17 +8,18 @@ Lee and Yang, "Communication-efficient distributed statistical inference" (2019)
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.arrays import Features, Floats, Rows, Scores, Targets
+from headstart.arrays import Features, Floats, Rows, Targets
 from headstart.data.splits import held_out_groups, stratified_sample
 from headstart.heads.fitted import LinearModel
 from headstart.heads.lbfgs import minimise
-from headstart.heads.logistic import LogisticLoss
+from headstart.heads.logistic import LogisticLoss, limit_threads
 from headstart.heads.problem import (
     EXACT_IMAGES,
     Candidate,
@@ -31,6 +32,7 @@ from headstart.heads.problem import (
 from headstart.heads.spaces import Space, Standardised, linear_space, standardise
 from headstart.heads.trials import compare_heads, mean_losses, rescale_strength, times
 from headstart.task import Task
+from headstart.watching import Progress, no_progress
 
 Blocks = Iterator[tuple[Rows, Features]]
 
@@ -38,11 +40,11 @@ PASSES = 2
 """Passes over all training images. See docs/decisions/streaming-head.md."""
 
 _HELD_OUT, _MAX_HELD_OUT = 0.1, 20_000
-# Numbers that the sample may have: 256 MB in float32, of which a fit takes about five times as much.
-_SAMPLE = 64_000_000
-_MAX_SAMPLE = 50_000
+# Images in the sample, and numbers per image that its fit may have: 256 MB in float32.
+_MAX_SAMPLE, _SAMPLE = 25_000, 64_000_000
 _POWERS = (0.0, 0.5, 1.0)
-_FIRST_STEPS, _STEPS = 100, 50
+_LENGTHS = (0.25, 0.5, 1.0)
+_FIRST_STEPS, _STEPS = 50, 25
 
 
 @dataclass(frozen=True)
@@ -93,31 +95,6 @@ class StreamedProblem:
 
 
 @dataclass(frozen=True)
-class _Models:
-    """Linear models of standardised features, and how they do on the held-out rows.
-
-    Attributes:
-        weight: Shape (width, classes).
-        bias: Shape (classes,).
-        scores: Shape (held-out rows, classes).
-        losses: Of all classes, (1,), or of each independent label, (classes,).
-        strengths: Of each loss.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    scores: Tensor
-    losses: Tensor
-    strengths: Tensor
-
-    def or_better(self, other: "_Models") -> "_Models":
-        """Return the models with the lower held-out loss, of each label if they are independent."""
-        better = other.losses < self.losses
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Models(*(torch.where(better, new, old) for old, new in pairs))
-
-
-@dataclass(frozen=True)
 class _TiltedLoss:
     """The loss of a sample plus a linear function of the parameters, for `minimise`."""
 
@@ -135,58 +112,87 @@ class _TiltedLoss:
 
 
 @dataclass(frozen=True)
+class _Point:
+    """Parameters of the fits at all strengths, see `LogisticLoss`, and their held-out losses.
+
+    Attributes:
+        parameters: Shape (columns + 1, strengths * classes).
+        losses: Shape (strengths * classes,); those of classes that exclude each other are equal.
+    """
+
+    parameters: Tensor
+    losses: Tensor
+
+    def or_better(self, other: Self) -> Self:
+        """Return whichever parameters have the lower loss, for each problem by itself."""
+        better = other.losses < self.losses
+        parameters = torch.where(better, other.parameters, self.parameters)
+        return replace(self, parameters=parameters, losses=self.losses.minimum(other.losses))
+
+
+@dataclass(frozen=True)
 class _Fit:
-    """The strengths that are fitted at once, on the principal axes of the sample.
+    """The fits at several strengths, on the principal axes of a sample.
 
     Attributes:
         problem: The problem.
         rows: The rows to learn from.
+        shares: The weight of each image in the loss, (images,).
         standardised: The sample.
         space: Its principal axes.
         loss: Its loss.
-        strengths: Those that are fitted.
+        held_out: Standardised features of the held-out images.
+        truth: Their encoded labels.
     """
 
     problem: StreamedProblem
     rows: Rows
+    shares: Tensor
     standardised: Standardised
     space: Space
     loss: LogisticLoss
-    strengths: Sequence[Strength]
+    held_out: Tensor
+    truth: Tensor
+
+    def start(self) -> _Point:
+        """Fit the sample."""
+        zeros = torch.zeros(len(self.loss.scale) + 1, self.loss.scale.shape[1])
+        return self.point(minimise(self.loss, zeros, steps=_FIRST_STEPS))
+
+    def improve(self, point: _Point, advance: Callable[[int], None]) -> _Point:
+        """Move towards the minimum for all images, by one pass over them."""
+        start = point.parameters
+        tilt = self._gradient(start, advance) - self.loss.evaluate(start)[1]
+        step = minimise(_TiltedLoss(self.loss, tilt), start, steps=_STEPS) - start
+        for length in _LENGTHS:
+            point = point.or_better(self.point(start + length * step))
+        return point
 
     def weights(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights of standardised features and biases, (…, strengths * classes)."""
         return self.space.projection @ (self.loss.scale * parameters[:-1]), parameters[-1]
 
-    def models(self, parameters: Tensor, held_out: Tensor, truth: Tensor) -> list[_Models]:
-        """Return the models of each strength, measured on held-out standardised features."""
+    def scores(self, inputs: Tensor, parameters: Tensor) -> Tensor:
+        """Return scores of standardised features, (images, strengths, classes)."""
         weight, bias = self.weights(parameters)
-        count, task = len(self.strengths), self.problem.task
-        found = []
-        for strength, w, b in zip(
-            self.strengths, weight.chunk(count, 1), bias.chunk(count), strict=True
-        ):
-            scores = held_out @ w + b
-            losses = mean_losses(task, scores, truth)
-            found.append(_Models(w, b, scores, losses, torch.tensor(strength).expand_as(losses)))
-        return found
+        return torch.addmm(bias, inputs, weight).view(len(inputs), -1, self.problem.classes)
 
-    def gradient(self, parameters: Tensor, advance: Callable[[int], None]) -> Tensor:
-        """Return the gradient of the loss of all images, in one pass over them."""
-        problem, task = self.problem, self.problem.task
-        weight, bias = self.weights(parameters)
-        of_all = task.sample_weights(
-            problem.targets[self.rows], problem.classes, balanced=problem.balanced
-        )
-        share = np.zeros(len(problem.targets), np.float32)
-        share[self.rows] = of_all
-        total = torch.zeros(len(weight) + 1, weight.shape[1], dtype=torch.float64)
+    def point(self, parameters: Tensor) -> _Point:
+        """Measure parameters on the held-out images."""
+        scores = self.scores(self.held_out, parameters)
+        losses, _ = self.problem.task.loss_and_gradient(scores, self.truth.unsqueeze(1))
+        return _Point(parameters, self.loss.of_problems(losses.mean(dim=0).flatten()))
+
+    def _gradient(self, parameters: Tensor, advance: Callable[[int], None]) -> Tensor:
+        """Return the gradient of the loss of all images."""
+        problem, (mean, scale) = self.problem, (self.standardised.mean, self.standardised.scale)
+        total = torch.zeros(len(mean) + 1, parameters.shape[1], dtype=torch.float64)
         for rows, block in problem.read(self.rows):
-            inputs = (torch.from_numpy(block) - self.standardised.mean) / self.standardised.scale
-            truth = task.encode(problem.targets[rows], problem.classes).unsqueeze(1)
-            scores = torch.addmm(bias, inputs, weight).view(len(rows), len(self.strengths), -1)
-            _, error = task.loss_and_gradient(scores, truth)
-            error = error.flatten(1) * torch.from_numpy(share[rows]).unsqueeze(1)
+            inputs = (torch.from_numpy(block) - mean) / scale
+            truth = problem.task.encode(problem.targets[rows], problem.classes).unsqueeze(1)
+            scores = self.scores(inputs, parameters)
+            _, error = problem.task.loss_and_gradient(scores, truth)
+            error = error.flatten(1) * self.shares[rows].unsqueeze(1)
             total[:-1] += inputs.T @ error
             total[-1] += error.sum(dim=0)
             advance(len(rows))
@@ -194,130 +200,122 @@ class _Fit:
         penalty = self.loss.strengths * self.loss.scale * parameters[:-1]
         return torch.cat([self.loss.scale * (rotated + penalty), total[-1:].float()])
 
-    def step(self, parameters: Tensor, gradient: Tensor) -> Tensor:
-        """Return parameters near the minimum for all images, whose gradient is given."""
-        tilted = _TiltedLoss(self.loss, gradient - self.loss.evaluate(parameters)[1])
-        return minimise(tilted, parameters, steps=_STEPS)
-
 
 def fit_streamed(
     problem: StreamedProblem,
     *,
     seed: int = 0,
     passes: int = PASSES,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> HeadFit:
     """Fit a linear head with little memory, whatever the number of images.
 
-    The regularisation is chosen on held-out groups, from which the head does not learn, and the
-    pass with the lowest loss on them is kept: at worst, that is the fit to the sample.
+    The regularisation and the length of each step are chosen on held-out groups, from which the
+    head does not learn. At worst, the result is the fit to the sample.
 
     Args:
         problem: Features and targets.
         seed: Seed of the sample and of the held-out groups.
         passes: Passes over all images.
         progress: Called with the number of rows that were read, and the total.
+
+    Raises:
+        DataError: There are too few groups.
     """
     fitted, held_out = problem.split(seed)
     sample = problem.sample(fitted, seed=seed)
-    rows, count = np.concatenate([sample, held_out]), len(sample)
-    features = problem.gather(rows)
-    strength = _strength_of_sample(problem, features, rows, count, seed)
-    share = count / len(fitted)
-    strengths = [times(strength, share**power) for power in _POWERS]
-    fit, scored = _prepared(problem, fitted, features, problem.targets[sample], strengths)
-    truth = problem.task.encode(problem.targets[held_out], problem.classes)
-    done = 0
+    features = problem.gather(np.concatenate([sample, held_out]))
+    strength = _strength_for_sample(problem, features, sample, held_out, seed)
+    strengths = [times(strength, (len(sample) / len(fitted)) ** power) for power in _POWERS]
+    fit = _prepared(problem, features, (fitted, sample, held_out), strengths)
+    read = 0
 
     def advance(images: int) -> None:
-        nonlocal done
-        done += images
-        if progress:
-            progress(done, passes * len(fitted))
+        nonlocal read
+        read += images
+        progress(read, passes * len(fitted))
 
-    parameters = minimise(fit.loss, _zeros(fit.loss), steps=_FIRST_STEPS)
-    best, *others = fit.models(parameters, scored, truth)
-    for _ in range(passes):
-        parameters = fit.step(parameters, fit.gradient(parameters, advance))
-        others += fit.models(parameters, scored, truth)
-    for other in others:
-        best = best.or_better(other)
-    return _head_fit(problem, fit, best, fitted, held_out)
+    with limit_threads(fit.loss.inputs.numel() * len(strengths) * problem.classes):
+        point = fit.start()
+        for _ in range(passes):
+            point = fit.improve(point, advance)
+    return _head_fit(fit, point, strengths, held_out)
 
 
-def _zeros(loss: LogisticLoss) -> Tensor:
-    return torch.zeros(len(loss.scale) + 1, loss.scale.shape[1])
-
-
-def _strength_of_sample(
-    problem: StreamedProblem, features: Features, rows: Rows, count: int, seed: int
+def _strength_for_sample(
+    problem: StreamedProblem, features: Features, sample: Rows, held_out: Rows, seed: int
 ) -> Strength:
-    """Return the best strength for a fit to the sample, which are the first rows."""
-    numbers = np.arange(len(rows))
-    held = Problem(
+    """Return the best strength for a fit to the sample, whose features are the first rows."""
+    rows = np.arange(len(features))
+    whole = Problem(
         features,
         {problem.name: slice(0, features.shape[1])},
-        problem.targets[rows],
+        problem.targets[np.concatenate([sample, held_out])],
         problem.classes,
-        [(numbers[:count], numbers[count:])],
+        [(rows[: len(sample)], rows[len(sample) :])],
         problem.task,
         problem.balanced,
         problem.column_weights,
     )
-    small = held.sample(EXACT_IMAGES, seed=seed)
-    if small is None:
-        return compare_heads(held, ["linear"])[0].strength
-    part = held.take(small)
-    share = len(part.fitted_rows) / count
-    return rescale_strength(compare_heads(part, ["linear"])[0], held, share=share).strength
+    compared = whole.sample(EXACT_IMAGES, seed=seed)
+    part = whole if compared is None else whole.take(compared)
+    best = compare_heads(part, ["linear"])[0]
+    if compared is None:
+        return best.strength
+    return rescale_strength(best, whole, share=len(part.fitted_rows) / len(sample)).strength
 
 
 def _prepared(
     problem: StreamedProblem,
-    rows: Rows,
     features: Features,
-    targets: Targets,
+    parts: tuple[Rows, Rows, Rows],
     strengths: Sequence[Strength],
-) -> tuple[_Fit, Tensor]:
-    """Return what passes need, and the standardised features of the held-out rows, the last."""
-    count, task, classes = len(targets), problem.task, problem.classes
+) -> _Fit:
+    """Return what passes need, from the features of the sample and the held-out rows."""
+    (fitted, sample, held_out), task, classes = parts, problem.task, problem.classes
+    count, targets = len(sample), problem.targets
     standardised = standardise(
         torch.from_numpy(features[:count]), torch.from_numpy(problem.column_weights)
     )
-    scored = (torch.from_numpy(features[count:]) - standardised.mean) / standardised.scale
-    wide = features.shape[1] > count
-    products = standardised.inner_products() if wide else torch.empty(0)
+    few = count < features.shape[1]
+    products = standardised.inner_products() if few else torch.empty(0)
     space = linear_space(standardised, products)
-    regularisation = torch.tensor(strengths).expand(-1, classes).flatten()
-    weights = task.sample_weights(targets, classes, balanced=problem.balanced)
+    penalties = torch.tensor(strengths).expand(-1, classes).flatten()
+    weights = task.sample_weights(targets[sample], classes, balanced=problem.balanced)
     loss = LogisticLoss(
         space.inputs,
-        task.encode(targets, classes).unsqueeze(1),
+        task.encode(targets[sample], classes).unsqueeze(1),
         torch.from_numpy(weights)[:, None, None].expand(-1, len(strengths), 1),
-        regularisation,
-        torch.rsqrt(0.25 * space.spectrum.unsqueeze(1) + regularisation),
+        penalties,
+        torch.rsqrt(0.25 * space.spectrum.unsqueeze(1) + penalties),
         task,
     )
-    return _Fit(problem, rows, standardised, space, loss, strengths), scored
-
-
-def _head_fit(
-    problem: StreamedProblem, fit: _Fit, best: _Models, fitted: Rows, held_out: Rows
-) -> HeadFit:
-    scores: Scores = best.scores.numpy()
-    accuracy = float(problem.task.correct(scores, problem.targets[held_out]).mean())
-    loss = float(best.losses.sum())
-    head = LinearModel(
-        fit.standardised.mean.numpy(),
-        fit.standardised.scale.numpy(),
-        best.weight.numpy(),
-        best.bias.numpy(),
+    shares = torch.zeros(len(targets))
+    shares[fitted] = torch.from_numpy(
+        task.sample_weights(targets[fitted], classes, balanced=problem.balanced)
     )
+    scored = (torch.from_numpy(features[count:]) - standardised.mean) / standardised.scale
+    truth = task.encode(targets[held_out], classes)
+    return _Fit(problem, fitted, shares, standardised, space, loss, scored, truth)
+
+
+def _head_fit(fit: _Fit, point: _Point, strengths: Sequence[Strength], held_out: Rows) -> HeadFit:
+    """Return the head with the best strength, of each label if they are independent."""
+    problem, classes = fit.problem, fit.problem.classes
+    best = point.losses.view(-1, classes).argmin(dim=0)
+    columns = best * classes + torch.arange(classes)
+    weight, bias = (part[..., columns].numpy() for part in fit.weights(point.parameters))
+    penalties = fit.loss.strengths[columns].tolist()
+    head = LinearModel(fit.standardised.mean.numpy(), fit.standardised.scale.numpy(), weight, bias)
+    scores = np.asarray(fit.held_out.numpy() @ weight + bias)
+    loss = float(mean_losses(problem.task, torch.from_numpy(scores), fit.truth).sum())
+    accuracy = float(problem.task.correct(scores, problem.targets[held_out]).mean())
     return HeadFit(
         head,
         HeldOut(held_out, scores),
         problem.name,
         candidates=(Candidate(problem.name, "linear", loss, accuracy, len(held_out)),),
-        members=(Member(problem.name, "linear", tuple(best.strengths.tolist())),),
-        folds=[(fitted, held_out)],
+        members=(Member(problem.name, "linear", tuple(penalties[: len(strengths[0])])),),
+        why="the features do not fit in memory, so the head was streamed",
+        folds=[(fit.rows, held_out)],
     )
