@@ -14,19 +14,27 @@ import shutil
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.machine import describe
+from headstart.arrays import Features, Rows
+from headstart.backbones.layout import FeatureLayout
 from headstart.data.preprocessing import Preprocess
-from headstart.features.extraction import COMMIT_EVERY
+from headstart.features.extraction import COMMIT_EVERY, COMPACT_EVERY
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore, FeatureTable
 from headstart.files import size_of
+from headstart.heads.choice import HeadChoice
+from headstart.heads.problem import HeadFit
+from headstart.heads.specs import LinearHead
+from headstart.tasks.single import Single
 
 CLASSES, _FACTORS, _BLOCK = 10, 32, 128 * COMMIT_EVERY
 _LAYERS = tuple(
@@ -55,27 +63,30 @@ def labels(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def features(count: int) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
-    """Yield blocks of features: class centres, factors that columns share, and noise."""
+    """Yield blocks of features: noise, and factors that columns share and classes differ in."""
     width, drawn = sum(width for _, width in BLOCKS), np.random.default_rng(2)
-    centres = 0.06 * drawn.standard_normal((CLASSES, width), np.float32)
+    centres = 0.5 * drawn.standard_normal((CLASSES, _FACTORS), np.float32)
     factors = 0.3 * drawn.standard_normal((_FACTORS, width), np.float32)
     truth = labels(count)
     for begin in range(0, count, _BLOCK):
         of_block, generator = truth[begin : begin + _BLOCK], np.random.default_rng((3, begin))
         block = generator.standard_normal((len(of_block), width), np.float32)
-        block += generator.standard_normal((len(of_block), _FACTORS), np.float32) @ factors
-        yield block + centres[of_block]
+        drawn_factors = generator.standard_normal((len(of_block), _FACTORS), np.float32)
+        yield block + (drawn_factors + centres[of_block]) @ factors
 
 
 def append(folder: Path, count: int) -> str:
     """Append all rows as an extraction does, and say how fast and how large."""
-    table, seconds, done = table_in(folder), 0.0, 0
+    table, seconds, done, commits = table_in(folder), 0.0, 0, 0
     for block in features(count):
         names = keys(len(block), done)
         begin = time.perf_counter()
         for first in range(0, len(block), COMMIT_EVERY):
             rows = slice(first, first + COMMIT_EVERY)
             table.append(names[rows], block[rows])
+            commits += 1
+            if commits % COMPACT_EVERY == 0:
+                table.compact()
         seconds, done = seconds + time.perf_counter() - begin, done + len(block)
         if done % (8 * _BLOCK) == 0:
             print(f"  {done:,} rows, {done / seconds:,.0f} rows/s", flush=True)
@@ -101,6 +112,33 @@ def look_up(folder: Path, count: int) -> str:
     return (
         f"look-up of 1,000 keys: {1000 * statistics.median(warm):.0f} ms, at most "
         f"{1000 * max(warm):.0f}; from disk {1000 * statistics.median(cold):.0f} ms"
+    )
+
+
+def head(folder: Path, count: int) -> str:
+    """Stream a linear head, between two reads of all features."""
+    table, names, truth, task = table_in(folder), keys(count), labels(count), Single()
+    layout = FeatureLayout(BLOCKS)
+    choice = HeadChoice(LinearHead(), ("last",), layout, CLASSES, task)
+
+    def read(rows: Rows) -> Iterator[tuple[Rows, Features]]:
+        for places, block in table.blocks([names[row] for row in rows]):
+            yield rows[places], block
+
+    def timed(step: Callable[[], object]) -> float:
+        begin = time.perf_counter()
+        step()
+        return time.perf_counter() - begin
+
+    fits: list[HeadFit] = []
+    first = timed(partial(deque, read(np.arange(count)), maxlen=0))
+    seconds = timed(lambda: fits.append(choice.fit_streamed(read, truth, names)))
+    second = timed(partial(deque, read(np.arange(count)), maxlen=0))
+    found = fits[0].candidates[0]
+    return (
+        f"all features read: {first:.0f} and {second:.0f} s ({2 * count / (first + second):,.0f} "
+        f"rows/s); head: {seconds:.0f} s, {2 * seconds / (first + second):.1f} reads; accuracy "
+        f"{found.accuracy:.3f} and log loss {found.log_loss:.3f} on {found.images:,} held-out rows"
     )
 
 
@@ -130,7 +168,7 @@ def main() -> None:
     folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     print(f"machine: {describe()}\n\n{count:,} rows of {sum(w for _, w in BLOCKS):,} columns\n")
     try:
-        for step in (append, look_up):
+        for step in (append, look_up, head):
             _in_new_process(step, folder, count)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -66,16 +66,16 @@ def test_the_library_streams_like_the_command(photos):
         (
             {"head": "kernel"},
             (
-                "The features of 91 training images do not fit in memory, and only a linear head on "
-                "the last layer can be trained without that. Use --head linear (head='linear') and "
-                "--features last (features='last'), or raise --head-memory (head_memory=)."
+                "The features of 91 training images do not fit in memory, and only a linear head "
+                "on the last layer can be trained without that. Use --head linear (head='linear') "
+                "and --features last (features='last'), or raise --head-memory (head_memory=)."
             ),
         ),
         (
             {"learning_curve": True},
             (
-                "--learning-curve has no effect if the features of the training images do not fit in "
-                "memory. Remove it, or raise --head-memory."
+                "--learning-curve has no effect if the features of the training images do not fit "
+                "in memory. Remove it, or raise --head-memory."
             ),
         ),
     ],

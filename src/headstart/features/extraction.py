@@ -31,8 +31,8 @@ _ATTEMPTS = 3
 COMMIT_EVERY = 128
 """Images between two commits: at most half a second of work is lost, and a commit takes 2 ms."""
 
-# Each commit lists all fragments, which are therefore merged during a long extraction.
-_COMPACT_EVERY = 512
+COMPACT_EVERY = 512
+"""Commits after which fragments are merged: each commit lists them all."""
 
 
 def stored_features(
@@ -168,7 +168,7 @@ def extract(
         if count >= commit_every or done + count == len(names):
             table.append(names[done : done + count], np.concatenate(pending))
             done, commits, pending = done + count, commits + 1, []
-            if commits % _COMPACT_EVERY == 0:
+            if commits % COMPACT_EVERY == 0:
                 table.compact()
         if progress:
             progress(done + sum(map(len, pending)), len(names))
