@@ -145,6 +145,7 @@ class HeadKeywords(TypedDict, total=False):
     head: HeadOption
     features: FeaturesOption
     balanced: bool
+    head_memory: float | None
     operating_point: str | None
 
 

@@ -388,6 +388,12 @@ class HeadOptions(Options):
         "unpooled.",
     )
     balanced: bool = Field(False, description="Weight classes inversely to their frequency.")
+    head_memory: float | None = Field(
+        None,
+        gt=0,
+        description="Memory for training the head, in GB (default: half of the machine's). If the "
+        "features need more, a linear head on the last layer is streamed from the feature store.",
+    )
     operating_point: str | None = Field(
         None,
         description="What thresholds are chosen for: sensitivity=0.95, specificity=0.9, ppv=0.8, "

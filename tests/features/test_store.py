@@ -214,6 +214,43 @@ def test_compacting_merges_fragments_and_keeps_rows(folder):
     np.testing.assert_array_equal(table.read(names), as_stored(features, "float16"))
 
 
+def test_a_few_images_of_a_large_table_are_found_by_an_index(folder, monkeypatch):
+    """Compaction indexes the hashes; rows that come later and copies are found too."""
+    monkeypatch.setattr("headstart.features.store._INDEXED_ROWS", 10)
+    monkeypatch.setattr("headstart.features.store._FEW", 0.5)
+    table = FeatureStore(folder).table(fingerprint())
+    names, features = random_features(24)
+    stored = as_stored(features, "float16")
+    for begin in range(0, 20, 2):
+        table.append(names[begin : begin + 2], features[begin : begin + 2])
+    for rows in ([3, 17, 3], [22, 5]):
+        table.compact(fragments=1)
+        assert len(lance.dataset(str(table.path)).describe_indices()) == 1
+        if 22 in rows:
+            table.append(names[20:] + names[:2], np.concatenate([features[20:], features[:2]]))
+        np.testing.assert_array_equal(table.read([names[row] for row in rows]), stored[rows])
+    assert table.missing([names[1], "new", names[23]]) == {"new"}
+    FeatureStore(folder).forget([names[3]])
+    assert table.missing(names) == {names[3]}
+    assert not lance.dataset(str(table.path)).describe_indices()
+
+
+def test_blocks_have_each_image_once_with_its_place(filled, monkeypatch):
+    """Blocks are small, in the order of the table, and repeat images that are asked for twice."""
+    monkeypatch.setattr("headstart.features.store._BLOCK", 4)
+    table, names, features = filled
+    wanted = [7, 2, 19, 7, 0, 11]
+    found = np.zeros((len(wanted), WIDTH), np.float32)
+    sizes = []
+    for places, block in table.blocks([names[row] for row in wanted]):
+        found[places] = block
+        sizes.append(len(block))
+    assert sizes == [4, 2]
+    np.testing.assert_array_equal(found, features[wanted])
+    with pytest.raises(DamagedTable):
+        table.read(["unknown"])
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -225,7 +262,7 @@ def test_failed_compacting_does_no_damage(filled, monkeypatch, failure):
     """If a full disk or another process's commit stops it, the features are unchanged."""
 
     class Failing:
-        def compact_files(self):
+        def compact_files(self, **_):
             raise failure
 
     table, names, features = filled

@@ -20,6 +20,7 @@ from headstart.choosing.image_size import sized_for
 from headstart.choosing.reading import reading_as
 from headstart.classifier.limits import calibration_set, limits_of
 from headstart.classifier.specifying import HeadSettings, as_head
+from headstart.classifier.streaming import HeadMemory, known_sample, reader
 from headstart.data.images import ImageSet
 from headstart.data.inputs import ImagesLike
 from headstart.data.paths import list_names
@@ -59,6 +60,7 @@ from headstart.watching import (
     Warn,
     Watcher,
     no_note,
+    no_progress,
     no_warning,
     watcher_for,
 )
@@ -84,6 +86,8 @@ class Classifier:
         operating_point: What the thresholds of labels are chosen for on held-out images, such as
             "sensitivity=0.95", "specificity=0.9", "ppv=0.8", "cost=fn:10,fp:1" or "f1". Default:
             "f1" with several labels per image; otherwise, the most probable class is predicted.
+        head_memory: Memory for training the head, in GB. Default: half of the machine's. If the
+            features need more, a linear head on the last layer is streamed from the feature store.
 
     Raises:
         OptionError: An option is invalid, or `deterministic` is combined with a GPU.
@@ -106,6 +110,7 @@ class Classifier:
     metric_tuning: MetricTuning | None = None
     checkpoints: Path | None = None
     _predictor: Predictor | None = None
+    _head_memory: float | None = None
     # The content of the images on which the head was chosen, and the result.
     _chosen: tuple[tuple[str, ...], HeadFit] | None = None
 
@@ -123,6 +128,7 @@ class Classifier:
         cache: str | PathLike[str] | None = None,
         deterministic: bool = False,
         operating_point: str | None = None,
+        head_memory: float | None = None,
     ) -> None:
         if features not in get_args(FeaturesOption):
             raise OptionError(
@@ -136,6 +142,7 @@ class Classifier:
         self._settings = HeadSettings(
             as_head(head), features, balanced, seed, deterministic, operating_point
         )
+        self._head_memory = head_memory
         # A copy, so that changes to the caller's network do not change predictions.
         self.extractor = FeatureExtractor(
             copy.deepcopy(backbone).freeze(),
@@ -209,13 +216,32 @@ class Classifier:
 
         Raises:
             DataError: There are no images of two classes, or the classes differ from the model's.
+            OptionError: The features do not fit in memory, and the head cannot be streamed.
         """
         watcher = watcher_for(progress, warn)
         with watcher.stage("Extracting features") as advance:
             self.choose_preprocessing(train, warn=watcher.warn, note=watcher.note)
-            features, stored_as = self.features_of(train, progress=advance, warn=watcher.warn)
-        with watcher.stage("Training the head"):
+            if streamed := self.streams(train):
+                watcher.note(streamed.message)
+                self.extractor.store(train.files, progress=advance, warn=watcher.warn)
+            else:
+                features, stored_as = self.features_of(train, progress=advance, warn=watcher.warn)
+        with watcher.stage("Training the head") as advance:
+            if streamed:
+                return self.fit_streamed(train, progress=advance)
             return self.fit_features(train, features, stored_as, val=val)
+
+    def streams(self, train: ImageSet) -> HeadMemory | None:
+        """Return why the head is streamed from the feature store; None if the features fit.
+
+        Raises:
+            OptionError: They do not fit, and this head cannot be streamed.
+        """
+        memory = HeadMemory.of(len(train), self.extractor.layout.width, self._head_memory)
+        if memory.suffices:
+            return None
+        self._head_choice(train.task).check_streamable(len(train))
+        return memory
 
     def choose_preprocessing(
         self, train: ImageSet, *, warn: Warn = no_warning, note: Note = no_note
@@ -469,14 +495,34 @@ class Classifier:
         self, train: ImageSet, features: Features, stored_as: str, *, val: ImageSet | None = None
     ) -> Self:
         """Do `fit` with features that `features_of` returned."""
+        self._check_training(train)
+        part = self._validation_part(val)
+        fit = self._head_choice(train.task).fit(features, train.labels, train.groups, part)
+        limits = limits_of(fit, train, features, self.extractor, seed=self._settings.seed)
+        known = train.joined(val) if fit.chosen_on == "val" and val is not None else train
+        return self._fitted(fit, known, stored_as, limits)
+
+    def fit_streamed(self, train: ImageSet, *, progress: Progress = no_progress) -> Self:
+        """Do `fit` with features that are in the store and do not fit in memory."""
+        self._check_training(train)
+        read, seed = reader(self.extractor, train), self._settings.seed
+        choice = self._head_choice(train.task)
+        fit = choice.fit_streamed(read, train.labels, train.groups, progress=progress)
+        known = known_sample(train, seed=seed)
+        features, stored_as = self.features_of(known)
+        limits = limits_of(fit, known, features, self.extractor, seed=seed)
+        return self._fitted(fit, train, stored_as, limits)
+
+    def _check_training(self, train: ImageSet) -> None:
         check_classes(train, self.classes)
         train.task.check_operating_point(self._settings.operating_point, self.classes)
         if len(train.task.present(train.labels)) < train.task.least_classes:
             raise DataError("The training part must have images of at least two classes.")
-        part = self._validation_part(val)
-        fit = self._head_choice(train.task).fit(features, train.labels, train.groups, part)
+
+    def _fitted(self, fit: HeadFit, known: ImageSet, stored_as: str, limits: Limits) -> Self:
+        """Take over a head that was fitted and chosen on some images."""
         self._predictor = Predictor(
-            train.task,
+            known.task,
             self.classes,
             self.extractor,
             fit.features,
@@ -485,9 +531,8 @@ class Classifier:
             fit.temperature,
             fit.thresholds,
             self._settings.specification(),
-            limits=limits_of(fit, train, features, self.extractor, seed=self._settings.seed),
+            limits=limits,
         )
-        known = train.joined(val) if fit.chosen_on == "val" and val is not None else train
         self._chosen = (tuple(known.sha256s), fit)
         self.candidates = fit.candidates
         self.chosen_on, self.why_chosen = fit.chosen_on, fit.why

@@ -80,6 +80,17 @@ LABELS: tuple[Rule[TileOptions], ...] = (
 )
 """Of options that are for boxes."""
 
+_NO_MEMORY = (
+    "if the features of the training images do not fit in memory. Remove it, or raise "
+    "--head-memory."
+)
+
+STREAMED: tuple[Rule[TrainOptions], ...] = (
+    Rule(("leakage", "learning_curve"), lambda _: True, _NO_MEMORY),
+    Rule(("tune",), lambda options: options.tune != "none", _NO_MEMORY),
+)
+"""Of options that need all features in memory."""
+
 TRAINING: tuple[Rule[TrainOptions], ...] = (
     Rule(
         ("recipe", "mixup"),
@@ -133,7 +144,16 @@ TRAINING: tuple[Rule[TrainOptions], ...] = (
 DETECTION: tuple[Rule[TrainOptions], ...] = (
     Rule(
         (
-            *("head", "features", "balanced", "orientations", "scales", "fit", "recipe"),
+            *(
+                "head",
+                "features",
+                "balanced",
+                "head_memory",
+                "orientations",
+                "scales",
+                "fit",
+                "recipe",
+            ),
             *("augment", "mixup", "no_hint", "log", "keep_examples", "compare", "learning_curve"),
             *("leakage", "prevalence", "slices", "backbones", "sample", "search"),
             *("budget_ms",),

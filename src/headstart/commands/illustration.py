@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headstart.answers import Mistake
-from headstart.arrays import Features, Probabilities
+from headstart.arrays import Features, Probabilities, Rows
 from headstart.data.images import ImageSet
 from headstart.errors import UnreadableImage
-from headstart.evaluation.feature_map import feature_map
+from headstart.evaluation.feature_map import feature_map, mapped_rows
 from headstart.explanations.explaining import heat_pictures
 from headstart.predictor.predictor import Predictor
 from headstart.report import Neighbour, PicturedMistake, TestImages
@@ -53,18 +53,26 @@ def illustrated(
             not at hand.
         seed: Random seed of the map.
     """
-    features, _ = model.extractor.of_files(images.files)
     mistakes = model.task.worst_mistakes(
         *(probabilities, images.labels, model.classes),
         limit=_MAX_MISTAKES,
         thresholds=model.thresholds,
     )
+    rows = mapped_rows(len(images), seed)
+    features = _features_of(model, images, rows)
     located = feature_map(features[:, model.extractor.layout.columns(model.features)], seed)
+    if located:
+        located = replace(located, rows=rows[located.rows])
     contract = model.extractor.preprocess.contract
     return Illustration(
-        tuple(_pictured(model, images, features, mistakes, known)),
+        tuple(_pictured(model, images, mistakes, known)),
         illustrate(images, probabilities, located, model.thresholds, contract),
     )
+
+
+def _features_of(model: Predictor, images: ImageSet, rows: Rows) -> Features:
+    files = images.files
+    return model.extractor.of_files([files[row] for row in rows])[0]
 
 
 def training_files(train: ImageSet) -> dict[str, tuple[str, str]]:
@@ -75,7 +83,6 @@ def training_files(train: ImageSet) -> dict[str, tuple[str, str]]:
 def _pictured(
     model: Predictor,
     images: ImageSet,
-    features: Features,
     mistakes: Sequence[Mistake],
     known: Mapping[str, tuple[str, str]],
 ) -> Iterator[PicturedMistake]:
@@ -84,13 +91,14 @@ def _pictured(
     shown = [paths[mistake.row] for mistake in mistakes]
     labels = [mistake.about or mistake.predicted for mistake in mistakes]
     heats = heat_pictures(model, shown, labels, side=SIDE)
-    for mistake, path, heat in zip(mistakes, shown, heats, strict=True):
+    features = _features_of(model, images, np.array([mistake.row for mistake in mistakes], int))
+    for mistake, path, heat, row in zip(mistakes, shown, heats, features, strict=True):
         yield PicturedMistake(
             mistake,
             names[mistake.row],
             thumbnail(path, contract),
             as_jpeg(heat),
-            tuple(_neighbours(model, features[mistake.row], known)),
+            tuple(_neighbours(model, row, known)),
         )
 
 

@@ -19,22 +19,20 @@ from headstart.classifier import Classifier
 from headstart.cluster.joining import joined
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
-from headstart.commands.combinations import FROZEN, LABELS, reject_ineffective_options
+from headstart.commands.combinations import FROZEN, LABELS, STREAMED, reject_ineffective_options
 from headstart.commands.comparing import compare_backbones
 from headstart.commands.detecting import check_detection, fit_and_measure
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.examples import with_examples
 from headstart.commands.extraction import extract_features
+from headstart.commands.fitting import fit_in_memory, fit_streamed
 from headstart.commands.illustration import Illustration, illustrated, training_files
 from headstart.commands.inspecting import find_file_shortcuts
-from headstart.commands.label_audit import doubtful_training_labels
-from headstart.commands.leakage import groups_of, measure_leakage
-from headstart.commands.recording import Measured, record_of, series_of
+from headstart.commands.recording import Measured, record_of
 from headstart.commands.studying import (
     audit_of,
     comparison_of,
     doubts_of,
-    learning_curve_of,
     limits_of,
 )
 from headstart.data.checks import check_files
@@ -227,27 +225,19 @@ def _train_classifier(
     with clock.step("prepare"), watcher.stage("Preparing the network"):
         model = _new_classifier(backbone.freeze(), images, options)
         model.choose_preprocessing(images.train, warn=watcher.warn, note=watcher.note)
+        streamed = model.streams(images.train)
+        if streamed:
+            reject_ineffective_options(options, STREAMED)
+            watcher.note(streamed.message)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"):
         extract_features(model, images, watcher, cluster)
     # 5: train the head.
-    with clock.step("head"), watcher.stage("Training the head"):
-        features, stored_as = model.features_of(images.train, warn=watcher.warn)
-        found = series_of(images, features, model.extractor.layout)
-        groups = groups_of(images.train, found)
-        leakage = (
-            measure_leakage(model, images.train, features, groups) if options.leakage else None
-        )
-        if found:
-            images = images.with_training_groups(found.groups)
-        model.fit_features(images.train, features, stored_as, val=images.val)
-        doubtful = doubtful_training_labels(model, images.train)
-    curve = learning_curve_of(model, images, features, options, watcher, clock)
-    series = found.series if found else None
-    if series:
-        watcher.warn(series.message)
-    if groups and groups.message:
-        watcher.warn(groups.message)
+    if streamed:
+        fitted = fit_streamed(model, images, watcher, clock)
+    else:
+        fitted = fit_in_memory(model, images, options, watcher, clock)
+    images = fitted.images
     # 6: optionally unfreeze the last layers and continue with a low learning rate.
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
@@ -263,9 +253,9 @@ def _train_classifier(
     seconds.setdefault("tune", 0.0)
     reported = (images.test, test_probabilities) if test else (images.val, val_probabilities)
     measured = Measured(
-        *(test, validation, series, leakage, recommendation, seconds, shortcuts),
-        audit_of(model.predictor, reported, test, validation, doubtful),
-        curve,
+        *(test, validation, fitted.series, fitted.leakage, recommendation, seconds, shortcuts),
+        audit_of(model.predictor, reported, test, validation, fitted.doubtful),
+        fitted.curve,
         comparison_of(earlier, model.predictor, images, test_probabilities, watcher),
         limits_of(model.predictor, *reported, calibrated=not test and model.calibrated_on_val),
     )
@@ -364,6 +354,7 @@ def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -
         cache=options.cache,
         deterministic=options.deterministic,
         operating_point=options.operating_point,
+        head_memory=options.head_memory,
     )
 
 

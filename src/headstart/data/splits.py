@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.model_selection import StratifiedGroupKFold
 
-from headstart.arrays import Folds, Numbers, Rows, Targets
+from headstart.arrays import Flags, Folds, Numbers, Rows, Targets
 from headstart.data.manifest import with_column
 from headstart.errors import DataError
 from headstart.task import Task
@@ -115,6 +115,26 @@ def stratified_folds(
         warnings.filterwarnings("ignore", message="The least populated class")
         pairs = list(splitter.split(np.zeros(len(strata)), np.asarray(strata), names))
     return [(train, held_out) for train, held_out in pairs if len(train) and len(held_out)]
+
+
+def held_out_groups(groups: Sequence[str], share: float, *, seed: int) -> Flags:
+    """Hold out images by a hash of their group, so that groups stay whole; one flag per image.
+
+    Args:
+        groups: Group of each image.
+        share: Share of the groups to hold out.
+        seed: Seed of the hash. It is another one than that of `leak_free_split`.
+
+    Raises:
+        DataError: All of the groups or none are held out.
+    """
+    flags = np.array([_position(f"held out:{group}", seed) < share for group in groups])
+    if flags.all() or not flags.any():
+        raise DataError(
+            f"The training images are of {len(set(groups)):,} groups (duplicates form one group), "
+            "which is too few to hold some out. Add images."
+        )
+    return flags
 
 
 def iterative_folds(targets: Targets, groups: Sequence[str], *, folds: int, seed: int) -> Folds:

@@ -33,6 +33,11 @@ class FeatureMap:
     coordinates: Numbers
 
 
+def mapped_rows(count: int, seed: int) -> Rows:
+    """Return the rows of the images on the map, in ascending order: all, or a random sample."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_IMAGES])
+
+
 def feature_map(features: Features, seed: int) -> FeatureMap | None:
     """Map images by t-SNE (van der Maaten and Hinton, 2008) of their 50 principal components.
 
@@ -49,8 +54,7 @@ def feature_map(features: Features, seed: int) -> FeatureMap | None:
     """
     if len(features) < MIN_IMAGES:
         return None
-    order = np.random.default_rng(seed).permutation(len(features))
-    rows = np.sort(order[:MAX_IMAGES])
+    rows = mapped_rows(len(features), seed)
     reduced = _principal_components(features[rows], seed)
     if reduced is None:
         return None

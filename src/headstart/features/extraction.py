@@ -31,6 +31,9 @@ _ATTEMPTS = 3
 COMMIT_EVERY = 128
 """Images between two commits: at most half a second of work is lost, and a commit takes 2 ms."""
 
+COMPACT_EVERY = 512
+"""Commits after which fragments are merged: each commit lists them all."""
+
 
 def stored_features(
     images: Sequence[tuple[str, str]],
@@ -95,8 +98,8 @@ def _complete_table(
     table = store.table(fingerprint)
 
     def find_missing() -> dict[str, str]:
-        known = table.known()
-        return {sha256: path for path, sha256 in images if sha256 not in known}
+        missing = table.missing([sha256 for _, sha256 in images])
+        return {sha256: path for path, sha256 in images if sha256 in missing}
 
     if missing := find_missing():
         copy_valid_features(missing, table, store, fingerprint)
@@ -157,15 +160,16 @@ def extract(
         commit_every: Images between two commits.
     """
     names: list[str] = list(paths)
-    done = 0
+    done = commits = 0
     pending: list[Features] = []
     for features in compute(paths, engine, preprocess, limits):
         pending.append(features)
         count = sum(map(len, pending))
         if count >= commit_every or done + count == len(names):
             table.append(names[done : done + count], np.concatenate(pending))
-            done += count
-            pending = []
+            done, commits, pending = done + count, commits + 1, []
+            if commits % COMPACT_EVERY == 0:
+                table.compact()
         if progress:
             progress(done + sum(map(len, pending)), len(names))
     table.compact()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from headstart.arrays import Features, Pixels, Tensors
+from headstart.arrays import Features, Pixels, Rows, Tensors
 from headstart.backbones.faces import DLIB_FACE
 from headstart.backbones.layout import FeatureLayout, Reads
 from headstart.backbones.saved import SavedBackbone, tensors_of
@@ -26,6 +26,7 @@ from headstart.engines.precision import (
     try_precisions,
 )
 from headstart.engines.slot import EngineSlot, Slot
+from headstart.errors import StoreError
 from headstart.features.batches import stack_batches
 from headstart.features.fingerprint import Fingerprint
 from headstart.options import DecodeLimits, DeviceOption, PrecisionOption
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
     from headstart.backbones.pooling import StagePooling
     from headstart.features.extraction import ExtractMissing
+    from headstart.features.store import FeatureStore, FeatureTable
+
+# Images whose features are in memory at a time: 350 MB for those of EfficientNet-Lite0.
+_PART = 16_384
 
 
 class FeatureExtractor:
@@ -180,9 +185,12 @@ class FeatureExtractor:
     @property
     def stored_as(self) -> str:
         """The precision in which the store keeps these features."""
+        return self._store().table(self.fingerprint).kind
+
+    def _store(self) -> FeatureStore:
         from headstart.features.store import FeatureStore  # Predictions do not need Lance.
 
-        return FeatureStore(self.store or self.cache / "features").table(self.fingerprint).kind
+        return FeatureStore(self.store or self.cache / "features")
 
     def of_files(
         self,
@@ -196,19 +204,60 @@ class FeatureExtractor:
         Returns:
             Features of shape (images, layout.width), and the precision in which they are stored.
         """
-        from headstart.features.extraction import extract, stored_features
-        from headstart.features.store import FeatureStore, FeatureTable
-
-        def here(missing: dict[str, str], table: FeatureTable) -> None:
-            extract(missing, table, self.engine, self.preprocess, self.limits, progress)
+        from headstart.features.extraction import stored_features
 
         return stored_features(
             images,
-            store=FeatureStore(self.store or self.cache / "features"),
+            store=self._store(),
             fingerprint=self.fingerprint,
-            extract_missing=here,
+            extract_missing=self._extract_missing(progress),
             warn=warn,
         )
+
+    def in_parts(
+        self,
+        images: Sequence[tuple[str, str]],
+        *,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> Iterator[tuple[slice, Features]]:
+        """Yield the features of files, several thousand at a time, with their rows; see `of_files`.
+
+        Memory does not grow with the number of images.
+        """
+        if len(images) > _PART:
+            self.store(images, progress=progress, warn=warn)
+            progress = None
+        for begin in range(0, len(images), _PART):
+            rows = slice(begin, begin + _PART)
+            yield rows, self.of_files(images[rows], progress=progress, warn=warn)[0]
+
+    def store(
+        self,
+        images: Sequence[tuple[str, str]],
+        *,
+        progress: Progress | None = None,
+        warn: Warn | None = None,
+    ) -> None:
+        """Compute the features of files that are not in the store; see `of_files`."""
+        self.store_files(images, self._extract_missing(progress), warn=warn)
+
+    def blocks(self, images: Sequence[tuple[str, str]]) -> Iterator[tuple[Rows, Features]]:
+        """Yield stored features of files in the order of the store; see `FeatureTable.blocks`.
+
+        Raises:
+            StoreError: The store is damaged.
+        """
+        from headstart.features.store import DamagedTable
+
+        table = self._store().table(self.fingerprint)
+        try:
+            yield from table.blocks([sha256 for _, sha256 in images])
+        except DamagedTable as damage:
+            table.discard()
+            raise StoreError(
+                f"The feature store was damaged ({damage}). Run again: its features are recomputed."
+            ) from None
 
     def store_files(
         self,
@@ -225,22 +274,28 @@ class FeatureExtractor:
             warn: Called with a sentence if the store was damaged.
         """
         from headstart.features.extraction import store_features
-        from headstart.features.store import FeatureStore
 
         store_features(
             images,
-            store=FeatureStore(self.store or self.cache / "features"),
+            store=self._store(),
             fingerprint=self.fingerprint,
             extract_missing=extract_missing,
             warn=warn,
         )
 
+    def _extract_missing(self, progress: Progress | None) -> ExtractMissing:
+        from headstart.features.extraction import extract
+
+        def here(missing: dict[str, str], table: FeatureTable) -> None:
+            extract(missing, table, self.engine, self.preprocess, self.limits, progress)
+
+        return here
+
     def missing(self, images: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return the files, passed as (path, sha256), whose features are not in the store."""
-        from headstart.features.store import FeatureStore
-
-        known = FeatureStore(self.store or self.cache / "features").table(self.fingerprint).known()
-        return [(path, sha256) for path, sha256 in images if sha256 not in known]
+        table = self._store().table(self.fingerprint)
+        missing = table.missing([sha256 for _, sha256 in images])
+        return [(path, sha256) for path, sha256 in images if sha256 in missing]
 
     def of_images(self, images: Iterable[Image.Image]) -> Iterator[Features]:
         """Yield the features of decoded images ("RGB" or "L") in batches, without the store."""

@@ -5,14 +5,15 @@ instead if it is as large, or if it is large enough to show that the folds misle
 more like future images than the training part. Both estimates are kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
-from headstart.arrays import Features, Folds, Targets
+from headstart.arrays import Features, Folds, Rows, Targets
 from headstart.backbones.layout import FeatureLayout
+from headstart.errors import OptionError
 from headstart.heads.problem import (
     Candidate,
     HeadFit,
@@ -20,8 +21,10 @@ from headstart.heads.problem import (
     Problem,
     effort_for,
 )
-from headstart.heads.specs import FixedHead, Head, LinearHead
+from headstart.heads.specs import AutoHead, FixedHead, Head, LinearHead
+from headstart.heads.streaming import Blocks, StreamedProblem, fit_streamed
 from headstart.task import Task
+from headstart.watching import Progress, no_progress
 
 MIN_VAL_IMAGES = 100
 """The smallest validation part that decides. See docs/decisions/validation.md."""
@@ -29,6 +32,8 @@ MIN_VAL_IMAGES = 100
 # Difference between the losses on folds and on the validation part, in standard errors, that is not
 # chance.
 _CONTRADICTION = 2.0
+# Features of heads that are streamed.
+_STREAMED = "last"
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,49 @@ class HeadChoice:
         on_val = replace(self.head.fit(joined, seed=self.seed), folds=joined.folds)
         chosen = _decide(on_folds, on_val, self._objection(on_folds, targets, val))
         return self._calibrated(chosen, joined.targets)
+
+    def check_streamable(self, images: int) -> None:
+        """Check that the head can be fitted to features that do not fit in memory.
+
+        Raises:
+            OptionError: It is not linear, or not on the last layer.
+        """
+        if not isinstance(self.head, AutoHead | LinearHead) or _STREAMED not in self.kinds:
+            raise OptionError(
+                f"The features of {images:,} training images do not fit in memory, and only a "
+                "linear head on the last layer can be trained without that. Use --head linear "
+                "(head='linear') and --features last (features='last'), or raise --head-memory "
+                "(head_memory=)."
+            )
+
+    def fit_streamed(
+        self,
+        read: Callable[[Rows], Blocks],
+        targets: Targets,
+        groups: Sequence[str],
+        *,
+        progress: Progress = no_progress,
+    ) -> HeadFit:
+        """Fit a linear head to features of the last layer that do not fit in memory.
+
+        Args:
+            read: Yields some of the images' rows and their features of all layers, (images,
+                width), in any order.
+            targets: The label of each image, as the task encodes it.
+            groups: Group of each image; groups are held out as a whole.
+            progress: Called with the number of rows that were read, and the total.
+
+        Raises:
+            DataError: There are too few groups.
+        """
+        columns = self.layout.columns(_STREAMED)
+        problem = StreamedProblem(
+            lambda rows: ((found, block[:, columns]) for found, block in read(rows)),
+            *(targets, groups, self.classes, self.task, self.balanced),
+            *(self.layout.weights()[columns], _STREAMED),
+        )
+        fit = fit_streamed(problem, seed=self.seed, progress=progress)
+        return self._calibrated(fit, targets)
 
     def cross_validate(
         self, features: Features, targets: Targets, groups: Sequence[str]

@@ -91,14 +91,14 @@ class LogisticLoss:
         gradient = torch.addmm(self.strengths * weight, self.inputs.T, error) * self.scale
         value = (losses * self.sample_weights).sum(dim=0).flatten()
         value = value + 0.5 * self.strengths * weight.square().sum(dim=0)
-        return self._of_problems(value), torch.cat([gradient, error.sum(dim=0, keepdim=True)])
+        return self.of_problems(value), torch.cat([gradient, error.sum(dim=0, keepdim=True)])
 
     def dot(self, first: Tensor, second: Tensor) -> Tensor:
         """See `Objective.dot`."""
-        return self._of_problems((first * second).sum(dim=0))
+        return self.of_problems((first * second).sum(dim=0))
 
-    def _of_problems(self, values: Tensor) -> Tensor:
-        """Sum values over the columns of each problem, and repeat the sum for each of them."""
+    def of_problems(self, values: Tensor) -> Tensor:
+        """Return the sum of values over the columns of each problem, repeated for each of them."""
         if self.task.activation == "sigmoid":
             return values
         columns = values.view(self.sample_weights.shape[1], -1)

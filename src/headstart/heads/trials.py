@@ -66,7 +66,7 @@ def _first_trials(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
 
 def _other_widths(problem: Problem, best: Trial) -> list[Trial]:
     """Try other widths of a kernel, with strengths around the best."""
-    basis, strengths = best.basis, [_times(best.strength, factor) for factor in _NEARBY]
+    basis, strengths = best.basis, [times(best.strength, factor) for factor in _NEARBY]
     return [
         _cross_validate(
             problem,
@@ -83,12 +83,13 @@ def rescale_strength(best: Trial, problem: Problem, *, share: float) -> Trial:
     More images need less regularisation. The strength is chosen on one fold; `share` is the share
     of the training images that is in the sample.
     """
-    strengths = [_times(best.strength, share**power) for power in (0.0, 0.5, 1.0)]
+    strengths = [times(best.strength, share**power) for power in (0.0, 0.5, 1.0)]
     fold = replace(problem, folds=problem.folds[:1])
     return _cross_validate(fold, best.basis.extended(problem), strengths)
 
 
-def _times(strength: Strength, factor: float) -> Strength:
+def times(strength: Strength, factor: float) -> Strength:
+    """Return a multiple of a strength."""
     return tuple(each * factor for each in strength)
 
 

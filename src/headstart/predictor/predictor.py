@@ -215,8 +215,11 @@ class Predictor:
         self, images: ImageSet, *, progress: Progress | None = None, warn: Warn | None = None
     ) -> Probabilities:
         """Return calibrated probabilities, (images, classes), with features from the store."""
-        features, _ = self.extractor.of_files(images.files, progress=progress, warn=warn)
-        return self.probabilities(features)
+        parts = self.extractor.in_parts(images.files, progress=progress, warn=warn)
+        probabilities = np.empty((len(images), len(self.classes)))
+        for rows, features in parts:
+            probabilities[rows] = self.probabilities(features)
+        return probabilities
 
     def evaluate(
         self,
@@ -282,8 +285,8 @@ class Predictor:
 
         unknown = None
         if self.limits.known:
-            features, _ = self.extractor.of_files(images.files)
-            unknown = self.limits.known.unknown(features)
+            known, parts = self.limits.known, self.extractor.in_parts(images.files)
+            unknown = np.concatenate([known.unknown(features) for _, features in parts])
         labels = replace(images, classes=self.classes).labels
         return measure_limits(
             self.limits.calibration,
