@@ -223,7 +223,7 @@ class Classifier:
             self.choose_preprocessing(train, warn=watcher.warn, note=watcher.note)
             if streamed := self.streams(train):
                 watcher.note(streamed.message)
-                self.extractor.store(train.files, progress=advance, warn=watcher.warn)
+                self.extractor.extract(train.files, progress=advance, warn=watcher.warn)
             else:
                 features, stored_as = self.features_of(train, progress=advance, warn=watcher.warn)
         with watcher.stage("Training the head") as advance:

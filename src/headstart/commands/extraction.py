@@ -34,7 +34,7 @@ def extract_features(
         if cluster:
             cluster.extract(model.extractor, images.all.files, progress=count, warn=watcher.warn)
         else:
-            model.extractor.store(images.all.files, progress=count, warn=watcher.warn)
+            model.extractor.extract(images.all.files, progress=count, warn=watcher.warn)
     if passes > 1 and count.images:
         seconds = time.perf_counter() - start
         watcher.note(

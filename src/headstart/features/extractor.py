@@ -226,13 +226,13 @@ class FeatureExtractor:
         Memory does not grow with the number of images.
         """
         if len(images) > _PART:
-            self.store(images, progress=progress, warn=warn)
+            self.extract(images, progress=progress, warn=warn)
             progress = None
         for begin in range(0, len(images), _PART):
             rows = slice(begin, begin + _PART)
             yield rows, self.of_files(images[rows], progress=progress, warn=warn)[0]
 
-    def store(
+    def extract(
         self,
         images: Sequence[tuple[str, str]],
         *,
