@@ -1,8 +1,9 @@
 """Fixtures for most tests: small generated images, tiny networks, and no network access."""
 
+import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,9 @@ from headstart.tasks.single import Single
 # Read once, when huggingface_hub is imported, so that no test connects to the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Until the tests are collected: modules and tests are no garbage, and looking takes seconds.
+gc.disable()
+
 # On a busy machine, a slow example is not a failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -32,6 +36,15 @@ settings.load_profile("unhurried")
 TINY = "test_efficientnet"
 TASK = Single()
 Trial = Callable[[], PrecisionTrial]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests, and keep what exists then out of every garbage collection."""
+    collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.fixture(scope="session")

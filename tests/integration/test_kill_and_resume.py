@@ -1,5 +1,6 @@
 """A killed or interrupted training leaves no partial run and does not affect the next one."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 import headstart as hs
 from tests.conftest import TINY
-from tests.integration.kill_and_resume import kill_and_resume, make_photos, start, wait_for
+from tests.integration.kill_and_resume import kill_and_resume, make_photos, start
+from tests.processes import wait_for
 
 
 def test_killed_trainings_resume(tmp_path: Path) -> None:
@@ -22,13 +24,14 @@ def test_an_interrupted_training_leaves_no_partial_run(tmp_path: Path, stage: st
     """Ctrl-C exits with 130 and says how to continue, leaves no files, and the next run does."""
     photos = make_photos(tmp_path / "photos", 300)
     (tmp_path / "runs").mkdir()
-    with start(photos, tmp_path / "runs/run", tmp_path / "cache") as process:
-        wait_for(process, stage)
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        lines = process.stderr.read().splitlines()
-        printed = [line for line in lines if not line.startswith(("✓", "·", "…"))]
-    assert process.returncode == 130
+    log = tmp_path / "log"
+    process = start(photos, tmp_path / "runs/run", tmp_path / "cache", log)
+    wait_for(process, log, stage)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    lines = log.read_text().splitlines()
+    printed = [line for line in lines if not line.startswith(("✓", "·", "…", "!"))]
+    assert process.exitcode == 130
     message, again = (line for line in printed if line)
     assert message == "Interrupted. Everything computed so far is kept."
     assert again.startswith(f"To continue: headstart train {photos} --out={tmp_path / 'runs/run'}")

@@ -22,6 +22,7 @@ from headstart.errors import OptionError, UnreadableImage
 from headstart.heads.fitted import BlendModel, StackModel
 from headstart.predictor.predictor import FailedPrediction
 from tests.conftest import COLOURS, picture, write_blue_and_red
+from tests.processes import PROCESSES
 
 HEADS = {
     "auto": hs.AutoHead(),
@@ -151,12 +152,9 @@ def test_forked_processes_share_a_model(model, expected):
         assert result == pytest.approx(expected, abs=1e-6)
 
 
-def test_spawned_processes_share_a_model(model, expected):
-    """Processes that receive a model by pickle get the same results.
-
-    `benchmarks.processes` uses eight; here there are only two, because each imports everything.
-    """
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+def test_processes_that_receive_a_model(model, expected):
+    """Processes that receive a model by pickle get the same results."""
+    with PROCESSES.Pool(2) as pool:
         results = pool.map_async(predict_all, [model] * 2, chunksize=1).get(timeout=300)
     for result in results:
         assert result == pytest.approx(expected, abs=1e-6)
