@@ -4,7 +4,7 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from headstart.backbones.building import check_image_size
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import cached_trial, try_precisions
+from headstart.engines.torch_engine import TorchEngine
 from headstart.heads.trials import _STRENGTHS as STRENGTHS
 from headstart.record import PrecisionTrial
 from headstart.tasks.single import Single
@@ -35,6 +36,12 @@ settings.load_profile("unhurried")
 
 TINY = "test_efficientnet"
 TASK = Single()
+USERS_OF_ENGINES = (
+    "detection.maps",
+    "features.extractor",
+    "predictor.detector",
+    "tuning.boundary.rows",
+)
 Trial = Callable[[], PrecisionTrial]
 
 
@@ -78,8 +85,28 @@ def _convert_once(
             shutil.copytree(cache / key, shared / key, dirs_exist_ok=True)
         return engine
 
-    for user in ("features.extractor", "tuning.boundary.rows"):
+    for user in USERS_OF_ENGINES:
         _session_patch.setattr(f"headstart.{user}.make_engine", make)
+
+
+@contextmanager
+def in_pytorch() -> Iterator[None]:
+    """Run networks in PyTorch, as converting each one that a test trains takes most of its time."""
+
+    def make(network: Callable[[], Module], *, device: str, precision: str, **_: Any) -> Engine:
+        return TorchEngine(network(), device=device, precision=precision)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for user in USERS_OF_ENGINES:
+            patch.setattr(f"headstart.{user}.make_engine", make)
+        yield
+
+
+@pytest.fixture(scope="module")
+def run_in_pytorch() -> Iterator[None]:
+    """Run the networks of a module's tests in PyTorch."""
+    with in_pytorch():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
