@@ -179,6 +179,15 @@ def write_blue_and_red(folder: Path, count: int) -> None:
             picture(number * 1000 + index, COLOURS[label]).save(folder / label / f"{index}.png")
 
 
+def write_folder(folder: Path, count: int, classes: tuple[str, ...]) -> None:
+    """Write so many pictures of each class into a folder of class folders."""
+    for number, label in enumerate(classes):
+        (folder / label).mkdir(parents=True)
+        for index in range(count):
+            image = picture(number * 1000 + index, COLOURS[label])
+            image.save(folder / label / f"{index:03d}.png")
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a folder of class folders."""
@@ -186,11 +195,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
     def make(
         count: int = 12, classes: tuple[str, ...] = ("blue", "red"), name: str = "photos"
     ) -> Path:
-        for number, label in enumerate(classes):
-            folder = tmp_path / name / label
-            folder.mkdir(parents=True)
-            for index in range(count):
-                picture(number * 1000 + index, COLOURS[label]).save(folder / f"{index:03d}.png")
+        write_folder(tmp_path / name, count, classes)
         return tmp_path / name
 
     return make

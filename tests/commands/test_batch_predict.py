@@ -438,7 +438,7 @@ def test_killed_processes_are_continued(trained: TrainResult, tmp_path: Path) ->
     """Each image is once in the output, with the values of an undisturbed process, to the bit."""
     photos = tmp_path / "new"
     photos.mkdir()
-    for number in range(400):
+    for number in range(200):
         picture(number, COLOURS["blue" if number % 3 else "red"]).save(photos / f"{number}.png")
     (photos / "7.png").write_bytes(b"damaged")
     calm, out = tmp_path / "calm.parquet", tmp_path / "p.parquet"
@@ -459,7 +459,7 @@ def test_killed_processes_are_continued(trained: TrainResult, tmp_path: Path) ->
         process.join()
         assert process.exitcode == 0
     assert out.read_bytes() == calm.read_bytes()
-    assert len({row["image"] for row in rows(out)}) == len(rows(out)) == 400
+    assert len({row["image"] for row in rows(out)}) == len(rows(out)) == 200
     assert not unfinished_folder(out).exists()
 
 

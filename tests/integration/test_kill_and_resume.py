@@ -14,7 +14,7 @@ from tests.processes import wait_for
 
 def test_killed_trainings_resume(tmp_path: Path) -> None:
     """After two kill -9 at random moments, the next training gives the same predictions."""
-    kills = kill_and_resume(2, tmp_path)
+    kills = kill_and_resume(2, tmp_path, images=120)
     assert [kill.same for kill in kills] == [True, True]
     assert any(kill.running for kill in kills)
 
@@ -22,7 +22,7 @@ def test_killed_trainings_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", ["Checking images", "Extracting features"])
 def test_an_interrupted_training_leaves_no_partial_run(tmp_path: Path, stage: str) -> None:
     """Ctrl-C exits with 130 and says how to continue, leaves no files, and the next run does."""
-    photos = make_photos(tmp_path / "photos", 300)
+    photos = make_photos(tmp_path / "photos", 120)
     (tmp_path / "runs").mkdir()
     log = tmp_path / "log"
     process = start(photos, tmp_path / "runs/run", tmp_path / "cache", log)
