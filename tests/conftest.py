@@ -1,9 +1,10 @@
 """Fixtures for most tests: small generated images, tiny networks, and no network access."""
 
+import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from headstart.backbones.building import check_image_size
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import cached_trial, try_precisions
+from headstart.engines.torch_engine import TorchEngine
 from headstart.heads.trials import _STRENGTHS as STRENGTHS
 from headstart.record import PrecisionTrial
 from headstart.tasks.single import Single
@@ -29,13 +31,31 @@ if TYPE_CHECKING:
 # Read once, when huggingface_hub is imported, so that no test connects to the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Until the tests are collected: modules and tests are no garbage, and looking takes seconds.
+gc.disable()
+
 # On a busy machine, a slow example is not a failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 TINY = "test_efficientnet"
 TASK = Single()
+USERS_OF_ENGINES = (
+    "detection.maps",
+    "features.extractor",
+    "predictor.detector",
+    "tuning.boundary.rows",
+)
 Trial = Callable[[], PrecisionTrial]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests, and keep what exists then out of every garbage collection."""
+    collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +89,28 @@ def _convert_once(
             shutil.copytree(cache / key, shared / key, dirs_exist_ok=True)
         return engine
 
-    for user in ("features.extractor", "tuning.boundary.rows"):
+    for user in USERS_OF_ENGINES:
         _session_patch.setattr(f"headstart.{user}.make_engine", make)
+
+
+@contextmanager
+def in_pytorch() -> Iterator[None]:
+    """Run networks in PyTorch, as converting each one that a test trains takes most of its time."""
+
+    def make(network: Callable[[], Module], *, device: str, precision: str, **_: Any) -> Engine:
+        return TorchEngine(network(), device=device, precision=precision)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for user in USERS_OF_ENGINES:
+            patch.setattr(f"headstart.{user}.make_engine", make)
+        yield
+
+
+@pytest.fixture(scope="module")
+def run_in_pytorch() -> Iterator[None]:
+    """Run the networks of a module's tests in PyTorch."""
+    with in_pytorch():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -160,6 +200,15 @@ def write_blue_and_red(folder: Path, count: int) -> None:
             picture(number * 1000 + index, COLOURS[label]).save(folder / label / f"{index}.png")
 
 
+def write_folder(folder: Path, count: int, classes: tuple[str, ...]) -> None:
+    """Write so many pictures of each class into a folder of class folders."""
+    for number, label in enumerate(classes):
+        (folder / label).mkdir(parents=True)
+        for index in range(count):
+            image = picture(number * 1000 + index, COLOURS[label])
+            image.save(folder / label / f"{index:03d}.png")
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a folder of class folders."""
@@ -167,11 +216,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
     def make(
         count: int = 12, classes: tuple[str, ...] = ("blue", "red"), name: str = "photos"
     ) -> Path:
-        for number, label in enumerate(classes):
-            folder = tmp_path / name / label
-            folder.mkdir(parents=True)
-            for index in range(count):
-                picture(number * 1000 + index, COLOURS[label]).save(folder / f"{index:03d}.png")
+        write_folder(tmp_path / name, count, classes)
         return tmp_path / name
 
     return make

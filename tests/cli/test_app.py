@@ -14,9 +14,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from headstart.cli import main
 from headstart.commands import demo
 from headstart.errors import RunInterrupted
-from tests.cli.conftest import Completed
+from tests.cli.conftest import QUICK, Completed
+from tests.conftest import write_folder
 
 Cli = Callable[..., Completed]
 MakeFolder = Callable[..., Path]
@@ -24,10 +26,21 @@ NEWLINES = pyarrow.csv.ParseOptions(newlines_in_values=True)
 NULLS = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a tiny model on blue and red images; return the folder of photos, cache and run."""
+    root = tmp_path_factory.mktemp("trained")
+    write_folder(root / "photos", 12, ("blue", "red"))
+    places = ("--cache", str(root / "cache"), "--out", str(root / "run"))
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", str(root / "photos"), *QUICK, *places])
+    return root
+
+
 @pytest.fixture
-def run(train: Cli, make_folder: MakeFolder, tmp_path: Path) -> Path:
-    """Train a tiny model on blue and red images, and return its run."""
-    assert train(make_folder(), "--out", tmp_path / "run").code == 0
+def run(trained: Path, tmp_path: Path) -> Path:
+    """Copy the photos, the cache and the run, and return the run."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return tmp_path / "run"
 
 
@@ -420,9 +433,11 @@ def test_evaluate_writes_a_report(headstart: Cli, run: Path, tmp_path: Path) -> 
 
 
 def test_evaluate_without_data_names_missing_files(
-    headstart: Cli, run: Path, tmp_path: Path
+    headstart: Cli, train: Cli, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     """If the data has moved, the error says what to do, and that works."""
+    run = tmp_path / "run"
+    assert train(make_folder(), "--out", run).code == 0
     (tmp_path / "photos").rename(tmp_path / "moved")
     done = headstart("evaluate", run)
     assert done.code == 1 and "of its 6 images, all are missing (" in done.err

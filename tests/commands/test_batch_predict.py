@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import nibabel
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headstart as hs
+from headstart.cli import main
 from headstart.commands.train import TrainResult
 from headstart.errors import DataError, OptionError, OutputError
 from headstart.files import locked
@@ -25,6 +25,7 @@ from headstart.runs import unfinished_predictions
 from headstart.runs.unfinished_predictions import UnfinishedPredictions, unfinished_folder
 from headstart.watching import Progress, SilentWatcher
 from tests.conftest import COLOURS, picture
+from tests.processes import start
 
 SIZE = 5
 Predict = Callable[..., list]
@@ -420,46 +421,45 @@ def test_relative_paths_mean_the_same_files_when_continued(
     assert predict("new", out)[0].image == "new/00.png"
 
 
-def start(trained: TrainResult, photos: Path, out: Path) -> subprocess.Popen[bytes]:
-    """Start `predict` in another process, with few images in a part."""
-    code = f"""
-from headstart.runs import unfinished_predictions
-unfinished_predictions.IMAGES_PER_PART = {SIZE * 4}
-from headstart.cli import main
-main()
-"""
-    arguments = ["predict", trained.run, photos, "--out", out]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, "--cache", trained.run.parent / "cache"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+def predict_in_parts(*arguments: str) -> None:
+    """Run `predict`, with few images in a part. A function of the module, for another process."""
+    unfinished_predictions.IMAGES_PER_PART = SIZE * 4
+    main(["predict", *arguments])
+
+
+def start_predicting(trained: TrainResult, photos: Path, out: Path) -> BaseProcess:
+    """Start `predict` in another process."""
+    cache = trained.run.parent / "cache"
+    arguments = map(str, (trained.run, photos, "--out", out, "--cache", cache))
+    return start(predict_in_parts, *arguments, log=out.with_suffix(".log"))
 
 
 def test_killed_processes_are_continued(trained: TrainResult, tmp_path: Path) -> None:
     """Each image is once in the output, with the values of an undisturbed process, to the bit."""
     photos = tmp_path / "new"
     photos.mkdir()
-    for number in range(400):
+    for number in range(200):
         picture(number, COLOURS["blue" if number % 3 else "red"]).save(photos / f"{number}.png")
     (photos / "7.png").write_bytes(b"damaged")
     calm, out = tmp_path / "calm.parquet", tmp_path / "p.parquet"
-    undisturbed = start(trained, photos, calm)
+    undisturbed = start_predicting(trained, photos, calm)
     kept = []
     for _ in range(2):
-        with start(trained, photos, out) as process:
-            before = len(kept)
-            while process.poll() is None and len(kept) <= before:
-                time.sleep(0.001)
-                kept = list(unfinished_folder(out).glob("part-*.parquet"))
-            process.kill()
-        assert process.returncode == -9
+        process = start_predicting(trained, photos, out)
+        before = len(kept)
+        while process.is_alive() and len(kept) <= before:
+            time.sleep(0.001)
+            kept = list(unfinished_folder(out).glob("part-*.parquet"))
+        process.kill()
+        process.join()
+        assert process.exitcode == -9
     assert not out.exists()
-    assert start(trained, photos, out).wait() == 0
-    assert undisturbed.wait() == 0
+    finished = start_predicting(trained, photos, out)
+    for process in (finished, undisturbed):
+        process.join()
+        assert process.exitcode == 0
     assert out.read_bytes() == calm.read_bytes()
-    assert len({row["image"] for row in rows(out)}) == len(rows(out)) == 400
+    assert len({row["image"] for row in rows(out)}) == len(rows(out)) == 200
     assert not unfinished_folder(out).exists()
 
 

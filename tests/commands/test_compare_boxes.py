@@ -12,6 +12,8 @@ from headstart.predictor.detector import Detector
 from tests.commands.test_detecting import QUICK
 from tests.detection.scenes import Scene, scenes, write_csv, write_yolo
 
+pytestmark = pytest.mark.usefixtures("run_in_pytorch")
+
 
 @pytest.fixture(scope="module")
 def detectors(tmp_path_factory) -> tuple[TrainResult, TrainResult]:

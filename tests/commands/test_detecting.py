@@ -45,6 +45,7 @@ QUICK = {
     "deterministic": True,
 }
 COUNT = 16
+pytestmark = pytest.mark.usefixtures("run_in_pytorch")
 # At these thresholds, every detection counts.
 LOW = Thresholds("precision=0.9", (0.0, 0.0), ("", ""))
 

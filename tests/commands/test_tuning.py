@@ -16,6 +16,7 @@ from headstart.runs.unfinished import Request
 from tests.commands.conftest import QUICK
 from tests.commands.test_train import RecordingWatcher
 
+pytestmark = pytest.mark.usefixtures("run_in_pytorch")
 SHORT: dict[str, Any] = {"epochs": 1, "views": 2, "batch_size": 8}
 
 

@@ -1,10 +1,6 @@
 """Features of files are extracted through the store, in order, despite interruptions."""
 
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +18,7 @@ from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256
 from tests.conftest import picture
+from tests.processes import PROCESSES
 
 WIDTH = 12
 PREPROCESS = Preprocess(8)
@@ -312,72 +309,40 @@ def test_arrays_are_stacked_by_size(count, shapes):
     assert flat == list(range(count))
 
 
-SCRIPT = textwrap.dedent(
-    """
-    import pathlib, sys, time
-    import numpy as np
-    from tests.features.test_extraction import MeanEngine, features_of
-    from headstart.files import file_sha256
-    folder, cache, out, pause = sys.argv[1:]
-    files = sorted(pathlib.Path(folder).glob("*.png"), key=lambda path: int(path.stem))
-    files = [(str(path), file_sha256(path)) for path in files]
+def extract_in_process(files, cache, begin, found):
+    """Extract features as soon as other processes do, and send them with the warnings."""
     warnings = []
-    engine = MeanEngine(pause=float(pause))
-    print("ready", flush=True)
-    sys.stdin.readline()
-    found, _ = features_of(files, pathlib.Path(cache), engine, warn=warnings.append)
-    np.save(out, found)
-    print(warnings)
-    """
-)
+    begin.wait()
+    features, _ = features_of(files, cache, MeanEngine(pause=0.02), warn=warnings.append)
+    found.send((features, warnings))
 
 
-def start(files, cache, out, pause):
-    """Start a process that waits for a signal to extract features."""
-    folder = str(Path(files[0][0]).parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, folder, str(cache), str(out), str(pause)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def go(process):
-    """Signal a process to extract features."""
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def test_processes_that_extract_at_once(files, cache, tmp_path):
+def test_processes_that_extract_at_once(files, cache):
     """Three processes that share a new store get the same features and find no damage."""
-    outs = [tmp_path / f"{number}.npy" for number in range(3)]
-    processes = [start(files, cache, out, 0.02) for out in outs]
-    for process in processes:
-        go(process)
-    for process in processes:
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0
-        assert output == "[]\n"
+    begin = PROCESSES.Barrier(3)
+    ends = [PROCESSES.Pipe(duplex=False) for _ in range(3)]
+    for _, found in ends:
+        arguments = (files, cache, begin, found)
+        PROCESSES.Process(target=extract_in_process, args=arguments).start()
     expected, _ = features_of(files, cache.with_name("other"), MeanEngine())
-    for out in outs:
-        np.testing.assert_array_equal(np.load(out), expected)
+    for received, _ in ends:
+        assert received.poll(60)
+        features, warnings = received.recv()
+        np.testing.assert_array_equal(features, expected)
+        assert warnings == []
     np.testing.assert_array_equal(features_of(files, cache, no_engine)[0], expected)
 
 
-def test_a_killed_process_loses_little(files, cache, tmp_path):
+def test_a_killed_process_loses_little(files, cache):
     """After kill -9, the next run finds no damage and computes only missing features."""
-    process = start(files, cache, tmp_path / "out.npy", 0.5)
-    go(process)
+    process = PROCESSES.Process(target=features_of, args=(files, cache, MeanEngine(pause=0.5)))
+    process.start()
     table = FeatureStore(cache).table(FINGERPRINT)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not table.known():
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.kill()
+    process.join(30)
     kept = len(table.known())
     assert 8 <= kept < 20
     engine, warnings = MeanEngine(), []

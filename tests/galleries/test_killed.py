@@ -1,7 +1,6 @@
 """A gallery whose writers are killed has every acknowledged change, and nothing half done."""
 
 import json
-import multiprocessing
 import random
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from headstart.files import locked
 from headstart.galleries.table import GalleryTable
 from tests.galleries.test_table import WIDTH, Enrolled
+from tests.processes import PROCESSES
 
 KILLS = 6
 
@@ -40,7 +40,6 @@ def write(path: str, log: str, writer: str) -> None:
 
 def test_acknowledged_changes_survive(tmp_path: Path) -> None:
     """Two writers at a time, killed at random moments."""
-    context = multiprocessing.get_context("spawn")
     table = GalleryTable.create(tmp_path / "images.lance", WIDTH)
     draw = random.Random(0)
     logs: list[Path] = []
@@ -49,7 +48,7 @@ def test_acknowledged_changes_survive(tmp_path: Path) -> None:
         for writer in (f"{number}a", f"{number}b"):
             logs.append(tmp_path / f"{writer}.log")
             arguments = (str(table.path), str(logs[-1]), writer)
-            processes.append(context.Process(target=write, args=arguments))
+            processes.append(PROCESSES.Process(target=write, args=arguments))
             processes[-1].start()
         while any(not log.exists() or log.read_text().count("\n") < 4 for log in logs[-2:]):
             time.sleep(0.01)

@@ -4,11 +4,11 @@ python -m tests.integration.kill_and_resume [KILLS]
 """
 
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 import headstart as hs
 from headstart.answers import Prediction
 from tests.conftest import COLOURS, TINY, picture
+from tests.processes import start_command, wait_for
 
 _QUICK = {"backbone": TINY, "weights": "random", "image_size": 64}
 # Not precision=auto, which is timed: each training has its own cache.
@@ -51,33 +52,10 @@ def make_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def start(photos: Path, out: Path, cache: Path) -> subprocess.Popen[str]:
+def start(photos: Path, out: Path, cache: Path, log: Path) -> BaseProcess:
     """Start `headstart train` in a separate process."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in _QUICK.items()]
-    code = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from headstart.cli import main
-main()
-"""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, "train", photos, f"--out={out}", f"--cache={cache}", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-
-
-def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    """Read the stderr of a training up to a text."""
-    assert process.stderr is not None
-    output = ""
-    for line in process.stderr:
-        output += line
-        if text in line:
-            return
-    raise AssertionError(f"The training never printed '{text}': {output}")
+    return start_command("train", photos, f"--out={out}", f"--cache={cache}", *options, log=log)
 
 
 def predictions(run: Path, photos: Path, cache: Path) -> list[Prediction]:
@@ -108,11 +86,13 @@ def kill_and_resume(kills: int, root: Path, *, images: int = 300, seed: int = 0)
 
 def _kill(photos: Path, folder: Path, after: float, expected: list[Prediction]) -> Kill:
     out, cache = folder / "runs/run", folder / "cache"
-    with start(photos, out, cache) as process:
-        wait_for(process, "Checking images")
-        time.sleep(after)
-        running = process.poll() is None
-        process.kill()
+    log = folder.with_suffix(".log")
+    process = start(photos, out, cache, log)
+    wait_for(process, log, "Checking images")
+    time.sleep(after)
+    running = process.is_alive()
+    process.kill()
+    process.join()
     complete = out.exists()
     assert not complete or (out / "metrics.json").is_file(), "a partial run was left"
     resumed = hs.train(photos, out=out, cache=cache, overwrite=True, **_QUICK)

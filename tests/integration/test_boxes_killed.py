@@ -1,6 +1,5 @@
 """A detector whose training is killed has the weights of an undisturbed one when it is resumed."""
 
-import multiprocessing
 import random
 import time
 from multiprocessing.connection import Connection
@@ -15,13 +14,12 @@ from headstart.predictor.bundle import read_bundle
 from headstart.record import Record
 from tests.conftest import TINY
 from tests.detection.scenes import scenes, write_yolo
+from tests.processes import PROCESSES
 
 KILLS = 3
 OPTIONS = {"backbone": TINY, "weights": "random", "image_size": 64, "epochs": 8, "views": 3}
 # Timing would choose the precision and the layout.
 OPTIONS |= {"precision": "float32", "deterministic": True}
-
-PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def train(data: Path, options: dict[str, Any], to: Connection) -> None:
@@ -62,8 +60,6 @@ def read_to(progress: Connection, wanted: Any) -> None:
 
 def test_killed_trainings_end_with_the_same_weights(tmp_path: Path) -> None:
     """After each of several kill -9 at random moments, training goes on where it was."""
-    # Importing takes longer than training.
-    PROCESSES.set_forkserver_preload(["headstart.commands.train", "tests.detection.scenes"])
     data, cache, run = write_yolo(tmp_path / "scenes", scenes(30)), tmp_path / "cache", "run"
     expected = finish(data, out=tmp_path / "undisturbed", cache=cache)
     course = expected.detection

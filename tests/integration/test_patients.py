@@ -4,33 +4,21 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from pydicom.datadict import DicomDictionary
 
+from headstart.cli import main
+from headstart.tuning import held_out
 from tests.conftest import TINY
 from tests.data.medical.files import dataset_of, noise, written
+from tests.processes import start
 
 TEXT = {"PN", "LO", "SH", "LT", "ST", "UT", "UC"}
 BIRTH_DATE = "19010203"
-# One process for all commands, as starting one takes seconds.
-PROGRAM = """
-import sys
-from headstart.cli import main
-from headstart.tuning import held_out
-
-held_out.CROSS_VALIDATE_UP_TO = 0  # One round of fine-tuning is enough here.
-for arguments in sys.argv[1:]:
-    try:
-        main(arguments.split())
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
 # Words as they are planted, and other forms of them.
 PLANTED = re.compile(rb"zq\d{4}x|okapi|" + BIRTH_DATE.encode(), re.IGNORECASE)
 
@@ -47,6 +35,19 @@ def planted(number: int) -> bytes:
     return written(dataset)
 
 
+def run_commands(commands: list[str], configuration: str) -> None:
+    """Run commands. A function of the module, for another process."""
+    os.environ["XDG_CONFIG_HOME"] = configuration
+    warnings.simplefilter("default")
+    held_out.CROSS_VALIDATE_UP_TO = 0  # One round of fine-tuning is enough here.
+    for command in commands:
+        try:
+            main(command.split())
+        except SystemExit as end:
+            if end.code:
+                raise
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Train, evaluate and predict in a new folder; return the folder and all that was printed."""
@@ -61,19 +62,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (root / "one.dcm").write_bytes(planted(31))
     cache = f"--cache {root}/cache"
     train = f"train {root}/data --out {root}/run --backbone {TINY} --weights random --epochs 1"
-    commands = (
+    commands = [
         f"{train} --image-size 64 --tune stages:1 --json {cache}",
         f"evaluate {root}/run --out {root}/evaluation --json {cache}",
         f"predict {root}/run {root}/one.dcm --json --out {root}/predicted.csv {cache}",
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "default", "-c", PROGRAM, *commands],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"XDG_CONFIG_HOME": str(root / "config")},
-    )
-    assert done.returncode == 0, done.stderr
-    return root, done.stdout + done.stderr
+    ]
+    log = root.with_suffix(".log")
+    process = start(run_commands, commands, str(root / "config"), log=log)
+    process.join()
+    assert process.exitcode == 0, log.read_text()
+    return root, log.read_text()
 
 
 def test_no_file_and_no_output_identifies_a_patient(trained: tuple[Path, str]) -> None:

@@ -2,10 +2,7 @@
 
 import copy
 import json
-import os
 import pickle
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 
@@ -31,6 +28,7 @@ from headstart.predictor.predictor import FailedPrediction
 from headstart.tasks.boxes import LabelledBoxes
 from tests.conftest import TINY
 from tests.detection.scenes import box_on_plain, dark_box, scene
+from tests.processes import PROCESSES
 
 CLASSES = ("disc", "square")
 SCENES = [scene(number).image for number in range(11)]
@@ -340,28 +338,19 @@ def test_a_saved_detector_predicts_the_same_to_the_bit(cache, tmp_path, name):
         assert np.array_equal(one.detections.scores, other.detections.scores)
 
 
+def load_and_predict(root):
+    """Load a detector and predict. A function of the module, for another process."""
+    model = Detector.of_bundle(read_bundle(root / "model"), LabelledBoxes(), cache=root / "cache")
+    return model.predict(root / "a.png").to_json()
+
+
 def test_a_saved_detector_predicts_the_same_in_another_process(detector, tmp_path):
     """To the last digit, with a network that is converted anew."""
     detector.save(tmp_path / "model")
     SCENES[0].save(tmp_path / "a.png")
-    code = """
-import json, sys
-from pathlib import Path
-from headstart.predictor.bundle import read_bundle
-from headstart.predictor.detector import Detector
-from headstart.tasks.boxes import LabelledBoxes
-root = Path(sys.argv[1])
-model = Detector.of_bundle(read_bundle(root / "model"), LabelledBoxes(), cache=root / "cache")
-print(json.dumps(model.predict(root / "a.png").to_json()))
-"""
-    printed = subprocess.run(
-        [sys.executable, "-c", code, tmp_path],
-        capture_output=True,
-        text=True,
-        env={**os.environ},
-        check=True,
-    )
-    assert json.loads(printed.stdout) == detector.predict(tmp_path / "a.png").to_json()
+    with PROCESSES.Pool(1) as pool:
+        found = pool.apply(load_and_predict, [tmp_path])
+    assert found == detector.predict(tmp_path / "a.png").to_json()
 
 
 def test_a_folder_is_not_replaced_without_being_asked(detector, tmp_path):

@@ -12,6 +12,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, dataclass, field, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from headstart.errors import OptionError, UnreadableImage
 from headstart.heads.fitted import BlendModel, StackModel
 from headstart.predictor.predictor import FailedPrediction
 from tests.conftest import COLOURS, picture, write_blue_and_red
+from tests.processes import PROCESSES
 
 HEADS = {
     "auto": hs.AutoHead(),
@@ -53,6 +55,25 @@ def make(photos, tmp_path_factory):
         return model.fit(photos.train).predictor
 
     return make
+
+
+@pytest.fixture(scope="module")
+def named(make):
+    """Return a function that returns the model with a kind of head, fitted once."""
+
+    @cache
+    def get(name):
+        if name == "blend":
+            return blended(make)
+        if name == "stack":
+            return stacked(make)
+        if name == "flatten":
+            return make(hs.MLPHead(hidden=8, epochs=5), features="flatten")
+        if name == "scales":
+            return make(hs.AutoHead(), scales="two")
+        return make(HEADS[name])
+
+    return get
 
 
 @pytest.fixture(scope="module")
@@ -90,19 +111,9 @@ def stacked(make):
 
 @pytest.mark.parametrize("stored_as", ["float32", "float16"])
 @pytest.mark.parametrize("name", [*HEADS, "blend", "stack", "flatten", "scales"])
-def test_the_module_gives_the_probabilities_of_the_predictor(make, name, stored_as):
+def test_the_module_gives_the_probabilities_of_the_predictor(named, name, stored_as):
     """Pixels in, calibrated probabilities out, within 1e-5 in float32, for every kind of head."""
-    if name == "blend":
-        model = blended(make)
-    elif name == "stack":
-        model = stacked(make)
-    elif name == "flatten":
-        model = make(hs.MLPHead(hidden=8, epochs=5), features="flatten")
-    elif name == "scales":
-        model = make(hs.AutoHead(), scales="two")
-    else:
-        model = make(HEADS[name])
-    model = replace(model, stored_as=stored_as)
+    model = replace(named(name), stored_as=stored_as)
     pixels = np.stack([model.extractor.backbone.preprocess.pixels(photo) for photo in PHOTOS])
     results = model.module()(torch.from_numpy(pixels)).numpy()
     (features,) = list(model.extractor.engine.run([pixels]))
@@ -151,21 +162,18 @@ def test_forked_processes_share_a_model(model, expected):
         assert result == pytest.approx(expected, abs=1e-6)
 
 
-def test_spawned_processes_share_a_model(model, expected):
-    """Processes that receive a model by pickle get the same results.
-
-    `benchmarks.processes` uses eight; here there are only two, because each imports everything.
-    """
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+def test_processes_that_receive_a_model(model, expected):
+    """Processes that receive a model by pickle get the same results."""
+    with PROCESSES.Pool(2) as pool:
         results = pool.map_async(predict_all, [model] * 2, chunksize=1).get(timeout=300)
     for result in results:
         assert result == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", [*HEADS, "blend"])
-def test_a_forked_child_predicts(make, name):
+def test_a_forked_child_predicts(named, name):
     """A child that is forked after a prediction can predict, for every kind of head."""
-    model = blended(make) if name == "blend" else make(HEADS[name])
+    model = named(name)
     expected = predict_all(model)
     with threads_of_torch(2):
         torch.rand(600, 600) @ torch.rand(600, 600)
@@ -233,9 +241,9 @@ def test_a_model_predicts_the_same_while_it_is_tuned(make, photos):
 
 
 @pytest.mark.parametrize("name", [*HEADS, "blend"])
-def test_a_model_that_has_predicted_is_saved(make, tmp_path, name):
+def test_a_model_that_has_predicted_is_saved(named, tmp_path, name):
     """Values that a head has cached are not saved."""
-    model = blended(make) if name == "blend" else make(HEADS[name])
+    model = named(name)
     expected = predict_all(model)
     model.save(tmp_path / "model")
     again = hs.load(tmp_path / "model", cache=tmp_path)

@@ -5,12 +5,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -19,39 +18,40 @@ from headstart.cli.app import main
 from headstart.errors import OptionError, ServerError
 from headstart.server import running
 from headstart.serving_options import ServeOptions
+from tests.processes import start_command, wait_for
 from tests.server.conftest import Client, Trained
 
 
 @contextmanager
-def process(
-    trained: Trained, log: Path, *options: str
-) -> Iterator[tuple[Client, subprocess.Popen]]:
+def process(trained: Trained, log: Path, *options: str) -> Iterator[tuple[Client, BaseProcess]]:
     """Run the command, until the block ends."""
-    command = [sys.executable, "-m", "headstart", "serve", str(trained.run), "--port", "0"]
-    with log.open("wb") as file:
-        child = subprocess.Popen(
-            [*command, "--cache", str(trained.cache), *options], stdout=file, stderr=file
-        )
+    arguments = ("serve", trained.run, "--port", "0", "--cache", trained.cache, *options)
+    child = start_command(*arguments, log=log)
     try:
         yield Client(_port(child, log)), child
     finally:
         child.kill()
-        child.wait()
+        child.join()
 
 
-def _port(child: subprocess.Popen, log: Path) -> int:
+def _port(child: BaseProcess, log: Path) -> int:
+    wait_for(child, log, "http://localhost:")
+    found = re.search(r"http://localhost:(\d+)", log.read_text())
+    assert found
     for _ in range(600):
-        found = re.search(r"http://localhost:(\d+)", log.read_text())
-        if found:
-            for _ in range(600):
-                try:
-                    if Client(int(found[1])).get("/readyz").status == 200:
-                        return int(found[1])
-                except OSError:
-                    time.sleep(0.1)
-        assert child.poll() is None, log.read_text()
-        time.sleep(0.1)
+        try:
+            if Client(int(found[1])).get("/readyz").status == 200:
+                return int(found[1])
+        except OSError:
+            time.sleep(0.1)
     raise AssertionError(log.read_text())
+
+
+def _terminate(child: BaseProcess) -> None:
+    """Ask a process to end, and check that it does."""
+    child.terminate()
+    child.join(30)
+    assert child.exitcode in (0, -signal.SIGTERM)
 
 
 def test_requests_that_were_taken_are_answered_after_sigterm(
@@ -76,8 +76,7 @@ def test_requests_that_were_taken_are_answered_after_sigterm(
             thread.start()
         while len(statuses) < 20:
             time.sleep(0.01)
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(30) in (0, -signal.SIGTERM)
+        _terminate(child)
         stopping.set()
         for thread in threads:
             thread.join()
@@ -99,8 +98,7 @@ def test_several_workers_answer_and_stop_together(trained: Trained, tmp_path: Pa
         )
         assert counted
         assert int(counted[1]) == 60  # Whichever worker is asked.
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(30) in (0, -signal.SIGTERM)
+        _terminate(child)
 
 
 def test_a_port_in_use_is_said_before_anything_is_loaded(
@@ -145,6 +143,7 @@ def test_a_key_must_be_readable_and_long(
 @pytest.mark.skipif(os.name == "nt", reason="There is no Ctrl-C for child processes.")
 def test_ctrl_c_ends_it(trained: Trained, tmp_path: Path) -> None:
     with process(trained, tmp_path / "log") as (_, child):
-        child.send_signal(signal.SIGINT)
-        assert child.wait(30) in (0, 130, -signal.SIGINT)
+        os.kill(child.pid, signal.SIGINT)
+        child.join(30)
+        assert child.exitcode in (0, 130, -signal.SIGINT)
     assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,4 +1,4 @@
-"""A small data set and classifiers on a tiny network, fitted once per test process.
+"""A small data set and classifiers on a tiny network, fitted once.
 
 Fine-tuning does not change the backbone and the extractor of a classifier, so a shallow copy of a
 fitted classifier is equivalent to a new one.
@@ -11,10 +11,17 @@ import pytest
 
 import headstart as hs
 from headstart.tuning.held_out import learning_set
-from tests.conftest import COLOURS, picture
+from tests.conftest import COLOURS, in_pytorch, picture
 
 TINY = "test_resnet"
 QUICK = {"epochs": 2, "batch_size": 8, "augment": "flip", "views": 2}
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _run_in_pytorch():
+    """Run the networks of this package's tests in PyTorch."""
+    with in_pytorch():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +49,7 @@ def fitted(data, cache, head=None, **options):
     return hs.Classifier(backbone, head, **options).fit(data.train)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def linear(data, root):
     """A classifier with a linear head, not to be changed."""
     return fitted(data, root / "cache", hs.LinearHead())

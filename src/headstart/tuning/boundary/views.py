@@ -88,7 +88,8 @@ def augmented(pixels: Pixels, preset: AugmentOption, seed: int) -> Pixels:
     """
     image = torch.tensor(pixels).permute(2, 0, 1)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # torch.manual_seed also formats the stack for a GPU that is not in use, for every view.
+        torch.default_generator.manual_seed(seed)
         view = _transform(preset, pixels.shape[0])(image)
     return np.ascontiguousarray(view.permute(1, 2, 0).numpy())
 
