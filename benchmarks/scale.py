@@ -125,19 +125,20 @@ def head(folder: Path, count: int) -> str:
         for places, block in table.blocks([names[row] for row in rows]):
             yield rows[places], block
 
-    def timed(step: Callable[[], object]) -> float:
-        begin = time.perf_counter()
+    def timed(step: Callable[[], object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        begin = np.array([time.perf_counter(), time.process_time()])
         step()
-        return time.perf_counter() - begin
+        return np.array([time.perf_counter(), time.process_time()]) - begin
 
     fits: list[HeadFit] = []
     first = timed(partial(deque, read(np.arange(count)), maxlen=0))
     seconds = timed(lambda: fits.append(choice.fit_streamed(read, truth, names)))
     second = timed(partial(deque, read(np.arange(count)), maxlen=0))
-    found = fits[0].candidates[0]
+    found, ratio = fits[0].candidates[0], 2 * seconds / (first + second)
     return (
-        f"all features read: {first:.0f} and {second:.0f} s ({2 * count / (first + second):,.0f} "
-        f"rows/s); head: {seconds:.0f} s, {2 * seconds / (first + second):.1f} reads; accuracy "
+        f"all features read: {first[0]:.0f} and {second[0]:.0f} s; head: {seconds[0]:.0f} s, "
+        f"{ratio[0]:.1f} reads; in time of processors {first[1]:.0f}, {second[1]:.0f} and "
+        f"{seconds[1]:.0f} s, {ratio[1]:.1f} reads; accuracy "
         f"{found.accuracy:.3f} and log loss {found.log_loss:.3f} on {found.images:,} held-out rows"
     )
 

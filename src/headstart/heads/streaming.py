@@ -44,7 +44,7 @@ _HELD_OUT, _MAX_HELD_OUT = 0.1, 20_000
 _MAX_SAMPLE, _SAMPLE = 25_000, 64_000_000
 _POWERS = (0.0, 0.5, 1.0)
 _LENGTHS = (0.25, 0.5, 1.0)
-_FIRST_STEPS, _STEPS = 50, 25
+_FIRST_STEPS, _STEPS = 30, 15
 
 
 @dataclass(frozen=True)
