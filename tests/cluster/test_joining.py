@@ -93,14 +93,16 @@ def test_a_node_with_other_versions(address: str, monkeypatch: pytest.MonkeyPatc
 
 _SOCKETS = """
 import os, psutil
+from contextlib import suppress
 import ray
 from headstart.cluster.joining import joined
 from headstart.watching import SilentWatcher
 with joined("local", SilentWatcher()) as cluster:
     list(cluster.map(lambda: lambda part: part, range(2)))
-    me = psutil.Process()
-    found = [one for process in [me, *me.children(recursive=True)]
-             for one in process.net_connections("inet")]
+    me, found = psutil.Process(), []
+    for process in [me, *me.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # It has ended meanwhile.
+            found += process.net_connections("inet")
     ends = [end for one in found for end in (one.laddr, one.raddr) if end]
     places = {end.ip.removeprefix('::ffff:') for end in ends}
     print(os.environ["RAY_USAGE_STATS_ENABLED"], len(found) > 9, sorted(places))

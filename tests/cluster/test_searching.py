@@ -9,7 +9,6 @@ import headstart as hs
 from headstart.choosing.searching import Step
 from headstart.cluster.joining import joined
 from headstart.cluster.mapping import WorkerSize
-from headstart.errors import DataError
 from headstart.watching import SilentWatcher
 from tests.conftest import COLOURS, TINY, picture
 
@@ -45,18 +44,6 @@ def test_bad_candidates_are_stopped(address: str, tmp_path: Path) -> None:
     assert all(step.images < 900 for step in (last[2], last[3]))
     assert counts[-1] == (6, 6)
     assert not list(tmp_path.iterdir())
-
-
-def test_an_error_of_a_candidate(address: str, tmp_path: Path) -> None:
-    """It is the error of the search."""
-    from headstart.cluster.searching import race
-
-    def broken(_: int) -> Iterator[Step]:
-        raise DataError("'cat.png' has changed.")
-        yield
-
-    with joined(address, SilentWatcher()), pytest.raises(DataError, match="has changed"):
-        race([1, 2], broken, SIZES, ONE_CORE, folder=tmp_path)
 
 
 def test_a_search(address: str, tmp_path: Path) -> None:

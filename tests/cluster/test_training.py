@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,6 @@ from torch import Tensor
 import headstart as hs
 from headstart.arrays import Rows
 from headstart.cluster.joining import joined
-from headstart.cluster.mapping import WorkerSize
 from headstart.data.images import Images
 from headstart.options import TuneOptions
 from headstart.record import Tuning
@@ -93,17 +90,6 @@ def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor], **toleranc
         torch.testing.assert_close(first[name], second[name], **tolerance, msg=name)
 
 
-def test_one_worker(
-    images: Images, alone: Tuned, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its weights are those of one process, to the bit."""
-    monkeypatch.setattr("headstart.cluster.cluster._training_size", lambda _: WorkerSize(1, 0, 1))
-    with joined(address, SilentWatcher()) as cluster:
-        tuned = Tuned(images, tmp_path, cluster.train)
-    assert tuned.losses == alone.losses
-    assert_equal(tuned.weights, alone.weights, rtol=0, atol=0)
-
-
 class DyingRows:
     """Rows of a source, until the process that reads them is killed in the middle of an epoch."""
 
@@ -147,26 +133,21 @@ def test_two_workers_of_which_one_dies(
     assert tuned.events == alone.events
 
 
-def test_the_command(images: Images, tmp_path: Path) -> None:
-    """With --cluster local, the tutorial's recipe writes the bundle of one process, to the bit."""
-    photos = Path(images.train.paths[0]).parents[1]
+def test_the_command(images: Images, address: str, tmp_path: Path) -> None:
+    """The tutorial's recipe, which has one worker, writes the bundle of one process, to the bit."""
     options = {"backbone": TINY, "weights": "random", "image_size": 64, "recipe": "tutorial"}
-    alone = hs.train(
-        photos,
-        out=tmp_path / "alone",
-        cache=tmp_path / "cache",
-        deterministic=True,
-        progress=False,
-        **options,
+    alone, shared = (
+        hs.train(
+            Path(images.train.paths[0]).parents[1],
+            out=tmp_path / name,
+            cache=tmp_path / f"cache-{name}",
+            cluster=cluster,
+            deterministic=True,
+            progress=False,
+            **options,
+        )
+        for name, cluster in (("alone", None), ("shared", address))
     )
-    command = [sys.executable, "-m", "headstart", "train", str(photos), "--cluster", "local"]
-    command += ["--deterministic", "--json", "--out", str(tmp_path / "shared")]
-    command += ["--cache", str(tmp_path / "other-cache")]
-    for name, value in options.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
-    ended = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert json.loads(ended.stdout)["tuned"]
-    first, second = (
-        run / "bundle" / "model.safetensors" for run in (alone.run, tmp_path / "shared")
-    )
+    assert shared.record.tuned
+    first, second = (one.run / "bundle" / "model.safetensors" for one in (alone, shared))
     assert first.read_bytes() == second.read_bytes()

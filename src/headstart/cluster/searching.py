@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from headstart.choosing.searching import REDUCTION, Step
 from headstart.cluster.mapping import WorkerSize
 from headstart.cluster.nodes import enter
 from headstart.cores import use_share
+from headstart.errors import HeadstartError
 from headstart.watching import Progress
 
 Candidate = TypeVar("Candidate")
@@ -54,8 +56,11 @@ def race(
     def trial(config: dict[str, int], candidates: Sequence[Any], steps: Callable[..., Any]) -> None:
         use_share(size.cpus)
         enter(here)
-        for step in steps(candidates[config["number"]]):
-            tune.report({"images": step.images, "log_loss": step.log_loss})
+        try:
+            for step in steps(candidates[config["number"]]):
+                tune.report({"images": step.images, "log_loss": step.log_loss})
+        except HeadstartError as error:  # It would be raised again.
+            tune.report({"images": sizes[-1], "log_loss": inf, "error": error})
 
     halving = ASHAScheduler(
         time_attr="images",
@@ -71,7 +76,9 @@ def race(
                 {"CPU": size.cpus, "GPU": 1 if size.gpus else 0},
             ),
             param_space={"number": tune.grid_search(list(range(len(candidates))))},
-            tune_config=tune.TuneConfig(metric="log_loss", mode="min", scheduler=halving),
+            tune_config=tune.TuneConfig(
+                metric="log_loss", mode="min", scheduler=halving, reuse_actors=True
+            ),
             run_config=tune.RunConfig(
                 storage_path=results,
                 verbose=0,
@@ -84,8 +91,11 @@ def race(
             result = found[number]
             if result.error is not None:
                 raise result.error
-            if result.metrics and "images" in result.metrics:
-                last[number] = Step(result.metrics["images"], result.metrics["log_loss"])
+            if not result.metrics or "images" not in result.metrics:
+                continue
+            if error := result.metrics.get("error"):
+                raise error
+            last[number] = Step(result.metrics["images"], result.metrics["log_loss"])
         return last
 
 
