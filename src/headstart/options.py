@@ -392,7 +392,7 @@ class HeadOptions(Options):
         None,
         gt=0,
         description="Memory for training the head, in GB (default: half of the machine's). If the "
-        "features need more, a linear head on the last layer is streamed from the feature store.",
+        "features need more, a linear head is streamed from the feature store.",
     )
     operating_point: str | None = Field(
         None,

@@ -67,9 +67,11 @@ def test_options_are_grouped_by_step(headstart: Callable[..., Completed]) -> Non
         ],
         "Backbone": [
             *("--backbone", "--weights", "--orientations", "--scales", "--fit"),
-            *("--image-size", "--backbones", "--sample", "--budget-ms"),
+            *("--image-size", "--backbones", "--sample", "--search", "--budget-ms"),
         ],
-        "Features and head": ["--head", "--features", "--balanced", "--operating-point"],
+        "Features and head": [
+            *("--head", "--features", "--balanced", "--head-memory", "--operating-point"),
+        ],
         "Fine-tuning": [
             *(
                 "--tune",
