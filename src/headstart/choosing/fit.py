@@ -3,9 +3,9 @@
 import numpy as np
 
 from headstart.backbones.backbone import Backbone, with_fit
+from headstart.choosing.images import sampled
 from headstart.choosing.probing import held_out_log_loss
 from headstart.data.images import ImageSet
-from headstart.data.splits import stratified_sample
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import FitOption
 from headstart.watching import Note, Warn
@@ -36,8 +36,7 @@ def fitted_for(
     if _aspect(images) <= _SQUARE:
         note("The images are square, so --fit auto changes nothing.")
         return with_fit(backbone, "squash")
-    rows = stratified_sample(images.strata, _SAMPLE, seed=seed)
-    sample = images if rows is None else images.take(rows)
+    sample = sampled(images, _SAMPLE, seed)
     tried = {fit: with_fit(backbone, fit) for fit in _FITS}
     losses = {
         fit: held_out_log_loss(extractor.with_backbone(each), sample, seed, warn)

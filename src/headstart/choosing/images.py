@@ -44,14 +44,14 @@ def trial_images(train: ImageSet, val: ImageSet, options: TryOptions) -> TrialIm
             `MIN_VAL_IMAGES` images and all classes of the training part.
         options: Size and seed of the sample.
     """
-    sample = _sample(train, options)
+    sample = sampled(train, options.sample, options.seed)
     objection = _objection(train, val)
     if objection:
         folds = effort_for(len(sample), len(train.classes)).folds
         pairs = sample.folds(folds, seed=options.seed)
         note = f"Backbones are compared on folds of the training part: {objection}."
         return TrialImages(sample, pairs, note=note if len(val) else "")
-    deciding = _sample(val, options)
+    deciding = sampled(val, options.sample, options.seed)
     rows = np.arange(len(sample) + len(deciding))
     return TrialImages(
         sample.joined(deciding),
@@ -61,8 +61,9 @@ def trial_images(train: ImageSet, val: ImageSet, options: TryOptions) -> TrialIm
     )
 
 
-def _sample(part: ImageSet, options: TryOptions) -> ImageSet:
-    rows = stratified_sample(part.strata, options.sample, seed=options.seed)
+def sampled(part: ImageSet, count: int, seed: int) -> ImageSet:
+    """Return a stratified sample of images; all of them if there are at most `count`."""
+    rows = stratified_sample(part.strata, count, seed=seed)
     return part if rows is None else part.take(rows)
 
 

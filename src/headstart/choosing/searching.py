@@ -12,10 +12,10 @@ import numpy as np
 from headstart.backbones.building import flexible_size
 from headstart.backbones.catalogue import architecture_of
 from headstart.choosing.candidates import Candidate
+from headstart.choosing.images import sampled
 from headstart.choosing.probing import held_out_log_loss
 from headstart.choosing.trials import load_candidate
 from headstart.data.images import ImageSet
-from headstart.data.splits import stratified_sample
 from headstart.errors import BackboneError
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import TryOptions, cache_folder
@@ -107,13 +107,8 @@ class SearchTrial:
 
 def _nested(train: ImageSet, options: TryOptions) -> list[ImageSet]:
     """Return samples, smallest first, each a part of the next, so that features serve them all."""
-    samples = [_sample(train, options.sample, options.seed)]
+    samples = [sampled(train, options.sample, options.seed)]
     least = max(_LEAST_IMAGES, 10 * len(train.classes))
     while (smaller := len(samples[0]) // REDUCTION) >= least:
-        samples.insert(0, _sample(samples[0], smaller, options.seed))
+        samples.insert(0, sampled(samples[0], smaller, options.seed))
     return samples
-
-
-def _sample(images: ImageSet, count: int, seed: int) -> ImageSet:
-    rows = stratified_sample(images.strata, count, seed=seed)
-    return images if rows is None else images.take(rows)

@@ -35,7 +35,7 @@ def race(
     size: WorkerSize,
     *,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> list[Step | None]:
     """Return the last result of each candidate; None if it has none.
 
@@ -83,7 +83,7 @@ def race(
                 storage_path=results,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=_ATTEMPTS),
-                callbacks=[_Count(len(candidates), progress)] if progress else None,
+                callbacks=[_Count(len(candidates), progress)],
             ),
         ).fit()
         last: list[Step | None] = [None] * len(candidates)

@@ -37,20 +37,20 @@ def compare_backbones(
         cluster: Where features are computed. Default: this process.
     """
     if cluster and options.search:
-        candidates = _searched(images, candidates, options, watcher, cluster)
+        drawn = draw_candidates(candidates, options.search, options)
+        candidates = _searched(images, drawn, options, watcher, cluster)
     extract = cluster.extract if cluster else None
     return try_backbones(images.train, images.val, candidates, options, watcher, extract)
 
 
 def _searched(
     images: Images,
-    candidates: Sequence[Candidate],
+    drawn: Sequence[Candidate],
     options: TryOptions,
     watcher: Watcher,
     cluster: Cluster,
 ) -> list[Candidate]:
     """Return the best combinations of backbone and image size, and those that cannot be loaded."""
-    drawn = draw_candidates(candidates, options.search or len(candidates), options)
     trial = SearchTrial(images.train, options)
     with watcher.stage(f"Searching among {len(drawn)} combinations") as progress:
         found = cluster.search(

@@ -69,12 +69,7 @@ def read_folder(
         else:
             sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
             return replace(read, name=data_name(data), understood=(sentence, *read.understood))
-    if slices:
-        raise OptionError(
-            f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "
-            "Pass a table with these columns, such as a CSV file."
-        )
-    labelling.check("for a folder, whose folders are the labels")
+    check_class_folders(data, labelling, slices)
     if found and not classes:
         raise DataError(
             f"'{data}' has no class folders, but boxes in {found.kind}. Omit --task, or pass "
@@ -85,6 +80,20 @@ def read_folder(
         sentence = f"The boxes in {found.kind} are not read: to use them, pass --task boxes."
         source = replace(source, understood=(*source.understood, sentence))
     return with_several_labels(source) if labelling.task == "multi" else source
+
+
+def check_class_folders(data: Path | str, labelling: Labelling, slices: Sequence[str]) -> None:
+    """Check that no option is for a table, as folders are the labels.
+
+    Raises:
+        OptionError: One is.
+    """
+    if slices:
+        raise OptionError(
+            f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "
+            "Pass a table with these columns, such as a CSV file."
+        )
+    labelling.check("for a folder, whose folders are the labels")
 
 
 def _no_boxes(folder: Path, data: Path | str) -> DataError:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from headstart.data import archives, tables
-from headstart.data.folder_sources import read_folder, with_several_labels
+from headstart.data.folder_sources import check_class_folders, read_folder, with_several_labels
 from headstart.data.folders import list_listed
 from headstart.data.formats import is_named_like_image, is_table
 from headstart.data.labelling import Labelling
@@ -25,7 +25,7 @@ from headstart.data.shards import (
     is_shard_name,
     read_shards,
 )
-from headstart.errors import DataError, HeadstartError, OptionError
+from headstart.errors import DataError, HeadstartError
 from headstart.files import digest
 from headstart.urls import url_folder, url_name
 
@@ -174,12 +174,7 @@ def _read_folder(
             f"Boxes beside the images of '{url}' are read only from this machine. Copy the data "
             "here, or pass a table with the columns path, x1, y1, x2, y2 and label."
         )
-    labelling.check("for a folder, whose folders are the labels")
-    if slices:
-        raise OptionError(
-            f"--slices '{','.join(slices)}' names columns of a table, and '{url}' is not a table. "
-            "Pass a table with these columns, such as a CSV file."
-        )
+    check_class_folders(url, labelling, slices)
     source = grouped_by_path(list_listed([file.name for file in files], url, known), group)
     return with_several_labels(source) if labelling.task == "multi" else source
 
