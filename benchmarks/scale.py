@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import describe
-from headstart.arrays import Features, Rows
+from headstart.arrays import Rows
 from headstart.backbones.layout import FeatureLayout
 from headstart.data.preprocessing import Preprocess
 from headstart.features.extraction import COMMIT_EVERY, COMPACT_EVERY
@@ -34,6 +34,7 @@ from headstart.files import size_of
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import HeadFit
 from headstart.heads.specs import LinearHead
+from headstart.heads.streaming import Blocks
 from headstart.tasks.single import Single
 
 CLASSES, _FACTORS, _BLOCK = 10, 32, 128 * COMMIT_EVERY
@@ -121,8 +122,8 @@ def head(folder: Path, count: int) -> str:
     layout = FeatureLayout(BLOCKS)
     choice = HeadChoice(LinearHead(), ("last",), layout, CLASSES, task)
 
-    def read(rows: Rows) -> Iterator[tuple[Rows, Features]]:
-        for places, block in table.blocks([names[row] for row in rows]):
+    def read(rows: Rows, columns: slice = slice(None)) -> Blocks:
+        for places, block in table.blocks([names[row] for row in rows], columns):
             yield rows[places], block
 
     def timed(step: Callable[[], object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

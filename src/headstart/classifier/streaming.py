@@ -1,13 +1,13 @@
 """Whether the features of training images fit in memory, and what a fit needs if they do not."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.arrays import Features, Rows
+from headstart.arrays import Rows
 from headstart.data.images import ImageSet
 from headstart.features.extractor import FeatureExtractor
+from headstart.heads.streaming import Blocks, Read
 from headstart.memory import machine_memory
 
 _GB = 1e9
@@ -55,14 +55,12 @@ class HeadMemory:
         )
 
 
-def reader(
-    extractor: FeatureExtractor, images: ImageSet
-) -> Callable[[Rows], Iterator[tuple[Rows, Features]]]:
+def reader(extractor: FeatureExtractor, images: ImageSet) -> Read:
     """Return a function that yields stored features of some of the images, in blocks."""
     files = images.files
 
-    def read(rows: Rows) -> Iterator[tuple[Rows, Features]]:
-        for places, block in extractor.blocks([files[row] for row in rows]):
+    def read(rows: Rows, columns: slice) -> Blocks:
+        for places, block in extractor.blocks([files[row] for row in rows], columns):
             yield rows[places], block
 
     return read

@@ -242,7 +242,9 @@ class FeatureExtractor:
         """Compute the features of files that are not in the store; see `of_files`."""
         self.store_files(images, self._extract_missing(progress), warn=warn)
 
-    def blocks(self, images: Sequence[tuple[str, str]]) -> Iterator[tuple[Rows, Features]]:
+    def blocks(
+        self, images: Sequence[tuple[str, str]], columns: slice = slice(None)
+    ) -> Iterator[tuple[Rows, Features]]:
         """Yield stored features of files in the order of the store; see `FeatureTable.blocks`.
 
         Raises:
@@ -252,7 +254,7 @@ class FeatureExtractor:
 
         table = self._store().table(self.fingerprint)
         try:
-            yield from table.blocks([sha256 for _, sha256 in images])
+            yield from table.blocks([sha256 for _, sha256 in images], columns)
         except DamagedTable as damage:
             table.discard()
             raise StoreError(

@@ -5,10 +5,12 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import TypeAlias
 
 import lance
 import numpy as np
@@ -18,8 +20,9 @@ from lance import LanceOperation
 from lance.fragment import FragmentMetadata, write_fragments
 from pydantic import JsonValue
 
-from headstart.arrays import Features, Rows
+from headstart.arrays import Features, Landmarks, Rows
 from headstart.errors import StoreError
+from headstart.features.batches import map_in_order
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.places import (
     Place,
@@ -34,6 +37,8 @@ from headstart.features.places import (
 )
 from headstart.features.rounding import HALF_MAX
 
+Source: TypeAlias = lance.LanceDataset | pa.Table
+
 # Lance warns whenever the process forks; forked children do not use it.
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
@@ -41,6 +46,8 @@ _ATTEMPTS = 20
 _DELETED_AT_ONCE = 1_000
 # Rows that are read at a time: 22 MB of float32 for the features of EfficientNet-Lite0.
 _BLOCK = 1024
+# Blocks that are read while one is used.
+_AHEAD = 2
 # The hashes of smaller tables are read faster than an index of them is searched, and so are those
 # of a larger table if more than this share of its rows is looked up.
 _INDEXED_ROWS, _FEW = 100_000, 0.002
@@ -200,35 +207,36 @@ class FeatureTable:
             DamagedTable: The features differ from what was written, or cannot be read.
         """
         features = np.empty((len(sha256s), self._width), np.float32)
-        for places, block in self.blocks(sha256s):
-            features[places] = block
+        source, rows = self._find(sha256s)
+        for places in _in_blocks(rows):
+            features[places] = _stored(source, rows[places])
         return features
 
-    def blocks(self, sha256s: Sequence[str]) -> Iterator[tuple[Rows, Features]]:
-        """Yield the features of images in blocks, in the order of the table.
+    def blocks(
+        self, sha256s: Sequence[str], columns: slice = slice(None)
+    ) -> Iterator[tuple[Rows, Features]]:
+        """Yield the features of images in blocks, in the order of the table, and read ahead.
 
         Memory does not grow with the size of the features.
 
+        Args:
+            sha256s: The images.
+            columns: The columns to return.
+
         Yields:
-            The places of some images among those given, and their features, (images, width),
+            The places of some images among those given, and their features, (images, columns),
             float32.
 
         Raises:
             DamagedTable: The features differ from what was written, or cannot be read.
         """
-        with _translate_errors():
-            # A fixed version, even if other processes commit meanwhile.
-            source = _source(self._open(), sha256s)
-            found = pc.index_in(pa.array(sha256s, pa.string()), value_set=_hashes(source))
-        if found.null_count:
-            raise DamagedTable("the features of an image are missing")
-        rows = found.to_numpy()
-        order = np.argsort(rows, kind="stable")
-        for begin in range(0, len(order), _BLOCK):
-            places = order[begin : begin + _BLOCK]
-            with _translate_errors():
-                block = _checked(source.take(rows[places]))
-            yield places, block
+        source, rows = self._find(sha256s)
+
+        def read(places: Rows) -> tuple[Rows, Features]:
+            return places, _stored(source, rows[places])[:, columns].astype(np.float32)
+
+        with ThreadPoolExecutor(1) as thread:
+            yield from map_in_order(thread, read, _in_blocks(rows), ahead=_AHEAD)
 
     def compact(self, *, fragments: int = 64) -> None:
         """Merge the small fragments of separate commits, for faster reading, and index the hashes.
@@ -261,6 +269,16 @@ class FeatureTable:
 
     def _open(self) -> lance.LanceDataset:
         return _dataset(self.path, session=_session())
+
+    def _find(self, sha256s: Sequence[str]) -> tuple[Source, Rows]:
+        """Return what features of images are taken from, and the row of each image in it."""
+        with _translate_errors():
+            # A fixed version, even if other processes commit meanwhile.
+            source = _source(self._open(), sha256s)
+            found = pc.index_in(pa.array(sha256s, pa.string()), value_set=_hashes(source))
+        if found.null_count:
+            raise DamagedTable("the features of an image are missing")
+        return source, found.to_numpy()
 
     def _as_stored(self, sha256s: Sequence[str], features: Features) -> pa.Table:
         """Return the rows of images, with features as they are stored."""
@@ -356,33 +374,41 @@ def _session() -> lance.Session:
     return lance.Session(index_cache_size_bytes=2**28, metadata_cache_size_bytes=2**26)
 
 
-def _source(dataset: lance.LanceDataset, sha256s: Sequence[str]) -> lance.LanceDataset | pa.Table:
+def _source(dataset: lance.LanceDataset, sha256s: Sequence[str]) -> Source:
     """Return what rows of images are taken from: a table, or the found rows if these are few."""
     if 0 < len(sha256s) <= _FEW * dataset.count_rows():
         return dataset.to_table(filter=_is_any_of(sha256s))
     return dataset
 
 
-def _hashes(source: lance.LanceDataset | pa.Table) -> pa.Array:
+def _hashes(source: Source) -> pa.Array:
     """Return the sha256 of each row."""
     if not isinstance(source, pa.Table):
         source = source.to_table(columns=["sha256"])
     return source["sha256"].combine_chunks()
 
 
-def _checked(table: pa.Table) -> Features:
-    """Return the features of rows as float32.
+def _in_blocks(rows: Rows) -> Iterator[Rows]:
+    """Yield blocks of places in the order of their rows."""
+    order = np.argsort(rows, kind="stable")
+    for begin in range(0, len(order), _BLOCK):
+        yield order[begin : begin + _BLOCK]
+
+
+def _stored(source: Source, rows: Rows) -> Landmarks:
+    """Return the features of rows as they are stored.
 
     Raises:
         DamagedTable: They differ from what was written.
     """
+    with _translate_errors():
+        table = source.take(rows)
     vectors = table["features"].combine_chunks()
-    stored = vectors.flatten().to_numpy().reshape(len(table), -1)
+    stored: Landmarks = vectors.flatten().to_numpy().reshape(len(table), -1)
     checks = table["crc32"].to_pylist()
     if any(zlib.crc32(row.data) != check for row, check in zip(stored, checks, strict=True)):
         raise DamagedTable("a stored feature differs from what was written")
-    features: Features = stored.astype(np.float32)
-    return features
+    return stored
 
 
 def _index(dataset: lance.LanceDataset) -> None:

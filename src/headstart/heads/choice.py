@@ -5,13 +5,13 @@ instead if it is as large, or if it is large enough to show that the folds misle
 more like future images than the training part. Both estimates are kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
-from headstart.arrays import Features, Folds, Rows, Targets
+from headstart.arrays import Features, Folds, Targets
 from headstart.backbones.layout import FeatureLayout
 from headstart.errors import OptionError
 from headstart.heads.problem import (
@@ -22,7 +22,7 @@ from headstart.heads.problem import (
     effort_for,
 )
 from headstart.heads.specs import AutoHead, FixedHead, Head, LinearHead
-from headstart.heads.streaming import Blocks, StreamedProblem, fit_streamed
+from headstart.heads.streaming import Read, StreamedProblem, fit_streamed
 from headstart.task import Task
 from headstart.watching import Progress, no_progress
 
@@ -126,7 +126,7 @@ class HeadChoice:
 
     def fit_streamed(
         self,
-        read: Callable[[Rows], Blocks],
+        read: Read,
         targets: Targets,
         groups: Sequence[str],
         *,
@@ -135,8 +135,8 @@ class HeadChoice:
         """Fit a linear head to features of the last layer that do not fit in memory.
 
         Args:
-            read: Yields some of the images' rows and their features of all layers, (images,
-                width), in any order.
+            read: Yields some of the images' rows and some columns of their features of all
+                layers, (images, columns), in any order.
             targets: The label of each image, as the task encodes it.
             groups: Group of each image; groups are held out as a whole.
             progress: Called with the number of rows that were read, and the total.
@@ -146,7 +146,7 @@ class HeadChoice:
         """
         columns = self.layout.columns(_STREAMED)
         problem = StreamedProblem(
-            lambda rows: ((found, block[:, columns]) for found, block in read(rows)),
+            lambda rows: read(rows, columns),
             *(targets, groups, self.classes, self.task, self.balanced),
             *(self.layout.weights()[columns], _STREAMED),
         )

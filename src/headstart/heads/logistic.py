@@ -6,7 +6,7 @@ instead of hundreds.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -22,8 +22,7 @@ _MIN_PARALLEL_WORK = 30_000_000
 _NEGLIGIBLE = 0.01
 
 
-@contextmanager
-def limit_threads(work: int) -> Iterator[None]:
+def limit_threads(work: int) -> AbstractContextManager[None]:
     """Use a single thread for small problems.
 
     Threads wait for each other after each tiny operation; on a busy machine that made a fit take
@@ -32,9 +31,14 @@ def limit_threads(work: int) -> Iterator[None]:
     Args:
         work: Multiplications per step.
     """
+    return one_thread() if work < _MIN_PARALLEL_WORK else nullcontext()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Use a single thread."""
     threads = torch.get_num_threads()
-    if work < _MIN_PARALLEL_WORK:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

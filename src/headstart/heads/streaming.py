@@ -19,7 +19,7 @@ from headstart.arrays import Features, Floats, Rows, Targets
 from headstart.data.splits import held_out_groups, stratified_sample
 from headstart.heads.fitted import LinearModel
 from headstart.heads.lbfgs import minimise
-from headstart.heads.logistic import LogisticLoss, limit_threads
+from headstart.heads.logistic import LogisticLoss, limit_threads, one_thread
 from headstart.heads.problem import (
     EXACT_IMAGES,
     Candidate,
@@ -30,11 +30,12 @@ from headstart.heads.problem import (
     Strength,
 )
 from headstart.heads.spaces import Space, Standardised, linear_space, standardise
-from headstart.heads.trials import compare_heads, mean_losses, rescale_strength, times
+from headstart.heads.trials import compare_heads, mean_losses, times
 from headstart.task import Task
 from headstart.watching import Progress, no_progress
 
 Blocks = Iterator[tuple[Rows, Features]]
+Read = Callable[[Rows, slice], Blocks]
 
 PASSES = 2
 """Passes over all training images. See docs/decisions/streaming-head.md."""
@@ -42,7 +43,7 @@ PASSES = 2
 _HELD_OUT, _MAX_HELD_OUT = 0.1, 20_000
 # Images in the sample, and numbers per image that its fit may have: 256 MB in float32.
 _MAX_SAMPLE, _SAMPLE = 25_000, 64_000_000
-_POWERS = (0.0, 0.5, 1.0)
+_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LENGTHS = (0.25, 0.5, 1.0)
 _FIRST_STEPS, _STEPS = 30, 15
 
@@ -92,6 +93,20 @@ class StreamedProblem:
         for found, block in self.read(rows):
             features[place[found]] = block
         return features
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Rows to learn from, a sample of them, and held-out rows; the last two are in memory."""
+
+    fitted: Rows
+    sample: Rows
+    held_out: Rows
+
+    @property
+    def in_memory(self) -> Rows:
+        """The sample, then the held-out rows."""
+        return np.concatenate([self.sample, self.held_out])
 
 
 @dataclass(frozen=True)
@@ -172,33 +187,40 @@ class _Fit:
         """Return weights of standardised features and biases, (…, strengths * classes)."""
         return self.space.projection @ (self.loss.scale * parameters[:-1]), parameters[-1]
 
-    def scores(self, inputs: Tensor, parameters: Tensor) -> Tensor:
-        """Return scores of standardised features, (images, strengths, classes)."""
-        weight, bias = self.weights(parameters)
-        return torch.addmm(bias, inputs, weight).view(len(inputs), -1, self.problem.classes)
-
     def point(self, parameters: Tensor) -> _Point:
         """Measure parameters on the held-out images."""
-        scores = self.scores(self.held_out, parameters)
-        losses, _ = self.problem.task.loss_and_gradient(scores, self.truth.unsqueeze(1))
+        losses, _ = self._losses(self.held_out, self.truth, *self.weights(parameters))
         return _Point(parameters, self.loss.of_problems(losses.mean(dim=0).flatten()))
 
     def _gradient(self, parameters: Tensor, advance: Callable[[int], None]) -> Tensor:
         """Return the gradient of the loss of all images."""
-        problem, (mean, scale) = self.problem, (self.standardised.mean, self.standardised.scale)
+        problem, mean = self.problem, self.standardised.mean.unsqueeze(1)
+        scale = self.standardised.scale.unsqueeze(1)
+        # Weights are standardised here, instead of each block of features.
+        weight, bias = self.weights(parameters)
+        weight = weight / scale
+        bias = bias - (mean * weight).sum(dim=0)
         total = torch.zeros(len(mean) + 1, parameters.shape[1], dtype=torch.float64)
-        for rows, block in problem.read(self.rows):
-            inputs = (torch.from_numpy(block) - mean) / scale
-            truth = problem.task.encode(problem.targets[rows], problem.classes).unsqueeze(1)
-            scores = self.scores(inputs, parameters)
-            _, error = problem.task.loss_and_gradient(scores, truth)
-            error = error.flatten(1) * self.shares[rows].unsqueeze(1)
-            total[:-1] += inputs.T @ error
-            total[-1] += error.sum(dim=0)
-            advance(len(rows))
-        rotated = self.space.projection.T @ total[:-1].float()
+        with one_thread():  # The next block is read on another one.
+            for rows, block in problem.read(self.rows):
+                features = torch.from_numpy(block)
+                truth = problem.task.encode(problem.targets[rows], problem.classes)
+                _, error = self._losses(features, truth, weight, bias)
+                error = error.flatten(1) * self.shares[rows].unsqueeze(1)
+                total[:-1] += features.T @ error
+                total[-1] += error.sum(dim=0)
+                advance(len(rows))
+        standardised = (total[:-1] - mean * total[-1]) / scale
+        rotated = self.space.projection.T @ standardised.float()
         penalty = self.loss.strengths * self.loss.scale * parameters[:-1]
         return torch.cat([self.loss.scale * (rotated + penalty), total[-1:].float()])
+
+    def _losses(
+        self, inputs: Tensor, truth: Tensor, weight: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return log losses and their gradients by scores, (images, strengths, classes)."""
+        scores = torch.addmm(bias, inputs, weight).view(len(inputs), -1, self.problem.classes)
+        return self.problem.task.loss_and_gradient(scores, truth.unsqueeze(1))
 
 
 def fit_streamed(
@@ -223,11 +245,10 @@ def fit_streamed(
         DataError: There are too few groups.
     """
     fitted, held_out = problem.split(seed)
-    sample = problem.sample(fitted, seed=seed)
-    features = problem.gather(np.concatenate([sample, held_out]))
-    strength = _strength_for_sample(problem, features, sample, held_out, seed)
-    strengths = [times(strength, (len(sample) / len(fitted)) ** power) for power in _POWERS]
-    fit = _prepared(problem, features, (fitted, sample, held_out), strengths)
+    parts = _Parts(fitted, problem.sample(fitted, seed=seed), held_out)
+    features = problem.gather(parts.in_memory)
+    strengths = _strengths(problem, features, parts, seed)
+    fit = _prepared(problem, features, parts, strengths)
     read = 0
 
     def advance(images: int) -> None:
@@ -242,17 +263,21 @@ def fit_streamed(
     return _head_fit(fit, point, strengths, held_out)
 
 
-def _strength_for_sample(
-    problem: StreamedProblem, features: Features, sample: Rows, held_out: Rows, seed: int
-) -> Strength:
-    """Return the best strength for a fit to the sample, whose features are the first rows."""
-    rows = np.arange(len(features))
+def _strengths(
+    problem: StreamedProblem, features: Features, parts: _Parts, seed: int
+) -> Sequence[Strength]:
+    """Return strengths for all images, from the best one for some images of the sample.
+
+    More images need less regularisation: the strength is divided by powers of how many more they
+    are.
+    """
+    rows, count = np.arange(len(features)), len(parts.sample)
     whole = Problem(
         features,
         {problem.name: slice(0, features.shape[1])},
-        problem.targets[np.concatenate([sample, held_out])],
+        problem.targets[parts.in_memory],
         problem.classes,
-        [(rows[: len(sample)], rows[len(sample) :])],
+        [(rows[:count], rows[count:])],
         problem.task,
         problem.balanced,
         problem.column_weights,
@@ -260,20 +285,19 @@ def _strength_for_sample(
     compared = whole.sample(EXACT_IMAGES, seed=seed)
     part = whole if compared is None else whole.take(compared)
     best = compare_heads(part, ["linear"])[0]
-    if compared is None:
-        return best.strength
-    return rescale_strength(best, whole, share=len(part.fitted_rows) / len(sample)).strength
+    share = len(part.fitted_rows) / len(parts.fitted)
+    return [times(best.strength, share**power) for power in _POWERS]
 
 
 def _prepared(
     problem: StreamedProblem,
     features: Features,
-    parts: tuple[Rows, Rows, Rows],
+    parts: _Parts,
     strengths: Sequence[Strength],
 ) -> _Fit:
     """Return what passes need, from the features of the sample and the held-out rows."""
-    (fitted, sample, held_out), task, classes = parts, problem.task, problem.classes
-    count, targets = len(sample), problem.targets
+    task, classes, targets = problem.task, problem.classes, problem.targets
+    fitted, sample, count = parts.fitted, parts.sample, len(parts.sample)
     standardised = standardise(
         torch.from_numpy(features[:count]), torch.from_numpy(problem.column_weights)
     )
@@ -295,7 +319,7 @@ def _prepared(
         task.sample_weights(targets[fitted], classes, balanced=problem.balanced)
     )
     scored = (torch.from_numpy(features[count:]) - standardised.mean) / standardised.scale
-    truth = task.encode(targets[held_out], classes)
+    truth = task.encode(targets[parts.held_out], classes)
     return _Fit(problem, fitted, shares, standardised, space, loss, scored, truth)
 
 
