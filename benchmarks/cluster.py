@@ -4,6 +4,7 @@
     python -m benchmarks.cluster kills [KILLS]
     python -m benchmarks.cluster drivers [KILLS]
     python -m benchmarks.cluster tuning [KILLS]
+    python -m benchmarks.cluster memory [IMAGES]
 
 overhead: features of pictures of clothes by two workers with a core each, and by one process with
     two threads; each with an empty store.
@@ -12,6 +13,8 @@ kills: one of three nodes is killed at a random moment of an extraction, and of 
 drivers: the command itself is killed; the same command must end with the same file.
 tuning: one of three nodes is killed at a random moment of fine-tuning; the losses must be those of
     one process, up to rounding.
+memory: the most memory that the command and a worker take, not shared with others, for 10,000
+    made-up images and for many more; a batch prediction, and a training with a streamed head.
 """
 
 import os
@@ -22,14 +25,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 import numpy as np
+import psutil
+from PIL import Image
 from ray.cluster_utils import Cluster as Nodes
 
 import headstart as hs
@@ -172,6 +177,61 @@ def tuning(count: int) -> None:
             print(f"- training {number}: losses differ by up to {difference:.1e}; {warnings}")
 
 
+def memory(images: int) -> None:
+    """Print the most memory of the command and of a worker for 10,000 images and for many."""
+    print("| images | command | seconds | memory of the command, MB | of a worker |")
+    print("| --- " * 5 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for count in (10_000, images):
+            photos, run = _made_up(root / str(count), count), str(root / f"run-{count}")
+            shared = ("--cluster", "local", "--cache", str(root / f"cache-{count}"), "--out")
+            streamed = ("--head", "linear", "--features", "last", "--head-memory", "0.1")
+            commands = {
+                "train": ("train", photos, "--image-size", "32", *streamed, *shared, run),
+                "predict": ("predict", run, photos, *shared, str(root / f"{count}.parquet")),
+            }
+            for name, arguments in commands.items():
+                begin = time.perf_counter()
+                command, worker = _peaks((HEADSTART, *arguments))
+                seconds = time.perf_counter() - begin
+                print(
+                    f"| {count:,} | {name} | {seconds:.0f} | {command / 1e6:,.0f} | "
+                    f"{worker / 1e6:,.0f} |",
+                    flush=True,
+                )
+
+
+def _peaks(command: Sequence[str]) -> tuple[int, int]:
+    """Run a command; return the most bytes of it, and of one of the workers that it starts."""
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    own = workers = 0
+    while process.poll() is None:
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(psutil.Error):
+                bytes_of = each.memory_full_info().uss
+                if each == process:
+                    own = max(own, bytes_of)
+                elif each.name().startswith("ray::"):
+                    workers = max(workers, bytes_of)
+        time.sleep(0.5)
+    assert process.returncode == 0, command
+    return own, workers
+
+
+def _made_up(folder: Path, count: int) -> str:
+    """Write small pictures of smooth noise in two classes, no two of which are alike."""
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+    for number in range(count):
+        noise = Image.fromarray(generator.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+        noise.resize((40, 32), Image.Resampling.NEAREST).save(
+            folder / "ab"[number % 2] / f"{number}.png"
+        )
+    return str(folder)
+
+
 def _losses(opened: Images, folder: Path, trainer: Train) -> Features:
     """Fine-tune, and return the losses of all epochs, (epochs, 2)."""
     options = TuneOptions(epochs=3, deterministic=True)
@@ -242,6 +302,7 @@ _MODES: dict[str, tuple[Callable[[int], None], int]] = {
     "kills": (kills, 20),
     "drivers": (drivers, 5),
     "tuning": (tuning, 5),
+    "memory": (memory, 200_000),
 }
 
 if __name__ == "__main__":
