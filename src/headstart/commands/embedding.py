@@ -21,9 +21,11 @@ from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
 from headstart.data.formats import is_table
 from headstart.data.images import ImageSet
+from headstart.data.interpretation import Interpretation
 from headstart.data.opening import images_of
 from headstart.data.paths import list_names
 from headstart.data.sources import open_source
+from headstart.data.staging import staging_folder
 from headstart.data.tables import other_columns
 from headstart.data.url_sources import fetched, named_by_url
 from headstart.errors import DataError, UnreadableImage
@@ -79,11 +81,10 @@ def open_labelled(
     cluster: Cluster | None = None,
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
     """Return all usable images of labelled data, with those that are not; one label is enough."""
-    group, cache = options.group, options.cache
-    staging = cache_folder(cache) / "images"
+    group, staging = options.group, staging_folder(options.cache)
     columns = _columns(data, staging, group) if is_table(Path(data)) else ()
     with watcher.stage("Checking images") as progress:
-        source = open_source(data, staging=staging, group=group, slices=columns)
+        source = open_source(data, staging, Interpretation(group=group, slices=columns))
         labels = sorted({entry.label for entry in source.entries if entry.label})
         images = images_of(
             source,

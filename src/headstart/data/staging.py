@@ -3,6 +3,12 @@
 from pathlib import Path
 
 from headstart.errors import StoreError
+from headstart.options import cache_folder
+
+
+def staging_folder(cache: Path | None) -> Path:
+    """Return the folder for unpacked archives and embedded images in a cache."""
+    return cache_folder(cache) / "images"
 
 
 def make_staging(folder: Path) -> Path:
