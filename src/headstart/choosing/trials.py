@@ -35,11 +35,12 @@ class Extract(Protocol):
         self,
         extractor: FeatureExtractor,
         files: Sequence[tuple[str, str]],
+        /,
         *,
         progress: Progress | None,
         warn: Warn | None,
     ) -> None:
-        """See `cluster.Cluster.extract`."""
+        """See `FeatureExtractor.extract`."""
         ...
 
 
@@ -54,7 +55,7 @@ def try_backbones(
     candidates: Sequence[Candidate],
     options: TryOptions,
     watcher: Watcher,
-    extract: Extract | None = None,
+    extract: Extract = FeatureExtractor.extract,
 ) -> Recommendation:
     """Compare backbones on the same images: folds of the training part, or the validation part.
 
@@ -64,7 +65,7 @@ def try_backbones(
         candidates: The backbones.
         options: What to compare them on.
         watcher: Follows the trials.
-        extract: Computes the features that are not in the store. Default: this process.
+        extract: Computes the features that are not in the store. Default: in this process.
     """
     note_candidates(candidates, watcher)
     images = trial_images(train, val, options)
@@ -145,7 +146,7 @@ def _measure_accuracy(
     images: TrialImages,
     options: TryOptions,
     watcher: Watcher,
-    extract: Extract | None,
+    extract: Extract,
 ) -> _UntimedTrial:
     begin, sample, folds = perf_counter(), images.images, images.folds
     extractor = FeatureExtractor(
@@ -156,8 +157,7 @@ def _measure_accuracy(
         precision=options.precision,
     )
     with watcher.stage(f"Trying {backbone.name}") as progress:
-        if extract:
-            extract(extractor, sample.files, progress=progress, warn=watcher.warn)
+        extract(extractor, sample.files, progress=progress, warn=watcher.warn)
         features, _ = extractor.of_files(sample.files, progress=progress, warn=watcher.warn)
         correct, columns = _measure_probe(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]

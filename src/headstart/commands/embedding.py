@@ -14,8 +14,8 @@ import numpy as np
 from headstart.arrays import Features
 from headstart.backbones.faces import DLIB_FACE, dlib_face
 from headstart.backbones.saved import SavedBackbone
+from headstart.cluster.machines import THIS_MACHINE, Machines
 from headstart.cores import cores
-from headstart.data.checks import check_files
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
@@ -41,7 +41,6 @@ from headstart.watching import Watcher
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
-    from headstart.cluster.cluster import Cluster
 
 
 def extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
@@ -78,7 +77,7 @@ def open_labelled(
     extractor: FeatureExtractor,
     options: EnrolOptions | LookUpOptions,
     watcher: Watcher,
-    cluster: Cluster | None = None,
+    machines: Machines = THIS_MACHINE,
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
     """Return all usable images of labelled data, with those that are not; one label is enough."""
     group, staging = options.group, staging_folder(options.cache)
@@ -92,7 +91,7 @@ def open_labelled(
             task=TASKS["single"],
             classes=labels,
             progress=progress,
-            check=cluster.check_files if cluster else check_files,
+            check=machines.check_files,
         )
     watcher.note(images.summary)
     for warning in images.warnings:
@@ -117,12 +116,11 @@ def features_of(
     extractor: FeatureExtractor,
     images: ImageSet,
     watcher: Watcher,
-    cluster: Cluster | None = None,
+    machines: Machines = THIS_MACHINE,
 ) -> tuple[Features, str]:
     """Return the features of images, and the precision to which they are rounded."""
     with watcher.stage("Extracting features") as progress:
-        if cluster:
-            cluster.extract(extractor, images.files, progress=progress, warn=watcher.warn)
+        machines.extract(extractor, images.files, progress=progress, warn=watcher.warn)
         return extractor.of_files(images.files, progress=progress, warn=watcher.warn)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from headstart.backbones.backbone import Backbone, load_backbone
 from headstart.backbones.licences import licence_warning
 from headstart.choosing.candidates import candidates_of
 from headstart.classifier import Classifier
-from headstart.cluster.joining import joined
+from headstart.cluster.machines import Machines, machines_at
 from headstart.commands.checking import check_training
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import FROZEN, LABELS, STREAMED, reject_ineffective_options
@@ -35,7 +34,6 @@ from headstart.commands.studying import (
     doubts_of,
     limits_of,
 )
-from headstart.data.checks import check_files
 from headstart.data.images import Images, ImageSet
 from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
 from headstart.data.paths import data_name
@@ -55,13 +53,10 @@ from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
 from headstart.tuning.fine_tuning import Keep
-from headstart.tuning.training.loop import INTERRUPTED, train_here
+from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
 from headstart.watching import Watcher, with_place
-
-if TYPE_CHECKING:
-    from headstart.cluster.cluster import Cluster
 
 # Bytes of data that fine-tuning leaves in the cache without a word.
 MUCH_SPACE = 100_000_000
@@ -167,16 +162,16 @@ def run_training(
             resume=request if options.resume else None,
             note=watcher.note,
         ) as run,
-        joined(options.cluster, watcher) as cluster,
+        machines_at(options.cluster, watcher) as machines,
     ):
         with clock.step("scan"):
-            check = cluster.check_files if cluster else check_files
-            images = open_data(data, options, watcher, slices=options.slices, check=check)
+            check, slices = machines.check_files, options.slices
+            images = open_data(data, options, watcher, slices=slices, check=check)
         if images.task.name == "boxes":
             return _train_detector(data, run, request, images, options, watcher, clock)
         reject_ineffective_options(options, LABELS)
         reject_ineffective_options(options, FROZEN)
-        return _train_classifier(data, run, request, images, options, watcher, clock, cluster)
+        return _train_classifier(data, run, request, images, options, watcher, clock, machines)
 
 
 def _train_detector(
@@ -202,7 +197,7 @@ def _train_classifier(
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
-    cluster: "Cluster | None",
+    machines: Machines,
 ) -> TrainResult:
     with clock.step("scan"):
         key = patient_key(images.manifest, options.patient_key)
@@ -215,7 +210,7 @@ def _train_classifier(
     earlier = EarlierRun.load(options.compare, images, options) if options.compare else None
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
-    name, weights, recommendation = _choose_backbone(options, images, watcher, clock, cluster)
+    name, weights, recommendation = _choose_backbone(options, images, watcher, clock, machines)
     if recommendation and options.search:
         options = options.model_copy(update={"image_size": recommendation.image_size})
     with clock.step("load"), watcher.stage("Loading the backbone"):
@@ -231,7 +226,7 @@ def _train_classifier(
             watcher.note(streamed.message)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"):
-        extract_features(model, images, watcher, cluster)
+        extract_features(model, images, watcher, machines)
     # 5: train the head.
     if streamed:
         fitted = fit_streamed(model, images, watcher, clock)
@@ -242,7 +237,7 @@ def _train_classifier(
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
         with marked_unfinished(run, request, checkpoints):
-            _fine_tune(model, images, checkpoints, run, options, watcher, clock, cluster)
+            _fine_tune(model, images, checkpoints, run, options, watcher, clock, machines)
     unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
@@ -311,14 +306,14 @@ def _choose_backbone(
     images: Images,
     watcher: Watcher,
     clock: Clock,
-    cluster: "Cluster | None",
+    machines: Machines,
 ) -> tuple[str, str, Recommendation | None]:
     """Return the name and weights of the requested or recommended backbone."""
     if options.backbone != "auto":
         return options.backbone, options.weights, None
     with clock.step("recommend"):
         candidates = candidates_of(options.backbones)
-        recommendation = compare_backbones(images, candidates, options, watcher, cluster)
+        recommendation = compare_backbones(images, candidates, options, watcher, machines)
     return recommendation.recommended, recommendation.weights, recommendation
 
 
@@ -366,14 +361,13 @@ def _fine_tune(
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
-    cluster: "Cluster | None",
+    machines: Machines,
 ) -> None:
     """Fine-tune on the training part, and say if the result was not kept."""
     metric = options.objective == "metric"
     name = "Metric tuning" if metric else "Fine-tuning"
     keep: Keep = "always" if options.recipe == "tutorial" else "better"
-    trainer = cluster.train if cluster else train_here
-    tune = model.tune_metric if metric else partial(model.tune, keep=keep, trainer=trainer)
+    tune = model.tune_metric if metric else partial(model.tune, keep=keep, trainer=machines.train)
     with clock.step("tune"), watcher.stage(name) as advance:
         progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
         report = tune(
