@@ -9,8 +9,8 @@ from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.candidates import candidates_of
 from headstart.cluster.machines import machines_at
+from headstart.commands.choosing import compare_backbones
 from headstart.commands.combinations import RUN, SEARCH, reject_ineffective_options
-from headstart.commands.comparing import compare_backbones
 from headstart.data.paths import data_name
 from headstart.errors import DataError
 from headstart.notebook import html_table
