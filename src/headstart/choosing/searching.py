@@ -11,6 +11,7 @@ import numpy as np
 
 from headstart.backbones.building import flexible_size
 from headstart.backbones.catalogue import architecture_of
+from headstart.cache import cache_folder
 from headstart.choosing.candidates import Candidate
 from headstart.choosing.images import sampled
 from headstart.choosing.probing import held_out_log_loss
@@ -18,7 +19,7 @@ from headstart.choosing.trials import load_candidate
 from headstart.data.images import ImageSet
 from headstart.errors import BackboneError
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TryOptions, cache_folder
+from headstart.options import TryOptions
 from headstart.watching import no_warning
 
 REDUCTION = 3

@@ -10,6 +10,7 @@ import numpy as np
 
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
+from headstart.cache import cache_folder, store_url
 from headstart.choosing.candidates import Candidate, note_candidates, warn_of_random_weights
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
@@ -23,7 +24,7 @@ from headstart.engines.timing import interleaved_rates
 from headstart.errors import BackboneError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TryOptions, cache_folder, store_url
+from headstart.options import TryOptions
 from headstart.record import BackboneTrial, Recommendation
 from headstart.watching import Progress, Warn, Watcher
 

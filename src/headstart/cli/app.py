@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cache import cache_folder, cache_url
 from headstart.cli.again import command_again
 from headstart.cli.clock import process_start
 from headstart.cli.console import display, print_error, stderr, stdout
@@ -34,8 +35,6 @@ from headstart.options import (
     RecommendOptions,
     ShiftOptions,
     TrainOptions,
-    cache_folder,
-    cache_url,
 )
 from headstart.serving_options import ServeOptions
 

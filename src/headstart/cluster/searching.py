@@ -15,6 +15,7 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
+from headstart.cache import cache_folder
 from headstart.choosing.candidates import Candidate
 from headstart.choosing.searching import REDUCTION, SearchTrial, Step, draw_candidates
 from headstart.cluster.mapping import WorkerSize
@@ -22,7 +23,7 @@ from headstart.cluster.nodes import enter
 from headstart.cores import use_share
 from headstart.data.images import ImageSet
 from headstart.errors import HeadstartError
-from headstart.options import TryOptions, cache_folder
+from headstart.options import TryOptions
 from headstart.watching import Progress, Watcher
 
 Tried = TypeVar("Tried")

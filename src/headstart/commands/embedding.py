@@ -14,6 +14,7 @@ import numpy as np
 from headstart.arrays import Features
 from headstart.backbones.faces import DLIB_FACE, dlib_face
 from headstart.backbones.saved import SavedBackbone
+from headstart.cache import cache_folder, store_url
 from headstart.cluster.machines import THIS_MACHINE, Machines
 from headstart.cores import cores
 from headstart.data.contract import PixelContract
@@ -33,7 +34,7 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.galleries.store import GalleryStore
 from headstart.gallery_options import EmbedderOptions, EnrolOptions, LookUpOptions
 from headstart.hub.names import on_hub
-from headstart.options import ComputeOptions, cache_folder, store_url
+from headstart.options import ComputeOptions
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
 from headstart.urls import url_of

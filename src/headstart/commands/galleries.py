@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from headstart.arrays import Features
 from headstart.backbones.licences import licence_warning
+from headstart.cache import feature_folder
 from headstart.cluster.machines import Machines, machines_at
 from headstart.commands.embedding import (
     extractor_of,
@@ -26,7 +27,6 @@ from headstart.galleries.labels import checked_label
 from headstart.galleries.store import Change, GalleryStore
 from headstart.galleries.table import Enrolled
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
-from headstart.options import feature_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
 from headstart.watching import Watcher

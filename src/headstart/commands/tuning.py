@@ -3,12 +3,13 @@
 from functools import partial
 from pathlib import Path
 
+from headstart.cache import cache_folder
 from headstart.classifier import Classifier
 from headstart.cluster.machines import Machines
 from headstart.commands.clock import Clock
 from headstart.data.images import Images
 from headstart.files import size_of
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions
 from headstart.record import Tuning
 from headstart.tuning.fine_tuning import Keep
 from headstart.watching import Watcher, with_place

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from headstart.cache import cache_folder
 from headstart.errors import StoreError
-from headstart.options import cache_folder
 
 
 def staging_folder(cache: Path | None) -> Path:

@@ -10,6 +10,7 @@ from torch import nn
 from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone
 from headstart.boxes import Boxes, Detections
+from headstart.cache import cache_folder
 from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import ImageSet
@@ -20,7 +21,7 @@ from headstart.detection.views import DetectionViews
 from headstart.errors import DataError
 from headstart.evaluation.boxes.coco_metrics import CocoMetrics, measure_coco
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions
 from headstart.watching import Watcher
 
 _FOLDS = 7
