@@ -11,7 +11,6 @@ import numpy as np
 
 from headstart.backbones.building import flexible_size
 from headstart.backbones.catalogue import architecture_of
-from headstart.cache import cache_folder
 from headstart.choosing.candidates import Candidate
 from headstart.choosing.images import sampled
 from headstart.choosing.probing import held_out_log_loss
@@ -95,12 +94,7 @@ class SearchTrial:
             backbone = load_candidate(candidate, self._samples[-1], options)
         except BackboneError:
             return
-        extractor = FeatureExtractor(
-            backbone,
-            cache=cache_folder(options.cache),
-            device=options.device,
-            precision=options.precision,
-        )
+        extractor = FeatureExtractor.of(backbone, options)
         for sample in self._samples:
             loss = held_out_log_loss(extractor, sample, options.seed, no_warning)
             yield Step(len(sample), loss)

@@ -10,7 +10,6 @@ import numpy as np
 
 from headstart.arrays import Features, Flags, Folds
 from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.cache import cache_folder, store_url
 from headstart.choosing.candidates import Candidate, note_candidates, warn_of_random_weights
 from headstart.choosing.decision import BackboneScore, choose_backbone, pareto_front
 from headstart.choosing.image_size import sized_for
@@ -150,13 +149,7 @@ def _measure_accuracy(
     extract: Extract,
 ) -> _UntimedTrial:
     begin, sample, folds = perf_counter(), images.images, images.folds
-    extractor = FeatureExtractor(
-        backbone,
-        cache=cache_folder(options.cache),
-        store=store_url(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
+    extractor = FeatureExtractor.of(backbone, options)
     with watcher.stage(f"Trying {backbone.name}") as progress:
         extract(extractor, sample.files, progress=progress, warn=watcher.warn)
         features, _ = extractor.of_files(sample.files, progress=progress, warn=watcher.warn)

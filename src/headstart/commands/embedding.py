@@ -202,10 +202,4 @@ def _extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
         from headstart.backbones.backbone import load_backbone  # It needs PyTorch, a slow import.
 
         source = load_backbone(model, weights=options.weights)
-    return FeatureExtractor(
-        source,
-        cache=cache_folder(options.cache),
-        store=store_url(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
+    return FeatureExtractor.of(source, options)

@@ -10,7 +10,6 @@ from torch import nn
 from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone
 from headstart.boxes import Boxes, Detections
-from headstart.cache import cache_folder
 from headstart.data.boxes.image_sizes import read_sizes
 from headstart.data.boxes.labels import boxes_of
 from headstart.data.images import ImageSet
@@ -126,14 +125,7 @@ def store_maps(
         StoreError: They cannot be written.
     """
     with watcher.stage("Preparing the network"):
-        maps = FrozenMaps.of(
-            FeatureExtractor(
-                backbone,
-                cache=cache_folder(options.cache),
-                device=options.device,
-                precision=options.precision,
-            )
-        )
+        maps = FrozenMaps.of(FeatureExtractor.of(backbone, options))
     with watcher.stage("Computing the maps") as progress:
         parts = [LabelledImages.of(part, train.classes) for part in (train, val) if len(part)]
         recipe, plans = _planned(parts, len(train.classes), maps, options)
