@@ -122,7 +122,7 @@ def choose_columns(
     Raises:
         DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
             be used as one.
-        OptionError: `group`, a slice or a column of the labels is not a column.
+        OptionError: The group, a slice or a column of the labels is not a column.
     """
     group, task = interpretation.group, interpretation.labelling.task
     _check_unique(path, names)

@@ -46,16 +46,8 @@ def read_folder(
                 "--task single."
             )
             return replace(source, understood=(*source.understood, sentence))
-    if table := table_of_medical_images(folder):
-        try:
-            read = tables.read_table(table, staging, interpretation)
-            check_some_exist(table, read.entries)
-        except DataError:
-            if not _has_folders(folder):  # Otherwise, they are the labels.
-                raise
-        else:
-            sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
-            return replace(read, name=data_name(data), understood=(sentence, *read.understood))
+    if read := _read_medical_table(folder, data, staging, interpretation):
+        return read
     check_class_folders(data, interpretation)
     if found and not classes:
         raise DataError(
@@ -67,6 +59,27 @@ def read_folder(
         sentence = f"The boxes in {found.kind} are not read: to use them, pass --task boxes."
         source = replace(source, understood=(*source.understood, sentence))
     return with_several_labels(source) if labelling.task == "multi" else source
+
+
+def _read_medical_table(
+    folder: Path, data: Path | str, staging: Path, interpretation: Interpretation
+) -> Source | None:
+    """List the images of the table of a folder of medical images.
+
+    None if it has no table, or if the table cannot be read and folders may be the labels.
+    """
+    table = table_of_medical_images(folder)
+    if table is None:
+        return None
+    try:
+        source = tables.read_table(table, staging, interpretation)
+        check_some_exist(table, source.entries)
+    except DataError:
+        if not _has_folders(folder):
+            raise
+        return None
+    sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
+    return replace(source, name=data_name(data), understood=(sentence, *source.understood))
 
 
 def check_class_folders(data: Path | str, interpretation: Interpretation) -> None:
