@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from headstart.choosing.candidates import Candidate
 from headstart.cluster.joining import joined
 from headstart.data.checks import Checked, check_files
 from headstart.data.images import ImageSet
@@ -16,6 +15,7 @@ from headstart.options import DecodeLimits, TryOptions
 from headstart.watching import Progress, Warn, Watcher
 
 if TYPE_CHECKING:
+    from headstart.choosing.candidates import Candidate
     from headstart.tuning.training.loop import Monitoring, TrainingResult
     from headstart.tuning.training.setup import Setup
 
