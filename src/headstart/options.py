@@ -3,12 +3,9 @@
 The command line's help and Python's keywords both come from these classes.
 """
 
-import os
-from os import PathLike
 from pathlib import Path
 from typing import Literal, Self
 
-from platformdirs import user_cache_path
 from pydantic import Field, model_validator
 
 from headstart.errors import OptionError
@@ -22,7 +19,6 @@ from headstart.strict import LenientPath as LenientPath
 from headstart.strict import LenientPlace as LenientPlace
 from headstart.strict import Options as Options
 from headstart.strict import Panel as Panel
-from headstart.urls import url_of
 
 FeaturesOption = Literal["auto", "last", "multilevel", "flatten"]
 HeadOption = Literal["auto", "linear", "kernel", "mlp", "nearest"]
@@ -679,30 +675,3 @@ class LabelErrorOptions(Options):
 
 class CheckOptions(PlanOptions, LabelErrorOptions, OpenOptions, ComputeOptions):
     """Options of `check`."""
-
-
-def cache_folder(cache: str | PathLike[str] | None) -> Path:
-    """Return the folder that keeps features, converted networks and unpacked archives.
-
-    If the cache is at a URL, it has only the features, and the rest is in the usual folder.
-    """
-    local = os.environ.get("HEADSTART_CACHE") if not cache or url_of(cache) else cache
-    if local is None or url_of(local):
-        return user_cache_path("headstart")
-    return Path(local).expanduser()
-
-
-def cache_url(cache: str | PathLike[str] | None) -> str | None:
-    """Return the URL of the cache if it is in an object store; else None."""
-    return url_of(cache or os.environ.get("HEADSTART_CACHE", ""))
-
-
-def store_url(cache: str | PathLike[str] | None) -> str | None:
-    """Return the URL of the feature store if the cache is in an object store; else None."""
-    url = cache_url(cache)
-    return url and f"{url}/features"
-
-
-def feature_folder(cache: str | PathLike[str] | None) -> Path | str:
-    """Return the folder or the URL of the feature store."""
-    return store_url(cache) or cache_folder(cache) / "features"

@@ -3,6 +3,7 @@
 import headstart as hs
 from headstart.choosing.candidates import Candidate
 from headstart.choosing.searching import SearchTrial, draw_candidates
+from headstart.features.store import FeatureStore
 from headstart.options import TryOptions
 from tests.conftest import TINY
 
@@ -37,3 +38,13 @@ def test_a_backbone_that_cannot_be_loaded(make_folder):
     """It has no result."""
     trial = SearchTrial(hs.open_images(make_folder(10)).train, TryOptions())
     assert list(trial(Candidate("test_vit", "random", image_size=97))) == []
+
+
+def test_features_are_where_the_cache_is(make_folder, bucket):
+    """A search on an object store leaves them there, for the trials on all images."""
+    cache = f"{bucket.url}/cache"
+    options = TryOptions(cache=cache, precision="float32")
+    trial = SearchTrial(hs.open_images(make_folder(10)).train, options)
+    (step,) = trial(Candidate(TINY, "random", image_size=64))
+    (info,) = FeatureStore(f"{cache}/features").infos()
+    assert info.images == step.images

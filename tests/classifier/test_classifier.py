@@ -11,10 +11,10 @@ from PIL import Image
 import headstart as hs
 from headstart.backbones.backbone import load_backbone
 from headstart.classifier import Classifier
-from headstart.data.opening import open_images
 from headstart.errors import BundleError, DataError, OptionError, OutputError, UnreadableImage
 from headstart.heads.specs import AutoHead, KernelHead, LinearHead, MLPHead, NearestHead
 from tests.conftest import COLOURS, TASK, picture
+from tests.data.opened import open_images
 from tests.report.test_page import metrics, record
 
 TINY = "test_resnet"

@@ -30,7 +30,7 @@ def test_a_run_records_its_fine_tuning(
     make_folder: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both models are evaluated on the same held-out images; what is left on disk is said."""
-    monkeypatch.setattr("headstart.commands.train.MUCH_SPACE", 0)
+    monkeypatch.setattr("headstart.commands.tuning.MUCH_SPACE", 0)
     watcher = RecordingWatcher()
     result = hs.train(make_folder(count=20), tune="stages:1", watcher=watcher, **options)
     assert watcher.notes[-1].endswith("To delete them: headstart cache clear --tuning")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from headstart.data.columns import Columns, choose_columns
+from headstart.data.interpretation import Interpretation
 from headstart.errors import DataError, OptionError
 
 TABLE = Path("t.csv")
@@ -13,7 +14,8 @@ TABLE = Path("t.csv")
 
 def choose(names: Sequence[str], group: str | None = None, **values: Sequence[str]) -> Columns:
     """Choose columns; the values of those that are not named are many."""
-    return choose_columns(TABLE, names, group=group, values=lambda name: values.get(name, ()))
+    interpretation = Interpretation(group=group)
+    return choose_columns(TABLE, names, interpretation, values=lambda name: values.get(name, ()))
 
 
 @pytest.mark.parametrize("name", ["path", "Image", "file_name", "FILEPATH", "img", "Image ID"])

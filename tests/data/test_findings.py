@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from headstart.data.images import Images
-from headstart.data.opening import open_images
 from headstart.errors import DataError
 from tests.conftest import TASK, picture
+from tests.data.opened import open_images
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from headstart.data.images import Images
-from headstart.data.opening import open_images
 from tests.conftest import COLOURS, TASK, picture
+from tests.data.opened import open_images
 from tests.test_notebook import unstyled
 
 

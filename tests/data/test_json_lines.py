@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from headstart.data.interpretation import Interpretation
 from headstart.data.json_lines import read_json_lines
 from headstart.data.tables import read_table
 
@@ -46,7 +47,7 @@ def test_they_are_read_as_tables(tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
     line = '{"file_name": "1.png", "label": %s, "split": "%s"}'
     path = write(tmp_path, "\n".join((line % (3, "train"), line % ("null", "test"))))
-    entries = read_table(path, staging=tmp_path / "staging").entries
+    entries = read_table(path, tmp_path / "staging", Interpretation()).entries
     assert [(entry.label, entry.split, entry.rejected) for entry in entries] == [
         ("3", "train", None),
         (None, "test", "its label is missing"),

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from headstart.data.images import Images
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.labels import read_labels
-from headstart.data.opening import images_of, open_images
+from headstart.data.opening import images_of
 from headstart.data.sources import open_source
 from headstart.errors import DataError
 from tests.conftest import TASK, picture
+from tests.data.opened import open_images
 from tests.data.several import Several
 
 Rows = list[tuple[str, str]]
@@ -28,10 +30,8 @@ def open_table(tmp_path: Path) -> Callable[..., Images]:
             # A copy has the name of the original, and a suffix that sorts behind.
             if name.split(".")[0].isdigit() and not (tmp_path / name).exists():
                 picture(int(name.split(".")[0]), side=32).save(tmp_path / name, "PNG")
-        options = Labelling("multi" if classes else "auto", **labelling)
-        source = open_source(
-            path, staging=tmp_path / "staging", labelling=options, known=classes or ()
-        )
+        said = Labelling("multi" if classes else "auto", **labelling, known=classes or ())
+        source = open_source(path, tmp_path / "staging", Interpretation(said))
         return images_of(source, path, task=Several(), classes=classes)
 
     return open_

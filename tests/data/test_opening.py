@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from headstart.data.images import Images
-from headstart.data.opening import open_images
 from headstart.errors import DataError, OptionError
 from headstart.options import DecodeLimits
 from tests.conftest import TASK, picture
+from tests.data.opened import open_images
 
 
 @pytest.fixture
@@ -390,14 +390,6 @@ def test_a_test_share_of_zero_holds_nothing_out(
     images = open_data(make_folder(5), test=0)
     assert (len(images.train), len(images.test)) == (10, 0)
     assert images.warnings == ()
-
-
-@pytest.mark.parametrize("test", [-0.1, 1.0, 1.5, float("nan")])
-def test_an_impossible_share_is_an_error(open_data: Callable[..., Images], test: float) -> None:
-    """The message names the valid range, before any file is open_data."""
-    with pytest.raises(OptionError) as caught:
-        open_data("nowhere", test=test)
-    assert str(caught.value) == f"test must be at least 0 and below 1. Got {test}."
 
 
 def test_a_csv_of_missing_files_names_them(

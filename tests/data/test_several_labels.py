@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.labels import read_labels
 from headstart.data.listing import Source
@@ -14,14 +15,14 @@ from headstart.data.sources import open_source
 from headstart.errors import DataError, OptionError
 from tests.conftest import picture
 
-MULTI, SINGLE = Labelling("multi"), Labelling("single")
+AUTO, MULTI, SINGLE = Labelling(), Labelling("multi"), Labelling("single")
 
 
-def read(path: Path, labelling: Labelling | None = None, known: tuple[str, ...] = ()) -> Source:
+def read(path: Path, labelling: Labelling = AUTO) -> Source:
     """Open a source whose images exist; tables name them by numbers."""
     for number in range(1, 7):
         (path.parent / str(number)).touch()
-    return open_source(path, staging=path.parent / "staging", labelling=labelling, known=known)
+    return open_source(path, path.parent / "staging", Interpretation(labelling))
 
 
 def csv(tmp_path: Path, text: str, *labelling: Labelling, **options) -> Source:
@@ -449,13 +450,14 @@ def test_a_separator_has_no_effect_on_lists(tmp_path: Path) -> None:
 
 def test_labels_that_a_model_does_not_have_are_left_out(tmp_path: Path) -> None:
     """The images are evaluated on the others; names are written as the model does."""
-    source = csv(tmp_path, "path,labels\n1,é|b\n2,c\n", MULTI, known=("b", "e\u0301"))
+    source = csv(tmp_path, "path,labels\n1,é|b\n2,c\n", Labelling("multi", known=("b", "e\u0301")))
     assert present(source) == [["b", "e\u0301"], []]
     assert source.warnings == ("Labels that the model does not have, not used: 'c'.",)
 
 
 def test_the_columns_of_a_model_are_found(tmp_path: Path) -> None:
     """A table in which each label of the model has a column needs no --labels."""
-    source = csv(tmp_path, "path,a,b,age\n1,1,0,7\n2,-1,1,8\n", MULTI, known=("a", "b", "c"))
+    labelling = Labelling("multi", known=("a", "b", "c"))
+    source = csv(tmp_path, "path,a,b,age\n1,1,0,7\n2,-1,1,8\n", labelling)
     assert labels(source) == [{"a": True, "b": False, "c": None}, {"a": None, "b": True, "c": None}]
     assert source.warnings == ("No column of 'c': unknown in every image.",)

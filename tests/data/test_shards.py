@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.shards import expand
 from headstart.data.sources import open_source
@@ -122,6 +123,6 @@ def test_what_shards_do_not_have(tmp_path):
     last = open_source(shard, staging=tmp_path / "staging").entries[-1]
     assert last.rejected == "it has no label in a .cls, .json or .txt file beside it"
     with pytest.raises(OptionError, match="names columns, which shards do not have"):
-        open_source(shard, staging=tmp_path, slices=["camera"])
+        open_source(shard, tmp_path, Interpretation(slices=("camera",)))
     with pytest.raises(DataError, match="one label per image"):
-        open_source(shard, staging=tmp_path, labelling=Labelling("multi"))
+        open_source(shard, tmp_path, Interpretation(Labelling("multi")))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.manifest import Entry
 from headstart.data.merging import merge_rows
@@ -51,7 +52,7 @@ def test_values_are_written_and_read() -> None:
 
 def test_a_table_has_the_values_of_its_columns(table: Path, tmp_path: Path) -> None:
     """Each entry has those of the columns that are asked for, in any case of their names."""
-    source = open_source(table, staging=tmp_path, slices=("sex", "age"))
+    source = open_source(table, tmp_path, Interpretation(slices=("sex", "age")))
     assert [entry.slices for entry in source.entries] == [
         '{"Sex":"f","age":"63"}',
         '{"Sex":"","age":"63.5"}',
@@ -64,10 +65,8 @@ def test_a_pattern_of_labels_leaves_out_slices(tmp_path: Path) -> None:
     """A column that is sliced by is not a label, even if the pattern matches it."""
     picture(0).save(tmp_path / "a.png")
     (tmp_path / "table.csv").write_text("path,x_a,x_site\na.png,1,north\n")
-    labelling = Labelling("auto", "x_*")
-    source = open_source(
-        tmp_path / "table.csv", staging=tmp_path, labelling=labelling, slices=("x_site",)
-    )
+    interpretation = Interpretation(Labelling("auto", "x_*"), slices=("x_site",))
+    source = open_source(tmp_path / "table.csv", tmp_path, interpretation)
     assert source.entries[0].label == '{"x_a":1}'
 
 
@@ -82,7 +81,7 @@ def test_a_pattern_of_labels_leaves_out_slices(tmp_path: Path) -> None:
 def test_a_column_that_cannot_be_used(table: Path, column: str, message: str) -> None:
     """The error lists the columns that there are."""
     with pytest.raises(OptionError, match=f"^{re.escape(message.format(table))}$"):
-        open_source(table, staging=table.parent, slices=(column,))
+        open_source(table, table.parent, Interpretation(slices=(column,)))
 
 
 def test_a_folder_has_no_columns(tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_a_folder_has_no_columns(tmp_path: Path) -> None:
         "Pass a table with these columns, such as a CSV file."
     )
     with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
-        open_source(tmp_path / "photos", staging=tmp_path, slices=("sex", "age"))
+        open_source(tmp_path / "photos", tmp_path, Interpretation(slices=("sex", "age")))
 
 
 def test_a_column_with_more_than_50_values() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.data.interpretation import Interpretation
 from headstart.data.paths import walk_files
 from headstart.data.sources import Source, open_source
 from headstart.errors import DataError, OptionError
@@ -47,7 +48,9 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_data(tmp_path: Path) -> Callable[..., Source]:
     """Return `open_source` with a temporary staging folder."""
-    return lambda path, **options: open_source(path, staging=tmp_path / "staging", **options)
+    return lambda path, **options: open_source(
+        path, tmp_path / "staging", Interpretation(**options)
+    )
 
 
 def test_folders_are_classes(data: Path, open_data: Callable[..., Source]) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headstart.data.formats import is_table
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
@@ -35,11 +36,11 @@ def read_csv_source(
     """Write a CSV file and the files that it names, and read it."""
     path = tmp_path / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    for entry in read_table(path, staging=tmp_path / "staging", **options).entries:
+    for entry in read_table(path, tmp_path / "staging", Interpretation(**options)).entries:
         if entry.path.startswith(str(tmp_path)):
             Path(entry.path).parent.mkdir(parents=True, exist_ok=True)
             Path(entry.path).touch()
-    return read_table(path, staging=tmp_path / "staging", **options)
+    return read_table(path, tmp_path / "staging", Interpretation(**options))
 
 
 def read_parquet(tmp_path: Path, table: pa.Table, **options) -> list[Entry]:
@@ -47,7 +48,8 @@ def read_parquet(tmp_path: Path, table: pa.Table, **options) -> list[Entry]:
     pq.write_table(table, tmp_path / "t.parquet")
     for number in range(5):
         (tmp_path / str(number)).touch()
-    return read_table(tmp_path / "t.parquet", staging=tmp_path / "staging", **options).entries
+    source = read_table(tmp_path / "t.parquet", tmp_path / "staging", Interpretation(**options))
+    return source.entries
 
 
 def hugging_face(labels: list[int | None], names: list[str]) -> pa.Table:
@@ -248,7 +250,7 @@ def test_a_table_without_read_permission_is_an_error(
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(DataError, match=f"^Table '{tmp_path / 't.csv'}' cannot be read: "):
-        read_table(tmp_path / "t.csv", staging=tmp_path / "staging")
+        read_table(tmp_path / "t.csv", tmp_path / "staging", Interpretation())
 
 
 def test_hugging_face_images_and_class_names_are_read(tmp_path: Path) -> None:
@@ -314,7 +316,7 @@ def test_an_invalid_parquet_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     path.write_text("hello, this is text")
     with pytest.raises(DataError, match=f"^Table '{path}' cannot be read: Parquet magic bytes"):
-        read_table(path, staging=tmp_path / "staging")
+        read_table(path, tmp_path / "staging", Interpretation())
 
 
 def test_a_parquet_file_with_damaged_pages_is_an_error(tmp_path: Path) -> None:
@@ -326,7 +328,7 @@ def test_a_parquet_file_with_damaged_pages_is_an_error(tmp_path: Path) -> None:
     data[10:400] = b"\xff" * 390
     path.write_bytes(data)
     with pytest.raises(DataError, match=f"^Table '{path}' cannot be read: "):
-        read_table(path, staging=tmp_path / "staging")
+        read_table(path, tmp_path / "staging", Interpretation())
 
 
 def test_damaged_hugging_face_metadata_is_ignored(tmp_path: Path) -> None:

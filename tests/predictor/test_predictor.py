@@ -399,7 +399,7 @@ except SystemExit as end:
     assert not end.code, end.code
 slow = ("torch", "torchvision", "timm", "sklearn", "scipy", "lance", "pyarrow")
 print([name for name in slow if name in sys.modules])
-import headstart.commands.evaluate
+import headstart.commands.evaluate, headstart.commands.galleries
 training = ("tuning", "choosing", "report", "classifier", "commands.train")
 unwanted = (*(f"headstart.{{name}}" for name in training), "timm.optim", "timm.scheduler")
 print(sorted(name for name in sys.modules if name.startswith(unwanted)))

@@ -18,7 +18,7 @@ from headstart.choosing.trials import load_candidate
 from headstart.data.images import ImageSet
 from headstart.errors import BackboneError
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TryOptions, cache_folder
+from headstart.options import TryOptions
 from headstart.watching import no_warning
 
 REDUCTION = 3
@@ -94,12 +94,7 @@ class SearchTrial:
             backbone = load_candidate(candidate, self._samples[-1], options)
         except BackboneError:
             return
-        extractor = FeatureExtractor(
-            backbone,
-            cache=cache_folder(options.cache),
-            device=options.device,
-            precision=options.precision,
-        )
+        extractor = FeatureExtractor.of(backbone, options)
         for sample in self._samples:
             loss = held_out_log_loss(extractor, sample, options.seed, no_warning)
             yield Step(len(sample), loss)

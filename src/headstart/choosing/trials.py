@@ -23,7 +23,7 @@ from headstart.engines.timing import interleaved_rates
 from headstart.errors import BackboneError
 from headstart.evaluation.intervals import wilson
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TryOptions, cache_folder, store_url
+from headstart.options import TryOptions
 from headstart.record import BackboneTrial, Recommendation
 from headstart.watching import Progress, Warn, Watcher
 
@@ -35,11 +35,12 @@ class Extract(Protocol):
         self,
         extractor: FeatureExtractor,
         files: Sequence[tuple[str, str]],
+        /,
         *,
         progress: Progress | None,
         warn: Warn | None,
     ) -> None:
-        """See `cluster.Cluster.extract`."""
+        """See `FeatureExtractor.extract`."""
         ...
 
 
@@ -54,7 +55,7 @@ def try_backbones(
     candidates: Sequence[Candidate],
     options: TryOptions,
     watcher: Watcher,
-    extract: Extract | None = None,
+    extract: Extract = FeatureExtractor.extract,
 ) -> Recommendation:
     """Compare backbones on the same images: folds of the training part, or the validation part.
 
@@ -64,7 +65,7 @@ def try_backbones(
         candidates: The backbones.
         options: What to compare them on.
         watcher: Follows the trials.
-        extract: Computes the features that are not in the store. Default: this process.
+        extract: Computes the features that are not in the store. Default: in this process.
     """
     note_candidates(candidates, watcher)
     images = trial_images(train, val, options)
@@ -145,19 +146,12 @@ def _measure_accuracy(
     images: TrialImages,
     options: TryOptions,
     watcher: Watcher,
-    extract: Extract | None,
+    extract: Extract,
 ) -> _UntimedTrial:
     begin, sample, folds = perf_counter(), images.images, images.folds
-    extractor = FeatureExtractor(
-        backbone,
-        cache=cache_folder(options.cache),
-        store=store_url(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
+    extractor = FeatureExtractor.of(backbone, options)
     with watcher.stage(f"Trying {backbone.name}") as progress:
-        if extract:
-            extract(extractor, sample.files, progress=progress, warn=watcher.warn)
+        extract(extractor, sample.files, progress=progress, warn=watcher.warn)
         features, _ = extractor.of_files(sample.files, progress=progress, warn=watcher.warn)
         correct, columns = _measure_probe(extractor, features, sample, folds)
         last = features[:, extractor.layout.columns("last")]

@@ -15,6 +15,7 @@ from typing import Literal, Self, Unpack, get_args, overload
 from headstart.answers import AnyTaskPrediction
 from headstart.arrays import Features, Probabilities, Rows
 from headstart.backbones.backbone import Backbone, with_weights
+from headstart.cache import cache_folder, store_url
 from headstart.choosing.fit import fitted_for
 from headstart.choosing.image_size import sized_for
 from headstart.choosing.reading import reading_as
@@ -39,8 +40,6 @@ from headstart.options import (
     HeadOption,
     PrecisionOption,
     TuneOptions,
-    cache_folder,
-    store_url,
 )
 from headstart.predictor.limits import Limits
 from headstart.predictor.predictor import AnyPrediction, Predictor, check_classes

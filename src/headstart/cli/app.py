@@ -3,8 +3,8 @@
 import io
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart.cli.again import command_again
+from headstart.cache import cache_folder, cache_url
+from headstart.cli import interruption
 from headstart.cli.clock import process_start
 from headstart.cli.console import display, print_error, stderr, stdout
 from headstart.cli.gallery import gallery_app
 from headstart.cli.json_output import print_json
 from headstart.cli.parameters import Command, Json, with_options
-from headstart.errors import HeadstartError, RunInterrupted
+from headstart.errors import HeadstartError
 from headstart.options import (
     BackbonesOptions,
     CacheOptions,
@@ -34,8 +35,6 @@ from headstart.options import (
     RecommendOptions,
     ShiftOptions,
     TrainOptions,
-    cache_folder,
-    cache_url,
 )
 from headstart.serving_options import ServeOptions
 
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 _began: ContextVar[float] = ContextVar("began")
-_arguments: ContextVar[Sequence[str]] = ContextVar("arguments")
-_again: ContextVar[str] = ContextVar("again")
-_kept: ContextVar[str] = ContextVar("kept")
 
 app = typer.Typer(
     name="headstart",
@@ -120,9 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Not every name is printable.
     _began.set(process_start() if arguments is None else time.perf_counter())
-    _arguments.set(sys.argv[1:] if arguments is None else arguments)
-    _again.set("")
-    _kept.set("")
+    interruption.begin(sys.argv[1:] if arguments is None else arguments)
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.Exit as end:
@@ -140,9 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()  # type: ignore[attr-defined]
         status = 2
     if status == _INTERRUPTED:
-        print(f"Interrupted.{_kept.get()}", file=sys.stderr)  # noqa: T201
-        if again := _again.get():
-            print(f"To continue: {again}", file=sys.stderr)  # noqa: T201
+        interruption.print_interrupted()
     sys.exit(status or 0)
 
 
@@ -155,7 +147,7 @@ def demo(json_: Json = False, *, options: TrainOptions) -> None:
     with watcher.loading():
         from headstart.commands.demo import run_demo
 
-    with _continued():
+    with interruption.continued():
         result = run_demo(options, watcher, begin=_began.get())
     _print_training(result, json_)
 
@@ -169,7 +161,7 @@ def train(data: Data, json_: Json = False, *, options: TrainOptions) -> None:
     with watcher.loading():
         from headstart.commands.train import run_training
 
-    with _continued():
+    with interruption.continued():
         result = run_training(data, options, watcher, begin=_began.get())
     _print_training(result, json_)
 
@@ -201,7 +193,7 @@ def predict(
         from headstart.cli.predicting import print_predictions, write_predictions
 
     # Of predictions, what is kept is said by the command itself.
-    with _continued(kept="") if options.out else nullcontext():
+    with interruption.continued(kept="") if options.out else nullcontext():
         predict = write_predictions if options.out else print_predictions
         read = predict(stdout(), model, images, options, watcher, json_=json_)
     if not read:
@@ -282,7 +274,7 @@ def check(data: Data, json_: Json = False, *, options: CheckOptions) -> None:
     if json_:
         print_json(result.to_json())
     else:
-        show_check(stdout(), result, options, _arguments.get())
+        show_check(stdout(), result, options, interruption.arguments())
 
 
 @app.command(cls=Command)
@@ -515,22 +507,16 @@ def cache_clear_command(json_: Json = False, *, options: ClearOptions) -> None:
 def _reject_at_once(data: str | None, options: TrainOptions | RecommendOptions) -> None:
     """Reject what can be found wrong before libraries are loaded, which takes seconds."""
     from headstart.commands.combinations import (
-        FROZEN,
         RUN,
-        TRAINING,
-        gives_any,
         reject_ineffective_options,
+        reject_ineffective_training_options,
     )
     from headstart.data.paths import check_exists
 
-    reject_ineffective_options(options, RUN)
     if isinstance(options, TrainOptions):
-        reject_ineffective_options(options, TRAINING)
-        if gives_any(options, FROZEN):
-            from headstart.tasks.opening import may_have_boxes
-
-            if data is None or not may_have_boxes(data, options.task):
-                reject_ineffective_options(options, FROZEN)
+        reject_ineffective_training_options(options, data)
+    else:
+        reject_ineffective_options(options, RUN)
     if data is not None:
         check_exists(data)
 
@@ -543,17 +529,5 @@ def _print_training(result: "TrainResult", json_: bool) -> None:
     else:
         show_training(stdout(), result)
     if result.interrupted:
-        _again.set(command_again(_arguments.get(), resumed=result.run))
+        interruption.continue_with(result.run)
         raise typer.Exit(_INTERRUPTED)
-
-
-@contextmanager
-def _continued(kept: str = " Everything computed so far is kept.") -> Iterator[None]:
-    """After Ctrl-C, note what is kept and the command that continues, to be printed at the end."""
-    _kept.set(kept)
-    try:
-        yield
-    except KeyboardInterrupt as interruption:
-        run = interruption.run if isinstance(interruption, RunInterrupted) else None
-        _again.set(command_again(_arguments.get(), resumed=run))
-        raise

@@ -59,9 +59,9 @@ def run_server(console: Console, models: Sequence[str], options: ServeOptions) -
 
 def _serve_on_cluster(console: Console, make: Callable[[], object], options: ServeOptions) -> None:
     """Hand the application over to a cluster; on one of this machine alone, wait for Ctrl-C."""
+    assert options.cluster
     watcher = Display(console)
     with joined(options.cluster, watcher) as cluster:
-        assert cluster
         with watcher.stage("Starting replicas"):
             cluster.serve(
                 make,

@@ -6,24 +6,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import ray
 
 from headstart.choosing.candidates import Candidate
-from headstart.choosing.searching import SearchTrial, Step
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
 from headstart.cluster.nodes import check_visible, cores_of_nodes, node_names
 from headstart.data.checks import Checked
+from headstart.data.images import ImageSet
 from headstart.data.manifest import Entry
 from headstart.data.paths import list_names
 from headstart.errors import ClusterError, DataError
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureTable
-from headstart.options import DecodeLimits
+from headstart.options import DecodeLimits, TryOptions
 from headstart.watching import Progress, Warn, Watcher
 
 if TYPE_CHECKING:
@@ -123,20 +122,16 @@ class Cluster:
         gone, self._nodes = sorted(self._nodes - now), now
         return f"{'Node' if len(gone) == 1 else 'Nodes'} {list_names(gone)}" if gone else ""
 
-    def search(
-        self,
-        candidates: Sequence[Candidate],
-        trial: SearchTrial,
-        device: str,
-        *,
-        folder: Path,
-        progress: Progress,
-    ) -> list[Step | None]:
-        """Return the last result of each candidate; see `searching.race`."""
-        from headstart.cluster.searching import race  # Slow, and only for this.
+    def shortlist(
+        self, candidates: Sequence[Candidate], train: ImageSet, options: TryOptions
+    ) -> Sequence[Candidate]:
+        """Return all candidates or, with `--search`, the best of a search."""
+        if not options.search:
+            return candidates
+        from headstart.cluster.searching import search  # Slow, and only for this.
 
-        size = worker_size(device)
-        return race(candidates, trial, trial.sizes, size, folder=folder, progress=progress)
+        size = worker_size(options.device)
+        return search(candidates, options.search, train, options, self._watcher, size)
 
     def serve(
         self, make: Callable[[], object], *, host: str, port: int, replicas: int, device: str

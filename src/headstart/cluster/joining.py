@@ -1,4 +1,4 @@
-"""Join the cluster that `--cluster` names. Ray is not imported unless one is named."""
+"""Join the cluster that `--cluster` names. Ray is not imported before."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def joined(address: str | None, watcher: Watcher) -> Iterator[Cluster | None]:
-    """Yield a connection to a cluster, which ends with the block; None if none is named.
+def joined(address: str, watcher: Watcher) -> Iterator[Cluster]:
+    """Yield a connection to a cluster, which ends with the block.
 
     Args:
         address: "local" for processes of this machine, "auto" for the cluster that this machine
@@ -27,9 +27,6 @@ def joined(address: str | None, watcher: Watcher) -> Iterator[Cluster | None]:
         OptionError: The extra `cluster` is not installed.
         ClusterError: There is no cluster at the address, or its nodes run other versions.
     """
-    if address is None:
-        yield None
-        return
     if find_spec("ray") is None:
         raise OptionError("For --cluster, run pip install 'headstart[cluster]'.")
     with ExitStack() as stack:

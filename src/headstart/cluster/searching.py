@@ -15,22 +15,63 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from headstart.choosing.searching import REDUCTION, Step
+from headstart.cache import cache_folder
+from headstart.choosing.candidates import Candidate
+from headstart.choosing.searching import REDUCTION, SearchTrial, Step, draw_candidates
 from headstart.cluster.mapping import WorkerSize
 from headstart.cluster.nodes import enter
 from headstart.cores import use_share
+from headstart.data.images import ImageSet
 from headstart.errors import HeadstartError
-from headstart.watching import Progress
+from headstart.options import TryOptions
+from headstart.watching import Progress, Watcher
 
-Candidate = TypeVar("Candidate")
+Tried = TypeVar("Tried")
+
+_BEST = 5
+"""Combinations that are measured on all images, and timed, after a search."""
 
 _ATTEMPTS = 3
 """Times that a candidate is tried again if its worker or its node dies."""
 
 
-def race(
+def search(
     candidates: Sequence[Candidate],
-    steps: Callable[[Candidate], Iterator[Step]],
+    count: int,
+    train: ImageSet,
+    options: TryOptions,
+    watcher: Watcher,
+    size: WorkerSize,
+) -> list[Candidate]:
+    """Return the best combinations of backbone and image size, and those that cannot be loaded.
+
+    Args:
+        candidates: The backbones.
+        count: The number of combinations to try.
+        train: The training part.
+        options: How they are tried.
+        watcher: Follows the search.
+        size: What each combination gets of the cluster.
+    """
+    drawn, trial = draw_candidates(candidates, count, options), SearchTrial(train, options)
+    with watcher.stage(f"Searching among {len(drawn)} combinations") as progress:
+        folder = cache_folder(options.cache)
+        found = race(drawn, trial, trial.sizes, size, folder=folder, progress=progress)
+    steps = {one: step for one, step in zip(drawn, found, strict=True) if step}
+    tried = [one for one in steps if steps[one].images == trial.sizes[-1]]
+    best = sorted(tried, key=lambda one: steps[one].log_loss)[:_BEST]
+    listed = ", ".join(f"{one} {steps[one].log_loss:.3f}" for one in best)
+    watcher.note(
+        f"Search: {len(tried)} of {len(drawn)} combinations were tried on {trial.sizes[-1]:,} "
+        f"images, the others on fewer. Lowest log loss on folds: {listed}."
+    )
+    # Those that cannot be loaded are tried again, which says why.
+    return best + [one for one in drawn if one not in steps]
+
+
+def race(
+    candidates: Sequence[Tried],
+    steps: Callable[[Tried], Iterator[Step]],
     sizes: Sequence[int],
     size: WorkerSize,
     *,

@@ -14,11 +14,12 @@ from headstart.backbones.catalogue import CATALOGUE, Entry
 from headstart.backbones.licences import allows_commercial_use, licence_of
 from headstart.backbones.pooling import StagePooling
 from headstart.backbones.weights import weights_available
+from headstart.cache import cache_folder
 from headstart.commands.combinations import BACKBONES, reject_ineffective_options
 from headstart.engines.precision import min_cosine
 from headstart.engines.timing import images_per_second
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import BackbonesOptions, cache_folder
+from headstart.options import BackbonesOptions
 from headstart.watching import Watcher
 
 _COMPARED_IMAGES = 4

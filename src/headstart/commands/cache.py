@@ -4,11 +4,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.cache import cache_folder, cache_url, store_url
 from headstart.errors import OptionError, StoreError
 from headstart.features.places import bytes_of, discard
 from headstart.features.store import FeatureStore, TableInfo
 from headstart.files import size_of
-from headstart.options import CacheOptions, ClearOptions, cache_folder, cache_url, store_url
+from headstart.options import CacheOptions, ClearOptions
 
 _PARTS = ("features", "networks", "images", "boundary", "tuning")
 _PARTS_OF_TUNING = ("boundary", "tuning")

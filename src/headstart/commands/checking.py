@@ -5,17 +5,13 @@ import os
 from headstart.backbones.weights import check_reachable
 from headstart.choosing.candidates import candidates_of
 from headstart.commands.combinations import (
-    FROZEN,
-    RUN,
     SEARCH,
-    TRAINING,
-    gives_any,
     reject_ineffective_options,
+    reject_ineffective_training_options,
 )
 from headstart.engines.devices import choose_device
 from headstart.errors import OptionError
 from headstart.options import TrainOptions
-from headstart.tasks.opening import may_have_boxes
 from headstart.tuning.events.listeners import check_listeners
 from headstart.tuning.fine_tuning import check_scales
 from headstart.tuning.metric import require_metric_learning
@@ -26,16 +22,13 @@ def check_training(options: TrainOptions, data: str | os.PathLike[str]) -> None:
 
     Args:
         options: What to do.
-        data: See `train`. If it may have boxes, some options need no fine-tuning.
+        data: See `train`.
 
     Raises:
         OptionError: An option has no effect, is unknown, or cannot be combined with another one.
     """
-    reject_ineffective_options(options, RUN)
-    reject_ineffective_options(options, TRAINING)
+    reject_ineffective_training_options(options, data)
     reject_ineffective_options(options, SEARCH)
-    if gives_any(options, FROZEN) and not may_have_boxes(data, options.task):
-        reject_ineffective_options(options, FROZEN)
     check_listeners(options.listeners)
     if options.tune != "none" or options.objective == "metric":
         check_scales(options.scales)

@@ -1,5 +1,6 @@
 """Combinations of options in which one has no effect: an error before any work is done."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -277,7 +278,29 @@ def reject_ineffective_options(options: _OptionsT, rules: Sequence[Rule[_Options
                 raise OptionError(f"{_flag(name, given[name])} has no effect {rule.why}")
 
 
-def gives_any(options: Options, rules: Sequence[Rule[_OptionsT]]) -> bool:
+def reject_ineffective_training_options(
+    options: TrainOptions, data: str | os.PathLike[str] | None
+) -> None:
+    """Reject options that have no effect in a training.
+
+    Args:
+        options: What to do.
+        data: See `train`; None for the demo's. If it may have boxes, some options need no
+            fine-tuning.
+
+    Raises:
+        OptionError: See `reject_ineffective_options`.
+    """
+    reject_ineffective_options(options, RUN)
+    reject_ineffective_options(options, TRAINING)
+    if _gives_any(options, FROZEN):
+        from headstart.tasks.opening import may_have_boxes  # Arrow is slow to import.
+
+        if data is None or not may_have_boxes(data, options.task):
+            reject_ineffective_options(options, FROZEN)
+
+
+def _gives_any(options: Options, rules: Sequence[Rule[_OptionsT]]) -> bool:
     """Return whether the user passed an option that some rules are about."""
     given = options.given()
     return any(name in given for rule in rules for name in rule.names)

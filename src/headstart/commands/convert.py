@@ -12,13 +12,15 @@ from headstart.data.boxes.copying import copy_image, unique_names
 from headstart.data.boxes.image_sizes import ImageSize, read_sizes
 from headstart.data.boxes.labels import read_boxes
 from headstart.data.boxes.writing import WRITERS, WrittenImage
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.sources import open_source
+from headstart.data.staging import staging_folder
 from headstart.errors import DataError, OutputError, UnreadableImage
 from headstart.files import atomic_create
-from headstart.options import BoxFormat, ConvertOptions, cache_folder
+from headstart.options import BoxFormat, ConvertOptions
 from headstart.runs.folders import check_writable
 from headstart.watching import Progress, Watcher
 
@@ -94,9 +96,7 @@ def run_convert(
     _check_output(data, options.out)
     with watcher.stage("Reading boxes"):
         source = open_source(
-            data,
-            staging=cache_folder(options.cache) / "images",
-            labelling=Labelling("boxes"),
+            data, staging_folder(options.cache), Interpretation(Labelling("boxes"))
         )
     watcher.note(" ".join(source.understood))
     for warning in source.warnings:

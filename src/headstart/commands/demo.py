@@ -6,11 +6,12 @@ from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
 
+from headstart.cache import cache_folder
 from headstart.commands.train import TrainResult, run_training
 from headstart.data.staging import make_staging
 from headstart.errors import DataError
 from headstart.files import atomic_replace
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions
 from headstart.watching import Watcher
 
 _TEST_SHARE = 0.25

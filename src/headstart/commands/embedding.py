@@ -14,16 +14,19 @@ import numpy as np
 from headstart.arrays import Features
 from headstart.backbones.faces import DLIB_FACE, dlib_face
 from headstart.backbones.saved import SavedBackbone
+from headstart.cache import cache_folder, store_url
+from headstart.cluster.machines import THIS_MACHINE, Machines
 from headstart.cores import cores
-from headstart.data.checks import check_files
 from headstart.data.contract import PixelContract
 from headstart.data.decoding import decode_image, read_image
 from headstart.data.faces import SEARCHED_SIDE, count_large_faces, require_faces
 from headstart.data.formats import is_table
 from headstart.data.images import ImageSet
+from headstart.data.interpretation import Interpretation
 from headstart.data.opening import images_of
 from headstart.data.paths import list_names
 from headstart.data.sources import open_source
+from headstart.data.staging import staging_folder
 from headstart.data.tables import other_columns
 from headstart.data.url_sources import fetched, named_by_url
 from headstart.errors import DataError, UnreadableImage
@@ -31,7 +34,7 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.galleries.store import GalleryStore
 from headstart.gallery_options import EmbedderOptions, EnrolOptions, LookUpOptions
 from headstart.hub.names import on_hub
-from headstart.options import ComputeOptions, cache_folder, store_url
+from headstart.options import ComputeOptions
 from headstart.record import Rejection
 from headstart.tasks.loading import TASKS, load_predictor
 from headstart.urls import url_of
@@ -39,7 +42,6 @@ from headstart.watching import Watcher
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
-    from headstart.cluster.cluster import Cluster
 
 
 def extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
@@ -76,14 +78,13 @@ def open_labelled(
     extractor: FeatureExtractor,
     options: EnrolOptions | LookUpOptions,
     watcher: Watcher,
-    cluster: Cluster | None = None,
+    machines: Machines = THIS_MACHINE,
 ) -> tuple[ImageSet, tuple[Rejection, ...]]:
     """Return all usable images of labelled data, with those that are not; one label is enough."""
-    group, cache = options.group, options.cache
-    staging = cache_folder(cache) / "images"
+    group, staging = options.group, staging_folder(options.cache)
     columns = _columns(data, staging, group) if is_table(Path(data)) else ()
     with watcher.stage("Checking images") as progress:
-        source = open_source(data, staging=staging, group=group, slices=columns)
+        source = open_source(data, staging, Interpretation(group=group, slices=columns))
         labels = sorted({entry.label for entry in source.entries if entry.label})
         images = images_of(
             source,
@@ -91,7 +92,7 @@ def open_labelled(
             task=TASKS["single"],
             classes=labels,
             progress=progress,
-            check=cluster.check_files if cluster else check_files,
+            check=machines.check_files,
         )
     watcher.note(images.summary)
     for warning in images.warnings:
@@ -116,12 +117,11 @@ def features_of(
     extractor: FeatureExtractor,
     images: ImageSet,
     watcher: Watcher,
-    cluster: Cluster | None = None,
+    machines: Machines = THIS_MACHINE,
 ) -> tuple[Features, str]:
     """Return the features of images, and the precision to which they are rounded."""
     with watcher.stage("Extracting features") as progress:
-        if cluster:
-            cluster.extract(extractor, images.files, progress=progress, warn=watcher.warn)
+        machines.extract(extractor, images.files, progress=progress, warn=watcher.warn)
         return extractor.of_files(images.files, progress=progress, warn=watcher.warn)
 
 
@@ -202,10 +202,4 @@ def _extractor_of(model: str, options: EmbedderOptions) -> FeatureExtractor:
         from headstart.backbones.backbone import load_backbone  # It needs PyTorch, a slow import.
 
         source = load_backbone(model, weights=options.weights)
-    return FeatureExtractor(
-        source,
-        cache=cache_folder(options.cache),
-        store=store_url(options.cache),
-        device=options.device,
-        precision=options.precision,
-    )
+    return FeatureExtractor.of(source, options)

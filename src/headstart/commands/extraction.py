@@ -1,21 +1,18 @@
 """Step 3, extract features, and say what several passes of the network per image cost."""
 
 import time
-from typing import TYPE_CHECKING
 
 from headstart.classifier import Classifier
+from headstart.cluster.machines import THIS_MACHINE, Machines
 from headstart.data.images import Images
 from headstart.data.orientations import orientation_count
 from headstart.watching import Progress, Watcher
 
-if TYPE_CHECKING:
-    from headstart.cluster.cluster import Cluster
-
 
 def extract_features(
-    model: Classifier, images: Images, watcher: Watcher, cluster: "Cluster | None" = None
+    model: Classifier, images: Images, watcher: Watcher, machines: Machines = THIS_MACHINE
 ) -> None:
-    """Compute the features of all images that are not in the store, on a cluster if there is one.
+    """Compute the features of all images that are not in the store.
 
     With several orientations or scales, a note before it states the number of passes, and one after
     it their duration.
@@ -31,10 +28,7 @@ def extract_features(
     start = time.perf_counter()
     with watcher.stage("Extracting features") as progress:
         count = _Count(progress)
-        if cluster:
-            cluster.extract(model.extractor, images.all.files, progress=count, warn=watcher.warn)
-        else:
-            model.extractor.extract(images.all.files, progress=count, warn=watcher.warn)
+        machines.extract(model.extractor, images.all.files, progress=count, warn=watcher.warn)
     if passes > 1 and count.images:
         seconds = time.perf_counter() - start
         watcher.note(

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from headstart.arrays import Features
 from headstart.backbones.licences import licence_warning
-from headstart.cluster.joining import joined
+from headstart.cache import feature_folder
+from headstart.cluster.machines import Machines, machines_at
 from headstart.commands.embedding import (
     extractor_of,
     features_of,
@@ -27,13 +27,9 @@ from headstart.galleries.labels import checked_label
 from headstart.galleries.store import Change, GalleryStore
 from headstart.galleries.table import Enrolled
 from headstart.gallery_options import AddOptions, CreateOptions, RemoveOptions
-from headstart.options import feature_folder
 from headstart.predictor.predictor import FailedPrediction
 from headstart.record import Rejection
 from headstart.watching import Watcher
-
-if TYPE_CHECKING:
-    from headstart.cluster.cluster import Cluster
 
 AnySearchResult = SearchResult | FailedPrediction
 """The answer to an image, whether or not it could be read."""
@@ -82,8 +78,8 @@ def create_gallery(
             f"'{out}' exists already. Pass another folder with --out, or add to it: headstart "
             f"gallery add {out} {data}"
         )
-    with joined(options.cluster, watcher) as cluster:
-        return _create(data, out, options, watcher, cluster)
+    with machines_at(options.cluster, watcher) as machines:
+        return _create(data, out, options, watcher, machines)
 
 
 def _create(
@@ -91,14 +87,14 @@ def _create(
     out: Path,
     options: CreateOptions,
     watcher: Watcher,
-    cluster: Cluster | None,
+    machines: Machines,
 ) -> GalleryChange:
     with watcher.stage("Loading the model"):
         extractor = extractor_of(options.model, options)
     if text := licence_warning(extractor.source.name, extractor.source.licence):
         watcher.warn(text)
-    images, rejected = open_labelled(data, extractor, options, watcher, cluster)
-    features, stored_as = features_of(extractor, images, watcher, cluster)
+    images, rejected = open_labelled(data, extractor, options, watcher, machines)
+    features, stored_as = features_of(extractor, images, watcher, machines)
     with watcher.stage("Choosing what to compare"):
         gallery = GalleryStore.create(
             *(out, images, features, extractor),

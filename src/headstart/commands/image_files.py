@@ -23,8 +23,8 @@ from headstart.data.inputs import (
 )
 from headstart.data.medical.volumes import Reading, is_volume, reading_of, unpack_volume
 from headstart.data.paths import printable, walk_files
+from headstart.data.staging import staging_folder
 from headstart.errors import DataError, OptionError, UnreadableImage
-from headstart.options import cache_folder
 from headstart.urls import is_on_web, is_url, url_of
 from headstart.watching import Warn, Watcher
 
@@ -99,7 +99,7 @@ class Volumes:
     @classmethod
     def of(cls, contract: PixelContract, cache: Path | None) -> Self:
         """Return the files as a model reads them, with their images in the cache."""
-        return cls(_staging(cache), reading_of(contract))
+        return cls(staging_folder(cache), reading_of(contract))
 
     def unpacked(self, images: Iterable[ImageLike | ListedImage]) -> Iterator[ImageLike]:
         """Yield the images of each such file in its place, and others as they are.
@@ -177,15 +177,15 @@ def _with_tables(
         if path and (url := _object_url(path)):
             from headstart.data.unlabelled import images_at  # Arrow is slow to import.
 
-            yield from images_at(url, _staging(cache), watcher.note, watcher.warn)
+            yield from images_at(url, staging_folder(cache), watcher)
         elif path and _is_existing_table(path):
             from headstart.data.unlabelled import images_of_table
 
-            yield from images_of_table(path, _staging(cache), watcher.note)
+            yield from images_of_table(path, staging_folder(cache), watcher)
         elif path and path.name.lower().endswith(_SHARDS):
             from headstart.data.unlabelled import images_of_local_shards
 
-            yield from images_of_local_shards(str(path), _staging(cache), watcher.warn)
+            yield from images_of_local_shards(str(path), staging_folder(cache), watcher.warn)
         elif path and (listing := coco_listing(path)):
             yield from listing.files
         else:
@@ -246,7 +246,3 @@ def _may_be_volume(source: ImageLike) -> TypeIs[str | os.PathLike[str]]:
 def _listed(name: str) -> ListedImage:
     """Return a file that is found from any current folder."""
     return ListedImage(name, name if is_url(name) else str(Path.cwd() / name))
-
-
-def _staging(cache: Path | None) -> Path:
-    return cache_folder(cache) / "images"

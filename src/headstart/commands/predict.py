@@ -124,7 +124,8 @@ def predict_to_file(
     _reject_unsuitable(predictor, options)
     numbering = _numbering(images, predictor, options, watcher)
     with ExitStack() as stack:
-        cluster = stack.enter_context(joined(options.cluster, watcher))
+        address = options.cluster
+        cluster = stack.enter_context(joined(address, watcher)) if address else None
         with watcher.stage("Predicting") as progress:
             without = options.explain or options.pictures
             files = listed_files(images, options.cache, without, watcher)

@@ -8,10 +8,9 @@ from pathlib import Path
 from headstart.backbones.catalogue import architecture_of
 from headstart.backbones.licences import licence_of, licence_warning
 from headstart.choosing.candidates import candidates_of
-from headstart.cluster.joining import joined
+from headstart.cluster.machines import machines_at
+from headstart.commands.choosing import compare_backbones
 from headstart.commands.combinations import RUN, SEARCH, reject_ineffective_options
-from headstart.commands.comparing import compare_backbones
-from headstart.data.checks import check_files
 from headstart.data.paths import data_name
 from headstart.errors import DataError
 from headstart.notebook import html_table
@@ -75,17 +74,15 @@ def run_recommendation(
     name = f"{data_name(data)}-backbones"
     with (
         reserved_folder(options.out, name, overwrite=options.overwrite, note=watcher.note) as run,
-        joined(options.cluster, watcher) as cluster,
+        machines_at(options.cluster, watcher) as machines,
     ):
-        images = open_data(
-            data, options, watcher, check=cluster.check_files if cluster else check_files
-        )
+        images = open_data(data, options, watcher, check=machines.check_files)
         if images.task.name == "boxes":
             raise DataError(
                 f"'{data}' has boxes, for which backbones are not compared yet. Train with one, "
                 "such as --backbone resnet50."
             )
-        recommendation = compare_backbones(images, candidates, options, watcher, cluster)
+        recommendation = compare_backbones(images, candidates, options, watcher, machines)
         licence = licence_of(architecture_of(recommendation.recommended), recommendation.weights)
         if text := licence_warning(recommendation.recommended, licence):
             watcher.warn(text)

@@ -2,25 +2,21 @@
 
 import os
 from dataclasses import dataclass, replace
-from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pyarrow as pa
 from pydantic import JsonValue
 
 from headstart.arrays import Probabilities
-from headstart.backbones.backbone import Backbone, load_backbone
-from headstart.backbones.licences import licence_warning
-from headstart.choosing.candidates import candidates_of
+from headstart.backbones.backbone import Backbone
 from headstart.classifier import Classifier
-from headstart.cluster.joining import joined
+from headstart.cluster.machines import Machines, machines_at
 from headstart.commands.checking import check_training
+from headstart.commands.choosing import choose_backbone, load_chosen
 from headstart.commands.clock import Clock
 from headstart.commands.combinations import FROZEN, LABELS, STREAMED, reject_ineffective_options
-from headstart.commands.comparing import compare_backbones
 from headstart.commands.detecting import check_detection, fit_and_measure
 from headstart.commands.earlier import EarlierRun
 from headstart.commands.examples import with_examples
@@ -35,17 +31,16 @@ from headstart.commands.studying import (
     doubts_of,
     limits_of,
 )
-from headstart.data.checks import check_files
+from headstart.commands.tuning import fine_tune, note_tuning_data
 from headstart.data.images import Images, ImageSet
 from headstart.data.medical.pseudonyms import patient_key, with_pseudonyms
 from headstart.data.paths import data_name
 from headstart.errors import OptionError
-from headstart.files import size_of
 from headstart.heads.specs import head_named
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions
 from headstart.predictor.detector import Detector
 from headstart.predictor.predictor import Predictor
-from headstart.record import Evaluation, Recommendation, Record, Tuning, describe_use
+from headstart.record import Evaluation, Record, describe_use
 from headstart.report.pictures import Pictures
 from headstart.runs.folders import reserved_folder
 from headstart.runs.marking import marked_unfinished
@@ -54,17 +49,11 @@ from headstart.runs.run import events_below, write_run
 from headstart.runs.unfinished import Request, list_unfinished
 from headstart.task import Summary, Task
 from headstart.tasks.opening import open_data
-from headstart.tuning.fine_tuning import Keep
-from headstart.tuning.training.loop import INTERRUPTED, train_here
+from headstart.tuning.training.loop import INTERRUPTED
 from headstart.tuning.trainings import delete_finished, is_finished
 from headstart.tuning.tutorial import TutorialHead, with_recipe
-from headstart.watching import Watcher, with_place
+from headstart.watching import Watcher
 
-if TYPE_CHECKING:
-    from headstart.cluster.cluster import Cluster
-
-# Bytes of data that fine-tuning leaves in the cache without a word.
-MUCH_SPACE = 100_000_000
 _SELECTION = (
     "chosen_on",
     "why_chosen",
@@ -167,16 +156,16 @@ def run_training(
             resume=request if options.resume else None,
             note=watcher.note,
         ) as run,
-        joined(options.cluster, watcher) as cluster,
+        machines_at(options.cluster, watcher) as machines,
     ):
         with clock.step("scan"):
-            check = cluster.check_files if cluster else check_files
-            images = open_data(data, options, watcher, slices=options.slices, check=check)
+            check, slices = machines.check_files, options.slices
+            images = open_data(data, options, watcher, slices=slices, check=check)
         if images.task.name == "boxes":
             return _train_detector(data, run, request, images, options, watcher, clock)
         reject_ineffective_options(options, LABELS)
         reject_ineffective_options(options, FROZEN)
-        return _train_classifier(data, run, request, images, options, watcher, clock, cluster)
+        return _train_classifier(data, run, request, images, options, watcher, clock, machines)
 
 
 def _train_detector(
@@ -202,7 +191,7 @@ def _train_classifier(
     options: TrainOptions,
     watcher: Watcher,
     clock: Clock,
-    cluster: "Cluster | None",
+    machines: Machines,
 ) -> TrainResult:
     with clock.step("scan"):
         key = patient_key(images.manifest, options.patient_key)
@@ -215,12 +204,10 @@ def _train_classifier(
     earlier = EarlierRun.load(options.compare, images, options) if options.compare else None
 
     # 1: choose a pretrained backbone. 2: load it without its classifier. 3: freeze it.
-    name, weights, recommendation = _choose_backbone(options, images, watcher, clock, cluster)
+    name, weights, recommendation = choose_backbone(images, options, watcher, clock, machines)
     if recommendation and options.search:
         options = options.model_copy(update={"image_size": recommendation.image_size})
-    with clock.step("load"), watcher.stage("Loading the backbone"):
-        backbone = _load_backbone(name, weights, options, watcher)
-    _warn_of_weights(name, weights, backbone, watcher)
+    backbone = load_chosen(name, weights, options, watcher, clock)
     # 4: add a new classifier.
     with clock.step("prepare"), watcher.stage("Preparing the network"):
         model = _new_classifier(backbone.freeze(), images, options)
@@ -231,7 +218,7 @@ def _train_classifier(
             watcher.note(streamed.message)
         _ = model.extractor.fingerprint  # Hashes the weights, and times float32 and bf16.
     with clock.step("extract"):
-        extract_features(model, images, watcher, cluster)
+        extract_features(model, images, watcher, machines)
     # 5: train the head.
     if streamed:
         fitted = fit_streamed(model, images, watcher, clock)
@@ -242,7 +229,7 @@ def _train_classifier(
     if options.tune != "none":
         checkpoints = request.checkpoints(images.name)
         with marked_unfinished(run, request, checkpoints):
-            _fine_tune(model, images, checkpoints, run, options, watcher, clock, cluster)
+            fine_tune(model, images, checkpoints, run, options, watcher, clock, machines)
     unfinished = None if is_finished(model.checkpoints) else request
 
     with clock.step("evaluate"), watcher.stage("Evaluating"):
@@ -273,28 +260,9 @@ def _train_classifier(
         list_unfinished(request.checkpoints(images.name))
     if record.hint:
         watcher.note(record.hint)
-    _note_tuning_data(options, watcher)
+    note_tuning_data(options, watcher)
     summary = _summary(model.predictor.task, record)
     return TrainResult(run, model, record, summary, seconds | clock.total())
-
-
-def _warn_of_weights(name: str, weights: str, backbone: Backbone, watcher: Watcher) -> None:
-    if text := licence_warning(name, backbone.licence):
-        watcher.warn(text)
-    if weights == "random":
-        watcher.warn(
-            f"The weights of '{name}' are random, not pretrained. Use this for tests only."
-        )
-
-
-def _note_tuning_data(options: TrainOptions, watcher: Watcher) -> None:
-    """Say how much disk space fine-tuning has left in use, if it is much."""
-    kept = size_of(cache_folder(options.cache) / "boundary") if options.tune != "none" else 0
-    if kept > MUCH_SPACE:
-        watcher.note(
-            f"{kept / 1e6:,.0f} MB of outputs of frozen layers are kept in the cache, which make "
-            "fine-tuning these images again faster. To delete them: headstart cache clear --tuning"
-        )
 
 
 def _resolved(options: TrainOptions) -> TrainOptions:
@@ -304,41 +272,6 @@ def _resolved(options: TrainOptions) -> TrainOptions:
         part = "stages:1" if options.tune == "none" else "stages:2"
         options = options.model_copy(update={"tune": part})
     return options.with_minutes(options.tune)
-
-
-def _choose_backbone(
-    options: TrainOptions,
-    images: Images,
-    watcher: Watcher,
-    clock: Clock,
-    cluster: "Cluster | None",
-) -> tuple[str, str, Recommendation | None]:
-    """Return the name and weights of the requested or recommended backbone."""
-    if options.backbone != "auto":
-        return options.backbone, options.weights, None
-    with clock.step("recommend"):
-        candidates = candidates_of(options.backbones)
-        recommendation = compare_backbones(images, candidates, options, watcher, cluster)
-    return recommendation.recommended, recommendation.weights, recommendation
-
-
-def _load_backbone(name: str, weights: str, options: TrainOptions, watcher: Watcher) -> Backbone:
-    """Load the backbone, and check that it has the part to fine-tune."""
-    backbone = load_backbone(
-        name,
-        weights=weights,
-        image_size=options.image_size,
-        orientations=options.orientations,
-        scales=options.scales,
-        fit=options.fit,
-        seed=options.seed,
-        note=watcher.note,
-    )
-    if options.recipe == "tutorial":
-        backbone.size_is_open = backbone.fit_is_open = False
-    if options.tune not in ("none", "auto", "all"):
-        backbone.parts().first_trainable(options.tune)  # Raises if it does not exist.
-    return backbone
 
 
 def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -> Classifier:
@@ -355,55 +288,6 @@ def _new_classifier(backbone: Backbone, images: Images, options: TrainOptions) -
         deterministic=options.deterministic,
         operating_point=options.operating_point,
         head_memory=options.head_memory,
-    )
-
-
-def _fine_tune(
-    model: Classifier,
-    images: Images,
-    checkpoints: Path,
-    run: Path,
-    options: TrainOptions,
-    watcher: Watcher,
-    clock: Clock,
-    cluster: "Cluster | None",
-) -> None:
-    """Fine-tune on the training part, and say if the result was not kept."""
-    metric = options.objective == "metric"
-    name = "Metric tuning" if metric else "Fine-tuning"
-    keep: Keep = "always" if options.recipe == "tutorial" else "better"
-    trainer = cluster.train if cluster else train_here
-    tune = model.tune_metric if metric else partial(model.tune, keep=keep, trainer=trainer)
-    with clock.step("tune"), watcher.stage(name) as advance:
-        progress = with_place(advance, lambda place: watcher.note(f"Resuming in {run} at {place}"))
-        report = tune(
-            images.train,
-            options,
-            val=images.val,
-            part=options.tune,
-            checkpoints=checkpoints,
-            resume=options.resume,
-            progress=progress,
-            watcher=watcher,
-        )
-    if report is None:  # The reason has been said.
-        return
-    if report.stopped:
-        watcher.warn(f"{name} ended early: {report.stopped}.")
-    if isinstance(report, Tuning) and not report.kept:
-        say = watcher.note if report.why_not else watcher.warn
-        say(f"{_why_not(report)}, so the backbone stays frozen.")
-
-
-def _why_not(report: Tuning) -> str:
-    """Return why a fine-tuned model was not kept."""
-    if not report.why_not:
-        return f"Fine-tuning {report.part} did not finish an epoch"
-    return (
-        f"Fine-tuning {report.part} {report.why_not} ({report.tuned_accuracy:.1%} and log loss "
-        f"{report.tuned_log_loss:.3f} on {report.images} held-out images; the frozen backbone "
-        f"{report.probe_accuracy:.1%} and {report.probe_log_loss:.3f}; the difference is "
-        f"{abs(report.loss_gain_errors or 0.0):.1f} standard errors of log loss)"
     )
 
 

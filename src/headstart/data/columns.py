@@ -1,14 +1,14 @@
 """The meaning of a table's columns, by their usual names. No split is ignored in silence."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.data.formats import SUFFIXES
+from headstart.data.interpretation import Interpretation
 from headstart.data.label_cells import FALSE, TRUE
 from headstart.data.label_columns import named_label_columns
-from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text, normalised
 from headstart.data.path_groups import is_path_pattern
 from headstart.data.split_names import split_of
@@ -104,11 +104,8 @@ class Columns:
 def choose_columns(
     path: Path,
     names: Sequence[str],
+    interpretation: Interpretation,
     *,
-    group: str | None = None,
-    labelling: Labelling | None = None,
-    known: Collection[str] = (),
-    slices: Sequence[str] = (),
     values: Callable[[str], Sequence[str]],
     label: str | None = None,
 ) -> Columns:
@@ -117,22 +114,20 @@ def choose_columns(
     Args:
         path: The table, for error messages.
         names: All columns.
-        group: The column that the user named, or a regular expression on the path.
-        labelling: What the user says about the labels.
-        known: The classes of a trained model, which may be columns with one label each.
-        slices: The columns by which the user slices results.
+        interpretation: What the user says about the columns. The classes of a trained model may be
+            columns with one label each.
         values: Returns the different values of a column, or nothing if there are many.
         label: The column of the labels, if it is not to be found by its name.
 
     Raises:
         DataError: A column is missing, named twice or ambiguous, or looks like a split but cannot
             be used as one.
-        OptionError: `group`, a slice or a column of the labels is not a column.
+        OptionError: The group, a slice or a column of the labels is not a column.
     """
-    labelling = labelling or Labelling()
+    group, task = interpretation.group, interpretation.labelling.task
     _check_unique(path, names)
-    named = _columns_of_labels(path, names, (group, *slices), labelling, known)
-    labels = named or (label or _label_column(path, names, labelling.task),)
+    named = _columns_of_labels(path, names, interpretation)
+    labels = named or (label or _label_column(path, names, task),)
     image = _image_column(path, names)
     if image in named:
         raise OptionError(
@@ -140,7 +135,9 @@ def choose_columns(
         )
     split = _split_columns(path, [name for name in names if name not in (image, *labels)], values)
     grouping = _grouping(path, names, group)
-    sliced = tuple(dict.fromkeys(_named(path, names, name, "slices") for name in slices))
+    sliced = tuple(
+        dict.fromkeys(_named(path, names, name, "slices") for name in interpretation.slices)
+    )
     if image in sliced:
         raise OptionError(
             f"--slices names '{image}', which is the column of the images of '{path}'."
@@ -178,19 +175,16 @@ def _image_column(path: Path, names: Sequence[str]) -> str:
 
 
 def _columns_of_labels(
-    path: Path,
-    names: Sequence[str],
-    others: Collection[str | None],
-    labelling: Labelling,
-    known: Collection[str],
+    path: Path, names: Sequence[str], interpretation: Interpretation
 ) -> tuple[str, ...]:
     """Return the columns with one label each: those that the user names, or a model's labels."""
+    labelling, others = interpretation.labelling, (interpretation.group, *interpretation.slices)
     if labelling.labels is not None:
         reserved = {name for name in names if column_key(name) in _OTHERS or name in others}
         return named_label_columns(path, names, labelling.labels, reserved)
     if labelling.task != "multi" or any(column_key(name) in (*_LABEL, _LABELS) for name in names):
         return ()
-    return tuple(name for name in names if normalised(name) in known)
+    return tuple(name for name in names if normalised(name) in labelling.known)
 
 
 def column_key(name: str) -> str:

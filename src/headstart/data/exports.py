@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from headstart.data.formats import is_image_file
-from headstart.data.labelling import Labelling
+from headstart.data.interpretation import Interpretation
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.paths import data_name, list_names, walk_files
@@ -34,12 +34,8 @@ def read_exported(
     data: Path | str,
     folder: Path,
     files: Sequence[Path],
-    *,
     staging: Path,
-    group: str | None = None,
-    labelling: Labelling | None = None,
-    known: Collection[str] = (),
-    slices: Sequence[str] = (),
+    interpretation: Interpretation,
 ) -> Source:
     """Read the Parquet files of a data set, each as the part of the split that it is named after.
 
@@ -48,23 +44,15 @@ def read_exported(
         folder: The folder.
         files: See `find_exported`.
         staging: Folder for embedded images.
-        group: A column of the tables.
-        labelling: What the user says about the labels.
-        known: The classes of a trained model, if there is one.
-        slices: The columns by which results are sliced.
+        interpretation: How the tables are to be understood.
 
     Raises:
         DataError: They belong to several data sets, one has a split of its own, or see
             `tables.read_table`.
-        OptionError: `group` or a slice is not a column.
+        OptionError: The group or a slice is not a column.
     """
     _check_one_data_set(data, folder, files)
-    sources = {
-        file: read_table(
-            file, staging=staging, group=group, labelling=labelling, known=known, slices=slices
-        )
-        for file in files
-    }
+    sources = {file: read_table(file, staging, interpretation) for file in files}
     entries = [entry for file, source in sources.items() for entry in _entries(file, source)]
     counts = Counter(map(part_of_file, files))
     parts = ", ".join(f"{count} {part}" for part, count in counts.items())

@@ -11,6 +11,7 @@ from headstart.data.boxes.near_misses import boxes_without_images, why_no_boxes
 from headstart.data.boxes.sources import box_source
 from headstart.data.exports import find_exported, read_exported
 from headstart.data.folders import list_folder
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.labels import write_labels
 from headstart.data.listing import Source
@@ -24,76 +25,75 @@ _MIN_CLASSES = 2
 
 
 def read_folder(
-    folder: Path,
-    data: Path | str,
-    staging: Path,
-    group: str | None,
-    known: Collection[str],
-    labelling: Labelling,
-    slices: Sequence[str],
+    folder: Path, data: Path | str, staging: Path, interpretation: Interpretation
 ) -> Source:
     """List the images of a folder, with their boxes if it has some, or of the tables in it."""
+    labelling = interpretation.labelling
     if files := find_exported(folder):
-        return read_exported(
-            *(data, folder, files),
-            staging=staging,
-            group=group,
-            labelling=labelling,
-            known=known,
-            slices=slices,
-        )
+        return read_exported(data, folder, files, staging, interpretation)
     found = find_boxes(folder)
     if labelling.task == "boxes" and found is None:
         raise _no_boxes(folder, data)
-    classes = _class_folders(folder, data, known) if found else set()
+    classes = _class_folders(folder, data, labelling.known) if found else set()
     if found and labelling.task in ("auto", "boxes"):
-        boxes = found.read(staging=staging, group=group, slices=slices)
+        boxes = found.read(staging, interpretation)
         if labelling.task == "boxes" or not classes:
-            return source_of_boxes(boxes, data, group, labelling)
+            return source_of_boxes(boxes, data, interpretation)
         if 2 * boxes.annotated >= len(found.files.images):
-            source = source_of_boxes(boxes, data, group, labelling)
+            source = source_of_boxes(boxes, data, interpretation)
             sentence = (
                 f"The folders {list_names(sorted(classes), 3)} might be labels: to use them, pass "
                 "--task single."
             )
             return replace(source, understood=(*source.understood, sentence))
-    if table := table_of_medical_images(folder):
-        try:
-            read = tables.read_table(
-                table, staging=staging, group=group, labelling=labelling, known=known, slices=slices
-            )
-            check_some_exist(table, read.entries)
-        except DataError:
-            if not _has_folders(folder):  # Otherwise, they are the labels.
-                raise
-        else:
-            sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
-            return replace(read, name=data_name(data), understood=(sentence, *read.understood))
-    check_class_folders(data, labelling, slices)
+    if read := _read_medical_table(folder, data, staging, interpretation):
+        return read
+    check_class_folders(data, interpretation)
     if found and not classes:
         raise DataError(
             f"'{data}' has no class folders, but boxes in {found.kind}. Omit --task, or pass "
             "--task boxes."
         )
-    source = grouped_by_path(_list_folder(folder, data, known, labelling), group)
+    source = grouped_by_path(_list_folder(folder, data, labelling), interpretation.group)
     if found:
         sentence = f"The boxes in {found.kind} are not read: to use them, pass --task boxes."
         source = replace(source, understood=(*source.understood, sentence))
     return with_several_labels(source) if labelling.task == "multi" else source
 
 
-def check_class_folders(data: Path | str, labelling: Labelling, slices: Sequence[str]) -> None:
+def _read_medical_table(
+    folder: Path, data: Path | str, staging: Path, interpretation: Interpretation
+) -> Source | None:
+    """List the images of the table of a folder of medical images.
+
+    None if it has no table, or if the table cannot be read and folders may be the labels.
+    """
+    table = table_of_medical_images(folder)
+    if table is None:
+        return None
+    try:
+        source = tables.read_table(table, staging, interpretation)
+        check_some_exist(table, source.entries)
+    except DataError:
+        if not _has_folders(folder):
+            raise
+        return None
+    sentence = f"The table is '{printable(table.relative_to(folder).as_posix())}'."
+    return replace(source, name=data_name(data), understood=(sentence, *source.understood))
+
+
+def check_class_folders(data: Path | str, interpretation: Interpretation) -> None:
     """Check that no option is for a table, as folders are the labels.
 
     Raises:
         OptionError: One is.
     """
-    if slices:
+    if slices := interpretation.slices:
         raise OptionError(
             f"--slices '{','.join(slices)}' names columns of a table, and '{data}' is not a table. "
             "Pass a table with these columns, such as a CSV file."
         )
-    labelling.check("for a folder, whose folders are the labels")
+    interpretation.labelling.check("for a folder, whose folders are the labels")
 
 
 def _no_boxes(folder: Path, data: Path | str) -> DataError:
@@ -107,17 +107,15 @@ def _no_boxes(folder: Path, data: Path | str) -> DataError:
     )
 
 
-def _list_folder(
-    folder: Path, data: Path | str, known: Collection[str], labelling: Labelling
-) -> Source:
+def _list_folder(folder: Path, data: Path | str, labelling: Labelling) -> Source:
     """List a folder of class folders; if it has fewer than two, boxes may have been meant.
 
     Raises:
         DataError: See `list_folder`, or files that may be meant as boxes cannot be read.
     """
-    may_be_boxes = labelling.task == "auto" and not known
+    may_be_boxes = labelling.task == "auto" and not labelling.known
     try:
-        source = list_folder(folder, data, known)
+        source = list_folder(folder, data, labelling.known)
     except DataError as error:
         if may_be_boxes and (kinds := boxes_without_images(folder)):
             raise _no_images(data, kinds) from None
@@ -154,19 +152,17 @@ def _class_folders(folder: Path, data: Path | str, known: Collection[str]) -> se
     return labels if len(labels) > 1 or labels & set(known) else set()
 
 
-def source_of_boxes(
-    boxes: BoxSet, data: Path | str, group: str | None, labelling: Labelling
-) -> Source:
+def source_of_boxes(boxes: BoxSet, data: Path | str, interpretation: Interpretation) -> Source:
     """Return the source of boxes in a folder or a file.
 
     Raises:
         DataError: None of the images exist, or none has a box.
         OptionError: An option for labels or groups has no effect.
     """
-    labelling.check("for boxes")
+    interpretation.labelling.check("for boxes")
     source = box_source(data_name(data), boxes)
     by_column = any(entry.group for entry in source.entries)
-    return source if by_column else grouped_by_path(source, group)
+    return source if by_column else grouped_by_path(source, interpretation.group)
 
 
 def _has_folders(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""How labels are to be read, as far as the user says so."""
+"""How labels are to be read, as far as the user or a trained model says so."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,19 +9,21 @@ from headstart.options import TaskOption, UncertainOption
 
 @dataclass(frozen=True)
 class Labelling:
-    """What the user says about the labels; see the options of the same meaning.
+    """What is said about the labels; see the options of the same meaning.
 
     Attributes:
         task: Whether an image has one label or several; "auto" if the data decides.
         labels: The columns with one label each; None if not given.
         label_separator: What separates the labels in a cell; None if not given.
         uncertain: What -1 means; None if not given.
+        known: The classes of a trained model, if there is one.
     """
 
     task: TaskOption = "auto"
     labels: str | None = None
     label_separator: str | None = None
     uncertain: UncertainOption | None = None
+    known: Collection[str] = ()
 
     def check(self, why: str, effective: Collection[str] = ()) -> None:
         """Refuse options that have no effect.

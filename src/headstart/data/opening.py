@@ -1,9 +1,8 @@
-"""Open, check and split a set of labelled images. Every command starts here."""
+"""Check and split the images that a source lists. Every command starts here."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,51 +18,13 @@ from headstart.data.findings import (
 )
 from headstart.data.images import Images
 from headstart.data.label_findings import check_learnable, describe_labels, label_warnings
-from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.manifest import rejected, usable
-from headstart.data.sources import open_source
 from headstart.data.splits import find_leaks, leak_free_split
 from headstart.errors import DataError, OptionError
 from headstart.options import DecodeLimits, OpenOptions
 from headstart.task import Task
 from headstart.watching import Progress
-
-
-def open_images(
-    data: str | os.PathLike[str],
-    *,
-    task: Task,
-    staging: Path,
-    test: float | None = None,
-    group: str | None = None,
-    seed: int = 0,
-    classes: Sequence[str] | None = None,
-    limits: DecodeLimits | None = None,
-    progress: Progress | None = None,
-) -> Images:
-    """Open images with labels of a given kind; see `sources.open_source` and `images_of`.
-
-    Raises:
-        DataError: See there.
-        OptionError: `test` is not a share, or see there.
-    """
-    if test is not None and not 0 <= test < 1:
-        raise OptionError(f"test must be at least 0 and below 1. Got {test}.")
-    labelling = Labelling("multi" if task.name == "multi" else "single")
-    source = open_source(
-        data, staging=staging, group=group, known=classes or (), labelling=labelling
-    )
-    return images_of(
-        source,
-        data,
-        task=task,
-        test=test,
-        seed=seed,
-        classes=classes,
-        limits=limits,
-        progress=progress,
-    )
 
 
 def images_of(

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from headstart.data.archives import DAMAGE, ArchiveLimits
 from headstart.data.exports import part_of_file
 from headstart.data.formats import SUFFIXES
-from headstart.data.labelling import Labelling
+from headstart.data.interpretation import Interpretation
 from headstart.data.labels import cell_text, normalised
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
@@ -137,13 +137,7 @@ def local_shards(pattern: str) -> list[Shard]:
 
 
 def read_shards(
-    data: str,
-    shards: Sequence[Shard],
-    *,
-    staging: Path,
-    group: str | None,
-    labelling: Labelling,
-    slices: Sequence[str],
+    data: str, shards: Sequence[Shard], staging: Path, interpretation: Interpretation
 ) -> Source:
     """List the images of shards; those of a damaged shard are left out.
 
@@ -151,21 +145,21 @@ def read_shards(
         data: What the user passed.
         shards: The shards. If all are named after parts of a split, they are these parts.
         staging: Folder for the images.
-        group: A regular expression on the name of an image, which begins with that of its shard.
-        labelling: What the user says about the labels.
-        slices: Must be empty.
+        interpretation: How they are to be understood. The group is a regular expression on the name
+            of an image, which begins with that of its shard; there are no slices.
 
     Raises:
         DataError: All are damaged, or another task than one label per image was asked for.
         OptionError: An option has no effect.
     """
+    labelling = interpretation.labelling
     if labelling.task not in ("auto", "single"):
         raise DataError(
             f"'{data}' is a set of shards, which have one label per image. Omit --task "
             f"{labelling.task}, or pass a table with the columns path and labels."
         )
     labelling.check("for shards")
-    if slices:
+    if slices := interpretation.slices:
         raise OptionError(f"--slices '{','.join(slices)}' names columns, which shards do not have.")
     entries, damaged = list[Entry](), list[str]()
     for shard in shards:
@@ -185,7 +179,7 @@ def read_shards(
     if all(parts.values()):
         understood.append("Split: the names of the shards.")
     source = Source(data_name(data), entries, tuple(understood), warnings)
-    return grouped_by_path(source, group) if group else source
+    return grouped_by_path(source, interpretation.group)
 
 
 def samples_of(shard: Shard, staging: Path) -> Iterator[tuple[Sample, Path]]:

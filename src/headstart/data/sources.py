@@ -1,15 +1,15 @@
 """Understand data: which images there are, with which labels, splits and groups.
 
-Everything that decides how data is understood is here and in the modules that this one calls:
-folders (`folder_sources`, `folders`, `layouts`), tables (`tables`, `table_files`, `delimited`,
-`columns`, `image_cells`, `locating`, `exports`), boxes (`boxes/`), labels (`labelling`,
-`label_columns`, `label_cells`, `separators`, `merging`), groups (`path_groups`), archives, shards,
-and data in object stores (`url_sources`).
+What the user says about data is an `Interpretation`. Everything else that decides how it is
+understood is here and in the modules that this one calls: folders (`folder_sources`, `folders`,
+`layouts`), tables (`tables`, `table_files`, `delimited`, `columns`, `image_cells`, `locating`,
+`exports`), boxes (`boxes/`), labels (`labelling`, `label_columns`, `label_cells`, `separators`,
+`merging`), groups (`path_groups`), archives, shards, and data in object stores (`url_sources`).
 """
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +20,12 @@ from headstart.data.boxes.sources import without_unknown_labels
 from headstart.data.folder_sources import read_folder, source_of_boxes
 from headstart.data.folders import name_problem
 from headstart.data.formats import TABLE_SUFFIXES, is_table
-from headstart.data.labelling import Labelling
+from headstart.data.interpretation import Interpretation
 from headstart.data.labels import normalised, read_labels, write_labels
 from headstart.data.listing import Source
 from headstart.data.locating import check_some_exist
 from headstart.data.medical.files import is_medical_name
 from headstart.data.medical.listing import with_medical_images
-from headstart.data.medical.volumes import Reading
 from headstart.data.paths import existing_path, list_names, object_url, printable
 from headstart.data.shards import (
     Shard,
@@ -48,13 +47,8 @@ _REMOTE_MEDICAL = "medical images are read only from this machine; copy the data
 
 def open_source(
     data: str | os.PathLike[str],
-    *,
     staging: Path,
-    group: str | None = None,
-    known: Collection[str] = (),
-    labelling: Labelling | None = None,
-    slices: Sequence[str] = (),
-    reading: Reading | None = None,
+    interpretation: Interpretation | None = None,
 ) -> Source:
     """List the images of a folder, a table or an archive.
 
@@ -67,37 +61,27 @@ def open_source(
             WebDataset shards, or the URL of a folder, a table, an archive or shards in an object
             store.
         staging: Folder for unpacked archives and embedded images.
-        group: A column of the table, or a regular expression on the image's path.
-        known: The classes of a trained model, if there is one.
-        labelling: What the user says about the labels.
-        slices: The columns of the table by which results are sliced.
-        reading: How medical images are read, if the user or a trained model says so.
+        interpretation: How it is to be understood, if the user or a trained model says so.
 
     Raises:
         DataError: It does not exist, is of an unknown kind, has no images, or cannot be
-            understood with certainty. A column of `slices` has more than 50 values.
-        OptionError: `group` is neither a column nor a regular expression with a group, or an option
-            for the labels has no effect. The data has no such column of `slices`.
+            understood with certainty. A column of the slices has more than 50 values.
+        OptionError: The group is neither a column nor a regular expression with a group, or an
+            option for the labels has no effect. The data has no such column for the slices.
     """
-    labelling = labelling or Labelling()
+    interpretation = interpretation or Interpretation()
+    known = interpretation.labelling.known
     if url := object_url(data):
-        source = read_url_source(
-            url,
-            staging=staging,
-            group=group,
-            known=known,
-            labelling=labelling,
-            slices=slices,
-        )
+        source = read_url_source(url, staging, interpretation)
     else:
-        source = _read_local(data, staging, group, known, labelling, slices)
+        source = _read_local(data, staging, interpretation)
     if not source.entries:
         raise DataError(
             f"'{data}' has no images. Pass a folder with one subfolder per class, "
             "with files such as .jpg, .png, .webp or .tif in them."
         )
     source = _without_remote_medical(source)
-    source = with_medical_images(source, staging, reading, required=not known)
+    source = with_medical_images(source, staging, interpretation.reading, required=not known)
     check_slices(entry.slices for entry in source.entries if not entry.rejected)
     if source.boxes and known:
         source = without_unknown_labels(source, known)
@@ -107,49 +91,27 @@ def open_source(
 
 
 def _read_local(
-    data: str | os.PathLike[str],
-    staging: Path,
-    group: str | None,
-    known: Collection[str],
-    labelling: Labelling,
-    slices: Sequence[str],
+    data: str | os.PathLike[str], staging: Path, interpretation: Interpretation
 ) -> Source:
     """List the images of data on this machine."""
     if is_pattern(os.fspath(data)) and not Path(data).exists():
-        shards = local_shards(os.fspath(data))
-        return read_shards(
-            os.fspath(data),
-            shards,
-            staging=staging,
-            group=group,
-            labelling=labelling,
-            slices=slices,
-        )
+        pattern = os.fspath(data)
+        return read_shards(pattern, local_shards(pattern), staging, interpretation)
     path = _existing(data)
     if path.is_file() and is_table(path):
-        source = tables.read_table(
-            path, staging=staging, group=group, labelling=labelling, known=known, slices=slices
-        )
+        source = tables.read_table(path, staging, interpretation)
         check_some_exist(path, source.entries)
         return source
     if shards := _shards(path):
-        return read_shards(
-            *(str(path), shards),
-            staging=staging,
-            group=group,
-            labelling=labelling,
-            slices=slices,
-        )
+        return read_shards(str(path), shards, staging, interpretation)
     if path.is_file() and archives.is_archive(path):
-        folder = archives.unpack(path, staging)
-        return read_folder(folder, path, staging, group, known, labelling, slices)
+        return read_folder(archives.unpack(path, staging), path, staging, interpretation)
     if path.is_dir():
-        return read_folder(path, path, staging, group, known, labelling, slices)
+        return read_folder(path, path, staging, interpretation)
     if path.is_file() and (found := find_boxes_of_file(path)):
-        if labelling.task not in ("auto", "boxes"):
+        if interpretation.labelling.task not in ("auto", "boxes"):
             raise DataError(f"'{data}' has boxes. Omit --task, or pass --task boxes.")
-        boxes = found.read(staging=staging, group=group, slices=slices)
-        return source_of_boxes(boxes, path, group, labelling)
+        return source_of_boxes(found.read(staging, interpretation), path, interpretation)
     raise _unknown_kind(path)
 
 

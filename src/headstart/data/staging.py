@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+from headstart.cache import cache_folder
 from headstart.errors import StoreError
+
+
+def staging_folder(cache: Path | None) -> Path:
+    """Return the folder for unpacked archives and embedded images in a cache."""
+    return cache_folder(cache) / "images"
 
 
 def make_staging(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """List the images of a table of paths or embedded images: CSV, Parquet or JSON lines."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from headstart.data.boxes.sources import box_source
 from headstart.data.boxes.tables import box_columns_of, read_box_table
 from headstart.data.columns import Columns, choose_columns
 from headstart.data.image_cells import ImageCells
+from headstart.data.interpretation import Interpretation
 from headstart.data.label_cells import (
     LabelCells,
     LabelColumns,
@@ -34,14 +35,7 @@ from headstart.errors import DataError
 
 
 def read_table(
-    path: Path,
-    *,
-    staging: Path,
-    group: str | None = None,
-    labelling: Labelling | None = None,
-    known: Collection[str] = (),
-    slices: Sequence[str] = (),
-    base: str | None = None,
+    path: Path, staging: Path, interpretation: Interpretation, base: str | None = None
 ) -> Source:
     """Read a table of images: paths or embedded images, labels, and optional splits and groups.
 
@@ -54,33 +48,23 @@ def read_table(
     Args:
         path: The table.
         staging: Folder for embedded images.
-        group: The column of the groups, or a regular expression on the path.
-        labelling: What the user says about the labels.
-        known: The classes of a trained model, if there is one.
-        slices: The columns by which results are sliced.
+        interpretation: How the table is to be understood.
         base: The folder that paths are relative to, or its URL; by default, the table's own.
 
     Raises:
         DataError: The file cannot be parsed, or a column is missing or cannot be understood.
-        OptionError: `group`, a slice or a column of the labels is not a column, or an option has no
-            effect.
+        OptionError: The group, a slice or a column of the labels is not a column, or an option has
+            no effect.
     """
-    labelling = labelling or Labelling()
+    group, labelling = interpretation.group, interpretation.labelling
     table = open_table(path)
     labels_wanted = labelling.task != "auto" or labelling.labels is not None
     if labelling.task == "boxes" or (not labels_wanted and box_columns_of(table.schema)):
         labelling.check("for boxes")
-        return _with_boxes(path, table, staging, group, slices, base)
-    columns = choose_columns(
-        path,
-        table.schema.names,
-        group=group,
-        labelling=labelling,
-        known=known,
-        slices=slices,
-        values=cache(table.values),
-    )
-    labels = _label_cells(path, table.schema, columns, labelling, known)
+        return _with_boxes(path, table, staging, interpretation, base)
+    names, values = table.schema.names, cache(table.values)
+    columns = choose_columns(path, names, interpretation, values=values)
+    labels = _label_cells(path, table.schema, columns, labelling)
     kind = table.schema.field(columns.image).type
     reader = _Reader(path, columns, labels, ImageCells.of(path, kind, staging, base), table.place)
     entries: list[Entry] = []
@@ -118,32 +102,23 @@ def other_columns(path: Path, group: str | None = None) -> tuple[str, ...]:
         DataError: The file cannot be parsed, or a column is missing or cannot be understood.
     """
     table = open_table(path)
-    values = cache(table.values)
-    return choose_columns(path, table.schema.names, group=group, values=values).unused
+    names, values = table.schema.names, cache(table.values)
+    return choose_columns(path, names, Interpretation(group=group), values=values).unused
 
 
 def _with_boxes(
-    path: Path,
-    table: Table,
-    staging: Path,
-    group: str | None,
-    slices: Sequence[str],
-    base: str | None,
+    path: Path, table: Table, staging: Path, interpretation: Interpretation, base: str | None
 ) -> Source:
     """Return the source of a table of boxes."""
-    boxes = read_box_table(path, table, staging=staging, group=group, slices=slices, base=base)
+    boxes = read_box_table(path, table, staging, interpretation, base=base)
     source = box_source(data_name(path), boxes)
     source = replace(source, entries=_relative_names(source.entries))
     by_column = any(entry.group for entry in source.entries)
-    return source if by_column else grouped_by_path(source, group)
+    return source if by_column else grouped_by_path(source, interpretation.group)
 
 
 def _label_cells(
-    path: Path,
-    schema: pa.Schema,
-    columns: Columns,
-    labelling: Labelling,
-    known: Collection[str],
+    path: Path, schema: pa.Schema, columns: Columns, labelling: Labelling
 ) -> LabelCells:
     """Return what reads the labels.
 
@@ -155,7 +130,7 @@ def _label_cells(
         labelling.check("with one label per image")
     if columns.one_each:
         labelling.check("with a column for each label", ("labels", "uncertain"))
-        missing = sorted(set(known) - set(map(normalised, columns.labels)))
+        missing = sorted(set(labelling.known) - set(map(normalised, columns.labels)))
         return LabelColumns(path, columns.labels, labelling.uncertain or "unknown", missing)
     (column,) = columns.labels
     kind, names = schema.field(column).type, class_names(schema, column)

@@ -4,7 +4,7 @@ Images stay there and are read when they are needed. What holds images or lists 
 archives, shards) is copied to the staging folder, and is then like a local one.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,7 @@ from headstart.data import archives, tables
 from headstart.data.folder_sources import check_class_folders, read_folder, with_several_labels
 from headstart.data.folders import list_listed
 from headstart.data.formats import is_named_like_image, is_table
-from headstart.data.labelling import Labelling
+from headstart.data.interpretation import Interpretation
 from headstart.data.listing import Source
 from headstart.data.path_groups import grouped_by_path
 from headstart.data.paths import list_names
@@ -30,15 +30,7 @@ from headstart.files import digest
 from headstart.urls import url_folder, url_name
 
 
-def read_url_source(
-    url: str,
-    *,
-    staging: Path,
-    group: str | None,
-    known: Collection[str],
-    labelling: Labelling,
-    slices: Sequence[str],
-) -> Source:
+def read_url_source(url: str, staging: Path, interpretation: Interpretation) -> Source:
     """List the images of a folder, a table, an archive or shards in an object store.
 
     See `sources.open_source` for the arguments.
@@ -49,19 +41,13 @@ def read_url_source(
         OptionError: See there.
     """
     if is_pattern(url):
-        return read_shards(
-            url,
-            remote_shards(expand(url), staging),
-            staging=staging,
-            group=group,
-            labelling=labelling,
-            slices=slices,
-        )
+        shards = remote_shards(expand(url), staging)
+        return read_shards(url, shards, staging, interpretation)
     kind = kind_of(url)
     if kind is None:
         raise DataError(f"Data '{url}' does not exist.")
     read = _read_folder if kind == "folder" else _read_file
-    return read(url, staging, group, known, labelling, slices)
+    return read(url, staging, interpretation)
 
 
 def remote_shards(urls: Sequence[str], staging: Path) -> list[Shard]:
@@ -104,27 +90,12 @@ def named_by_url(copy: Path, url: str) -> Iterator[None]:
         raise
 
 
-def _read_file(
-    url: str,
-    staging: Path,
-    group: str | None,
-    known: Collection[str],
-    labelling: Labelling,
-    slices: Sequence[str],
-) -> Source:
+def _read_file(url: str, staging: Path, interpretation: Interpretation) -> Source:
     name = url_name(url)
     if is_table(Path(name)):
         copy = fetched(url, staging)
         with named_by_url(copy, url):
-            return tables.read_table(
-                copy,
-                staging=staging,
-                group=group,
-                labelling=labelling,
-                known=known,
-                slices=slices,
-                base=url_folder(url),
-            )
+            return tables.read_table(copy, staging, interpretation, base=url_folder(url))
     if not archives.is_archive(Path(name)):
         raise DataError(
             f"'{url}' is not a folder, a table, an archive or a shard. Other files are read only "
@@ -133,49 +104,30 @@ def _read_file(
     copy = fetched(url, staging)
     with named_by_url(copy, url):
         if is_shard_name(name) and is_shard(copy):
-            return read_shards(
-                url,
-                [Shard.of(copy)],
-                staging=staging,
-                group=group,
-                labelling=labelling,
-                slices=slices,
-            )
-        folder = archives.unpack(copy, staging)
-        return read_folder(folder, url, staging, group, known, labelling, slices)
+            return read_shards(url, [Shard.of(copy)], staging, interpretation)
+        return read_folder(archives.unpack(copy, staging), url, staging, interpretation)
 
 
-def _read_folder(
-    url: str,
-    staging: Path,
-    group: str | None,
-    known: Collection[str],
-    labelling: Labelling,
-    slices: Sequence[str],
-) -> Source:
+def _read_folder(url: str, staging: Path, interpretation: Interpretation) -> Source:
     files = [file for file in list_files(url) if not url_name(file.url).startswith(".")]
     images = any(is_named_like_image(file.name) for file in files)
     if files and all(is_shard_name(file.name) for file in files):
-        return read_shards(
-            url,
-            [shard_of(file, staging) for file in files],
-            staging=staging,
-            group=group,
-            labelling=labelling,
-            slices=slices,
-        )
+        shards = [shard_of(file, staging) for file in files]
+        return read_shards(url, shards, staging, interpretation)
     parquet = [file for file in files if PurePosixPath(file.name).suffix.lower() == ".parquet"]
     if parquet and not images:
         folder = _copies(url, parquet, staging)
         with named_by_url(folder, url):
-            return read_folder(folder, url, staging, group, known, labelling, slices)
+            return read_folder(folder, url, staging, interpretation)
+    labelling = interpretation.labelling
     if labelling.task == "boxes":
         raise DataError(
             f"Boxes beside the images of '{url}' are read only from this machine. Copy the data "
             "here, or pass a table with the columns path, x1, y1, x2, y2 and label."
         )
-    check_class_folders(url, labelling, slices)
-    source = grouped_by_path(list_listed([file.name for file in files], url, known), group)
+    check_class_folders(url, interpretation)
+    source = list_listed([file.name for file in files], url, labelling.known)
+    source = grouped_by_path(source, interpretation.group)
     return with_several_labels(source) if labelling.task == "multi" else source
 
 

@@ -20,7 +20,7 @@ from headstart.detection.views import DetectionViews
 from headstart.errors import DataError
 from headstart.evaluation.boxes.coco_metrics import CocoMetrics, measure_coco
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions
 from headstart.watching import Watcher
 
 _FOLDS = 7
@@ -125,14 +125,7 @@ def store_maps(
         StoreError: They cannot be written.
     """
     with watcher.stage("Preparing the network"):
-        maps = FrozenMaps.of(
-            FeatureExtractor(
-                backbone,
-                cache=cache_folder(options.cache),
-                device=options.device,
-                precision=options.precision,
-            )
-        )
+        maps = FrozenMaps.of(FeatureExtractor.of(backbone, options))
     with watcher.stage("Computing the maps") as progress:
         parts = [LabelledImages.of(part, train.classes) for part in (train, val) if len(part)]
         recipe, plans = _planned(parts, len(train.classes), maps, options)

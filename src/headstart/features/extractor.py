@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from PIL import Image
 
@@ -14,6 +14,7 @@ from headstart.arrays import Features, Pixels, Rows, Tensors
 from headstart.backbones.faces import DLIB_FACE
 from headstart.backbones.layout import FeatureLayout, Reads
 from headstart.backbones.saved import SavedBackbone, tensors_of
+from headstart.cache import cache_folder, store_url
 from headstart.data.contract import PixelContract
 from headstart.data.preprocessing import Preprocess
 from headstart.engines.devices import Device, choose_device, make_engine
@@ -29,7 +30,7 @@ from headstart.engines.slot import EngineSlot, Slot
 from headstart.errors import StoreError
 from headstart.features.batches import stack_batches
 from headstart.features.fingerprint import Fingerprint
-from headstart.options import DecodeLimits, DeviceOption, PrecisionOption
+from headstart.options import ComputeOptions, DecodeLimits, DeviceOption, PrecisionOption
 from headstart.record import PrecisionTrial
 from headstart.watching import Progress, Warn
 
@@ -87,6 +88,17 @@ class FeatureExtractor:
         self._engine = EngineSlot()
         blocks = backbone.blocks if isinstance(backbone, SavedBackbone) else None
         self.layout: FeatureLayout = FeatureLayout(blocks) if blocks else self.pooling.layout()
+
+    @classmethod
+    def of(cls, backbone: Backbone | SavedBackbone, options: ComputeOptions) -> Self:
+        """Return what extracts the features of all stages as options say."""
+        return cls(
+            backbone,
+            cache=cache_folder(options.cache),
+            store=store_url(options.cache),
+            device=options.device,
+            precision=options.precision,
+        )
 
     def with_backbone(self, backbone: Backbone) -> FeatureExtractor:
         """Return an extractor for another backbone with the same settings."""

@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from headstart.arrays import Features, Names
 from headstart.backbones.backbone import load_backbone
+from headstart.cache import cache_folder, store_url
 from headstart.data.inputs import ImagesLike, as_image, each_image, read_path
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
-from headstart.options import DeviceOption, PrecisionOption, cache_folder, store_url
+from headstart.options import DeviceOption, PrecisionOption
 
 
 class Featurizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]

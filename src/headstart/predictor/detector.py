@@ -21,6 +21,7 @@ from headstart.arrays import Anything, Pixels, Tensors
 from headstart.backbones.layout import MapShape
 from headstart.backbones.saved import SavedBackbone, tensors_of
 from headstart.boxes import Detections
+from headstart.cache import cache_folder
 from headstart.data.contract import PixelContract
 from headstart.data.inputs import ImagesLike, is_image
 from headstart.data.paths import list_names
@@ -35,13 +36,7 @@ from headstart.features.batches import stack_batches
 from headstart.features.extractor import FeatureExtractor
 from headstart.files import digest
 from headstart.heads.boxes.shape import BoxHeadShape
-from headstart.options import (
-    AnswerOptions,
-    DecodeLimits,
-    DeviceOption,
-    PrecisionOption,
-    cache_folder,
-)
+from headstart.options import AnswerOptions, DecodeLimits, DeviceOption, PrecisionOption
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (

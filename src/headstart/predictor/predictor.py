@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from headstart.answers import AnyTaskPrediction, BoxesPrediction, Thresholds
 from headstart.arrays import Features, Pixels, Probabilities, Scores, Temperature
+from headstart.cache import cache_folder, store_url
 from headstart.data.contract import PixelContract
 from headstart.data.inputs import ImagesLike, as_image, each_image, is_image
 from headstart.data.paths import list_names
@@ -26,14 +27,7 @@ from headstart.features.rounding import as_stored
 from headstart.heads import fitted
 from headstart.heads.fitted import FittedHead, NearestModel
 from headstart.keywords import AnswerKeywords, with_keywords
-from headstart.options import (
-    AnswerOptions,
-    DecodeLimits,
-    DeviceOption,
-    PrecisionOption,
-    cache_folder,
-    store_url,
-)
+from headstart.options import AnswerOptions, DecodeLimits, DeviceOption, PrecisionOption
 from headstart.predictor.bundle import Bundle, write_bundle
 from headstart.predictor.card import model_card
 from headstart.predictor.config import (

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from headstart.cache import cache_folder
 from headstart.errors import DataError, OutputError
 from headstart.files import digest, remove
-from headstart.options import PredictionFormat, cache_folder
+from headstart.options import PredictionFormat
 from headstart.runs.predictions import check_output, check_suffix
 from headstart.runs.unfinished_predictions import is_being_finished
 from headstart.urls import is_on_web, url_name, url_of

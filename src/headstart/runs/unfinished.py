@@ -15,9 +15,10 @@ from typing import Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from headstart.cache import cache_folder
 from headstart.data.paths import data_place
 from headstart.files import remove, write_json
-from headstart.options import TrainOptions, cache_folder
+from headstart.options import TrainOptions
 
 UNFINISHED = "unfinished.json"
 """The name of that file."""

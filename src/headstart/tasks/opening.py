@@ -10,12 +10,14 @@ from headstart.data.boxes.finding import find_boxes
 from headstart.data.checks import CheckFiles, check_files
 from headstart.data.formats import is_table
 from headstart.data.images import Images
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.medical.volumes import Reading, reading_of
 from headstart.data.opening import images_of
 from headstart.data.paths import list_names
 from headstart.data.slicing import sliced_columns
 from headstart.data.sources import open_source
+from headstart.data.staging import staging_folder
 from headstart.data.table_files import open_table
 from headstart.errors import DataError
 from headstart.options import (
@@ -25,7 +27,6 @@ from headstart.options import (
     MedicalOptions,
     OpenOptions,
     TaskOption,
-    cache_folder,
 )
 from headstart.tasks.loading import TASKS, AnyModel
 from headstart.urls import url_of
@@ -53,16 +54,14 @@ def open_data(
         DataError: No usable images are left, or there are fewer than two classes.
         OptionError: An option is invalid.
     """
-    labelling = _labelling(options, options.task)
+    interpretation = Interpretation(
+        _labelling(options, options.task),
+        options.group,
+        sliced_columns(slices),
+        _reading(options),
+    )
     with watcher.stage("Checking images") as progress:
-        source = open_source(
-            data,
-            staging=cache_folder(options.cache) / "images",
-            group=options.group,
-            labelling=labelling,
-            slices=sliced_columns(slices),
-            reading=_reading(options),
-        )
+        source = open_source(data, staging_folder(options.cache), interpretation)
         opened = images_of(
             source,
             data,
@@ -133,22 +132,19 @@ def open_for_model(
     watcher: Watcher,
     *,
     slices: str | None = None,
-    check: CheckFiles = check_files,
 ) -> Images:
     """Open labelled images for a model; images of classes it does not know are rejected.
 
     See `open_data` for the arguments.
     """
     task = cast(TaskOption, model.task.name)
+    interpretation = Interpretation(
+        replace(_labelling(options, task), known=model.classes),
+        slices=sliced_columns(slices),
+        reading=reading_of(model.contract),
+    )
     with watcher.stage("Checking images") as progress:
-        source = open_source(
-            data,
-            staging=cache_folder(options.cache) / "images",
-            labelling=_labelling(options, task),
-            known=model.classes,
-            slices=sliced_columns(slices),
-            reading=reading_of(model.contract),
-        )
+        source = open_source(data, staging_folder(options.cache), interpretation)
         opened = images_of(source, data, task=model.task, classes=model.classes, progress=progress)
     return _reported(opened, watcher)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from headstart.data.boxes.labels import LabelledBox, read_boxes
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.listing import Source
 from headstart.data.sources import open_source
@@ -107,10 +108,10 @@ def write_csv(file: Path, header: str, *rows: Sequence[object]) -> Path:
     return file
 
 
-def opened(data: Path, task: str = "auto", **options: object) -> Source:
+def opened(data: Path, task: str = "auto", known: Sequence[str] = (), **options: object) -> Source:
     """Open data that is expected to have boxes."""
-    staging = data.parent / "staging"
-    source = open_source(data, staging=staging, labelling=Labelling(task), **options)
+    interpretation = Interpretation(Labelling(task, known=known), **options)
+    source = open_source(data, data.parent / "staging", interpretation)
     assert source.task == "boxes"
     return source
 

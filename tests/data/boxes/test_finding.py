@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.sources import open_source
 from headstart.errors import DataError, OptionError
@@ -38,7 +39,7 @@ def test_folders_with_boxes_may_also_be_labels(tmp_path: Path) -> None:
     assert source.understood[-1] == (
         "The folders 'cat', 'dog' might be labels: to use them, pass --task single."
     )
-    source = open_source(folder, staging=tmp_path, labelling=Labelling("single"))
+    source = open_source(folder, tmp_path, Interpretation(Labelling("single")))
     assert source.task == "single"
     assert {entry.label for entry in source.entries} == {"cat", "dog"}
     assert len(source.entries) == 8
@@ -84,7 +85,7 @@ def test_labels_of_a_set_of_boxes(tmp_path: Path, task: str) -> None:
     """Are refused: folders of images are no classes."""
     write_yolo(tmp_path / "yolo", {"train/a.png": [CAT], "val/b.png": [DOG]})
     with pytest.raises(DataError) as raised:
-        open_source(tmp_path / "yolo", staging=tmp_path, labelling=Labelling(task))
+        open_source(tmp_path / "yolo", tmp_path, Interpretation(Labelling(task)))
     assert str(raised.value) == (
         f"'{tmp_path / 'yolo'}' has no class folders, but boxes in YOLO's label files. Omit "
         "--task, or pass --task boxes."
@@ -92,7 +93,7 @@ def test_labels_of_a_set_of_boxes(tmp_path: Path, task: str) -> None:
     image(tmp_path / "coco/a.png")
     file = write_coco(tmp_path / "coco/boxes.json", {"a.png": [CAT]})
     with pytest.raises(DataError, match=r"has boxes\. Omit --task, or pass --task boxes\."):
-        open_source(file, staging=tmp_path, labelling=Labelling(task))
+        open_source(file, tmp_path, Interpretation(Labelling(task)))
 
 
 def test_formats_beside_each_other(tmp_path: Path) -> None:
@@ -119,9 +120,9 @@ def test_options_of_tables(tmp_path: Path) -> None:
     """There are no columns to slice by or to take labels from."""
     folder = write_yolo(tmp_path / "data", {"a.png": [CAT]})
     with pytest.raises(OptionError, match="these boxes are not in a table"):
-        opened(folder, slices=["site"])
+        opened(folder, slices=("site",))
     with pytest.raises(OptionError, match=r"--labels 'x' has no effect for boxes. Remove it"):
-        open_source(folder, staging=tmp_path, labelling=Labelling("auto", labels="x"))
+        open_source(folder, tmp_path, Interpretation(Labelling("auto", labels="x")))
 
 
 def test_groups_by_the_path(tmp_path: Path) -> None:

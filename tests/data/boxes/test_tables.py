@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from headstart.data.boxes.labels import LabelledBox
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.sources import open_source
 from headstart.errors import DataError, OptionError
@@ -129,7 +130,7 @@ def test_splits_groups_and_slices(folder: Path) -> None:
         [*row("a.png", CAT), "train", "g1", "north", ""],
         [*row("b.png", CAT), "test", "g2", "south", ""],
     ]
-    source = opened(write_csv(folder / "boxes.csv", header, *rows), slices=["site"])
+    source = opened(write_csv(folder / "boxes.csv", header, *rows), slices=("site",))
     assert parts(source) == {"a.png": "train", "b.png": "test"}
     assert [entry.group for entry in source.entries] == ["g1", "g2"]
     assert [entry.slices for entry in source.entries] == ['{"site":"north"}', '{"site":"south"}']
@@ -228,9 +229,9 @@ def test_crowds(folder: Path) -> None:
 def test_a_table_of_boxes_as_labels(folder: Path) -> None:
     """If the user wants labels, those of the boxes are the labels of their images."""
     file = write_csv(folder / "boxes.csv", HEADER, row("a.png", CAT), row("a.png", DOG))
-    source = open_source(file, staging=folder / "staging", labelling=Labelling("multi"))
+    source = open_source(file, folder / "staging", Interpretation(Labelling("multi")))
     assert [entry.label for entry in source.entries] == ['{"cat":1,"dog":1}']
-    assert open_source(file, staging=folder, labelling=Labelling("single")).task == "single"
+    assert open_source(file, folder, Interpretation(Labelling("single"))).task == "single"
 
 
 def test_tables_without_boxes(folder: Path) -> None:
@@ -246,7 +247,7 @@ def test_tables_without_boxes(folder: Path) -> None:
     labelling = Labelling("auto", uncertain="present")
     file = write_csv(folder / "boxes.csv", HEADER, row("a.png", CAT))
     with pytest.raises(OptionError, match=r"--uncertain 'present' has no effect for boxes. Remove"):
-        open_source(file, staging=folder, labelling=labelling)
+        open_source(file, folder, Interpretation(labelling))
 
 
 def test_many_boxes_of_an_image_are_fast(folder: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from headstart.data.images import Images
+from headstart.data.interpretation import Interpretation
 from headstart.data.medical.volumes import Reading
 from headstart.data.opening import images_of
 from headstart.data.sources import open_source
@@ -36,7 +37,7 @@ def opened(tmp_path: Path) -> Callable[..., Images]:
         if table:
             with (data / "labels.csv").open("w", newline="") as file:
                 csv.writer(file).writerows(table)
-        source = open_source(data, staging=tmp_path / "staging", reading=reading)
+        source = open_source(data, tmp_path / "staging", Interpretation(reading=reading))
         return images_of(source, data, task=Single())
 
     return open_files
@@ -170,7 +171,7 @@ def test_options_for_medical_images_need_some(tmp_path: Path) -> None:
         (tmp_path / "data" / name).mkdir(parents=True)
         picture(1).save(tmp_path / "data" / name / "1.png")
     with pytest.raises(OptionError, match="has no DICOM or NIfTI files"):
-        open_source(tmp_path / "data", staging=tmp_path, reading=Reading("percentile"))
+        open_source(tmp_path / "data", tmp_path, Interpretation(reading=Reading("percentile")))
     images = open_source(tmp_path / "data", staging=tmp_path).entries
     assert {image.window for image in images} == {None}
 

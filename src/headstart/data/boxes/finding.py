@@ -1,9 +1,9 @@
 """Which format the boxes of a folder or a file have, if it has any."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from headstart.data.boxes.annotations import BoxSet
 from headstart.data.boxes.coco import find_coco, looks_like_coco, read_coco
@@ -13,6 +13,7 @@ from headstart.data.boxes.tables import BoxTables, read_box_tables
 from headstart.data.boxes.voc import find_voc, read_voc
 from headstart.data.boxes.yolo import find_yolo, read_yolo
 from headstart.data.boxes.yolo_names import is_yolo_yaml
+from headstart.data.interpretation import Interpretation
 from headstart.data.split_names import split_of
 from headstart.errors import DataError, OptionError
 
@@ -20,12 +21,8 @@ from headstart.errors import DataError, OptionError
 _NO_LABELS = ("segmentationclass", "segmentationobject", "masks", "mask", "stuffthingmaps")
 
 
-class Read(Protocol):
-    """Reads boxes."""
-
-    def __call__(self, *, staging: Path, group: str | None, slices: Sequence[str]) -> BoxSet:
-        """Return the images; see `tables.read_box_table` for the arguments."""
-        ...
+Read = Callable[[Path, Interpretation], BoxSet]
+"""Reads boxes, with a staging folder; see `tables.read_box_table`."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ class FoundBoxes:
     others: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
-    def read(self, *, staging: Path, group: str | None, slices: Sequence[str]) -> BoxSet:
+    def read(self, staging: Path, interpretation: Interpretation) -> BoxSet:
         """Return the images, and say what else there is."""
-        found = self.reader(staging=staging, group=group, slices=slices)
+        found = self.reader(staging, interpretation)
         found = replace(found, warnings=(*found.warnings, *self.skipped))
         if not self.others:
             return found
@@ -91,21 +88,15 @@ def _formats(files: FolderFiles, tables: Sequence[Path]) -> Iterator[FoundBoxes]
 
 
 def _of_tables(tables: Sequence[Path], files: FolderFiles) -> FoundBoxes:
-    def read(*, staging: Path, group: str | None, slices: Sequence[str]) -> BoxSet:
-        return read_box_tables(tables, files, staging=staging, group=group, slices=slices)
-
-    return FoundBoxes(files, "tables" if len(tables) > 1 else "a table", read)
+    kind = "tables" if len(tables) > 1 else "a table"
+    return FoundBoxes(files, kind, partial(read_box_tables, tables, files))
 
 
-class _Plain(Protocol):
-    def __call__(self) -> BoxSet: ...
-
-
-def _plain(reader: _Plain) -> Read:
+def _plain(reader: Callable[[], BoxSet]) -> Read:
     """Return what reads a format without columns, by which nothing can be sliced."""
 
-    def read(*, staging: Path, group: str | None, slices: Sequence[str]) -> BoxSet:
-        if slices:
+    def read(_: Path, interpretation: Interpretation) -> BoxSet:
+        if slices := interpretation.slices:
             raise OptionError(
                 f"--slices '{','.join(slices)}' names columns of a table, and these boxes are not "
                 "in a table. Pass a table with these columns, such as a CSV file."

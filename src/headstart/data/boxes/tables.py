@@ -26,12 +26,14 @@ from headstart.data.columns import Columns, choose_columns, choose_image_column
 from headstart.data.formats import TABLE_SUFFIXES
 from headstart.data.image_cells import ImageCells
 from headstart.data.inputs import ListedImage
+from headstart.data.interpretation import Interpretation
 from headstart.data.labelling import Labelling
 from headstart.data.labels import cell_text
 from headstart.data.paths import list_names
 from headstart.data.slicing import write_slices
 from headstart.data.table_files import Table, open_table, unreadable_table
 from headstart.errors import DataError
+from headstart.watching import Watcher
 
 _HEAD = 65536
 _SEPARATORS = re.compile(r'[,;\t|"]+')
@@ -104,10 +106,8 @@ def may_have_boxes(file: Path) -> bool:
 def read_box_tables(
     tables: Sequence[Path],
     files: FolderFiles,
-    *,
     staging: Path,
-    group: str | None,
-    slices: Sequence[str],
+    interpretation: Interpretation,
 ) -> BoxSet:
     """Read the tables of a folder: the only one, or one for each part of a split.
 
@@ -119,9 +119,7 @@ def read_box_tables(
         names = list_names([files.name(table) for table in tables])
         raise DataError(f"'{files.root}' has several tables with boxes: {names}. Pass one of them.")
     sets = [
-        read_box_table(
-            *(table, open_table(table)), staging=staging, group=group, slices=slices, files=files
-        )
+        read_box_table(table, open_table(table), staging, interpretation, files=files)
         for table in tables
     ]
     if len(tables) == 1:
@@ -159,10 +157,9 @@ def _named(tables: Sequence[Path], files: FolderFiles) -> str:
 def read_box_table(
     path: Path,
     table: Table,
-    *,
     staging: Path,
-    group: str | None = None,
-    slices: Sequence[str] = (),
+    interpretation: Interpretation,
+    *,
     files: FolderFiles | None = None,
     base: str | None = None,
 ) -> BoxSet:
@@ -176,14 +173,13 @@ def read_box_table(
         path: The table.
         table: The same, open.
         staging: Folder for embedded images.
-        group: The column of the groups.
-        slices: The columns by which results are sliced.
+        interpretation: The columns of the groups, and those by which results are sliced.
         files: The files among which images are looked for if they are not at their paths.
         base: See `ImageCells.of`.
 
     Raises:
         DataError: A column is missing or cannot be understood, or the table has no rows.
-        OptionError: `group` or a slice is not a column.
+        OptionError: The group or a slice is not a column.
     """
     boxes = box_columns_of(table.schema)
     if boxes is None:
@@ -194,9 +190,7 @@ def read_box_table(
     columns = choose_columns(
         path,
         [name for name in table.schema.names if name not in boxes.all],
-        group=group,
-        labelling=Labelling("single"),
-        slices=slices,
+        replace(interpretation, labelling=Labelling("single")),
         values=cache(table.values),
         label=boxes.name if isinstance(boxes, ObjectColumn) else None,
     )
@@ -227,11 +221,7 @@ def read_box_table(
 
 
 def listed_images(
-    path: Path,
-    table: Table,
-    staging: Path,
-    note: Callable[[str], None],
-    base: str | None = None,
+    path: Path, table: Table, staging: Path, watcher: Watcher, base: str | None = None
 ) -> Iterator[ListedImage]:
     """Yield each image of a table with a row for each box once; its boxes are not read.
 
@@ -239,7 +229,7 @@ def listed_images(
         path: The table.
         table: The same, open.
         staging: Folder for embedded images.
-        note: Called with a sentence if there are fewer images than rows.
+        watcher: Receives a note if there are fewer images than rows.
         base: See `ImageCells.of`.
 
     Raises:
@@ -265,7 +255,7 @@ def listed_images(
         raise DataError(f"Table '{path}' has no rows below the names of its columns.")
     if rows > len(known):
         images = "1 image" if len(known) == 1 else f"{len(known):,} images"
-        note(
+        watcher.note(
             f"'{path.name}' has {rows:,} rows of boxes for {images}; each image is predicted once."
         )
 
