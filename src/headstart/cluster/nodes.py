@@ -22,6 +22,19 @@ _WITHIN = 60.0
 """Seconds in which a node must start a process."""
 
 
+def check_cores() -> None:
+    """Check that a node has cores; otherwise, work would wait forever.
+
+    Raises:
+        ClusterError: No node has any.
+    """
+    if not any(cores_of_nodes()):
+        raise ClusterError(
+            "No node of the cluster has cores for work. Start more nodes, or the head without "
+            "--num-cpus 0; 'ray status' lists what there is."
+        )
+
+
 def check_nodes(own: tuple[str, str]) -> None:
     """Check that each node has the same versions as this process.
 
