@@ -18,7 +18,7 @@ from headstart.choosing.trials import load_candidate
 from headstart.data.images import ImageSet
 from headstart.errors import BackboneError
 from headstart.features.extractor import FeatureExtractor
-from headstart.options import TryOptions, cache_folder
+from headstart.options import TryOptions, cache_folder, store_url
 from headstart.watching import no_warning
 
 REDUCTION = 3
@@ -97,6 +97,7 @@ class SearchTrial:
         extractor = FeatureExtractor(
             backbone,
             cache=cache_folder(options.cache),
+            store=store_url(options.cache),
             device=options.device,
             precision=options.precision,
         )

@@ -32,8 +32,8 @@ from headstart.errors import ClusterError
 from headstart.watching import Watcher
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_WITHIN = 10.0
-"""Seconds in which the head of a cluster must answer."""
+_WITHIN, _CHECKED_WITHIN = 5.0, 25.0
+"""Seconds in which the head of a cluster must answer, and Ray's own check must end."""
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def _check_answers(address: str) -> None:
     except (OSError, OverflowError) as error:
         raise _absent(address, getattr(error, "strerror", None) or str(error)) from None
     except subprocess.TimeoutExpired:
-        raise _absent(address, "what answers there is not Ray") from None
+        raise _absent(address, f"Ray does not answer within {_CHECKED_WITHIN:.0f} s") from None
     if "AuthenticationError" in said:
         raise _other_token(address)
     if "version mismatch" in said:
@@ -152,7 +152,11 @@ def _health_problem(address: str) -> str:
     """Return what is wrong with the cluster at an address, in Ray's words; "" if nothing is."""
     check = ("-m", "ray.scripts.scripts", "health-check", "--address", address)
     done = subprocess.run(
-        [sys.executable, *check], check=False, capture_output=True, text=True, timeout=_WITHIN
+        [sys.executable, *check],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_CHECKED_WITHIN,
     )
     return done.stderr or "no answer" if done.returncode else ""
 

@@ -47,7 +47,8 @@ class ExtractionStep:
         try:
             return Written(len(features), self._table.write_fragments(list(paths), features))
         except StoreError as error:
-            raise StoreError(f"On node {ray.util.get_node_ip_address()}: {error}") from None
+            node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+            raise StoreError(f"On node {node}: {error}") from None
 
 
 def for_workers(extractor: FeatureExtractor) -> FeatureExtractor:

@@ -17,7 +17,7 @@ from ray.tune.schedulers import ASHAScheduler
 
 from headstart.choosing.searching import REDUCTION, Step
 from headstart.cluster.mapping import WorkerSize
-from headstart.cluster.nodes import enter
+from headstart.cluster.nodes import SHARE_CACHE, check_visible, enter
 from headstart.cores import use_share
 from headstart.errors import HeadstartError
 from headstart.watching import Progress
@@ -49,6 +49,7 @@ def race(
         progress: Called when a candidate is done or stopped.
 
     Raises:
+        DataError: A node does not share the folder.
         Exception: What a step raised.
     """
     here = str(Path.cwd())
@@ -70,6 +71,7 @@ def race(
     )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="search-") as results:
+        check_visible(results, SHARE_CACHE)
         found = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trial, candidates=candidates, steps=steps),
