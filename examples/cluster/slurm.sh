@@ -10,6 +10,9 @@ set -euo pipefail
 
 source .venv/bin/activate # An environment on the shared file system.
 export HEADSTART_CACHE="$PWD/cache"
+export RAY_AUTH_MODE=token # Other users of the nodes cannot use the cluster.
+RAY_AUTH_TOKEN=$(python -c "import secrets; print(secrets.token_hex(32))")
+export RAY_AUTH_TOKEN
 port=6379
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")

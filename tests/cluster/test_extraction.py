@@ -3,6 +3,7 @@
 import re
 import threading
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -119,3 +120,17 @@ def test_a_file_that_changes(files: list[tuple[str, str]], address: str, tmp_pat
         pytest.raises(DataError, match=r"not-here.png' is not there on node 127\.0\.0\.\d"),
     ):
         cluster.extract(made, [(str(missing), "1" * 64)])
+
+
+def test_a_cache_that_a_node_does_not_share(
+    files: list[tuple[str, str]], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named with the node before any feature is computed."""
+
+    def on_each_node(exists: MethodType) -> dict[str, bool]:
+        return {"127.0.0.3": exists.__self__.suffix != ".lance"}
+
+    with joined(address, SilentWatcher()) as cluster:
+        monkeypatch.setattr("headstart.cluster.nodes.on_each_node", on_each_node)
+        with pytest.raises(DataError, match=r"\.lance' is not there on node 127.0.0.3\. .*--cache"):
+            cluster.extract(extractor(tmp_path / "cache"), files[:300])

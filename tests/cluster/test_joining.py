@@ -66,8 +66,8 @@ def listening() -> Iterator[int]:
 
 def test_something_else_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for."""
-    monkeypatch.setattr(connection, "_WITHIN", 3.0)
-    with listening() as port, pytest.raises(ClusterError, match="what answers there is not Ray"):
+    monkeypatch.setattr(connection, "_CHECKED_WITHIN", 3.0)
+    with listening() as port, pytest.raises(ClusterError, match="Ray does not answer within 3 s"):
         join(f"127.0.0.1:{port}")
 
 
@@ -79,6 +79,43 @@ def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(ClusterError, match=r"no Ray cluster at this machine\. Start one"):
         join("auto")
+
+
+def test_the_address_of_a_cluster_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Auto names it at once, where Ray would wait for more than a minute."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(ClusterError, match=r"no Ray cluster at '127\.0\.0\.1:9': Connection ref"):
+        join("auto")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            "ray.exceptions.AuthenticationError: RPC error",
+            r"asks for a token .* ~/\.ray/auth_token",
+        ),
+        (
+            "RuntimeError: Ray version mismatch: cluster has Ray version 2.1",
+            "has other versions of Ray or Python than this process, .* cluster has Ray version 2.1",
+        ),
+        ("Traceback", "what answers there is not Ray"),
+    ],
+)
+def test_what_the_check_of_ray_says(
+    said: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another token and another version are named as such."""
+    monkeypatch.setattr(connection, "_health_problem", lambda _: said)
+    with listening() as port, pytest.raises(ClusterError, match=message):
+        join(f"127.0.0.1:{port}")
+
+
+def test_a_cluster_without_cores(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused, as its work would wait forever."""
+    monkeypatch.setattr("headstart.cluster.nodes.cores_of_nodes", lambda: [0])
+    with pytest.raises(ClusterError, match="No node of the cluster has cores for work"):
+        join(address)
 
 
 def test_a_node_with_other_versions(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

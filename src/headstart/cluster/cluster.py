@@ -14,7 +14,7 @@ from headstart.choosing.candidates import Candidate
 from headstart.cluster.checking import CheckingStep
 from headstart.cluster.extraction import ExtractionStep, for_workers
 from headstart.cluster.mapping import WorkerSize, divided, in_order, map_parts
-from headstart.cluster.nodes import check_visible, cores_of_nodes, node_names
+from headstart.cluster.nodes import SHARE_CACHE, check_visible, cores_of_nodes, node_names
 from headstart.data.checks import Checked
 from headstart.data.images import ImageSet
 from headstart.data.manifest import Entry
@@ -34,6 +34,10 @@ Result = TypeVar("Result")
 
 _COMMIT_SECONDS = 5.0
 """Seconds between two commits of features; as much work is lost if this process is killed."""
+
+
+_MERGE_EVERY = 4096
+"""Fragments after which they are merged, about a million images: each commit lists them all."""
 
 
 class Cluster:
@@ -100,9 +104,9 @@ class Cluster:
         from headstart.cluster.training import run  # Slow, and only for this.
 
         try:
-            check_visible(setup.examples.source.file)
+            check_visible(setup.examples.source.file, SHARE_CACHE)
             if setup.checkpoints:
-                check_visible(str(setup.checkpoints.folder.parent))
+                check_visible(str(setup.checkpoints.folder.parent), SHARE_CACHE)
         except DataError as error:  # Fine-tuning would take it for too few images.
             raise ClusterError(str(error)) from None
 
@@ -160,14 +164,16 @@ class Cluster:
             warn: Called with a sentence if the store was damaged.
 
         Raises:
-            DataError: A node does not see the files, or a file has changed.
+            DataError: A node does not see the files or the cache, or a file has changed.
             StoreError: The store cannot be read or written.
         """
 
         def extract_missing(missing: dict[str, str], table: FeatureTable) -> None:
             check_visible(next(iter(missing.values())))
             table.create()
+            check_visible(str(table.path), SHARE_CACHE)
             pending, done, committed = list[str](), 0, time.monotonic()
+            unmerged = 0
             make = partial(ExtractionStep, for_workers(extractor), table)
             parts = map(dict, divided(list(missing.items())))
             for written in self.map(make, parts, extractor.device):
@@ -175,7 +181,11 @@ class Cluster:
                 done += written.images
                 if time.monotonic() - committed > _COMMIT_SECONDS:
                     table.commit(pending)
+                    unmerged += len(pending)
                     pending, committed = [], time.monotonic()
+                if unmerged >= _MERGE_EVERY:
+                    table.compact()
+                    unmerged = 0
                 if progress:
                     progress(done, len(missing))
             table.commit(pending)

@@ -20,16 +20,20 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._private.services import get_ray_address_from_environment
 
 from headstart.cluster.cluster import Cluster
-from headstart.cluster.nodes import check_nodes, versions
+from headstart.cluster.nodes import check_cores, check_nodes, versions
 from headstart.cores import cores
 from headstart.errors import ClusterError
 from headstart.watching import Watcher
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_WITHIN = 10.0
-"""Seconds in which the head of a cluster must answer."""
+_WITHIN, _CHECKED_WITHIN = 5.0, 25.0
+"""Seconds in which the head of a cluster must answer, and Ray's own check must end."""
 
 
 @contextmanager
@@ -41,6 +45,7 @@ def connected(address: str, watcher: Watcher) -> Iterator[Cluster]:
     _quiet()
     try:
         _connect(address)
+        check_cores()
         check_nodes(versions())
         yield Cluster(watcher)
     finally:
@@ -48,7 +53,11 @@ def connected(address: str, watcher: Watcher) -> Iterator[Cluster]:
 
 
 def _connect(address: str) -> None:
-    if address not in ("local", "auto"):
+    if address == "auto":
+        address = _own_address()
+    if address != "local":
+        # As Ray does for "local": a cluster that asks for a token gets that of this user.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         _check_answers(address)
     try:
         with _without_stderr():
@@ -56,19 +65,22 @@ def _connect(address: str) -> None:
                 _start()
             else:
                 ray.init(address, log_to_driver=False, configure_logging=False)
-    except ConnectionError:
-        where = "this machine" if address == "auto" else f"'{address}'"
-        raise ClusterError(
-            f"There is no Ray cluster at {where}. Start one: ray start --head. Or use processes of "
-            "this machine: --cluster local"
-        ) from None
+    except ConnectionError as error:
+        raise _absent(address, f"{error}") from None
     except RuntimeError as error:
         if "Version mismatch" not in str(error):
             raise
+        raise _other_versions(address, str(error)) from None
+
+
+def _own_address() -> str:
+    """Return the address of the cluster that this machine belongs to, or of RAY_ADDRESS."""
+    try:
+        return str(get_ray_address_from_environment("auto", None))
+    except ConnectionError:
         raise ClusterError(
-            f"The cluster at '{address}' has other versions of Ray or Python than this process, "
-            f"which has Ray {ray.__version__} and Python {sys.version.split()[0]}: "
-            f"{' '.join(str(error).split())}"
+            "There is no Ray cluster at this machine. Start one: ray start --head. Or use "
+            "processes of this machine: --cluster local"
         ) from None
 
 
@@ -103,10 +115,10 @@ def _without_stderr() -> Iterator[None]:
 
 
 def _check_answers(address: str) -> None:
-    """Check that something listens at an address; Ray itself would wait much longer.
+    """Check that Ray answers at an address; Ray itself would wait much longer.
 
     Raises:
-        ClusterError: The address is not valid, or nothing answers.
+        ClusterError: The address is not valid, nothing answers, or something else does.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if address.startswith("ray://"):
@@ -123,18 +135,52 @@ def _check_answers(address: str) -> None:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_WITHIN):
             pass
-        subprocess.run(
-            [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address],
-            check=True,
-            capture_output=True,
-            timeout=_WITHIN,
-        )
-    except (OSError, OverflowError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "strerror", None) or "what answers there is not Ray"
-        raise ClusterError(
-            f"There is no Ray cluster at '{address}': {reason}. 'ray status' on its head tells "
-            "whether it runs."
-        ) from None
+        said = _health_problem(address)
+    except (OSError, OverflowError) as error:
+        raise _absent(address, getattr(error, "strerror", None) or str(error)) from None
+    except subprocess.TimeoutExpired:
+        raise _absent(address, f"Ray does not answer within {_CHECKED_WITHIN:.0f} s") from None
+    if "AuthenticationError" in said:
+        raise _other_token(address)
+    if "version mismatch" in said:
+        raise _other_versions(address, said.strip().splitlines()[-1])
+    if said:
+        raise _absent(address, "what answers there is not Ray")
+
+
+def _health_problem(address: str) -> str:
+    """Return what is wrong with the cluster at an address, in Ray's words; "" if nothing is."""
+    check = ("-m", "ray.scripts.scripts", "health-check", "--address", address)
+    done = subprocess.run(
+        [sys.executable, *check],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_CHECKED_WITHIN,
+    )
+    return done.stderr or "no answer" if done.returncode else ""
+
+
+def _absent(address: str, reason: str) -> ClusterError:
+    return ClusterError(
+        f"There is no Ray cluster at '{address}': {reason}. 'ray status' on its head tells "
+        "whether it runs."
+    )
+
+
+def _other_versions(address: str, said: str) -> ClusterError:
+    return ClusterError(
+        f"The cluster at '{address}' has other versions of Ray or Python than this process, "
+        f"which has Ray {ray.__version__} and Python {sys.version.split()[0]}: "
+        f"{' '.join(said.split())}"
+    )
+
+
+def _other_token(address: str) -> ClusterError:
+    return ClusterError(
+        f"The cluster at '{address}' asks for a token that this process does not have. Copy the "
+        "file ~/.ray/auth_token from its head to the same place on this machine."
+    )
 
 
 def _quiet() -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import ray
 
+from headstart.errors import StoreError
 from headstart.features.extraction import compute
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureTable
@@ -42,7 +44,11 @@ class ExtractionStep:
         extractor = self._extractor
         batches = compute(paths, extractor.engine, extractor.preprocess, extractor.limits)
         features = np.concatenate(list(batches))
-        return Written(len(features), self._table.write_fragments(list(paths), features))
+        try:
+            return Written(len(features), self._table.write_fragments(list(paths), features))
+        except StoreError as error:
+            node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+            raise StoreError(f"On node {node}: {error}") from None
 
 
 def for_workers(extractor: FeatureExtractor) -> FeatureExtractor:

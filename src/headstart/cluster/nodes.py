@@ -22,6 +22,19 @@ _WITHIN = 60.0
 """Seconds in which a node must start a process."""
 
 
+def check_cores() -> None:
+    """Check that a node has cores; otherwise, work would wait forever.
+
+    Raises:
+        ClusterError: No node has any.
+    """
+    if not any(cores_of_nodes()):
+        raise ClusterError(
+            "No node of the cluster has cores for work. Start more nodes, or the head without "
+            "--num-cpus 0; 'ray status' lists what there is."
+        )
+
+
 def check_nodes(own: tuple[str, str]) -> None:
     """Check that each node has the same versions as this process.
 
@@ -39,8 +52,21 @@ def check_nodes(own: tuple[str, str]) -> None:
             )
 
 
-def check_visible(path: str) -> None:
-    """Check that each node sees a file, or may use the object store that has it.
+_SHARE = (
+    "Put the files on a file system that all nodes share, at the same path, or in an object store."
+)
+SHARE_CACHE = (
+    "All nodes need the same cache: set --cache to a folder on a file system that they share, or "
+    "to a URL in an object store."
+)
+
+
+def check_visible(path: str, cure: str = _SHARE) -> None:
+    """Check that each node sees a file or folder, or may use the object store that has it.
+
+    Args:
+        path: Its path or URL.
+        cure: What to do about a path that a node does not see.
 
     Raises:
         DataError: A node does not.
@@ -51,10 +77,7 @@ def check_visible(path: str) -> None:
     absolute = Path(path).absolute()
     for name, found in on_each_node(absolute.exists).items():
         if not found:
-            raise DataError(
-                f"'{path}' is not there on node {name}. Put the files on a file system that all "
-                "nodes share, at the same path, or in an object store."
-            )
+            raise DataError(f"'{path}' is not there on node {name}. {cure}")
 
 
 def _check_usable(url: str) -> None:

@@ -19,7 +19,7 @@ from headstart.cache import cache_folder
 from headstart.choosing.candidates import Candidate
 from headstart.choosing.searching import REDUCTION, SearchTrial, Step, draw_candidates
 from headstart.cluster.mapping import WorkerSize
-from headstart.cluster.nodes import enter
+from headstart.cluster.nodes import SHARE_CACHE, check_visible, enter
 from headstart.cores import use_share
 from headstart.data.images import ImageSet
 from headstart.errors import HeadstartError
@@ -90,6 +90,7 @@ def race(
         progress: Called when a candidate is done or stopped.
 
     Raises:
+        DataError: A node does not share the folder.
         Exception: What a step raised.
     """
     here = str(Path.cwd())
@@ -111,6 +112,7 @@ def race(
     )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="search-") as results:
+        check_visible(results, SHARE_CACHE)
         found = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trial, candidates=candidates, steps=steps),
