@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage check bench clean
+.PHONY: demo test test-cluster test-others coverage check bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/headstart demo
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster # Each of its tests uses all cores.
+	$(MAKE) --jobs 2 --keep-going test-cluster test-others # A cluster waits most of the time.
+
+test-cluster: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster
+
+test-others: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal --ignore tests/cluster
 
 coverage: $(VENV)/.dev

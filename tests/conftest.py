@@ -17,6 +17,7 @@ from PIL import Image
 from torch.nn import Module
 
 from headstart.backbones.building import check_image_size
+from headstart.cores import share
 from headstart.engines.devices import make_engine
 from headstart.engines.engine import Engine
 from headstart.engines.precision import cached_trial, try_precisions
@@ -74,20 +75,25 @@ def _no_hub(_session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _convert_once(
+def _compile_once(
     _session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Take a network that an earlier test has converted from there, whatever the test's cache."""
+    """Take the engine of a network from an earlier test, whatever the test's cache."""
     shared = tmp_path_factory.getbasetemp() / "networks"
+    engines: dict[tuple[object, ...], Engine] = {}
 
     def make(*arguments: Any, cache: Path, key: str, device: str, **named: Any) -> Engine:
+        if device != "cpu":
+            return make_engine(*arguments, cache=cache, key=key, device=device, **named)
         if (shared / key).exists() and not (cache / key).exists():
             with suppress(OSError):  # Some caches are unusable, to see what happens then.
                 shutil.copytree(shared / key, cache / key, dirs_exist_ok=True)
-        engine = make_engine(*arguments, cache=cache, key=key, device=device, **named)
+        case = (key, *named.items(), share(), os.getpid())  # Engines do not survive a fork.
+        if case not in engines:
+            engines[case] = make_engine(*arguments, cache=cache, key=key, device=device, **named)
         if (cache / key).exists() and not (shared / key).exists():
             shutil.copytree(cache / key, shared / key, dirs_exist_ok=True)
-        return engine
+        return engines[case]
 
     for user in USERS_OF_ENGINES:
         _session_patch.setattr(f"headstart.{user}.make_engine", make)
@@ -149,8 +155,8 @@ def _one_round(_session_patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _fewer_strengths(_session_patch: pytest.MonkeyPatch) -> None:
-    """Compare heads at full powers of ten only; `tests.heads` compares them at all strengths."""
-    _session_patch.setattr("headstart.heads.trials._STRENGTHS", STRENGTHS[::2])
+    """Compare heads at three strengths only; `tests.heads` compares them at all."""
+    _session_patch.setattr("headstart.heads.trials._STRENGTHS", STRENGTHS[::4])
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -5,18 +5,23 @@ A server that has imported the slow libraries forks them, as importing takes lon
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from headstart.cli import main
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["headstart.commands.train", "headstart.server.app", __name__])
+PROCESSES.set_forkserver_preload(
+    ["headstart.commands.train", "headstart.server.app", "onnxruntime", __name__]
+)
 
 
 def start_command(*arguments: object, log: Path) -> BaseProcess:
@@ -46,3 +51,31 @@ def wait_for(process: BaseProcess, log: Path, text: str) -> None:
     while not log.exists() or text not in log.read_text():
         assert process.is_alive(), log.read_text()
         time.sleep(0.002)
+
+
+def run_python(
+    command: Sequence[str], *, cwd: Path | None = None, **_: Any
+) -> "CompletedProcess[str]":
+    """Run `python -I` with a script or `-c` and a program, as `subprocess.run` does."""
+    _, _, *words = command
+    with tempfile.TemporaryDirectory() as folder:
+        logs = [Path(folder) / name for name in ("out", "err")]
+        process = PROCESSES.Process(target=_run_python, args=(words, cwd or Path.cwd(), logs))
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return CompletedProcess(command, process.exitcode, *(log.read_text() for log in logs))
+
+
+def _run_python(words: Sequence[str], folder: Path, logs: Sequence[Path]) -> None:
+    for stream, log in enumerate(logs, start=1):
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), stream)
+    os.chdir(folder)
+    if words[0] == "-c":
+        _, program, *words = words
+        sys.argv = ["-c", *words]
+        exec(program, {"__name__": "__main__"})
+    else:
+        sys.argv = list(words)
+        runpy.run_path(words[0], run_name="__main__")

@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlflow")
     write_blue_and_red(folder / "photos", 12)
     data = hs.open_images(folder / "photos", cache=folder / "cache")
-    backbone = hs.load_backbone("test_resnet", weights="random")
+    backbone = hs.load_backbone("test_resnet", weights="random", image_size=64)
     options = {"precision": "float32", "cache": folder / "cache"}
     model = hs.Classifier(backbone, hs.LinearHead(), classes=data.classes, **options)
     predictor = model.fit(data.train).predictor

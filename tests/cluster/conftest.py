@@ -10,8 +10,10 @@ os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 # Ray reads it when it is imported: its own address is 127.0.0.1, as that of the nodes.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
+import ray
 from ray.cluster_utils import Cluster as Nodes
 
+from headstart.cluster import connection
 from tests.object_store import ObjectStore
 
 _SMALL = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
@@ -51,3 +53,19 @@ def nodes(object_store: ObjectStore) -> Iterator[Nodes]:
 def address(nodes: Nodes) -> str:
     """Return the address of its head."""
     return nodes.address
+
+
+@pytest.fixture(scope="module")
+def joined_once(address: str) -> Iterator[None]:
+    """Stay connected between the tests of a module: joining starts processes on all nodes."""
+    connect, leave = connection._connect, ray.shutdown
+
+    def connect_once(address: str) -> None:
+        if not ray.is_initialized():
+            connect(address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "_connect", connect_once)
+        patch.setattr(ray, "shutdown", lambda: None)
+        yield
+    leave()

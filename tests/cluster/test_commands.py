@@ -12,7 +12,7 @@ from tests.commands.conftest import QUICK as TINY_TRAINING
 from tests.conftest import COLOURS, TINY, picture
 from tests.object_store import Bucket
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("joined_once")]
 QUICK = {**TINY_TRAINING, "precision": "float32", "progress": False}
 
 

@@ -19,7 +19,7 @@ from headstart.watching import SilentWatcher
 from tests.cluster.conftest import add_node
 from tests.conftest import TINY, picture
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("joined_once")]
 IMAGES = 1000
 
 

@@ -12,7 +12,7 @@ from headstart.cluster.mapping import WorkerSize
 from headstart.watching import SilentWatcher
 from tests.conftest import COLOURS, TINY, picture
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("joined_once")]
 SIZES = (100, 300, 900)
 ONE_CORE = WorkerSize(cpus=1, gpus=0, workers=2)
 

@@ -31,13 +31,13 @@ def test_code_block_runs(
     """
     for label in ("blue", "red"):
         (tmp_path / "photos" / label).mkdir(parents=True)
-        for index in range(15):
+        for index in range(10):
             image = picture(index + 100 * len(label), COLOURS[label])
             image.save(tmp_path / "photos" / label / f"{index}.png")
     for number, name in enumerate(("new.jpg", "newer.jpg")):
         picture(900 + number, COLOURS["green"]).save(tmp_path / name)
     if '"scenes"' in block:
-        write_yolo(tmp_path / "scenes", scenes(16))
+        write_yolo(tmp_path / "scenes", scenes(12))
     if '"s3://' in block:
         bucket = request.getfixturevalue("object_store").bucket("my-bucket")
         bucket.upload(tmp_path / "photos", "photos")

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,8 +15,18 @@ from headstart.exporting.script import FIRST_LINE
 from tests.cli.conftest import headstart
 from tests.commands.conftest import trained
 from tests.conftest import COLOURS, picture
+from tests.processes import run_python
 
 __all__ = ["headstart", "trained"]
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _fork_scripts():
+    """Fork the processes of exported scripts, as starting them takes longer than their work."""
+    with pytest.MonkeyPatch.context() as patch:
+        runner = SimpleNamespace(run=run_python)
+        patch.setattr("headstart.exporting.script.subprocess", runner)
+        yield
 
 
 @pytest.fixture(scope="package")

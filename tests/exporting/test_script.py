@@ -213,6 +213,13 @@ def test_the_help_names_its_arguments(exported):
     assert "Print one line of JSON for each image." in done.stdout
 
 
+@pytest.fixture
+def _start_scripts(monkeypatch):
+    """Start the processes of scripts, as users do."""
+    monkeypatch.setattr("headstart.exporting.script.subprocess", subprocess)
+
+
+@pytest.mark.usefixtures("_start_scripts")
 def test_many_files_are_run_in_several_processes(tmp_path, monkeypatch):
     """The answers are in order, and the last one is not lost."""
     monkeypatch.setattr("headstart.exporting.script._CHARACTERS", 2 * len(str(tmp_path)))
@@ -223,6 +230,7 @@ def test_many_files_are_run_in_several_processes(tmp_path, monkeypatch):
     assert answers == [{"image": str(file)} for file in files]
 
 
+@pytest.mark.usefixtures("_start_scripts")
 @pytest.mark.parametrize(
     ("program", "text"),
     [

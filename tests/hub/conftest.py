@@ -39,7 +39,7 @@ def trained(tmp_path_factory):
     write_blue_and_red(folder / "photos", 12)
     options = {"precision": "float32", "cache": folder / "cache"}
     data = hs.open_images(folder / "photos", cache=folder / "cache")
-    backbone = hs.load_backbone("test_resnet", weights="random")
+    backbone = hs.load_backbone("test_resnet", weights="random", image_size=64)
     model = hs.Classifier(backbone, hs.LinearHead(), classes=data.classes, **options)
     model.fit(data.train).save(folder / "model")
     return folder / "model", folder / "photos" / "red" / "0.png"

@@ -22,7 +22,7 @@ def data(tmp_path_factory):
 def model(data, tmp_path_factory):
     """Fit a model on a tiny network."""
     cache = tmp_path_factory.mktemp("cache")
-    backbone = hs.load_backbone("test_resnet", weights="random")
+    backbone = hs.load_backbone("test_resnet", weights="random", image_size=64)
     head = hs.NearestHead()
     options = {"precision": "float32", "cache": cache}
     return hs.Classifier(backbone, head, classes=data.classes, **options).fit(data.train)

@@ -49,7 +49,7 @@ def make(photos, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
 
     def make(head, scales="one", **options):
-        backbone = hs.load_backbone("test_resnet", weights="random", scales=scales)
+        backbone = hs.load_backbone("test_resnet", weights="random", image_size=64, scales=scales)
         options = {"precision": "float32", "cache": cache} | options
         model = hs.Classifier(backbone, head, classes=photos.classes, **options)
         return model.fit(photos.train).predictor
@@ -208,7 +208,7 @@ def test_threads_do_not_change_the_warning_filters(model):
 
 def test_changing_the_network_does_not_affect_predictions(photos, tmp_path):
     """A model keeps the weights that it was fitted with, even if the network is changed."""
-    backbone = hs.load_backbone("test_resnet", weights="random")
+    backbone = hs.load_backbone("test_resnet", weights="random", image_size=64)
     options = {"precision": "float32", "cache": tmp_path}
     model = hs.Classifier(backbone, hs.LinearHead(), classes=photos.classes, **options)
     model.fit(photos.train)
