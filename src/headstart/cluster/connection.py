@@ -56,8 +56,6 @@ def _connect(address: str) -> None:
     if address == "auto":
         address = _own_address()
     if address != "local":
-        # As Ray does for "local": a cluster that asks for a token gets that of this user.
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         _check_answers(address)
     try:
         with _without_stderr():
@@ -136,6 +134,11 @@ def _check_answers(address: str) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_WITHIN):
             pass
         said = _health_problem(address)
+        # As Ray does for "local": a cluster that asks for a token gets that of this user.
+        if "AuthenticationError" in said and maybe_enable_token_auth_if_token_available(
+            warn_if_disabled=False
+        ):
+            said = _health_problem(address)
     except (OSError, OverflowError) as error:
         raise _absent(address, getattr(error, "strerror", None) or str(error)) from None
     except subprocess.TimeoutExpired:
