@@ -12,11 +12,12 @@ import pytest
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import DataError, StoreError, UnreadableImage
 from headstart.features import store
-from headstart.features.batches import map_in_order, stack_batches
+from headstart.features.batches import stack_batches
 from headstart.features.extraction import extract, stored_features
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256
+from headstart.threads import map_in_order
 from tests.conftest import picture
 from tests.processes import PROCESSES
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,18 +15,21 @@ from headstart.data.colour import blank_on
 from headstart.data.contract import CURRENT, LEVELS, PixelContract
 from headstart.data.decoding import convert, load_image, read_header, read_image
 from headstart.data.duplicates import component_labels, near_duplicates
-from headstart.data.hashing import make_thumbnail, perceptual_hash
+from headstart.data.hashing import THUMBNAIL, make_thumbnail, perceptual_hash
 from headstart.data.manifest import Entry, FileInfo, build_manifest, with_column
 from headstart.data.merging import drop_copies, share_labels
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import UnreadableImage
 from headstart.options import DecodeLimits
 from headstart.task import Task
+from headstart.threads import map_in_order
 from headstart.urls import reading_threads
 from headstart.watching import Progress
 
 # A thumbnail needs 17 pixels; decoding a JPEG at eight times that is accurate enough, and fast.
 _SCAN_SIDE = 136
+# Files of a thread that are checked ahead.
+_AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ CheckFiles = Callable[[Sequence[Entry], DecodeLimits], Iterable[Checked]]
 def check_files(entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
     """Read and decode files in threads of this process, in order."""
     threads = reading_threads(entries[0].path) if entries else 1
+    check = partial(_check_file, limits=limits)
     with quiet_libraries(), ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(lambda entry: _check_file(entry, limits), entries, chunksize=16)
+        yield from map_in_order(pool, check, entries, ahead=_AHEAD * threads)
 
 
 def scan(
@@ -85,10 +90,11 @@ def scan(
     """
     limits = limits or DecodeLimits()
     infos: list[FileInfo] = []
-    thumbnails: list[Thumbnail | None] = []
+    thumbnails = np.zeros((len(entries), *THUMBNAIL), np.uint8)
     for info, thumbnail in check(entries, limits):
+        if thumbnail is not None:
+            thumbnails[len(infos)] = thumbnail
         infos.append(info)
-        thumbnails.append(thumbnail)
         if progress:
             progress(len(infos), len(entries))
     manifest = build_manifest(entries, infos)
@@ -149,17 +155,18 @@ def check_image(
 def _reject_conflicts(manifest: pa.Table, task: Task) -> pa.Table:
     """Reject every image that has an exact copy with a contradictory label."""
     labels: dict[str, set[str]] = defaultdict(set)
-    rows = manifest.select(["sha256", "label", "rejected"]).to_pylist()
-    for row in rows:
-        if row["rejected"] is None:
-            labels[row["sha256"]].add(row["label"])
-    reasons = {sha256: task.conflict(names) for sha256, names in labels.items()}
-    rejected = [row["rejected"] or reasons[row["sha256"]] for row in rows]
-    return with_column(manifest, "rejected", rejected)
+    names = ("sha256", "label", "rejected")
+    rows = list(zip(*(manifest[name].to_pylist() for name in names), strict=True))
+    for sha256, label, rejected in rows:
+        if rejected is None:
+            labels[sha256].add(label)
+    reasons = {sha256: task.conflict(found) for sha256, found in labels.items()}
+    rejections = [rejected or reasons[sha256] for sha256, _, rejected in rows]
+    return with_column(manifest, "rejected", rejections)
 
 
 def _assign_groups(
-    manifest: pa.Table, thumbnails: Sequence[Thumbnail | None]
+    manifest: pa.Table, thumbnails: Thumbnail
 ) -> tuple[list[str | None], tuple[tuple[str, ...], ...]]:
     """Group the images that must stay together, and list the duplicates among them.
 
@@ -167,30 +174,28 @@ def _assign_groups(
     name, so that it can grow. Otherwise it is named by the smallest sha256 in it, so that the name
     depends only on the content.
     """
-    rows = manifest.select(["image", "sha256", "group", "rejected"]).to_pylist()
-    used = [number for number, row in enumerate(rows) if row["rejected"] is None]
-    if not used:
-        return [None] * len(rows), ()
-    near = near_duplicates(np.stack([_required(thumbnails[number]) for number in used]))
-    duplicate_pairs = [
-        np.stack([np.arange(len(used)), near], axis=1),
-        _pairs_of_equal([rows[number]["sha256"] for number in used]),
-    ]
+    used = np.flatnonzero(manifest["rejected"].is_null().to_numpy())
+    if not len(used):
+        return [None] * len(manifest), ()
+    images, sha256s, own_groups = (
+        manifest[name].take(used).to_pylist() for name in ("image", "sha256", "group")
+    )
+    near = near_duplicates(thumbnails[used])
+    duplicate_pairs = [np.stack([np.arange(len(used)), near], axis=1), _pairs_of_equal(sha256s)]
     copies: dict[int, list[str]] = defaultdict(list)
     pictures = component_labels(len(used), np.concatenate(duplicate_pairs)).tolist()
-    for number, picture in zip(used, pictures, strict=True):
-        copies[picture].append(rows[number]["image"])
-    group_pairs = [*duplicate_pairs, _pairs_of_equal([rows[number]["group"] for number in used])]
-    names: list[str | None] = [None] * len(rows)
-    members = defaultdict(list)
-    labels = component_labels(len(used), np.concatenate(group_pairs)).tolist()
-    for number, label in zip(used, labels, strict=True):
+    for image, picture in zip(images, pictures, strict=True):
+        copies[picture].append(image)
+    group_pairs = [*duplicate_pairs, _pairs_of_equal(own_groups)]
+    names: list[str | None] = [None] * len(manifest)
+    members: dict[int, list[int]] = defaultdict(list)
+    for number, label in enumerate(component_labels(len(used), np.concatenate(group_pairs))):
         members[label].append(number)
     for numbers in members.values():
-        own = [rows[number]["group"] for number in numbers if rows[number]["group"] is not None]
-        name = min(own) if own else min(rows[number]["sha256"] for number in numbers)
-        for number in numbers:
-            names[number] = name
+        own = [group for number in numbers if (group := own_groups[number]) is not None]
+        name = min(own) if own else min(sha256s[number] for number in numbers)
+        for row in used[numbers]:
+            names[row] = name
     return names, tuple(tuple(images) for images in copies.values() if len(images) > 1)
 
 
@@ -203,8 +208,3 @@ def _pairs_of_equal(values: Sequence[str | None]) -> Pairs:
         if value is not None
     ]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _required(thumbnail: Thumbnail | None) -> Thumbnail:
-    assert thumbnail is not None
-    return thumbnail

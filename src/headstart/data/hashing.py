@@ -6,6 +6,8 @@ from PIL import Image
 from headstart.arrays import Thumbnail
 
 _SIDE = 16
+THUMBNAIL = (_SIDE, _SIDE + 1)
+"""Height and width of a thumbnail."""
 
 
 def make_thumbnail(image: Image.Image) -> Thumbnail:
@@ -14,7 +16,7 @@ def make_thumbnail(image: Image.Image) -> Thumbnail:
     Returns:
         Array of shape (16, 17), values 0 to 255.
     """
-    small = image.resize((_SIDE + 1, _SIDE), Image.Resampling.BILINEAR)
+    small = image.resize(THUMBNAIL[::-1], Image.Resampling.BILINEAR)
     return np.asarray(small.convert("L"))
 
 

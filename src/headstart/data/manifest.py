@@ -1,7 +1,7 @@
 """The manifest: one Arrow table with everything known about every image."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row of a source, before the file is read.
 
@@ -61,7 +61,7 @@ class Entry:
     frames: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileInfo:
     """The properties of an image file that was read.
 
@@ -90,11 +90,15 @@ class FileInfo:
 
 def build_manifest(entries: Sequence[Entry], infos: Sequence[FileInfo]) -> pa.Table:
     """Join the rows of a source with the properties of their files."""
-    rows = [
-        asdict(info) | asdict(entry) | {"rejected": entry.rejected or info.rejected}
-        for entry, info in zip(entries, infos, strict=True)
+    columns = {
+        each.name: [getattr(one, each.name) for one in rows]
+        for rows, kind in ((infos, FileInfo), (entries, Entry))
+        for each in fields(kind)
+    }
+    columns["rejected"] = [
+        entry.rejected or info.rejected for entry, info in zip(entries, infos, strict=True)
     ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pydict(columns, schema=SCHEMA)
 
 
 def with_column(manifest: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:

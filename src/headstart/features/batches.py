@@ -1,12 +1,11 @@
 """Decode images into batches on several threads, a few batches ahead of the consumer."""
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
@@ -16,10 +15,8 @@ from headstart.data.decoding import LoadedImage, MinSide, decode_loaded, read_im
 from headstart.data.quiet import quiet_libraries
 from headstart.errors import DataError
 from headstart.options import DecodeLimits
+from headstart.threads import map_in_order
 from headstart.urls import reading_threads
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _AHEAD_BATCHES = 4
 
@@ -82,23 +79,6 @@ def pixel_batches(
             yield stack_batches(loaded, batch_size)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def map_in_order(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    ahead: int,
-) -> Iterator[Result]:
-    """Map a function on a pool, lazily and in order, with at most `ahead` pending results."""
-    running: deque[Future[Result]] = deque()
-    for item in items:
-        running.append(pool.submit(function, item))
-        if len(running) > ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
 
 
 def stack_batches(arrays: Iterable[Pixels], size: int) -> Iterator[Pixels]:

@@ -22,7 +22,6 @@ from pydantic import JsonValue
 
 from headstart.arrays import Features, Landmarks, Rows
 from headstart.errors import StoreError
-from headstart.features.batches import map_in_order
 from headstart.features.fingerprint import Fingerprint
 from headstart.features.places import (
     Place,
@@ -36,6 +35,7 @@ from headstart.features.places import (
     within,
 )
 from headstart.features.rounding import HALF_MAX
+from headstart.threads import map_in_order
 
 Source: TypeAlias = lance.LanceDataset | pa.Table
 

@@ -14,10 +14,10 @@ from headstart.arrays import Features, Pixels
 from headstart.data.inputs import ImageInput, ImagesLike, each_image
 from headstart.data.preprocessing import Preprocess
 from headstart.errors import UnreadableImage
-from headstart.features.batches import map_in_order
 from headstart.features.extractor import FeatureExtractor
 from headstart.features.rounding import as_stored
 from headstart.options import DecodeLimits
+from headstart.threads import map_in_order
 from headstart.urls import reading_threads
 
 AHEAD = 32

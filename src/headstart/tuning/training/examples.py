@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from headstart.arrays import Rows, Targets
-from headstart.features.batches import map_in_order
 from headstart.task import Task
+from headstart.threads import map_in_order
 from headstart.tuning.boundary.rows import RowSource
 from headstart.tuning.training.workers import Workers
 
