@@ -107,6 +107,8 @@ def test_what_the_check_of_ray_says(
 ) -> None:
     """Another token and another version are named as such."""
     monkeypatch.setattr(connection, "_health_problem", lambda _: said)
+    # It would stay enabled in this process.
+    monkeypatch.setattr(connection, "maybe_enable_token_auth_if_token_available", lambda **_: True)
     with listening() as port, pytest.raises(ClusterError, match=message):
         join(f"127.0.0.1:{port}")
 
