@@ -31,7 +31,7 @@ def test_code_block_runs(
     """
     for label in ("blue", "red"):
         (tmp_path / "photos" / label).mkdir(parents=True)
-        for index in range(12):
+        for index in range(13):
             image = picture(index + 100 * len(label), COLOURS[label])
             image.save(tmp_path / "photos" / label / f"{index}.png")
     for number, name in enumerate(("new.jpg", "newer.jpg")):
