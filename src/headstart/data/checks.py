@@ -88,16 +88,7 @@ def scan(
         progress: Called after each image.
         check: Reads and decodes the files.
     """
-    limits = limits or DecodeLimits()
-    infos: list[FileInfo] = []
-    thumbnails = np.zeros((len(entries), *THUMBNAIL), np.uint8)
-    for info, thumbnail in check(entries, limits):
-        if thumbnail is not None:
-            thumbnails[len(infos)] = thumbnail
-        infos.append(info)
-        if progress:
-            progress(len(infos), len(entries))
-    manifest = build_manifest(entries, infos)
+    manifest, thumbnails = _check_all(entries, check, limits or DecodeLimits(), progress)
     usable = manifest["rejected"].null_count
     manifest = share_labels(manifest) if copies_are_one else _reject_conflicts(manifest, task)
     conflicts = usable - manifest["rejected"].null_count
@@ -106,6 +97,21 @@ def scan(
     kept = drop_copies(manifest) if copies_are_one else manifest
     merged = manifest.num_rows - kept.num_rows
     return Scan(kept, copies, merged, conflicts)
+
+
+def _check_all(
+    entries: Sequence[Entry], check: CheckFiles, limits: DecodeLimits, progress: Progress | None
+) -> tuple[pa.Table, Thumbnail]:
+    """Return the manifest, and the thumbnails, (images, 16, 17); those of unusable files are 0."""
+    infos: list[FileInfo] = []
+    thumbnails = np.zeros((len(entries), *THUMBNAIL), np.uint8)
+    for info, thumbnail in check(entries, limits):
+        if thumbnail is not None:
+            thumbnails[len(infos)] = thumbnail
+        infos.append(info)
+        if progress:
+            progress(len(infos), len(entries))
+    return build_manifest(entries, infos), thumbnails
 
 
 def _check_file(entry: Entry, limits: DecodeLimits) -> Checked:
