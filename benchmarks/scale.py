@@ -100,10 +100,11 @@ def append(folder: Path, count: int) -> str:
 
 
 def look_up(folder: Path, count: int) -> str:
-    """Read the rows of 1,000 random keys, with an empty and with a filled cache of files."""
+    """Read the rows of 1,000 random keys, with all of them in the cache of files, then none."""
     table, generator, names = table_in(folder), np.random.default_rng(4), keys(count)
     cold, warm = list[float](), list[float]()
-    for seconds in [cold] * 5 + [warm] * 15:
+    deque(table.blocks(names), maxlen=0)
+    for seconds in [warm] * 15 + [cold] * 5:
         if seconds is cold:
             _forget(folder)
         chosen = [names[row] for row in generator.choice(count, 1000, replace=False)]
