@@ -240,10 +240,16 @@ def _unpack(path: Path, into: Path) -> None:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Check that a tar ends where its last member does; tarfile takes garbage for the end."""
+    """Check that the mark of the end follows the last member.
+
+    Garbage there, or nothing, is the end for tarfile, although members may have been lost.
+    """
     assert tar.fileobj
     tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+    block = tar.fileobj.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"it was cut off at byte {tar.offset:,}")
+    if block.strip(b"\0"):
         raise tarfile.ReadError(f"no header at byte {tar.offset:,}")
 
 
