@@ -74,6 +74,9 @@ def _no_hub(_session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
         _session_patch.setenv(f"XDG_{name.upper()}_HOME", str(folder))
 
 
+_KEPT_ENGINES = 32
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _compile_once(
     _session_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -91,9 +94,12 @@ def _compile_once(
         case = (key, *named.items(), share(), os.getpid())  # Engines do not survive a fork.
         if case not in engines:
             engines[case] = make_engine(*arguments, cache=cache, key=key, device=device, **named)
+            if len(engines) > _KEPT_ENGINES:
+                del engines[next(iter(engines))]
+        engine = engines[case]
         if (cache / key).exists() and not (shared / key).exists():
             shutil.copytree(cache / key, shared / key, dirs_exist_ok=True)
-        return engines[case]
+        return engine
 
     for user in USERS_OF_ENGINES:
         _session_patch.setattr(f"headstart.{user}.make_engine", make)
