@@ -35,7 +35,6 @@ Result = TypeVar("Result")
 _COMMIT_SECONDS = 5.0
 """Seconds between two commits of features; as much work is lost if this process is killed."""
 
-
 _MERGE_EVERY = 4096
 """Fragments after which they are merged, about a million images: each commit lists them all."""
 

@@ -37,6 +37,7 @@ class Machines(Protocol):
         self,
         extractor: FeatureExtractor,
         files: Sequence[tuple[str, str]],
+        /,
         *,
         progress: Progress | None = None,
         warn: Warn | None = None,
@@ -52,26 +53,14 @@ class Machines(Protocol):
 class ThisMachine:
     """This process."""
 
-    def check_files(self, entries: Sequence[Entry], limits: DecodeLimits) -> Iterable[Checked]:
-        """See `Machines`."""
-        return check_files(entries, limits)
+    check_files = staticmethod(check_files)
+    extract = staticmethod(FeatureExtractor.extract)
 
     def shortlist(
         self, candidates: Sequence[Candidate], train: ImageSet, options: TryOptions
     ) -> Sequence[Candidate]:
         """Return all candidates: a search needs a cluster."""
         return candidates
-
-    def extract(
-        self,
-        extractor: FeatureExtractor,
-        files: Sequence[tuple[str, str]],
-        *,
-        progress: Progress | None = None,
-        warn: Warn | None = None,
-    ) -> None:
-        """See `Machines`."""
-        extractor.extract(files, progress=progress, warn=warn)
 
     def train(self, setup: Setup, monitoring: Monitoring) -> TrainingResult:
         """See `Machines`."""
