@@ -84,6 +84,7 @@ def _compile_once(
     """Take the engine of a network from an earlier test, whatever the test's cache."""
     shared = tmp_path_factory.getbasetemp() / "networks"
     engines: dict[tuple[object, ...], Engine] = {}
+    process = os.getpid()
 
     def make(*arguments: Any, cache: Path, key: str, device: str, **named: Any) -> Engine:
         if device != "cpu":
@@ -94,7 +95,8 @@ def _compile_once(
         case = (key, *named.items(), share(), os.getpid())  # Engines do not survive a fork.
         if case not in engines:
             engines[case] = make_engine(*arguments, cache=cache, key=key, device=device, **named)
-            if len(engines) > _KEPT_ENGINES:
+            # A forked child cannot destroy an engine of its parent, so it destroys none.
+            if len(engines) > _KEPT_ENGINES and os.getpid() == process:
                 del engines[next(iter(engines))]
         engine = engines[case]
         if (cache / key).exists() and not (shared / key).exists():
