@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,24 @@ def test_a_model_is_replaced_without_a_pause(models: list[Path], address: str) -
             ray_serve.shutdown()
     assert set(answers) == {"red", "warm"}
     assert answers == sorted(answers)  # First one model, then the other.
+
+
+def test_the_command_waits_until_requests_are_passed_on() -> None:
+    """A proxy that knows of no application yet, or of another one, is asked again."""
+    from headstart.cluster.serving import is_routed  # Ray Serve's warnings are ignored in tests.
+
+    port, said = free_port(), iter(((503, "none"), (200, "{}"), (200, '{"/": "headstart"}')))
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, text = next(said)
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    with HTTPServer(("127.0.0.1", port), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        assert is_routed("0.0.0.0", port)
+        proxy.shutdown()
+    assert list(said) == []
+    assert is_routed("127.0.0.1", port)  # No proxy runs there.

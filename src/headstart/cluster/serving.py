@@ -1,13 +1,18 @@
 """Serve an application on a cluster, with Ray Serve."""
 
+import json
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from ray import serve
 from ray.serve.exceptions import RayServeException
 
-from headstart.cluster.nodes import enter
+from headstart.cluster.nodes import enter, on_each_node
 from headstart.errors import ServerError
 
 _NAME = "headstart"
@@ -15,6 +20,8 @@ _WAITING = 16
 """Requests that each replica has at a time before another replica is started."""
 _GRACE = 120.0
 """Seconds in which a replica that is replaced may finish its requests."""
+_ROUTED_WITHIN = 30.0
+"""Seconds in which the proxies must learn where the application is, once it runs."""
 
 
 def deploy(make: Callable[[], Any], *, host: str, port: int, replicas: int, gpu: bool) -> None:
@@ -64,3 +71,30 @@ def deploy(make: Callable[[], Any], *, host: str, port: int, replicas: int, gpu:
         raise ServerError(
             f"No replica could be started on the cluster: {' '.join(str(error).split())}"
         ) from None
+    for node, routed in on_each_node(partial(is_routed, host, port)).items():
+        if not routed:
+            raise ServerError(
+                f"The replicas run, but node {node} does not pass requests on to them. "
+                "'serve status' tells what its proxy does."
+            )
+
+
+def is_routed(host: str, port: int) -> bool:
+    """Wait until the proxy of this node answers for the application, and return whether it does.
+
+    Ray says that an application is ready before all proxies know of it; until then, they answer
+    404. A node without a proxy has nothing to wait for.
+    """
+    own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    end = time.monotonic() + _ROUTED_WITHIN
+    while time.monotonic() < end:
+        try:
+            with urlopen(f"http://{own}:{port}/-/routes", timeout=_ROUTED_WITHIN) as answer:
+                if _NAME in json.load(answer).values():
+                    return True
+        except HTTPError:
+            pass  # It knows of no application yet.
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
