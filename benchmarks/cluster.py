@@ -1,18 +1,20 @@
 """A Ray cluster against one process, and nodes that die.
 
     python -m benchmarks.cluster overhead [IMAGES]
-    python -m benchmarks.cluster kills [KILLS]
-    python -m benchmarks.cluster drivers [KILLS]
+    python -m benchmarks.cluster extraction [KILLS]
+    python -m benchmarks.cluster prediction [KILLS]
     python -m benchmarks.cluster tuning [KILLS]
+    python -m benchmarks.cluster drivers [KILLS]
     python -m benchmarks.cluster memory [IMAGES]
 
 overhead: features of pictures of clothes by two workers with a core each, and by one process with
     two threads; each with an empty store.
-kills: one of three nodes is killed at a random moment of an extraction, and of a batch prediction;
-    the result must be that of one process, with each image once.
-drivers: the command itself is killed; the same command must end with the same file.
+extraction, prediction: one of three nodes is killed at a random moment of an extraction, or of a
+    batch prediction; the result must be that of one process, with each image once.
 tuning: one of three nodes is killed at a random moment of fine-tuning; the losses must be those of
     one process, up to rounding.
+drivers: the command itself is killed while it predicts, or while it fine-tunes; the same command
+    must end with the same file, or with the losses of an undisturbed run, up to rounding.
 memory: the most memory that the command and a worker take, not shared with others, for 10,000
     made-up images and for many more; a batch prediction, and a training with a streamed head.
 """
@@ -49,6 +51,7 @@ from headstart.features.extractor import FeatureExtractor
 from headstart.features.store import FeatureStore
 from headstart.files import file_sha256
 from headstart.options import TuneOptions
+from headstart.record import Record
 from headstart.tuning.training.loop import Monitoring, Train, TrainingResult, train_here
 from headstart.tuning.training.setup import Setup
 from headstart.watching import LibraryWatcher, SilentWatcher
@@ -82,8 +85,8 @@ def overhead(images: int) -> None:
         print(f"- equal to the bit: {np.array_equal(found, expected)}")
 
 
-def kills(count: int) -> None:
-    """Kill a node at random moments, and count the results that are as undisturbed."""
+def extraction(count: int) -> None:
+    """Kill a node at random moments, and count the stores that are as undisturbed."""
     generator = random.Random(0)
     with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
         root = Path(folder)
@@ -104,46 +107,63 @@ def kills(count: int) -> None:
             right += np.array_equal(found, expected) and info.images == len(files)
             print(f"  kill {number + 1}: {seconds:.0f} s, {right} right of {hit} hit", flush=True)
         print(f"- extraction, a node killed: {right} of {count} as undisturbed, {hit} in time")
-        model = hs.train(root / "photos" / "fashion.csv", out=root / "run", progress=False)
-        whole = root / "whole.csv"
-        hs.predict(model.run, root / "photos", out=whole, progress=False)
-        right = hit = 0
+
+
+def prediction(count: int) -> None:
+    """Kill a node at random moments, and count the files that are as undisturbed."""
+    generator = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
+        root = Path(folder)
+        run, whole = _predicted(root)
+        seconds, right, hit = 15.0, 0, 0
         for number in range(count):
             out = root / f"predictions-{number}.csv"
+            begin = time.perf_counter()
             with _one_dies(nodes, generator.uniform(0, seconds)) as died:
-                hs.predict(
-                    model.run, root / "photos", out=out, cluster=nodes.address, progress=False
-                )
+                hs.predict(run, root / "photos", out=out, cluster=nodes.address, progress=False)
                 hit += died.is_set()
-            right += out.read_bytes() == whole.read_bytes()
+            seconds = time.perf_counter() - begin
+            right += out.read_bytes() == whole
+            print(f"  kill {number + 1}: {seconds:.0f} s, {right} right of {hit} hit", flush=True)
         print(f"- batch prediction, a node killed: {right} of {count} equal, {hit} in time")
 
 
 def drivers(count: int) -> None:
-    """Kill the command at random moments; run it again, and compare with an undisturbed file."""
+    """Kill the command at random moments; run it again, and compare with an undisturbed one."""
     generator = random.Random(1)
     with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
         root = Path(folder)
-        _clothes(root / "photos", 6000)
-        model = hs.train(root / "photos" / "fashion.csv", out=root / "run", progress=False)
-        whole = root / "whole.csv"
-        hs.predict(model.run, root / "photos", out=whole, progress=False)
+        run, whole = _predicted(root)
         right = 0
         for number in range(count):
             out = root / f"predictions-{number}.csv"
-            command = [HEADSTART, "predict", str(model.run), str(root / "photos"), "--out"]
-            command += [str(out), "--cluster", nodes.address]
-            process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            time.sleep(generator.uniform(8, 20))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            command = [HEADSTART, "predict", str(run), str(root / "photos"), "--out", str(out)]
+            command += ["--cluster", nodes.address]
+            _kill(command, generator.uniform(8, 20))
             parts = len(list(root.glob(f"{out.name}.partial/part-*")))
             subprocess.run(command, check=True, capture_output=True)
-            right += out.read_bytes() == whole.read_bytes()
+            right += out.read_bytes() == whole
             print(f"  driver {number + 1}: {parts} parts were kept, {right} right", flush=True)
         print(f"- batch prediction, the command killed: {right} of {count} equal")
+        table = str(write_fashion(root / "few", train=600, test=200))
+        command = [HEADSTART, "train", table, "--tune", "stages:1", "--epochs", "3", "--precision"]
+        command += ["float32", "--head", "linear", "--cluster", nodes.address, "--deterministic"]
+        command += ["--cache", str(root / "cache"), "--resume", "--out"]
+        begin = time.perf_counter()
+        subprocess.run([*command, str(root / "calm")], check=True, capture_output=True)
+        seconds = time.perf_counter() - begin
+        calm = _recorded_losses(root / "calm")
+        for number in range(count):
+            here = [*command, str(root / f"tuned-{number}")]
+            after = generator.uniform(0.4, 1) * seconds
+            running = _kill(here, after)
+            subprocess.run(here, check=True, capture_output=True)
+            difference = np.abs(_recorded_losses(root / f"tuned-{number}") / calm - 1).max()
+            print(
+                f"- fine-tuning of {seconds:.0f} s, the command killed after {after:.0f} s "
+                f"({running}): losses differ by up to {difference:.1e}",
+                flush=True,
+            )
 
 
 def tuning(count: int) -> None:
@@ -163,7 +183,8 @@ def tuning(count: int) -> None:
                 with _one_dies(nodes, after) as died:
                     result = cluster.train(setup, monitoring)
                     taken.append(time.perf_counter() - begin)
-                    print(f"  {taken[-1]:.0f} s, killed after {after:.0f} s: {died.is_set()}")
+                    killed = f", a node killed after {after:.0f} s: {died.is_set()}" if kill else ""
+                    print(f"  {taken[-1]:.0f} s{killed}", flush=True)
                 return result
 
             return train
@@ -174,7 +195,10 @@ def tuning(count: int) -> None:
                 assert cluster
                 found = _losses(opened, root / f"tuned-{number}", train_on(cluster, number > 0))
             difference = float(np.abs(found / alone - 1).max())
-            print(f"- training {number}: losses differ by up to {difference:.1e}; {warnings}")
+            print(
+                f"- training {number}: losses differ by up to {difference:.1e}; {warnings}",
+                flush=True,
+            )
 
 
 def memory(images: int) -> None:
@@ -200,6 +224,32 @@ def memory(images: int) -> None:
                     f"{worker / 1e6:,.0f} |",
                     flush=True,
                 )
+
+
+def _predicted(root: Path) -> tuple[Path, bytes]:
+    """Return a run, and what one process predicts for `root`'s photos."""
+    _clothes(root / "photos", 6000)
+    model = hs.train(root / "photos" / "fashion.csv", out=root / "run", progress=False)
+    whole = root / "whole.csv"
+    hs.predict(model.run, root / "photos", out=whole, progress=False)
+    return model.run, whole.read_bytes()
+
+
+def _kill(command: Sequence[str], after: float) -> bool:
+    """Start a command and kill it after some seconds; return whether it still ran."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(after)
+    running = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return running
+
+
+def _recorded_losses(run: Path) -> Features:
+    """Return the losses of all epochs of a run, (epochs, 2)."""
+    tuned = Record.read(run).tuning
+    assert tuned
+    return np.array([(epoch.train_loss, epoch.val_loss) for epoch in tuned.epochs])
 
 
 def _peaks(command: Sequence[str]) -> tuple[int, int]:
@@ -299,9 +349,10 @@ def _extractor(cache: Path) -> FeatureExtractor:
 
 _MODES: dict[str, tuple[Callable[[int], None], int]] = {
     "overhead": (overhead, 20_000),
-    "kills": (kills, 20),
-    "drivers": (drivers, 5),
+    "extraction": (extraction, 20),
+    "prediction": (prediction, 20),
     "tuning": (tuning, 5),
+    "drivers": (drivers, 5),
     "memory": (memory, 200_000),
 }
 
