@@ -29,7 +29,7 @@ from headstart.heads.problem import (
     Problem,
     Strength,
 )
-from headstart.heads.spaces import Space, Standardised, linear_space, standardise
+from headstart.heads.spaces import Space, linear_space, standardise
 from headstart.heads.trials import compare_heads, mean_losses, times
 from headstart.task import Task
 from headstart.watching import Progress, no_progress
@@ -152,18 +152,22 @@ class _Fit:
     Attributes:
         problem: The problem.
         rows: The rows to learn from.
+        strengths: The strengths of the regularisation.
         shares: The weight of each image in the loss, (images,).
-        standardised: The sample.
-        space: Its principal axes.
-        loss: Its loss.
+        mean: Mean of each column of the sample, (width,).
+        scale: Divisor of each column, (width,).
+        space: The principal axes of the standardised sample.
+        loss: The loss of the sample.
         held_out: Standardised features of the held-out images.
         truth: Their encoded labels.
     """
 
     problem: StreamedProblem
     rows: Rows
+    strengths: Sequence[Strength]
     shares: Tensor
-    standardised: Standardised
+    mean: Tensor
+    scale: Tensor
     space: Space
     loss: LogisticLoss
     held_out: Tensor
@@ -194,8 +198,7 @@ class _Fit:
 
     def _gradient(self, parameters: Tensor, advance: Callable[[int], None]) -> Tensor:
         """Return the gradient of the loss of all images."""
-        problem, mean = self.problem, self.standardised.mean.unsqueeze(1)
-        scale = self.standardised.scale.unsqueeze(1)
+        problem, mean, scale = self.problem, self.mean.unsqueeze(1), self.scale.unsqueeze(1)
         # Weights are standardised here, instead of each block of features.
         weight, bias = self.weights(parameters)
         weight = weight / scale
@@ -245,10 +248,7 @@ def fit_streamed(
         DataError: There are too few groups.
     """
     fitted, held_out = problem.split(seed)
-    parts = _Parts(fitted, problem.sample(fitted, seed=seed), held_out)
-    features = problem.gather(parts.in_memory)
-    strengths = _strengths(problem, features, parts, seed)
-    fit = _prepared(problem, features, parts, strengths)
+    fit = _prepared(problem, _Parts(fitted, problem.sample(fitted, seed=seed), held_out), seed)
     read = 0
 
     def advance(images: int) -> None:
@@ -256,11 +256,11 @@ def fit_streamed(
         read += images
         progress(read, passes * len(fitted))
 
-    with limit_threads(fit.loss.inputs.numel() * len(strengths) * problem.classes):
+    with limit_threads(fit.loss.inputs.numel() * len(fit.strengths) * problem.classes):
         point = fit.start()
         for _ in range(passes):
             point = fit.improve(point, advance)
-    return _head_fit(fit, point, strengths, held_out)
+    return _head_fit(fit, point, held_out)
 
 
 def _strengths(
@@ -289,13 +289,10 @@ def _strengths(
     return [times(best.strength, share**power) for power in _POWERS]
 
 
-def _prepared(
-    problem: StreamedProblem,
-    features: Features,
-    parts: _Parts,
-    strengths: Sequence[Strength],
-) -> _Fit:
-    """Return what passes need, from the features of the sample and the held-out rows."""
+def _prepared(problem: StreamedProblem, parts: _Parts, seed: int) -> _Fit:
+    """Return what passes need; the features of the sample themselves are not kept."""
+    features = problem.gather(parts.in_memory)
+    strengths = _strengths(problem, features, parts, seed)
     task, classes, targets = problem.task, problem.classes, problem.targets
     fitted, sample, count = parts.fitted, parts.sample, len(parts.sample)
     standardised = standardise(
@@ -318,19 +315,20 @@ def _prepared(
     shares[fitted] = torch.from_numpy(
         task.sample_weights(targets[fitted], classes, balanced=problem.balanced)
     )
-    scored = (torch.from_numpy(features[count:]) - standardised.mean) / standardised.scale
+    mean, scale = standardised.mean, standardised.scale
+    scored = (torch.from_numpy(features[count:]) - mean) / scale
     truth = task.encode(targets[parts.held_out], classes)
-    return _Fit(problem, fitted, shares, standardised, space, loss, scored, truth)
+    return _Fit(problem, fitted, strengths, shares, mean, scale, space, loss, scored, truth)
 
 
-def _head_fit(fit: _Fit, point: _Point, strengths: Sequence[Strength], held_out: Rows) -> HeadFit:
+def _head_fit(fit: _Fit, point: _Point, held_out: Rows) -> HeadFit:
     """Return the head with the best strength, of each label if they are independent."""
     problem, classes = fit.problem, fit.problem.classes
     best = point.losses.view(-1, classes).argmin(dim=0)
     columns = best * classes + torch.arange(classes)
     weight, bias = (part[..., columns].numpy() for part in fit.weights(point.parameters))
     penalties = fit.loss.strengths[columns].tolist()
-    head = LinearModel(fit.standardised.mean.numpy(), fit.standardised.scale.numpy(), weight, bias)
+    head = LinearModel(fit.mean.numpy(), fit.scale.numpy(), weight, bias)
     scores = np.asarray(fit.held_out.numpy() @ weight + bias)
     loss = float(mean_losses(problem.task, torch.from_numpy(scores), fit.truth).sum())
     accuracy = float(problem.task.correct(scores, problem.targets[held_out]).mean())
@@ -339,7 +337,7 @@ def _head_fit(fit: _Fit, point: _Point, strengths: Sequence[Strength], held_out:
         HeldOut(held_out, scores),
         problem.name,
         candidates=(Candidate(problem.name, "linear", loss, accuracy, len(held_out)),),
-        members=(Member(problem.name, "linear", tuple(penalties[: len(strengths[0])])),),
+        members=(Member(problem.name, "linear", tuple(penalties[: len(fit.strengths[0])])),),
         why="the features do not fit in memory, so the head was streamed",
         folds=[(fit.rows, held_out)],
     )
