@@ -4,7 +4,8 @@
     python -m benchmarks.cluster extraction [KILLS]
     python -m benchmarks.cluster prediction [KILLS]
     python -m benchmarks.cluster tuning [KILLS]
-    python -m benchmarks.cluster drivers [KILLS]
+    python -m benchmarks.cluster drivers-predicting [KILLS]
+    python -m benchmarks.cluster drivers-tuning [KILLS]
     python -m benchmarks.cluster memory [IMAGES]
 
 overhead: features of pictures of clothes by two workers with a core each, and by one process with
@@ -13,8 +14,9 @@ extraction, prediction: one of three nodes is killed at a random moment of an ex
     batch prediction; the result must be that of one process, with each image once.
 tuning: one of three nodes is killed at a random moment of fine-tuning; the losses must be those of
     one process, up to rounding.
-drivers: the command itself is killed while it predicts, or while it fine-tunes; the same command
-    must end with the same file, or with the losses of an undisturbed run, up to rounding.
+drivers-predicting, drivers-tuning: the command itself is killed while it predicts, or fine-tunes;
+    the same command must end with the same file, or with the losses of an undisturbed run, up to
+    rounding.
 memory: the most memory that the command and a worker take, not shared with others, for 10,000
     made-up images and for many more; a batch prediction, and a training with a streamed head.
 """
@@ -128,8 +130,8 @@ def prediction(count: int) -> None:
         print(f"- batch prediction, a node killed: {right} of {count} equal, {hit} in time")
 
 
-def drivers(count: int) -> None:
-    """Kill the command at random moments; run it again, and compare with an undisturbed one."""
+def drivers_predicting(count: int) -> None:
+    """Kill the command at random moments; run it again, and compare the files."""
     generator = random.Random(1)
     with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
         root = Path(folder)
@@ -145,6 +147,13 @@ def drivers(count: int) -> None:
             right += out.read_bytes() == whole
             print(f"  driver {number + 1}: {parts} parts were kept, {right} right", flush=True)
         print(f"- batch prediction, the command killed: {right} of {count} equal")
+
+
+def drivers_tuning(count: int) -> None:
+    """Kill the command at random moments; run it again, and compare the losses."""
+    generator = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder, _cluster() as nodes:
+        root = Path(folder)
         table = str(write_fashion(root / "few", train=600, test=200))
         command = [HEADSTART, "train", table, "--tune", "stages:1", "--epochs", "3", "--precision"]
         command += ["float32", "--head", "linear", "--cluster", nodes.address, "--deterministic"]
@@ -353,7 +362,8 @@ _MODES: dict[str, tuple[Callable[[int], None], int]] = {
     "extraction": (extraction, 20),
     "prediction": (prediction, 20),
     "tuning": (tuning, 5),
-    "drivers": (drivers, 5),
+    "drivers-predicting": (drivers_predicting, 5),
+    "drivers-tuning": (drivers_tuning, 5),
     "memory": (memory, 200_000),
 }
 

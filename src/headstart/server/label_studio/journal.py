@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from headstart.errors import OutputError, reason_of
+from headstart.json_log import JsonLog, JsonRow
 
 Id = int | str
 
@@ -80,12 +78,16 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.project: str | None = None
-        self.damaged = 0
-        self._path, self._lock = path, threading.Lock()
+        self._log, self._lock = JsonLog(path, "Annotations"), threading.Lock()
+        self._unknown = 0
         self._by_annotation: dict[Id, Labelled] = {}
-        self._cut_off = False
-        for line in self._lines():
-            self._read(line)
+        for row in self._log.read():
+            self._read(row)
+
+    @property
+    def damaged(self) -> int:
+        """The number of lines that could not be read."""
+        return self._log.damaged + self._unknown
 
     def add(self, project: str | None, changes: Iterable[Change]) -> int:
         """Write changes, and return how many of them change something.
@@ -98,7 +100,7 @@ class Journal:
             if new:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 head: dict[str, JsonValue] = {"time": now, "project": project}
-                self._append([head | change.to_json() for change in new])
+                self._log.append([head | change.to_json() for change in new])
                 self.project = self.project or project
                 for change in new:
                     self._apply(change)
@@ -126,39 +128,13 @@ class Journal:
             kept = {key: one for key, one in self._by_annotation.items() if one.task != change.task}
             self._by_annotation = kept
 
-    def _append(self, rows: list[dict[str, JsonValue]]) -> None:
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        data = ("\n" * self._cut_off + text).encode(errors="replace")
+    def _read(self, row: JsonRow) -> None:
         try:
-            with self._path.open("ab") as file:
-                self._cut_off = True
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OutputError(
-                f"Annotations cannot be written to '{self._path}': {reason_of(error)}."
-            ) from None
-        self._cut_off = False
-
-    def _lines(self) -> Iterator[bytes]:
-        try:
-            data = self._path.read_bytes() if self._path.exists() else b""
-        except OSError as error:
-            raise OutputError(
-                f"Annotations '{self._path}' cannot be read: {reason_of(error)}."
-            ) from None
-        self._cut_off = bool(data) and not data.endswith(b"\n")
-        yield from data.splitlines()
-
-    def _read(self, line: bytes) -> None:
-        try:
-            row = json.loads(line)
             change = _change(row)
         except (ValueError, TypeError, KeyError, AttributeError):
-            self.damaged += bool(line.strip())
+            self._unknown += 1
             return
-        self.project = self.project or row.get("project")
+        self.project = self.project or _project_of(row)
         self._apply(change)
 
 
@@ -182,6 +158,11 @@ def _change(row: Mapping[str, object]) -> Change:
         tuple(map(str, labels)),
         bool(row["multiple"]),
     )
+
+
+def _project_of(row: JsonRow) -> str | None:
+    project = row.get("project")
+    return project if isinstance(project, str) else None
 
 
 def _id(value: object) -> Id:
