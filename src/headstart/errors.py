@@ -105,6 +105,10 @@ class GalleryError(HeadstartError):
     """A gallery is missing, damaged, empty, or changed by another process."""
 
 
+class ProjectError(HeadstartError):
+    """A labelling project cannot be opened, or an act in it is impossible."""
+
+
 class HubError(HeadstartError):
     """The hub cannot be reached, or refuses what it was asked for."""
 

@@ -1,0 +1,37 @@
+"""The images of a project's folder, and the labels that its class folders give them."""
+
+from pathlib import Path
+
+from headstart.data.folders import list_folder
+from headstart.data.formats import is_image_file
+from headstart.data.paths import walk_files
+from headstart.errors import DataError
+from headstart.studio.acts import Found
+
+
+def images_in(folder: Path) -> list[Found]:
+    """List the images of a folder, by path, with the label and the part that its folders give.
+
+    Hidden folders are left out, as `train` does.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    known = _labelled_in(folder)
+    files = sorted(file for file in walk_files(folder) if is_image_file(file))
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return [known.get(name, Found(name)) for name in names]
+
+
+def _labelled_in(folder: Path) -> dict[str, Found]:
+    """Return the images in class folders; none if it is unclear which those are."""
+    try:
+        entries = list_folder(folder, folder).entries
+    except DataError:
+        return {}
+    names = [Path(entry.path).relative_to(folder).as_posix() for entry in entries]
+    return {
+        name: Found(name, (entry.label,), split=entry.split or "")
+        for name, entry in zip(names, entries, strict=True)
+        if entry.label is not None
+    }

@@ -1,0 +1,196 @@
+"""A labelling project: a folder of images, and a journal of what was said about them."""
+
+import csv
+import io
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from headstart.errors import OutputError, ProjectError, reason_of
+from headstart.files import Locked, locked, write_atomically
+from headstart.json_log import JsonLog
+from headstart.studio.acts import Act, Add, Found, act_of
+from headstart.studio.folder import images_in
+from headstart.studio.labels import Labels
+
+HIDDEN = ".studio"
+"""The folder of the journal and of the images that were dropped into the project."""
+TABLE = "studio.csv"
+"""The table of all labels, which `train` reads."""
+_IMAGES = "images"
+
+
+class Project:
+    """A project that is open in this process only. Several threads may use it.
+
+    Everything that a person does is on the disk before `do` returns. The user's own files are never
+    changed: images that are dropped into the project lie in a hidden folder.
+
+    Args:
+        folder: The folder, which is created if it does not exist.
+
+    Raises:
+        ProjectError: Another process has it open.
+        OutputError: It cannot be written.
+        DataError: It cannot be read.
+
+    Attributes:
+        folder: The folder.
+        labels: The classes and the images. Read them within `lock`.
+        lock: Held while they change.
+        damaged: The number of lines of the journal that could not be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.labels, self.lock = folder, Labels(), threading.RLock()
+        self._hidden = folder / HIDDEN
+        self._open = ExitStack()
+        _make_writable(self._hidden)
+        try:
+            self._open.enter_context(locked(self._hidden / "lock"))
+        except Locked:
+            raise ProjectError(
+                f"Another studio has '{folder}' open. Use that one, or end it with Ctrl-C."
+            ) from None
+        try:
+            self._log = JsonLog(self._hidden / "journal.jsonl", "Labels")
+            self.damaged = self._replay()
+            self.find_new()
+        except BaseException:
+            self._open.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the project."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it, with its table up to date."""
+        try:
+            self.write_table()
+        finally:
+            self._open.close()
+
+    def do(self, act: Act) -> None:
+        """Do something, and return when it is on the disk.
+
+        Raises:
+            ProjectError: It is impossible.
+            OutputError: It cannot be written, and nothing has changed.
+        """
+        with self.lock:
+            self.labels.check(act)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self._log.append([{"time": now, **act.to_json()}])
+            self.labels.apply(act)
+
+    def find_new(self) -> int:
+        """Add the images that have come into the folder, and return how many they are."""
+        with self.lock:
+            found = [each for each in images_in(self.folder) if each.image not in self.labels.items]
+            if found:
+                self.do(Add(tuple(found)))
+            return len(found)
+
+    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> str:
+        """Keep a file that was dropped, and return its path within the project.
+
+        A file of the same content that is there already is not kept twice.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        with self.lock:
+            image = self._place_of(PurePosixPath(name).name, data)
+            if image not in self.labels.items:
+                self.do(Add((Found(image, labels, group),)))
+            return image
+
+    def path_of(self, image: str) -> Path:
+        """Return the file of an image.
+
+        Raises:
+            ProjectError: It is not in the project.
+        """
+        with self.lock:
+            if image not in self.labels.items:
+                raise ProjectError(f"Image '{image}' is not in the project.")
+        return self.folder / image
+
+    def write_table(self) -> Path:
+        """Write the labels of all images that have some as a table that `train` reads.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        with self.lock:
+            items = sorted(self.labels.items.items())
+        used = [(name, item) for name, item in items if item.labels and not item.dropped]
+        columns = [
+            name for name in ("split", "group") if any(getattr(one, name) for _, one in used)
+        ]
+        writer.writerow(["path", "label", *columns])
+        for name, item in used:
+            values = (getattr(item, column) for column in columns)
+            writer.writerow([name, item.labels[0], *values])
+        path = self.folder / TABLE
+        try:
+            write_atomically(path, text.getvalue())
+        except OSError as error:
+            raise OutputError(
+                f"Labels cannot be written to '{path}': {reason_of(error)}."
+            ) from None
+        return path
+
+    def _replay(self) -> int:
+        """Do again what the journal says, and return how many of its lines say nothing."""
+        unknown = 0
+        for row in self._log.read():
+            try:
+                self.labels.apply(act_of(row))
+            except (KeyError, TypeError, ProjectError):
+                unknown += 1
+        return unknown + self._log.damaged
+
+    def _place_of(self, name: str, data: bytes) -> str:
+        """Write a file under a name that no other content has, and return its path."""
+        name = name or "image"
+        stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+        folder = self._hidden / _IMAGES
+        number, path = 1, folder / name
+        while path.exists() and path.read_bytes() != data:
+            number += 1
+            path = folder / f"{stem}-{number}{suffix}"
+        try:
+            if not path.exists():
+                write_atomically(path, data)
+        except OSError as error:
+            raise OutputError(f"'{name}' cannot be kept: {reason_of(error)}.") from None
+        return path.relative_to(self.folder).as_posix()
+
+
+def _make_writable(folder: Path) -> None:
+    """Create a folder, and check that files can be written in it.
+
+    Raises:
+        OutputError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / ".writable", "")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise OutputError(
+            f"The studio keeps its labels in '{folder}', which cannot be written: "
+            f"{reason_of(error)}. Choose a folder that can be, or copy the images to one."
+        ) from None

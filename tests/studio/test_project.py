@@ -1,0 +1,124 @@
+"""A project: its folder, its journal and its table."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import headstart as hs
+from headstart.errors import OutputError, ProjectError
+from headstart.studio.acts import Drop, Label, Undo
+from headstart.studio.project import HIDDEN, TABLE, Project
+from tests.conftest import COLOURS, picture
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder with two classes of images, and one image in neither."""
+    for number, (name, colour) in enumerate((("blue", "blue"), ("red", "red"))):
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            picture(index + 100 * number, COLOURS[colour]).save(tmp_path / name / f"{index}.png")
+    picture(50, COLOURS["red"]).save(tmp_path / "loose.png")
+    return tmp_path
+
+
+def test_class_folders_are_labels(photos: Path) -> None:
+    """Images in class folders have a label, others have none, and nothing is moved."""
+    before = sorted(photos.rglob("*.png"))
+    with Project(photos) as project:
+        items = project.labels.items
+        assert project.labels.classes == ("blue", "red")
+        assert items["red/2.png"].labels == ("red",)
+        assert items["loose.png"].labels == ()
+        assert len(items) == 9
+    assert sorted(photos.rglob("*.png")) == before
+
+
+def test_everything_is_there_again(photos: Path) -> None:
+    """What was said before a crash is known after it, and can still be undone."""
+    project = Project(photos)
+    project.do(Label({"loose.png": ("red",)}))
+    project.do(Drop(("blue/0.png",)))
+    project._open.close()  # As if the process had ended.
+    with Project(photos) as again:
+        assert again.labels.items == project.labels.items
+        again.do(Undo())
+        again.do(Undo())
+        assert again.labels.items["loose.png"].labels == ()
+        assert not again.labels.items["blue/0.png"].dropped
+
+
+def test_a_line_that_was_cut_off(photos: Path) -> None:
+    """A crash in the middle of a line costs that line, which nobody was told of."""
+    with Project(photos) as project:
+        project.do(Label({"loose.png": ("red",)}))
+    journal = photos / HIDDEN / "journal.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"act": "label", "labels": {"loo')
+    with Project(photos) as again:
+        assert again.damaged == 1
+        again.do(Label({"loose.png": ("blue",)}))
+    with Project(photos) as last:
+        assert last.labels.items["loose.png"].labels == ("blue",)
+
+
+def test_what_comes_into_the_folder(photos: Path) -> None:
+    """Images that others add are found; a row of a later version is skipped."""
+    with Project(photos) as project:
+        picture(60, COLOURS["blue"]).save(photos / "blue" / "new.png")
+        assert project.find_new() == 1
+        assert project.labels.items["blue/new.png"].labels == ("blue",)
+        assert project.find_new() == 0
+    with (photos / HIDDEN / "journal.jsonl").open("a") as file:
+        file.write(json.dumps({"act": "paint", "images": []}) + "\n")
+    with Project(photos) as again:
+        assert again.damaged == 1
+        assert len(again.labels.items) == 10
+
+
+def test_files_that_are_dropped_into_it(tmp_path: Path) -> None:
+    """They are kept by content: no name replaces another file, and no folder is left."""
+    with Project(tmp_path / "empty") as project:
+        first = project.add_file("../../a.png", b"one", ("rust",), "burst-1")
+        second = project.add_file("a.png", b"two", (), "")
+        assert project.add_file("a.png", b"one", (), "") == first
+        assert (first, second) == (".studio/images/a.png", ".studio/images/a-2.png")
+        assert project.path_of(second).read_bytes() == b"two"
+        assert project.labels.items[first].group == "burst-1"
+        with pytest.raises(ProjectError, match="not in the project"):
+            project.path_of("../secret.png")
+
+
+def test_the_table_is_what_train_reads(photos: Path) -> None:
+    """All labels are in the table, without images that were dropped or have no label."""
+    with Project(photos) as project:
+        project.do(Label({"loose.png": ("red",)}))
+        project.do(Drop(("blue/0.png",)))
+    images = hs.open_images(photos / TABLE)
+    assert images.classes == ("blue", "red")
+    assert sorted(images.all.names) == sorted(
+        ["blue/1.png", "blue/2.png", "blue/3.png", "loose.png"]
+        + [f"red/{index}.png" for index in range(4)]
+    )
+
+
+def test_two_studios_on_one_folder(photos: Path) -> None:
+    """The second one says so, also from another process; afterwards the folder is free."""
+    code = (
+        "import pathlib, sys, headstart.studio.project as p; p.Project(pathlib.Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", code, str(photos)]
+    with Project(photos):
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Another studio has" in other.stderr
+    Project(photos).__exit__(None, None, None)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """A file in place of the folder, as root ignores permissions."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="which cannot be written"):
+        Project(tmp_path / "file")
