@@ -1,0 +1,143 @@
+"""What is known of a project's images: whether they can be read, and their features."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headstart.arrays import Features
+from headstart.data.checks import Checked, check_files
+from headstart.data.images import Images
+from headstart.data.listing import Source
+from headstart.data.manifest import Entry
+from headstart.data.opening import images_of
+from headstart.features.extractor import FeatureExtractor
+from headstart.options import DecodeLimits
+from headstart.studio.labels import Item
+from headstart.tasks.loading import TASKS
+from headstart.watching import Progress
+
+_State = tuple[int, int]
+"""Size and time of the last change of a file."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    state: _State
+    checked: Checked
+
+
+class Workbench:
+    """Checks files and computes their features, each only once while the studio runs.
+
+    Args:
+        folder: The folder of the project.
+        extractor: Computes the features, or reads them from the store.
+        limits: Maximum bytes and pixels per image.
+
+    Attributes:
+        extractor: See above.
+        stored_as: The precision in which features are stored.
+    """
+
+    def __init__(
+        self, folder: Path, extractor: FeatureExtractor, limits: DecodeLimits | None = None
+    ) -> None:
+        self.extractor, self.stored_as = extractor, "float32"
+        self._folder, self._limits = folder, limits or DecodeLimits()
+        self._known: dict[str, _Known] = {}
+        self._features: dict[str, Features] = {}
+
+    def look_at(self, images: Iterable[str], progress: Progress | None = None) -> None:
+        """Check the files of images and compute their features, as far as that is not done.
+
+        Args:
+            images: Paths within the project.
+            progress: Called with the number of images whose features are known, and the total.
+        """
+        entries = [self._entry(image) for image in images]
+        for _ in self._check(entries, self._limits):
+            pass
+        paths = {self._sha256(entry): entry.path for entry in entries}
+        missing = [
+            (path, sha256)
+            for sha256, path in paths.items()
+            if sha256 and sha256 not in self._features
+        ]
+        if missing:
+            features, self.stored_as = self.extractor.of_files(missing, progress=progress)
+            self._features |= zip((sha256 for _, sha256 in missing), features, strict=True)
+
+    def problem_of(self, image: str) -> str | None:
+        """Return why an image cannot be used; None if it can, or was not checked yet."""
+        known = self._known.get(self._entry(image).path)
+        return known.checked[0].rejected if known else None
+
+    def has(self, image: str) -> bool:
+        """Return whether the features of an image are known."""
+        sha256 = self._sha256(self._entry(image))
+        return sha256 is not None and sha256 in self._features
+
+    def features_of(self, images: Sequence[str]) -> Features:
+        """Return the features of images that `has` them, (images, width)."""
+        return self._rows(self._sha256(self._entry(image)) for image in images)
+
+    def features_by_sha256(self, sha256s: Iterable[str]) -> Features:
+        """Return features by the hashes of the files, (images, width)."""
+        return self._rows(sha256s)
+
+    def last_layer(self, features: Features) -> Features:
+        """Return the columns of the last layer."""
+        return features[:, self.extractor.layout.columns("last")]
+
+    def labelled(self, items: Mapping[str, Item]) -> Images:
+        """Return the images that have a label, split as `train` does.
+
+        Args:
+            items: The images of a project.
+
+        Raises:
+            DataError: They cannot be trained on: there is one class only, or none.
+        """
+        entries = [
+            self._entry(image, item)
+            for image, item in sorted(items.items())
+            if item.labels and not item.dropped and self.has(image)
+        ]
+        source = Source(self._folder.name, entries)
+        return images_of(source, self._folder, task=TASKS[source.task], check=self._check)
+
+    def _entry(self, image: str, item: Item | None = None) -> Entry:
+        path = str(self._folder / image)
+        if item is None:
+            return Entry(image, path)
+        return Entry(image, path, item.labels[0], item.split or None, item.group or None)
+
+    def _check(self, entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
+        """Yield what is known of files, in order; those that are new or have changed are read."""
+        states = {entry.path: _state_of(entry.path) for entry in entries}
+        new = [entry for entry in entries if not self._is_known(entry.path, states[entry.path])]
+        for entry, checked in zip(new, check_files(new, limits), strict=True):
+            self._known[entry.path] = _Known(states[entry.path], checked)
+        yield from (self._known[entry.path].checked for entry in entries)
+
+    def _is_known(self, path: str, state: _State) -> bool:
+        known = self._known.get(path)
+        return known is not None and known.state == state
+
+    def _sha256(self, entry: Entry) -> str | None:
+        known = self._known.get(entry.path)
+        return known.checked[0].sha256 if known and not known.checked[0].rejected else None
+
+    def _rows(self, sha256s: Iterable[str | None]) -> Features:
+        return np.stack([self._features[sha256] for sha256 in sha256s if sha256 is not None])
+
+
+def _state_of(path: str) -> _State:
+    """Return the state of a file; of one that is gone, a state that no file has."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
