@@ -397,8 +397,8 @@ class HeadOptions(Options):
     )
 
 
-class BackboneOptions(Options):
-    """The pretrained network."""
+class NetworkOptions(Options):
+    """Which pretrained network is used."""
 
     panel = Panel.BACKBONE
 
@@ -411,6 +411,13 @@ class BackboneOptions(Options):
         "imagenet",
         description="imagenet, random, a .safetensors or .pth file, or hf-hub:OWNER/NAME.",
     )
+
+
+class BackboneOptions(NetworkOptions):
+    """The pretrained network, and how it reads images."""
+
+    panel = Panel.BACKBONE
+
     orientations: OrientationsOption = Field(
         "one",
         description="Average features over 2 (mirror) or 8 (dihedral) orientations of each image. "

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from headstart.options import ClusterOptions, ComputeOptions, DecodeLimits
+from headstart.options import ClusterOptions, ComputeOptions, DecodeLimits, NetworkOptions
 from headstart.strict import LenientPath, Options, Panel
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
@@ -159,3 +159,12 @@ class ServeOptions(
         if self.cluster and not self.port:
             raise ValueError("On a cluster, the port must be a number, not 0")
         return self
+
+
+class StudioOptions(NetworkOptions, ComputeOptions):
+    """How the studio is run."""
+
+    panel = Panel.SERVER
+
+    port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
+    no_browser: bool = Field(False, description="Do not open the page in the browser.")

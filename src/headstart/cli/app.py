@@ -36,7 +36,7 @@ from headstart.options import (
     ShiftOptions,
     TrainOptions,
 )
-from headstart.serving_options import ServeOptions
+from headstart.serving_options import ServeOptions, StudioOptions
 
 if TYPE_CHECKING:
     from headstart.commands.train import TrainResult
@@ -423,6 +423,26 @@ def serve(
     from headstart.cli.serving import run_server
 
     run_server(stderr(), models, options)
+
+
+@app.command(cls=Command)
+@with_options(StudioOptions)
+def studio(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            show_default=False,
+            help="Images, with or without class folders; it is created if it does not exist.",
+        ),
+    ] = Path("studio"),
+    *,
+    options: StudioOptions,
+) -> None:
+    """Label images in the browser, and see at once what a model learns from them."""
+    from headstart.cli.serving import open_studio
+
+    open_studio(stderr(), folder, options)
 
 
 @app.command(cls=Command)

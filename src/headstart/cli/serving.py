@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.console import Console
 from headstart.cli.columns import print_line
 from headstart.cluster.joining import joined
 from headstart.errors import ServerError
-from headstart.serving_options import ServeOptions
+from headstart.serving_options import ServeOptions, StudioOptions
 from headstart.watching.display import Display
 
 if TYPE_CHECKING:
@@ -25,12 +27,8 @@ def run_server(console: Console, models: Sequence[str], options: ServeOptions) -
     Raises:
         ServerError: The libraries are not installed, or the server cannot start.
     """
-    try:
+    with _installed("serve models"):
         from headstart.server.running import app_maker, serve
-    except ModuleNotFoundError as error:
-        raise ServerError(
-            f"To serve models, run pip install 'headstart[serve]': '{error.name}' is missing."
-        ) from None
     if options.cluster:
         _serve_on_cluster(console, app_maker(models, options), options)
         return
@@ -55,6 +53,46 @@ def run_server(console: Console, models: Sequence[str], options: ServeOptions) -
         return  # It is how a server is ended.
     finally:
         loading.stop()
+
+
+def open_studio(console: Console, folder: Path, options: StudioOptions) -> None:
+    """Run the studio, and open its page, until Ctrl-C.
+
+    Raises:
+        HeadstartError: The libraries are not installed, or the folder cannot be used.
+    """
+    with _installed("label images"):
+        from headstart.server.studio.app import run_studio
+    loading = console.status("Loading the studio")
+    loading.start()
+
+    def show(address: str) -> None:
+        loading.stop()
+        print_line(console, f"The studio, until Ctrl-C: {address}")
+        if not options.no_browser:
+            webbrowser.open(address)
+
+    try:
+        run_studio(folder, options, show)
+    except KeyboardInterrupt:
+        return  # It is how the studio is ended.
+    finally:
+        loading.stop()
+
+
+@contextmanager
+def _installed(purpose: str) -> Iterator[None]:
+    """Say what to install if a library is missing.
+
+    Raises:
+        ServerError: One is.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ServerError(
+            f"To {purpose}, run pip install 'headstart[serve]': '{error.name}' is missing."
+        ) from None
 
 
 def _serve_on_cluster(console: Console, make: Callable[[], object], options: ServeOptions) -> None:

@@ -13,16 +13,13 @@ from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from threadpoolctl import threadpool_limits
 
 from headstart.commands.gallery_pictures import EnrolledPictures
-from headstart.errors import HeadstartError, ServerError
+from headstart.errors import ServerError
 from headstart.galleries.layout import is_gallery
 from headstart.options import DecodeLimits
 from headstart.predictor.detector import Detector
@@ -31,9 +28,9 @@ from headstart.server import enrolment, operations, page, prediction, searching,
 from headstart.server.admission import Admission
 from headstart.server.answerer import ModelAnswerer
 from headstart.server.answering import AnyServed, Served
-from headstart.server.asking import ClientLeft
 from headstart.server.boxes import BoxAnswerer
 from headstart.server.decoders import Decoders
+from headstart.server.errors import handle_errors
 from headstart.server.gallery import GalleryAnswerer
 from headstart.server.gate import LOOPBACK, Access, Busy, Observed
 from headstart.server.label_studio import routes as label_studio
@@ -41,7 +38,7 @@ from headstart.server.label_studio.backend import Backend
 from headstart.server.labels import LabelAnswerer
 from headstart.server.metrics import Metrics
 from headstart.server.models import Models, Place
-from headstart.server.refusals import RESPONSES, Refusal
+from headstart.server.refusals import RESPONSES
 from headstart.server.state import State
 from headstart.serving_options import ServeOptions
 from headstart.tasks.loading import AnyModel, model_of, read_model
@@ -50,7 +47,6 @@ log = logging.getLogger("headstart.server")
 
 # The bodies of all requests together, in bodies of the largest size.
 _BODIES = 4
-_CLIENT_LEFT = 499
 _LOG_SECONDS = 30.0
 _NICE = 5
 
@@ -100,7 +96,7 @@ def create_app(places: tuple[Place, ...], options: ServeOptions, key: str | None
     routed = (prediction, searching, enrolment, operations, v2, page)
     for router in (one.router for one in routed):
         app.include_router(router, responses=RESPONSES)
-    _handle_errors(app)
+    handle_errors(app)
     # The last one that is added sees a request first.
     app.add_middleware(Busy, admission=state.admission)
     app.add_middleware(Access, key=key, origins=origins, local=options.host in LOOPBACK)
@@ -217,25 +213,3 @@ def _yield_to_requests() -> None:
     """Let the thread that receives requests run first, so that it answers while cores are busy."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-
-
-def _handle_errors(app: FastAPI) -> None:
-    """Answer with a status and one sentence, whatever is wrong with a request."""
-
-    @app.exception_handler(Refusal)
-    async def refuse(request: Request, error: Refusal) -> Response:
-        return error.response(request.url.path)
-
-    @app.exception_handler(HeadstartError)
-    async def explain(request: Request, error: HeadstartError) -> Response:
-        return Refusal(422, str(error)).response(request.url.path)
-
-    @app.exception_handler(HTTPException)
-    async def name_status(request: Request, error: HTTPException) -> Response:
-        refusal = Refusal(error.status_code, str(error.detail), error.headers)
-        return refusal.response(request.url.path)
-
-    @app.exception_handler(ClientLeft)
-    @app.exception_handler(ClientDisconnect)
-    async def give_up(_: Request, error: Exception) -> Response:
-        return Response(status_code=_CLIENT_LEFT)

@@ -60,7 +60,7 @@ def serve(models: Sequence[str], options: ServeOptions, tell: Callable[[Started]
     """
     places, key = _places(models, options), _key(options)
     with ExitStack() as stack:
-        listening = stack.enter_context(_listen(options.host, options.port))
+        listening = stack.enter_context(listen(options.host, options.port))
         if options.workers > 1:
             stack.enter_context(_counting_together())
         from headstart.server.app import create_app
@@ -185,7 +185,7 @@ def _counting_together() -> Iterator[None]:
         remove(Path(folder))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Return a socket that is bound, so that a port in use is found before models are loaded.
 
     Raises:

@@ -1,0 +1,1 @@
+"""The studio: a page on which people label images and see what a model learns from them."""

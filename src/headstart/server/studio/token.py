@@ -1,0 +1,56 @@
+"""Only the browser that opened the address that the terminal shows may use the studio."""
+
+from __future__ import annotations
+
+import hmac
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headstart.server.refusals import Refusal
+
+_NAME = "headstart-studio"
+
+
+class Token:
+    """Refuses requests without the token of this start, which a cookie keeps in the browser.
+
+    Other programs and other users of this machine can reach the port, but do not know the token.
+
+    Args:
+        app: The application.
+        token: The token.
+        port: The port: browsers send the cookies of all ports to each of them.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, port: int) -> None:
+        self._app, self._token, self._name = app, token, f"{_NAME}-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, refuse it, or take the token from its address."""
+        if scope["type"] != "http" or self._is_known(_cookie(scope, self._name)):
+            await self._app(scope, receive, send)
+            return
+        given = parse_qs(scope["query_string"].decode("ascii", "replace")).get("token", [""])[0]
+        if scope["path"] == "/" and self._is_known(given):
+            response = RedirectResponse("/", status_code=303)
+            response.set_cookie(self._name, self._token, httponly=True, samesite="strict")
+            await response(scope, receive, send)
+            return
+        refusal = Refusal(403, "Open the studio at the address that the terminal shows.")
+        await refusal.response(scope["path"])(scope, receive, send)
+
+    def _is_known(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _cookie(scope: Scope, name: str) -> str:
+    """Return the value of a cookie; "" without it."""
+    try:
+        found = SimpleCookie(Headers(scope=scope).get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
