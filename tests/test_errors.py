@@ -15,7 +15,7 @@ def test_every_error_is_a_headstart_error():
         for _, kind in inspect.getmembers(errors, inspect.isclass)
         if kind.__module__ == errors.__name__ and not issubclass(kind, (Warning, KeyboardInterrupt))
     ]
-    assert len(found) == 19
+    assert len(found) == 20
     for kind in found:
         assert issubclass(kind, HeadstartError)
         assert kind.__name__ in errors.__doc__
