@@ -16,6 +16,7 @@ HeadstartError
 ├── BundleError           a saved model that is missing, damaged or of an unknown version
 ├── ExportError           a model cannot be exported in this form
 ├── GalleryError          a gallery is missing, damaged, empty, or changed by another process
+├── ProjectError          a labelling project is open elsewhere, or an act in it is impossible
 ├── HubError              the hub cannot be reached, or refuses
 ├── ServerError           a model cannot be served in this way
 └── ClusterError          a cluster cannot be reached, or does not suit
