@@ -166,5 +166,9 @@ class StudioOptions(NetworkOptions, ComputeOptions):
 
     panel = Panel.SERVER
 
+    backbone: str = Field(
+        NetworkOptions.model_fields["backbone"].default,
+        description="Pretrained network, such as resnet50 or hf-hub:OWNER/NAME.",
+    )
     port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     no_browser: bool = Field(False, description="Do not open the page in the browser.")

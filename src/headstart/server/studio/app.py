@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
 
 from headstart.backbones.backbone import load_backbone
-from headstart.cache import cache_folder
+from headstart.cache import cache_folder, store_url
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import TrainOptions
 from headstart.server import page as shared
@@ -96,6 +96,7 @@ def run_studio(folder: Path, options: StudioOptions, tell: Callable[[str], None]
         extractor = FeatureExtractor(
             load_backbone(options.backbone, weights=options.weights),
             cache=cache_folder(options.cache),
+            store=store_url(options.cache),
             device=options.device,
             precision=options.precision,
         )
