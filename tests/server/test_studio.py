@@ -145,3 +145,20 @@ def test_the_whole_model_is_that_of_train(
     report = client.get("/studio/report")
     assert b"<html" in report.body
     assert "default-src 'none'" in report.headers["content-security-policy"]
+
+
+def test_without_two_classes(tmp_path: Path) -> None:
+    """Images are suggested before there is a model; it comes with the labels, and goes."""
+    for number, colour in enumerate(("blue", "red")):
+        for index in range(6):
+            name = tmp_path / f"{colour}-{index}.png"
+            picture(index + 100 * number, COLOURS[colour]).save(name)
+    with studio(tmp_path, tmp_path / ".cache") as client:
+        found = state(client, has_learnt)
+        assert not found["learnt"]["verdict"]
+        assert len(found["learnt"]["next"]) == 12
+        labels = {name: [name.partition("-")[0]] for name in found["items"]}
+        do(client, act="label", labels=labels)
+        assert state(client, has_learnt)["learnt"]["verdict"]
+        do(client, act="undo")
+        assert not state(client, has_learnt)["learnt"]["verdict"]

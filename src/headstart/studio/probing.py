@@ -75,8 +75,12 @@ class Suggestions:
         alike: Groups of images that look alike, the largest one first.
     """
 
-    next: tuple[str, ...] = ()
-    alike: tuple[tuple[str, ...], ...] = ()
+    next: tuple[str, ...]
+    alike: tuple[tuple[str, ...], ...]
+
+
+NO_SUGGESTIONS = Suggestions((), ())
+"""Nothing is left to label."""
 
 
 def fit_probe(workbench: Workbench, items: Mapping[str, Item], number: int) -> Probe:
@@ -126,7 +130,7 @@ def suggest(workbench: Workbench, items: Mapping[str, Item], probe: Probe | None
     """
     names = _unlabelled(workbench, items)
     if not names:
-        return Suggestions()
+        return NO_SUGGESTIONS
     features = workbench.last_layer(workbench.features_of(names))
     probabilities = probe.predictor.probabilities(workbench.features_of(names)) if probe else None
     chosen = next_to_label(features, probabilities, _SUGGESTED)

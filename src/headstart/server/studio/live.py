@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -15,7 +15,7 @@ from headstart.errors import DataError, HeadstartError
 from headstart.options import TrainOptions
 from headstart.studio.acts import Act
 from headstart.studio.labels import Item
-from headstart.studio.probing import Probe, Suggestions, fit_probe, suggest
+from headstart.studio.probing import NO_SUGGESTIONS, Probe, Suggestions, fit_probe, suggest
 from headstart.studio.project import HIDDEN, Project
 from headstart.studio.workbench import Workbench
 from headstart.watching import SilentWatcher
@@ -33,15 +33,17 @@ class _Learnt:
 
     Attributes:
         version: The number of changes when it was found out.
+        number: The number of acts that it has seen.
         probe: The model of the labels, or None.
-        why_not: Why there is no model, in a sentence; "" if there is one.
+        why_not: Why there is no model, in a sentence; "" if there is one, or too few labels.
         suggestions: The images to label next.
     """
 
     version: int = 0
+    number: int = -1
     probe: Probe | None = None
     why_not: str = ""
-    suggestions: Suggestions = field(default_factory=Suggestions)
+    suggestions: Suggestions = NO_SUGGESTIONS
 
 
 @dataclass(frozen=True)
@@ -185,17 +187,17 @@ class Live:
         while not self._stopping:
             with self.project.lock:
                 items, number = dict(self.project.labels.items), self.project.labels.number
+            news = False
             try:
                 news = self._look_at_some(items)
                 if news or number != self._learnt_number:
                     self._learn(items, number)
-                    self._learnt_number = number
             except HeadstartError as error:
-                log.warning("The images cannot be looked at: %s", error)
-                news = False
+                self._set_learnt(number, None, str(error))
             except Exception:
                 log.exception("The studio's thread failed.")
-                news = False
+                self._set_learnt(number, None, "Something failed; the terminal says what.")
+            self._learnt_number = number  # What has failed is not tried again without a change.
             with self._changed:
                 if not news:
                     self._changed.wait_for(lambda: self._is_behind or self._stopping)
@@ -219,14 +221,24 @@ class Live:
 
     def _learn(self, items: Mapping[str, Item], number: int) -> None:
         probe, why_not = None, ""
+        labels = {label for item in items.values() if not item.dropped for label in item.labels}
         try:
-            probe = fit_probe(self._workbench, items, number)
+            if len(labels) > 1:
+                probe = fit_probe(self._workbench, items, number)
         except DataError as error:
             why_not = str(error)
-        suggestions = suggest(self._workbench, items, probe)
+        self._set_learnt(number, probe, why_not, suggest(self._workbench, items, probe))
+
+    def _set_learnt(
+        self,
+        number: int,
+        probe: Probe | None,
+        why_not: str,
+        suggestions: Suggestions = NO_SUGGESTIONS,
+    ) -> None:
         with self._changed:
             self._version += 1
-            self._learnt = _Learnt(self._version, probe, why_not, suggestions)
+            self._learnt = _Learnt(self._version, number, probe, why_not, suggestions)
             self._changed.notify_all()
 
 
@@ -239,7 +251,9 @@ def _item_json(item: Item | None) -> JsonValue:
 def _learnt_json(learnt: _Learnt) -> dict[str, JsonValue]:
     probe = learnt.probe
     values: dict[str, JsonValue] = {
+        "number": learnt.number,
         "why_not": learnt.why_not,
+        "verdict": "",
         "next": list(learnt.suggestions.next),
         "alike": [list(names) for names in learnt.suggestions.alike],
         "guesses": {},
@@ -247,7 +261,6 @@ def _learnt_json(learnt: _Learnt) -> dict[str, JsonValue]:
     }
     if probe:
         values |= {
-            "number": probe.number,
             "images": probe.images,
             "verdict": probe.evaluation.verdict if probe.evaluation else "",
             "guesses": {
