@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def kills(count: int) -> None:
             killer = subprocess.Popen(
                 ["sh", "-c", f"sleep {end - time.monotonic():.3f}; kill -9 {studio.process.pid}"]
             )
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):
                 while True:
                     chosen = generator.sample(images, 3)
                     labels = [f"class {generator.randrange(5)}"]
