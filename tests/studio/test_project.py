@@ -122,3 +122,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="which cannot be written"):
         Project(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("..", "image"), ("", "image"), ("a\\b\\c.png", "c.png"), ("a\0.png", "a_.png")],
+)
+def test_names_that_browsers_send(tmp_path: Path, name: str, kept: str) -> None:
+    """Whatever the name, the file lies in the project's folder of images."""
+    with Project(tmp_path) as project:
+        assert project.add_file(name, b"data", (), "") == f"{HIDDEN}/images/{kept}"
+        with pytest.raises(OutputError, match="cannot be kept"):
+            project.add_file("x" * 300 + ".png", b"data", (), "")

@@ -1,7 +1,9 @@
 """What a person does in a project, as rows of its journal."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from headstart.json_log import JsonRow
 
@@ -22,31 +24,21 @@ class Found:
     group: str = ""
     split: str = ""
 
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {**vars(self), "labels": list(self.labels)}
-
 
 @dataclass(frozen=True)
 class Add:
     """Adds images, and the classes of their labels."""
 
     found: tuple[Found, ...]
-
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "add", "found": [each.to_json() for each in self.found]}
+    act: Literal["add"] = "add"
 
 
 @dataclass(frozen=True)
 class Label:
-    """Replaces the labels of images; () says that nobody knows."""
+    """Replaces the labels of images; an empty tuple removes them."""
 
-    labels: Mapping[str, tuple[str, ...]]
-
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "label", "labels": {name: list(own) for name, own in self.labels.items()}}
+    labels: dict[str, tuple[str, ...]]
+    act: Literal["label"] = "label"
 
 
 @dataclass(frozen=True)
@@ -54,10 +46,7 @@ class AddClass:
     """Adds a class without images."""
 
     name: str
-
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "add_class", "name": self.name}
+    act: Literal["add_class"] = "add_class"
 
 
 @dataclass(frozen=True)
@@ -66,10 +55,7 @@ class RenameClass:
 
     name: str
     new: str
-
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "rename_class", "name": self.name, "new": self.new}
+    act: Literal["rename_class"] = "rename_class"
 
 
 @dataclass(frozen=True)
@@ -77,10 +63,7 @@ class RemoveClass:
     """Removes a class; its images no longer have that label."""
 
     name: str
-
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "remove_class", "name": self.name}
+    act: Literal["remove_class"] = "remove_class"
 
 
 @dataclass(frozen=True)
@@ -89,83 +72,38 @@ class Drop:
 
     images: tuple[str, ...]
     dropped: bool = True
-
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "drop", "images": list(self.images), "dropped": self.dropped}
+    act: Literal["drop"] = "drop"
 
 
 @dataclass(frozen=True)
 class Undo:
     """Takes the last act back."""
 
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "undo"}
+    act: Literal["undo"] = "undo"
 
 
 @dataclass(frozen=True)
 class Redo:
     """Does again what was taken back last."""
 
-    def to_json(self) -> JsonRow:
-        """Return plain JSON values."""
-        return {"act": "redo"}
+    act: Literal["redo"] = "redo"
 
 
 Act = Add | Label | AddClass | RenameClass | RemoveClass | Drop | Undo | Redo
+
+_ACTS: TypeAdapter[Act] = TypeAdapter(Annotated[Act, Field(discriminator="act")])
 
 
 def act_of(row: JsonRow) -> Act:
     """Read a row of a journal.
 
     Raises:
-        KeyError, TypeError: It is none that this version knows.
+        ValueError: It is no act that this version knows.
     """
-    return _READERS[_text(row["act"])](row)
+    return _ACTS.validate_python(row)
 
 
-def _found(value: object) -> Found:
-    if not isinstance(value, dict):
-        raise TypeError
-    image, group, split = (_text(value[name]) for name in ("image", "group", "split"))
-    return Found(image, _texts(value["labels"]), group, split)
-
-
-def _label(row: JsonRow) -> Label:
-    labels = row["labels"]
-    if not isinstance(labels, dict):
-        raise TypeError
-    return Label({name: _texts(own) for name, own in labels.items()})
-
-
-def _add(row: JsonRow) -> Add:
-    return Add(tuple(map(_found, _listed(row["found"]))))
-
-
-_READERS: dict[str, Callable[[JsonRow], Act]] = {
-    "add": _add,
-    "label": _label,
-    "add_class": lambda row: AddClass(_text(row["name"])),
-    "rename_class": lambda row: RenameClass(_text(row["name"]), _text(row["new"])),
-    "remove_class": lambda row: RemoveClass(_text(row["name"])),
-    "drop": lambda row: Drop(_texts(row["images"]), bool(row["dropped"])),
-    "undo": lambda _: Undo(),
-    "redo": lambda _: Redo(),
-}
-
-
-def _listed(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(map(_text, _listed(value)))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+def row_of(act: Act) -> JsonRow:
+    """Return an act as a row of a journal."""
+    row: JsonRow = _ACTS.dump_python(act, mode="json")
+    return row

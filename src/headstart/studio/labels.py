@@ -22,7 +22,7 @@ class Item:
     """An image of a project.
 
     Attributes:
-        labels: What it shows, sorted; () if nobody has said it.
+        labels: What it shows, sorted; () if it has no label.
         group: Images of a group never span a split; "" if it is alone.
         split: "train", "val" or "test", if its folder says so; else "".
         dropped: Whether it is left out.
@@ -205,7 +205,7 @@ def _check_class(name: str) -> None:
         raise ProjectError("A class needs a name.")
     if name != name.strip() or not name.isprintable():
         raise ProjectError(
-            f"The class {name!r} has spaces around it or characters without a shape."
+            f"The class {name!r} has spaces around it, or characters that cannot be shown."
         )
     if len(name.encode(errors="replace")) > _LONGEST_CLASS:
         raise ProjectError(f"The name of a class has at most {_LONGEST_CLASS} bytes.")

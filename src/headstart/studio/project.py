@@ -12,7 +12,7 @@ from typing import Self
 from headstart.errors import OutputError, ProjectError, reason_of
 from headstart.files import Locked, locked, write_atomically
 from headstart.json_log import JsonLog
-from headstart.studio.acts import Act, Add, Found, act_of
+from headstart.studio.acts import Act, Add, Found, act_of, row_of
 from headstart.studio.folder import images_in
 from headstart.studio.labels import Labels
 
@@ -89,7 +89,7 @@ class Project:
         with self.lock:
             self.labels.check(act)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            self._log.append([{"time": now, **act.to_json()}])
+            self._log.append([{"time": now, **row_of(act)}])
             self.labels.apply(act)
 
     def find_new(self) -> int:
@@ -109,7 +109,7 @@ class Project:
             OutputError: It cannot be written.
         """
         with self.lock:
-            image = self._place_of(PurePosixPath(name).name, data)
+            image = self._place_of(_plain_name(name), data)
             if image not in self.labels.items:
                 self.do(Add((Found(image, labels, group),)))
             return image
@@ -158,25 +158,30 @@ class Project:
         for row in self._log.read():
             try:
                 self.labels.apply(act_of(row))
-            except (KeyError, TypeError, ProjectError):
+            except (ValueError, ProjectError):
                 unknown += 1
         return unknown + self._log.damaged
 
     def _place_of(self, name: str, data: bytes) -> str:
         """Write a file under a name that no other content has, and return its path."""
-        name = name or "image"
         stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
         folder = self._hidden / _IMAGES
         number, path = 1, folder / name
-        while path.exists() and path.read_bytes() != data:
-            number += 1
-            path = folder / f"{stem}-{number}{suffix}"
         try:
+            while path.exists() and path.read_bytes() != data:
+                number += 1
+                path = folder / f"{stem}-{number}{suffix}"
             if not path.exists():
                 write_atomically(path, data)
         except OSError as error:
             raise OutputError(f"'{name}' cannot be kept: {reason_of(error)}.") from None
         return path.relative_to(self.folder).as_posix()
+
+
+def _plain_name(name: str) -> str:
+    """Return the name of a file that a browser sent, without folders and without surprises."""
+    last = PurePosixPath(name.replace("\\", "/")).name.strip(".")
+    return "".join(each if each.isprintable() else "_" for each in last) or "image"
 
 
 def _make_writable(folder: Path) -> None:

@@ -30,7 +30,7 @@ from headstart.studio.workbench import Workbench
 
 _FOLDER = Path(__file__).parent / "page"
 _TRAINING = ("backbone", "weights", "cache", "device", "precision")
-_TYPES = {".css": "text/css", ".js": "text/javascript"}
+_PAGE, _FILES = (_FOLDER / "index.html").read_bytes(), shared.read_files(_FOLDER)
 
 _pages = APIRouter(include_in_schema=False)
 
@@ -38,16 +38,13 @@ _pages = APIRouter(include_in_schema=False)
 @_pages.get("/")
 async def page() -> Response:
     """Return the page."""
-    return Response((_FOLDER / "index.html").read_bytes(), media_type="text/html")
+    return Response(_PAGE, media_type="text/html")
 
 
 @_pages.get("/studio/page/{name}")
 async def file(name: str) -> Response:
     """Return a file that the page names."""
-    files = {path.name: path for path in _FOLDER.iterdir() if path.suffix in _TYPES}
-    if name not in files:
-        return Response(status_code=404)
-    return Response(files[name].read_bytes(), media_type=_TYPES[files[name].suffix])
+    return shared.sent(_FILES, name)
 
 
 def create_app(live: Live, *, token: str, port: int) -> FastAPI:

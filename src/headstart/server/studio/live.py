@@ -123,10 +123,10 @@ class Live:
         with self._changed:
             if self._finish.running:
                 return
+            with self.project.lock:
+                table, number = self.project.write_table(), self.project.labels.number
             self._finish = _Finish(running=True)
         self._tell()
-        with self.project.lock:
-            table, number = self.project.write_table(), self.project.labels.number
         threading.Thread(target=self._train, args=(table, number), daemon=True).start()
 
     def _train(self, table: Path, number: int) -> None:
@@ -184,14 +184,17 @@ class Live:
 
     def _work(self) -> None:
         """Look at new images, and learn from labels that have changed, until it is stopped."""
+        unseen = False  # Whether images were looked at since it has learnt last.
         while not self._stopping:
             with self.project.lock:
                 items, number = dict(self.project.labels.items), self.project.labels.number
             news = False
             try:
                 news = self._look_at_some(items)
-                if news or number != self._learnt_number:
+                unseen = unseen or news
+                if number != self._learnt_number or (unseen and not news):
                     self._learn(items, number)
+                    unseen = False
             except HeadstartError as error:
                 self._set_learnt(number, None, str(error))
             except Exception:

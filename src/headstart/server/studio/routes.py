@@ -19,7 +19,8 @@ router = APIRouter(prefix="/studio", include_in_schema=False)
 
 _LONGEST_WAIT = 2.0  # Ctrl-C waits for requests that are being answered.
 _MAX_FILE = 200_000_000
-_SIDE = 192
+_SMALL, _LARGE = 192, 1200
+"""The longer sides of pictures, in pixels."""
 # The report is one file, with its own styles, scripts and pictures.
 _REPORT = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
@@ -46,7 +47,7 @@ async def do(live: Opened, row: Annotated[dict[str, JsonValue], Body()]) -> JSON
     """Do something; the answer comes when it is on the disk."""
     try:
         act = act_of(row)
-    except (KeyError, TypeError):
+    except ValueError:
         raise Refusal(422, "This is nothing that the studio can do.") from None
     return JSONResponse({"number": await asyncio.to_thread(live.do, act)})
 
@@ -69,7 +70,7 @@ async def add_file(
 @router.post("/finish")
 async def finish(live: Opened) -> JSONResponse:
     """Begin to train the whole model."""
-    live.finish()
+    await asyncio.to_thread(live.finish)
     return JSONResponse({})
 
 
@@ -85,16 +86,18 @@ async def report(live: Opened) -> Response:
 @router.get("/thumbnails/{image:path}")
 async def small(live: Opened, image: str) -> Response:
     """Return an image as a small JPEG."""
-    return await _picture(live, image, _SIDE)
+    return await _picture(live, image, _SMALL)
 
 
 @router.get("/pictures/{image:path}")
 async def large(live: Opened, image: str) -> Response:
     """Return an image as a JPEG of up to 1,200 pixels."""
-    return await _picture(live, image, 1200)
+    return await _picture(live, image, _LARGE)
 
 
 async def _picture(live: Live, image: str, side: int) -> Response:
-    path = str(live.project.path_of(image))
-    data = await asyncio.to_thread(thumbnail, path, CURRENT, side)
+    def shrunk() -> bytes:
+        return thumbnail(str(live.project.path_of(image)), CURRENT, side)
+
+    data = await asyncio.to_thread(shrunk)
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=60"})

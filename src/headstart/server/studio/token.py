@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -31,11 +29,14 @@ class Token:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, refuse it, or take the token from its address."""
-        if scope["type"] != "http" or self._is_known(_cookie(scope, self._name)):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = parse_qs(scope["query_string"].decode("ascii", "replace")).get("token", [""])[0]
-        if scope["path"] == "/" and self._is_known(given):
+        asked = HTTPConnection(scope)
+        if self._is_known(asked.cookies.get(self._name, "")):
+            await self._app(scope, receive, send)
+            return
+        if scope["path"] == "/" and self._is_known(asked.query_params.get("token", "")):
             response = RedirectResponse("/", status_code=303)
             response.set_cookie(self._name, self._token, httponly=True, samesite="strict")
             await response(scope, receive, send)
@@ -45,12 +46,3 @@ class Token:
 
     def _is_known(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token.encode())
-
-
-def _cookie(scope: Scope, name: str) -> str:
-    """Return the value of a cookie; "" without it."""
-    try:
-        found = SimpleCookie(Headers(scope=scope).get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
