@@ -4,6 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from headstart.arrays import Probabilities
 from headstart.classifier import Classifier
 from headstart.heads.specs import LinearHead
 from headstart.predictor.predictor import Predictor
@@ -54,7 +57,8 @@ class Probe:
         predictor: The model.
         evaluation: Its results on those images, each predicted by a head that was not fitted on it;
             None if there are too few for folds.
-        guesses: What it takes the images without a label for.
+        unlabelled: The images without a label.
+        probabilities: Their probabilities, (images, classes).
         doubts: Labels that are probably wrong, the most suspect first.
     """
 
@@ -62,8 +66,18 @@ class Probe:
     images: int
     predictor: Predictor
     evaluation: Evaluation | None
-    guesses: Mapping[str, Guess]
+    unlabelled: tuple[str, ...]
+    probabilities: Probabilities
     doubts: tuple[Doubt, ...]
+
+    @property
+    def guesses(self) -> dict[str, Guess]:
+        """What it takes the images without a label for."""
+        classes, best = self.predictor.classes, self.probabilities.argmax(axis=1).tolist()
+        return {
+            name: Guess(classes[number], float(row[number]))
+            for name, number, row in zip(self.unlabelled, best, self.probabilities, strict=True)
+        }
 
 
 @dataclass(frozen=True)
@@ -113,10 +127,12 @@ def fit_probe(workbench: Workbench, items: Mapping[str, Item], number: int) -> P
         suspects = task.suspects(probabilities, held_out.labels, held_out.classes)
         names = held_out.names
         doubts = [Doubt(names[one.row], one.label, one.suggested) for one in suspects]
+    names = _unlabelled(workbench, items)
+    guessed = np.empty((0, len(images.classes)))
+    if names:
+        guessed = model.predictor.probabilities(workbench.features_of(names))
     return Probe(
-        *(number, len(train), model.predictor, evaluation),
-        _guesses(workbench, model.predictor, items),
-        tuple(doubts),
+        *(number, len(train), model.predictor, evaluation), tuple(names), guessed, tuple(doubts)
     )
 
 
@@ -126,31 +142,18 @@ def suggest(workbench: Workbench, items: Mapping[str, Item], probe: Probe | None
     Args:
         workbench: Knows the features.
         items: The images of a project.
-        probe: The model of the labels so far, if there is one.
+        probe: The model of the labels of the same items, if there is one.
     """
     names = _unlabelled(workbench, items)
     if not names:
         return NO_SUGGESTIONS
     features = workbench.last_layer(workbench.features_of(names))
-    probabilities = probe.predictor.probabilities(workbench.features_of(names)) if probe else None
-    chosen = next_to_label(features, probabilities, _SUGGESTED)
+    chosen = next_to_label(features, probe.probabilities if probe else None, _SUGGESTED)
     members: dict[int, list[str]] = defaultdict(list)
     for name, group in zip(names, alike(features).tolist(), strict=True):
         members[group].append(name)
     groups = sorted(members.values(), key=len, reverse=True)
     return Suggestions(tuple(names[row] for row in chosen.tolist()), tuple(map(tuple, groups)))
-
-
-def _guesses(workbench: Workbench, model: Predictor, items: Mapping[str, Item]) -> dict[str, Guess]:
-    names = _unlabelled(workbench, items)
-    if not names:
-        return {}
-    probabilities = model.probabilities(workbench.features_of(names))
-    best = probabilities.argmax(axis=1)
-    return {
-        name: Guess(model.classes[number], float(row[number]))
-        for name, number, row in zip(names, best.tolist(), probabilities, strict=True)
-    }
 
 
 def _unlabelled(workbench: Workbench, items: Mapping[str, Item]) -> list[str]:

@@ -70,6 +70,8 @@ def test_from_an_empty_folder_to_a_model(visit: Visit, tmp_path: Path) -> None:
     visit.click("#undo")
     visit.wait(f"{COUNTS}.join() === '20,0'")
     visit.click("#redo")
+    visit.wait(f"{COUNTS}.join() === '10,10'")
+    visit.wait("document.querySelector('#progress').textContent === ''")  # It has learnt that.
     visit.wait("document.querySelector('#finish').matches(':enabled')")
     visit.click("#finish")
     visit.wait("document.querySelector('#finished').checkVisibility()")
