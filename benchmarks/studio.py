@@ -31,7 +31,7 @@ from benchmarks.machine import describe
 from headstart.backbones.backbone import load_backbone
 from headstart.data.manifest import FileInfo
 from headstart.features.extractor import FeatureExtractor
-from headstart.studio.labels import Item
+from headstart.studio.labels import Item, State
 from headstart.studio.probing import fit_probe, suggest
 from headstart.studio.workbench import Workbench, _Known
 
@@ -135,15 +135,17 @@ def probe(images: int, classes: int) -> None:
             str(info.sha256): row for info, row in zip(infos, features, strict=True)
         }
         items = {
-            name: Item((f"class {label:02}",) if number < images else ())
+            name: Item((f"class {label:02}",) if number < images else None)
             for number, (name, label) in enumerate(zip(names, labels.tolist(), strict=True))
         }
+        found = None
         for number in range(4):
             items[names[number]] = Item((f"class {generator.integers(classes):02}",))
+            state = State("single", (), items, number)
             begin = time.perf_counter()
-            found = fit_probe(workbench, items, number)
+            found = fit_probe(workbench, state, found)
             fitted = time.perf_counter()
-            suggest(workbench, items, found)
+            suggest(workbench, state, found)
             done = time.perf_counter()
             print(
                 f"- {images:,} images of {classes} classes: refit {fitted - begin:.2f} s, "

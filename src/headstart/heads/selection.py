@@ -22,10 +22,12 @@ from headstart.heads.problem import (
     Kind,
     Member,
     Problem,
+    Strength,
     few_images,
 )
 from headstart.heads.stacking import MIN_SHARE, Average
 from headstart.heads.trials import (
+    STRENGTHS,
     Trial,
     accuracy_of,
     compare_heads,
@@ -38,6 +40,7 @@ def select_head(
     problem: Problem,
     kinds: Sequence[Kind] = ("linear", "kernel"),
     *,
+    strengths: Sequence[Strength] = STRENGTHS,
     average: bool = False,
     seed: int = 0,
     exact: int = EXACT_IMAGES,
@@ -47,6 +50,7 @@ def select_head(
     Args:
         problem: Features and targets.
         kinds: Kinds of heads to try.
+        strengths: Regularisation strengths to try, from strong to weak.
         average: Average the candidates, see `stacking`, instead of choosing the best.
         seed: Random seed of the sample.
         exact: Maximum number of images on which candidates are compared; above it, a sample is
@@ -54,7 +58,7 @@ def select_head(
     """
     sample = problem.sample(exact, seed=seed)
     small = problem if sample is None else problem.take(sample)
-    trials = compare_heads(small, kinds)
+    trials = compare_heads(small, kinds, strengths)
     exclusive = problem.task.activation == "softmax"  # Nearest means are of one class each.
     few = average and exclusive and sample is None
     few = few and few_images(len(problem.targets), problem.classes)

@@ -13,8 +13,9 @@ from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.problem import Candidate, HeldOut, Kind, Problem, Strength, effort_for
 from headstart.task import Task
 
-# From strong to weak regularisation, in half powers of ten.
-_STRENGTHS = tuple((10**-power,) for power in np.arange(1, 6.5, 0.5).tolist())
+STRENGTHS: tuple[Strength, ...] = tuple((10**-power,) for power in np.arange(1, 6.5, 0.5).tolist())
+"""Regularisation strengths to try, from strong to weak, in half powers of ten."""
+
 # The same for another width of a kernel, as multiples of the best strength.
 _NEARBY = (10.0, 10**0.5, 1.0, 10**-0.5)
 
@@ -43,9 +44,11 @@ class Trial:
         return Candidate(features, kind, self.log_loss, self.accuracy, len(self.held_out.rows))
 
 
-def compare_heads(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
+def compare_heads(
+    problem: Problem, kinds: Sequence[Kind], strengths: Sequence[Strength] = STRENGTHS
+) -> list[Trial]:
     """Return the best trial of every combination of columns and kinds, best first."""
-    trials = _first_trials(problem, kinds)
+    trials = _first_trials(problem, kinds, strengths)
     best_features = min(trials, key=_log_loss).basis.features
     if "kernel" in kinds:
         trials += _other_widths(problem, _best_trial(trials, best_features, "kernel"))
@@ -53,20 +56,27 @@ def compare_heads(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
     return sorted((_best_trial(trials, *name) for name in sorted(names)), key=_log_loss)
 
 
-def _first_trials(problem: Problem, kinds: Sequence[Kind]) -> list[Trial]:
+def nearby(strength: Strength) -> list[Strength]:
+    """Return strengths around one that was the best for almost the same problem."""
+    return [times(strength, factor) for factor in _NEARBY]
+
+
+def _first_trials(
+    problem: Problem, kinds: Sequence[Kind], strengths: Sequence[Strength]
+) -> list[Trial]:
     trials = []
     for name, part in problem.columns.items():
         standardised = problem.standardised(part)
         products = standardised.inner_products()
         for kind in kinds:
             basis = Basis.of(name, kind, standardised, products)
-            trials.append(_cross_validate(problem, basis, _STRENGTHS))
+            trials.append(_cross_validate(problem, basis, strengths))
     return trials
 
 
 def _other_widths(problem: Problem, best: Trial) -> list[Trial]:
     """Try other widths of a kernel, with strengths around the best."""
-    basis, strengths = best.basis, [times(best.strength, factor) for factor in _NEARBY]
+    basis, strengths = best.basis, nearby(best.strength)
     return [
         _cross_validate(
             problem,

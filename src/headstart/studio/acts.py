@@ -7,6 +7,12 @@ from pydantic.dataclasses import dataclass
 
 from headstart.json_log import JsonRow
 
+Kind = Literal["single", "multi", "boxes"]
+"""What labels are: one of each image, any number of each image, or boxes in it."""
+
+Labelled = tuple[str, ...] | None
+"""The labels of an image: None if nobody has said anything yet, () if it has none."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -14,7 +20,7 @@ class Found:
 
     Attributes:
         image: Its path within the project, with slashes.
-        labels: What it shows, as far as that is known.
+        labels: What it shows, as far as that is known; () if it is not.
         group: Images of a group never span a split; "" if it is alone.
         split: "train", "val" or "test", if its folder says so; else "".
     """
@@ -35,10 +41,54 @@ class Add:
 
 @dataclass(frozen=True)
 class Label:
-    """Replaces the labels of images; an empty tuple removes them."""
+    """Replaces the labels of images; None takes them away."""
 
-    labels: dict[str, tuple[str, ...]]
+    labels: dict[str, Labelled]
     act: Literal["label"] = "label"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box around an object.
+
+    Attributes:
+        label: What it is.
+        x1: The left edge in pixels of the image as it is seen.
+        y1: The top edge.
+        x2: The right edge.
+        y2: The bottom edge.
+    """
+
+    label: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Replaces the boxes in an image, which may have none; None takes them away."""
+
+    image: str
+    boxes: tuple[Box, ...] | None
+    act: Literal["draw"] = "draw"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Says that images were looked at again and are to stay as they are."""
+
+    images: tuple[str, ...]
+    act: Literal["keep"] = "keep"
+
+
+@dataclass(frozen=True)
+class SetKind:
+    """Says what labels are. Images keep theirs, as far as the new kind can have them."""
+
+    kind: Kind
+    act: Literal["set_kind"] = "set_kind"
 
 
 @dataclass(frozen=True)
@@ -89,7 +139,9 @@ class Redo:
     act: Literal["redo"] = "redo"
 
 
-Act = Add | Label | AddClass | RenameClass | RemoveClass | Drop | Undo | Redo
+Act = (
+    Add | Label | Draw | Keep | SetKind | AddClass | RenameClass | RemoveClass | Drop | Undo | Redo
+)
 
 _ACTS: TypeAdapter[Act] = TypeAdapter(Annotated[Act, Field(discriminator="act")])
 

@@ -3,16 +3,23 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from headstart.data.labels import SEPARATOR, cell_text
 from headstart.errors import ProjectError
 from headstart.studio.acts import (
     Act,
     Add,
     AddClass,
+    Box,
+    Draw,
     Drop,
+    Keep,
+    Kind,
     Label,
+    Labelled,
     Redo,
     RemoveClass,
     RenameClass,
+    SetKind,
     Undo,
 )
 
@@ -22,22 +29,45 @@ class Item:
     """An image of a project.
 
     Attributes:
-        labels: What it shows, sorted; () if it has no label.
+        labels: What it shows, sorted; () if it shows none of the classes, and None if nobody has
+            said anything yet.
+        boxes: Where it shows them, if labels are boxes.
         group: Images of a group never span a split; "" if it is alone.
         split: "train", "val" or "test", if its folder says so; else "".
         dropped: Whether it is left out.
+        kept: Whether it was looked at again since it has these labels.
     """
 
-    labels: tuple[str, ...] = ()
+    labels: Labelled = None
+    boxes: tuple[Box, ...] = ()
     group: str = ""
     split: str = ""
     dropped: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """A project's labels at some time.
+
+    Attributes:
+        kind: What labels are.
+        classes: The classes, in the order in which they were made.
+        items: The images, by their paths within the project.
+        number: The number of acts so far.
+    """
+
+    kind: Kind
+    classes: tuple[str, ...]
+    items: Mapping[str, Item]
+    number: int
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """What some images and the classes are at some time; None is an image that is not there."""
 
+    kind: Kind
     classes: tuple[str, ...]
     items: Mapping[str, Item | None]
 
@@ -54,12 +84,14 @@ class Labels:
     """The classes and the images of a project, with undo and redo without end.
 
     Attributes:
+        kind: What labels are.
         classes: The classes, in the order in which they were made.
         items: The images, by their paths within the project.
         number: The number of acts so far.
     """
 
     def __init__(self) -> None:
+        self.kind: Kind = "single"
         self.classes: tuple[str, ...] = ()
         self.items: dict[str, Item] = {}
         self.number = 0
@@ -76,6 +108,11 @@ class Labels:
     def can_redo(self) -> bool:
         """Whether there is an act to do again."""
         return bool(self._undone)
+
+    @property
+    def state(self) -> State:
+        """The present state, which later acts do not change."""
+        return State(self.kind, self.classes, dict(self.items), self.number)
 
     def changed_since(self, number: int) -> dict[str, Item | None]:
         """Return the images that acts after that one changed; None for those that are gone."""
@@ -97,7 +134,7 @@ class Labels:
             ProjectError: It is impossible, and nothing has changed.
         """
         after = self._after(act)
-        before = Snapshot(self.classes, {name: self.items.get(name) for name in after.items})
+        before = self._now({name: self.items.get(name) for name in after.items})
         if isinstance(act, Undo):
             self._undone.append(self._done.pop())
         elif isinstance(act, Redo):
@@ -106,7 +143,7 @@ class Labels:
             self._done.append(Step(before, after))
             self._undone.clear()
         self.number += 1
-        self.classes = after.classes
+        self.kind, self.classes = after.kind, after.classes
         for name, item in after.items.items():
             self._changed_at[name] = self.number
             if item is None:
@@ -127,53 +164,111 @@ class Labels:
                 return _last(self._undone, "There is nothing to redo.").after
             case Add(found):
                 new = {
-                    each.image: Item(_sorted(each.labels), each.group, each.split)
+                    each.image: Item(
+                        self._checked(each.labels or None), group=each.group, split=each.split
+                    )
                     for each in found
                     if each.image not in self.items
                 }
-                return Snapshot(self._with_classes_of(new.values()), new)
+                return self._now(new)
             case Label(labels):
-                changed = {
-                    name: replace(self._item(name), labels=_sorted(own))
-                    for name, own in labels.items()
-                }
-                return Snapshot(self._with_classes_of(changed.values()), changed)
+                return self._now({name: self._labelled(name, own) for name, own in labels.items()})
+            case Draw(name, boxes):
+                return self._now({name: self._drawn(name, boxes)})
+            case Keep(images):
+                return self._now({name: replace(self._item(name), kept=True) for name in images})
+            case SetKind(kind):
+                return self._with_kind(kind)
             case Drop(images, dropped):
-                return Snapshot(
-                    self.classes,
-                    {name: replace(self._item(name), dropped=dropped) for name in images},
-                )
+                changed = {name: replace(self._item(name), dropped=dropped) for name in images}
+                return self._now(changed)
             case AddClass(name):
                 _check_class(name)
                 if name in self.classes:
                     raise ProjectError(f"There is a class '{name}' already.")
-                return Snapshot((*self.classes, name), {})
+                return Snapshot(self.kind, (*self.classes, name), {})
             case RenameClass(name, new):
                 self._check_there(name)
                 _check_class(new)
-                return self._relabelled(name, new)
+                return self._renamed(name, new)
             case RemoveClass(name):
                 self._check_there(name)
-                return self._relabelled(name, None)
+                return self._renamed(name, None)
 
-    def _relabelled(self, name: str, new: str | None) -> Snapshot:
+    def _now(self, items: Mapping[str, Item | None]) -> Snapshot:
+        """Return the present with some images changed, and with the classes that are new."""
+        names = {name for item in items.values() if item for name in item.labels or ()}
+        new = sorted(names - set(self.classes))
+        for name in new:
+            _check_class(name)
+        return Snapshot(self.kind, (*self.classes, *new), items)
+
+    def _labelled(self, name: str, labels: Labelled) -> Item:
+        if self.kind == "boxes" and labels:
+            raise ProjectError(f"Draw a box in '{name}': in this project, labels are boxes.")
+        labels = self._checked(labels)
+        return replace(self._item(name), labels=labels, boxes=(), kept=False)
+
+    def _drawn(self, name: str, boxes: tuple[Box, ...] | None) -> Item:
+        if self.kind != "boxes":
+            raise ProjectError("In this project, labels are of whole images.")
+        for box in boxes or ():
+            if not (0 <= box.x1 < box.x2 < _FARTHEST and 0 <= box.y1 < box.y2 < _FARTHEST):
+                raise ProjectError(f"A box in '{name}' has no area, or begins outside of it.")
+        labels = None if boxes is None else _sorted(box.label for box in boxes)
+        return replace(self._item(name), labels=labels, boxes=boxes or (), kept=False)
+
+    def _checked(self, labels: Labelled) -> Labelled:
+        """Return the labels of an image, sorted.
+
+        Raises:
+            ProjectError: There are several, or none, in a project where each image has one.
+        """
+        if labels is None or self.kind != "single":
+            return labels and _sorted(labels)
+        if len(set(labels)) > 1:
+            raise ProjectError("In this project, an image has one label.")
+        return _sorted(labels) or None
+
+    def _with_kind(self, kind: Kind) -> Snapshot:
+        """Return the images with labels of another kind; those that cannot be kept are taken away.
+
+        Raises:
+            ProjectError: There are boxes, or there would be labels without any.
+        """
+        if kind == self.kind:
+            raise ProjectError("Labels are of that kind already.")
+        if "boxes" in (kind, self.kind) and any(item.labels for item in self.items.values()):
+            raise ProjectError(
+                "Labels of whole images do not become boxes, or boxes labels, and this project "
+                "has some. Use another folder."
+            )
+        several = {
+            name: replace(item, labels=None)
+            for name, item in self.items.items()
+            if kind == "single" and item.labels is not None and len(item.labels) != 1
+        }
+        return Snapshot(kind, self.classes, several)
+
+    def _renamed(self, name: str, new: str | None) -> Snapshot:
         """Return what is left if a class has another name, or none."""
         names = [new if each == name else each for each in self.classes]
         changed = {
-            image: replace(
-                item, labels=_sorted(new if each == name else each for each in item.labels)
-            )
+            image: self._with_renamed(item, name, new)
             for image, item in self.items.items()
-            if name in item.labels
+            if name in (item.labels or ())
         }
-        return Snapshot(tuple(dict.fromkeys(each for each in names if each)), changed)
+        return Snapshot(self.kind, tuple(dict.fromkeys(each for each in names if each)), changed)
 
-    def _with_classes_of(self, items: Iterable[Item]) -> tuple[str, ...]:
-        """Return the classes, with those of some images that are new."""
-        names = sorted({name for item in items for name in item.labels} - set(self.classes))
-        for name in names:
-            _check_class(name)
-        return (*self.classes, *names)
+    def _with_renamed(self, item: Item, name: str, new: str | None) -> Item:
+        boxes = tuple(
+            replace(box, label=new or "") if box.label == name else box for box in item.boxes
+        )
+        labels = _sorted(new if each == name else each for each in item.labels or ())
+        without = not labels and self.kind == "single"
+        return replace(
+            item, labels=None if without else labels, boxes=tuple(box for box in boxes if box.label)
+        )
 
     def _item(self, name: str) -> Item:
         if name not in self.items:
@@ -196,7 +291,7 @@ def _last(steps: list[Step], otherwise: str) -> Step:
 
 
 def _check_class(name: str) -> None:
-    """Check that a name can be a class, also as the name of a folder.
+    """Check that a name can be a class, also as the name of a folder and in a list of labels.
 
     Raises:
         ProjectError: It cannot.
@@ -207,8 +302,14 @@ def _check_class(name: str) -> None:
         raise ProjectError(
             f"The class {name!r} has spaces around it, or characters that cannot be shown."
         )
+    if cell_text(name) != name or SEPARATOR in name:
+        raise ProjectError(
+            f"In a table, '{name}' would be read as a missing label, or as several. "
+            "Choose another name."
+        )
     if len(name.encode(errors="replace")) > _LONGEST_CLASS:
         raise ProjectError(f"The name of a class has at most {_LONGEST_CLASS} bytes.")
 
 
 _LONGEST_CLASS = 200
+_FARTHEST = 1e6  # Pixels; no image is wider.

@@ -1,18 +1,26 @@
 """The live probe: a linear head on stored features, refitted whenever labels change."""
 
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from headstart.arrays import Probabilities
-from headstart.classifier import Classifier
-from headstart.heads.specs import LinearHead
+from headstart.arrays import Flags, Probabilities
+from headstart.classifier.limits import limits_of
+from headstart.data.images import ImageSet
+from headstart.heads.choice import HeadChoice
+from headstart.heads.problem import HeadFit, Problem, Strength
+from headstart.heads.selection import select_head
+from headstart.heads.specs import Head, LinearHead
+from headstart.heads.trials import nearby
 from headstart.predictor.predictor import Predictor
 from headstart.record import Evaluation
-from headstart.studio.labels import Item
-from headstart.studio.suggestions import alike, next_to_label
+from headstart.record.evaluation import SingleEvaluation
+from headstart.record.multi import MultiEvaluation
+from headstart.studio.labels import State
+from headstart.studio.suggestions import alike, doubt, next_to_label, points_of
 from headstart.studio.workbench import Workbench
 
 _SUGGESTED = 60
@@ -24,11 +32,11 @@ class Guess:
     """What a model takes an image for.
 
     Attributes:
-        label: The most probable class.
-        probability: Its calibrated probability.
+        labels: The most probable class; with several labels per image, those that it has.
+        probability: The calibrated probability of the most probable class.
     """
 
-    label: str
+    labels: tuple[str, ...]
     probability: float
 
 
@@ -38,13 +46,15 @@ class Doubt:
 
     Attributes:
         image: The image.
-        label: Its label.
+        label: Its label; with several labels per image, such as "edema present".
         suggested: What the model takes it for.
+        about: With several labels per image, the name of the label; "" otherwise.
     """
 
     image: str
     label: str
     suggested: str
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,9 @@ class Probe:
 
     Attributes:
         number: The number of acts that it has seen.
-        images: How many images it was fitted on; those of the test part are not among them.
-        predictor: The model.
+        train: The images that it was fitted on; those of the test part are not among them.
+        fit: The head.
+        predictor: The model, which knows nothing of its limits: see `with_limits`.
         evaluation: Its results on those images, each predicted by a head that was not fitted on it;
             None if there are too few for folds.
         unlabelled: The images without a label.
@@ -63,7 +74,8 @@ class Probe:
     """
 
     number: int
-    images: int
+    train: ImageSet
+    fit: HeadFit
     predictor: Predictor
     evaluation: Evaluation | None
     unlabelled: tuple[str, ...]
@@ -73,11 +85,44 @@ class Probe:
     @property
     def guesses(self) -> dict[str, Guess]:
         """What it takes the images without a label for."""
-        classes, best = self.predictor.classes, self.probabilities.argmax(axis=1).tolist()
+        classes, best = self.predictor.classes, self.probabilities.max(axis=1).tolist()
+        rows = self._predicted.tolist()
         return {
-            name: Guess(classes[number], float(row[number]))
-            for name, number, row in zip(self.unlabelled, best, self.probabilities, strict=True)
+            name: Guess(tuple(itertools.compress(classes, row)), probability)
+            for name, row, probability in zip(self.unlabelled, rows, best, strict=True)
         }
+
+    @property
+    def _predicted(self) -> Flags:
+        """Which labels are predicted, (images, classes)."""
+        if thresholds := self.predictor.thresholds:
+            return np.asarray(self.probabilities >= np.array(thresholds.values))
+        best = self.probabilities.argmax(axis=1)
+        return np.asarray(np.arange(self.probabilities.shape[1]) == best[:, np.newaxis])
+
+    @property
+    def verdict(self) -> str:
+        """How good it is, in words; "" if there are too few images for folds."""
+        if self.evaluation is None:
+            return ""
+        summary = self.predictor.task.summarise(self.evaluation, "labelled")
+        return f"{summary.headline}{summary.context}"
+
+    @property
+    def score(self) -> float | None:
+        """The main metric, 0 to 1: accuracy or, with several labels per image, macro AUROC."""
+        match self.evaluation:
+            case SingleEvaluation():
+                return self.evaluation.accuracy
+            case MultiEvaluation():
+                return self.evaluation.auroc.macro.value
+        return None
+
+    def with_limits(self, workbench: Workbench) -> Predictor:
+        """Return the model with what it knows of its limits, to tell unknown images."""
+        features = workbench.features_by_sha256(self.train.sha256s)
+        limits = limits_of(self.fit, self.train, features, workbench.extractor, seed=0)
+        return replace(self.predictor, limits=limits)
 
 
 @dataclass(frozen=True)
@@ -97,69 +142,82 @@ NO_SUGGESTIONS = Suggestions((), ())
 """Nothing is left to label."""
 
 
-def fit_probe(workbench: Workbench, items: Mapping[str, Item], number: int) -> Probe:
+@dataclass(frozen=True)
+class _Refit:
+    """A linear head with a regularisation strength near that of the probe before it."""
+
+    kind: ClassVar[str] = "linear"
+
+    strength: Strength
+
+    def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
+        """See `Head.fit`."""
+        return select_head(problem, ["linear"], strengths=nearby(self.strength), seed=seed)
+
+
+def fit_probe(workbench: Workbench, labels: State, before: Probe | None = None) -> Probe:
     """Fit a linear head to all labels, as far as features are known.
 
     Args:
         workbench: Knows the features.
-        items: The images of a project.
-        number: The number of acts so far.
+        labels: The labels of a project.
+        before: The last probe, whose regularisation is a good guess for this one.
 
     Raises:
         DataError: There are no images of two classes.
     """
-    images = workbench.labelled(items)
-    train = images.train
-    model = Classifier(
-        workbench.extractor.backbone, LinearHead(), classes=images.classes, features="last"
-    )
-    model.extractor = workbench.extractor
+    images = workbench.labelled(labels)
+    train, task = images.train, images.task
     features = workbench.features_by_sha256(train.sha256s)
-    model.fit_features(train, features, workbench.stored_as)
+    head: Head = LinearHead()
+    if before and before.predictor.classes == images.classes:
+        head = _Refit(before.fit.members[0].strength)
+    layout = workbench.extractor.layout
+    choice = HeadChoice(head, ("last",), layout, len(images.classes), task)
+    fit = choice.fit(features, train.labels, train.groups)
+    predictor = Predictor(
+        *(task, images.classes, workbench.extractor, fit.features, workbench.stored_as),
+        *(fit.head, fit.temperature, fit.thresholds),
+    )
     evaluation, doubts = None, list[Doubt]()
-    if found := model.held_out_probabilities():
-        rows, probabilities = found
-        held_out = train.take(rows)
-        task = train.task
+    if fit.held_out and fit.truth is not None:
+        probabilities = task.probabilities(fit.held_out.logits, fit.temperature)
+        held_out = train.take(fit.held_out.rows)
         evaluation = task.evaluate(
             *(probabilities, held_out.labels, held_out.classes), groups=held_out.given_groups
         )
-        suspects = task.suspects(probabilities, held_out.labels, held_out.classes)
         names = held_out.names
-        doubts = [Doubt(names[one.row], one.label, one.suggested) for one in suspects]
-    names = _unlabelled(workbench, items)
+        doubts = [
+            Doubt(names[one.row], one.label, one.suggested, one.about)
+            for one in task.suspects(probabilities, held_out.labels, held_out.classes)
+        ]
+    unlabelled = workbench.unlabelled(labels)
     guessed = np.empty((0, len(images.classes)))
-    if names:
-        guessed = model.predictor.probabilities(workbench.features_of(names))
+    if unlabelled:
+        columns = workbench.last_layer(workbench.features_of(unlabelled))
+        guessed = task.probabilities(fit.head.logits(columns), fit.temperature)
     return Probe(
-        *(number, len(train), model.predictor, evaluation), tuple(names), guessed, tuple(doubts)
+        *(labels.number, train, fit, predictor, evaluation),
+        *(tuple(unlabelled), guessed, tuple(doubts)),
     )
 
 
-def suggest(workbench: Workbench, items: Mapping[str, Item], probe: Probe | None) -> Suggestions:
+def suggest(workbench: Workbench, labels: State, probe: Probe | None) -> Suggestions:
     """Return which images to label next, and which look alike.
 
     Args:
         workbench: Knows the features.
-        items: The images of a project.
-        probe: The model of the labels of the same items, if there is one.
+        labels: The labels of a project.
+        probe: The model of the same labels, if there is one.
     """
-    names = _unlabelled(workbench, items)
+    names = workbench.unlabelled(labels)
     if not names:
         return NO_SUGGESTIONS
-    features = workbench.last_layer(workbench.features_of(names))
-    chosen = next_to_label(features, probe.probabilities if probe else None, _SUGGESTED)
+    points = points_of(workbench.last_layer(workbench.features_of(names)))
+    doubts = doubt(probe.probabilities, exclusive=labels.kind == "single") if probe else None
+    chosen = next_to_label(points, doubts, _SUGGESTED)
     members: dict[int, list[str]] = defaultdict(list)
-    for name, group in zip(names, alike(features).tolist(), strict=True):
+    for name, group in zip(names, alike(points).tolist(), strict=True):
         members[group].append(name)
     groups = sorted(members.values(), key=len, reverse=True)
     return Suggestions(tuple(names[row] for row in chosen.tolist()), tuple(map(tuple, groups)))
-
-
-def _unlabelled(workbench: Workbench, items: Mapping[str, Item]) -> list[str]:
-    """Return the images without a label whose features are known."""
-    return [
-        name
-        for name, item in items.items()
-        if not item.labels and not item.dropped and workbench.has(name)
-    ]

@@ -1,26 +1,25 @@
 """A labelling project: a folder of images, and a journal of what was said about them."""
 
-import csv
-import io
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from headstart.errors import OutputError, ProjectError, reason_of
+from headstart.data.archives import is_archive, unpack
+from headstart.errors import DataError, OutputError, ProjectError, reason_of
 from headstart.files import Locked, locked, write_atomically
 from headstart.json_log import JsonLog
 from headstart.studio.acts import Act, Add, Found, act_of, row_of
 from headstart.studio.folder import images_in
 from headstart.studio.labels import Labels
+from headstart.studio.table import TABLE, table_of
 
 HIDDEN = ".studio"
 """The folder of the journal and of the images that were dropped into the project."""
-TABLE = "studio.csv"
-"""The table of all labels, which `train` reads."""
-_IMAGES = "images"
+_IMAGES, _ARCHIVES = "images", "archives"
 
 
 class Project:
@@ -100,19 +99,26 @@ class Project:
                 self.do(Add(tuple(found)))
             return len(found)
 
-    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> str:
-        """Keep a file that was dropped, and return its path within the project.
+    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> list[str]:
+        """Keep a file that was dropped, and return the paths of its images within the project.
 
-        A file of the same content that is there already is not kept twice.
+        A file of the same content that is there already is not kept twice. An archive is unpacked;
+        its class folders become labels.
 
         Raises:
             OutputError: It cannot be written.
+            DataError: It is an archive that cannot be read.
         """
         with self.lock:
-            image = self._place_of(_plain_name(name), data)
-            if image not in self.labels.items:
-                self.do(Add((Found(image, labels, group),)))
-            return image
+            path = self._place_of(_plain_name(name), data)
+            if is_archive(path):
+                found = self._unpacked(path)
+            else:
+                found = [Found(self._name_of(path), labels, group)]
+            new = tuple(each for each in found if each.image not in self.labels.items)
+            if new:
+                self.do(Add(new))
+            return [each.image for each in found]
 
     def path_of(self, image: str) -> Path:
         """Return the file of an image.
@@ -131,21 +137,11 @@ class Project:
         Raises:
             OutputError: It cannot be written.
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         with self.lock:
-            items = sorted(self.labels.items.items())
-        used = [(name, item) for name, item in items if item.labels and not item.dropped]
-        columns = [
-            name for name in ("split", "group") if any(getattr(one, name) for _, one in used)
-        ]
-        writer.writerow(["path", "label", *columns])
-        for name, item in used:
-            values = (getattr(item, column) for column in columns)
-            writer.writerow([name, item.labels[0], *values])
+            text = table_of(self.labels.kind, self.labels.items.items())
         path = self.folder / TABLE
         try:
-            write_atomically(path, text.getvalue())
+            write_atomically(path, text)
         except OSError as error:
             raise OutputError(
                 f"Labels cannot be written to '{path}': {reason_of(error)}."
@@ -162,8 +158,26 @@ class Project:
                 unknown += 1
         return unknown + self._log.damaged
 
-    def _place_of(self, name: str, data: bytes) -> str:
-        """Write a file under a name that no other content has, and return its path."""
+    def _unpacked(self, archive: Path) -> list[Found]:
+        """Unpack an archive, delete it, and return its images.
+
+        Raises:
+            DataError: It cannot be read, or has no images.
+        """
+        try:
+            folder = unpack(archive, self._hidden / _ARCHIVES)
+        finally:
+            archive.unlink()
+        found = images_in(folder)
+        if not found:
+            raise DataError(f"'{archive.name}' has no images.")
+        return [replace(each, image=self._name_of(folder / each.image)) for each in found]
+
+    def _name_of(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _place_of(self, name: str, data: bytes) -> Path:
+        """Write a file under a name that no other content has."""
         stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
         folder = self._hidden / _IMAGES
         number, path = 1, folder / name
@@ -175,7 +189,7 @@ class Project:
                 write_atomically(path, data)
         except OSError as error:
             raise OutputError(f"'{name}' cannot be kept: {reason_of(error)}.") from None
-        return path.relative_to(self.folder).as_posix()
+        return path
 
 
 def _plain_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """What is known of a project's images: whether they can be read, and their features."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,17 @@ import numpy as np
 
 from headstart.arrays import Features
 from headstart.data.checks import Checked, check_files
+from headstart.data.duplicates import near_duplicates
 from headstart.data.images import Images
+from headstart.data.labels import write_labels
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.opening import images_of
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import DecodeLimits
-from headstart.studio.labels import Item
+from headstart.studio.acts import Kind
+from headstart.studio.labels import Item, State
+from headstart.studio.table import is_used
 from headstart.tasks.loading import TASKS
 from headstart.watching import Progress
 
@@ -45,6 +50,7 @@ class Workbench:
         self, folder: Path, extractor: FeatureExtractor, limits: DecodeLimits | None = None
     ) -> None:
         self.extractor, self.stored_as = extractor, "float32"
+        self._root = str(folder)
         self._folder, self._limits = folder, limits or DecodeLimits()
         self._known: dict[str, _Known] = {}
         self._features: dict[str, Features] = {}
@@ -91,28 +97,56 @@ class Workbench:
         """Return the columns of the last layer."""
         return features[:, self.extractor.layout.columns("last")]
 
-    def labelled(self, items: Mapping[str, Item]) -> Images:
-        """Return the images that have a label, split as `train` does.
+    def duplicates(self, images: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+        """Return the groups of images that are copies of each other, or almost."""
+        known = {image: self._known.get(self._entry(image).path) for image in images}
+        pictures = {
+            image: one.checked[1]
+            for image, one in known.items()
+            if one is not None and one.checked[1] is not None
+        }
+        groups: dict[int, list[str]] = defaultdict(list)
+        if pictures:
+            first = near_duplicates(np.stack(list(pictures.values())))
+            for image, group in zip(pictures, first.tolist(), strict=True):
+                groups[group].append(image)
+        return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
-        Args:
-            items: The images of a project.
+    def image_of(self, sha256: str) -> str | None:
+        """Return an image with a file of that hash; None if there is none."""
+        for path, known in self._known.items():
+            if known.checked[0].sha256 == sha256:
+                return Path(path).relative_to(self._root).as_posix()
+        return None
+
+    def labelled(self, labels: State) -> Images:
+        """Return the images that have a label, split as `train` does.
 
         Raises:
             DataError: They cannot be trained on: there is one class only, or none.
         """
         entries = [
-            self._entry(image, item)
-            for image, item in sorted(items.items())
-            if item.labels and not item.dropped and self.has(image)
+            self._entry(image, item, labels.kind)
+            for image, item in sorted(labels.items.items())
+            if is_used(item) and self.has(image)
         ]
-        source = Source(self._folder.name, entries)
+        several = "the studio" if labels.kind == "multi" else None
+        source = Source(self._folder.name, entries, several=several)
         return images_of(source, self._folder, task=TASKS[source.task], check=self._check)
 
-    def _entry(self, image: str, item: Item | None = None) -> Entry:
-        path = str(self._folder / image)
-        if item is None:
+    def unlabelled(self, labels: State) -> list[str]:
+        """Return the images without a label whose features are known."""
+        return [
+            name
+            for name, item in labels.items.items()
+            if item.labels is None and not item.dropped and self.has(name)
+        ]
+
+    def _entry(self, image: str, item: Item | None = None, kind: Kind = "single") -> Entry:
+        path = f"{self._root}/{image}"  # Path is slow, and this is done for each image and refit.
+        if item is None or item.labels is None:
             return Entry(image, path)
-        return Entry(image, path, item.labels[0], item.split or None, item.group or None)
+        return Entry(image, path, _text(kind, item.labels), item.split or None, item.group or None)
 
     def _check(self, entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
         """Yield what is known of files, in order; those that are new or have changed are read."""
@@ -132,6 +166,11 @@ class Workbench:
 
     def _rows(self, sha256s: Iterable[str | None]) -> Features:
         return np.stack([self._features[sha256] for sha256 in sha256s if sha256 is not None])
+
+
+def _text(kind: Kind, labels: tuple[str, ...]) -> str:
+    """Return the labels of an image as its entry has them."""
+    return write_labels(dict.fromkeys(labels, True)) if kind == "multi" else labels[0]
 
 
 def _state_of(path: str) -> _State:

@@ -2,96 +2,69 @@
 
 from __future__ import annotations
 
-import logging
+import io
+import shutil
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from headstart.commands.export import run_export
 from headstart.commands.train import run_training
-from headstart.errors import DataError, HeadstartError
-from headstart.options import TrainOptions
+from headstart.data.boxes.image_sizes import read_sizes
+from headstart.errors import OutputError, ProjectError, UnreadableImage
+from headstart.explanations.explaining import explain_each
+from headstart.files import write_atomically
+from headstart.options import ExportFormat, ExportOptions, TrainOptions
+from headstart.predictor.predictor import FailedPrediction, Predictor
+from headstart.server.studio.answers import item_json, job_json, learnt_json, study_json
+from headstart.server.studio.jobs import Jobs
+from headstart.server.studio.learner import Learner
 from headstart.studio.acts import Act
-from headstart.studio.labels import Item
-from headstart.studio.probing import NO_SUGGESTIONS, Probe, Suggestions, fit_probe, suggest
+from headstart.studio.probing import Probe
 from headstart.studio.project import HIDDEN, Project
+from headstart.studio.studying import Study, study
 from headstart.studio.workbench import Workbench
-from headstart.watching import SilentWatcher
+from headstart.watching import Watcher
 
-log = logging.getLogger("headstart.server")
-
-_CHUNK = 256
-"""Images that are looked at before labels that have changed meanwhile are learnt from."""
-_PATIENCE = 30.0
-
-
-@dataclass(frozen=True)
-class _Learnt:
-    """What a thread has found out.
-
-    Attributes:
-        version: The number of changes when it was found out.
-        number: The number of acts that it has seen.
-        probe: The model of the labels, or None.
-        why_not: Why there is no model, in a sentence; "" if there is one, or too few labels.
-        suggestions: The images to label next.
-    """
-
-    version: int = 0
-    number: int = -1
-    probe: Probe | None = None
-    why_not: str = ""
-    suggestions: Suggestions = NO_SUGGESTIONS
-
-
-@dataclass(frozen=True)
-class _Finish:
-    """The training of the whole model.
-
-    Attributes:
-        running: Whether it is going on.
-        run: The folder of the model, once it is there.
-        number: The number of acts that it has seen.
-        error: Why there is none.
-    """
-
-    running: bool = False
-    run: str | None = None
-    number: int = -1
-    error: str = ""
+_NEAREST = 6
+_SIDE = 1000  # Pixels of the longer side of a heat map.
 
 
 class Live:
-    """A project, and a thread that looks at its images and learns from its labels.
+    """A project, a thread that learns from its labels, and the long work that a person starts.
 
     Args:
         project: The project.
         workbench: Knows the images' features.
         options: How the whole model is trained; where it is written is decided here.
+
+    Attributes:
+        project: The project.
     """
 
     def __init__(self, project: Project, workbench: Workbench, options: TrainOptions) -> None:
         self.project, self._workbench, self._options = project, workbench, options
-        self._finish = _Finish()
         self._changed = threading.Condition()
         self._version, self._stopping = 1, False
-        self._learnt, self._learnt_number = _Learnt(), -1
-        self._looked_at: set[str] = set()
-        self._problems: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._work, name="studio", daemon=True)
+        self._learner = Learner(project, workbench, self._tell)
+        self._jobs = Jobs(self._tell)
+        self._study: Study | None = None
+        self._model: tuple[Probe, Predictor] | None = None
+        self._modelling = threading.Lock()
+        self._hidden = project.folder / HIDDEN
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._learner.start()
 
     def stop(self) -> None:
         """Stop the thread, after what it is doing."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join(_PATIENCE)
+        self._jobs.cancel()
+        self._learner.stop()
 
     def do(self, act: Act) -> int:
         """Do something; return the number of acts when it is on the disk.
@@ -100,176 +73,223 @@ class Live:
             HeadstartError: It is impossible, or cannot be written.
         """
         self.project.do(act)
+        self._learner.wake()
         self._tell()
         return self.project.labels.number
 
-    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> str:
-        """Keep a file that was dropped, and return its path within the project."""
-        image = self.project.add_file(name, data, labels, group)
+    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> list[str]:
+        """Keep a file that was dropped; return the paths of its images within the project.
+
+        Raises:
+            HeadstartError: It cannot be kept, or is an archive that cannot be read.
+        """
+        images = self.project.add_file(name, data, labels, group)
+        self._learner.wake()
         self._tell()
-        return image
+        return images
 
     @property
     def run(self) -> Path:
         """The folder of the trained model."""
-        return self.project.folder / HIDDEN / "model"
+        return self._hidden / "model"
 
-    def finish(self) -> None:
-        """Begin to train the whole model on all labels, unless that is being done.
+    def train(self) -> None:
+        """Begin to fit the full head to the present labels, and to measure its learning curve.
 
         Raises:
+            ProjectError: Other work is going on, or labels are boxes.
+        """
+        with self.project.lock:
+            labels = self.project.labels.state
+        if labels.kind == "boxes":
+            raise ProjectError("Models of boxes are trained when you finish.")
+
+        def work(watcher: Watcher) -> dict[str, JsonValue]:
+            self._study = study(self._workbench, labels, watcher)
+            return {}
+
+        self._jobs.start("train", work)
+
+    def finish(self, *, tune: bool) -> None:
+        """Begin to train the whole model on the present labels.
+
+        Args:
+            tune: Whether to fine-tune the network, too.
+
+        Raises:
+            ProjectError: Other work is going on.
             OutputError: The table of labels cannot be written.
         """
-        with self._changed:
-            if self._finish.running:
-                return
-            with self.project.lock:
-                table, number = self.project.write_table(), self.project.labels.number
-            self._finish = _Finish(running=True)
-        self._tell()
-        threading.Thread(target=self._train, args=(table, number), daemon=True).start()
+        with self.project.lock:
+            table, number = self.project.write_table(), self.project.labels.number
+            kind = self.project.labels.kind
+        changes: dict[str, object] = {"out": self.run, "overwrite": True}
+        if kind != "single":
+            changes["task"] = kind
+        if tune:
+            changes["tune"] = "auto"
+        options = self._options.model_copy(update=changes)
 
-    def _train(self, table: Path, number: int) -> None:
-        options = self._options.model_copy(update={"out": self.run, "overwrite": True})
+        def work(watcher: Watcher) -> dict[str, JsonValue]:
+            result = run_training(table, options, watcher)
+            write_atomically(self._hidden / "finished", str(number))
+            headline = result.summary.headline if result.summary else ""
+            return {"verdict": headline}
+
+        self._jobs.start("finish", work)
+
+    def export(self, kind: ExportFormat) -> None:
+        """Begin to export the trained model, and to compare its answers with the model's.
+
+        Raises:
+            ProjectError: There is no model, or other work is going on.
+        """
+        self._check_finished()
+        out = self._hidden / "export"
+
+        def work(watcher: Watcher) -> dict[str, JsonValue]:
+            options = ExportOptions(format=kind, out=out, overwrite=True, cache=self._options.cache)
+            record = run_export(self.run, options, watcher)
+            return {"out": str(out), "images": record.parity.images}
+
+        self._jobs.start("export", work)
+
+    def archive(self, name: str) -> Path:
+        """Return a zip archive of the "model" or the "export".
+
+        Raises:
+            ProjectError: There is none.
+            OutputError: It cannot be written.
+        """
+        folder = self._hidden / name
+        if name not in ("model", "export") or not folder.is_dir():
+            raise ProjectError(f"There is no {name} yet.")
         try:
-            run_training(table, options, SilentWatcher())
-            done = _Finish(run=str(self.run), number=number)
-        except HeadstartError as error:
-            done = _Finish(error=str(error))
-        except Exception:
-            log.exception("The training failed.")
-            done = _Finish(error="The training failed. The studio's terminal says why.")
-        with self._changed:
-            self._finish = done
-        self._tell()
+            return Path(shutil.make_archive(str(folder), "zip", folder))
+        except OSError as error:
+            raise OutputError(f"'{folder}.zip' cannot be written: {error.strerror}.") from None
 
-    def state(self, *, since: int, seen: int, wait: float) -> dict[str, JsonValue]:
+    def pause(self, *, paused: bool) -> None:
+        """Pause the work that is going on, or continue it."""
+        self._jobs.pause(paused=paused)
+
+    def cancel(self) -> None:
+        """Cancel the work that is going on."""
+        self._jobs.cancel()
+
+    def model(self) -> Predictor:
+        """Return the model of the present labels, as far as they were learnt from.
+
+        Raises:
+            ProjectError: There is none.
+        """
+        probe, found = self._learner.learnt.probe, self._study
+        if probe is None:
+            raise ProjectError("There is no model yet. Label some images of two classes.")
+        if found and found.number == probe.number:
+            return found.predictor
+        with self._modelling:
+            if self._model is None or self._model[0] is not probe:
+                self._model = probe, probe.with_limits(self._workbench)
+            return self._model[1]
+
+    def look(self, data: bytes) -> dict[str, JsonValue]:
+        """Return what the model takes an image for.
+
+        Raises:
+            ProjectError: There is no model.
+            UnreadableImage: It cannot be decoded.
+        """
+        (found,) = self.model().predict_each([data])
+        if isinstance(found, FailedPrediction):
+            raise UnreadableImage(found.image, found.error)
+        return found.to_json()
+
+    def explain(self, image: str) -> tuple[bytes, list[JsonValue]]:
+        """Return why the model takes an image for what it does.
+
+        Returns:
+            The image with its heat map as a JPEG, and the training images that are most similar.
+
+        Raises:
+            ProjectError: There is no model, or no such image.
+            UnreadableImage: It cannot be decoded.
+        """
+        path = self.project.path_of(image)
+        (found,) = explain_each(self.model(), [path], neighbours=_NEAREST + 1)
+        if isinstance(found, FailedPrediction):
+            raise UnreadableImage(found.image, found.error)
+        picture, file = found.picture, io.BytesIO()
+        picture.thumbnail((_SIDE, _SIDE))
+        picture.save(file, "JPEG", quality=85)
+        names = [self._workbench.image_of(one.sha256) for one, _ in found.neighbours]
+        others: list[JsonValue] = [name for name in names if name and name != image]
+        return file.getvalue(), others[:_NEAREST]
+
+    def size_of(self, image: str) -> tuple[int, int]:
+        """Return the width and the height of an image as it is seen, in pixels.
+
+        Raises:
+            ProjectError: There is no such image.
+            UnreadableImage: Its header cannot be read.
+        """
+        path = str(self.project.path_of(image))
+        size = read_sizes([path])[0]
+        if size is None:
+            raise UnreadableImage(image, "its header cannot be read")
+        return size.seen
+
+    def state(self, *, since: int, seen: int, learnt: int, wait: float) -> dict[str, JsonValue]:
         """Return what has changed for a page.
 
         Args:
             since: The number of acts that the page knows.
             seen: The version that it knows; 0 for none.
+            learnt: The version of what was learnt that it knows.
             wait: Seconds to wait for a change.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._version > seen or self._stopping, wait)
-            version, learnt = self._version, self._learnt
-            problems, looked_at = dict(self._problems), len(self._looked_at)
-            finish = self._finish
+            version = self._version
+        learner, found = self._learner, self._learner.learnt
         with self.project.lock:
             labels = self.project.labels
-            since = since if seen else -1
-            items = labels.changed_since(since)
+            items = labels.changed_since(since if seen else -1)
             state: dict[str, JsonValue] = {
                 "version": version,
                 "number": labels.number,
                 "name": self.project.folder.resolve().name,
+                "kind": labels.kind,
                 "classes": list(labels.classes),
-                "items": {name: _item_json(item) for name, item in items.items()},
+                "items": {name: item_json(item) for name, item in items.items()},
                 "undo": labels.can_undo,
                 "redo": labels.can_redo,
-                "looked_at": looked_at,
                 "images": len(labels.items),
-                "problems": {**problems},
-                "finish": vars(finish),
             }
-        if learnt.version > seen:
-            state["learnt"] = _learnt_json(learnt)
+        state |= {
+            "looked_at": len(learner.looked_at),
+            "problems": {**learner.problems},
+            "job": job_json(self._jobs.state),
+            "finished": self._finished(),
+            "study": study_json(self._study),
+        }
+        if found.version != learnt or not seen:
+            state["learnt"] = learnt_json(found)
         return state
+
+    def _finished(self) -> dict[str, JsonValue] | None:
+        """Return the model that was trained last, and the number of acts that it has seen."""
+        try:
+            number = int((self._hidden / "finished").read_text())
+        except (OSError, ValueError):
+            return None
+        return {"run": str(self.run), "number": number} if self.run.is_dir() else None
+
+    def _check_finished(self) -> None:
+        if self._finished() is None:
+            raise ProjectError("There is no trained model yet. Press Finish first.")
 
     def _tell(self) -> None:
         with self._changed:
             self._version += 1
             self._changed.notify_all()
-
-    def _work(self) -> None:
-        """Look at new images, and learn from labels that have changed, until it is stopped."""
-        unseen = False  # Whether images were looked at since it has learnt last.
-        while not self._stopping:
-            with self.project.lock:
-                items, number = dict(self.project.labels.items), self.project.labels.number
-            news = False
-            try:
-                news = self._look_at_some(items)
-                unseen = unseen or news
-                if number != self._learnt_number or (unseen and not news):
-                    self._learn(items, number)
-                    unseen = False
-            except HeadstartError as error:
-                self._set_learnt(number, None, str(error))
-            except Exception:
-                log.exception("The studio's thread failed.")
-                self._set_learnt(number, None, "Something failed; the terminal says what.")
-            self._learnt_number = number  # What has failed is not tried again without a change.
-            with self._changed:
-                if not news:
-                    self._changed.wait_for(lambda: self._is_behind or self._stopping)
-
-    @property
-    def _is_behind(self) -> bool:
-        return self.project.labels.number != self._learnt_number
-
-    def _look_at_some(self, items: Mapping[str, Item]) -> bool:
-        """Look at some images that are new; return whether there were any."""
-        new = [name for name in items if name not in self._looked_at][:_CHUNK]
-        if not new:
-            return False
-        self._workbench.look_at(new)
-        found = {name: reason for name in new if (reason := self._workbench.problem_of(name))}
-        with self._changed:
-            self._looked_at.update(new)
-            self._problems |= found
-        self._tell()
-        return True
-
-    def _learn(self, items: Mapping[str, Item], number: int) -> None:
-        probe, why_not = None, ""
-        labels = {label for item in items.values() if not item.dropped for label in item.labels}
-        try:
-            if len(labels) > 1:
-                probe = fit_probe(self._workbench, items, number)
-        except DataError as error:
-            why_not = str(error)
-        self._set_learnt(number, probe, why_not, suggest(self._workbench, items, probe))
-
-    def _set_learnt(
-        self,
-        number: int,
-        probe: Probe | None,
-        why_not: str,
-        suggestions: Suggestions = NO_SUGGESTIONS,
-    ) -> None:
-        with self._changed:
-            self._version += 1
-            self._learnt = _Learnt(self._version, number, probe, why_not, suggestions)
-            self._changed.notify_all()
-
-
-def _item_json(item: Item | None) -> JsonValue:
-    if item is None:
-        return None
-    return {"labels": list(item.labels), "dropped": item.dropped}
-
-
-def _learnt_json(learnt: _Learnt) -> dict[str, JsonValue]:
-    probe = learnt.probe
-    values: dict[str, JsonValue] = {
-        "number": learnt.number,
-        "why_not": learnt.why_not,
-        "verdict": "",
-        "next": list(learnt.suggestions.next),
-        "alike": [list(names) for names in learnt.suggestions.alike],
-        "guesses": {},
-        "doubts": [],
-    }
-    if probe:
-        values |= {
-            "images": probe.images,
-            "verdict": probe.evaluation.verdict if probe.evaluation else "",
-            "guesses": {
-                name: [guess.label, round(guess.probability, 4)]
-                for name, guess in probe.guesses.items()
-            },
-            "doubts": [vars(doubt) for doubt in probe.doubts],
-        }
-    return values

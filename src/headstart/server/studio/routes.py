@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, cast
+import base64
+from typing import Annotated, Literal, cast, get_args
 
 from fastapi import APIRouter, Body, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import JsonValue
 
 from headstart.data.contract import CURRENT
+from headstart.options import ExportFormat
 from headstart.report.thumbnails import thumbnail
 from headstart.server.refusals import Refusal
 from headstart.server.studio.live import Live
@@ -18,7 +20,7 @@ from headstart.studio.acts import act_of
 router = APIRouter(prefix="/studio", include_in_schema=False)
 
 _LONGEST_WAIT = 2.0  # Ctrl-C waits for requests that are being answered.
-_MAX_FILE = 200_000_000
+_MAX_FILE = 2_000_000_000  # An archive may be large.
 _SMALL, _LARGE = 192, 1200
 """The longer sides of pictures, in pixels."""
 # The report is one file, with its own styles, scripts and pictures.
@@ -36,10 +38,11 @@ Opened = Annotated[Live, Depends(_live)]
 
 
 @router.get("/state")
-async def state(live: Opened, since: int = -1, seen: int = 0) -> JSONResponse:
+async def state(live: Opened, since: int = -1, seen: int = 0, learnt: int = -1) -> JSONResponse:
     """Return what has changed since an act, as soon as there is something new."""
     wait = _LONGEST_WAIT if seen else 0.0
-    return JSONResponse(await asyncio.to_thread(live.state, since=since, seen=seen, wait=wait))
+    found = await asyncio.to_thread(live.state, since=since, seen=seen, learnt=learnt, wait=wait)
+    return JSONResponse(found)
 
 
 @router.post("/acts")
@@ -57,21 +60,66 @@ async def add_file(
     live: Opened, request: Request, name: str, label: str = "", group: str = ""
 ) -> JSONResponse:
     """Keep a file that was dropped on the page."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MAX_FILE:
-            raise Refusal(413, f"'{name[:100]}' has more than {_MAX_FILE // 1_000_000} MB.")
+    data = await _body(request, name)
     labels = (label,) if label else ()
-    image = await asyncio.to_thread(live.add_file, name, bytes(data), labels, group)
-    return JSONResponse({"image": image})
+    images = await asyncio.to_thread(live.add_file, name, data, labels, group)
+    return JSONResponse({"images": images})
+
+
+@router.post("/look")
+async def look(live: Opened, request: Request) -> JSONResponse:
+    """Return what the model takes an image for, which is not kept."""
+    data = await _body(request, "The image")
+    return JSONResponse(await asyncio.to_thread(live.look, data))
+
+
+@router.post("/train")
+async def train(live: Opened) -> JSONResponse:
+    """Begin to train the full head."""
+    await asyncio.to_thread(live.train)
+    return JSONResponse({})
 
 
 @router.post("/finish")
-async def finish(live: Opened) -> JSONResponse:
+async def finish(live: Opened, body: Annotated[dict[str, JsonValue], Body()]) -> JSONResponse:
     """Begin to train the whole model."""
-    await asyncio.to_thread(live.finish)
+    await asyncio.to_thread(live.finish, tune=body.get("tune") is True)
     return JSONResponse({})
+
+
+@router.post("/export")
+async def export(live: Opened, body: Annotated[dict[str, JsonValue], Body()]) -> JSONResponse:
+    """Begin to export the trained model."""
+    if body.get("format") not in get_args(ExportFormat):
+        raise Refusal(422, f"The format must be one of {', '.join(get_args(ExportFormat))}.")
+    await asyncio.to_thread(live.export, cast(ExportFormat, body["format"]))
+    return JSONResponse({})
+
+
+@router.post("/job/{what}")
+async def steer(live: Opened, what: Literal["pause", "continue", "cancel"]) -> JSONResponse:
+    """Pause, continue or cancel the work that is going on."""
+    if what == "cancel":
+        live.cancel()
+    else:
+        live.pause(paused=what == "pause")
+    return JSONResponse({})
+
+
+@router.get("/archives/{name}")
+async def archive(live: Opened, name: str) -> FileResponse:
+    """Return the trained model, or its export, as a zip archive."""
+    path = await asyncio.to_thread(live.archive, name)
+    file = f"{live.project.folder.resolve().name}-{name}.zip"
+    return FileResponse(path, media_type="application/zip", filename=file)
+
+
+@router.get("/explanations/{image:path}")
+async def explain(live: Opened, image: str) -> JSONResponse:
+    """Return the heat map of an image, and the training images that are most similar."""
+    picture, nearest = await asyncio.to_thread(live.explain, image)
+    source = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+    return JSONResponse({"picture": source, "nearest": nearest})
 
 
 @router.get("/report")
@@ -93,6 +141,27 @@ async def small(live: Opened, image: str) -> Response:
 async def large(live: Opened, image: str) -> Response:
     """Return an image as a JPEG of up to 1,200 pixels."""
     return await _picture(live, image, _LARGE)
+
+
+@router.get("/sizes/{image:path}")
+async def size(live: Opened, image: str) -> JSONResponse:
+    """Return the width and the height of an image as it is seen, in pixels."""
+    width, height = await asyncio.to_thread(live.size_of, image)
+    return JSONResponse({"width": width, "height": height})
+
+
+async def _body(request: Request, name: str) -> bytes:
+    """Read a file that is sent.
+
+    Raises:
+        Refusal: It is too large.
+    """
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > _MAX_FILE:
+            raise Refusal(413, f"'{name[:100]}' has more than {_MAX_FILE // 1_000_000} MB.")
+    return bytes(data)
 
 
 async def _picture(live: Live, image: str, side: int) -> Response:

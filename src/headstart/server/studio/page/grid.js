@@ -7,7 +7,7 @@ const CAPTION = 40;
 const MARGIN = 2; // Rows above and below those in sight.
 
 export class Grid {
-  // describe(name) gives { label, guess, problem, dropped }; changed() is called with a selection.
+  // describe(name) gives { label, guess, problem, dropped, note }; changed() is called with a selection.
   constructor(box, { describe, changed, open }) {
     Object.assign(this, { box, describe, changed, open });
     this.names = [];
@@ -77,8 +77,9 @@ export class Grid {
   }
 
   write(cell, name, index) {
-    const { label, guess, problem, dropped } = this.describe(name);
-    const text = problem ?? label ?? (guess ? `${guess[0]}? ${Math.round(100 * guess[1])}%` : "");
+    const { label, guess, problem, dropped, note } = this.describe(name);
+    const guessed = guess && `${guess[0].join(", ") || "none"}? ${Math.round(100 * guess[1])}%`;
+    const text = problem ?? note ?? label ?? guessed ?? "";
     if (cell.lastChild.textContent !== text) cell.lastChild.textContent = text;
     cell.title = name;
     cell.setAttribute("aria-label", `${name}${text ? `, ${text}` : ", no label"}`);
@@ -132,21 +133,28 @@ export class Grid {
     event.preventDefault();
   }
 
-  // A click selects; a drag over free space or images selects what a rubber band touches.
+  // A click selects; a drag over free space or images selects what a rubber band touches; a drag
+  // that begins on a selected image carries what is selected to a class.
   press(event) {
-    if (event.button || event.target === this.box.parentElement) return;
+    if (event.button) return;
     const start = this.point(event);
     const cell = event.target.closest("[data-index]");
+    const carries = cell && this.selected.has(this.names[cell.dataset.index]) && event.pointerType === "mouse";
     const before = event.ctrlKey || event.metaKey ? new Set(this.selected) : new Set();
     let dragged = false;
     const move = (moved) => {
       const now = this.point(moved);
       dragged ||= Math.hypot(now.x - start.x, now.y - start.y) > 6;
-      if (dragged && event.pointerType === "mouse") this.stretch(start, now, before);
+      document.body.classList.toggle("carrying", dragged && carries);
+      if (dragged && !carries && event.pointerType === "mouse") this.stretch(start, now, before);
     };
-    const end = () => {
+    const end = (released) => {
       document.removeEventListener("pointermove", move);
+      document.body.classList.remove("carrying");
       this.band.hidden = true;
+      if (dragged && carries) {
+        document.elementFromPoint(released.clientX, released.clientY)?.closest?.(".assign")?.click();
+      }
       if (dragged) return;
       if (!cell) this.select([]);
       else this.click(Number(cell.dataset.index), event);

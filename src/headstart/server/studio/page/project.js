@@ -1,73 +1,89 @@
 // What the page knows of the project, kept up to date by the server. Two tabs see the same.
+const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+const PAUSE = 60; // Milliseconds between answers: progress comes often.
+
 export class Project extends EventTarget {
   constructor() {
     super();
-    this.number = -1;
-    this.version = 0;
+    Object.assign(this, { number: -1, version: 0, kind: "single", classes: [], problems: {} });
     this.items = new Map();
-    this.classes = [];
-    this.problems = {};
-    this.finish = {};
-    this.learnt = { guesses: {}, doubts: [], next: [], alike: [], why_not: "", verdict: "" };
+    this.names = []; // Of all images, sorted.
+    this.job = { name: "" };
+    this.finished = this.study = null;
+    this.learnt = { version: -1, guesses: {}, doubts: [], next: [], alike: [], duplicates: [] };
+    this.history = []; // [images, accuracy in percent] after each refit.
   }
 
   // Asks for changes again and again; the server answers as soon as there are some.
   async follow() {
     for (;;) {
+      let pause = PAUSE;
       try {
-        const path = `studio/state?since=${this.number}&seen=${this.version}`;
+        const { number, version, learnt } = this;
+        const path = `studio/state?since=${number}&seen=${version}&learnt=${learnt.version}`;
         this.take(await answered(await fetch(path)));
       } catch (error) {
-        this.dispatchEvent(new CustomEvent("problem", { detail: error.message }));
+        this.complain(error.message);
         this.version = 0;
-        await new Promise((resolve) => setTimeout(resolve, 2000));
+        pause = 2000;
       }
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
-  take(state) {
-    if (!this.version) this.items.clear();
-    for (const [name, item] of Object.entries(state.items)) {
+  take({ items, learnt, ...state }) {
+    let fresh = !this.version;
+    if (fresh) this.items.clear();
+    for (const [name, item] of Object.entries(items)) {
+      fresh ||= !item || !this.items.has(name);
       if (item) this.items.set(name, item);
       else this.items.delete(name);
     }
-    const { version, number, classes, problems, undo, redo, finish } = state;
-    Object.assign(this, { version, number, classes, problems, undo, redo, finish });
-    Object.assign(this, { name: state.name, lookedAt: state.looked_at, images: state.images });
-    if (state.learnt) this.learnt = { ...this.learnt, ...state.learnt };
+    if (fresh) this.names = [...this.items.keys()].sort(byName);
+    Object.assign(this, state);
+    if (learnt) this.learnt = learnt;
     this.dispatchEvent(new Event("change"));
   }
 
-  async act(row) {
+  complain(text) {
+    this.dispatchEvent(new CustomEvent("problem", { detail: text }));
+  }
+
+  act(row) {
     return this.send("studio/acts", row);
   }
 
-  // Trains the whole model, and reads the test part once.
-  async finishNow() {
-    return this.send("studio/finish", {});
-  }
-
-  async send(path, row) {
+  // Returns the answer, or null if it is an error, which is shown.
+  async send(path, row = {}) {
     try {
       const headers = { "Content-Type": "application/json" };
       const body = JSON.stringify(row);
-      await answered(await fetch(path, { method: "POST", headers, body }));
-      this.dispatchEvent(new CustomEvent("problem", { detail: "" }));
-      return true;
+      const answer = await answered(await fetch(path, { method: "POST", headers, body }));
+      this.complain("");
+      return answer;
     } catch (error) {
-      this.dispatchEvent(new CustomEvent("problem", { detail: error.message }));
-      return false;
+      this.complain(error.message);
+      return null;
     }
   }
 
-  async add(file, label) {
-    const query = new URLSearchParams({ name: file.name || "pasted.png", label });
-    return answered(await fetch(`studio/files?${query}`, { method: "POST", body: file }));
+  add(file, { name = file.name || "pasted.png", label = "", group = "" } = {}) {
+    const query = new URLSearchParams({ name, label, group });
+    return ask(`studio/files?${query}`, file);
+  }
+
+  // What the model takes an image for, which is not kept.
+  look(file) {
+    return ask("studio/look", file);
   }
 }
 
-async function answered(response) {
+const ask = async (path, body) => answered(await fetch(path, { method: "POST", body }));
+
+export async function answered(response) {
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
   throw new Error(body.detail || `The studio answered with status ${response.status}.`);
 }
+
+export const pathOf = (name) => name.split("/").map(encodeURIComponent).join("/");

@@ -1,56 +1,51 @@
 // Which images are shown, and in which order.
 export const ALL = "all";
 
-const byName = new Intl.Collator(undefined, { numeric: true }).compare;
-
 export function viewsOf(project) {
-  const { learnt } = project;
-  const used = [...project.items].filter(([, item]) => !item.dropped);
-  const unlabelled = used.filter(([, item]) => !item.labels.length).map(([name]) => name);
+  const { learnt, items } = project;
+  const used = project.names.filter((name) => !items.get(name).dropped);
+  const unlabelled = used.filter((name) => !items.get(name).labels);
   const still = new Set(unlabelled);
-  const views = [
-    { id: ALL, title: "All images", names: used.map(([name]) => name).sort(byName) },
+  const groups = learnt.alike.map((names) => names.filter((name) => still.has(name)));
+  const members = new Map(project.classes.map((name) => [name, []]));
+  for (const name of used) for (const label of items.get(name).labels ?? []) members.get(label)?.push(name);
+  return [
+    { id: ALL, title: "All images", names: used },
     { id: "unlabelled", title: "Without a label", names: bySureness(unlabelled, learnt.guesses) },
     { id: "next", title: "Label these next", names: learnt.next.filter((name) => still.has(name)) },
-    {
-      id: "alike",
-      title: "Without a label, by likeness",
-      names: learnt.alike.flat().filter((name) => still.has(name)),
-    },
-    {
-      id: "doubts",
-      title: "Labels to review",
-      names: learnt.doubts
-        .filter((doubt) => project.items.get(doubt.image)?.labels[0] === doubt.label)
-        .map((doubt) => doubt.image),
-    },
-    ...project.classes.map((name) => ({
-      id: `class:${name}`,
-      title: name,
-      label: name,
-      names: used
-        .filter(([, item]) => item.labels.includes(name))
-        .map(([image]) => image)
-        .sort(byName),
-    })),
-    { id: "problems", title: "Cannot be read", names: Object.keys(project.problems).sort(byName) },
-    {
-      id: "dropped",
-      title: "Left out",
-      names: [...project.items]
-        .filter(([, item]) => item.dropped)
-        .map(([name]) => name)
-        .sort(byName),
-    },
-  ];
-  return views;
+    { id: "alike", title: "Without a label, by likeness", groups: groups.filter(({ length }) => length) },
+    { id: "doubts", title: "Labels to review", names: doubtsOf(project).map(({ image }) => image) },
+    { id: "copies", title: "Copies to review", names: copiesOf(project).flat() },
+    ...project.classes.map((name) => ({ id: `class:${name}`, title: name, label: name, names: members.get(name) })),
+    ...(project.kind === "single"
+      ? []
+      : [{ id: "none", title: "None of the classes", names: used.filter((name) => items.get(name).labels?.length === 0) }]),
+    { id: "problems", title: "Cannot be read", names: project.names.filter((name) => name in project.problems) },
+    { id: "dropped", title: "Left out", names: project.names.filter((name) => items.get(name).dropped) },
+  ].map((view) => ({ ...view, names: view.names ?? view.groups.flat() }));
 }
 
-// By what the model takes them for, the surest first.
-function bySureness(names, guesses) {
-  const rank = (name) => guesses[name] ?? ["", 0];
-  return names.sort((a, b) => {
-    const [first, second] = [rank(a), rank(b)];
-    return byName(first[0], second[0]) || second[1] - first[1] || byName(a, b);
+// Labels that the model doubts and nobody has looked at again.
+export function doubtsOf({ learnt, items }) {
+  return learnt.doubts.filter(({ image, label, about }) => {
+    const item = items.get(image);
+    if (!item?.labels || item.kept || item.dropped) return false;
+    return about ? item.labels.includes(about) === label.endsWith("present") : item.labels[0] === label;
   });
+}
+
+// Groups of copies of which a person has not kept all.
+export function copiesOf({ learnt, items }) {
+  return learnt.duplicates
+    .map((names) => names.filter((name) => items.get(name) && !items.get(name).dropped))
+    .filter((names) => names.length > 1 && names.some((name) => !items.get(name).kept));
+}
+
+// By what the model takes them for, the surest first; names are sorted already.
+function bySureness(names, guesses) {
+  const rank = (name) => guesses[name] ?? [[], 0];
+  const label = (name) => rank(name)[0].join();
+  return [...names].sort(
+    (a, b) => label(a).localeCompare(label(b)) || rank(b)[1] - rank(a)[1],
+  );
 }

@@ -1,0 +1,68 @@
+"""The full head on all labels, and what more images would bring."""
+
+from dataclasses import dataclass
+
+from headstart.classifier import Classifier
+from headstart.predictor.predictor import Predictor
+from headstart.record.learning_curve import LearningCurve
+from headstart.studio.labels import State
+from headstart.studio.workbench import Workbench
+from headstart.watching import Watcher
+
+
+@dataclass(frozen=True)
+class Study:
+    """A model with the full head, measured on folds: the test part is not read.
+
+    Attributes:
+        number: The number of acts that it has seen.
+        images: The number of images that it was fitted on.
+        predictor: The model.
+        verdict: How good it is, in words; "" if there are too few images for folds.
+        curve: How accuracy grows with the number of images.
+        more: How many images of the class whose images would help most would double it, and its
+            name; None if that cannot be told.
+    """
+
+    number: int
+    images: int
+    predictor: Predictor
+    verdict: str
+    curve: LearningCurve
+    more: tuple[int, str] | None
+
+
+def study(workbench: Workbench, labels: State, watcher: Watcher) -> Study:
+    """Fit the head that `train` fits, and measure its learning curve.
+
+    Args:
+        workbench: Knows the features.
+        labels: The labels of a project, of whole images.
+        watcher: Follows the stages.
+
+    Raises:
+        DataError: There are no images of two classes.
+    """
+    with watcher.stage("Training the head"):
+        images = workbench.labelled(labels)
+        train, task = images.train, images.task
+        model = Classifier(workbench.extractor.backbone, classes=images.classes)
+        model.extractor = workbench.extractor
+        features = workbench.features_by_sha256(train.sha256s)
+        model.fit_features(train, features, workbench.stored_as)
+    verdict = ""
+    if held_out := model.held_out_probabilities():
+        rows, probabilities = held_out
+        measured = train.take(rows)
+        evaluation = task.evaluate(
+            *(probabilities, measured.labels, measured.classes), groups=measured.given_groups
+        )
+        summary = task.summarise(evaluation, "labelled")
+        verdict = f"{summary.headline}{summary.context}"
+    with watcher.stage("Measuring what more images would bring"):
+        curve = model.learning_curve(train, features, train.groups)
+    more = None
+    if curve.gains:
+        number = images.classes.index(curve.gains[0].name)
+        more = int((train.labels == number).sum()), curve.gains[0].name
+    return Study(labels.number, len(train), model.predictor, verdict, curve, more)
