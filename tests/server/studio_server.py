@@ -26,7 +26,7 @@ def studio(folder: Path, cache: Path) -> Iterator[Client]:
     """Run the studio on a folder; the client has its cookie."""
     backbone = hs.load_backbone(TINY, weights="random", image_size=64)
     extractor = FeatureExtractor(backbone, cache=cache, precision="float32")
-    options = TrainOptions.of(**QUICK, cache=cache)
+    options = TrainOptions.of(**QUICK, cache=cache, deterministic=True)
     with Project(folder) as project:
         live = Live(project, Workbench(folder, extractor), options)
         with running(create_app(live, token=TOKEN, port=0)) as client:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from typing import Any
 import pytest
 
 import headstart as hs
+from headstart.errors import DataError, ProjectError
+from headstart.server.studio.jobs import Jobs
+from headstart.watching import Watcher
 from tests.commands.conftest import QUICK
 from tests.conftest import COLOURS, picture, write_blue_and_red
 from tests.server.conftest import Client, Response
@@ -21,7 +26,7 @@ from tests.server.studio_server import TOKEN, studio
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with images of two classes, and three without a label."""
     folder = tmp_path_factory.mktemp("studio") / "photos"
-    write_blue_and_red(folder, 12)
+    write_blue_and_red(folder, 16)
     for index in range(3):
         picture(index + 500, COLOURS["red"]).save(folder / f"{index}.png")
     return folder
@@ -69,7 +74,7 @@ def test_a_model_learns_from_the_labels(client: Client) -> None:
     after = state(client, has_learnt)
     assert set(after["learnt"]["guesses"]) == {"0.png", "2.png"}
     assert do(client, act="undo").json == {"number": after["number"] + 1}
-    assert state(client)["items"]["1.png"]["labels"] == []
+    assert state(client)["items"]["1.png"]["labels"] is None
 
 
 def test_a_page_waits_for_changes(client: Client) -> None:
@@ -77,15 +82,18 @@ def test_a_page_waits_for_changes(client: Client) -> None:
     known = state(client, has_learnt)
     do(client, act="label", labels={"2.png": ["red"]})
     path = f"/studio/state?since={known['number']}&seen={known['version']}"
-    assert client.get(path).json["items"] == {"2.png": {"labels": ["red"], "dropped": False}}
+    path += f"&learnt={known['learnt']['version']}"
+    found = client.get(path).json
+    assert list(found["items"]) == ["2.png"]
+    assert found["items"]["2.png"]["labels"] == ["red"]
     do(client, act="undo")
 
 
 def test_files_that_are_dropped(client: Client, folder: Path) -> None:
     """They are kept, shown and read; one that is no image is named, and nothing is lost."""
     data = (folder / "red" / "0.png").read_bytes()
-    added = client.post("/studio/files?name=<b>x</b>.png&label=red", data).json["image"]
-    broken = client.post("/studio/files?name=broken.png", b"no image").json["image"]
+    (added,) = client.post("/studio/files?name=<b>x</b>.png&label=red", data).json["images"]
+    (broken,) = client.post("/studio/files?name=broken.png", b"no image").json["images"]
     found = state(client, lambda found: broken in found["problems"])
     assert found["items"][added]["labels"] == ["red"]
     small = client.get(f"/studio/thumbnails/{added.replace('<', '%3C').replace('>', '%3E')}")
@@ -131,20 +139,123 @@ def test_paths_outside_the_project(client: Client, path: str) -> None:
     assert client.get(f"/studio/pictures/{path}").status in (404, 422)
 
 
+def job(client: Client, path: str, **row: Any) -> Any:
+    """Start some work, wait for its end, and return the state."""
+    assert client.post(path, json.dumps(row).encode(), "application/json").status == 200
+    return state(client, lambda found: not found["job"]["running"])
+
+
 def test_the_whole_model_is_that_of_train(
     client: Client, folder: Path, cache: Path, tmp_path: Path
 ) -> None:
-    """*Finish* writes what `train` writes for the same labels, and its report can be opened."""
+    """*Finish* writes what `train` writes for the same labels, to the bit; then it is exported."""
     assert client.get("/studio/report").status == 404
-    assert client.post("/studio/finish", b"{}", "application/json").status == 200
-    finish = state(client, lambda found: not found["finish"]["running"])["finish"]
-    assert not finish["error"]
-    alone = hs.train(folder / "studio.csv", out=tmp_path / "run", cache=cache, **QUICK)
-    pictures = [folder / f"{index}.png" for index in range(3)]
-    assert hs.load(finish["run"]).predict(pictures) == hs.load(alone.run).predict(pictures)
+    refused = client.post("/studio/export", b'{"format": "onnx"}', "application/json")
+    assert "no trained model yet" in refused.json["detail"]
+    found = job(client, "/studio/finish")
+    assert not found["job"]["error"]
+    assert found["finished"]["number"] == found["number"]
+    run = Path(found["finished"]["run"])
+    options = {**QUICK, "deterministic": True}
+    alone = hs.train(folder / "studio.csv", out=tmp_path / "run", cache=cache, **options)
+    for name in ("model.safetensors", "config.json", "README.md"):
+        files = [folder / "bundle" / name for folder in (run, alone.run)]
+        assert files[0].read_bytes() == files[1].read_bytes()
     report = client.get("/studio/report")
     assert b"<html" in report.body
     assert "default-src 'none'" in report.headers["content-security-policy"]
+    exported = job(client, "/studio/export", format="onnx")["job"]
+    assert not exported["error"]
+    assert exported["result"]["images"] > 0
+    for name, member in (("model", "bundle/model.safetensors"), ("export", "model.onnx")):
+        archive = client.get(f"/studio/archives/{name}")
+        assert member in zipfile.ZipFile(io.BytesIO(archive.body)).namelist()
+    assert client.get("/studio/archives/images").status == 422
+
+
+def test_the_full_head(client: Client) -> None:
+    """It is measured on folds; the model of the page is then this one."""
+    found = job(client, "/studio/train")
+    assert not found["job"]["error"]
+    assert found["study"]["number"] == found["number"]
+    assert "correct" in found["study"]["verdict"]
+    assert found["study"]["advice"]
+
+
+def test_what_the_model_takes_an_image_for(client: Client, folder: Path) -> None:
+    """An image is answered and not kept; its heat map comes with the images most like it."""
+    before = state(client, has_learnt)
+    data = (folder / "red" / "0.png").read_bytes()
+    answer = client.post("/studio/look", data).json
+    assert answer["label"] == "red"
+    assert client.post("/studio/look", b"no image").status == 422
+    assert len(state(client)["items"]) == len(before["items"])
+    why = client.get("/studio/explanations/0.png").json
+    assert why["picture"].startswith("data:image/jpeg;base64,")
+    assert why["nearest"]
+    assert "0.png" not in why["nearest"]
+    assert client.get("/studio/sizes/0.png").json == {"width": 64, "height": 64}
+
+
+def test_work_is_paused_and_cancelled() -> None:
+    """It stops at the next step, is the only one, and what has failed is said."""
+    jobs = Jobs(lambda: None)
+    steps = list[int]()
+
+    def work(watcher: Watcher) -> dict[str, Any]:
+        with watcher.stage("Counting") as advance:
+            for number in range(1000):
+                steps.append(number)
+                advance(number, 1000)
+                time.sleep(0.001)
+        return {"counted": len(steps)}
+
+    def ended() -> bool:
+        end = time.monotonic() + 30
+        while jobs.state.running and time.monotonic() < end:
+            time.sleep(0.005)
+        return not jobs.state.running
+
+    jobs.start("count", work)
+    with pytest.raises(ProjectError, match="busy"):
+        jobs.start("count", work)
+    jobs.pause(paused=True)
+    time.sleep(0.05)
+    seen = len(steps)
+    time.sleep(0.05)
+    assert len(steps) == seen
+    assert jobs.state.paused
+    assert jobs.state.stage == "Counting"
+    jobs.cancel()
+    assert ended()
+    assert jobs.state.result is None
+    assert not jobs.state.error
+    jobs.start("count", lambda watcher: {"counted": 1})
+    assert ended()
+    assert jobs.state.result == {"counted": 1}
+
+    def fail(watcher: Watcher) -> dict[str, Any]:
+        raise DataError("No images.")
+
+    jobs.start("count", fail)
+    assert ended()
+    assert jobs.state.error == "No images."
+
+
+def test_boxes_are_trained_on(tmp_path: Path) -> None:
+    """Boxes are drawn, there is no live probe, and *Finish* is refused without images enough."""
+    for index in range(2):
+        picture(index, COLOURS["red"]).save(tmp_path / f"{index}.png")
+    with studio(tmp_path, tmp_path / ".cache") as client:
+        assert do(client, act="set_kind", kind="boxes").status == 200
+        box = {"label": "car", "x1": 1, "y1": 2, "x2": 30, "y2": 40}
+        assert do(client, act="draw", image="0.png", boxes=[box]).status == 200
+        found = state(client, has_learnt)
+        assert found["items"]["0.png"]["boxes"] == [box]
+        assert not found["learnt"]["verdict"]
+        assert found["learnt"]["next"] == ["1.png"]
+        assert client.post("/studio/train", b"", "application/json").status == 422
+        assert job(client, "/studio/finish")["job"]["error"]
 
 
 def test_without_two_classes(tmp_path: Path) -> None:
@@ -156,6 +267,7 @@ def test_without_two_classes(tmp_path: Path) -> None:
     with studio(tmp_path, tmp_path / ".cache") as client:
         found = state(client, has_learnt)
         assert not found["learnt"]["verdict"]
+        assert client.post("/studio/look", b"").status == 422
         assert len(found["learnt"]["next"]) == 12
         labels = {name: [name.partition("-")[0]] for name in found["items"]}
         do(client, act="label", labels=labels)

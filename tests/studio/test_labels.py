@@ -9,12 +9,16 @@ from headstart.studio.acts import (
     Act,
     Add,
     AddClass,
+    Box,
+    Draw,
     Drop,
     Found,
+    Keep,
     Label,
     Redo,
     RemoveClass,
     RenameClass,
+    SetKind,
     Undo,
     act_of,
     row_of,
@@ -30,11 +34,23 @@ def names(of: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(of), max_size=2).map(tuple)
 
 
+BOXES = st.builds(Box, st.sampled_from(CLASSES), *(st.floats(0, 9) for _ in range(4)))
+
 ACTS: st.SearchStrategy[Act] = st.one_of(
     st.builds(
         Add, st.builds(Found, st.sampled_from(IMAGES), names(CLASSES)).map(lambda one: (one,))
     ),
-    st.builds(Label, st.dictionaries(st.sampled_from(IMAGES), names(CLASSES), max_size=2)),
+    st.builds(
+        Label,
+        st.dictionaries(st.sampled_from(IMAGES), st.none() | names(CLASSES), max_size=2),
+    ),
+    st.builds(
+        Draw,
+        st.sampled_from(IMAGES),
+        st.none() | st.lists(BOXES, max_size=2).map(tuple),
+    ),
+    st.builds(Keep, names(IMAGES)),
+    st.builds(SetKind, st.sampled_from(["single", "multi", "boxes"])),
     st.builds(Drop, names(IMAGES), st.booleans()),
     st.builds(AddClass, st.sampled_from(CLASSES)),
     st.builds(RenameClass, st.sampled_from(CLASSES), st.sampled_from(CLASSES)),
@@ -44,9 +60,9 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
 )
 
 
-def state(labels: Labels) -> tuple[tuple[str, ...], dict[str, Item]]:
+def state(labels: Labels) -> tuple[str, tuple[str, ...], dict[str, Item]]:
     """Return what a person sees."""
-    return labels.classes, dict(labels.items)
+    return labels.kind, labels.classes, dict(labels.items)
 
 
 def done(*acts: Act) -> Labels:
@@ -71,7 +87,7 @@ def test_undo_and_redo_lead_through_the_same_states(acts: list[Act]) -> None:
     while labels.can_undo:
         steps.append(state(labels))
         labels.apply(Undo())
-    assert state(labels) == ((), {})
+    assert state(labels) == ("single", (), {})
     for step in reversed(steps):
         labels.apply(Redo())
         assert state(labels) == step
@@ -87,9 +103,12 @@ def test_a_journal_is_read_as_it_was_written(acts: list[Act]) -> None:
             labels.apply(act)
         except ProjectError:
             continue
-        assert {name for item in labels.items.values() for name in item.labels} <= set(
-            labels.classes
-        )
+        items = labels.items.values()
+        assert {name for item in items for name in item.labels or ()} <= set(labels.classes)
+        assert all(len(item.labels or "a") == 1 for item in items) or labels.kind != "single"
+        for item in items:
+            assert {box.label for box in item.boxes} == set(item.labels or ()) or not item.boxes
+            assert not item.boxes or labels.kind == "boxes"
 
 
 @given(st.lists(ACTS, max_size=20), st.integers(0, 20))
@@ -139,6 +158,9 @@ def test_a_class_is_renamed_and_merged() -> None:
         (AddClass(" "), "needs a name"),
         (AddClass("rust "), "spaces around it"),
         (AddClass("a\nb"), "cannot be shown"),
+        (AddClass("a|b"), "missing label, or as several"),
+        (AddClass("NaN"), "missing label, or as several"),
+        (SetKind("single"), "of that kind already"),
         (AddClass("x" * 201), "at most 200 bytes"),
         (RenameClass("rust", "clean"), "no class 'rust'"),
         (RemoveClass("rust"), "no class 'rust'"),
@@ -150,3 +172,46 @@ def test_what_is_impossible_is_refused(act: Act, message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         labels.apply(act)
     assert labels.number == 0
+
+
+def test_an_image_has_one_label_or_several() -> None:
+    """Several labels are refused where there is one, and taken away when the kind is set back."""
+    labels = done(Add((Found("a.png"), Found("b.png"))), AddClass("rust"), AddClass("dent"))
+    with pytest.raises(ProjectError, match="one label"):
+        labels.apply(Label({"a.png": ("dent", "rust")}))
+    labels.apply(SetKind("multi"))
+    labels.apply(Label({"a.png": ("rust", "dent"), "b.png": ()}))
+    assert labels.items["a.png"].labels == ("dent", "rust")
+    assert labels.items["b.png"].labels == ()
+    labels.apply(SetKind("single"))
+    assert [item.labels for item in labels.items.values()] == [None, None]
+    labels.apply(Undo())
+    assert labels.items["b.png"].labels == ()
+
+
+def test_boxes() -> None:
+    """Boxes give an image its labels, follow the names of classes, and go with them."""
+    labels = done(Add((Found("a.png"),)), SetKind("boxes"))
+    labels.apply(Draw("a.png", (Box("car", 0, 0, 5, 5), Box("cat", 1, 1, 2, 2))))
+    assert labels.items["a.png"].labels == labels.classes == ("car", "cat")
+    labels.apply(RenameClass("cat", "dog"))
+    assert labels.items["a.png"].boxes[1] == Box("dog", 1, 1, 2, 2)
+    labels.apply(RemoveClass("car"))
+    assert labels.items["a.png"].boxes == (Box("dog", 1, 1, 2, 2),)
+    labels.apply(RemoveClass("dog"))
+    assert labels.items["a.png"].labels == ()  # There is nothing to see in it.
+    for boxes in ((Box("car", 3, 0, 3, 5),), (Box("car", -1, 0, 3, 5),)):
+        with pytest.raises(ProjectError, match="no area"):
+            labels.apply(Draw("a.png", boxes))
+    with pytest.raises(ProjectError, match="labels are boxes"):
+        labels.apply(Label({"a.png": ("car",)}))
+    with pytest.raises(ProjectError, match="of whole images"):
+        done(Add((Found("a.png"),))).apply(Draw("a.png", ()))
+
+
+def test_a_new_label_is_to_be_reviewed_again() -> None:
+    """What was kept is no longer, once its label has changed."""
+    labels = done(Add((Found("a.png", ("rust",)),)), Keep(("a.png",)))
+    assert labels.items["a.png"].kept
+    labels.apply(Label({"a.png": ("dent",)}))
+    assert not labels.items["a.png"].kept

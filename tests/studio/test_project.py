@@ -1,16 +1,22 @@
 """A project: its folder, its journal and its table."""
 
+import io
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import headstart as hs
-from headstart.errors import OutputError, ProjectError
-from headstart.studio.acts import Drop, Label, Undo
-from headstart.studio.project import HIDDEN, TABLE, Project
+from headstart.data.boxes.labels import LabelledBox, read_boxes
+from headstart.data.labels import read_labels
+from headstart.errors import DataError, OutputError, ProjectError
+from headstart.studio.acts import Box, Draw, Drop, Label, SetKind, Undo
+from headstart.studio.project import HIDDEN, Project
+from headstart.studio.table import TABLE
 from tests.conftest import COLOURS, picture
 
 
@@ -32,7 +38,7 @@ def test_class_folders_are_labels(photos: Path) -> None:
         items = project.labels.items
         assert project.labels.classes == ("blue", "red")
         assert items["red/2.png"].labels == ("red",)
-        assert items["loose.png"].labels == ()
+        assert items["loose.png"].labels is None
         assert len(items) == 9
     assert sorted(photos.rglob("*.png")) == before
 
@@ -47,7 +53,7 @@ def test_everything_is_there_again(photos: Path) -> None:
         assert again.labels.items == project.labels.items
         again.do(Undo())
         again.do(Undo())
-        assert again.labels.items["loose.png"].labels == ()
+        assert again.labels.items["loose.png"].labels is None
         assert not again.labels.items["blue/0.png"].dropped
 
 
@@ -82,9 +88,9 @@ def test_what_comes_into_the_folder(photos: Path) -> None:
 def test_files_that_are_dropped_into_it(tmp_path: Path) -> None:
     """They are kept by content: no name replaces another file, and no folder is left."""
     with Project(tmp_path / "empty") as project:
-        first = project.add_file("../../a.png", b"one", ("rust",), "burst-1")
-        second = project.add_file("a.png", b"two", (), "")
-        assert project.add_file("a.png", b"one", (), "") == first
+        (first,) = project.add_file("../../a.png", b"one", ("rust",), "burst-1")
+        (second,) = project.add_file("a.png", b"two", (), "")
+        assert project.add_file("a.png", b"one", (), "") == [first]
         assert (first, second) == (".studio/images/a.png", ".studio/images/a-2.png")
         assert project.path_of(second).read_bytes() == b"two"
         assert project.labels.items[first].group == "burst-1"
@@ -103,6 +109,59 @@ def test_the_table_is_what_train_reads(photos: Path) -> None:
         ["blue/1.png", "blue/2.png", "blue/3.png", "loose.png"]
         + [f"red/{index}.png" for index in range(4)]
     )
+
+
+def test_a_table_of_several_labels(photos: Path) -> None:
+    """An image has all of its labels, or none; one that nobody has labelled is not there."""
+    with Project(photos) as project:
+        project.do(SetKind("multi"))
+        project.do(Label({"red/0.png": ("dark", "red"), "red/1.png": ()}))
+    table = hs.open_images(photos / TABLE, task="multi").all.table
+    texts = dict(zip(table["image"].to_pylist(), table["label"].to_pylist(), strict=True))
+    assert read_labels(texts["red/0.png"]) == {"dark": True, "red": True}
+    assert read_labels(texts["red/1.png"]) == {}
+    assert len(texts) == 8
+
+
+def test_a_table_of_boxes(tmp_path: Path) -> None:
+    """Images have their boxes, or none."""
+    for index in range(3):
+        picture(index, COLOURS["red"], side=64).save(tmp_path / f"{index}.png")
+    with Project(tmp_path) as project:
+        project.do(SetKind("boxes"))
+        project.do(Draw("0.png", (Box("car", 1, 2, 30, 40), Box("cat", 5, 5, 20.5, 20))))
+        project.do(Draw("1.png", ()))
+    images = hs.open_images(tmp_path / TABLE, task="boxes")
+    assert images.classes == ("car", "cat")
+    texts = images.all.table["label"].to_pylist()
+    found = {name: read_boxes(text) for name, text in zip(images.all.names, texts, strict=True)}
+    assert found == {
+        "0.png": [LabelledBox("car", 1, 2, 30, 40), LabelledBox("cat", 5, 5, 20.5, 20)],
+        "1.png": [],
+    }
+
+
+def test_an_archive_that_is_dropped(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its class folders are labels; one that is damaged or unsafe is refused, and nothing stays."""
+    archive = Path(shutil.make_archive(str(tmp_path_factory.mktemp("zip") / "a"), "zip", photos))
+    with Project(tmp_path_factory.mktemp("empty")) as project:
+        found = project.add_file("photos.zip", archive.read_bytes(), (), "")
+        assert len(found) == 9
+        assert project.labels.classes == ("blue", "red")
+        labels = [project.labels.items[name].labels for name in found if name.endswith("red/1.png")]
+        assert labels == [("red",)]
+        assert all(project.path_of(name).is_file() for name in found)
+        for data in (b"no archive", archive.read_bytes()[:2000]):
+            with pytest.raises(DataError):
+                project.add_file("damaged.zip", data, (), "")
+        assert not list((project.folder / HIDDEN / "images").iterdir())
+        unsafe = io.BytesIO()
+        with zipfile.ZipFile(unsafe, "w") as file:
+            file.writestr("../../out.png", b"data")
+        with pytest.raises(DataError, match=r"out\.png"):
+            project.add_file("unsafe.zip", unsafe.getvalue(), (), "")
+    with Project(project.folder) as again:
+        assert again.labels.items == project.labels.items
 
 
 def test_two_studios_on_one_folder(photos: Path) -> None:
@@ -131,6 +190,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_names_that_browsers_send(tmp_path: Path, name: str, kept: str) -> None:
     """Whatever the name, the file lies in the project's folder of images."""
     with Project(tmp_path) as project:
-        assert project.add_file(name, b"data", (), "") == f"{HIDDEN}/images/{kept}"
+        assert project.add_file(name, b"data", (), "") == [f"{HIDDEN}/images/{kept}"]
         with pytest.raises(OutputError, match="cannot be kept"):
             project.add_file("x" * 300 + ".png", b"data", (), "")

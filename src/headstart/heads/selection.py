@@ -27,7 +27,6 @@ from headstart.heads.problem import (
 )
 from headstart.heads.stacking import MIN_SHARE, Average
 from headstart.heads.trials import (
-    STRENGTHS,
     Trial,
     accuracy_of,
     compare_heads,
@@ -40,7 +39,7 @@ def select_head(
     problem: Problem,
     kinds: Sequence[Kind] = ("linear", "kernel"),
     *,
-    strengths: Sequence[Strength] = STRENGTHS,
+    strengths: Sequence[Strength] | None = None,
     average: bool = False,
     seed: int = 0,
     exact: int = EXACT_IMAGES,
@@ -50,7 +49,7 @@ def select_head(
     Args:
         problem: Features and targets.
         kinds: Kinds of heads to try.
-        strengths: Regularisation strengths to try, from strong to weak.
+        strengths: Regularisation strengths to try, from strong to weak; by default, all.
         average: Average the candidates, see `stacking`, instead of choosing the best.
         seed: Random seed of the sample.
         exact: Maximum number of images on which candidates are compared; above it, a sample is

@@ -13,9 +13,8 @@ from headstart.heads.logistic import LogisticModels, fit_logistic
 from headstart.heads.problem import Candidate, HeldOut, Kind, Problem, Strength, effort_for
 from headstart.task import Task
 
-STRENGTHS: tuple[Strength, ...] = tuple((10**-power,) for power in np.arange(1, 6.5, 0.5).tolist())
-"""Regularisation strengths to try, from strong to weak, in half powers of ten."""
-
+# From strong to weak regularisation, in half powers of ten.
+_STRENGTHS = tuple((10**-power,) for power in np.arange(1, 6.5, 0.5).tolist())
 # The same for another width of a kernel, as multiples of the best strength.
 _NEARBY = (10.0, 10**0.5, 1.0, 10**-0.5)
 
@@ -45,10 +44,10 @@ class Trial:
 
 
 def compare_heads(
-    problem: Problem, kinds: Sequence[Kind], strengths: Sequence[Strength] = STRENGTHS
+    problem: Problem, kinds: Sequence[Kind], strengths: Sequence[Strength] | None = None
 ) -> list[Trial]:
     """Return the best trial of every combination of columns and kinds, best first."""
-    trials = _first_trials(problem, kinds, strengths)
+    trials = _first_trials(problem, kinds, strengths or _STRENGTHS)
     best_features = min(trials, key=_log_loss).basis.features
     if "kernel" in kinds:
         trials += _other_widths(problem, _best_trial(trials, best_features, "kernel"))
@@ -58,7 +57,11 @@ def compare_heads(
 
 def nearby(strength: Strength) -> list[Strength]:
     """Return strengths around one that was the best for almost the same problem."""
-    return [times(strength, factor) for factor in _NEARBY]
+    (strongest,), (weakest,) = _STRENGTHS[0], _STRENGTHS[-1]
+    return [
+        tuple(min(max(each, weakest), strongest) for each in times(strength, factor))
+        for factor in _NEARBY
+    ]
 
 
 def _first_trials(
@@ -76,7 +79,7 @@ def _first_trials(
 
 def _other_widths(problem: Problem, best: Trial) -> list[Trial]:
     """Try other widths of a kernel, with strengths around the best."""
-    basis, strengths = best.basis, nearby(best.strength)
+    basis, strengths = best.basis, [times(best.strength, factor) for factor in _NEARBY]
     return [
         _cross_validate(
             problem,
