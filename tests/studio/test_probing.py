@@ -142,7 +142,7 @@ def test_copies(project: Project, workbench: Workbench) -> None:
 
 def test_the_full_head(project: Project, workbench: Workbench) -> None:
     """It is measured on folds, and says why there is no learning curve for so few images."""
-    found = study(workbench, project.labels.state, SilentWatcher())
+    found = study(workbench, project.labels.state, None, SilentWatcher())
     assert "correct" in found.verdict
     assert found.curve.reason
     assert found.more is None

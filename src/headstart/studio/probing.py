@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.arrays import Flags, Probabilities
 from headstart.classifier.limits import limits_of
-from headstart.data.images import ImageSet
+from headstart.data.images import Images, ImageSet
 from headstart.heads.choice import HeadChoice
 from headstart.heads.problem import HeadFit, Problem, Strength
 from headstart.heads.selection import select_head
@@ -131,7 +131,8 @@ class Suggestions:
 
     Attributes:
         next: Those to label next, the most useful ones first.
-        alike: Groups of images that look alike, the largest one first.
+        alike: Groups of images that look alike and that the model takes for the same, the largest
+            one first.
     """
 
     next: tuple[str, ...]
@@ -169,12 +170,7 @@ def fit_probe(workbench: Workbench, labels: State, before: Probe | None = None) 
     images = workbench.labelled(labels)
     train, task = images.train, images.task
     features = workbench.features_by_sha256(train.sha256s)
-    head: Head = LinearHead()
-    if before and before.predictor.classes == images.classes:
-        head = _Refit(before.fit.members[0].strength)
-    layout = workbench.extractor.layout
-    choice = HeadChoice(head, ("last",), layout, len(images.classes), task)
-    fit = choice.fit(features, train.labels, train.groups)
+    fit = linear_choice(workbench, images, before).fit(features, train.labels, train.groups)
     predictor = Predictor(
         *(task, images.classes, workbench.extractor, fit.features, workbench.stored_as),
         *(fit.head, fit.temperature, fit.thresholds),
@@ -202,6 +198,21 @@ def fit_probe(workbench: Workbench, labels: State, before: Probe | None = None) 
     )
 
 
+def linear_choice(workbench: Workbench, images: Images, before: Probe | None) -> HeadChoice:
+    """Return the choice of a linear head on the last layer.
+
+    Args:
+        workbench: Knows the features.
+        images: The images of which some are to be learnt from.
+        before: A probe, around whose regularisation alone is searched if it has the same classes.
+    """
+    head: Head = LinearHead()
+    if before and before.predictor.classes == images.classes:
+        head = _Refit(before.fit.members[0].strength)
+    layout = workbench.extractor.layout
+    return HeadChoice(head, ("last",), layout, len(images.classes), images.task)
+
+
 def suggest(workbench: Workbench, labels: State, probe: Probe | None) -> Suggestions:
     """Return which images to label next, and which look alike.
 
@@ -216,8 +227,10 @@ def suggest(workbench: Workbench, labels: State, probe: Probe | None) -> Suggest
     points = points_of(workbench.last_layer(workbench.features_of(names)))
     doubts = doubt(probe.probabilities, exclusive=labels.kind == "single") if probe else None
     chosen = next_to_label(points, doubts, _SUGGESTED)
-    members: dict[int, list[str]] = defaultdict(list)
+    members: dict[tuple[int, tuple[str, ...]], list[str]] = defaultdict(list)
+    guesses = probe.guesses if probe else {}
     for name, group in zip(names, alike(points).tolist(), strict=True):
-        members[group].append(name)
+        taken = guesses[name].labels if name in guesses else ()
+        members[group, taken].append(name)
     groups = sorted(members.values(), key=len, reverse=True)
     return Suggestions(tuple(names[row] for row in chosen.tolist()), tuple(map(tuple, groups)))

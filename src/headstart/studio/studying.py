@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from headstart.classifier import Classifier
+from headstart.evaluation.learning_curve import measure_learning_curve
 from headstart.predictor.predictor import Predictor
 from headstart.record.learning_curve import LearningCurve
 from headstart.studio.labels import State
+from headstart.studio.probing import Probe, linear_choice
 from headstart.studio.workbench import Workbench
 from headstart.watching import Watcher
 
@@ -19,7 +21,7 @@ class Study:
         images: The number of images that it was fitted on.
         predictor: The model.
         verdict: How good it is, in words; "" if there are too few images for folds.
-        curve: How accuracy grows with the number of images.
+        curve: How the accuracy of a linear head grows with the number of images.
         more: How many images of the class whose images would help most would double it, and its
             name; None if that cannot be told.
     """
@@ -32,12 +34,13 @@ class Study:
     more: tuple[int, str] | None
 
 
-def study(workbench: Workbench, labels: State, watcher: Watcher) -> Study:
-    """Fit the head that `train` fits, and measure its learning curve.
+def study(workbench: Workbench, labels: State, probe: Probe | None, watcher: Watcher) -> Study:
+    """Fit the head that `train` fits, and measure the learning curve of a linear one.
 
     Args:
         workbench: Knows the features.
         labels: The labels of a project, of whole images.
+        probe: The last probe, if there is one.
         watcher: Follows the stages.
 
     Raises:
@@ -59,8 +62,12 @@ def study(workbench: Workbench, labels: State, watcher: Watcher) -> Study:
         )
         summary = task.summarise(evaluation, "labelled")
         verdict = f"{summary.headline}{summary.context}"
-    with watcher.stage("Measuring what more images would bring"):
-        curve = model.learning_curve(train, features, train.groups)
+    with watcher.stage("Measuring what more images would bring") as advance:
+        curve = measure_learning_curve(
+            linear_choice(workbench, images, probe),
+            *(features, train.labels, train.groups, train.classes),
+            progress=advance,
+        )
     more = None
     if curve.gains:
         number = images.classes.index(curve.gains[0].name)

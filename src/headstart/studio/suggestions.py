@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from headstart.arrays import Features, Floats, Probabilities, Rows
 
-_ALIKE = 40
+_ALIKE = 30
 """About so many images are in a group of those that look alike."""
 
 

@@ -12,7 +12,7 @@ from tests.report.browser import Browser
 from tests.server.page.visit import Visit
 from tests.server.studio_server import TOKEN, studio
 
-COUNTS = "[...document.querySelectorAll('#classes .quiet')].map((one) => one.innerText)"
+COUNTS = "[...document.querySelectorAll('#classes .quiet')].map((one) => parseInt(one.innerText))"
 """The number of images of each class, as it is shown."""
 
 
@@ -63,7 +63,7 @@ def test_from_an_empty_folder_to_a_model(visit: Visit, tmp_path: Path) -> None:
             visit.press("ArrowRight")
         type_key(visit, "End", shift=True)
         type_key(visit, key)
-        visit.wait(f"{COUNTS}.includes('{20 - first}')")
+        visit.wait(f"{COUNTS}.includes({20 - first})")
     assert sorted(set(shown(visit))) == ["<b>blue</b>", "red 🙂"]
     assert not visit.shown("#problem")
     visit.wait("document.querySelector('#verdict').textContent.includes('correct')")

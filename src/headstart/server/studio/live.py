@@ -105,7 +105,8 @@ class Live:
             raise ProjectError("Models of boxes are trained when you finish.")
 
         def work(watcher: Watcher) -> dict[str, JsonValue]:
-            self._study = study(self._workbench, labels, watcher)
+            probe = self._learner.learnt.probe
+            self._study = study(self._workbench, labels, probe, watcher)
             return {}
 
         self._jobs.start("train", work)

@@ -39,7 +39,7 @@ export class Classes {
     const key = index < 9 ? element("kbd", {}, String(index + 1)) : "";
     const assign = element("button", { type: "button", class: "assign" }, key, element("bdi", {}, name));
     assign.addEventListener("click", () => this.label(name));
-    const count = element("span", { class: "quiet" }, images.length.toLocaleString());
+    const count = element("span", { class: "quiet" }, `${images.length.toLocaleString()} image${images.length === 1 ? "" : "s"}`);
     const row = element("li", {}, assign, count, this.button("Rename", name), this.button("Remove", name));
     row.dataset.name = name;
     if (this.isOneGroup(images)) row.append(element("p", { class: "hint" }, ONE_GROUP));

@@ -45,7 +45,7 @@ export class Model {
     const expected = study?.points.length ? study.forecasts.length : 0;
     drawCurve(byId("curve").querySelector("svg"), points, expected);
     byId("curve-title").textContent = study?.points.length
-      ? "Accuracy of heads that learnt from fewer images, and what to expect of more; 90% intervals"
+      ? "Accuracy of linear heads that learnt from fewer images, and what to expect of more; 90% intervals"
       : "Accuracy after each refit, on held-out folds";
   }
 
