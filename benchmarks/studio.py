@@ -38,7 +38,7 @@ from headstart.studio.workbench import Workbench, _Known
 HEADSTART = str(Path(sys.executable).with_name("headstart"))
 
 
-class _Studio:
+class Studio:
     """The studio in a process of its own, and a browser's cookie."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
@@ -51,6 +51,7 @@ class _Studio:
             assert line, "The studio did not start."
             found = re.search(r"localhost:(\d+)/\?token=(\S+)", line)
         self._port, token = found.groups()
+        self.address = f"http://localhost:{self._port}/?token={token}"
         self._cookie = f"headstart-studio-{self._port}={token}"
 
     def ask(self, path: str, row: object = None) -> Any:
@@ -78,7 +79,7 @@ def kills(count: int) -> None:
         known: dict[str, list[str]] = {}
         lost = answered = 0
         for number in range(count):
-            studio = _Studio(root / "photos", root / "cache")
+            studio = Studio(root / "photos", root / "cache")
             items = studio.ask("studio/state")["items"]
             lost += sum(items[image]["labels"] != labels for image, labels in known.items())
             images = sorted(items)
@@ -100,7 +101,7 @@ def kills(count: int) -> None:
             studio.process.wait()
             assert studio.process.returncode == -signal.SIGKILL
             print(f"  kill {number + 1}: {answered} answered, {lost} lost", flush=True)
-        studio = _Studio(root / "photos", root / "cache")
+        studio = Studio(root / "photos", root / "cache")
         items = studio.ask("studio/state")["items"]
         lost += sum(items[image]["labels"] != labels for image, labels in known.items())
         studio.process.kill()

@@ -170,5 +170,10 @@ class StudioOptions(NetworkOptions, ComputeOptions):
         NetworkOptions.model_fields["backbone"].default,
         description="Pretrained network, such as resnet50 or hf-hub:OWNER/NAME.",
     )
+    deterministic: bool = Field(
+        False,
+        description="Choose nothing by timing, and compute in float32 on the CPU unless --precision "
+        "is given: the same labels give the same model to the bit.",
+    )
     port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     no_browser: bool = Field(False, description="Do not open the page in the browser.")

@@ -29,7 +29,7 @@ from headstart.studio.project import Project
 from headstart.studio.workbench import Workbench
 
 _FOLDER = Path(__file__).parent / "page"
-_TRAINING = ("backbone", "weights", "cache", "device", "precision")
+_TRAINING = ("backbone", "weights", "cache", "device", "precision", "deterministic")
 _PAGE, _FILES = (_FOLDER / "index.html").read_bytes(), shared.read_files(_FOLDER)
 
 _pages = APIRouter(include_in_schema=False)
@@ -90,12 +90,13 @@ def run_studio(folder: Path, options: StudioOptions, tell: Callable[[str], None]
     listening = listen("127.0.0.1", options.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
     with Project(folder) as project:
+        exact = options.deterministic
         extractor = FeatureExtractor(
             load_backbone(options.backbone, weights=options.weights),
             cache=cache_folder(options.cache),
             store=store_url(options.cache),
-            device=options.device,
-            precision=options.precision,
+            device="cpu" if exact and options.device == "auto" else options.device,
+            precision="float32" if exact and options.precision == "auto" else options.precision,
         )
         live = Live(
             project,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -27,6 +28,8 @@ from headstart.studio.studying import Study, study
 from headstart.studio.workbench import Workbench
 from headstart.watching import Watcher
 
+_FINISHED = "finished.json"
+"""What is known of the model that was trained last."""
 _NEAREST = 6
 _SIDE = 1000  # Pixels of the longer side of a heat map.
 
@@ -128,14 +131,16 @@ class Live:
         if kind != "single":
             changes["task"] = kind
         if tune:
-            changes["tune"] = "auto"
+            # What the time allows cannot be deterministic.
+            changes["tune"] = "stages:1" if self._options.deterministic else "auto"
         options = self._options.model_copy(update=changes)
 
         def work(watcher: Watcher) -> dict[str, JsonValue]:
-            result = run_training(table, options, watcher)
-            write_atomically(self._hidden / "finished", str(number))
-            headline = result.summary.headline if result.summary else ""
-            return {"verdict": headline}
+            summary = run_training(table, options, watcher).summary
+            verdict = f"{summary.headline}{summary.context}" if summary else ""
+            found = {"number": number, "verdict": verdict}
+            write_atomically(self._hidden / _FINISHED, json.dumps(found))
+            return {}
 
         self._jobs.start("finish", work)
 
@@ -279,12 +284,12 @@ class Live:
         return state
 
     def _finished(self) -> dict[str, JsonValue] | None:
-        """Return the model that was trained last, and the number of acts that it has seen."""
+        """Return what is known of the model that was trained last; None if there is none."""
         try:
-            number = int((self._hidden / "finished").read_text())
+            found = json.loads((self._hidden / _FINISHED).read_text())
         except (OSError, ValueError):
             return None
-        return {"run": str(self.run), "number": number} if self.run.is_dir() else None
+        return {**found, "run": str(self.run)} if self.run.is_dir() else None
 
     def _check_finished(self) -> None:
         if self._finished() is None:

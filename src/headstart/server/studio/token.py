@@ -33,13 +33,13 @@ class Token:
             await self._app(scope, receive, send)
             return
         asked = HTTPConnection(scope)
-        if self._is_known(asked.cookies.get(self._name, "")):
-            await self._app(scope, receive, send)
-            return
         if scope["path"] == "/" and self._is_known(asked.query_params.get("token", "")):
             response = RedirectResponse("/", status_code=303)
             response.set_cookie(self._name, self._token, httponly=True, samesite="strict")
             await response(scope, receive, send)
+            return
+        if self._is_known(asked.cookies.get(self._name, "")):
+            await self._app(scope, receive, send)
             return
         refusal = Refusal(403, "Open the studio at the address that the terminal shows.")
         await refusal.response(scope["path"])(scope, receive, send)

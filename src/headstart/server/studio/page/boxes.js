@@ -13,13 +13,13 @@ export class Boxes {
 
   async open(name) {
     Object.assign(this, { name, selected: -1, size: null });
-    this.svg.hidden = true;
+    this.svg.toggleAttribute("hidden", true);
     if (!name) return;
     const size = await answered(await fetch(`studio/sizes/${pathOf(name)}`)).catch(() => null);
     if (!size || name !== this.name) return;
     this.size = size;
     this.svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
-    this.svg.hidden = false;
+    this.svg.toggleAttribute("hidden", false);
     this.show();
   }
 

@@ -66,6 +66,7 @@ export class Model {
     if (!finished) return;
     byId("stale").hidden = finished.number === number;
     byId("where").textContent = finished.run;
+    byId("tested").textContent = finished.verdict ? `: ${finished.verdict}` : "";
     byId("export").disabled = job.running;
     const exported = byId("exported");
     const done = job.name === "export" && !job.running && job.result;

@@ -18,7 +18,8 @@ const HINTS = {
 const project = new Project();
 let view = ALL;
 let views = [];
-let group = 0;
+let group = 0; // The number of the group that is shown of those that look alike.
+let chosenGroup; // The first image of the group that was selected as a whole.
 
 const grid = new Grid(byId("grid"), { describe, changed: showSelection, open: (name) => large.open(name) });
 const large = new Large(project, grid, { describe, label: (name) => labelImages([large.name], name) });
@@ -70,9 +71,10 @@ function showImages() {
   }
   byId("group").hidden = !shown.groups || !names.length;
   byId("group-text").textContent = `These ${names.length.toLocaleString()} look alike (group ${group + 1} of ${(shown.groups?.length ?? 0).toLocaleString()}). Take out what does not belong with Ctrl and a click, then press a class.`;
-  const other = shown.groups && grid.names[0] !== names[0];
+  const first = shown.groups ? names[0] : undefined;
   grid.show(view === "next" ? selectedFirst(names) : names);
-  if (other) grid.select(names);
+  if (first !== undefined && first !== chosenGroup) grid.select(names);
+  chosenGroup = first;
   say(byId("hint"), names.length ? HINTS[view] : "");
   say(byId("empty"), names.length ? "" : emptyText(shown));
 }
