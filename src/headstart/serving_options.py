@@ -5,7 +5,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from headstart.options import ClusterOptions, ComputeOptions, DecodeLimits, NetworkOptions
+from headstart.options import (
+    ClusterOptions,
+    ComputeOptions,
+    DecodeLimits,
+    DeterministicOptions,
+    NetworkOptions,
+)
 from headstart.strict import LenientPath, Options, Panel
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
@@ -161,7 +167,7 @@ class ServeOptions(
         return self
 
 
-class StudioOptions(NetworkOptions, ComputeOptions):
+class StudioOptions(DeterministicOptions, NetworkOptions, ComputeOptions):
     """How the studio is run."""
 
     panel = Panel.SERVER
@@ -169,11 +175,6 @@ class StudioOptions(NetworkOptions, ComputeOptions):
     backbone: str = Field(
         NetworkOptions.model_fields["backbone"].default,
         description="Pretrained network, such as resnet50 or hf-hub:OWNER/NAME.",
-    )
-    deterministic: bool = Field(
-        False,
-        description="Choose nothing by timing, and compute in float32 on the CPU unless --precision "
-        "is given: the same labels give the same model to the bit.",
     )
     port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     no_browser: bool = Field(False, description="Do not open the page in the browser.")
