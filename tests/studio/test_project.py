@@ -57,6 +57,16 @@ def test_everything_is_there_again(photos: Path) -> None:
         assert not again.labels.items["blue/0.png"].dropped
 
 
+def test_a_project_that_was_copied(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It is the same elsewhere, with the images that were dropped into it."""
+    with Project(photos) as project:
+        project.add_file("new.png", (photos / "loose.png").read_bytes(), ("red",), "")
+    copy = shutil.copytree(photos, tmp_path_factory.mktemp("mailed") / "copy")
+    with Project(copy) as again:
+        assert again.labels.items == project.labels.items
+        assert all(again.path_of(name).is_file() for name in again.labels.items)
+
+
 def test_a_line_that_was_cut_off(photos: Path) -> None:
     """A crash in the middle of a line costs that line, which nobody was told of."""
     with Project(photos) as project:

@@ -121,6 +121,11 @@ def test_from_an_empty_folder_to_a_model(visit: Visit, tmp_path: Path) -> None:
     visit.click("#finish")
     visit.wait("document.querySelector('#finished').checkVisibility()")
     assert (tmp_path / "project" / ".studio" / "model" / "report.html").is_file()
+    assert "correct" in visit.text("#tested")
+    assert not visit.shown("#stale")
+    visit.click("#export")
+    visit.wait("document.querySelector('#exported').checkVisibility()")
+    assert "the same labels as the model for 20 images" in visit.text("#exported")
     assert visit.browser.inaccessible() == []
     visit.browser.resize(375)
     assert visit.evaluate("document.documentElement.scrollWidth") <= 375
@@ -143,6 +148,36 @@ def test_reviews(photos: Visit) -> None:
     photos.press("Home")
     type_key(photos, "k")
     photos.wait("document.querySelectorAll('.cell').length === 0")
+
+
+def tab_to(visit: Visit, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(40):
+        if visit.evaluate(f"document.activeElement.matches({selector!r})"):
+            return
+        visit.press("Tab")
+    raise AssertionError(f"{selector} cannot be reached by Tab.")
+
+
+def test_by_keyboard_alone(photos: Visit) -> None:
+    """A class is made, images are chosen, labelled and left out, and the model is finished."""
+    tab_to(photos, "#class-name")
+    photos.browser.call("Input.insertText", text="green")
+    photos.press("Enter")
+    photos.wait(f"{COUNTS}.length === 3")
+    tab_to(photos, "#grid")
+    photos.press("Home")
+    type_key(photos, "3")
+    photos.wait(f"{COUNTS}[2] === 1")
+    photos.press("ArrowRight")
+    type_key(photos, "Delete")
+    photos.wait("document.querySelector('#view option').textContent === 'All images (35)'")
+    photos.wait("document.querySelector('#progress').textContent === ''")
+    photos.evaluate("document.activeElement.blur()")
+    tab_to(photos, "#finish")
+    photos.press("Enter")
+    photos.wait("document.querySelector('#finished').checkVisibility()")
+    tab_to(photos, "#finished a")
 
 
 def test_a_group_that_looks_alike(photos: Visit) -> None:
