@@ -61,7 +61,7 @@ def state(client: Client, until: Callable[[Any], bool] = lambda _: True) -> Any:
 
 def has_learnt(found: Any) -> bool:
     """Return whether a model has seen all labels."""
-    return bool(found.get("learnt", {}).get("number") == found["number"])
+    return bool(found.get("learnt", {}).get("lesson") == found["lesson"])
 
 
 def test_a_model_learns_from_the_labels(client: Client) -> None:
@@ -99,15 +99,17 @@ def test_files_that_are_dropped(client: Client, folder: Path) -> None:
     small = client.get(f"/studio/thumbnails/{added.replace('<', '%3C').replace('>', '%3E')}")
     assert small.headers["content-type"] == "image/jpeg"
     assert client.get(f"/studio/pictures/{broken}").status == 422
-    do(client, act="undo")
-    do(client, act="undo")
+    refused = client.post("/studio/files?name=notes.txt", b"text")
+    assert refused.json["detail"] == "'notes.txt' is not an image."
+    do(client, act="drop", images=[added, broken])
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"act": "paint"}, "nothing that the studio can do"),
-        ({"act": "label", "labels": 3}, "nothing that the studio can do"),
+        ({"act": "paint"}, "does not know this action"),
+        ({"act": "label", "labels": 3}, "does not know this action"),
+        ({"act": "add", "found": [{"image": "x.png"}]}, "does not know this action"),
         ({"act": "add_class", "name": "red"}, "There is a class 'red' already"),
         ({"act": "drop", "images": ["x.png"], "dropped": True}, "'x.png' is not in the project"),
     ],
@@ -154,7 +156,7 @@ def test_the_whole_model_is_that_of_train(
     assert "no trained model yet" in refused.json["detail"]
     found = job(client, "/studio/finish")
     assert not found["job"]["error"]
-    assert found["finished"]["number"] == found["number"]
+    assert found["finished"]["lesson"] == found["lesson"]
     run = Path(found["finished"]["run"])
     options = {**QUICK, "deterministic": True}
     alone = hs.train(folder / "studio.csv", out=tmp_path / "run", cache=cache, **options)
@@ -177,7 +179,7 @@ def test_the_full_head(client: Client) -> None:
     """It is measured on folds; the model of the page is then this one."""
     found = job(client, "/studio/train")
     assert not found["job"]["error"]
-    assert found["study"]["number"] == found["number"]
+    assert found["study"]["lesson"] == found["lesson"]
     assert "correct" in found["study"]["verdict"]
     assert found["study"]["advice"]
 

@@ -87,7 +87,9 @@ def test_undo_and_redo_lead_through_the_same_states(acts: list[Act]) -> None:
     while labels.can_undo:
         steps.append(state(labels))
         labels.apply(Undo())
-    assert state(labels) == ("single", (), {})
+    kind, classes, items = state(labels)  # Images that were added stay, as they came.
+    assert kind == "single"
+    assert {name for item in items.values() for name in item.labels or ()} <= set(classes)
     for step in reversed(steps):
         labels.apply(Redo())
         assert state(labels) == step
@@ -161,6 +163,8 @@ def test_a_class_is_renamed_and_merged() -> None:
         (AddClass("a|b"), "missing label, or as several"),
         (AddClass("NaN"), "missing label, or as several"),
         (SetKind("single"), "of that kind already"),
+        (Add((Found("../a.png"),)), "not within the project"),
+        (Add((Found("/etc/hostname"),)), "not within the project"),
         (AddClass("x" * 201), "at most 200 bytes"),
         (RenameClass("rust", "clean"), "no class 'rust'"),
         (RemoveClass("rust"), "no class 'rust'"),
@@ -172,6 +176,34 @@ def test_what_is_impossible_is_refused(act: Act, message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         labels.apply(act)
     assert labels.number == 0
+
+
+def test_a_class_that_comes_with_images_stays() -> None:
+    """Undo of what was done before they came does not take it away."""
+    labels = done(Add((Found("a.png"),)), AddClass("rust"), Add((Found("b.png", ("dent",)),)))
+    labels.apply(Undo())
+    assert labels.classes == ("dent",)
+    assert labels.items["b.png"].labels == ("dent",)
+    labels.apply(Redo())
+    assert set(labels.classes) == {"rust", "dent"}
+
+
+def test_what_a_model_learns() -> None:
+    """A label changes it, a new class or a review does not."""
+    labels = done(Add((Found("a.png", ("rust",)), Found("b.png"))))
+    known = labels.lesson
+    for act in (AddClass("dent"), Keep(("a.png",)), Drop(("b.png",))):
+        labels.apply(act)
+        assert labels.lesson == known
+    labels.apply(Label({"a.png": ("dent",)}))
+    assert labels.lesson == labels.number
+
+
+def test_names_in_two_forms_of_unicode() -> None:
+    """They are one class."""
+    labels = done(Add((Found("a.png"),)), AddClass("Gr\u00f6\u00dfe"))
+    labels.apply(Label({"a.png": ("Gro\u0308\u00dfe",)}))
+    assert labels.classes == ("Gr\u00f6\u00dfe",)
 
 
 def test_an_image_has_one_label_or_several() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,16 @@ def photos(tmp_path: Path) -> Path:
             picture(index + 100 * number, COLOURS[colour]).save(tmp_path / name / f"{index}.png")
     picture(50, COLOURS["red"]).save(tmp_path / "loose.png")
     return tmp_path
+
+
+def add(
+    project: Project, name: str, data: bytes, labels: tuple[str, ...] = (), group: str = ""
+) -> list[str]:
+    """Drop a file into a project, and return its images."""
+    project.incoming.mkdir(exist_ok=True)
+    file = project.incoming / "file"
+    file.write_bytes(data)
+    return project.add_file(name, file, labels, group)
 
 
 def test_class_folders_are_labels(photos: Path) -> None:
@@ -60,7 +71,7 @@ def test_everything_is_there_again(photos: Path) -> None:
 def test_a_project_that_was_copied(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """It is the same elsewhere, with the images that were dropped into it."""
     with Project(photos) as project:
-        project.add_file("new.png", (photos / "loose.png").read_bytes(), ("red",), "")
+        add(project, "new.png", (photos / "loose.png").read_bytes(), ("red",))
     copy = shutil.copytree(photos, tmp_path_factory.mktemp("mailed") / "copy")
     with Project(copy) as again:
         assert again.labels.items == project.labels.items
@@ -81,6 +92,48 @@ def test_a_line_that_was_cut_off(photos: Path) -> None:
         assert last.labels.items["loose.png"].labels == ("blue",)
 
 
+def test_what_changes_nothing_is_not_kept(photos: Path) -> None:
+    """There is no step to undo, and no line in the journal."""
+    with Project(photos) as project:
+        project.do(Label({"red/0.png": ("red",)}))
+        assert not project.labels.can_undo
+        assert project.labels.number == 1  # The images that were found.
+
+
+@pytest.mark.parametrize("name", ["NA", "a|b", "x" * 201])
+def test_folders_whose_names_cannot_be_classes(tmp_path: Path, name: str) -> None:
+    """Their images are there, without a label."""
+    for number, folder in enumerate((name, "red")):
+        (tmp_path / folder).mkdir()
+        picture(number, COLOURS["red"]).save(tmp_path / folder / "0.png")
+    with Project(tmp_path) as project:
+        assert {item.labels for item in project.labels.items.values()} == {None, ("red",)}
+
+
+def test_a_single_folder_is_no_class(tmp_path: Path) -> None:
+    """It is only where the images are."""
+    (tmp_path / "raw").mkdir()
+    picture(0, COLOURS["red"]).save(tmp_path / "raw" / "0.png")
+    with Project(tmp_path) as project:
+        assert project.labels.items["raw/0.png"].labels is None
+
+
+def test_a_file_whose_name_is_not_text(tmp_path: Path) -> None:
+    """It cannot be written to the journal, and is left out."""
+    picture(0, COLOURS["red"]).save(tmp_path / "0.png")
+    shutil.copy(tmp_path / "0.png", os.fsencode(tmp_path) + b"/Gr\xf6sse.png")
+    with Project(tmp_path) as project:
+        assert list(project.labels.items) == ["0.png"]
+
+
+def test_a_table_of_the_user(photos: Path) -> None:
+    """It is not replaced."""
+    (photos / TABLE).write_text("path,label\n")
+    with pytest.raises(ProjectError, match="Rename it"):
+        Project(photos)
+    assert (photos / TABLE).read_text() == "path,label\n"
+
+
 def test_what_comes_into_the_folder(photos: Path) -> None:
     """Images that others add are found; a row of a later version is skipped."""
     with Project(photos) as project:
@@ -98,9 +151,16 @@ def test_what_comes_into_the_folder(photos: Path) -> None:
 def test_files_that_are_dropped_into_it(tmp_path: Path) -> None:
     """They are kept by content: no name replaces another file, and no folder is left."""
     with Project(tmp_path / "empty") as project:
-        (first,) = project.add_file("../../a.png", b"one", ("rust",), "burst-1")
-        (second,) = project.add_file("a.png", b"two", (), "")
-        assert project.add_file("a.png", b"one", (), "") == [first]
+        (first,) = add(project, "../../a.png", b"one", ("rust",), "burst-1")
+        (second,) = add(project, "a.png", b"two")
+        assert add(project, "a.png", b"one") == [first]
+        project.do(Drop((first,)))
+        assert add(project, "a.png", b"one") == [first]
+        assert not project.labels.items[first].dropped
+        assert add(project, "a.png", b"two", ("rust",)) == [second]
+        assert project.labels.items[second].labels == ("rust",)
+        with pytest.raises(DataError, match=r"'notes\.txt' is not an image"):
+            add(project, "notes.txt", b"text")
         assert (first, second) == (".studio/images/a.png", ".studio/images/a-2.png")
         assert project.path_of(second).read_bytes() == b"two"
         assert project.labels.items[first].group == "burst-1"
@@ -155,21 +215,21 @@ def test_an_archive_that_is_dropped(photos: Path, tmp_path_factory: pytest.TempP
     """Its class folders are labels; one that is damaged or unsafe is refused, and nothing stays."""
     archive = Path(shutil.make_archive(str(tmp_path_factory.mktemp("zip") / "a"), "zip", photos))
     with Project(tmp_path_factory.mktemp("empty")) as project:
-        found = project.add_file("photos.zip", archive.read_bytes(), (), "")
+        found = add(project, "photos.zip", archive.read_bytes())
         assert len(found) == 9
         assert project.labels.classes == ("blue", "red")
         labels = [project.labels.items[name].labels for name in found if name.endswith("red/1.png")]
         assert labels == [("red",)]
         assert all(project.path_of(name).is_file() for name in found)
         for data in (b"no archive", archive.read_bytes()[:2000]):
-            with pytest.raises(DataError):
-                project.add_file("damaged.zip", data, (), "")
-        assert not list((project.folder / HIDDEN / "images").iterdir())
+            with pytest.raises(DataError, match=r"damaged\.zip"):
+                add(project, "damaged.zip", data)
+        assert not list(project.incoming.iterdir())
         unsafe = io.BytesIO()
         with zipfile.ZipFile(unsafe, "w") as file:
             file.writestr("../../out.png", b"data")
         with pytest.raises(DataError, match=r"out\.png"):
-            project.add_file("unsafe.zip", unsafe.getvalue(), (), "")
+            add(project, "unsafe.zip", unsafe.getvalue())
     with Project(project.folder) as again:
         assert again.labels.items == project.labels.items
 
@@ -200,6 +260,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_names_that_browsers_send(tmp_path: Path, name: str, kept: str) -> None:
     """Whatever the name, the file lies in the project's folder of images."""
     with Project(tmp_path) as project:
-        assert project.add_file(name, b"data", (), "") == [f"{HIDDEN}/images/{kept}"]
+        data = b"\x89PNG\r\n\x1a\n" + bytes(20)
+        assert add(project, name, data) == [f"{HIDDEN}/images/{kept}"]
         with pytest.raises(OutputError, match="cannot be kept"):
-            project.add_file("x" * 300 + ".png", b"data", (), "")
+            add(project, "x" * 300 + ".png", data)

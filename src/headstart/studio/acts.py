@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Add:
-    """Adds images, and the classes of their labels."""
+    """Adds images, and the classes of their labels. It cannot be undone; images can be dropped."""
 
     found: tuple[Found, ...]
     act: Literal["add"] = "add"
@@ -77,9 +77,10 @@ class Draw:
 
 @dataclass(frozen=True)
 class Keep:
-    """Says that images were looked at again and are to stay as they are."""
+    """Says that a person has looked again at the labels of images, or at copies, and keeps them."""
 
     images: tuple[str, ...]
+    copies: bool = False
     act: Literal["keep"] = "keep"
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
-from headstart.data.labels import SEPARATOR, cell_text
+from headstart.data.labels import SEPARATOR, cell_text, normalised
 from headstart.errors import ProjectError
 from headstart.studio.acts import (
     Act,
@@ -12,6 +13,7 @@ from headstart.studio.acts import (
     Box,
     Draw,
     Drop,
+    Found,
     Keep,
     Kind,
     Label,
@@ -35,7 +37,8 @@ class Item:
         group: Images of a group never span a split; "" if it is alone.
         split: "train", "val" or "test", if its folder says so; else "".
         dropped: Whether it is left out.
-        kept: Whether it was looked at again since it has these labels.
+        kept: Whether a person has looked again at these labels.
+        kept_copy: Whether it is kept although it is a copy of another image.
     """
 
     labels: Labelled = None
@@ -44,6 +47,14 @@ class Item:
     split: str = ""
     dropped: bool = False
     kept: bool = False
+    kept_copy: bool = False
+
+    @property
+    def lesson(self) -> object:
+        """What a model learns from it; images from which it learns the same compare equal."""
+        if self.labels is None or self.dropped:
+            return None
+        return self.labels, self.boxes, self.group, self.split
 
 
 @dataclass(frozen=True)
@@ -55,12 +66,14 @@ class State:
         classes: The classes, in the order in which they were made.
         items: The images, by their paths within the project.
         number: The number of acts so far.
+        lesson: The number of the last act that changed what a model learns.
     """
 
     kind: Kind
     classes: tuple[str, ...]
     items: Mapping[str, Item]
     number: int
+    lesson: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,22 +92,31 @@ class Step:
     before: Snapshot
     after: Snapshot
 
+    def with_classes(self, names: tuple[str, ...]) -> "Step":
+        """Return the step with classes that have come with images since."""
+        before, after = (
+            replace(part, classes=tuple(dict.fromkeys((*part.classes, *names))))
+            for part in (self.before, self.after)
+        )
+        return Step(before, after)
+
 
 class Labels:
-    """The classes and the images of a project, with undo and redo without end.
+    """The classes and the images of a project, with unlimited undo and redo.
 
     Attributes:
         kind: What labels are.
         classes: The classes, in the order in which they were made.
         items: The images, by their paths within the project.
         number: The number of acts so far.
+        lesson: The number of the last act that changed what a model learns.
     """
 
     def __init__(self) -> None:
         self.kind: Kind = "single"
         self.classes: tuple[str, ...] = ()
         self.items: dict[str, Item] = {}
-        self.number = 0
+        self.number = self.lesson = 0
         self._done: list[Step] = []
         self._undone: list[Step] = []
         self._changed_at: dict[str, int] = {}
@@ -112,20 +134,22 @@ class Labels:
     @property
     def state(self) -> State:
         """The present state, which later acts do not change."""
-        return State(self.kind, self.classes, dict(self.items), self.number)
+        return State(self.kind, self.classes, dict(self.items), self.number, self.lesson)
 
     def changed_since(self, number: int) -> dict[str, Item | None]:
         """Return the images that acts after that one changed; None for those that are gone."""
         names = [name for name, changed in self._changed_at.items() if changed > number]
         return {name: self.items.get(name) for name in names}
 
-    def check(self, act: Act) -> None:
-        """Check that an act is possible.
+    def changes(self, act: Act) -> bool:
+        """Return whether an act would change anything.
 
         Raises:
-            ProjectError: It is not.
+            ProjectError: It is impossible.
         """
-        self._after(act)
+        after = self._after(act)
+        same = (after.kind, after.classes) == (self.kind, self.classes)
+        return not same or after.items != self._before(after).items
 
     def apply(self, act: Act) -> None:
         """Do an act.
@@ -134,15 +158,23 @@ class Labels:
             ProjectError: It is impossible, and nothing has changed.
         """
         after = self._after(act)
-        before = self._now({name: self.items.get(name) for name in after.items})
-        if isinstance(act, Undo):
-            self._undone.append(self._done.pop())
-        elif isinstance(act, Redo):
-            self._done.append(self._undone.pop())
-        else:
-            self._done.append(Step(before, after))
-            self._undone.clear()
+        before = self._before(after)
+        match act:
+            case Undo():
+                self._undone.append(self._done.pop())
+            case Redo():
+                self._done.append(self._undone.pop())
+            case Add():
+                used = {label for item in after.items.values() for label in _labels(item)}
+                names = tuple(name for name in after.classes if name in used)
+                self._done = [step.with_classes(names) for step in self._done]
+                self._undone = [step.with_classes(names) for step in self._undone]
+            case _:
+                self._done.append(Step(before, after))
+                self._undone.clear()
         self.number += 1
+        if after.kind != self.kind or _lessons(before) != _lessons(after):
+            self.lesson = self.number
         self.kind, self.classes = after.kind, after.classes
         for name, item in after.items.items():
             self._changed_at[name] = self.number
@@ -150,6 +182,11 @@ class Labels:
                 self.items.pop(name, None)
             else:
                 self.items[name] = item
+
+    def _before(self, after: Snapshot) -> Snapshot:
+        """Return what the images of a snapshot are now."""
+        items = {name: self.items.get(name) for name in after.items}
+        return Snapshot(self.kind, self.classes, items)
 
     def _after(self, act: Act) -> Snapshot:
         """Return what an act leaves of the images that it changes.
@@ -163,33 +200,33 @@ class Labels:
             case Redo():
                 return _last(self._undone, "There is nothing to redo.").after
             case Add(found):
-                new = {
-                    each.image: Item(
-                        self._checked(each.labels or None), group=each.group, split=each.split
-                    )
-                    for each in found
-                    if each.image not in self.items
-                }
-                return self._now(new)
+                return self._now(
+                    {
+                        each.image: self._found(each)
+                        for each in found
+                        if each.image not in self.items
+                    }
+                )
             case Label(labels):
                 return self._now({name: self._labelled(name, own) for name, own in labels.items()})
             case Draw(name, boxes):
                 return self._now({name: self._drawn(name, boxes)})
-            case Keep(images):
-                return self._now({name: replace(self._item(name), kept=True) for name in images})
+            case Keep(images, copies):
+                return self._now({name: self._kept(name, copies=copies) for name in images})
             case SetKind(kind):
                 return self._with_kind(kind)
             case Drop(images, dropped):
                 changed = {name: replace(self._item(name), dropped=dropped) for name in images}
                 return self._now(changed)
             case AddClass(name):
+                name = normalised(name)
                 _check_class(name)
                 if name in self.classes:
                     raise ProjectError(f"There is a class '{name}' already.")
                 return Snapshot(self.kind, (*self.classes, name), {})
             case RenameClass(name, new):
                 self._check_there(name)
-                _check_class(new)
+                _check_class(new := normalised(new))
                 return self._renamed(name, new)
             case RemoveClass(name):
                 self._check_there(name)
@@ -197,17 +234,35 @@ class Labels:
 
     def _now(self, items: Mapping[str, Item | None]) -> Snapshot:
         """Return the present with some images changed, and with the classes that are new."""
-        names = {name for item in items.values() if item for name in item.labels or ()}
+        names = {name for item in items.values() for name in _labels(item)}
         new = sorted(names - set(self.classes))
         for name in new:
             _check_class(name)
         return Snapshot(self.kind, (*self.classes, *new), items)
+
+    def _found(self, found: Found) -> Item:
+        """Return a new image. A folder whose name cannot be a class is no label.
+
+        Raises:
+            ProjectError: Its path is not within the project.
+        """
+        path = PurePosixPath(found.image)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ProjectError(f"'{found.image}' is not within the project.")
+        labels: Labelled = None
+        if found.labels and self.kind != "boxes" and all(map(can_be_class, found.labels)):
+            labels = self._checked(found.labels)
+        return Item(labels, group=found.group, split=found.split)
 
     def _labelled(self, name: str, labels: Labelled) -> Item:
         if self.kind == "boxes" and labels:
             raise ProjectError(f"Draw a box in '{name}': in this project, labels are boxes.")
         labels = self._checked(labels)
         return replace(self._item(name), labels=labels, boxes=(), kept=False)
+
+    def _kept(self, name: str, *, copies: bool) -> Item:
+        item = self._item(name)
+        return replace(item, kept_copy=True) if copies else replace(item, kept=True)
 
     def _drawn(self, name: str, boxes: tuple[Box, ...] | None) -> Item:
         if self.kind != "boxes":
@@ -241,7 +296,7 @@ class Labels:
         if "boxes" in (kind, self.kind) and any(item.labels for item in self.items.values()):
             raise ProjectError(
                 "Labels of whole images do not become boxes, or boxes labels, and this project "
-                "has some. Use another folder."
+                "has some. Remove its classes first, or use another folder."
             )
         several = {
             name: replace(item, labels=None)
@@ -280,8 +335,25 @@ class Labels:
             raise ProjectError(f"There is no class '{name}'.")
 
 
+def can_be_class(name: str) -> bool:
+    """Return whether a name can be that of a class."""
+    try:
+        _check_class(normalised(name))
+    except ProjectError:
+        return False
+    return True
+
+
+def _labels(item: Item | None) -> tuple[str, ...]:
+    return (item.labels if item else None) or ()
+
+
+def _lessons(snapshot: Snapshot) -> dict[str, object]:
+    return {name: item and item.lesson for name, item in snapshot.items.items()}
+
+
 def _sorted(labels: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(sorted({label for label in labels if label}))
+    return tuple(sorted({normalised(label) for label in labels if label}))
 
 
 def _last(steps: list[Step], otherwise: str) -> Step:
@@ -304,8 +376,8 @@ def _check_class(name: str) -> None:
         )
     if cell_text(name) != name or SEPARATOR in name:
         raise ProjectError(
-            f"In a table, '{name}' would be read as a missing label, or as several. "
-            "Choose another name."
+            f"A class cannot be called '{name}': in a table, that would be read as a missing "
+            "label, or as several."
         )
     if len(name.encode(errors="replace")) > _LONGEST_CLASS:
         raise ProjectError(f"The name of a class has at most {_LONGEST_CLASS} bytes.")

@@ -22,6 +22,7 @@ from headstart.record.multi import MultiEvaluation
 from headstart.studio.labels import State
 from headstart.studio.suggestions import alike, doubt, next_to_label, points_of
 from headstart.studio.workbench import Workbench
+from headstart.task import Task
 
 _SUGGESTED = 60
 """Images that are suggested at a time."""
@@ -62,7 +63,7 @@ class Probe:
     """A model of the labels at some time.
 
     Attributes:
-        number: The number of acts that it has seen.
+        lesson: The last change of labels that it has seen, see `State.lesson`.
         train: The images that it was fitted on; those of the test part are not among them.
         fit: The head.
         predictor: The model, which knows nothing of its limits: see `with_limits`.
@@ -73,7 +74,7 @@ class Probe:
         doubts: Labels that are probably wrong, the most suspect first.
     """
 
-    number: int
+    lesson: int
     train: ImageSet
     fit: HeadFit
     predictor: Predictor
@@ -103,10 +104,7 @@ class Probe:
     @property
     def verdict(self) -> str:
         """How good it is, in words; "" if there are too few images for folds."""
-        if self.evaluation is None:
-            return ""
-        summary = self.predictor.task.summarise(self.evaluation, "labelled")
-        return f"{summary.headline}{summary.context}"
+        return verdict_of(self.predictor.task, self.evaluation)
 
     @property
     def score(self) -> float | None:
@@ -172,30 +170,56 @@ def fit_probe(workbench: Workbench, labels: State, before: Probe | None = None) 
     features = workbench.features_by_sha256(train.sha256s)
     fit = linear_choice(workbench, images, before).fit(features, train.labels, train.groups)
     predictor = Predictor(
-        *(task, images.classes, workbench.extractor, fit.features, workbench.stored_as),
-        *(fit.head, fit.temperature, fit.thresholds),
+        task=task,
+        classes=images.classes,
+        extractor=workbench.extractor,
+        features=fit.features,
+        stored_as=workbench.stored_as,
+        head=fit.head,
+        temperature=fit.temperature,
+        thresholds=fit.thresholds,
     )
-    evaluation, doubts = None, list[Doubt]()
-    if fit.held_out and fit.truth is not None:
+    evaluation, doubts = None, tuple[Doubt, ...]()
+    if fit.held_out:
         probabilities = task.probabilities(fit.held_out.logits, fit.temperature)
         held_out = train.take(fit.held_out.rows)
-        evaluation = task.evaluate(
-            *(probabilities, held_out.labels, held_out.classes), groups=held_out.given_groups
-        )
-        names = held_out.names
-        doubts = [
-            Doubt(names[one.row], one.label, one.suggested, one.about)
-            for one in task.suspects(probabilities, held_out.labels, held_out.classes)
-        ]
+        evaluation, doubts = measure(held_out, probabilities), doubts_of(held_out, probabilities)
     unlabelled = workbench.unlabelled(labels)
     guessed = np.empty((0, len(images.classes)))
     if unlabelled:
         columns = workbench.last_layer(workbench.features_of(unlabelled))
         guessed = task.probabilities(fit.head.logits(columns), fit.temperature)
     return Probe(
-        *(labels.number, train, fit, predictor, evaluation),
-        *(tuple(unlabelled), guessed, tuple(doubts)),
+        lesson=labels.lesson,
+        train=train,
+        fit=fit,
+        predictor=predictor,
+        evaluation=evaluation,
+        unlabelled=tuple(unlabelled),
+        probabilities=guessed,
+        doubts=doubts,
     )
+
+
+def measure(held_out: ImageSet, probabilities: Probabilities) -> Evaluation:
+    """Evaluate probabilities of images, each by a head that was not fitted on it."""
+    labels, classes = held_out.labels, held_out.classes
+    return held_out.task.evaluate(probabilities, labels, classes, groups=held_out.given_groups)
+
+
+def verdict_of(task: Task, evaluation: Evaluation | None) -> str:
+    """Return an evaluation in words; "" without one."""
+    if evaluation is None:
+        return ""
+    summary = task.summarise(evaluation, "labelled")
+    return f"{summary.headline}{summary.context}"
+
+
+def doubts_of(held_out: ImageSet, probabilities: Probabilities) -> tuple[Doubt, ...]:
+    """Return the labels that are probably wrong, the most suspect first."""
+    names = held_out.names
+    suspects = held_out.task.suspects(probabilities, held_out.labels, held_out.classes)
+    return tuple(Doubt(names[one.row], one.label, one.suggested, one.about) for one in suspects)
 
 
 def linear_choice(workbench: Workbench, images: Images, before: Probe | None) -> HeadChoice:

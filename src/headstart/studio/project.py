@@ -1,5 +1,6 @@
 """A labelling project: a folder of images, and a journal of what was said about them."""
 
+import filecmp
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,10 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from headstart.data.archives import is_archive, unpack
+from headstart.data.formats import is_image_file, is_named_like_image
 from headstart.errors import DataError, OutputError, ProjectError, reason_of
 from headstart.files import Locked, locked, write_atomically
 from headstart.json_log import JsonLog
-from headstart.studio.acts import Act, Add, Found, act_of, row_of
+from headstart.studio.acts import Act, Add, Drop, Found, Label, act_of, row_of
 from headstart.studio.folder import images_in
 from headstart.studio.labels import Labels
 from headstart.studio.table import TABLE, table_of
@@ -55,6 +57,7 @@ class Project:
                 f"Another studio has '{folder}' open. Use that one, or end it with Ctrl-C."
             ) from None
         try:
+            self._check_table()
             self._log = JsonLog(self._hidden / "journal.jsonl", "Labels")
             self.damaged = self._replay()
             self.find_new()
@@ -79,14 +82,15 @@ class Project:
             self._open.close()
 
     def do(self, act: Act) -> None:
-        """Do something, and return when it is on the disk.
+        """Do something, and return when it is on the disk. What changes nothing is not kept.
 
         Raises:
             ProjectError: It is impossible.
             OutputError: It cannot be written, and nothing has changed.
         """
         with self.lock:
-            self.labels.check(act)
+            if not self.labels.changes(act):
+                return
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self._log.append([{"time": now, **row_of(act)}])
             self.labels.apply(act)
@@ -99,26 +103,46 @@ class Project:
                 self.do(Add(tuple(found)))
             return len(found)
 
-    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> list[str]:
-        """Keep a file that was dropped, and return the paths of its images within the project.
+    @property
+    def incoming(self) -> Path:
+        """The folder for files that are being received; `add_file` moves them from there."""
+        return self._hidden / "incoming"
 
-        A file of the same content that is there already is not kept twice. An archive is unpacked;
-        its class folders become labels.
+    def add_file(self, name: str, file: Path, labels: tuple[str, ...], group: str) -> list[str]:
+        """Move a file that was dropped into the project, and return the paths of its images.
+
+        An archive is unpacked; its class folders become labels. Of a file with the same name and
+        content as an earlier one, only the labels are taken, if that has none; and if it was left
+        out, it is taken in again.
+
+        Args:
+            name: Its name, as the browser sent it.
+            file: The file, in the folder `incoming`.
+            labels: The labels of its image.
+            group: The group of its image; "" if it is alone.
 
         Raises:
+            DataError: It is neither an image nor an archive that can be read.
             OutputError: It cannot be written.
-            DataError: It is an archive that cannot be read.
         """
+        plain = _plain_name(name)
+        if is_archive(Path(plain)):
+            found = self._unpacked(plain, file)
+        elif is_named_like_image(plain) or is_image_file(file):
+            found = [Found(self._name_of(self._place_of(plain, file)), labels, group)]
+        else:
+            raise DataError(f"'{plain}' is not an image.")
+        images = tuple(each.image for each in found)
         with self.lock:
-            path = self._place_of(_plain_name(name), data)
-            if is_archive(path):
-                found = self._unpacked(path)
-            else:
-                found = [Found(self._name_of(path), labels, group)]
+            known = [name for name in images if name in self.labels.items]
             new = tuple(each for each in found if each.image not in self.labels.items)
             if new:
                 self.do(Add(new))
-            return [each.image for each in found]
+            if known:
+                self.do(Drop(tuple(known), dropped=False))
+            if labels and (bare := [n for n in known if self.labels.items[n].labels is None]):
+                self.do(Label(dict.fromkeys(bare, labels)))
+        return list(images)
 
     def path_of(self, image: str) -> Path:
         """Return the file of an image.
@@ -148,6 +172,19 @@ class Project:
             ) from None
         return path
 
+    def _check_table(self) -> None:
+        """Check that the table is not another one, which it would replace.
+
+        Raises:
+            ProjectError: It is.
+        """
+        table = self.folder / TABLE
+        if table.exists() and not (self._hidden / "journal.jsonl").exists():
+            raise ProjectError(
+                f"The studio writes labels to '{table}', which is there already and not from the "
+                "studio. Rename it."
+            )
+
     def _replay(self) -> int:
         """Do again what the journal says, and return how many of its lines say nothing."""
         unknown = 0
@@ -158,35 +195,40 @@ class Project:
                 unknown += 1
         return unknown + self._log.damaged
 
-    def _unpacked(self, archive: Path) -> list[Found]:
-        """Unpack an archive, delete it, and return its images.
+    def _unpacked(self, name: str, file: Path) -> list[Found]:
+        """Unpack an archive, and return its images.
 
         Raises:
             DataError: It cannot be read, or has no images.
         """
+        archive = file.with_name(f"{file.name}-{name}")  # Its suffix says how it is read.
+        file.rename(archive)
         try:
             folder = unpack(archive, self._hidden / _ARCHIVES)
+        except DataError as error:
+            raise DataError(str(error).replace(str(archive), name)) from None
         finally:
             archive.unlink()
         found = images_in(folder)
         if not found:
-            raise DataError(f"'{archive.name}' has no images.")
+            raise DataError(f"'{name}' has no images.")
         return [replace(each, image=self._name_of(folder / each.image)) for each in found]
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
-    def _place_of(self, name: str, data: bytes) -> Path:
-        """Write a file under a name that no other content has."""
+    def _place_of(self, name: str, file: Path) -> Path:
+        """Move a file to a name that no other content has."""
         stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
         folder = self._hidden / _IMAGES
         number, path = 1, folder / name
         try:
-            while path.exists() and path.read_bytes() != data:
-                number += 1
-                path = folder / f"{stem}-{number}{suffix}"
-            if not path.exists():
-                write_atomically(path, data)
+            folder.mkdir(exist_ok=True)
+            with self.lock:
+                while path.exists() and not filecmp.cmp(path, file, shallow=False):
+                    number += 1
+                    path = folder / f"{stem}-{number}{suffix}"
+                file.replace(path)
         except OSError as error:
             raise OutputError(f"'{name}' cannot be kept: {reason_of(error)}.") from None
         return path

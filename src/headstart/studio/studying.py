@@ -7,7 +7,7 @@ from headstart.evaluation.learning_curve import measure_learning_curve
 from headstart.predictor.predictor import Predictor
 from headstart.record.learning_curve import LearningCurve
 from headstart.studio.labels import State
-from headstart.studio.probing import Probe, linear_choice
+from headstart.studio.probing import Probe, linear_choice, measure, verdict_of
 from headstart.studio.workbench import Workbench
 from headstart.watching import Watcher
 
@@ -17,7 +17,7 @@ class Study:
     """A model with the full head, measured on folds: the test part is not read.
 
     Attributes:
-        number: The number of acts that it has seen.
+        lesson: The last change of labels that it has seen, see `State.lesson`.
         images: The number of images that it was fitted on.
         predictor: The model.
         verdict: How good it is, in words; "" if there are too few images for folds.
@@ -26,7 +26,7 @@ class Study:
             name; None if that cannot be told.
     """
 
-    number: int
+    lesson: int
     images: int
     predictor: Predictor
     verdict: str
@@ -48,28 +48,29 @@ def study(workbench: Workbench, labels: State, probe: Probe | None, watcher: Wat
     """
     with watcher.stage("Training the head"):
         images = workbench.labelled(labels)
-        train, task = images.train, images.task
+        train = images.train
         model = Classifier(workbench.extractor.backbone, classes=images.classes)
         model.extractor = workbench.extractor
         features = workbench.features_by_sha256(train.sha256s)
         model.fit_features(train, features, workbench.stored_as)
-    verdict = ""
+    evaluation = None
     if held_out := model.held_out_probabilities():
         rows, probabilities = held_out
-        measured = train.take(rows)
-        evaluation = task.evaluate(
-            *(probabilities, measured.labels, measured.classes), groups=measured.given_groups
-        )
-        summary = task.summarise(evaluation, "labelled")
-        verdict = f"{summary.headline}{summary.context}"
+        evaluation = measure(train.take(rows), probabilities)
     with watcher.stage("Measuring what more images would bring") as advance:
+        choice = linear_choice(workbench, images, probe)
         curve = measure_learning_curve(
-            linear_choice(workbench, images, probe),
-            *(features, train.labels, train.groups, train.classes),
-            progress=advance,
+            choice, features, train.labels, train.groups, train.classes, progress=advance
         )
     more = None
     if curve.gains:
         number = images.classes.index(curve.gains[0].name)
         more = int((train.labels == number).sum()), curve.gains[0].name
-    return Study(labels.number, len(train), model.predictor, verdict, curve, more)
+    return Study(
+        lesson=labels.lesson,
+        images=len(train),
+        predictor=model.predictor,
+        verdict=verdict_of(images.task, evaluation),
+        curve=curve,
+        more=more,
+    )

@@ -1,7 +1,7 @@
 """What is known of a project's images: whether they can be read, and their features."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from headstart.data.labels import write_labels
 from headstart.data.listing import Source
 from headstart.data.manifest import Entry
 from headstart.data.opening import images_of
+from headstart.errors import HeadstartError
 from headstart.features.extractor import FeatureExtractor
 from headstart.options import DecodeLimits
 from headstart.studio.acts import Kind
@@ -23,13 +24,13 @@ from headstart.studio.table import is_used
 from headstart.tasks.loading import TASKS
 from headstart.watching import Progress
 
-_State = tuple[int, int]
+_FileState = tuple[int, int]
 """Size and time of the last change of a file."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    state: _State
+    state: _FileState
     checked: Checked
 
 
@@ -54,6 +55,8 @@ class Workbench:
         self._folder, self._limits = folder, limits or DecodeLimits()
         self._known: dict[str, _Known] = {}
         self._features: dict[str, Features] = {}
+        self._images: dict[str, str] = {}  # By the hash of their files.
+        self._failed: dict[str, str] = {}
 
     def look_at(self, images: Iterable[str], progress: Progress | None = None) -> None:
         """Check the files of images and compute their features, as far as that is not done.
@@ -62,32 +65,52 @@ class Workbench:
             images: Paths within the project.
             progress: Called with the number of images whose features are known, and the total.
         """
-        entries = [self._entry(image) for image in images]
-        for _ in self._check(entries, self._limits):
+        images = list(images)
+        for _ in self._check([self._entry(image) for image in images], self._limits):
             pass
-        paths = {self._sha256(entry): entry.path for entry in entries}
-        missing = [
-            (path, sha256)
-            for sha256, path in paths.items()
-            if sha256 and sha256 not in self._features
+        missing = {
+            sha256: image
+            for image in images
+            if (sha256 := self._sha256(image)) and sha256 not in self._features
+        }
+        try:
+            self._extract(missing, progress)
+        except HeadstartError:  # One of them cannot be read again: the others can.
+            for sha256, image in missing.items():
+                try:
+                    self._extract({sha256: image})
+                except HeadstartError as error:
+                    self._failed[image] = str(error)
+
+    def _extract(self, images: Mapping[str, str], progress: Progress | None = None) -> None:
+        """Compute the features of images, by the hash of their files."""
+        if images:
+            files = [(self._entry(image).path, sha256) for sha256, image in images.items()]
+            features, self.stored_as = self.extractor.of_files(files, progress=progress)
+            self._features |= zip(images, features, strict=True)
+
+    def changed(self, images: Iterable[str]) -> list[str]:
+        """Return the images whose files have changed since they were looked at."""
+        entries = [self._entry(image) for image in images]
+        return [
+            entry.image
+            for entry in entries
+            if entry.path in self._known and not self._is_known(entry.path, _state_of(entry.path))
         ]
-        if missing:
-            features, self.stored_as = self.extractor.of_files(missing, progress=progress)
-            self._features |= zip((sha256 for _, sha256 in missing), features, strict=True)
 
     def problem_of(self, image: str) -> str | None:
         """Return why an image cannot be used; None if it can, or was not checked yet."""
         known = self._known.get(self._entry(image).path)
-        return known.checked[0].rejected if known else None
+        return self._failed.get(image) or (known.checked[0].rejected if known else None)
 
     def has(self, image: str) -> bool:
         """Return whether the features of an image are known."""
-        sha256 = self._sha256(self._entry(image))
+        sha256 = self._sha256(image)
         return sha256 is not None and sha256 in self._features
 
     def features_of(self, images: Sequence[str]) -> Features:
         """Return the features of images that `has` them, (images, width)."""
-        return self._rows(self._sha256(self._entry(image)) for image in images)
+        return self._rows(self._sha256(image) for image in images)
 
     def features_by_sha256(self, sha256s: Iterable[str]) -> Features:
         """Return features by the hashes of the files, (images, width)."""
@@ -114,13 +137,10 @@ class Workbench:
 
     def image_of(self, sha256: str) -> str | None:
         """Return an image with a file of that hash; None if there is none."""
-        for path, known in self._known.items():
-            if known.checked[0].sha256 == sha256:
-                return Path(path).relative_to(self._root).as_posix()
-        return None
+        return self._images.get(sha256)
 
     def labelled(self, labels: State) -> Images:
-        """Return the images that have a label, split as `train` does.
+        """Return the images that have a label, split as `train` does, if features are known.
 
         Raises:
             DataError: They cannot be trained on: there is one class only, or none.
@@ -132,7 +152,7 @@ class Workbench:
         ]
         several = "the studio" if labels.kind == "multi" else None
         source = Source(self._folder.name, entries, several=several)
-        return images_of(source, self._folder, task=TASKS[source.task], check=self._check)
+        return images_of(source, self._folder, task=TASKS[source.task], check=self._as_known)
 
     def unlabelled(self, labels: State) -> list[str]:
         """Return the images without a label whose features are known."""
@@ -154,14 +174,20 @@ class Workbench:
         new = [entry for entry in entries if not self._is_known(entry.path, states[entry.path])]
         for entry, checked in zip(new, check_files(new, limits), strict=True):
             self._known[entry.path] = _Known(states[entry.path], checked)
+            if sha256 := checked[0].sha256:
+                self._images[sha256] = entry.image
         yield from (self._known[entry.path].checked for entry in entries)
 
-    def _is_known(self, path: str, state: _State) -> bool:
+    def _as_known(self, entries: Sequence[Entry], limits: DecodeLimits) -> Iterator[Checked]:
+        """Yield what is known of files, which are not read again."""
+        yield from (self._known[entry.path].checked for entry in entries)
+
+    def _is_known(self, path: str, state: _FileState) -> bool:
         known = self._known.get(path)
         return known is not None and known.state == state
 
-    def _sha256(self, entry: Entry) -> str | None:
-        known = self._known.get(entry.path)
+    def _sha256(self, image: str) -> str | None:
+        known = self._known.get(self._entry(image).path)
         return known.checked[0].sha256 if known and not known.checked[0].rejected else None
 
     def _rows(self, sha256s: Iterable[str | None]) -> Features:
@@ -173,7 +199,7 @@ def _text(kind: Kind, labels: tuple[str, ...]) -> str:
     return write_labels(dict.fromkeys(labels, True)) if kind == "multi" else labels[0]
 
 
-def _state_of(path: str) -> _State:
+def _state_of(path: str) -> _FileState:
     """Return the state of a file; of one that is gone, a state that no file has."""
     try:
         status = Path(path).stat()

@@ -20,6 +20,7 @@ def item_json(item: Item | None) -> JsonValue:
         "group": item.group,
         "dropped": item.dropped,
         "kept": item.kept,
+        "kept_copy": item.kept_copy,
     }
 
 
@@ -27,7 +28,7 @@ def learnt_json(learnt: Learnt) -> dict[str, JsonValue]:
     """Return what was learnt from the labels."""
     probe = learnt.probe
     return {
-        "number": learnt.number,
+        "lesson": learnt.lesson,
         "version": learnt.version,
         "why_not": learnt.why_not,
         "images": len(probe.train) if probe else 0,
@@ -49,7 +50,7 @@ def study_json(study: Study | None) -> JsonValue:
     if study is None:
         return None
     return {
-        "number": study.number,
+        "lesson": study.lesson,
         "images": study.images,
         "verdict": study.verdict,
         "advice": _advice(study),
@@ -68,4 +69,4 @@ def _advice(study: Study) -> str:
     if study.more is None:
         return study.curve.sentence
     count, name = study.more
-    return f"{study.curve.sentence} Twice as many of '{name}' are {count:,} more."
+    return f"{study.curve.sentence} That would be {count:,} more images of '{name}'."

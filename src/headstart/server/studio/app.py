@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import uvicorn
@@ -89,7 +89,7 @@ def run_studio(folder: Path, options: StudioOptions, tell: Callable[[str], None]
     """
     listening = listen("127.0.0.1", options.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
-    with Project(folder) as project:
+    with closing(listening), Project(folder) as project:
         exact = options.deterministic
         extractor = FeatureExtractor(
             load_backbone(options.backbone, weights=options.weights),
@@ -103,6 +103,7 @@ def run_studio(folder: Path, options: StudioOptions, tell: Callable[[str], None]
             Workbench(project.folder, extractor),
             _training(options),
         )
+        listening.listen()  # The browser may ask before the server has started.
         tell(f"http://localhost:{port}/?token={token}")
         config = server_config(create_app(live, token=token, port=port))
         logging.getLogger("headstart.server").setLevel(logging.WARNING)  # No line per picture.

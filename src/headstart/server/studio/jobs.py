@@ -61,7 +61,8 @@ class Jobs:
         self.state = JobState()
         self._changed = changed
         self._going, self._cancelled = threading.Event(), False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
 
     def start(self, name: str, work: Work) -> None:
         """Begin some work.
@@ -71,25 +72,36 @@ class Jobs:
         """
         with self._lock:
             if self.state.running:
-                raise ProjectError("The studio is busy. Wait, or cancel that first.")
+                raise ProjectError("The studio is busy. Wait until it has finished, or cancel it.")
             self.state = JobState(name, running=True, stage="Starting")
             self._cancelled = False
             self._going.set()
+            self._thread = threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
+            self._thread.start()
         self._changed()
-        threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
     def pause(self, *, paused: bool) -> None:
         """Pause the work at the next step, or continue it."""
-        if paused:
-            self._going.clear()
-        else:
-            self._going.set()
-        self._set(paused=paused and self.state.running)
+        with self._lock:
+            if paused and self.state.running:
+                self._going.clear()
+            else:
+                self._going.set()
+            self._set(paused=paused and self.state.running)
 
     def cancel(self) -> None:
         """End the work at the next step. What it has stored, such as features, stays."""
-        self._cancelled = True
-        self._going.set()
+        with self._lock:
+            self._cancelled = True
+            self._going.set()
+            if self.state.running:
+                self._set(paused=False, stage="Cancelling")
+
+    def stop(self, patience: float) -> None:
+        """Cancel the work, and wait so many seconds for its end."""
+        self.cancel()
+        if self._thread:
+            self._thread.join(patience)
 
     def _run(self, work: Work) -> None:
         result, error = None, ""
@@ -106,8 +118,8 @@ class Jobs:
 
     def begin(self, stage: str) -> None:
         """Show that a stage begins."""
-        self._set(stage=stage, done=0, total=0)
         self._wait()
+        self._set(stage=stage, done=0, total=0)
 
     def advance(self, done: int, total: int) -> None:
         """Show the progress of a stage, and wait while the work is paused."""
@@ -124,7 +136,8 @@ class Jobs:
             raise _Cancelled
 
     def _set(self, **values: object) -> None:
-        self.state = replace(self.state, **values)  # type: ignore[arg-type]
+        with self._lock:
+            self.state = replace(self.state, **values)  # type: ignore[arg-type]
         self._changed()
 
 

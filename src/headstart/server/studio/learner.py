@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from headstart.errors import DataError, HeadstartError
@@ -25,7 +25,7 @@ class Learnt:
     """What the thread has found out.
 
     Attributes:
-        number: The number of acts that it has seen.
+        lesson: The last change of labels that it has seen, see `State.lesson`.
         version: It grows whenever something is found out.
         probe: The model of the labels, or None.
         why_not: Why there is no model, in a sentence; "" if there is one, or too few labels.
@@ -33,7 +33,7 @@ class Learnt:
         duplicates: Groups of images that are copies of each other, or almost.
     """
 
-    number: int = -1
+    lesson: int = -1
     version: int = 0
     probe: Probe | None = None
     why_not: str = ""
@@ -78,23 +78,24 @@ class Learner:
         self._wake.set()
 
     def _work(self) -> None:
-        number, unseen = -1, False  # Whether images were looked at since it has learnt last.
+        lesson, unseen = -1, False  # Whether images were looked at since it has learnt last.
         while not self._stopping:
             self._wake.clear()
             labels, news = self._state(), False
             try:
                 news = self._look_at_some(labels.items)
                 unseen = unseen or news
-                if labels.number != number or (unseen and not news):
+                if labels.lesson != lesson or (unseen and not news):
                     self._learn(labels, looked=unseen)
                     unseen = False
-            except HeadstartError as error:
-                self._set(Learnt(labels.number, why_not=str(error)))
-            except Exception:
-                log.exception("The studio's thread failed.")
-                why_not = "Something failed; the terminal says what."
-                self._set(Learnt(labels.number, why_not=why_not))
-            number = labels.number  # What has failed is not tried again without a change.
+            except Exception as error:
+                why_not = str(error)
+                if not isinstance(error, HeadstartError):
+                    log.exception("The studio's thread failed.")
+                    why_not = "Something failed; the terminal says what."
+                failed = replace(self.learnt, lesson=labels.lesson, probe=None, why_not=why_not)
+                self._set(failed)
+            lesson = labels.lesson  # What has failed is not tried again without a change.
             if not news and not self._stopping:
                 self._wake.wait()
 
@@ -102,21 +103,26 @@ class Learner:
         with self._project.lock:
             return self._project.labels.state
 
-    def _look_at_some(self, images: Iterable[str]) -> bool:
-        """Look at some images that are new; return whether there were any."""
-        new = [name for name in images if name not in self.looked_at][:_CHUNK]
+    def _look_at_some(self, images: Collection[str]) -> bool:
+        """Look at some images that are new or have changed; return whether there were any.
+
+        They are spread over all that are left, so that the first ones are not all of one folder.
+        """
+        left = [name for name in images if name not in self.looked_at]
+        new = left[:: max(1, len(left) // _CHUNK)][:_CHUNK] or self._workbench.changed(images)
         if not new:
             return False
         self._workbench.look_at(new)
+        problems = {name: why for name, why in self.problems.items() if name not in new}
         found = {name: reason for name in new if (reason := self._workbench.problem_of(name))}
-        self.problems = {**self.problems, **found}
+        self.problems = problems | found
         self.looked_at |= frozenset(new)
         self._changed()
         return True
 
     def _learn(self, labels: State, *, looked: bool) -> None:
         """Fit the probe and show it; then find suggestions, unless labels have changed again."""
-        learnt = replace(self.learnt, number=labels.number, probe=None, why_not="")
+        learnt = replace(self.learnt, lesson=labels.lesson, probe=None, why_not="")
         classes = {
             label
             for item in labels.items.values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 from headstart.commands.export import run_export
 from headstart.commands.train import run_training
 from headstart.data.boxes.image_sizes import read_sizes
-from headstart.errors import OutputError, ProjectError, UnreadableImage
+from headstart.errors import OutputError, ProjectError, UnreadableImage, reason_of
 from headstart.explanations.explaining import explain_each
 from headstart.files import write_atomically
 from headstart.options import ExportFormat, ExportOptions, TrainOptions
@@ -31,6 +32,7 @@ from headstart.watching import Watcher
 _FINISHED = "finished.json"
 """What is known of the model that was trained last."""
 _NEAREST = 6
+_PATIENCE = 10.0
 _SIDE = 1000  # Pixels of the longer side of a heat map.
 
 
@@ -54,7 +56,7 @@ class Live:
         self._jobs = Jobs(self._tell)
         self._study: Study | None = None
         self._model: tuple[Probe, Predictor] | None = None
-        self._modelling = threading.Lock()
+        self._modelling, self._archiving = threading.Lock(), threading.Lock()
         self._hidden = project.folder / HIDDEN
 
     def start(self) -> None:
@@ -66,7 +68,7 @@ class Live:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._jobs.cancel()
+        self._jobs.stop(_PATIENCE)
         self._learner.stop()
 
     def do(self, act: Act) -> int:
@@ -80,13 +82,13 @@ class Live:
         self._tell()
         return self.project.labels.number
 
-    def add_file(self, name: str, data: bytes, labels: tuple[str, ...], group: str) -> list[str]:
-        """Keep a file that was dropped; return the paths of its images within the project.
+    def add_file(self, name: str, file: Path, labels: tuple[str, ...], group: str) -> list[str]:
+        """Move a file that was dropped into the project; return the paths of its images.
 
         Raises:
             HeadstartError: It cannot be kept, or is an archive that cannot be read.
         """
-        images = self.project.add_file(name, data, labels, group)
+        images = self.project.add_file(name, file, labels, group)
         self._learner.wake()
         self._tell()
         return images
@@ -122,10 +124,8 @@ class Live:
 
         Raises:
             ProjectError: Other work is going on.
-            OutputError: The table of labels cannot be written.
         """
         with self.project.lock:
-            table, number = self.project.write_table(), self.project.labels.number
             kind = self.project.labels.kind
         changes: dict[str, object] = {"out": self.run, "overwrite": True}
         if kind != "single":
@@ -136,9 +136,11 @@ class Live:
         options = self._options.model_copy(update=changes)
 
         def work(watcher: Watcher) -> dict[str, JsonValue]:
+            with self.project.lock:
+                table, lesson = self.project.write_table(), self.project.labels.lesson
             summary = run_training(table, options, watcher).summary
             verdict = f"{summary.headline}{summary.context}" if summary else ""
-            found = {"number": number, "verdict": verdict}
+            found = {"lesson": lesson, "verdict": verdict}
             write_atomically(self._hidden / _FINISHED, json.dumps(found))
             return {}
 
@@ -170,10 +172,14 @@ class Live:
         folder = self._hidden / name
         if name not in ("model", "export") or not folder.is_dir():
             raise ProjectError(f"There is no {name} yet.")
-        try:
-            return Path(shutil.make_archive(str(folder), "zip", folder))
-        except OSError as error:
-            raise OutputError(f"'{folder}.zip' cannot be written: {error.strerror}.") from None
+        with self._archiving, tempfile.TemporaryDirectory(dir=self._hidden) as temporary:
+            try:
+                made = shutil.make_archive(str(Path(temporary) / name), "zip", folder)
+                return Path(made).replace(folder.with_suffix(".zip"))
+            except OSError as error:
+                raise OutputError(
+                    f"'{folder}.zip' cannot be written: {reason_of(error)}."
+                ) from None
 
     def pause(self, *, paused: bool) -> None:
         """Pause the work that is going on, or continue it."""
@@ -192,7 +198,7 @@ class Live:
         probe, found = self._learner.learnt.probe, self._study
         if probe is None:
             raise ProjectError("There is no model yet. Label some images of two classes.")
-        if found and found.number == probe.number:
+        if found and found.lesson == probe.lesson:
             return found.predictor
         with self._modelling:
             if self._model is None or self._model[0] is not probe:
@@ -264,6 +270,7 @@ class Live:
             state: dict[str, JsonValue] = {
                 "version": version,
                 "number": labels.number,
+                "lesson": labels.lesson,
                 "name": self.project.folder.resolve().name,
                 "kind": labels.kind,
                 "classes": list(labels.classes),
@@ -272,8 +279,9 @@ class Live:
                 "redo": labels.can_redo,
                 "images": len(labels.items),
             }
+            images = set(labels.items)
         state |= {
-            "looked_at": len(learner.looked_at),
+            "looked_at": len(learner.looked_at & images),
             "problems": {**learner.problems},
             "job": job_json(self._jobs.state),
             "finished": self._finished(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import tempfile
+from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
 
 from fastapi import APIRouter, Body, Depends, Request
@@ -15,18 +17,20 @@ from headstart.options import ExportFormat
 from headstart.report.thumbnails import thumbnail
 from headstart.server.refusals import Refusal
 from headstart.server.studio.live import Live
-from headstart.studio.acts import act_of
+from headstart.studio.acts import Add, act_of
 
 router = APIRouter(prefix="/studio", include_in_schema=False)
 
 _LONGEST_WAIT = 2.0  # Ctrl-C waits for requests that are being answered.
-_MAX_FILE = 2_000_000_000  # An archive may be large.
+_GB = 1_000_000_000
+_MAX_FILE, _MAX_LOOK = 64 * _GB, 200_000_000
 _SMALL, _LARGE = 192, 1200
 """The longer sides of pictures, in pixels."""
 # The report is one file, with its own styles, scripts and pictures.
 _REPORT = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+    "script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox allow-scripts",
 }
 
 
@@ -51,7 +55,9 @@ async def do(live: Opened, row: Annotated[dict[str, JsonValue], Body()]) -> JSON
     try:
         act = act_of(row)
     except ValueError:
-        raise Refusal(422, "This is nothing that the studio can do.") from None
+        act = None
+    if act is None or isinstance(act, Add):  # Files are added by their content.
+        raise Refusal(422, "The studio does not know this action.")
     return JSONResponse({"number": await asyncio.to_thread(live.do, act)})
 
 
@@ -60,17 +66,30 @@ async def add_file(
     live: Opened, request: Request, name: str, label: str = "", group: str = ""
 ) -> JSONResponse:
     """Keep a file that was dropped on the page."""
-    data = await _body(request, name)
-    labels = (label,) if label else ()
-    images = await asyncio.to_thread(live.add_file, name, data, labels, group)
+    folder = live.project.incoming
+    folder.mkdir(exist_ok=True)
+    labels, size = ((label,) if label else ()), 0
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        path = Path(temporary) / "file"
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > _MAX_FILE:
+                    raise Refusal(413, f"'{name[:100]}' has more than {_MAX_FILE // _GB} GB.")
+                await asyncio.to_thread(file.write, chunk)
+        images = await asyncio.to_thread(live.add_file, name, path, labels, group)
     return JSONResponse({"images": images})
 
 
 @router.post("/look")
 async def look(live: Opened, request: Request) -> JSONResponse:
     """Return what the model takes an image for, which is not kept."""
-    data = await _body(request, "The image")
-    return JSONResponse(await asyncio.to_thread(live.look, data))
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > _MAX_LOOK:
+            raise Refusal(413, f"The image has more than {_MAX_LOOK // 1_000_000} MB.")
+    return JSONResponse(await asyncio.to_thread(live.look, bytes(data)))
 
 
 @router.post("/train")
@@ -148,20 +167,6 @@ async def size(live: Opened, image: str) -> JSONResponse:
     """Return the width and the height of an image as it is seen, in pixels."""
     width, height = await asyncio.to_thread(live.size_of, image)
     return JSONResponse({"width": width, "height": height})
-
-
-async def _body(request: Request, name: str) -> bytes:
-    """Read a file that is sent.
-
-    Raises:
-        Refusal: It is too large.
-    """
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MAX_FILE:
-            raise Refusal(413, f"'{name[:100]}' has more than {_MAX_FILE // 1_000_000} MB.")
-    return bytes(data)
 
 
 async def _picture(live: Live, image: str, side: int) -> Response:

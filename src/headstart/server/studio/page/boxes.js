@@ -1,19 +1,25 @@
 // Boxes in an image, drawn by pointer or keyboard. They are kept in pixels of the image.
-import { pathOf, answered } from "./project.js";
+import { byId, element } from "../../page/dom.js";
+import { answered, pathOf } from "./project.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const STEP = 0.01; // Of the image's side, for each press of an arrow.
-const LEAST = 3; // Pixels; what is smaller was a click.
+const LEAST = 4; // Pixels of the screen; what is smaller was a click.
+const PAUSE = 400; // Milliseconds without a further key, after which moves are one act.
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Boxes {
   constructor(project, svg) {
-    Object.assign(this, { project, svg, name: null, chosen: 0, selected: -1, size: null });
+    Object.assign(this, { project, svg, name: null, selected: -1, size: null, draft: null });
     svg.addEventListener("pointerdown", (event) => this.press(event));
+    byId("box-class").addEventListener("change", () => this.relabel());
   }
 
   async open(name) {
+    this.sendDraft();
     Object.assign(this, { name, selected: -1, size: null });
     this.svg.toggleAttribute("hidden", true);
+    byId("drawn").hidden = !name;
     if (!name) return;
     const size = await answered(await fetch(`studio/sizes/${pathOf(name)}`)).catch(() => null);
     if (!size || name !== this.name) return;
@@ -23,20 +29,27 @@ export class Boxes {
     this.show();
   }
 
+  // Those that are shown: not all of them have reached the server.
   get boxes() {
-    return this.project.items.get(this.name)?.boxes ?? [];
+    return this.draft ?? this.project.items.get(this.name)?.boxes ?? [];
   }
 
   show() {
     if (!this.size) return;
+    const { classes } = this.project;
+    const select = byId("box-class");
+    if ([...select.options].map(({ value }) => value).join("\n") !== classes.join("\n")) {
+      const chosen = select.value;
+      select.replaceChildren(...classes.map((name) => element("option", { value: name }, name)));
+      if (classes.includes(chosen)) select.value = chosen;
+    }
     this.svg.replaceChildren(...this.boxes.flatMap((box, index) => this.shape(box, index)));
   }
 
   shape(box, index) {
     const rect = document.createElementNS(SVG, "rect");
     const text = document.createElementNS(SVG, "text");
-    const values = { x: box.x1, y: box.y1, width: box.x2 - box.x1, height: box.y2 - box.y1 };
-    for (const [name, value] of Object.entries(values)) rect.setAttribute(name, value);
+    place(rect, box);
     rect.dataset.index = index;
     rect.classList.toggle("chosen", index === this.selected);
     const height = this.size.height / 28;
@@ -47,13 +60,30 @@ export class Boxes {
     return [rect, text];
   }
 
-  // Sends the boxes; the answer shows them.
-  async send(boxes) {
-    await this.project.act({ act: "draw", image: this.name, boxes });
+  // Shows boxes at once and sends them, one list after the other.
+  change(boxes) {
+    clearTimeout(this.timer);
+    const { name } = this;
+    this.draft = boxes;
+    this.show();
+    this.project.inTurn(async () => {
+      await this.project.act({ act: "draw", image: name, boxes });
+      if (this.draft === boxes) this.draft = null;
+      this.show();
+    });
   }
 
-  get label() {
-    return this.project.classes[this.chosen] ?? this.project.classes[0];
+  // Shows boxes, and sends them after a while without further changes.
+  changeSoon(boxes) {
+    clearTimeout(this.timer);
+    this.draft = boxes;
+    this.show();
+    this.timer = setTimeout(() => this.change(boxes), PAUSE);
+  }
+
+  sendDraft() {
+    if (this.name && this.draft) this.change(this.draft);
+    this.draft = null;
   }
 
   point(event) {
@@ -73,64 +103,87 @@ export class Boxes {
     const band = document.createElementNS(SVG, "rect");
     band.classList.add("drawing");
     this.svg.append(band);
+    const ends = new AbortController();
     const corners = (end) => ({
       x1: Math.min(start.x, end.x),
       y1: Math.min(start.y, end.y),
       x2: Math.max(start.x, end.x),
       y2: Math.max(start.y, end.y),
     });
-    const move = (moved) => {
-      const { x1, y1, x2, y2 } = corners(this.point(moved));
-      for (const [name, value] of [["x", x1], ["y", y1], ["width", x2 - x1], ["height", y2 - y1]]) band.setAttribute(name, value);
-    };
     const end = (released) => {
-      document.removeEventListener("pointermove", move);
+      ends.abort();
       band.remove();
-      const drawn = corners(this.point(released));
-      if (Math.min(drawn.x2 - drawn.x1, drawn.y2 - drawn.y1) < LEAST) {
+      if (released.type === "pointercancel") return;
+      const [x, y] = [released.clientX - event.clientX, released.clientY - event.clientY];
+      if (Math.min(Math.abs(x), Math.abs(y)) >= LEAST) this.add(corners(this.point(released)));
+      else {
         this.selected = on === undefined ? -1 : Number(on);
         this.show();
-      } else this.add(drawn);
+      }
     };
-    document.addEventListener("pointermove", move);
-    document.addEventListener("pointerup", end, { once: true });
+    document.addEventListener("pointermove", (moved) => place(band, corners(this.point(moved))), ends);
+    document.addEventListener("pointerup", end, ends);
+    document.addEventListener("pointercancel", end, ends);
     event.preventDefault();
   }
 
   add(corners) {
-    if (!this.label) return this.project.complain("Add a class first: each box has one.");
+    const label = byId("box-class").value;
+    if (!label) return this.project.complain("Add a class first: each box has one.");
     this.selected = this.boxes.length;
-    this.send([...this.boxes, { ...corners, label: this.label }]);
+    this.change([...this.boxes, { ...corners, label }]);
+  }
+
+  // Gives the selected box the class that is chosen.
+  relabel() {
+    if (this.boxes[this.selected]) this.change(this.with({ label: byId("box-class").value }));
+  }
+
+  // The boxes, of which the selected one has other values.
+  with(values) {
+    return this.boxes.map((box, index) => (index === this.selected ? { ...box, ...values } : box));
   }
 
   // Returns whether the key was one of these.
   key(event) {
     if (!this.size) return false;
-    const { boxes, selected, size } = this;
+    const { boxes, selected, size, project } = this;
     const box = boxes[selected];
-    const [right, down] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [];
-    const change = (changed) => this.send(boxes.map((each, index) => (index === selected ? { ...each, ...changed } : each)));
-    if (/^[1-9]$/.test(event.key) && this.project.classes[event.key - 1]) {
-      this.chosen = event.key - 1;
-      if (box) change({ label: this.label });
-    } else if (event.key.toLowerCase() === "b") {
+    const key = event.key.toLowerCase();
+    if (/^[1-9]$/.test(key) && project.classes[key - 1]) {
+      byId("box-class").value = project.classes[key - 1];
+      this.relabel();
+    } else if (key === "b") {
       const { width, height } = size;
       this.add({ x1: width / 4, y1: height / 4, x2: (3 * width) / 4, y2: (3 * height) / 4 });
-    } else if (event.key.toLowerCase() === "n" && !boxes.length) this.send([]);
-    else if (event.key.toLowerCase() === "s" && boxes.length) {
-      this.selected = (selected + (event.shiftKey ? boxes.length - 1 : 1)) % boxes.length;
+    } else if (key === "n" && !boxes.length) this.change([]);
+    else if (key === "s" && boxes.length) {
+      this.selected = (selected + 1) % boxes.length;
       this.show();
-    } else if ((event.key === "Delete" || event.key === "Backspace") && box) {
+    } else if ((key === "delete" || key === "backspace") && box) {
       this.selected = -1;
-      this.send(boxes.filter((each) => each !== box));
-    } else if (box && right !== undefined) {
-      const [x, y] = [right * STEP * size.width, down * STEP * size.height];
-      const x2 = Math.min(size.width, Math.max(box.x1 + LEAST, box.x2 + x));
-      const y2 = Math.min(size.height, Math.max(box.y1 + LEAST, box.y2 + y));
-      if (event.shiftKey) change({ x2, y2 });
-      else if (box.x1 + x >= 0 && box.x2 + x <= size.width && box.y1 + y >= 0 && box.y2 + y <= size.height)
-        change({ x1: box.x1 + x, y1: box.y1 + y, x2: box.x2 + x, y2: box.y2 + y });
-    } else return false;
+      this.change(boxes.filter((each) => each !== box));
+    } else if (box && event.key in ARROWS) this.move(box, ARROWS[event.key], event.shiftKey);
+    else return false;
     return true;
   }
+
+  // Moves a box, or its lower right corner, but not out of the image.
+  move(box, [right, down], resizes) {
+    const { width, height } = this.size;
+    const inside = (value, least, most) => Math.min(most, Math.max(least, value));
+    const [x, y] = [right * STEP * width, down * STEP * height];
+    if (resizes) {
+      const x2 = inside(box.x2 + x, box.x1 + STEP * width, width);
+      const y2 = inside(box.y2 + y, box.y1 + STEP * height, height);
+      return this.changeSoon(this.with({ x2, y2 }));
+    }
+    const [x1, y1] = [inside(box.x1 + x, 0, width - box.x2 + box.x1), inside(box.y1 + y, 0, height - box.y2 + box.y1)];
+    return this.changeSoon(this.with({ x1, y1, x2: x1 + box.x2 - box.x1, y2: y1 + box.y2 - box.y1 }));
+  }
+}
+
+function place(rect, { x1, y1, x2, y2 }) {
+  const values = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+  for (const [name, value] of Object.entries(values)) rect.setAttribute(name, value);
 }

@@ -26,7 +26,10 @@ export class Camera {
     });
     byId("shoot").addEventListener("click", () => this.keep(`camera ${new Date().toISOString()}`));
     const button = byId("record");
-    button.addEventListener("pointerdown", () => this.record());
+    button.addEventListener("pointerdown", ({ pointerId }) => {
+      if (pointerId) button.setPointerCapture(pointerId); // It may be released elsewhere.
+      this.record();
+    });
     button.addEventListener("keydown", ({ key, repeat }) => [" ", "Enter"].includes(key) && !repeat && this.record());
     for (const name of ["pointerup", "pointercancel", "keyup", "blur"]) button.addEventListener(name, () => (this.recording = false));
     navigator.mediaDevices ?? (byId("start-camera").disabled = true);
@@ -45,14 +48,20 @@ export class Camera {
   }
 
   async start() {
+    if (this.starting) return;
+    this.starting = true;
     this.tell("Starting the camera …");
     try {
       const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: { ideal: "environment" } };
-      const stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
-      this.stream = this.video.srcObject = stream;
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+      if (!this.dialog.open) return this.stop(); // It was closed before the browser had allowed it.
+      this.video.srcObject = this.stream;
       await this.video.play();
     } catch (error) {
+      this.stop();
       return this.tell(REASONS[error.name] ?? "The camera cannot be used.");
+    } finally {
+      this.starting = false;
     }
     this.tell("");
     this.showTried(null);
@@ -88,7 +97,7 @@ export class Camera {
     const times = [];
     while (this.stream) {
       const began = performance.now();
-      if (!this.recording && !document.hidden && this.project.learnt.verdict !== undefined) {
+      if (!this.recording && !document.hidden && this.project.learnt.verdict) {
         const answer = await this.ask(await this.picture(LOOK, 0.9));
         const now = performance.now();
         if (answer) {
@@ -104,8 +113,10 @@ export class Camera {
 
   // Shows what the model takes a picture for; returns whether it has answered.
   async ask(blob) {
+    this.asked = blob;
     try {
       const answer = await this.project.look(blob);
+      if (this.asked !== blob) return false; // Another picture is shown meanwhile.
       this.tell("");
       byId("unknown").hidden = !answer.unknown;
       byId("answer").replaceChildren(...answer.top.map((each) => bar(each)));

@@ -28,6 +28,10 @@ export class Classes {
     byId("kind").value = project.kind;
     document.body.dataset.kind = project.kind;
     const members = new Map(views.filter(({ label }) => label).map(({ label, names }) => [label, names]));
+    // Rows are made anew only if they have changed, so that no click is lost.
+    const now = JSON.stringify(project.classes.map((name) => [name, members.get(name).length, this.isOneGroup(members.get(name))]));
+    if (now === this.shown) return;
+    this.shown = now;
     const focused = document.activeElement?.closest?.("#classes button");
     const place = focused && [focused.closest("li").dataset.name, focused.className];
     byId("classes").replaceChildren(...project.classes.map((name, index) => this.row(name, index, members.get(name))));

@@ -1,9 +1,11 @@
 // A grid of many images, of which only those in sight are elements.
 import { element } from "../../page/dom.js";
+import { nameOf, pathOf } from "./project.js";
 
 const SIDE = 132;
 const GAP = 8;
 const CAPTION = 40;
+const ROW = SIDE + CAPTION + GAP;
 const MARGIN = 2; // Rows above and below those in sight.
 
 export class Grid {
@@ -32,32 +34,37 @@ export class Grid {
     return Math.max(1, Math.floor((this.box.clientWidth + GAP) / (SIDE + GAP)));
   }
 
-  show(names) {
+  // If `advance`, and what was selected is gone, the next image is selected, ready for its label.
+  show(names, { advance = false } = {}) {
     this.names = names;
     const there = new Set(names);
     const left = [...this.selected].filter((name) => there.has(name));
     this.focused = Math.min(this.focused, Math.max(0, names.length - 1));
-    // What was selected has just been labelled: the next image is selected, ready for its label.
-    const next = this.selected.size && !left.length && names.length ? [names[this.focused]] : [];
+    const next = advance && this.selected.size && names.length ? [names[this.focused]] : [];
     this.selected = new Set(left.length ? left : next);
-    if (this.selected.size === 1) this.focused = names.indexOf([...this.selected][0]);
+    if (this.selected.size === 1) this.focused = this.anchor = names.indexOf([...this.selected][0]);
     this.draw();
     this.changed(this.selected);
   }
 
+  // Begins at the top, with nothing selected.
+  reset() {
+    this.selected = new Set();
+    this.focused = this.anchor = this.box.scrollTop = 0;
+  }
+
   draw() {
     const { columns, box } = this;
-    const height = SIDE + CAPTION + GAP;
-    this.space.style.height = `${Math.ceil(this.names.length / columns) * height}px`;
-    const first = Math.max(0, Math.floor(box.scrollTop / height) - MARGIN) * columns;
-    const rows = Math.ceil(box.clientHeight / height) + 2 * MARGIN + 1;
+    this.space.style.height = `${Math.ceil(this.names.length / columns) * ROW}px`;
+    const first = Math.max(0, Math.floor(box.scrollTop / ROW) - MARGIN) * columns;
+    const rows = Math.ceil(box.clientHeight / ROW) + 2 * MARGIN + 1;
     const shown = new Map();
     for (let index = first; index < Math.min(this.names.length, first + rows * columns); index += 1) {
       const name = this.names[index];
       const cell = this.cells.get(name) ?? this.cell(name);
       cell.dataset.index = index;
       cell.id = `cell-${index}`;
-      cell.style.transform = `translate(${(index % columns) * (SIDE + GAP)}px, ${Math.floor(index / columns) * height}px)`;
+      cell.style.transform = `translate(${(index % columns) * (SIDE + GAP)}px, ${Math.floor(index / columns) * ROW}px)`;
       this.write(cell, name, index);
       shown.set(name, cell);
     }
@@ -69,7 +76,7 @@ export class Grid {
   }
 
   cell(name) {
-    const source = `studio/thumbnails/${name.split("/").map(encodeURIComponent).join("/")}`;
+    const source = `studio/thumbnails/${pathOf(name)}`;
     const image = element("img", { alt: "", loading: "lazy", decoding: "async", src: source });
     image.addEventListener("error", () => image.remove(), { once: true });
     const caption = element("span", { class: "caption" });
@@ -81,8 +88,8 @@ export class Grid {
     const guessed = guess && `${guess[0].join(", ") || "none"}? ${Math.round(100 * guess[1])}%`;
     const text = problem ?? note ?? label ?? guessed ?? "";
     if (cell.lastChild.textContent !== text) cell.lastChild.textContent = text;
-    cell.title = name;
-    cell.setAttribute("aria-label", `${name}${text ? `, ${text}` : ", no label"}`);
+    cell.title = nameOf(name);
+    cell.setAttribute("aria-label", `${nameOf(name)}${text ? `, ${text}` : ", no label"}`);
     cell.setAttribute("aria-selected", this.selected.has(name));
     cell.classList.toggle("guessed", !label && !problem);
     cell.classList.toggle("dropped", dropped);
@@ -103,16 +110,15 @@ export class Grid {
     if (!this.names.length) return;
     this.focused = Math.max(0, Math.min(this.names.length - 1, index));
     if (!extend) this.anchor = this.focused;
-    const height = SIDE + CAPTION + GAP;
-    const top = Math.floor(this.focused / this.columns) * height;
+    const top = Math.floor(this.focused / this.columns) * ROW;
     if (top < this.box.scrollTop) this.box.scrollTop = top;
-    const bottom = top + height - this.box.clientHeight;
+    const bottom = top + ROW - this.box.clientHeight;
     if (bottom > this.box.scrollTop) this.box.scrollTop = bottom;
     this.select(this.range(this.anchor, this.focused));
   }
 
   key(event) {
-    const page = Math.max(1, Math.floor(this.box.clientHeight / (SIDE + CAPTION + GAP)));
+    const page = Math.max(1, Math.floor(this.box.clientHeight / ROW));
     const steps = {
       ArrowLeft: -1,
       ArrowRight: 1,
@@ -126,7 +132,8 @@ export class Grid {
     if (event.key in steps) {
       const first = !this.selected.size && event.key.startsWith("Arrow");
       this.focus(first ? this.focused : this.focused + steps[event.key], { extend: event.shiftKey });
-    } else if (event.key === "Enter" && this.names.length) this.open(this.names[this.focused]);
+    } else if (event.key === " " && this.names.length) this.toggle(this.names[this.focused]);
+    else if (event.key === "Enter" && this.names.length) this.open(this.names[this.focused]);
     else if (event.key === "a" && (event.ctrlKey || event.metaKey)) this.select(this.names);
     else if (event.key === "Escape") this.select([]);
     else return;
@@ -142,6 +149,7 @@ export class Grid {
     const carries = cell && this.selected.has(this.names[cell.dataset.index]) && event.pointerType === "mouse";
     const before = event.ctrlKey || event.metaKey ? new Set(this.selected) : new Set();
     let dragged = false;
+    const ends = new AbortController();
     const move = (moved) => {
       const now = this.point(moved);
       dragged ||= Math.hypot(now.x - start.x, now.y - start.y) > 6;
@@ -149,9 +157,10 @@ export class Grid {
       if (dragged && !carries && event.pointerType === "mouse") this.stretch(start, now, before);
     };
     const end = (released) => {
-      document.removeEventListener("pointermove", move);
+      ends.abort();
       document.body.classList.remove("carrying");
       this.band.hidden = true;
+      if (released.type === "pointercancel") return; // A finger scrolls.
       if (dragged && carries) {
         document.elementFromPoint(released.clientX, released.clientY)?.closest?.(".assign")?.click();
       }
@@ -159,8 +168,9 @@ export class Grid {
       if (!cell) this.select([]);
       else this.click(Number(cell.dataset.index), event);
     };
-    document.addEventListener("pointermove", move);
-    document.addEventListener("pointerup", end, { once: true });
+    document.addEventListener("pointermove", move, ends);
+    document.addEventListener("pointerup", end, ends);
+    document.addEventListener("pointercancel", end, ends);
   }
 
   click(index, event) {
@@ -169,10 +179,14 @@ export class Grid {
     if (event.shiftKey) this.focus(index, { extend: true });
     else if (toggles) {
       this.focused = this.anchor = index;
-      const chosen = new Set(this.selected);
-      if (!chosen.delete(name)) chosen.add(name);
-      this.select(chosen);
+      this.toggle(name);
     } else this.focus(index);
+  }
+
+  toggle(name) {
+    const chosen = new Set(this.selected);
+    if (!chosen.delete(name)) chosen.add(name);
+    this.select(chosen);
   }
 
   point(event) {
@@ -191,10 +205,9 @@ export class Grid {
     });
     this.band.hidden = false;
     const { columns } = this;
-    const height = SIDE + CAPTION + GAP;
     const touched = this.names.filter((_, index) => {
       const x = (index % columns) * (SIDE + GAP);
-      const y = Math.floor(index / columns) * height;
+      const y = Math.floor(index / columns) * ROW;
       return x < right && x + SIDE > left && y < bottom && y + SIDE + CAPTION > top;
     });
     this.select([...before, ...touched]);

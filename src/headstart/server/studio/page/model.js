@@ -20,8 +20,8 @@ export class Model {
   }
 
   show() {
-    const { learnt, study, number, kind, job } = this.project;
-    const fresh = study?.number === number ? study : null;
+    const { learnt, study, lesson, kind, job } = this.project;
+    const fresh = study?.lesson === lesson ? study : null;
     const verdict = fresh?.verdict || learnt.verdict;
     const what = fresh ? "The full head" : "The live probe";
     byId("verdict").textContent = verdict
@@ -37,8 +37,12 @@ export class Model {
   }
 
   showCurve(study) {
-    const { learnt, history } = this.project;
-    if (learnt.score && history.at(-1)?.[0] !== learnt.images) history.push([learnt.images, learnt.score]);
+    const { learnt, history, kind } = this.project;
+    if (learnt.score) {
+      // After an undo, what was known of more images is no longer true.
+      while (history.length && history.at(-1)[0] >= learnt.images) history.pop();
+      history.push([learnt.images, learnt.score]);
+    }
     const points = study?.points.length ? [...study.points, ...study.forecasts] : history;
     byId("curve").hidden = points.length < 2;
     if (points.length < 2) return;
@@ -46,7 +50,7 @@ export class Model {
     drawCurve(byId("curve").querySelector("svg"), points, expected);
     byId("curve-title").textContent = study?.points.length
       ? "Accuracy of linear heads that learnt from fewer images, and what to expect of more; 90% intervals"
-      : "Accuracy after each refit, on held-out folds";
+      : `${kind === "multi" ? "Macro AUROC" : "Accuracy"} after each refit, on held-out folds`;
   }
 
   showJob() {
@@ -57,14 +61,14 @@ export class Model {
     else bar.removeAttribute("value");
     byId("stage").textContent = job.paused ? `Paused: ${job.stage}` : `${job.stage} …`;
     byId("pause").textContent = job.paused ? "Continue" : "Pause";
-    if (job.error && !job.running) say(byId("problem"), job.error);
+    say(byId("failed"), [job.running ? "" : job.error, ...job.warnings].filter(Boolean).join(" "));
   }
 
   showFinished() {
-    const { finished, number, job, kind } = this.project;
+    const { finished, lesson, job, kind } = this.project;
     byId("finished").hidden = !finished || (job.running && job.name === "finish");
     if (!finished) return;
-    byId("stale").hidden = finished.number === number;
+    byId("stale").hidden = finished.lesson === lesson;
     byId("where").textContent = finished.run;
     byId("tested").textContent = finished.verdict ? `: ${finished.verdict}` : "";
     byId("export").disabled = job.running;

@@ -1,6 +1,7 @@
 // What the page knows of the project, kept up to date by the server. Two tabs see the same.
 const byName = new Intl.Collator(undefined, { numeric: true }).compare;
-const PAUSE = 60; // Milliseconds between answers: progress comes often.
+const PAUSE = 30; // Milliseconds between answers: progress comes often.
+const GONE = "The studio does not answer. If it was ended, start it again and open its new address.";
 
 export class Project extends EventTarget {
   constructor() {
@@ -11,7 +12,9 @@ export class Project extends EventTarget {
     this.job = { name: "" };
     this.finished = this.study = null;
     this.learnt = { version: -1, guesses: {}, doubts: [], next: [], alike: [], duplicates: [] };
-    this.history = []; // [images, accuracy in percent] after each refit.
+    this.history = []; // [images, score] after each refit.
+    this.waiting = []; // Who waits for an act to be shown.
+    this.turn = Promise.resolve();
   }
 
   // Asks for changes again and again; the server answers as soon as there are some.
@@ -22,8 +25,9 @@ export class Project extends EventTarget {
         const { number, version, learnt } = this;
         const path = `studio/state?since=${number}&seen=${version}&learnt=${learnt.version}`;
         this.take(await answered(await fetch(path)));
+        this.tell("connection", "");
       } catch (error) {
-        this.complain(error.message);
+        this.tell("connection", error instanceof TypeError ? GONE : error.message);
         this.version = 0;
         pause = 2000;
       }
@@ -43,14 +47,31 @@ export class Project extends EventTarget {
     Object.assign(this, state);
     if (learnt) this.learnt = learnt;
     this.dispatchEvent(new Event("change"));
+    this.waiting = this.waiting.filter(({ number, done }) => number > this.number || done());
+  }
+
+  // Of each kind, the last message is shown: "connection" or "act".
+  tell(kind, text) {
+    this.dispatchEvent(new CustomEvent("message", { detail: { kind, text } }));
   }
 
   complain(text) {
-    this.dispatchEvent(new CustomEvent("problem", { detail: text }));
+    this.tell("act", text);
   }
 
-  act(row) {
-    return this.send("studio/acts", row);
+  // One thing after the other: the next one finds what the last one has left.
+  inTurn(work) {
+    this.turn = this.turn.then(work).catch((error) => this.complain(error.message));
+    return this.turn;
+  }
+
+  // Resolves when the page shows the act, with whether it was done.
+  async act(row) {
+    const answer = await this.send("studio/acts", row);
+    if (answer && answer.number > this.number) {
+      await new Promise((done) => this.waiting.push({ number: answer.number, done }));
+    }
+    return Boolean(answer);
   }
 
   // Returns the answer, or null if it is an error, which is shown.
@@ -62,12 +83,12 @@ export class Project extends EventTarget {
       this.complain("");
       return answer;
     } catch (error) {
-      this.complain(error.message);
+      this.complain(error instanceof TypeError ? GONE : error.message);
       return null;
     }
   }
 
-  add(file, { name = file.name || "pasted.png", label = "", group = "" } = {}) {
+  add(file, { name = file.name, label = "", group = "" } = {}) {
     const query = new URLSearchParams({ name, label, group });
     return ask(`studio/files?${query}`, file);
   }
@@ -85,5 +106,8 @@ export async function answered(response) {
   if (response.ok) return body;
   throw new Error(body.detail || `The studio answered with status ${response.status}.`);
 }
+
+// Where the project keeps what was dropped says nothing to a person.
+export const nameOf = (path) => path.replace(/^\.studio\/(images|archives\/[^/]+)\//, "");
 
 export const pathOf = (name) => name.split("/").map(encodeURIComponent).join("/");

@@ -9,21 +9,27 @@ import { Model } from "./model.js";
 import { Project } from "./project.js";
 import { ALL, copiesOf, doubtsOf, viewsOf } from "./views.js";
 
+const SHOWN = 3; // Messages of files that could not be added.
 const HINTS = {
   doubts: "The model takes these for something else. K keeps the label, R takes the model's, a number gives another, Delete leaves the image out.",
   copies: "These are copies of each other, or almost; they are never divided between training and test images. K keeps them, Delete leaves one out.",
   next: "These teach most: the model is unsure of them, and no two are alike.",
+  dropped: "Delete takes images in again.",
 };
+
+// Views whose order changes with each refit.
+const CHANGING = ["unlabelled", "next", "doubts"];
 
 const project = new Project();
 let view = ALL;
 let views = [];
-let group = 0; // The number of the group that is shown of those that look alike.
-let chosenGroup; // The first image of the group that was selected as a whole.
+let kept = { id: "", names: [] }; // The list that is shown: a refit does not change it under a person's hand.
+let group = 0; // The number of the next group of those that look alike.
+let advance = false; // Whether the person has just done something with what is selected.
 
 const grid = new Grid(byId("grid"), { describe, changed: showSelection, open: (name) => large.open(name) });
-const large = new Large(project, grid, { describe, label: (name) => labelImages([large.name], name) });
-const classes = new Classes(project, { label: (name) => labelImages([...grid.selected], name), selected: () => grid.selected });
+const large = new Large(project, grid, { describe, press });
+const classes = new Classes(project, { label: (name) => project.inTurn(() => labelImages([...grid.selected], name)), selected: () => grid.selected });
 const model = new Model(project);
 const camera = new Camera(project);
 
@@ -40,8 +46,8 @@ function describe(name) {
 }
 
 function noteOf(name) {
-  const doubt = project.learnt.doubts.find(({ image }) => image === name);
-  return doubt && `${doubt.label} → ${doubt.suggested}?`;
+  const doubts = doubtsOf(project).filter(({ image }) => image === name);
+  return doubts.map(({ label, suggested }) => `${label} → ${suggested}?`).join(", ") || undefined;
 }
 
 function show() {
@@ -61,28 +67,40 @@ function show() {
 
 function showImages() {
   const shown = views.find(({ id }) => id === view) ?? views[0];
-  const changed = view !== shown.id;
-  view = shown.id;
-  if (changed) byId("view").value = view;
-  let { names } = shown;
-  if (shown.groups) {
-    group %= Math.max(1, shown.groups.length);
-    names = shown.groups[group] ?? [];
-  }
+  if (view !== shown.id) byId("view").value = view = shown.id;
+  const whole = shown.groups && !kept.names.some((name) => isUnlabelled(name));
+  const names = shown.groups ? groupOf(shown) : stable(shown);
+  grid.show(names, { advance });
+  if (whole) grid.select(names);
   byId("group").hidden = !shown.groups || !names.length;
-  byId("group-text").textContent = `These ${names.length.toLocaleString()} look alike (group ${group + 1} of ${(shown.groups?.length ?? 0).toLocaleString()}). Take out what does not belong with Ctrl and a click, then press a class.`;
-  const first = shown.groups ? names[0] : undefined;
-  grid.show(view === "next" ? selectedFirst(names) : names);
-  if (first !== undefined && first !== chosenGroup) grid.select(names);
-  chosenGroup = first;
+  byId("group-text").textContent = `These ${names.length.toLocaleString()} look alike. Take out what does not belong with Ctrl and a click, or with Space; then press the number of a class.`;
   say(byId("hint"), names.length ? HINTS[view] : "");
   say(byId("empty"), names.length ? "" : emptyText(shown));
 }
 
-// New suggestions come all the time; what a person is about to label stays where it is.
-function selectedFirst(names) {
-  const selected = names.filter((name) => grid.selected.has(name));
-  return [...selected, ...names.filter((name) => !grid.selected.has(name))];
+const isUnlabelled = (name) => {
+  const item = project.items.get(name);
+  return item && !item.labels && !item.dropped;
+};
+
+// The images of a view that changes with each refit stay in their order; new ones come last.
+function stable({ id, names }) {
+  if (!CHANGING.includes(id)) return names;
+  const there = new Set(names);
+  const stays = (name) => there.has(name) || (id === "next" && isUnlabelled(name));
+  const old = kept.id === id ? kept.names.filter(stays) : [];
+  const known = new Set(old);
+  kept = { id, names: [...old, ...names.filter((name) => !known.has(name))] };
+  if (id === "doubts") project.doubted = doubtsOf(project);
+  return kept.names;
+}
+
+// A group stays until all of its images are labelled, or another one is asked for.
+function groupOf({ id, groups }) {
+  const left = kept.id === id ? kept.names.filter(isUnlabelled) : [];
+  group %= Math.max(1, groups.length);
+  kept = { id, names: left.length ? left : (groups[group] ?? []) };
+  return kept.names;
 }
 
 function emptyText({ id }) {
@@ -93,11 +111,11 @@ function emptyText({ id }) {
 }
 
 function showProgress() {
-  const { learnt, looked_at: lookedAt, images, number } = project;
+  const { learnt, looked_at: lookedAt, images, lesson } = project;
   const left = images - lookedAt;
   byId("progress").textContent = left
     ? `Looking at the images: ${lookedAt.toLocaleString()} of ${images.toLocaleString()}.`
-    : learnt.number !== number
+    : learnt.lesson !== lesson
       ? "Learning from the labels …"
       : "";
 }
@@ -125,15 +143,22 @@ function showSelection(selected) {
   for (const button of document.querySelectorAll(".assign")) button.disabled = !count || draws;
 }
 
+// Does something with images; when they have left the view, the next one is selected.
+async function act(row) {
+  advance = true;
+  await project.act(row);
+  advance = false;
+}
+
 // Gives images a label: a name, null for no label yet, or "" for none of the classes.
 async function labelImages(images, name) {
   if (!images.length || name === undefined) return;
   if (project.kind === "boxes" && name !== null) {
-    if (name === "") for (const image of images) await project.act({ act: "draw", image, boxes: [] });
+    if (name === "") for (const image of images) await act({ act: "draw", image, boxes: [] });
     return;
   }
   const labels = Object.fromEntries(images.map((image) => [image, labelsWith(images, image, name)]));
-  await project.act({ act: "label", labels });
+  await act({ act: "label", labels });
 }
 
 // Where an image has several labels, a class is added, or taken away if all images have it.
@@ -148,41 +173,49 @@ function labelsWith(images, image, name) {
 }
 
 // In a review, takes the labels that the model suggests.
-async function relabel() {
+async function relabel(images) {
   const labels = {};
   for (const { image, suggested, about } of doubtsOf(project)) {
-    if (!grid.selected.has(image)) continue;
-    const own = project.items.get(image).labels;
+    if (!images.includes(image)) continue;
+    const own = labels[image] ?? project.items.get(image).labels;
     if (!about) labels[image] = [suggested];
     else labels[image] = suggested.endsWith("present") ? [...own, about] : own.filter((each) => each !== about);
   }
-  if (Object.keys(labels).length) await project.act({ act: "label", labels });
+  if (Object.keys(labels).length) await act({ act: "label", labels });
 }
 
-// Copies are kept together: those of the selected images, too.
-async function keep() {
-  const chosen = new Set(grid.selected);
-  if (view === "copies") {
-    for (const names of copiesOf(project)) if (names.some((name) => chosen.has(name))) names.forEach((name) => chosen.add(name));
-  }
-  await project.act({ act: "keep", images: [...chosen] });
+// Copies are kept together: those of the chosen images, too.
+async function keep(images) {
+  if (view !== "copies") return act({ act: "keep", images });
+  const chosen = new Set(images);
+  for (const names of copiesOf(project)) if (names.some((name) => chosen.has(name))) names.forEach((name) => chosen.add(name));
+  return act({ act: "keep", images: [...chosen], copies: true });
 }
 
+// Adds files to the class that is shown, if their folders do not say another one.
 async function addFiles(files) {
   const chosen = views.find(({ id }) => id === view)?.label ?? "";
-  const boxed = project.kind === "boxes";
+  const failed = [];
   for (const [index, { file, label }] of files.entries()) {
-    byId("progress").textContent = `Adding file ${(index + 1).toLocaleString()} of ${files.length.toLocaleString()}.`;
+    const wanted = project.kind === "boxes" ? "" : label || chosen;
+    const place = wanted ? ` to “${wanted}”` : "";
+    byId("progress").textContent = `Adding file ${(index + 1).toLocaleString()} of ${files.length.toLocaleString()}${place}.`;
     try {
-      await project.add(file, { label: boxed ? "" : label || chosen });
+      await project.add(file, { name: nameOfFile(file), label: wanted });
     } catch (error) {
-      project.complain(`${file.name}: ${error.message}`);
+      failed.push(error.message);
     }
   }
+  const more = failed.length > SHOWN ? ` And ${(failed.length - SHOWN).toLocaleString()} more files.` : "";
+  project.complain(failed.slice(0, SHOWN).join(" ") + more);
 }
 
-byId("undo").addEventListener("click", () => project.act({ act: "undo" }));
-byId("redo").addEventListener("click", () => project.act({ act: "redo" }));
+// Browsers call every pasted picture the same.
+const nameOfFile = ({ name, type }) =>
+  name && name !== "image.png" ? name : `pasted-${new Date().toISOString().replace(/[:.]/g, "-")}.${type.split("/")[1] || "png"}`;
+
+byId("undo").addEventListener("click", () => project.inTurn(() => project.act({ act: "undo" })));
+byId("redo").addEventListener("click", () => project.inTurn(() => project.act({ act: "redo" })));
 byId("choose").addEventListener("click", () => byId("files").click());
 byId("files").addEventListener("change", (event) => {
   addFiles(Array.from(event.target.files, (file) => ({ file })));
@@ -190,40 +223,61 @@ byId("files").addEventListener("change", (event) => {
 });
 byId("other-group").addEventListener("click", () => {
   group += 1;
+  kept = { id: "", names: [] };
   showImages();
 });
 byId("view").addEventListener("change", (event) => {
   view = event.target.value;
-  grid.select([]);
-  byId("grid").scrollTop = 0;
+  kept = { id: "", names: [] };
+  project.doubted = [];
+  group = 0;
+  grid.reset();
   showImages();
+  byId("grid").focus();
 });
 document.addEventListener("keydown", (event) => {
   if (event.target.closest?.("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  press(event, null);
+});
+
+// Does what a key says with images, or with those that are selected when its turn comes.
+function press(event, names) {
   const command = event.ctrlKey || event.metaKey;
   const key = event.key.toLowerCase();
-  const images = [...grid.selected];
-  if (command && (key === "y" || (key === "z" && event.shiftKey))) project.act({ act: "redo" });
-  else if (command && key === "z") project.act({ act: "undo" });
+  const reviews = ["doubts", "copies"].includes(view);
+  const withImages = (work) =>
+    project.inTurn(async () => {
+      const images = names ?? [...grid.selected];
+      if (images.length) await work(images);
+    });
+  if (command && (key === "y" || (key === "z" && event.shiftKey))) project.inTurn(() => project.act({ act: "redo" }));
+  else if (command && key === "z") project.inTurn(() => project.act({ act: "undo" }));
   else if (command || event.altKey) return;
-  else if (/^[1-9]$/.test(key)) labelImages(images, project.classes[Number(key) - 1]);
-  else if (key === "0" || key === "backspace") labelImages(images, null);
-  else if (key === "n" && project.kind !== "single") labelImages(images, "");
-  else if (key === "k" && images.length && ["doubts", "copies"].includes(view)) keep();
-  else if (key === "r" && view === "doubts") relabel();
-  else if ((key === "delete" || (key === "d" && ["doubts", "copies"].includes(view))) && images.length)
-    project.act({ act: "drop", images, dropped: view !== "dropped" });
+  else if (/^[1-9]$/.test(key)) withImages((images) => labelImages(images, project.classes[Number(key) - 1]));
+  else if (key === "0") withImages((images) => labelImages(images, null));
+  else if (key === "n" && project.kind !== "single") withImages((images) => labelImages(images, ""));
+  else if (key === "k" && reviews) withImages(keep);
+  else if (key === "r" && view === "doubts") withImages(relabel);
+  else if (key === "delete" || key === "backspace" || (key === "d" && reviews))
+    withImages((images) => act({ act: "drop", images, dropped: view !== "dropped" }));
   else return;
   event.preventDefault();
-});
+}
+
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", async (event) => {
   event.preventDefault();
-  addFiles(await filesOf(event.dataTransfer));
+  try {
+    addFiles(await filesOf(event.dataTransfer));
+  } catch {
+    project.complain("The browser cannot read what was dropped.");
+  }
 });
 document.addEventListener("paste", (event) =>
   addFiles(Array.from(event.clipboardData.files, (file) => ({ file }))),
 );
 project.addEventListener("change", show);
-project.addEventListener("problem", ({ detail }) => say(byId("problem"), detail));
+project.addEventListener("message", ({ detail: { kind, text } }) => {
+  for (const place of document.querySelectorAll(`.${kind}.alert`)) say(place, text);
+});
 project.follow();

@@ -14,7 +14,8 @@ export function viewsOf(project) {
     { id: "unlabelled", title: "Without a label", names: bySureness(unlabelled, learnt.guesses) },
     { id: "next", title: "Label these next", names: learnt.next.filter((name) => still.has(name)) },
     { id: "alike", title: "Without a label, by likeness", groups: groups.filter(({ length }) => length) },
-    { id: "doubts", title: "Labels to review", names: doubtsOf(project).map(({ image }) => image) },
+    // An image may have several doubtful labels.
+    { id: "doubts", title: "Labels to review", names: [...new Set(doubtsOf(project).map(({ image }) => image))] },
     { id: "copies", title: "Copies to review", names: copiesOf(project).flat() },
     ...project.classes.map((name) => ({ id: `class:${name}`, title: name, label: name, names: members.get(name) })),
     ...(project.kind === "single"
@@ -25,9 +26,11 @@ export function viewsOf(project) {
   ].map((view) => ({ ...view, names: view.names ?? view.groups.flat() }));
 }
 
-// Labels that the model doubts and nobody has looked at again.
-export function doubtsOf({ learnt, items }) {
-  return learnt.doubts.filter(({ image, label, about }) => {
+// Labels that the model doubts and nobody has looked at again. Those that are shown stay.
+export function doubtsOf({ learnt, items, doubted = [] }) {
+  const key = ({ image, about, label }) => `${image}\n${about}\n${label}`;
+  const all = new Map([...doubted, ...learnt.doubts].map((doubt) => [key(doubt), doubt]));
+  return [...all.values()].filter(({ image, label, about }) => {
     const item = items.get(image);
     if (!item?.labels || item.kept || item.dropped) return false;
     return about ? item.labels.includes(about) === label.endsWith("present") : item.labels[0] === label;
@@ -38,7 +41,7 @@ export function doubtsOf({ learnt, items }) {
 export function copiesOf({ learnt, items }) {
   return learnt.duplicates
     .map((names) => names.filter((name) => items.get(name) && !items.get(name).dropped))
-    .filter((names) => names.length > 1 && names.some((name) => !items.get(name).kept));
+    .filter((names) => names.length > 1 && names.some((name) => !items.get(name).kept_copy));
 }
 
 // By what the model takes them for, the surest first; names are sorted already.
