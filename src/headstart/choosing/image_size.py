@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart.arrays import Rows
 from headstart.backbones.backbone import Backbone, with_image_size
 from headstart.data.images import ImageSet
 from headstart.errors import BackboneError
@@ -15,9 +16,14 @@ def sized_for(backbone: Backbone, images: ImageSet) -> Backbone:
 
     A backbone whose image size was set by the user keeps it.
     """
-    if not backbone.size_is_open or not len(images):
-        return backbone
     sides = np.minimum(images.table["width"].to_numpy(), images.table["height"].to_numpy())
+    return sized_for_sides(backbone, sides)
+
+
+def sized_for_sides(backbone: Backbone, sides: Rows) -> Backbone:
+    """Do `sized_for` for photos whose shorter sides have these lengths, (photos,)."""
+    if not backbone.size_is_open or not len(sides):
+        return backbone
     size = suitable_size(backbone, int(np.median(sides)))
     if size == backbone.preprocess.size:
         return backbone

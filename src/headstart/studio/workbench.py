@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from headstart.arrays import Features
+from headstart.choosing.image_size import sized_for_sides
 from headstart.data.checks import Checked, check_files
 from headstart.data.duplicates import near_duplicates
 from headstart.data.images import Images
 from headstart.data.labels import write_labels
 from headstart.data.listing import Source
-from headstart.data.manifest import Entry
+from headstart.data.manifest import Entry, FileInfo
 from headstart.data.opening import images_of
 from headstart.errors import HeadstartError
 from headstart.features.extractor import FeatureExtractor
@@ -43,7 +44,7 @@ class Workbench:
         limits: Maximum bytes and pixels per image.
 
     Attributes:
-        extractor: See above.
+        extractor: See above; at the size that suits the first images.
         stored_as: The precision in which features are stored.
     """
 
@@ -57,6 +58,7 @@ class Workbench:
         self._features: dict[str, Features] = {}
         self._images: dict[str, str] = {}  # By the hash of their files.
         self._failed: dict[str, str] = {}
+        self._has_size = False
 
     def look_at(self, images: Iterable[str], progress: Progress | None = None) -> None:
         """Check the files of images and compute their features, as far as that is not done.
@@ -66,8 +68,10 @@ class Workbench:
             progress: Called with the number of images whose features are known, and the total.
         """
         images = list(images)
-        for _ in self._check([self._entry(image) for image in images], self._limits):
-            pass
+        infos = [
+            info for info, _ in self._check([self._entry(image) for image in images], self._limits)
+        ]
+        self._choose_size(infos)
         missing = {
             sha256: image
             for image in images
@@ -81,6 +85,17 @@ class Workbench:
                     self._extract({sha256: image})
                 except HeadstartError as error:
                     self._failed[image] = str(error)
+
+    def _choose_size(self, infos: Iterable[FileInfo]) -> None:
+        """Read images at the size at which `train` would, judging by the first ones."""
+        sides = [min(i.width, i.height) for i in infos if i.width and i.height and not i.rejected]
+        if self._has_size or not sides:
+            return
+        backbone = self.extractor.backbone
+        sized = sized_for_sides(backbone, np.array(sides))
+        if sized is not backbone:
+            self.extractor = self.extractor.with_backbone(sized)
+        self._has_size = True
 
     def _extract(self, images: Mapping[str, str], progress: Progress | None = None) -> None:
         """Compute the features of images, by the hash of their files."""
