@@ -122,6 +122,9 @@ def test_several_labels(project: Project, workbench: Workbench) -> None:
     assert probe.predictor.task.name == "multi"
     assert all("red" in guess.labels for guess in probe.guesses.values())
     assert set(suggest(workbench, project.labels.state, probe).next) == set(probe.unlabelled)
+    project.do(SetKind("single"))  # The search does not begin at the strengths of each label.
+    project.do(Label(dict.fromkeys(probe.unlabelled[:4], ("dark",))))
+    assert fit_probe(workbench, project.labels.state, probe).predictor.task.name == "single"
 
 
 def test_the_limits_come_when_they_are_asked_for(project: Project, workbench: Workbench) -> None:

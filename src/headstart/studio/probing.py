@@ -231,10 +231,16 @@ def linear_choice(workbench: Workbench, images: Images, before: Probe | None) ->
         before: A probe, around whose regularisation alone is searched if it has the same classes.
     """
     head: Head = LinearHead()
-    if before and before.predictor.classes == images.classes:
+    if before and _is_alike(before, images):
         head = _Refit(before.fit.members[0].strength)
     layout = workbench.extractor.layout
     return HeadChoice(head, ("last",), layout, len(images.classes), images.task)
+
+
+def _is_alike(before: Probe, images: Images) -> bool:
+    """Return whether the regularisation of a probe is a good guess for other images."""
+    predictor = before.predictor
+    return (predictor.task.name, predictor.classes) == (images.task.name, images.classes)
 
 
 def suggest(workbench: Workbench, labels: State, probe: Probe | None) -> Suggestions:

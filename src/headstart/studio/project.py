@@ -253,5 +253,5 @@ def _make_writable(folder: Path) -> None:
     except OSError as error:
         raise OutputError(
             f"The studio keeps its labels in '{folder}', which cannot be written: "
-            f"{reason_of(error)}. Choose a folder that can be, or copy the images to one."
+            f"{reason_of(error)}. Choose another folder, or copy the images to one."
         ) from None

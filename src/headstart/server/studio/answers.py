@@ -9,6 +9,9 @@ from headstart.server.studio.learner import Learnt
 from headstart.studio.labels import Item
 from headstart.studio.studying import Study
 
+_HARDLY = 0.005
+"""A gain of accuracy that is not worth labelling twice as many images."""
+
 
 def item_json(item: Item | None) -> JsonValue:
     """Return an image; None if it is not there."""
@@ -66,7 +69,10 @@ def job_json(job: JobState) -> JsonValue:
 
 def _advice(study: Study) -> str:
     """Return what to expect of more images, and of which class."""
+    curve = study.curve
+    if curve.forecasts and curve.forecasts[0].accuracy - curve.points[-1].accuracy < _HARDLY:
+        return "Twice as many images of the same kind would hardly help."
     if study.more is None:
-        return study.curve.sentence
+        return curve.sentence
     count, name = study.more
-    return f"{study.curve.sentence} That would be {count:,} more images of '{name}'."
+    return f"{curve.sentence} {count:,} more images of '{name}' would be twice as many of these."

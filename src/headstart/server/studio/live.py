@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -196,6 +197,10 @@ class Live:
             ProjectError: There is none.
         """
         probe, found = self._learner.learnt.probe, self._study
+        if self.project.labels.kind == "boxes":
+            raise ProjectError(
+                "The studio cannot try models of boxes. Use headstart serve, or headstart predict."
+            )
         if probe is None:
             raise ProjectError("There is no model yet. Label some images of two classes.")
         if found and found.lesson == probe.lesson:
@@ -209,19 +214,19 @@ class Live:
         """Return what the model takes an image for.
 
         Raises:
-            ProjectError: There is no model.
-            UnreadableImage: It cannot be decoded.
+            ProjectError: There is no model, or the image cannot be decoded.
         """
         (found,) = self.model().predict_each([data])
         if isinstance(found, FailedPrediction):
-            raise UnreadableImage(found.image, found.error)
+            raise ProjectError(f"This image cannot be read: {found.error}.")
         return found.to_json()
 
-    def explain(self, image: str) -> tuple[bytes, list[JsonValue]]:
-        """Return why the model takes an image for what it does.
+    def explain(self, image: str) -> dict[str, JsonValue]:
+        """Return the prediction of an image and the reasons for it.
 
         Returns:
-            The image with its heat map as a JPEG, and the training images that are most similar.
+            The label and its probability, the image with its heat map as the URL of a JPEG, and the
+            training images that are most similar.
 
         Raises:
             ProjectError: There is no model, or no such image.
@@ -236,7 +241,12 @@ class Live:
         picture.save(file, "JPEG", quality=85)
         names = [self._workbench.image_of(one.sha256) for one, _ in found.neighbours]
         others: list[JsonValue] = [name for name in names if name and name != image]
-        return file.getvalue(), others[:_NEAREST]
+        return {
+            "label": found.label,
+            "probability": found.probability,
+            "picture": f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}",
+            "nearest": others[:_NEAREST],
+        }
 
     def size_of(self, image: str) -> tuple[int, int]:
         """Return the width and the height of an image as it is seen, in pixels.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
@@ -135,10 +134,8 @@ async def archive(live: Opened, name: str) -> FileResponse:
 
 @router.get("/explanations/{image:path}")
 async def explain(live: Opened, image: str) -> JSONResponse:
-    """Return the heat map of an image, and the training images that are most similar."""
-    picture, nearest = await asyncio.to_thread(live.explain, image)
-    source = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
-    return JSONResponse({"picture": source, "nearest": nearest})
+    """Return the prediction of an image, its heat map, and the images that are most similar."""
+    return JSONResponse(await asyncio.to_thread(live.explain, image))
 
 
 @router.get("/report")

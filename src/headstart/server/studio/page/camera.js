@@ -122,6 +122,8 @@ export class Camera {
       byId("answer").replaceChildren(...answer.top.map((each) => bar(each)));
       return true;
     } catch (error) {
+      byId("answer").replaceChildren();
+      byId("unknown").hidden = true;
       this.tell(error.message);
       await new Promise((resolve) => setTimeout(resolve, 500));
       return false;

@@ -12,15 +12,20 @@ export class Classes {
       this.add(byId("class-name").value.trim());
     });
     byId("kind").addEventListener("change", async (event) => {
-      if (!(await project.act({ act: "set_kind", kind: event.target.value }))) event.target.value = project.kind;
+      const kind = event.target.value;
+      const lost = [...project.items.values()].filter(({ labels }) => kind === "single" && labels && labels.length !== 1);
+      const asked = !lost.length || confirm(`${lost.length.toLocaleString()} images have several labels, or none of them, and would be without a label. Go on?`);
+      if (!asked || !(await project.act({ act: "set_kind", kind }))) event.target.value = project.kind;
     });
   }
 
   // Images that are selected get the new class: that is how a class is split.
   async add(name) {
-    if (!name || !(await this.project.act({ act: "add_class", name }))) return;
+    if (!name) return;
+    const splits = this.selected().size && this.project.kind !== "boxes" && !this.project.classes.includes(name);
+    if (splits) await this.label(name);
+    else if (!(await this.project.act({ act: "add_class", name }))) return;
     byId("class-name").value = "";
-    if (this.selected().size && this.project.kind !== "boxes") this.label(name);
   }
 
   show(views) {
@@ -73,6 +78,8 @@ export class Classes {
   }
 
   async remove(name) {
+    const used = [...this.project.items.values()].filter(({ labels }) => labels?.includes(name)).length;
+    if (used && !confirm(`Remove “${name}” from ${used.toLocaleString()} images?`)) return;
     await this.project.act({ act: "remove_class", name });
   }
 }

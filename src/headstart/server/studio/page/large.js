@@ -3,7 +3,7 @@ import { byId, closable, element, say } from "../../page/dom.js";
 import { Boxes } from "./boxes.js";
 import { answered, nameOf, pathOf } from "./project.js";
 
-const WHY = "Orange parts support what the model takes it for, blue parts speak against it. These labelled images are most similar:";
+const WHY = "Orange parts support that, blue parts speak against it. These labelled images are most similar:";
 
 export class Large {
   // describe(name) is that of the grid; press(event, names) does what a key says with images.
@@ -73,7 +73,7 @@ export class Large {
       byId("heat").setAttribute("aria-pressed", "true");
       byId("picture").src = found.picture;
       byId("picture").alt = `Heat map of ${nameOf(name)}`;
-      say(byId("why"), WHY);
+      say(byId("why"), `Predicted: ${found.label} (${Math.round(100 * found.probability)}%). ${WHY}`);
       byId("nearest").replaceChildren(...found.nearest.map((other) => this.similar(other)));
       byId("nearest").hidden = false;
     } catch (error) {

@@ -25,7 +25,7 @@ export class Model {
     const verdict = fresh?.verdict || learnt.verdict;
     const what = fresh ? "The full head" : "The live probe";
     byId("verdict").textContent = verdict
-      ? `${what}: ${verdict}. ${LIKE_TEST}`
+      ? `${what}: ${verdict}. ${LIKE_TEST}${this.aside(learnt.images)}`
       : learnt.why_not || (kind === "boxes" ? BOXES : BEGIN);
     this.showCurve(fresh);
     say(byId("advice"), fresh?.advice);
@@ -34,6 +34,13 @@ export class Model {
     byId("finish").disabled = job.running || !(learnt.verdict || boxed);
     this.showJob();
     this.showFinished();
+  }
+
+  // What is said of the images that are kept aside.
+  aside(learnt) {
+    const { items, problems } = this.project;
+    const used = [...items].filter(([name, { labels, dropped }]) => labels && !dropped && !(name in problems)).length;
+    return used > learnt ? ` ${(used - learnt).toLocaleString()} more are kept aside as test images.` : "";
   }
 
   showCurve(study) {

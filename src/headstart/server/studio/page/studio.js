@@ -13,12 +13,15 @@ const SHOWN = 3; // Messages of files that could not be added.
 const HINTS = {
   doubts: "The model takes these for something else. K keeps the label, R takes the model's, a number gives another, Delete leaves the image out.",
   copies: "These are copies of each other, or almost; they are never divided between training and test images. K keeps them, Delete leaves one out.",
-  next: "These teach most: the model is unsure of them, and no two are alike.",
+  next: "The first ones teach most: the model is unsure of them, and no two are alike.",
   dropped: "Delete takes images in again.",
 };
 
 // Views whose order changes with each refit.
 const CHANGING = ["unlabelled", "next", "doubts"];
+
+// Views from which images go when they are labelled: then the next one is selected.
+const ADVANCING = [...CHANGING, "copies"];
 
 const project = new Project();
 let view = ALL;
@@ -35,7 +38,8 @@ const camera = new Camera(project);
 
 function describe(name) {
   const item = project.items.get(name);
-  const label = item?.labels && (item.labels.join(", ") || "none");
+  const boxes = item?.boxes.length ? `${item.boxes.length} × ` : "";
+  const label = item?.labels && (boxes + item.labels.join(", ") || "none");
   return {
     label: label ?? undefined,
     guess: project.learnt.guesses[name],
@@ -70,7 +74,7 @@ function showImages() {
   if (view !== shown.id) byId("view").value = view = shown.id;
   const whole = shown.groups && !kept.names.some((name) => isUnlabelled(name));
   const names = shown.groups ? groupOf(shown) : stable(shown);
-  grid.show(names, { advance });
+  grid.show(names, { advance: advance && ADVANCING.includes(view) });
   if (whole) grid.select(names);
   byId("group").hidden = !shown.groups || !names.length;
   byId("group-text").textContent = `These ${names.length.toLocaleString()} look alike. Take out what does not belong with Ctrl and a click, or with Space; then press the number of a class.`;
@@ -105,7 +109,9 @@ function groupOf({ id, groups }) {
 
 function emptyText({ id }) {
   if (!project.items.size) return "Drop images, folders or a zip file anywhere on this page, or paste a picture.";
-  if (id === "next" || id === "alike") return "Nothing is left to label, or the images are still being looked at.";
+  if (["next", "alike", "unlabelled"].includes(id)) {
+    return project.looked_at < project.images ? "The images are still being looked at." : "Nothing is left to label.";
+  }
   if (id === "doubts") return "No label looks wrong.";
   return "There are no such images.";
 }
@@ -234,6 +240,7 @@ byId("view").addEventListener("change", (event) => {
   grid.reset();
   showImages();
   byId("grid").focus();
+  if (ADVANCING.includes(view) && grid.names.length) grid.focus(0);
 });
 document.addEventListener("keydown", (event) => {
   if (event.target.closest?.("input, select, textarea") || document.querySelector("dialog[open]")) return;

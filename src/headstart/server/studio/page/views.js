@@ -4,7 +4,7 @@ export const ALL = "all";
 export function viewsOf(project) {
   const { learnt, items } = project;
   const used = project.names.filter((name) => !items.get(name).dropped);
-  const unlabelled = used.filter((name) => !items.get(name).labels);
+  const unlabelled = used.filter((name) => !items.get(name).labels && !(name in project.problems));
   const still = new Set(unlabelled);
   const groups = learnt.alike.map((names) => names.filter((name) => still.has(name)));
   const members = new Map(project.classes.map((name) => [name, []]));
