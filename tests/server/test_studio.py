@@ -231,7 +231,7 @@ def test_work_is_paused_and_cancelled() -> None:
     jobs.cancel()
     assert ended()
     assert jobs.state.result is None
-    assert not jobs.state.error
+    assert jobs.state.error == "Cancelled."
     jobs.start("count", lambda watcher: {"counted": 1})
     assert ended()
     assert jobs.state.result == {"counted": 1}

@@ -56,7 +56,7 @@ def compare_heads(
 
 
 def nearby(strength: Strength) -> list[Strength]:
-    """Return strengths around one that was the best for almost the same problem."""
+    """Return strengths around one that was the best for a similar problem, the strongest first."""
     (strongest,), (weakest,) = _STRENGTHS[0], _STRENGTHS[-1]
     return [
         tuple(min(max(each, weakest), strongest) for each in times(strength, factor))

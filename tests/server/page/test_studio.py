@@ -119,12 +119,12 @@ def test_from_an_empty_folder_to_a_model(visit: Visit, tmp_path: Path) -> None:
     visit.wait("document.querySelector('#progress').textContent === ''")  # It has learnt that.
     visit.wait("document.querySelector('#finish').matches(':enabled')")
     visit.click("#finish")
-    visit.wait("document.querySelector('#finished').checkVisibility()")
+    visit.wait("document.querySelector('#finished').checkVisibility()", seconds=60)
     assert (tmp_path / "project" / ".studio" / "model" / "report.html").is_file()
     assert "correct" in visit.text("#tested")
     assert not visit.shown("#stale")
     visit.click("#export")
-    visit.wait("document.querySelector('#exported').checkVisibility()")
+    visit.wait("document.querySelector('#exported').checkVisibility()", seconds=120)
     assert "the same labels as the model for 20 images" in visit.text("#exported")
     assert visit.browser.inaccessible() == []
     visit.browser.resize(375)
@@ -176,7 +176,7 @@ def test_by_keyboard_alone(photos: Visit) -> None:
     photos.evaluate("document.activeElement.blur()")
     tab_to(photos, "#finish")
     photos.press("Enter")
-    photos.wait("document.querySelector('#finished').checkVisibility()")
+    photos.wait("document.querySelector('#finished').checkVisibility()", seconds=60)
     tab_to(photos, "#finished a")
 
 

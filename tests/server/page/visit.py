@@ -60,9 +60,9 @@ class Visit:
         """Return the value of a JavaScript expression."""
         return self.browser.evaluate(expression)
 
-    def wait(self, condition: str) -> None:
+    def wait(self, condition: str, seconds: float = _SECONDS) -> None:
         """Wait until a condition holds."""
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + seconds
         while not self.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < end, (condition, self.browser.complaints())
             time.sleep(0.01)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -76,6 +77,19 @@ def create_app(live: Live, *, token: str, port: int) -> FastAPI:
     return app
 
 
+class _Server(uvicorn.Server):
+    """A server that answers the pages that wait for changes as soon as it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self._live = live
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop."""
+        self._live.release()
+        super().handle_exit(sig, frame)
+
+
 def run_studio(folder: Path, options: StudioOptions, tell: Callable[[str], None]) -> None:
     """Run the studio on a folder until the process is told to stop.
 
@@ -107,7 +121,7 @@ def run_studio(folder: Path, options: StudioOptions, tell: Callable[[str], None]
         tell(f"http://localhost:{port}/?token={token}")
         config = server_config(create_app(live, token=token, port=port))
         logging.getLogger("headstart.server").setLevel(logging.WARNING)  # No line per picture.
-        uvicorn.Server(config).run([listening])
+        _Server(config, live).run([listening])
 
 
 def _training(options: StudioOptions) -> TrainOptions:

@@ -31,7 +31,7 @@ class JobState:
         done: How much of the stage is done.
         total: How much there is to do in the stage; 0 if that is not known.
         warnings: What it has warned of.
-        error: Why it has failed; "" if it has not.
+        error: Why it has not come to its end; "" if it has.
         result: What it has found.
     """
 
@@ -108,7 +108,7 @@ class Jobs:
         try:
             result = work(_Watcher(self))
         except _Cancelled:
-            pass
+            error = "Cancelled."
         except HeadstartError as problem:
             error = str(problem)
         except Exception:

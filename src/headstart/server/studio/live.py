@@ -17,7 +17,7 @@ from headstart.commands.train import run_training
 from headstart.data.boxes.image_sizes import read_sizes
 from headstart.errors import OutputError, ProjectError, UnreadableImage, reason_of
 from headstart.explanations.explaining import explain_each
-from headstart.files import write_atomically
+from headstart.files import remove, write_atomically
 from headstart.options import ExportFormat, ExportOptions, TrainOptions
 from headstart.predictor.predictor import FailedPrediction, Predictor
 from headstart.server.studio.answers import item_json, job_json, learnt_json, study_json
@@ -66,11 +66,14 @@ class Live:
 
     def stop(self) -> None:
         """Stop the thread, after what it is doing."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self.release()
         self._jobs.stop(_PATIENCE)
         self._learner.stop()
+
+    def release(self) -> None:
+        """Answer those who wait for changes. It may be called by the handler of a signal."""
+        self._stopping = True
+        threading.Thread(target=self._tell, daemon=True).start()
 
     def do(self, act: Act) -> int:
         """Do something; return the number of acts when it is on the disk.
@@ -142,6 +145,7 @@ class Live:
             summary = run_training(table, options, watcher).summary
             verdict = f"{summary.headline}{summary.context}" if summary else ""
             found = {"lesson": lesson, "verdict": verdict}
+            remove(self._hidden / "export")  # It is that of the model before.
             write_atomically(self._hidden / _FINISHED, json.dumps(found))
             return {}
 
@@ -307,7 +311,9 @@ class Live:
             found = json.loads((self._hidden / _FINISHED).read_text())
         except (OSError, ValueError):
             return None
-        return {**found, "run": str(self.run)} if self.run.is_dir() else None
+        if not self.run.is_dir():
+            return None
+        return {**found, "run": str(self.run), "exported": (self._hidden / "export").is_dir()}
 
     def _check_finished(self) -> None:
         if self._finished() is None:

@@ -68,7 +68,8 @@ export class Model {
     else bar.removeAttribute("value");
     byId("stage").textContent = job.paused ? `Paused: ${job.stage}` : `${job.stage} …`;
     byId("pause").textContent = job.paused ? "Continue" : "Pause";
-    say(byId("failed"), [job.running ? "" : job.error, ...job.warnings].filter(Boolean).join(" "));
+    const warnings = job.warnings.map((text) => `Warning: ${text}`);
+    say(byId("failed"), [job.running ? "" : job.error, ...warnings].filter(Boolean).join(" "));
   }
 
   showFinished() {
@@ -80,12 +81,12 @@ export class Model {
     byId("tested").textContent = finished.verdict ? `: ${finished.verdict}` : "";
     byId("export").disabled = job.running;
     const exported = byId("exported");
-    const done = job.name === "export" && !job.running && job.result;
-    exported.hidden = !done;
-    if (!done) return;
+    exported.hidden = !finished.exported;
     const link = document.createElement("a");
     [link.href, link.download, link.textContent] = ["studio/archives/export", "", "Download the export"];
     const same = kind === "boxes" ? "boxes" : "labels";
-    exported.replaceChildren(link, `; it gives the same ${same} as the model for ${job.result.images.toLocaleString()} images.`);
+    const done = job.name === "export" && !job.running && job.result;
+    const checked = done ? `; it gives the same ${same} as the model for ${job.result.images.toLocaleString()} images.` : "";
+    exported.replaceChildren(link, checked);
   }
 }

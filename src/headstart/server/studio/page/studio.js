@@ -12,7 +12,7 @@ import { ALL, copiesOf, doubtsOf, viewsOf } from "./views.js";
 const SHOWN = 3; // Messages of files that could not be added.
 const HINTS = {
   doubts: "The model takes these for something else. K keeps the label, R takes the model's, a number gives another, Delete leaves the image out.",
-  copies: "These are copies of each other, or almost; they are never divided between training and test images. K keeps them, Delete leaves one out.",
+  copies: "These are copies of each other, or almost; they are never divided between training and test images, and not used if they are labelled differently. K keeps them, Delete leaves one out.",
   next: "The first ones teach most: the model is unsure of them, and no two are alike.",
   dropped: "Delete takes images in again.",
 };
@@ -45,13 +45,20 @@ function describe(name) {
     guess: project.learnt.guesses[name],
     problem: project.problems[name],
     dropped: Boolean(item?.dropped),
-    note: view === "doubts" ? noteOf(name) : undefined,
+    note: view === "doubts" ? noteOf(name) : view === "copies" ? differenceOf(name) : undefined,
   };
 }
 
 function noteOf(name) {
   const doubts = doubtsOf(project).filter(({ image }) => image === name);
   return doubts.map(({ label, suggested }) => `${label} → ${suggested}?`).join(", ") || undefined;
+}
+
+// Copies whose labels contradict each other are not used in training.
+function differenceOf(name) {
+  const labels = (image) => (project.items.get(image).labels ?? ["no label"]).join(", ") || "none";
+  const copies = copiesOf(project).find((names) => names.includes(name)) ?? [name];
+  return copies.some((other) => labels(other) !== labels(name)) ? `${labels(name)}: labels differ` : undefined;
 }
 
 function show() {
