@@ -143,24 +143,15 @@ NO_SUGGESTIONS = Suggestions((), ())
 
 @dataclass(frozen=True)
 class _Refit:
-    """A linear head with a regularisation strength near one that was the best before.
-
-    Attributes:
-        strength: That strength.
-        fewer: Whether there may be far fewer images now, which need stronger regularisation.
-    """
+    """A linear head with a regularisation strength near that of the probe before it."""
 
     kind: ClassVar[str] = "linear"
 
     strength: Strength
-    fewer: bool = False
 
     def fit(self, problem: Problem, *, seed: int = 0) -> HeadFit:
         """See `Head.fit`."""
-        strengths = nearby(self.strength)
-        if not self.fewer:
-            strengths = strengths[1:]
-        return select_head(problem, ["linear"], strengths=strengths, seed=seed)
+        return select_head(problem, ["linear"], strengths=nearby(self.strength), seed=seed)
 
 
 def fit_probe(workbench: Workbench, labels: State, before: Probe | None = None) -> Probe:
@@ -231,20 +222,17 @@ def doubts_of(held_out: ImageSet, probabilities: Probabilities) -> tuple[Doubt, 
     return tuple(Doubt(names[one.row], one.label, one.suggested, one.about) for one in suspects)
 
 
-def linear_choice(
-    workbench: Workbench, images: Images, before: Probe | None, *, fewer: bool = False
-) -> HeadChoice:
+def linear_choice(workbench: Workbench, images: Images, before: Probe | None) -> HeadChoice:
     """Return the choice of a linear head on the last layer.
 
     Args:
         workbench: Knows the features.
         images: The images of which some are to be learnt from.
         before: A probe, around whose regularisation alone is searched if it has the same classes.
-        fewer: Whether heads will learn from far fewer images than the probe.
     """
     head: Head = LinearHead()
     if before and _is_alike(before, images):
-        head = _Refit(before.fit.members[0].strength, fewer)
+        head = _Refit(before.fit.members[0].strength)
     layout = workbench.extractor.layout
     return HeadChoice(head, ("last",), layout, len(images.classes), images.task)
 

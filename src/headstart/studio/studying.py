@@ -58,7 +58,7 @@ def study(workbench: Workbench, labels: State, probe: Probe | None, watcher: Wat
         rows, probabilities = held_out
         evaluation = measure(train.take(rows), probabilities)
     with watcher.stage("Measuring what more images would bring") as advance:
-        choice = linear_choice(workbench, images, probe, fewer=True)
+        choice = linear_choice(workbench, images, probe)
         curve = measure_learning_curve(
             choice, features, train.labels, train.groups, train.classes, progress=advance
         )
