@@ -92,7 +92,8 @@ def stratified_folds(
     """Split training images into stratified folds that keep groups whole.
 
     Of many groups, as many of each stratum are held out in each fold. Of few groups, which may
-    differ in size, as many images are, as far as possible; that takes half a millisecond for each group.
+    differ in size, as many images are, as far as possible; that takes half a millisecond for each
+    group.
 
     Args:
         strata: Stratum of each image, see `Task.strata`.
