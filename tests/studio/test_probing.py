@@ -49,6 +49,7 @@ def test_the_probe_knows_what_it_was_told(project: Project, workbench: Workbench
     assert set(probe.guesses) == {f"{index}.png" for index in range(8)}
     assert {guess.labels for guess in probe.guesses.values()} == {("red",)}
     assert probe.evaluation
+    assert len(probe.train) + probe.tested == 16
     assert (
         len(probe.train) == len(workbench.labelled(project.labels.state).train) < 16
     )  # The others are test images.

@@ -11,7 +11,7 @@ Kind = Literal["single", "multi", "boxes"]
 """What labels are: one of each image, any number of each image, or boxes in it."""
 
 Labelled = tuple[str, ...] | None
-"""The labels of an image: None if nobody has said anything yet, () if it has none."""
+"""The labels of an image: None before it is labelled, () if it shows none of the classes."""
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ class Item:
     """An image of a project.
 
     Attributes:
-        labels: What it shows, sorted; () if it shows none of the classes, and None if nobody has
-            said anything yet.
+        labels: What it shows, sorted; None before it is labelled, () if it shows none of the
+            classes.
         boxes: Where it shows them, if labels are boxes.
         group: Images of a group never span a split; "" if it is alone.
         split: "train", "val" or "test", if its folder says so; else "".

@@ -30,7 +30,7 @@ _SUGGESTED = 60
 
 @dataclass(frozen=True)
 class Guess:
-    """What a model takes an image for.
+    """The prediction for an image.
 
     Attributes:
         labels: The most probable class; with several labels per image, those that it has.
@@ -48,7 +48,7 @@ class Doubt:
     Attributes:
         image: The image.
         label: Its label; with several labels per image, such as "edema present".
-        suggested: What the model takes it for.
+        suggested: The label that the model predicts.
         about: With several labels per image, the name of the label; "" otherwise.
     """
 
@@ -64,7 +64,8 @@ class Probe:
 
     Attributes:
         lesson: The last change of labels that it has seen, see `State.lesson`.
-        train: The images that it was fitted on; those of the test part are not among them.
+        train: The images that it was fitted on.
+        tested: The number of labelled images that are kept aside for *Finish*.
         fit: The head.
         predictor: The model, which knows nothing of its limits: see `with_limits`.
         evaluation: Its results on those images, each predicted by a head that was not fitted on it;
@@ -76,6 +77,7 @@ class Probe:
 
     lesson: int
     train: ImageSet
+    tested: int
     fit: HeadFit
     predictor: Predictor
     evaluation: Evaluation | None
@@ -85,7 +87,7 @@ class Probe:
 
     @property
     def guesses(self) -> dict[str, Guess]:
-        """What it takes the images without a label for."""
+        """Its predictions for the images without a label."""
         classes, best = self.predictor.classes, self.probabilities.max(axis=1).tolist()
         rows = self._predicted.tolist()
         return {
@@ -129,8 +131,8 @@ class Suggestions:
 
     Attributes:
         next: Those to label next, the most useful ones first.
-        alike: Groups of images that look alike and that the model takes for the same, the largest
-            one first.
+        alike: Groups of images that look alike and have the same prediction, the largest one
+            first.
     """
 
     next: tuple[str, ...]
@@ -192,6 +194,7 @@ def fit_probe(workbench: Workbench, labels: State, before: Probe | None = None) 
     return Probe(
         lesson=labels.lesson,
         train=train,
+        tested=len(images.test),
         fit=fit,
         predictor=predictor,
         evaluation=evaluation,

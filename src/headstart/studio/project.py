@@ -201,7 +201,7 @@ class Project:
         Raises:
             DataError: It cannot be read, or has no images.
         """
-        archive = file.with_name(f"{file.name}-{name}")  # Its suffix says how it is read.
+        archive = file.with_name(f"archive-{name[-40:]}")  # Its suffix says how it is read.
         file.rename(archive)
         try:
             folder = unpack(archive, self._hidden / _ARCHIVES)

@@ -18,7 +18,6 @@ class Study:
 
     Attributes:
         lesson: The last change of labels that it has seen, see `State.lesson`.
-        images: The number of images that it was fitted on.
         predictor: The model.
         verdict: How good it is, in words; "" if there are too few images for folds.
         curve: How the accuracy of a linear head grows with the number of images.
@@ -27,7 +26,6 @@ class Study:
     """
 
     lesson: int
-    images: int
     predictor: Predictor
     verdict: str
     curve: LearningCurve
@@ -68,7 +66,6 @@ def study(workbench: Workbench, labels: State, probe: Probe | None, watcher: Wat
         more = int((train.labels == number).sum()), curve.gains[0].name
     return Study(
         lesson=labels.lesson,
-        images=len(train),
         predictor=model.predictor,
         verdict=verdict_of(images.task, evaluation),
         curve=curve,

@@ -169,6 +169,7 @@ def test_by_keyboard_alone(photos: Visit) -> None:
     photos.press("Home")
     type_key(photos, "3")
     photos.wait(f"{COUNTS}[2] === 1")
+    assert [name for name, labels in labels_of(photos).items() if labels == ["green"]] == ["0.png"]
     photos.press("ArrowRight")
     type_key(photos, "Delete")
     photos.wait("document.querySelector('#view option').textContent === 'All images (35)'")
@@ -226,6 +227,9 @@ def test_several_labels(photos: Visit) -> None:
         "[...document.querySelectorAll('#view option')].some(({ value }) => value === 'none')"
     )
     photos.wait("document.querySelector('#verdict').textContent.includes('AUROC')")
+    found = labels_of(photos)
+    assert found["blue/0.png"] == ["blue"]
+    assert [] in found.values()
 
 
 def test_an_image_is_explained(photos: Visit) -> None:

@@ -1,4 +1,4 @@
-"""What the page is told, as JSON."""
+"""The state of the studio as JSON, as its page receives it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def learnt_json(learnt: Learnt) -> dict[str, JsonValue]:
         "version": learnt.version,
         "why_not": learnt.why_not,
         "images": len(probe.train) if probe else 0,
+        "tested": probe.tested if probe else 0,
         "verdict": probe.verdict if probe else "",
         "score": probe.score if probe else None,
         "next": list(learnt.suggestions.next),
@@ -54,7 +55,6 @@ def study_json(study: Study | None) -> JsonValue:
         return None
     return {
         "lesson": study.lesson,
-        "images": study.images,
         "verdict": study.verdict,
         "advice": _advice(study),
         "points": [[p.images, p.accuracy, p.low, p.high] for p in study.curve.points],

@@ -78,14 +78,14 @@ def create_app(live: Live, *, token: str, port: int) -> FastAPI:
 
 
 class _Server(uvicorn.Server):
-    """A server that answers the pages that wait for changes as soon as it is told to stop."""
+    """A server that does not wait for pending requests for changes when it stops."""
 
     def __init__(self, config: uvicorn.Config, live: Live) -> None:
         super().__init__(config)
         self._live = live
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop."""
+        """Answer these requests, and stop."""
         self._live.release()
         super().handle_exit(sig, frame)
 

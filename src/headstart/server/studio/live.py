@@ -163,7 +163,7 @@ class Live:
         def work(watcher: Watcher) -> dict[str, JsonValue]:
             options = ExportOptions(format=kind, out=out, overwrite=True, cache=self._options.cache)
             record = run_export(self.run, options, watcher)
-            return {"out": str(out), "images": record.parity.images}
+            return {"images": record.parity.images}
 
         self._jobs.start("export", work)
 
@@ -215,7 +215,7 @@ class Live:
             return self._model[1]
 
     def look(self, data: bytes) -> dict[str, JsonValue]:
-        """Return what the model takes an image for.
+        """Return the prediction for an image.
 
         Raises:
             ProjectError: There is no model, or the image cannot be decoded.

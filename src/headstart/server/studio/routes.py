@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -82,7 +82,7 @@ async def add_file(
 
 @router.post("/look")
 async def look(live: Opened, request: Request) -> JSONResponse:
-    """Return what the model takes an image for, which is not kept."""
+    """Return the prediction for an image, which is not kept."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -99,18 +99,18 @@ async def train(live: Opened) -> JSONResponse:
 
 
 @router.post("/finish")
-async def finish(live: Opened, body: Annotated[dict[str, JsonValue], Body()]) -> JSONResponse:
+async def finish(live: Opened, tune: Annotated[bool, Body(embed=True)] = False) -> JSONResponse:
     """Begin to train the whole model."""
-    await asyncio.to_thread(live.finish, tune=body.get("tune") is True)
+    await asyncio.to_thread(live.finish, tune=tune)
     return JSONResponse({})
 
 
 @router.post("/export")
-async def export(live: Opened, body: Annotated[dict[str, JsonValue], Body()]) -> JSONResponse:
+async def export(
+    live: Opened, kind: Annotated[ExportFormat, Body(embed=True, alias="format")]
+) -> JSONResponse:
     """Begin to export the trained model."""
-    if body.get("format") not in get_args(ExportFormat):
-        raise Refusal(422, f"The format must be one of {', '.join(get_args(ExportFormat))}.")
-    await asyncio.to_thread(live.export, cast(ExportFormat, body["format"]))
+    await asyncio.to_thread(live.export, kind)
     return JSONResponse({})
 
 

@@ -1,4 +1,4 @@
-// The camera: what the model takes its picture for, and recordings for a class.
+// The camera: predictions for its picture, and recordings for a class.
 import { byId, closable, element } from "../../page/dom.js";
 
 const REASONS = {

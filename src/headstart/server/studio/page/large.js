@@ -1,4 +1,4 @@
-// One image, enlarged: its label, why the model takes it for something, and its boxes.
+// One image, enlarged: its label, the reasons for its prediction, and its boxes.
 import { byId, closable, element, say } from "../../page/dom.js";
 import { Boxes } from "./boxes.js";
 import { answered, nameOf, pathOf } from "./project.js";
@@ -48,7 +48,7 @@ export class Large {
   show() {
     if (!this.dialog.open) return;
     const { label, guess, problem } = this.describe(this.name);
-    const taken = guess ? `The model takes it for ${guess[0].join(", ") || "none of the classes"} (${Math.round(100 * guess[1])}%).` : "";
+    const taken = guess ? `Prediction: ${guess[0].join(", ") || "none of the classes"} (${Math.round(100 * guess[1])}%).` : "";
     byId("facts").textContent = problem ?? (label ? `Label: ${label}.` : `No label. ${taken}`);
     this.boxes.show();
   }
@@ -73,7 +73,7 @@ export class Large {
       byId("heat").setAttribute("aria-pressed", "true");
       byId("picture").src = found.picture;
       byId("picture").alt = `Heat map of ${nameOf(name)}`;
-      say(byId("why"), `Predicted: ${found.label} (${Math.round(100 * found.probability)}%). ${WHY}`);
+      say(byId("why"), `Explained: ${found.label} (${Math.round(100 * found.probability)}%). ${WHY}`);
       byId("nearest").replaceChildren(...found.nearest.map((other) => this.similar(other)));
       byId("nearest").hidden = false;
     } catch (error) {

@@ -23,9 +23,10 @@ export class Model {
     const { learnt, study, lesson, kind, job } = this.project;
     const fresh = study?.lesson === lesson ? study : null;
     const verdict = fresh?.verdict || learnt.verdict;
+    const aside = learnt.tested ? ` ${learnt.tested.toLocaleString()} more are kept aside to test the model.` : "";
     const what = fresh ? "The full head" : "The live probe";
     byId("verdict").textContent = verdict
-      ? `${what}: ${verdict}. ${LIKE_TEST}${this.aside(learnt.images)}`
+      ? `${what}: ${verdict}. ${LIKE_TEST}${aside}`
       : learnt.why_not || (kind === "boxes" ? BOXES : BEGIN);
     this.showCurve(fresh);
     say(byId("advice"), fresh?.advice);
@@ -34,13 +35,6 @@ export class Model {
     byId("finish").disabled = job.running || !(learnt.verdict || boxed);
     this.showJob();
     this.showFinished();
-  }
-
-  // What is said of the images that are kept aside.
-  aside(learnt) {
-    const { items, problems } = this.project;
-    const used = [...items].filter(([name, { labels, dropped }]) => labels && !dropped && !(name in problems)).length;
-    return used > learnt ? ` ${(used - learnt).toLocaleString()} more are kept aside as test images.` : "";
   }
 
   showCurve(study) {

@@ -93,7 +93,7 @@ export class Project extends EventTarget {
     return ask(`studio/files?${query}`, file);
   }
 
-  // What the model takes an image for, which is not kept.
+  // The prediction for an image, which is not kept.
   look(file) {
     return ask("studio/look", file);
   }

@@ -11,7 +11,7 @@ import { ALL, copiesOf, doubtsOf, viewsOf } from "./views.js";
 
 const SHOWN = 3; // Messages of files that could not be added.
 const HINTS = {
-  doubts: "The model takes these for something else. K keeps the label, R takes the model's, a number gives another, Delete leaves the image out.",
+  doubts: "The model predicts another label for these. K keeps the label, R takes the predicted one, a number gives another, Delete leaves the image out.",
   copies: "These are copies of each other, or almost; they are never divided between training and test images, and not used if they are labelled differently. K keeps them, Delete leaves one out.",
   next: "The first ones teach most: the model is unsure of them, and no two are alike.",
   dropped: "Delete takes images in again.",

@@ -44,7 +44,7 @@ export function copiesOf({ learnt, items }) {
     .filter((names) => names.length > 1 && names.some((name) => !items.get(name).kept_copy));
 }
 
-// By what the model takes them for, the surest first; names are sorted already.
+// By their predictions, the surest first; names are sorted already.
 function bySureness(names, guesses) {
   const rank = (name) => guesses[name] ?? [[], 0];
   const label = (name) => rank(name)[0].join();
